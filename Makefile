@@ -1,0 +1,88 @@
+# One door to the project. `make` lists what there is; all it needs is Python 3.11 to 3.13.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     ?= uv
+PYTEST ?= $(BIN)/python -m pytest
+
+# The first Python on the path that the locked TensorFlow has wheels for; `make PYTHON=...` overrides.
+FITS   := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+              $$python -c '$(FITS)' 2>/dev/null && { echo $$python; break; }; done)
+
+# What `make demo` looks at. The example clips show what the small figure model knows;
+# any other video goes to the model of real actions.
+VIDEO   ?= examples/wave.mp4
+WEIGHTS ?= $(if $(filter examples/%,$(VIDEO)),rgb_figures,rgb_imagenet_jhmdb)
+OUTPUT  ?= demo.png
+
+TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo check test acceptance format lock wheel clean
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	    while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/.core  ## name the action in VIDEO=file.mp4 (default: an example clip), draw demo.png
+	$(BIN)/kinetics-i3d classify "$(VIDEO)" --weights "$(WEIGHTS)" --output "$(OUTPUT)"
+
+check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTEST) -m "not slow"
+
+test: $(VENV)/.dev  ## every test, the slow ones too
+	$(PYTEST)
+
+acceptance: $(VENV)/.dev  ## what a release must do, end to end (CI runs it after the tests)
+	$(BIN)/python .ci/acceptance.py
+
+format: $(VENV)/.dev  ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:  ## resolve requirements/*.txt afresh (needs uv)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv on the path, or UV=/path/to/uv." >&2; exit 1; }
+	$(COMPILE) --constraint requirements/constraints.in --extra dev --extra pictures \
+	    --output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) --constraint requirements/dev.txt --extra pictures \
+	    --output-file requirements/core.txt pyproject.toml
+
+# One version of each package for all platforms and Pythons, and no address of a registry.
+COMPILE = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 \
+    --fork-strategy fewest --group build --no-emit-index-url --no-emit-find-links \
+    --custom-compile-command "make lock"
+
+wheel: $(VENV)/.core  ## build dist/*.whl, the checkpoints inside
+	rm -rf build  # setuptools would pack modules that are long gone
+	$(BIN)/pip wheel . --quiet --no-deps --no-build-isolation --wheel-dir dist
+
+clean:  ## remove the environment and everything built
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are newer than what they were built from, so a second `make` installs nothing.
+# -qq leaves errors only.
+$(VENV)/.core: requirements/core.txt pyproject.toml setup.py
+	@$(or $(PYTHON),false) -c '$(FITS)' 2>/dev/null || { echo >&2 \
+	    "This needs Python 3.11, 3.12 or 3.13. Found: $(or $(PYTHON),none). Name one: make PYTHON=/path/to/python"; \
+	    exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 \
+	    "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt install python3-venv"; \
+	    exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version); the first time takes a few minutes."
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --requirement requirements/core.txt
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.core
+	@echo "Adding the test tools to $(VENV)."
+	@$(BIN)/python -m pip install -qq --requirement requirements/dev.txt
+	@touch $@

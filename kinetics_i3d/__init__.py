@@ -1,0 +1,37 @@
+"""Two-Stream Inflated 3D ConvNets for Keras: videos in, actions out.
+
+The public names load their modules when they are first used, so that the import does no work.
+"""
+
+import importlib
+
+_PUBLIC = {
+    "ClipSpec": "core.clip_spec",
+    "InceptionI3D": "models.inception_i3d",
+    "InceptionV1": "models.inception_v1",
+    "VideoError": "core.errors",
+    "WeightsError": "core.errors",
+    "classify": "inference.classify",
+    "decode_predictions": "core.labels",
+    "feature_model": "models.clip_model",
+    "inflate": "models.inflation",
+    "load_clip": "video.clip",
+    "read_frames": "video.reader",
+    "save_weights": "models.pretrained",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name):
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("kinetics-i3d")
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,16 @@
+"""Fixtures that all tests share."""
+
+import os
+import pathlib
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real videos and reference data beside the repository; skips where absent."""
+    beside = pathlib.Path(__file__).resolve().parents[2] / "shared"
+    folder = pathlib.Path(os.environ.get("KINETICS_I3D_SHARED", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data at {folder}; KINETICS_I3D_SHARED names another folder")
+    return folder
