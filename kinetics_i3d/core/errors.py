@@ -1,0 +1,20 @@
+"""The errors that a user's input can cause; the command line prints them as one line.
+
+Wrong arguments of a Python call are `ValueError` or `TypeError`, as in Keras.
+"""
+
+
+class UserError(Exception):
+    """A file, a name or a setting from outside is wrong. The message says what, where, and what would be right."""
+
+
+class VideoError(UserError):
+    """A video cannot be opened or holds no picture that can be decoded."""
+
+
+class WeightsError(UserError):
+    """Weights are unknown, unreadable or do not fit the model."""
+
+
+class DatasetError(UserError):
+    """A dataset's folder or table is missing something or contradicts itself."""

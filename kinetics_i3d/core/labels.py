@@ -1,0 +1,85 @@
+"""Class names, and predictions read with them."""
+
+import functools
+import pathlib
+
+import numpy as np
+
+LISTS = pathlib.Path(__file__).parent / "label_lists"
+# The releases are told apart by their number of outputs.
+BY_COUNT = {400: "kinetics400", 600: "kinetics600"}
+
+
+@functools.cache
+def label_list(name):
+    """A label list that comes with the package.
+
+    Args:
+        name: `"kinetics400"` or `"kinetics600"`.
+
+    Returns:
+        A tuple of class names in the order of the released weights.
+
+    Raises:
+        ValueError: If there is no such list.
+
+    Example:
+
+    >>> label_list("kinetics400")[0]
+    'abseiling'
+    """
+    path = LISTS / f"{name}.txt"
+    if not path.is_file():
+        known = sorted(file.stem for file in LISTS.glob("*.txt"))
+        raise ValueError(f"`name` must be one of {known}. Received: name={name!r}")
+    return tuple(path.read_text(encoding="utf-8").splitlines())
+
+
+def softmax(logits):
+    """Probabilities along the last axis, float64."""
+    logits = np.asarray(logits, np.float64)
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return odds / odds.sum(axis=-1, keepdims=True)
+
+
+def decode_predictions(predictions, *, top=5, labels=None, from_logits=True):
+    """Names the best classes of each row.
+
+    Args:
+        predictions: (batch, classes), what a model's `predict` gives.
+        top: How many classes a row; all of them if there are fewer.
+        labels: Class names in order, by custom `model.labels`. Without them 400 and 600 outputs are
+            read as Kinetics-400 and -600.
+        from_logits: Whether `predictions` are logits; `False` for probabilities.
+
+    Returns:
+        A list with a list of (label, probability) for each row, best first.
+
+    Raises:
+        ValueError: If `predictions` is not (batch, classes), or its classes have no or other names.
+
+    Example:
+
+    >>> decode_predictions([[0.0, 2.0]], labels=("sit", "stand"), top=1)
+    [[('stand', 0.8807970779778824)]]
+    """
+    predictions = np.asarray(predictions)
+    if predictions.ndim != 2:
+        raise ValueError(
+            f"`predictions` must be (batch, classes). Received: shape={predictions.shape}"
+        )
+    classes = predictions.shape[1]
+    if not labels:
+        if classes not in BY_COUNT:
+            raise ValueError(
+                f"`labels` must name the classes; only {sorted(BY_COUNT)} of them are known by their "
+                f"number. Received: labels={labels!r} and {classes} classes"
+            )
+        labels = label_list(BY_COUNT[classes])
+    if len(labels) != classes:
+        raise ValueError(f"`labels` must name {classes} classes. Received: {len(labels)} labels")
+    probabilities = softmax(predictions) if from_logits else predictions
+    return [
+        [(labels[index], float(row[index])) for index in np.argsort(-row, kind="stable")[:top]]
+        for row in probabilities
+    ]
