@@ -1,0 +1,164 @@
+"""`load_clip`: a video file to the values that a model reads.
+
+The release's recipe: https://github.com/google-deepmind/kinetics-i3d (README, "Sample data and
+preprocessing"); looping of short videos: https://arxiv.org/abs/1705.07750, section 2.5.
+"""
+
+import difflib
+import itertools
+
+import numpy as np
+
+from kinetics_i3d.core import clip_spec
+from kinetics_i3d.video import reader
+
+
+def load_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=1):
+    """Reads a video as a batch of one clip, ready for a model.
+
+    Args:
+        path: A local video file.
+        spec: A `ClipSpec`, as models carry theirs (`model.clip_spec`), or the name of one.
+        start: Seconds from the first picture.
+        frames: How many frames to give. A shorter video is looped as often as needed, as in the
+            paper. None gives all to the end; how few a model can read is the model's to say.
+        threads: Threads of the decoder.
+
+    Returns:
+        float32 array (1, frames, spec.size, spec.size, 3), `spec.low` to `spec.high`: the centre
+        crop of frames sampled at `spec.fps`, the smaller side resized to `spec.short_side`.
+
+    Raises:
+        ValueError: If `spec` is unknown or not for rgb, or a number is out of its range.
+        VideoError: If the file is no video, holds no picture that can be decoded, or ends before
+            `start`.
+
+    Example:
+
+    >>> load_clip(folder / "video.mp4", spec="deepmind", frames=16).shape
+    (1, 16, 224, 224, 3)
+    """
+    spec = _rgb_spec(spec)
+    clip = read_clip(path, spec=spec, start=start, frames=frames, threads=threads)
+    return spec.normalize(clip)[np.newaxis]
+
+
+def read_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=1):
+    """Reads a video as one clip of pixels; `load_clip` before scaling and batching.
+
+    Args:
+        path: A local video file.
+        spec: A `ClipSpec` or the name of one.
+        start: Seconds from the first picture.
+        frames: How many frames to give, looping a shorter video; None gives all to the end.
+        threads: Threads of the decoder.
+
+    Returns:
+        uint8 array (frames, spec.size, spec.size, 3), RGB, 0 to 255.
+
+    Raises:
+        ValueError: As `load_clip`.
+        VideoError: As `load_clip`.
+
+    Example:
+
+    >>> read_clip(folder / "video.mp4").dtype
+    dtype('uint8')
+    """
+    spec = _rgb_spec(spec)
+    if frames is not None:
+        _check_count("frames", frames)
+    stream = reader.read_frames(
+        path, fps=spec.fps, start=start, short_side=spec.short_side, threads=threads
+    )
+    try:
+        # The copies let go of the whole frames around the crops.
+        crops = (center_crop(frame, spec.size).copy() for frame in stream)
+        clip = np.stack(list(itertools.islice(crops, frames)))
+    finally:
+        stream.close()
+    return clip if frames is None else loop_frames(clip, frames)
+
+
+def center_crop(clip, size):
+    """Cuts the square in the middle.
+
+    Args:
+        clip: Array (..., height, width, channels).
+        size: Pixels of the square's side; no more than either side. Where the rest is odd, the
+            extra pixel is cut from the bottom and the right.
+
+    Returns:
+        A view (..., size, size, channels).
+
+    Raises:
+        ValueError: If the square does not fit.
+
+    Example:
+
+    >>> center_crop(np.zeros((4, 256, 341, 3)), 224).shape
+    (4, 224, 224, 3)
+    """
+    _check_count("size", size)
+    height, width = np.shape(clip)[-3:-1]
+    if size > min(height, width):
+        raise ValueError(
+            f"`size` must be no more than either side. Received: size={size!r} for a clip of "
+            f"shape {np.shape(clip)}"
+        )
+    top, left = (height - size) // 2, (width - size) // 2
+    return clip[..., top : top + size, left : left + size, :]
+
+
+def loop_frames(clip, frames):
+    """Repeats a clip from its beginning until it has a number of frames, or cuts it to that.
+
+    Args:
+        clip: Array (any number of frames above 0, height, width, channels).
+        frames: How many frames to give.
+
+    Returns:
+        Array (frames, height, width, channels).
+
+    Raises:
+        ValueError: If there is no frame to repeat.
+
+    Example:
+
+    >>> loop_frames(np.arange(3).reshape(3, 1, 1, 1), 5).ravel()
+    array([0, 1, 2, 0, 1])
+    """
+    _check_count("frames", frames)
+    if not len(clip):
+        raise ValueError(f"`clip` must hold a frame. Received: shape {np.shape(clip)}")
+    if len(clip) == frames:
+        return clip
+    return clip[np.arange(frames) % len(clip)]
+
+
+def _check_count(name, value):
+    if not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"`{name}` must be a whole number above 0. Received: {name}={value!r}")
+
+
+def _rgb_spec(spec):
+    """The spec, looked up if it is a name, and refused if a video does not hold its stream."""
+    if isinstance(spec, str):
+        if spec not in clip_spec.SPECS:
+            near = difflib.get_close_matches(spec, clip_spec.SPECS, cutoff=0.4)
+            hint = f" Near: {', '.join(near)}." if near else ""
+            raise ValueError(
+                f"`spec` must be a ClipSpec or one of {tuple(clip_spec.SPECS)}. "
+                f"Received: spec={spec!r}.{hint}"
+            )
+        spec = clip_spec.SPECS[spec]
+    if not isinstance(spec, clip_spec.ClipSpec):
+        raise ValueError(
+            f"`spec` must be a ClipSpec or one of {tuple(clip_spec.SPECS)}. Received: spec={spec!r}"
+        )
+    if spec.stream != "rgb":
+        raise ValueError(
+            "`spec` must be for the rgb stream; clips of flow are not read from videos for now. "
+            f"Received: spec={spec!r}"
+        )
+    return spec

@@ -1,0 +1,202 @@
+"""`read_frames`, `probe`: a video file as upright RGB frames at any rate, one after the other.
+
+Sampling by presentation time: `kinetics_i3d.video.resample` has the rule.
+"""
+
+import dataclasses
+import fractions
+import itertools
+import os
+
+from kinetics_i3d.core import errors
+from kinetics_i3d.video import picture as pictures
+from kinetics_i3d.video import resample
+from kinetics_i3d.video.source import Source
+from kinetics_i3d.video.timing import presentation_times
+
+# Below this, decoding from the beginning costs less than seeking and the pictures around it.
+SEEK_FROM = fractions.Fraction(1)
+# Keyframes are found by decoding time, which is up to 16 pictures earlier than that of showing.
+SEEK_EARLIER = fractions.Fraction(1, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoInfo:
+    """What a file tells about its video. Headers lie: only reading shows what is really there.
+
+    Args:
+        path: The file.
+        width: Pixels across, as shown.
+        height: Pixels down, as shown.
+        rotation: Degrees clockwise by which the stored picture is turned: 0, 90, 180 or 270.
+        fps: Frames a second on average.
+        duration: Seconds, or None where the file does not say.
+        codec: The codec's short name, such as `"h264"`.
+    """
+
+    path: str
+    width: int
+    height: int
+    rotation: int
+    fps: float
+    duration: float | None
+    codec: str
+
+
+def probe(path):
+    """Tells a video's size, rate, length and codec from its headers and its first picture.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A `VideoInfo`.
+
+    Raises:
+        VideoError: If the file is no video or not one picture can be decoded.
+
+    Example:
+
+    >>> info = probe(folder / "video.mp4")
+    >>> info.width, info.height, info.fps
+    (320, 240, 25.0)
+    """
+    with Source(path, threads=1) as source:
+        # Rotation is told with the pictures, and their size may differ from the header's.
+        first = next(source.pictures())
+        height, width = pictures.upright_size(first)
+        transposed, left_right, up_down = pictures.orientation(first)
+        if transposed:
+            rotation = 90 if left_right else 270
+        else:
+            rotation = 180 if left_right and up_down else 0
+        return VideoInfo(
+            path=source.path,
+            width=width,
+            height=height,
+            rotation=rotation,
+            fps=float(source.rate),
+            duration=source.duration,
+            codec=source.stream.codec_context.codec.canonical_name,
+        )
+
+
+def read_frames(path, *, fps=None, start=0.0, stop=None, short_side=None, threads=1):
+    """Reads a video's frames one after the other; never more than a few are in memory.
+
+    With `fps`, frame k is the one nearest in time to `start + k / fps`, or still on the screen
+    then: a file of that rate gives each of its frames once, a slower one repeats some. There are
+    `round(fps * seconds)` frames, at least one.
+
+    Frames come as players show them, rotated by their metadata. What is interlaced stays so, alpha
+    is dropped, and non-square samples stay as stored, as in the release and in OpenCV. Should the
+    size change in mid-stream, all are resized to the first one's.
+
+    A damaged file gives what can be decoded, and one warning in the log if the decoder notices: it
+    patches some pictures without a word. The file is closed when the generator ends, fails, or is
+    closed or dropped.
+
+    Args:
+        path: A local file, text or `os.PathLike`.
+        fps: Frames a second to sample, a number or a fraction; None gives every frame as stored.
+        start: Seconds from the first picture.
+        stop: Seconds from the first picture where to stop; None reads to the end.
+        short_side: Pixels of the smaller side after a bilinear resize that keeps the aspect; None
+            keeps the size.
+        threads: Threads of the decoder. They change no value of a sound file; of a damaged one,
+            how the decoder patches its broken pictures.
+
+    Returns:
+        A generator of uint8 arrays (height, width, 3), RGB, 0 to 255, each with its own memory.
+
+    Raises:
+        ValueError: If a number is out of its range.
+        VideoError: While reading: if the file is no video, not one picture can be decoded, or the
+            video ends before `start`.
+
+    Example:
+
+    >>> frames = read_frames(folder / "video.mp4", fps=25, short_side=256)
+    >>> next(frames).shape
+    (256, 341, 3)
+    >>> frames.close()
+    """
+    path = os.fspath(path)
+    rate = None if fps is None else resample.as_rate(fps)
+    first = _seconds("start", start)
+    last = None if stop is None else _seconds("stop", stop)
+    if last is not None and last <= first:
+        raise ValueError(
+            f"`stop` must be later than `start`. Received: start={start!r}, stop={stop!r}"
+        )
+    for name, value in (("short_side", short_side), ("threads", threads)):
+        if not (value is None and name == "short_side") and not (
+            isinstance(value, int) and value >= 1
+        ):
+            raise ValueError(f"`{name}` must be a whole number above 0. Received: {name}={value!r}")
+    return _frames(path, rate, first, last, short_side, threads)
+
+
+def _seconds(name, value):
+    try:
+        seconds = fractions.Fraction(value).limit_denominator(1_000_000)
+    except (TypeError, ValueError, OverflowError):
+        seconds = -1  # Text, nan, infinity.
+    if seconds < 0:
+        raise ValueError(f"`{name}` must be seconds, 0 or more. Received: {name}={value!r}")
+    return seconds
+
+
+def _frames(path, rate, start, stop, short_side, threads):
+    paint = pictures.Painter(short_side)
+    with Source(path, threads=threads) as source:
+        timed = _timed(source, start)
+        if rate is None:
+            taken = resample.between(timed, start=start, stop=stop)
+        else:
+            taken = resample.at_rate(timed, fps=rate, start=start, stop=stop)
+        before = frame = None
+        for picture in taken:
+            # A repeated frame is painted once, and copied so that changing one changes no other.
+            frame = frame.copy() if picture is before else paint(picture)
+            before = picture
+            yield frame
+    if frame is None:
+        raise errors.VideoError(f"{path}: the video ends before start={float(start):g} seconds")
+
+
+def _timed(source, start):
+    """(time, length, picture) from a keyframe at `start` or before, from the first if in doubt."""
+    if start >= SEEK_FROM and not source.discontinuous:
+        first = getattr(next(source.pictures()), source.clock)
+        timed = None if first is None else _after_seek(source, start, first)
+        if timed is not None:
+            return timed
+        source.rewind()
+    return presentation_times(
+        source.pictures(),
+        tick=source.stream.time_base,
+        rate=source.rate,
+        clock=source.clock,
+        discontinuous=source.discontinuous,
+    )
+
+
+def _after_seek(source, start, first):
+    """As `_timed`, by a seek; None if the place is not proved to be a keyframe early enough."""
+    tick = source.stream.time_base
+    if not source.seek(first + int(max(0, start - SEEK_EARLIER) / tick)):
+        return None
+    found = source.pictures()
+    # Pictures in front of the keyframe may lack what they were predicted from.
+    try:
+        found = itertools.dropwhile(lambda picture: not picture.key_frame, found)
+        key = next(found, None)
+    except errors.VideoError:
+        return None
+    stamp = getattr(key, source.clock, None)
+    if stamp is None or (stamp - first) * tick > start:
+        return None
+    return presentation_times(
+        itertools.chain([key], found), tick=tick, rate=source.rate, clock=source.clock, first=first
+    )

@@ -1,0 +1,141 @@
+"""`load_clip` and its parts against pixels and numbers that are known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
+from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.video.clip import center_crop, load_clip, loop_frames, read_clip
+from kinetics_i3d.video.reader import read_frames
+from kinetics_i3d.video.writer import write_video
+
+SMALL = ClipSpec("small", fps=25, short_side=64, size=64)
+
+
+@pytest.fixture
+def video(tmp_path, coded):
+    """30 coded frames at 25 fps."""
+    write_video(tmp_path / "a.mp4", (coded(k) for k in range(30)), fps=25)
+    return tmp_path / "a.mp4"
+
+
+@pytest.mark.parametrize(("pixel", "value"), [(0, -1.0), (255, 1.0)])
+def test_black_and_white_are_the_ends_of_the_range(tmp_path, pixel, value):
+    write_video(tmp_path / "a.mp4", np.full((4, 120, 160, 3), pixel, np.uint8), fps=25)
+    clips = load_clip(tmp_path / "a.mp4")
+    assert clips.shape == (1, 4, 224, 224, 3) and clips.dtype == np.float32
+    assert (clips == np.float32(value)).all()
+
+
+def test_other_ranges(tmp_path):
+    write_video(tmp_path / "a.mp4", np.full((2, 64, 64, 3), 255, np.uint8), fps=25)
+    spec = dataclasses.replace(SMALL, low=0.0, high=2.0)
+    assert (load_clip(tmp_path / "a.mp4", spec=spec) == 2.0).all()
+
+
+def test_channels_are_red_green_blue(tmp_path):
+    frame = np.zeros((64, 64, 3), np.uint8)
+    frame[..., 0], frame[..., 1] = 255, 128
+    write_video(tmp_path / "a.mp4", [frame] * 2, fps=25)
+    red, green, blue = load_clip(tmp_path / "a.mp4", spec=SMALL)[0, 0, 30, 30]
+    assert red > 0.95 and abs(green) < 0.05 and blue < -0.95
+
+
+def test_whole_video_at_its_rate(video, numbers):
+    assert numbers(read_clip(video, spec=SMALL)) == list(range(30))
+    half = dataclasses.replace(SMALL, fps=12.5)
+    assert numbers(read_clip(video, spec=half)) == list(range(0, 30, 2))
+
+
+@pytest.mark.parametrize(
+    ("start", "frames", "shown"),
+    [
+        (0.0, 5, [0, 1, 2, 3, 4]),
+        (0.4, 5, [10, 11, 12, 13, 14]),
+        (1.08, 3, [27, 28, 29]),
+        (1.08, 7, [27, 28, 29, 27, 28, 29, 27]),
+        (1.16, 3, [29, 29, 29]),
+        (0.0, 64, [*range(30), *range(30), 0, 1, 2, 3]),
+        (1.0, None, [25, 26, 27, 28, 29]),
+    ],
+)
+def test_frames_and_start(video, numbers, start, frames, shown):
+    assert numbers(read_clip(video, spec=SMALL, start=start, frames=frames)) == shown
+
+
+def test_asked_frames_bound_the_reading(video, decoded):
+    read_clip(video, spec=SMALL, frames=3)
+    assert len(decoded) <= 6
+
+
+@pytest.mark.parametrize(("height", "width"), [(256, 400), (400, 256), (301, 256)])
+def test_crop_is_the_centre(tmp_path, height, width):
+    ramp = np.zeros((2, height, width, 3), np.uint8)
+    ramp[..., 0] = np.linspace(0, 255, height)[:, None]
+    ramp[..., 1] = np.linspace(0, 255, width)
+    write_video(tmp_path / "a.mp4", ramp, fps=25)
+    clip = read_clip(tmp_path / "a.mp4")
+    (frame, _) = read_frames(tmp_path / "a.mp4", fps=25, short_side=256)
+    top, left = (frame.shape[0] - 224) // 2, (frame.shape[1] - 224) // 2
+    assert np.array_equal(clip[0], frame[top : top + 224, left : left + 224])
+    assert abs(int(clip[0, 112, 112, 0]) - 127) <= 3 and abs(int(clip[0, 112, 112, 1]) - 127) <= 3
+
+
+def test_load_is_read_scaled(video):
+    clips = load_clip(video, spec=SMALL, frames=9)
+    assert np.array_equal(clips[0], SMALL.normalize(read_clip(video, spec=SMALL, frames=9)))
+
+
+def test_spec_by_name(video):
+    assert np.array_equal(load_clip(video, spec="deepmind", frames=2), load_clip(video, frames=2))
+    assert DEEPMIND.name == "deepmind"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"spec": "deepmnd"}, r"`spec`.*'deepmind'.*spec='deepmnd'.*Near: deepmind"),
+        ({"spec": "qqqq"}, r"`spec`.*'deepmind'.*spec='qqqq'\.$"),
+        ({"spec": None}, "`spec`.*None"),
+        ({"spec": ClipSpec("flow", stream="flow")}, "rgb.*stream='flow'"),
+        ({"frames": 0}, "`frames`.*frames=0"),
+        ({"frames": 2.5}, "`frames`.*2.5"),
+        ({"start": -0.1}, "`start`.*-0.1"),
+        ({"threads": 0}, "`threads`.*threads=0"),
+    ],
+)
+@pytest.mark.parametrize("load", [load_clip, read_clip])
+def test_wrong_arguments(load, change, words):
+    with pytest.raises(ValueError, match=words):
+        load("nowhere.mp4", **change)
+
+
+@pytest.mark.parametrize("load", [load_clip, read_clip])
+def test_bad_video_is_named(load, tmp_path, video):
+    with pytest.raises(VideoError, match=r"gone\.mp4: there is no such file"):
+        load(tmp_path / "gone.mp4")
+    with pytest.raises(VideoError, match=r"a\.mp4: the video ends before start=2 "):
+        load(video, start=2.0, frames=8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(5, 5), (8, 9), (9, 8), (7, 6)])
+def test_center_crop(height, width):
+    clip = np.arange(2 * height * width * 3).reshape(2, height, width, 3)
+    crop = center_crop(clip, 5)
+    assert crop.shape == (2, 5, 5, 3)
+    assert np.array_equal(crop[:, 0, 0], clip[:, (height - 5) // 2, (width - 5) // 2])
+    assert np.array_equal(crop[0], center_crop(clip[0], 5))
+    with pytest.raises(ValueError, match=r"`size`.*size=99"):
+        center_crop(clip, 99)
+
+
+def test_loop_frames():
+    clip = np.arange(3).reshape(3, 1, 1, 1)
+    for frames, shown in [(1, [0]), (3, [0, 1, 2]), (8, [0, 1, 2, 0, 1, 2, 0, 1])]:
+        assert loop_frames(clip, frames).ravel().tolist() == shown
+    with pytest.raises(ValueError, match=r"`clip`"):
+        loop_frames(clip[:0], 4)
+    with pytest.raises(ValueError, match=r"`frames`.*frames=0"):
+        loop_frames(clip, 0)

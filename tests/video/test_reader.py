@@ -1,0 +1,121 @@
+"""`read_frames` and `probe` over videos whose frames tell their own number."""
+
+import fractions
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.video.reader import probe, read_frames
+
+Fraction = fractions.Fraction
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.avi", "a.ts", "a.flv", "a.h264"])
+def test_every_container_gives_every_frame_once(mux, numbers, name):
+    path = mux(name, range(40), tick=Fraction(1, 25))
+    assert numbers(read_frames(path)) == list(range(40))
+    assert numbers(read_frames(path, fps=25)) == list(range(40))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_time_begins_with_the_first_picture(mux, numbers, name):
+    path = mux(name, [5000 + 40 * k for k in range(30)])
+    assert numbers(read_frames(path, fps=25)) == list(range(30))
+    assert numbers(read_frames(path, fps=25, start=0.4)) == list(range(10, 30))
+    assert numbers(read_frames(path, fps=25, start=1.12)) == [28, 29]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.avi", "a.ts", "a.flv", "a.h264"])
+@pytest.mark.parametrize("fps", [None, 25, 10])
+def test_start_gives_the_frames_of_reading_from_the_beginning(mux, name, fps):
+    path = mux(name, range(100), tick=Fraction(1, 25), gop=20)
+    whole = list(read_frames(path, fps=fps))
+    per_second = fps or 25
+    for start in (0.2, 1.0, 1.6, 2.4, 3.2, 3.8):
+        tail = list(read_frames(path, fps=fps, start=start))
+        first = round(start * per_second)
+        assert len(tail) == len(whole) - first
+        assert all(map(np.array_equal, tail, whole[first:]))
+
+
+def test_start_seeks(mux, numbers, decoded):
+    path = mux("a.mp4", range(400), tick=Fraction(1, 25), gop=25)
+    frames = read_frames(path, fps=25, start=12.0)
+    assert numbers(next(frames) for _ in range(5)) == [300, 301, 302, 303, 304]
+    frames.close()
+    assert len(decoded) < 60
+
+
+def test_start_and_stop(mux, numbers):
+    path = mux("a.mp4", range(50), tick=Fraction(1, 25))
+    assert numbers(read_frames(path, start=0.4, stop=0.6)) == [10, 11, 12, 13, 14]
+    assert numbers(read_frames(path, fps=25, start=0.4, stop=0.6)) == [10, 11, 12, 13, 14]
+    assert numbers(read_frames(path, fps=5, start=1.0, stop=1.8)) == [25, 30, 35, 40]
+    assert numbers(read_frames(path, fps=25, stop=0.001)) == [0]
+    assert numbers(read_frames(path, fps=25, stop=99)) == list(range(50))
+    assert numbers(read_frames(path, start=1.97)) == [49]
+    assert numbers(read_frames(path, fps=25, start=1.985)) == [49]
+
+
+@pytest.mark.parametrize("start", [2.0, 2.5, 500])
+@pytest.mark.parametrize("fps", [None, 25])
+def test_start_behind_the_end_says_so(mux, start, fps):
+    path = mux("a.mp4", range(50), tick=Fraction(1, 25))
+    with pytest.raises(VideoError, match=rf"a\.mp4: the video ends before start={start:g} "):
+        list(read_frames(path, fps=fps, start=start))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fps": 0},
+        {"fps": "25 fps"},
+        {"start": -1},
+        {"start": float("nan")},
+        {"start": 2, "stop": 2},
+        {"stop": float("inf")},
+        {"short_side": 0},
+        {"short_side": 12.5},
+        {"threads": 0},
+        {"threads": None},
+    ],
+)
+def test_wrong_arguments_are_named_before_reading(change):
+    name, value = list(change.items())[-1]
+    with pytest.raises(ValueError, match=f"`{name}`.*{value!r}"):
+        read_frames("nowhere.mp4", **change)
+
+
+def test_memory_is_bounded(mux):
+    path = mux("a.mp4", range(900), tick=Fraction(1, 25), options={"preset": "ultrafast"})
+    tracemalloc.start()
+    assert sum(1 for _ in read_frames(path, fps=25)) == 900
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40 * 64 * 64 * 3
+
+
+def test_few_frames_decode_few_pictures(mux, decoded):
+    path = mux("a.mp4", range(300), tick=Fraction(1, 25))
+    frames = read_frames(path, fps=25)
+    for _ in range(5):
+        next(frames)
+    assert len(decoded) <= 8
+
+
+def test_threads_change_nothing(mux):
+    path = mux("a.mp4", range(60), tick=Fraction(1, 25))
+    one, four = (list(read_frames(path, fps=25, threads=n)) for n in (1, 4))
+    assert len(one) == len(four) == 60 and all(map(np.array_equal, one, four))
+
+
+def test_probe(mux, tmp_path):
+    path = mux(
+        "a.mp4", range(50), tick=Fraction(1, 25), frames=[np.zeros((48, 64, 3), np.uint8)] * 50
+    )
+    info = probe(str(path))
+    assert (info.width, info.height, info.rotation) == (64, 48, 0)
+    assert (info.fps, info.duration, info.codec, info.path) == (25.0, 2.0, "h264", str(path))
+    assert probe(mux("a.h264", range(5))).duration is None

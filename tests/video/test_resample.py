@@ -1,0 +1,84 @@
+"""Which frames are sampled, from files whose frames tell their own number."""
+
+import fractions
+import math
+
+import pytest
+
+from kinetics_i3d.video.reader import read_frames
+
+Fraction = fractions.Fraction
+
+
+def expected(times, end, fps, start=0):
+    """The sampling rule said again, slowly and over the whole list; times in exact seconds."""
+    step = Fraction(1) / Fraction(fps)
+    picked = []
+    for k in range(max(1, math.floor((end - start) / step + Fraction(1, 2)))):
+        tick = start + k * step
+        # What rounds to this tick or an earlier one; of equally near ones the first.
+        begun = [i for i, time in enumerate(times) if time - tick < step / 2]
+        picked.append(min(begun, key=lambda i: (abs(times[i] - tick), i)))
+    return picked
+
+
+def regular(count, fps):
+    return [Fraction(k) / Fraction(fps) for k in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [("a.mp4", 25), ("a.mkv", 25), ("a.mp4", Fraction(30000, 1001)), ("a.mkv", 30), ("a.mkv", 60)],
+)
+def test_own_rate_is_the_identity(tmp_path, mux, numbers, name, source):
+    path = mux(name, range(80), tick=1 / Fraction(source), rate=source)
+    assert numbers(read_frames(path, fps=source)) == list(range(80))
+    assert numbers(read_frames(path, fps=float(source))) == list(range(80))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+@pytest.mark.parametrize(
+    ("source", "fps"),
+    [
+        (50, 25),
+        (30, 25),
+        (12.5, 25),
+        (25, 10),
+        (15, 30),
+        (100, 25),
+        (10, 25),
+        (24, 25),
+        (29.97, 25),
+    ],
+)
+def test_other_rates_follow_the_rule(mux, numbers, name, source, fps):
+    rate = Fraction(source).limit_denominator(1001)
+    path = mux(name, range(50), tick=1 / rate, rate=rate)
+    frames = numbers(read_frames(path, fps=fps))
+    assert frames == expected(regular(50, rate), 50 / rate, fps)
+
+
+def test_rates_by_hand(mux, numbers):
+    fifty = mux("50.mp4", range(20), tick=Fraction(1, 50), rate=50)
+    assert numbers(read_frames(fifty, fps=25)) == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
+    slow = mux("12.mp4", range(4), tick=Fraction(2, 25), rate=Fraction(25, 2))
+    assert numbers(read_frames(slow, fps=25)) == [0, 0, 1, 1, 2, 2, 3, 3]
+    thirty = mux("30.mkv", range(12), tick=Fraction(1, 30), rate=30)
+    assert numbers(read_frames(thirty, fps=25)) == [0, 1, 2, 4, 5, 6, 7, 8, 10, 11]
+
+
+def test_variable_rate_holds_a_picture_until_the_next(mux, numbers):
+    ticks = [0, 40, 80, 400, 410, 420, 430, 440, 600, 640]
+    path = mux("a.mkv", ticks, rate=25)
+    frames = numbers(read_frames(path, fps=25))
+    times = [Fraction(tick, 1000) for tick in ticks]
+    assert frames == expected(times, Fraction(680, 1000), 25)
+    assert frames[:12] == [0, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 7]
+
+
+def test_joined_files_start_a_new_clock(mux, numbers, tmp_path):
+    parts = [
+        mux(f"{k}.ts", [base + 40 * i for i in range(30)]) for k, base in enumerate((90000, 0))
+    ]
+    (tmp_path / "both.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert numbers(read_frames(tmp_path / "both.ts", fps=25)) == [*range(30), *range(30)]
