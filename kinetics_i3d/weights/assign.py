@@ -1,0 +1,46 @@
+"""Strict assignment: every variable gets its array, every array finds its variable, or nothing is changed."""
+
+import re
+
+from kinetics_i3d.core.errors import WeightsError
+
+
+def named_variables(model):
+    """The variables of a functional model by `"<layer>/<variable>"`, in the model's order."""
+    return {
+        f"{layer.name}/{variable.name}": variable
+        for layer in model.layers
+        for variable in layer.weights
+    }
+
+
+def assign(model, arrays, *, ignore=(), source="the weights"):
+    """Puts arrays into a model.
+
+    Args:
+        model: A functional Keras model.
+        arrays: {`"<layer>/<variable>"`: array}.
+        ignore: Patterns (`re.match`) of array names that may stay unused.
+        source: What the error calls the arrays, by custom their path.
+
+    Raises:
+        WeightsError: If names are missing or left over or shapes differ; all in one message.
+    """
+    variables = named_variables(model)
+    missing = [name for name in variables if name not in arrays]
+    unused = [
+        name
+        for name in arrays
+        if name not in variables and not any(re.match(pattern, name) for pattern in ignore)
+    ]
+    shapes = [
+        f"{name} is {tuple(arrays[name].shape)} there and {tuple(variable.shape)} here"
+        for name, variable in variables.items()
+        if name in arrays and tuple(arrays[name].shape) != tuple(variable.shape)
+    ]
+    faults = {"missing": missing, "unused": unused, "of another shape": shapes}
+    if any(faults.values()):
+        listed = "; ".join(f"{kind}: {names}" for kind, names in faults.items() if names)
+        raise WeightsError(f"{source} does not fit {model.name}: {listed}")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

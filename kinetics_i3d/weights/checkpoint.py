@@ -1,0 +1,112 @@
+"""`Checkpoint`: the project's weights file, HDF5 with one dataset a variable and all that is needed to use it.
+
+Datasets are named `<layer>/<variable>`; the attribute `kinetics_i3d` holds a `WeightsInfo` as JSON.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.files import atomic_path
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsInfo:
+    """What has to be known about weights to build their model and to feed it.
+
+    Args:
+        architecture: Name of a row in `ARCHITECTURES`.
+        rank: 2 for images, 3 for clips.
+        clip_spec: How inputs are made.
+        classes: Outputs of the classifier; 0 without one.
+        labels: Their names in order; empty where nobody named them.
+        about: Anything else worth keeping: command, accuracy, versions, terms.
+    """
+
+    architecture: str
+    rank: int
+    clip_spec: ClipSpec
+    classes: int = 0
+    labels: tuple = ()
+    about: dict = dataclasses.field(default_factory=dict)
+
+    def to_json(self):
+        """The fields, with the format's number, as one line of JSON."""
+        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text):
+        """The inverse of `to_json`; raises `ValueError`, `KeyError` or `TypeError` on anything else."""
+        fields = json.loads(text)
+        number = fields.pop("format")
+        if number != FORMAT:
+            raise ValueError(f"format {number} is not {FORMAT}")
+        spec = ClipSpec(**fields.pop("clip_spec"))
+        return cls(clip_spec=spec, labels=tuple(fields.pop("labels")), **fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """Arrays by name (`"Mixed_3b_Branch_0_Conv3d_0a_1x1_conv/kernel"`) with their `WeightsInfo`."""
+
+    info: WeightsInfo
+    arrays: dict
+    path: pathlib.Path | None = None
+
+
+def write_checkpoint(path, checkpoint, *, dtype="float32"):
+    """Writes a checkpoint; the file appears whole or not at all.
+
+    Args:
+        path: Where to, by custom `*.h5`.
+        checkpoint: The `Checkpoint`.
+        dtype: `"float32"`, or `"float16"` for half the size.
+
+    Raises:
+        WeightsError: If a value is not finite, or does not fit into `dtype`.
+    """
+    import h5py
+
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["kinetics_i3d"] = checkpoint.info.to_json()
+        for name, array in checkpoint.arrays.items():
+            with np.errstate(over="ignore"):
+                stored = np.asarray(array, dtype)
+            if not np.isfinite(stored).all():
+                raise WeightsError(f"{path}: {name} has values that are not finite in {dtype}")
+            file.create_dataset(name, data=stored)
+
+
+def read_checkpoint(path):
+    """Reads a file of `write_checkpoint`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The `Checkpoint`, arrays in float32.
+
+    Raises:
+        WeightsError: If the file is missing, is not such a checkpoint, or is damaged.
+    """
+    import h5py
+
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            info = WeightsInfo.from_json(file.attrs["kinetics_i3d"])
+            names = []
+            file.visititems(lambda name, item: names.append(name) if hasattr(item, "dtype") else None)
+            arrays = {name: np.asarray(file[name], np.float32) for name in names}
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{path}: not a checkpoint of kinetics_i3d ({reason})") from error
+    return Checkpoint(info, arrays, path)

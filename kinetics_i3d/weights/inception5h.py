@@ -1,0 +1,100 @@
+"""Reads Google's ImageNet Inception-V1 of 2014 ("inception5h"), a folder of one HDF5 file a tensor.
+
+The folder is that of the public repository soumith/inception.torch (Apache-2.0).
+"""
+
+import pathlib
+
+import numpy as np
+
+from kinetics_i3d.core.clip_spec import INCEPTION5H
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
+
+STEM = {
+    "conv2d0": "Conv2d_1a_7x7_conv",
+    "conv2d1": "Conv2d_2b_1x1_conv",
+    "conv2d2": "Conv2d_2c_3x3_conv",
+    "softmax2": "Conv2d_0c_1x1",
+}
+MODULES = {
+    "mixed3a": "Mixed_3b",
+    "mixed3b": "Mixed_3c",
+    "mixed4a": "Mixed_4b",
+    "mixed4b": "Mixed_4c",
+    "mixed4c": "Mixed_4d",
+    "mixed4d": "Mixed_4e",
+    "mixed4e": "Mixed_4f",
+    "mixed5a": "Mixed_5b",
+    "mixed5b": "Mixed_5c",
+}
+UNITS = {
+    "1x1": "Branch_0_Conv2d_0a_1x1_conv",
+    "3x3_bottleneck": "Branch_1_Conv2d_0a_1x1_conv",
+    "3x3": "Branch_1_Conv2d_0b_3x3_conv",
+    "5x5_bottleneck": "Branch_2_Conv2d_0a_1x1_conv",
+    "5x5": "Branch_2_Conv2d_0b_5x5_conv",
+    "pool_reduce": "Branch_3_Conv2d_0b_1x1_conv",
+}
+# The two auxiliary classifiers of training; some copies of the folder leave parts of them out.
+UNUSED = ("head0_bottleneck", "head1_bottleneck", "nn0", "nn1", "softmax0", "softmax1")
+
+
+def layer_names():
+    """Every tensor's stem in the folder, to the layer of `InceptionV1` that it belongs to."""
+    mixed = {
+        f"{source}_{unit}": f"{module}_{layer}"
+        for source, module in MODULES.items()
+        for unit, layer in UNITS.items()
+    }
+    return STEM | mixed
+
+
+def is_inception5h(path):
+    """Whether `path` is a folder that looks like the release."""
+    return (pathlib.Path(path) / "conv2d0_w.h5").is_file()
+
+
+def read_inception5h(folder):
+    """Reads the folder into the names of `InceptionV1(architecture="googlenet")`.
+
+    Args:
+        folder: With `conv2d0_w.h5` ... `softmax2_b.h5` and `synsets.txt`.
+
+    Returns:
+        A `Checkpoint`; kernels are (height, width, in, out), labels the 1008 lines of `synsets.txt`.
+
+    Raises:
+        WeightsError: If a file is missing, unreadable or unknown; all of them in one message.
+    """
+    folder = pathlib.Path(folder)
+    names = layer_names()
+    wanted = {f"{stem}_{part}" for stem in names for part in "wb"}
+    spare = {f"{stem}_{part}" for stem in UNUSED for part in "wb"}
+    found = {file.stem for file in folder.glob("*.h5")}
+    missing, unknown = sorted(wanted - found), sorted(found - wanted - spare)
+    if missing or unknown:
+        raise WeightsError(
+            f"{folder}: not the inception5h release; missing: {missing}, unknown: {unknown}"
+        )
+    arrays = {}
+    for stem, layer in names.items():
+        # (out, height, width, in) there, (height, width, in, out) in Keras.
+        arrays[f"{layer}/kernel"] = _read(folder, f"{stem}_w").transpose(1, 2, 3, 0)
+        arrays[f"{layer}/bias"] = _read(folder, f"{stem}_b")
+    synsets = folder / "synsets.txt"
+    labels = tuple(synsets.read_text().splitlines()) if synsets.is_file() else ()
+    classes = len(arrays["Conv2d_0c_1x1/bias"])
+    info = WeightsInfo("googlenet", 2, INCEPTION5H, classes, labels[:classes])
+    return Checkpoint(info, arrays, folder)
+
+
+def _read(folder, name):
+    import h5py
+
+    path = folder / f"{name}.h5"
+    try:
+        with h5py.File(path, "r") as file:
+            return np.asarray(file[name], np.float32)
+    except (OSError, KeyError) as error:
+        raise WeightsError(f"{path}: cannot read the tensor {name!r} ({error})") from error
