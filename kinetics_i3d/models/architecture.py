@@ -1,0 +1,102 @@
+"""`Architecture`: Inception-V1 as data, built at rank 2 (images) or rank 3 (clips).
+
+The rows themselves stand in `inception_i3d.py`.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
+from kinetics_i3d.models import layers as parts
+
+
+class Conv(NamedTuple):
+    """A unit with a cubic kernel."""
+
+    name: str
+    filters: int
+    kernel: int
+    stride: int = 1
+
+
+class MaxPool(NamedTuple):
+    """A max pool; window and stride are (frames, height, width), rank 2 drops the first.
+
+    Without a window it takes the architecture's `last_pool`.
+    """
+
+    name: str
+    window: tuple
+    stride: tuple
+
+
+class ResponseNorm(NamedTuple):
+    """Local response norm, built only by the architectures that have it."""
+
+    name: str
+
+
+class Mixed(NamedTuple):
+    """An Inception module; its filters stand in the architecture's `mixed` table."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """One variant of Inception-V1: a row that a builder turns into a network of rank 2 or 3.
+
+    Args:
+        name: The row's name in `ARCHITECTURES`.
+        trunk: The rows before the average pool, bottom to top.
+        mixed: Filters of the nine Inception modules, by name.
+        third_kernel: Kernel of the third branch, 3 or 5.
+        last_pool: Window of the pool before `Mixed_5b`, 2 or 3.
+        batch_norm: Units are batch-normalised; otherwise they have biases.
+        response_norm: Local response norm before and after the second stage.
+        width: Every filter count is multiplied by this and rounded up to a multiple of 4.
+        clip_spec: How the inputs of this variant's weights are made, unless the weights say otherwise.
+    """
+
+    name: str
+    trunk: tuple
+    mixed: dict
+    third_kernel: int = 3
+    last_pool: int = 2
+    batch_norm: bool = True
+    response_norm: bool = False
+    width: float = 1.0
+    clip_spec: ClipSpec = DEEPMIND
+
+    def filters(self, count):
+        """The filter count of this variant where the full network has `count`."""
+        return count if self.width == 1 else 4 * max(1, -(-int(count * self.width) // 4))
+
+    def build_trunk(self, x, *, rank):
+        """Builds everything before the average pool.
+
+        Args:
+            x: Keras tensor (batch, [frames,] height, width, channels).
+            rank: 2 or 3.
+
+        Returns:
+            The activation of `Mixed_5c`; every row of `trunk` is a layer of its name.
+        """
+        unit = {"rank": rank, "batch_norm": self.batch_norm}
+        for row in self.trunk:
+            name = row.name.format(rank=rank, last_pool=self.last_pool)
+            match row:
+                case Conv():
+                    filters = self.filters(row.filters)
+                    x = parts.conv_unit(x, name, filters, row.kernel, stride=row.stride, **unit)
+                case MaxPool():
+                    window = row.window or (self.last_pool,) * 3
+                    x = parts.MAX_POOL[rank](
+                        window[-rank:], row.stride[-rank:], padding="same", name=name
+                    )(x)
+                case ResponseNorm() if self.response_norm:
+                    x = parts.LocalResponseNorm(name=name)(x)
+                case Mixed():
+                    filters = [self.filters(count) for count in self.mixed[name]]
+                    x = parts.mixed_module(x, name, filters, third_kernel=self.third_kernel, **unit)
+        return x

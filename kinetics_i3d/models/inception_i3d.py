@@ -1,0 +1,160 @@
+"""Inflated Inception-V1 (I3D): the network of the paper's figure 3, as a table, its variants and its builder.
+
+Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017; Szegedy et al., CVPR 2015, for rank 2.
+"""
+
+import dataclasses
+
+import keras
+from keras import layers, ops
+
+from kinetics_i3d.core.clip_spec import INCEPTION5H
+from kinetics_i3d.models.architecture import Architecture, Conv, MaxPool, Mixed, ResponseNorm
+from kinetics_i3d.models.clip_model import ClipModel, check_minimum, pool_features
+from kinetics_i3d.models.pretrained import assign_pretrained, resolve
+
+TRUNK = (
+    Conv("Conv{rank}d_1a_7x7", 64, kernel=7, stride=2),
+    MaxPool("MaxPool{rank}d_2a_3x3", (1, 3, 3), (1, 2, 2)),
+    ResponseNorm("ResponseNorm_2a"),
+    Conv("Conv{rank}d_2b_1x1", 64, kernel=1),
+    Conv("Conv{rank}d_2c_3x3", 192, kernel=3),
+    ResponseNorm("ResponseNorm_2c"),
+    MaxPool("MaxPool{rank}d_3a_3x3", (1, 3, 3), (1, 2, 2)),
+    Mixed("Mixed_3b"),
+    Mixed("Mixed_3c"),
+    MaxPool("MaxPool{rank}d_4a_3x3", (3, 3, 3), (2, 2, 2)),
+    Mixed("Mixed_4b"),
+    Mixed("Mixed_4c"),
+    Mixed("Mixed_4d"),
+    Mixed("Mixed_4e"),
+    Mixed("Mixed_4f"),
+    MaxPool("MaxPool{rank}d_5a_{last_pool}x{last_pool}", None, (2, 2, 2)),
+    Mixed("Mixed_5b"),
+    Mixed("Mixed_5c"),
+)
+
+# 1x1 | reduce, 3x3x3 | reduce, third branch | pool projection
+MIXED = {
+    "Mixed_3b": (64, 96, 128, 16, 32, 32),
+    "Mixed_3c": (128, 128, 192, 32, 96, 64),
+    "Mixed_4b": (192, 96, 208, 16, 48, 64),
+    "Mixed_4c": (160, 112, 224, 24, 64, 64),
+    "Mixed_4d": (128, 128, 256, 24, 64, 64),
+    "Mixed_4e": (112, 144, 288, 32, 64, 64),
+    "Mixed_4f": (256, 160, 320, 32, 128, 128),
+    "Mixed_5b": (256, 160, 320, 32, 128, 128),
+    "Mixed_5c": (384, 192, 384, 48, 128, 128),
+}
+
+INCEPTION_V1 = Architecture("inception_v1", TRUNK, MIXED)
+
+# Google's network of 2014, the home of its ImageNet weights ("inception5h").
+GOOGLENET = Architecture(
+    "googlenet",
+    TRUNK,
+    MIXED
+    | {
+        "Mixed_4b": (192, 96, 204, 16, 48, 64),
+        "Mixed_5b": (256, 160, 320, 48, 128, 128),
+    },
+    third_kernel=5,
+    last_pool=3,  # with 2 the ImageNet predictions are right too, but visibly less certain
+    batch_norm=False,
+    response_norm=True,
+    clip_spec=INCEPTION5H,
+)
+
+ARCHITECTURES = {
+    row.name: row
+    for row in (
+        INCEPTION_V1,
+        GOOGLENET,
+        dataclasses.replace(INCEPTION_V1, name="inception_v1_quarter", width=0.25),
+    )
+}
+
+# 9 -> 5 -> 3 -> 2 time steps at Mixed_5c, as many as the average pool is long; 32 -> 1 in space.
+MINIMUM_CLIP = (9, 32, 32)
+
+
+def InceptionI3D(
+    *,
+    include_top=True,
+    weights=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    dropout=0.5,
+    classifier_activation=None,
+    architecture=None,
+    name="inception_i3d",
+):
+    """Builds the Inflated Inception-V1 of the paper: clips to logits, or to features.
+
+    Args:
+        include_top: Whether to end in the classifier. It pools 2 steps of time and the whole
+            remaining grid (2x7x7 at 224 pixels), convolves 1x1x1, and averages logits over time.
+        weights: A name in the catalog (`kinetics-i3d weights` in the docs), a path to a checkpoint,
+            or `None` for random values. A missing file is an error.
+        input_shape: (frames, height, width, channels); any of the first three may be `None`.
+            Defaults to `(None, None, None, 3)`, or 2 channels where the weights read flow.
+        pooling: Without the top: `None` gives the grid of `Mixed_5c`, `"avg"` and `"max"` one vector.
+        classes: Number of classes; by default what the weights have, or 400.
+        dropout: Rate before the classifier, 0 to 1, in training.
+        classifier_activation: `None` gives logits, `"softmax"` probabilities.
+        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
+            have, or `"inception_v1"`.
+        name: The model's name.
+
+    Returns:
+        A `ClipModel` from clips (batch, frames, height, width, channels), in the range of
+        `model.clip_spec`, to (batch, classes), (batch, 1024), or (batch, frames/8, height/32,
+        width/32, 1024).
+
+    Raises:
+        ValueError: If an argument is outside what is allowed or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not fit.
+
+    Example:
+
+    >>> model = ki3d.InceptionI3D(classes=21)
+    >>> model.output_shape
+    (None, 21)
+
+    Source: Carreira & Zisserman, CVPR 2017, figure 3.
+    """
+    row, info, checkpoint = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3)
+    classes = classes or info.classes or 400
+    shape = tuple(input_shape or (None, None, None, info.clip_spec.channels))
+    if len(shape) != 4:
+        raise ValueError(
+            "`input_shape` must be (frames, height, width, channels). "
+            f"Received: input_shape={input_shape!r}"
+        )
+    minimum = MINIMUM_CLIP if include_top else (1, 1, 1)
+    check_minimum((None, *shape), minimum)
+
+    clips = keras.Input(shape, name="clips")
+    x = row.build_trunk(clips, rank=3)
+    if include_top:
+        x = ops.mean(x, axis=(2, 3), keepdims=True)
+        x = layers.AveragePooling3D((2, 1, 1), strides=1, name="AvgPool_0a_7x7")(x)
+        x = layers.Dropout(dropout, name="Dropout_0b")(x)
+        x = layers.Conv3D(classes, 1, name="Conv3d_0c_1x1")(x)
+        # In float32 whatever the policy: logits of many classes lie close together.
+        x = layers.GlobalAveragePooling3D(dtype="float32", name="Logits")(x)
+        if classifier_activation is not None:
+            x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
+    else:
+        x = pool_features(x, pooling)
+    model = ClipModel(
+        clips,
+        x,
+        clip_spec=info.clip_spec,
+        labels=info.labels if include_top and classes == len(info.labels) else (),
+        architecture=row.name,
+        minimum=minimum,
+        name=name,
+    )
+    return assign_pretrained(model, checkpoint, include_top=include_top)

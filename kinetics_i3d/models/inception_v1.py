@@ -1,0 +1,89 @@
+"""Inception-V1 (GoogLeNet) for images: the 2D network that I3D is inflated from.
+
+Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
+"""
+
+import keras
+from keras import layers
+
+from kinetics_i3d.models.clip_model import ClipModel, check_minimum, pool_features
+from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
+from kinetics_i3d.models.pretrained import assign_pretrained, resolve
+
+MINIMUM_IMAGE = (32, 32)
+
+
+def InceptionV1(
+    *,
+    include_top=True,
+    weights=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    dropout=0.2,
+    classifier_activation=None,
+    architecture=None,
+    name="inception_v1",
+):
+    """Builds Inception-V1: images to logits, or to features.
+
+    Args:
+        include_top: Whether to end in the classifier, which pools over the whole remaining grid.
+        weights: A path to a checkpoint, the folder of Google's ImageNet release of 2014
+            ("inception5h"), or `None` for random values.
+        input_shape: (height, width, channels); the first two may be `None`.
+            Defaults to `(None, None, 3)`.
+        pooling: Without the top: `None` gives the grid of `Mixed_5c`, `"avg"` and `"max"` one vector.
+        classes: Number of classes; by default what the weights have, or 1000.
+        dropout: Rate before the classifier, 0 to 1, in training.
+        classifier_activation: `None` gives logits, `"softmax"` probabilities.
+        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
+            have, or `"inception_v1"`. The ImageNet release has `"googlenet"`.
+        name: The model's name.
+
+    Returns:
+        A `ClipModel` from images (batch, height, width, channels), in the range of
+        `model.clip_spec`, to (batch, classes), (batch, 1024), or (batch, height/32, width/32, 1024).
+
+    Raises:
+        ValueError: If an argument is outside what is allowed or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not fit.
+
+    Example:
+
+    >>> ki3d.InceptionV1(include_top=False, pooling="avg").output_shape
+    (None, 1024)
+
+    Source: Szegedy et al., CVPR 2015, table 1.
+    """
+    row, info, checkpoint = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=2)
+    classes = classes or info.classes or 1000
+    shape = tuple(input_shape or (None, None, info.clip_spec.channels))
+    if len(shape) != 3:
+        raise ValueError(
+            f"`input_shape` must be (height, width, channels). Received: input_shape={input_shape!r}"
+        )
+    minimum = MINIMUM_IMAGE if include_top else (1, 1)
+    check_minimum((None, *shape), minimum)
+
+    images = keras.Input(shape, name="images")
+    x = row.build_trunk(images, rank=2)
+    if include_top:
+        x = layers.GlobalAveragePooling2D(keepdims=True, name="AvgPool_0a_7x7")(x)
+        x = layers.Dropout(dropout, name="Dropout_0b")(x)
+        x = layers.Conv2D(classes, 1, name="Conv2d_0c_1x1")(x)
+        x = layers.Flatten(dtype="float32", name="Logits")(x)
+        if classifier_activation is not None:
+            x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
+    else:
+        x = pool_features(x, pooling)
+    model = ClipModel(
+        images,
+        x,
+        clip_spec=info.clip_spec,
+        labels=info.labels if include_top and classes == len(info.labels) else (),
+        architecture=row.name,
+        minimum=minimum,
+        name=name,
+    )
+    return assign_pretrained(model, checkpoint, include_top=include_top)

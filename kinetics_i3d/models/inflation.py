@@ -1,0 +1,130 @@
+"""Inflation: a trained 2D network becomes the start of a 3D one.
+
+Carreira & Zisserman, CVPR 2017, section 2.4. On a boring video (one image repeated) the inflated
+network answers as the 2D one wherever zero padding in time is out of reach.
+"""
+
+import numpy as np
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.models.inception_i3d import ARCHITECTURES, InceptionI3D
+from kinetics_i3d.weights.assign import assign, named_variables
+
+TEMPORAL = ("average", "center")
+FIRST = "Conv3d_1a_7x7_conv"
+CLASSIFIER = "Conv3d_0c_1x1"
+
+
+def inflate(
+    model, *, channels=None, classes=None, temporal="average", clip_spec=None, dropout=0.5, name=None
+):
+    """Inflates an `InceptionV1` into its 3D twin.
+
+    Args:
+        model: An `InceptionV1` with or without its top.
+        channels: Input channels of the twin, 2 for flow; by default those of `clip_spec`. Other than
+            the model's, the first kernel is averaged over its channels and repeated.
+        classes: `None` carries the classifier over; a number puts a new one of random values.
+        temporal: `"average"` repeats a kernel over time and divides, as the paper does. `"center"`
+            puts it at the middle frame: equal on boring videos, and blurs nothing that moves.
+        clip_spec: How clips shall be made; by default as the model's images. Another value range
+            is folded into the first kernel, exactly but for the zero padding at the picture's edge.
+        dropout: Rate before the classifier, 0 to 1.
+        name: The twin's name.
+
+    Returns:
+        An `InceptionI3D` of the same architecture.
+
+    Raises:
+        ValueError: If `model` is not an image model, or `temporal` is unknown.
+
+    Example:
+
+    >>> twin = ki3d.inflate(ki3d.InceptionV1(), classes=21)
+    >>> twin.output_shape
+    (None, 21)
+    """
+    if len(model.input_shape) != 4:
+        raise ValueError(f"`model` must read images. Received: input_shape={model.input_shape}")
+    if temporal not in TEMPORAL:
+        raise ValueError(f"`temporal` must be one of {TEMPORAL}. Received: temporal={temporal!r}")
+    if model.architecture not in ARCHITECTURES:
+        raise WeightsError(f"{model.name}: unknown architecture {model.architecture!r}")
+    include_top = any(layer.name == "Conv2d_0c_1x1" for layer in model.layers)
+    spec = clip_spec or model.clip_spec
+    channels = channels or spec.channels
+    twin = InceptionI3D(
+        include_top=include_top or classes is not None,
+        input_shape=(None, None, None, channels),
+        classes=classes or (model.output_shape[-1] if include_top else None),
+        dropout=dropout,
+        architecture=model.architecture,
+        name=name or f"inflated_{model.name}",
+    )
+    twin.clip_spec = spec
+    twin.labels = model.labels if classes is None else ()
+
+    shapes = {name: tuple(variable.shape) for name, variable in named_variables(twin).items()}
+    arrays = {
+        name.replace("Conv2d", "Conv3d"): variable.numpy()
+        for name, variable in named_variables(model).items()
+    }
+    rescale_input(arrays, model.clip_spec, spec)
+    first = f"{FIRST}/kernel"
+    if channels != arrays[first].shape[2]:
+        mean = arrays[first].mean(axis=2, keepdims=True)
+        arrays[first] = np.repeat(mean, channels, axis=2)
+    for name, array in arrays.items():
+        if name.endswith("/kernel") and name in shapes:
+            arrays[name] = inflate_kernel(array, shapes[name][0], temporal=temporal)
+    if classes is not None:
+        arrays = {name: a for name, a in arrays.items() if not name.startswith(CLASSIFIER)}
+        for part in ("kernel", "bias"):
+            name = f"{CLASSIFIER}/{part}"
+            arrays[name] = named_variables(twin)[name].numpy()
+    assign(twin, arrays, source=model.name)
+    return twin
+
+
+def inflate_kernel(kernel, frames, *, temporal="average"):
+    """Gives a 2D kernel a time axis without changing what it answers on a repeated image.
+
+    Args:
+        kernel: (height, width, in, out).
+        frames: Length in time.
+        temporal: `"average"` or `"center"`, see `inflate`.
+
+    Returns:
+        (frames, height, width, in, out) of the same type.
+    """
+    if temporal == "center":
+        inflated = np.zeros((frames, *kernel.shape), kernel.dtype)
+        inflated[frames // 2] = kernel
+        return inflated
+    return np.repeat(kernel[None], frames, axis=0) / np.asarray(frames, kernel.dtype)
+
+
+def rescale_input(arrays, old, new):
+    """Lets the first unit read the value range of `new` where it was trained on that of `old`.
+
+    A pixel reads `x_old = gain * x_new + shift`, so the kernel takes the gain and the bias the shift.
+
+    Args:
+        arrays: {name: array} of a network whose first kernel is (height, width, in, out); changed.
+        old, new: `ClipSpec`s of one stream.
+
+    Raises:
+        ValueError: If the ranges differ and the first unit has no bias to take the shift.
+    """
+    if (old.low, old.high) == (new.low, new.high):
+        return
+    gain = (old.high - old.low) / (new.high - new.low)
+    shift = old.low - gain * new.low
+    kernel, bias = arrays[f"{FIRST}/kernel"], arrays.get(f"{FIRST}/bias")
+    if bias is None:
+        raise ValueError(
+            f"The range of {new.name!r} cannot be folded into a first unit without bias: keep the "
+            f"range of {old.name!r}, {old.low} to {old.high}"
+        )
+    arrays[f"{FIRST}/bias"] = bias + np.float32(shift) * kernel.sum(axis=(0, 1, 2))
+    arrays[f"{FIRST}/kernel"] = kernel * np.float32(gain)

@@ -1,0 +1,94 @@
+"""The parts that 2D Inception-V1 and its inflated 3D twin are made of, for any rank.
+
+Szegedy et al., "Going Deeper with Convolutions", CVPR 2015; Ioffe & Szegedy, ICML 2015.
+"""
+
+import keras
+from keras import layers, ops
+
+CONV = {2: layers.Conv2D, 3: layers.Conv3D}
+MAX_POOL = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
+
+
+@keras.saving.register_keras_serializable("kinetics_i3d")
+class LocalResponseNorm(layers.Layer):
+    """Divides each channel by a power of the summed squares of its neighbours among the channels.
+
+    Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", 2012, with
+    the constants of Google's 2014 network. The window sum is one product with a banded matrix, which
+    every backend runs fast on clips of any rank.
+
+    Args:
+        radius: Neighbours on each side.
+        bias, alpha, beta: `x / (bias + alpha * sum(x ** 2)) ** beta`.
+
+    Returns:
+        A tensor of the input's shape, (batch, ..., channels).
+    """
+
+    def __init__(self, radius=5, bias=2.0, alpha=1e-4, beta=0.5, **kwargs):
+        super().__init__(**kwargs)
+        self.radius, self.bias, self.alpha, self.beta = radius, bias, alpha, beta
+
+    def call(self, inputs):
+        channel = ops.arange(inputs.shape[-1])
+        near = ops.abs(channel[:, None] - channel[None, :]) <= self.radius
+        energy = ops.matmul(ops.square(inputs), ops.cast(near, inputs.dtype))
+        return inputs / ops.power(self.bias + self.alpha * energy, self.beta)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        constants = {key: getattr(self, key) for key in ("radius", "bias", "alpha", "beta")}
+        return {**super().get_config(), **constants}
+
+
+def conv_unit(x, name, filters, kernel, *, stride=1, rank, batch_norm):
+    """Convolution, batch norm (or a bias in its place) and ReLU; the ReLU carries the unit's name."""
+    x = CONV[rank](
+        filters, kernel, strides=stride, padding="same", use_bias=not batch_norm, name=f"{name}_conv"
+    )(x)
+    if batch_norm:
+        x = layers.BatchNormalization(
+            scale=False,  # ReLU and the next kernel make a gain redundant
+            momentum=0.999,  # Sonnet's decay; Keras' default is 0.99
+            epsilon=1e-3,
+            name=f"{name}_bn",
+        )(x)
+    return layers.ReLU(name=name)(x)
+
+
+def mixed_module(x, name, filters, *, third_kernel, rank, batch_norm):
+    """One Inception module: four branches side by side, joined on the channels.
+
+    Args:
+        x: (batch, [frames,] height, width, channels).
+        name: Such as `"Mixed_3b"`.
+        filters: Six numbers: 1x1 | reduce, 3x3 | reduce, third | pool projection.
+        third_kernel: 3 in the released I3D, 5 in the network of 2014.
+        rank: 2 or 3.
+        batch_norm: Whether units are normalised or biased.
+
+    Returns:
+        The joined activation, as large as `x` in time and space.
+    """
+    one, reduce_3, three, reduce_5, third, projection = filters
+
+    def unit(x, branch, letter, filters, kernel):
+        # The release wrote 0a for this one unit where every other module has 0b.
+        if (name, branch, rank, third_kernel, letter) == ("Mixed_5b", 2, 3, 3, "b"):
+            letter = "a"
+        unit_name = f"{name}_Branch_{branch}_Conv{rank}d_0{letter}_{kernel}x{kernel}"
+        return conv_unit(x, unit_name, filters, kernel, rank=rank, batch_norm=batch_norm)
+
+    pooled = MAX_POOL[rank](
+        3, strides=1, padding="same", name=f"{name}_Branch_3_MaxPool{rank}d_0a_3x3"
+    )(x)
+    branches = [
+        unit(x, 0, "a", one, 1),
+        unit(unit(x, 1, "a", reduce_3, 1), 1, "b", three, 3),
+        unit(unit(x, 2, "a", reduce_5, 1), 2, "b", third, third_kernel),
+        unit(pooled, 3, "b", projection, 1),
+    ]
+    return layers.Concatenate(name=name)(branches)

@@ -1,0 +1,105 @@
+"""What `weights=` means: from a name or a path to a row, its information and its arrays."""
+
+import difflib
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.models.architecture import Architecture
+from kinetics_i3d.weights.assign import assign, named_variables
+from kinetics_i3d.weights.catalog import read_weights
+from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_checkpoint
+
+HEAD = r"Conv[23]d_0c_1x1/"
+
+
+def resolve(weights, architecture, rows, default, *, rank):
+    """Reads `weights` and agrees on the architecture.
+
+    Args:
+        weights: A catalog name, a path, or `None`.
+        architecture: A name in `rows`, an `Architecture`, or `None` for the weights' or `default`.
+        rows: Known architectures by name.
+        default: The `Architecture` without weights.
+        rank: 2 or 3, that of the model to build.
+
+    Returns:
+        (`Architecture`, `WeightsInfo`, `Checkpoint` or `None`).
+
+    Raises:
+        ValueError: If `architecture` is unknown or is not that of the weights.
+        WeightsError: If the weights cannot be read or belong to a model of the other rank.
+    """
+    checkpoint = None if weights is None else read_weights(weights)
+    if architecture is None:
+        architecture = checkpoint.info.architecture if checkpoint else default
+    if not isinstance(architecture, Architecture):
+        if architecture not in rows:
+            near = difflib.get_close_matches(str(architecture), rows, n=3, cutoff=0) or list(rows)
+            raise ValueError(
+                f"`architecture` must be one of {sorted(rows)}, or an Architecture; near: {near[0]!r}. "
+                f"Received: architecture={architecture!r}"
+            )
+        architecture = rows[architecture]
+    if checkpoint is None:
+        return architecture, WeightsInfo(architecture.name, rank, architecture.clip_spec), None
+    if checkpoint.info.rank != rank:
+        kinds = {2: "images (InceptionV1); inflate it first", 3: "clips (InceptionI3D)"}
+        raise WeightsError(f"{checkpoint.path} holds a model of {kinds[checkpoint.info.rank]}")
+    if checkpoint.info.architecture != architecture.name:
+        raise ValueError(
+            f"`architecture` must be {checkpoint.info.architecture!r} for {checkpoint.path}. "
+            f"Received: architecture={architecture.name!r}"
+        )
+    return architecture, checkpoint.info, checkpoint
+
+
+def assign_pretrained(model, checkpoint, *, include_top):
+    """Puts a checkpoint's arrays into `model`, or leaves it as it is for `None`; returns the model."""
+    if checkpoint is not None:
+        ignore = () if include_top else (HEAD,)
+        if include_top and model.output_shape[-1] != checkpoint.info.classes:
+            raise WeightsError(
+                f"{checkpoint.path} has {checkpoint.info.classes} classes, not "
+                f"{model.output_shape[-1]}; take include_top=False and put a classifier of your own "
+                "on the features"
+            )
+        assign(model, checkpoint.arrays, ignore=ignore, source=str(checkpoint.path))
+    return model
+
+
+def save_weights(model, path, *, dtype="float32", labels=None, clip_spec=None, about=None):
+    """Writes a model's weights with all that `weights=path` needs to use them rightly.
+
+    Args:
+        model: A `ClipModel` such as `InceptionI3D`, trained or not.
+        path: The file, by custom `*.h5`. It appears whole or not at all.
+        dtype: `"float32"`, or `"float16"` for half the size.
+        labels: Class names in order; by default the model's.
+        clip_spec: How inputs are made; by default the model's.
+        about: A JSON-ready dictionary of anything worth keeping.
+
+    Raises:
+        ValueError: If the number of labels is not that of the classes.
+        WeightsError: If a value is not finite in `dtype`.
+
+    Example:
+
+    >>> ki3d.save_weights(ki3d.InceptionI3D(classes=2), folder / "mine.h5", labels=("sit", "stand"))
+    >>> ki3d.InceptionI3D(weights=folder / "mine.h5").labels
+    ('sit', 'stand')
+    """
+    labels = tuple(model.labels if labels is None else labels)
+    arrays = {name: variable.numpy() for name, variable in named_variables(model).items()}
+    bias = next((array for name, array in arrays.items() if name.endswith("0c_1x1/bias")), ())
+    if labels and len(labels) != len(bias):
+        raise ValueError(
+            f"`labels` must name the model's {len(bias)} classes. Received: {len(labels)} labels"
+        )
+    info = WeightsInfo(
+        model.architecture,
+        len(model.input_shape) - 2,
+        clip_spec or model.clip_spec,
+        len(bias),
+        labels,
+        about or {},
+    )
+    write_checkpoint(path, Checkpoint(info, arrays), dtype=dtype)
