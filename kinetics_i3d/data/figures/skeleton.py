@@ -1,0 +1,205 @@
+"""A human skeleton: angles of a pose in, positions of its joints out.
+
+Proportions follow D. Winter, "Biomechanics and Motor Control of Human Movement" (segment lengths
+as fractions of the height). Angles are in degrees and measured against the vertical rather than
+against the neighbouring bone: `lean=60` is a trunk 60 degrees off upright and `thigh=90` is a
+level thigh, whatever the rest of the body does. So a pose can be read off a picture, arms hang
+down by themselves when the figure bows, and soles stay flat when it squats.
+"""
+
+import dataclasses
+
+import numpy as np
+
+SIDES = ("l", "r")
+TRUNK = ("lift", "yaw", "lean", "side", "twist", "nod", "look")
+LIMBS = ("arm", "out", "roll", "elbow", "thigh", "spread", "knee", "foot")
+
+CHANNELS = TRUNK + tuple(f"{name}_{side}" for side in SIDES for name in LIMBS)
+"""What a pose is made of. `lift` is a height above the floor as a fraction of the body's height,
+all others are degrees: `lean` forward, `side` to the left, `yaw` and `twist` (of the chest on the
+pelvis) and `look` (of the head on the chest) to the left, `nod` of the head forward; for each
+side `arm` forward, `out` sideways, `roll` of the upper arm inwards, `elbow` bent, `thigh` forward,
+`spread` sideways, `knee` bent, `foot` with the toes up."""
+
+_SIDED = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "heel", "toe", "eye")
+JOINTS = ("pelvis", "spine", "chest", "neck", "chin", "head", "nose", "hair") + tuple(
+    f"{name}_{side}" for side in SIDES for name in _SIDED
+)
+JOINT = {name: index for index, name in enumerate(JOINTS)}
+
+BONES = (
+    ("pelvis", "spine"),
+    ("spine", "chest"),
+    ("chest", "neck"),
+    ("neck", "head"),
+    ("head", "nose"),
+) + tuple(
+    (f"{a}_{side}" if a in _SIDED else a, f"{b}_{side}")
+    for side in SIDES
+    for a, b in (
+        ("chest", "shoulder"),
+        ("shoulder", "elbow"),
+        ("elbow", "wrist"),
+        ("wrist", "hand"),
+        ("pelvis", "hip"),
+        ("hip", "knee"),
+        ("knee", "ankle"),
+        ("ankle", "heel"),
+        ("ankle", "toe"),
+    )
+)
+"""Pairs of joints whose distance no pose can change."""
+
+SOLE = 0.012  # from the heel's and the toe's joint down to the floor, in heights
+
+
+@dataclasses.dataclass(frozen=True)
+class Body:
+    """One person's build.
+
+    Args:
+        height: Standing height in metres.
+        legs: Length of the legs relative to the average; the trunk makes up the difference.
+        arms: Length of the arms relative to the average.
+        shoulders: Width of the shoulders relative to the average.
+        girth: Thickness of trunk and limbs relative to the average.
+    """
+
+    height: float = 1.75
+    legs: float = 1.0
+    arms: float = 1.0
+    shoulders: float = 1.0
+    girth: float = 1.0
+
+
+def pose(base=None, **angles):
+    """Writes a pose down as a vector; a limb's name without a side sets both sides.
+
+    Args:
+        base: Pose to start from, or None for all zeros: upright, limbs straight down.
+        **angles: Values by channel, such as `lean=20`, `knee=30` (both) or `arm_r=90`.
+
+    Returns:
+        Array of shape (channels,), in the order of `CHANNELS`.
+
+    Raises:
+        ValueError: For a name that is no channel.
+
+    Example:
+
+    >>> pose(knee=30)[[CHANNELS.index("knee_l"), CHANNELS.index("knee_r")]].tolist()
+    [30.0, 30.0]
+    """
+    values = np.zeros(len(CHANNELS)) if base is None else np.array(base, dtype=float)
+    for name, value in angles.items():
+        names = [f"{name}_{side}" for side in SIDES] if name in LIMBS else [name]
+        if names[0] not in CHANNELS:
+            raise ValueError(
+                f"A pose's angles must be among {TRUNK + LIMBS}, limbs also with '_l' or '_r'. "
+                f"Received: {name}={value!r}"
+            )
+        for channel in names:
+            values[CHANNELS.index(channel)] = value
+    return values
+
+
+STAND = pose(arm=3, out=7, roll=15, elbow=14, spread=3, knee=3, thigh=1)
+"""How somebody stands at ease; most poses start from it."""
+
+
+def mirrored(angles):
+    """Exchanges left and right. Takes and returns an array of shape (..., channels)."""
+    half = len(LIMBS)
+    limbs = len(TRUNK) + np.r_[half : 2 * half, 0:half]
+    swapped = np.asarray(angles)[..., np.r_[0 : len(TRUNK), limbs]].copy()
+    swapped[..., [TRUNK.index(name) for name in ("yaw", "side", "twist", "look")]] *= -1.0
+    return swapped
+
+
+def _turn(axis, degrees):
+    """Rotations about one axis (0: x forward, 1: y left, 2: z up), of shape (times, 3, 3)."""
+    radians = np.deg2rad(degrees)
+    matrices = np.zeros(np.shape(radians) + (3, 3))
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    matrices[..., axis, axis] = 1.0
+    matrices[..., i, i] = matrices[..., j, j] = np.cos(radians)
+    matrices[..., j, i] = np.sin(radians)
+    matrices[..., i, j] = -matrices[..., j, i]
+    return matrices
+
+
+def joint_positions(angles, body, *, planted=(0.5, 0.5)):
+    """Forward kinematics: where the joints are, with the figure standing on the floor.
+
+    The lowest heel or toe touches the floor (z = 0), raised by the channel `lift`.
+
+    Args:
+        angles: Poses of shape (times, channels), degrees.
+        body: The `Body` that takes them.
+        planted: Weights of the left and the right foot in the point that stays over the origin,
+            or None to keep the pelvis there (for gaits, whose feet move under the body).
+
+    Returns:
+        Positions of shape (times, joints, 3) in metres: x forward, y left, z up.
+
+    Example:
+
+    >>> joint_positions(pose(knee=10)[None], Body()).shape == (1, len(JOINTS), 3)
+    True
+    """
+    angles = np.atleast_2d(angles)
+    channel = {name: angles[:, index] for index, name in enumerate(CHANNELS)}
+    legs = 0.245 * body.legs
+    trunk = 0.288 - 2.0 * (legs - 0.245)
+    width = 0.108 * body.shoulders
+    at = {"pelvis": np.zeros((len(angles), 3))}
+
+    def place(name, parent, frame, x, y, z):
+        at[name] = at[parent] + frame @ np.array([x, y, z])
+
+    hips = _turn(2, channel["yaw"])
+    chest_yaw = _turn(2, channel["yaw"] + channel["twist"])
+    # The back bends: its lower half leans less than the upper, and turns only half of the twist.
+    low = _turn(2, channel["yaw"] + 0.5 * channel["twist"])
+    low = low @ _turn(0, -0.6 * channel["side"]) @ _turn(1, 0.8 * channel["lean"])
+    high = chest_yaw @ _turn(0, -channel["side"]) @ _turn(1, 1.15 * channel["lean"])
+    face = _turn(2, channel["yaw"] + channel["twist"] + channel["look"])
+    face = face @ _turn(0, -0.5 * channel["side"])
+    face = face @ _turn(1, 0.7 * channel["lean"] + channel["nod"])
+    place("spine", "pelvis", low, 0.0, 0.0, 0.45 * trunk)
+    place("chest", "spine", high, 0.0, 0.0, 0.55 * trunk)
+    place("neck", "chest", high, 0.006, 0.0, 0.03)
+    place("chin", "neck", face, 0.014, 0.0, 0.055)
+    place("head", "neck", face, 0.006, 0.0, 0.095)
+    place("nose", "head", face, 0.056, 0.0, -0.014)
+    place("hair", "head", face, -0.019, 0.0, 0.017)
+    for side, sign in zip(SIDES, (1.0, -1.0), strict=True):
+        limb = {name: channel[f"{name}_{side}"] for name in LIMBS}
+        place(f"shoulder_{side}", "chest", high, 0.0, sign * width, -0.022)
+        place(f"eye_{side}", "head", face, 0.042, sign * 0.020, 0.004)
+        upper = chest_yaw @ _turn(1, -limb["arm"]) @ _turn(0, sign * limb["out"])
+        upper = upper @ _turn(2, -sign * limb["roll"])
+        fore = upper @ _turn(1, -limb["elbow"])
+        place(f"elbow_{side}", f"shoulder_{side}", upper, 0.0, 0.0, -0.172 * body.arms)
+        place(f"wrist_{side}", f"elbow_{side}", fore, 0.0, 0.0, -0.148 * body.arms)
+        place(f"hand_{side}", f"wrist_{side}", fore, 0.0, 0.0, -0.050)
+        thigh = hips @ _turn(1, -limb["thigh"]) @ _turn(0, sign * limb["spread"])
+        sole = hips @ _turn(2, sign * (6.0 + 0.7 * limb["spread"])) @ _turn(1, -limb["foot"])
+        place(f"hip_{side}", "pelvis", hips, 0.0, sign * 0.052, 0.0)
+        place(f"knee_{side}", f"hip_{side}", thigh, 0.0, 0.0, -legs)
+        shank = thigh @ _turn(1, limb["knee"])
+        place(f"ankle_{side}", f"knee_{side}", shank, 0.0, 0.0, -legs)
+        place(f"heel_{side}", f"ankle_{side}", sole, -0.022, 0.0, -0.026)
+        place(f"toe_{side}", f"ankle_{side}", sole, 0.100, 0.0, -0.029)
+
+    joints = np.stack([at[name] for name in JOINTS], axis=1)
+    ends = [JOINT[f"{name}_{side}"] for side in SIDES for name in ("heel", "toe")]
+    # A soft minimum: with a hard one the body would jerk whenever the weight changes foot.
+    soles = joints[:, ends, 2] - SOLE
+    floor = -0.003 * np.log(np.exp(-soles / 0.003).sum(axis=1))
+    joints[..., 2] += (channel["lift"] - floor)[:, None]
+    if planted is not None:
+        feet = joints[:, [JOINT["ankle_l"], JOINT["ankle_r"]], :2]
+        joints[..., :2] -= np.einsum("tfc,f->tc", feet, np.asarray(planted))[:, None]
+    return joints * body.height
