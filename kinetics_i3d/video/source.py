@@ -191,7 +191,9 @@ def _best_stream(container, path):
     videos = [s for s in container.streams.video if not _is_cover(s)]
     if not videos:
         held = sorted({"cover picture" if _is_cover(s) else s.type for s in container.streams})
-        raise errors.VideoError(f"{path}: there is no video in it, only {held or 'a header'}")
+        raise errors.VideoError(
+            f"{path}: there is no video in it, only {', '.join(held) or 'a header'}"
+        )
     readable = [s for s in videos if s.codec_context is not None]
     if not readable:
         raise errors.VideoError(f"{path}: its video codec is not one that can be decoded here")

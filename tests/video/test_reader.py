@@ -8,6 +8,7 @@ import pytest
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.reader import probe, read_frames
+from kinetics_i3d.video.source import Source
 
 Fraction = fractions.Fraction
 
@@ -46,6 +47,22 @@ def test_start_seeks(mux, numbers, decoded):
     assert numbers(next(frames) for _ in range(5)) == [300, 301, 302, 303, 304]
     frames.close()
     assert len(decoded) < 60
+
+
+def test_seek_that_goes_too_far_is_taken_back(mux, numbers, monkeypatch):
+    path = mux("a.mp4", range(200), tick=Fraction(1, 25), gop=25)
+    right = Source.seek
+    far = []
+
+    def late(self, stamp):
+        far.append(stamp)
+        return right(self, stamp + int(3 / self.stream.time_base))
+
+    monkeypatch.setattr(Source, "seek", late)
+    assert numbers(read_frames(path, start=2.0, stop=2.2)) == [50, 51, 52, 53, 54]
+    monkeypatch.setattr(Source, "seek", lambda self, stamp: False)
+    assert numbers(read_frames(path, start=2.0, stop=2.2)) == [50, 51, 52, 53, 54]
+    assert len(far) == 1
 
 
 def test_start_and_stop(mux, numbers):

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from kinetics_i3d.video.reader import read_frames
+from kinetics_i3d.video.resample import at_rate, between
 
 Fraction = fractions.Fraction
 
@@ -76,9 +77,18 @@ def test_variable_rate_holds_a_picture_until_the_next(mux, numbers):
     assert frames[:12] == [0, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 7]
 
 
-def test_joined_files_start_a_new_clock(mux, numbers, tmp_path):
-    parts = [
-        mux(f"{k}.ts", [base + 40 * i for i in range(30)]) for k, base in enumerate((90000, 0))
-    ]
+@pytest.mark.parametrize("bases", [(90000, 0), (0, 90000)])
+def test_joined_files_start_a_new_clock(mux, numbers, tmp_path, bases):
+    parts = [mux(f"{base}.ts", [base + 40 * k for k in range(30)]) for base in bases]
     (tmp_path / "both.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
     assert numbers(read_frames(tmp_path / "both.ts", fps=25)) == [*range(30), *range(30)]
+
+
+def test_times_cut_to_milliseconds_change_no_choice():
+    # 15 fps, floored: at 0.1 s the second and the third are equally near, and the earlier stays.
+    timed = [(Fraction(k * 1000 // 15, 1000), Fraction(66, 1000), k) for k in range(7)]
+    assert list(at_rate(timed, fps=10)) == [0, 1, 3, 4, 6]
+    # 30 fps, rounded up: the second picture begins at a thirtieth of a second.
+    timed = [(Fraction(math.ceil(k * 1000 / 30), 1000), Fraction(33, 1000), k) for k in range(4)]
+    assert list(between(timed, start=Fraction(1, 30))) == [1, 2, 3]
+    assert list(between(timed, stop=Fraction(2, 30))) == [0, 1]

@@ -78,6 +78,22 @@ def audio_only(path):
         out.mux(stream.encode(None))
 
 
+def sound_with_a_cover(path):
+    with av.open(str(path), "w") as out:
+        sound, cover = out.add_stream("aac", rate=8000), out.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        image = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        image = image.reformat(format="yuvj420p")
+        image.pts = 0
+        out.mux(cover.encode(image))
+        samples = np.zeros((1, 1024), np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 8000, 0
+        out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+
+
 BAD_FILES = {
     "missing.mp4": (None, "there is no such file"),
     "folder.mp4": (pathlib.Path.mkdir, "a folder"),
@@ -87,9 +103,12 @@ BAD_FILES = {
         lambda path: path.write_bytes(np.random.default_rng(0).bytes(9999)),
         "no video",
     ),
-    "sound.mp4": (audio_only, "only.*audio"),
+    "sound.mp4": (audio_only, "no video in it, only audio"),
+    "song.mp4": (sound_with_a_cover, "no video in it, only audio, cover picture"),
     "list.m3u8": (
-        lambda path: path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\na.ts\n"),
+        lambda path: path.write_text(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\na.ts\n#EXT-X-ENDLIST\n"
+        ),
         "no video",
     ),
     "list.txt": (lambda path: path.write_text("ffconcat version 1.0\nfile a.mp4\n"), "no video"),

@@ -31,7 +31,7 @@ class TestClock:
         assert [t for t, _ in self.run([0, 2, 1, 3])] == [0, 2, 2, 3]
 
     def test_new_clock(self):
-        assert [t for t, _ in self.run([100, 101, 0, 1])] == [0, 1, 2, 3]
+        assert [t for t, _ in self.run([100, 101, 0, 3])] == [0, 1, 2, 5]
         assert [t for t, _ in self.run([0, 1, 900, 901], discontinuous=True)] == [0, 1, 2, 3]
         assert [t for t, _ in self.run([0, 1, 900, 901])] == [0, 1, 900, 901]
 
