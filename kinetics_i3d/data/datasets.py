@@ -55,7 +55,9 @@ class VideoDataset:
         return dataclasses.replace(self, videos=part)
 
     def hold_out(self, fraction, *, seed=0):
-        """Parts a dataset in two so that no source video is on both sides.
+        """Parts a dataset in two so that no source video of a class is on both sides.
+
+        Other actions of the same film may be, as in J-HMDB's official split.
 
         Args:
             fraction: Share of each class's sources in the second part, 0 to 1; at least one.

@@ -51,7 +51,9 @@ def augmentation(spec, *, area=(0.3, 1.0), flip=True, color=True):
     return transforms.compose(*ops, transforms.normalize(spec))
 
 
-def training_clips(dataset, *, spec, frames, batch, augment, seed=0, workers=tf.data.AUTOTUNE):
+def training_clips(
+    dataset, *, spec, frames, batch, augment, mixup=0.0, seed=0, workers=tf.data.AUTOTUNE
+):
     """Endless shuffled batches of augmented clips.
 
     Args:
@@ -60,6 +62,7 @@ def training_clips(dataset, *, spec, frames, batch, augment, seed=0, workers=tf.
         frames: Frames a clip.
         batch: Clips a batch.
         augment: An op `(clip, seed) -> clip`, such as `augmentation(spec)`.
+        mixup: Alpha of `transforms.mixup`; 0 leaves it out.
         seed: The same seed gives the same batches whatever `workers` is.
         workers: Videos decoded at a time.
 
@@ -74,14 +77,14 @@ def training_clips(dataset, *, spec, frames, batch, augment, seed=0, workers=tf.
 
     def decode(path, position):
         try:
-            return decode_window(path.decode(), spec=spec, frames=frames, position=position)
+            return decode_window(path.decode(), spec=spec, frames=frames, position=float(position))
         except VideoError as error:
             logging.warning("skipped: %s", error)
             return np.zeros((0, 1, 1, 3), np.uint8)
 
     def load(number, video):
         path, label = video
-        seeds = tf.random.split((seed, tf.cast(number, tf.int32)), num=2, alg="threefry")
+        seeds = tf.random.split((seed, tf.cast(number, tf.int32)), num=2, alg="philox")
         position = tf.random.stateless_uniform((), seeds[0])
         clip = tf.numpy_function(decode, (path, position), tf.uint8)
         clip.set_shape((None, None, None, 3))
@@ -91,7 +94,7 @@ def training_clips(dataset, *, spec, frames, batch, augment, seed=0, workers=tf.
         target = tf.one_hot(label, len(dataset.labels))
         return tf.ensure_shape(augment(clip, clip_seed), shape), target
 
-    return (
+    batches = (
         tf.data.Dataset.from_tensor_slices((paths, labels))
         .shuffle(len(paths), seed=seed)
         .repeat()
@@ -100,5 +103,10 @@ def training_clips(dataset, *, spec, frames, batch, augment, seed=0, workers=tf.
         .filter(lambda clip, *_: tf.shape(clip)[0] > 0)
         .map(finish, num_parallel_calls=workers)
         .batch(batch)
-        .prefetch(2)
     )
+    if mixup:
+        blend = transforms.mixup(mixup)
+        batches = batches.enumerate().map(
+            lambda number, pair: blend(*pair, (seed + 1, tf.cast(number, tf.int32)))
+        )
+    return batches.prefetch(2)

@@ -11,7 +11,7 @@ def compose(*ops):
     """One op of several, each with a seed of its own."""
 
     def op(clip, seed):
-        seeds = tf.random.split(seed, num=len(ops), alg="threefry")
+        seeds = tf.random.split(seed, num=len(ops), alg="philox")
         for index, one in enumerate(ops):
             clip = one(clip, seeds[index])
         return clip
@@ -110,3 +110,25 @@ def normalize(spec):
         return tf.cast(clip, tf.float32) * ((spec.high - spec.low) / 255) + spec.low
 
     return op
+
+
+def mixup(alpha):
+    """Blends each clip of a batch, and its target, with another of the batch.
+
+    Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+
+    Args:
+        alpha: Of the Beta(alpha, alpha) distribution of the blend; one blend a batch.
+
+    Returns:
+        A function (clips, targets, seed) -> (clips, targets), float32 of the same shapes.
+    """
+
+    def blend(clips, targets, seed):
+        # Beta(a, a) is g / (g + h) of two Gamma(a) numbers.
+        first, second = tf.unstack(tf.random.stateless_gamma((2,), seed, alpha) + 1e-6)
+        share = first / (first + second)
+        clips = share * clips + (1 - share) * tf.roll(clips, 1, axis=0)
+        return clips, share * targets + (1 - share) * tf.roll(targets, 1, axis=0)
+
+    return blend

@@ -58,7 +58,7 @@ class ClipModel(keras.Model):
         return np.average(outputs, axis=0, weights=shares).astype(np.float32)
 
     def get_config(self):
-        plain = keras.Model(self.inputs, self.outputs, name=self.name)
+        plain = keras.Model(self.input, self.output, name=self.name)  # no lists of one
         return {
             "functional": keras.saving.serialize_keras_object(plain),
             "clip_spec": self.clip_spec.to_dict(),
@@ -121,12 +121,14 @@ def feature_model(model, endpoint):
             f"`endpoint` must name an activation of {model.name}; near: {near}. "
             f"Received: endpoint={endpoint!r}"
         )
+    # The trunk reads clips of any size; the top is what needs more.
+    top = "AvgPool_0a_7x7" in names and names.index(endpoint) >= names.index("AvgPool_0a_7x7")
     return ClipModel(
         model.input,
         model.get_layer(endpoint).output,
         clip_spec=model.clip_spec,
         architecture=model.architecture,
-        minimum=(1,) * len(model.minimum),
+        minimum=model.minimum if top else (1,) * len(model.minimum),
         name=f"{model.name}_{endpoint}",
     )
 

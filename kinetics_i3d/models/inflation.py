@@ -65,15 +65,12 @@ def inflate(
     twin.labels = model.labels if classes is None else ()
 
     shapes = {name: tuple(variable.shape) for name, variable in named_variables(twin).items()}
-    arrays = {
-        name.replace("Conv2d", "Conv3d"): variable.numpy()
-        for name, variable in named_variables(model).items()
-    }
-    rescale_input(arrays, model.clip_spec, spec)
+    arrays = {twin_name(name): v.numpy() for name, v in named_variables(model).items()}
     first = f"{FIRST}/kernel"
     if channels != arrays[first].shape[2]:
         mean = arrays[first].mean(axis=2, keepdims=True)
         arrays[first] = np.repeat(mean, channels, axis=2)
+    rescale_input(arrays, model.clip_spec, spec)  # the shift counts once for each channel read
     for name, array in arrays.items():
         if name.endswith("/kernel") and name in shapes:
             arrays[name] = inflate_kernel(array, shapes[name][0], temporal=temporal)
@@ -84,6 +81,12 @@ def inflate(
             arrays[name] = named_variables(twin)[name].numpy()
     assign(twin, arrays, source=model.name)
     return twin
+
+
+def twin_name(name):
+    """The 3D name of a 2D variable; one unit's is misspelt as in the release, see `mixed_module`."""
+    name = name.replace("Conv2d", "Conv3d")
+    return name.replace("Mixed_5b_Branch_2_Conv3d_0b_3x3", "Mixed_5b_Branch_2_Conv3d_0a_3x3")
 
 
 def inflate_kernel(kernel, frames, *, temporal="average"):

@@ -23,11 +23,13 @@ class TrainConfig:
         test_short_side, test_size: Resize and centre crop of the finished model's `ClipSpec`.
         area: Range of the random crop's area as a share of the largest square.
         flip, color: Whether clips are mirrored at random and their colours changed.
+        mixup: Alpha of the blending of clips, 0 for none.
         epochs, batch: Passes over the videos, clips a step.
         optimizer: `"adamw"` or `"sgd"` (momentum 0.9).
         learning_rate: Its peak; a linear warm-up of one epoch leads to it, a cosine to 0 away.
         weight_decay, label_smoothing, dropout: As usual.
         ema: Decay of the weights' moving average that is kept in the end; 0 keeps the last weights.
+        head_start: Passes over the videos that fit the classifier alone before training begins.
         freeze: Beginnings of names of layers that are not trained.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         seed: Of everything random.
@@ -47,6 +49,7 @@ class TrainConfig:
     area: tuple = (0.3, 1.0)
     flip: bool = True
     color: bool = True
+    mixup: float = 0.0
     epochs: int = 20
     batch: int = 8
     optimizer: str = "adamw"
@@ -55,6 +58,7 @@ class TrainConfig:
     label_smoothing: float = 0.1
     dropout: float = 0.5
     ema: float = 0.0
+    head_start: int = 0
     freeze: tuple = ()
     precision: str = "float32"
     seed: int = 0

@@ -14,6 +14,7 @@ from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.inflation import inflate
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.config import depth_two
+from kinetics_i3d.training.head_start import fit_head
 
 
 def build(config, classes):
@@ -85,20 +86,16 @@ def train(dataset, config, output, *, spec_name="custom", about=None):
     keras.utils.set_random_seed(config.seed)
     steps = math.ceil(len(dataset) / config.batch)
     spec = config.train_spec()
-    clips = training_clips(
-        dataset,
-        spec=spec,
-        frames=config.frames,
-        batch=config.batch,
-        augment=augmentation(spec, area=config.area, flip=config.flip, color=config.color),
-        seed=config.seed,
-    )
+    augment = augmentation(spec, area=config.area, flip=config.flip, color=config.color)
+    sampling = {"spec": spec, "frames": config.frames, "batch": config.batch, "augment": augment}
+    clips = training_clips(dataset, **sampling, mixup=config.mixup, seed=config.seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
         model = build(config, len(dataset.labels))
     finally:
         keras.config.set_dtype_policy(policy)
+    # Keras leaves XLA off on CPUs, where it is several times slower here; so does this.
     model.compile(
         make_optimizer(config, steps),
         loss=keras.losses.CategoricalCrossentropy(
@@ -106,6 +103,9 @@ def train(dataset, config, output, *, spec_name="custom", about=None):
         ),
         metrics=["accuracy"],
     )
+    if config.head_start:
+        unmixed = training_clips(dataset, **sampling, seed=config.seed + 1)
+        fit_head(model, unmixed, steps * config.head_start)
     logging.info("%d videos, %d steps an epoch, %d epochs", len(dataset), steps, config.epochs)
     model.fit(
         clips,
@@ -132,7 +132,11 @@ def train(dataset, config, output, *, spec_name="custom", about=None):
 def read_history(path):
     """The curves of a run: a list with a dictionary of floats for each epoch of `history.csv`."""
     with open(path, newline="", encoding="utf-8") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        # Keras writes NA where a run has no such curve, such as those of validation.
+        return [
+            {key: float(value) for key, value in row.items() if value != "NA"}
+            for row in csv.DictReader(file)
+        ]
 
 
 def _claim(path, config):

@@ -1,0 +1,43 @@
+"""Recipes: the settings of the shipped weights, by name."""
+
+from kinetics_i3d.training.config import TrainConfig
+
+RECIPES = {
+    # Real clips of about 1.6 s: 24 frames span them. So few of them are soon known by heart, hence the
+    # frozen stem, the strong dropout and the blending; kernels at the middle frame keep the frozen
+    # stem from blurring what moves.
+    "jhmdb": TrainConfig(
+        architecture="googlenet",
+        temporal="center",
+        fps=15.0,
+        frames=24,
+        size=160,
+        test_short_side=208,
+        test_size=192,
+        area=(0.35, 1.0),
+        mixup=0.4,
+        epochs=16,
+        batch=16,
+        learning_rate=1e-4,
+        dropout=0.7,
+        head_start=2,
+        freeze=("Conv3d_1a", "Conv3d_2b", "Conv3d_2c"),
+        precision="mixed_bfloat16",
+    ),
+    # Performances of 2.56 s: 20 frames span them at 8 a second.
+    "figures": TrainConfig(
+        architecture="inception_v1_quarter",
+        fps=8.0,
+        frames=20,
+        size=96,
+        test_short_side=112,
+        test_size=96,
+        area=(0.5, 1.0),
+        epochs=20,
+        batch=16,
+        learning_rate=2e-3,
+        dropout=0.2,
+        label_smoothing=0.0,
+        precision="float32",
+    ),
+}

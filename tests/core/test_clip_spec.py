@@ -1,0 +1,88 @@
+"""`ClipSpec`: its ranges, its scaling and its checks."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H, SPECS, ClipSpec
+
+
+def test_the_release_reads_minus_one_to_one():
+    assert DEEPMIND.to_dict() == {
+        "name": "deepmind",
+        "stream": "rgb",
+        "fps": 25.0,
+        "short_side": 256,
+        "size": 224,
+        "low": -1.0,
+        "high": 1.0,
+    }
+    found = DEEPMIND.normalize(np.array([0, 51, 255], np.uint8))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [-1.0, -0.6, 1.0], atol=1e-6)
+
+
+def test_the_network_of_2014_reads_pixels_minus_117():
+    pixels = np.arange(256, dtype=np.uint8)
+    np.testing.assert_allclose(INCEPTION5H.normalize(pixels), np.arange(256) - 117.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("spec", [DEEPMIND, INCEPTION5H, ClipSpec("x", low=0.25, high=0.5)])
+def test_denormalize_is_the_inverse(spec):
+    pixels = np.arange(256, dtype=np.uint8).reshape(2, 8, 16)
+    scaled = spec.normalize(pixels)
+    assert scaled.shape == pixels.shape
+    assert abs(scaled.min() - spec.low) < 1e-4 and abs(scaled.max() - spec.high) < 1e-4
+    back = spec.denormalize(scaled)
+    assert back.dtype == np.uint8
+    np.testing.assert_array_equal(back, pixels)
+
+
+def test_denormalize_rounds_and_clips():
+    step = 2 / 255
+    found = DEEPMIND.denormalize([-1.5, -1 + 0.4 * step, -1 + 0.6 * step, 1.5])
+    assert found.tolist() == [0, 0, 1, 255]
+
+
+def test_channels_follow_the_stream():
+    assert ClipSpec("a").channels == 3 and ClipSpec("a", stream="flow").channels == 2
+
+
+def test_a_dictionary_brings_it_back_through_json():
+    spec = ClipSpec("a", stream="flow", fps=12.5, short_side=9, size=9, low=0.0, high=0.5)
+    assert ClipSpec(**json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_it_is_frozen_and_can_be_a_key():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        DEEPMIND.fps = 30
+    assert {DEEPMIND: 1}[ClipSpec("deepmind")] == 1
+
+
+def test_specs_are_listed_by_their_names():
+    assert {name: spec.name for name, spec in SPECS.items()} == {name: name for name in SPECS}
+    assert SPECS["deepmind"] is DEEPMIND and SPECS["inception5h"] is INCEPTION5H
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"stream": "depth"}, r"`stream` must be one of \('rgb', 'flow'\). Received: stream='depth'"),
+        ({"fps": 0}, "`fps` must be above 0. Received: fps=0"),
+        ({"fps": float("nan")}, "`fps` must be above 0. Received: fps=nan"),
+        ({"size": 0}, "`size` must be at least 1 .* Received: size=0, short_side=256"),
+        ({"size": 257}, "no more than `short_side`. Received: size=257, short_side=256"),
+        ({"low": 1.0}, "`low` must be below `high`. Received: low=1.0, high=1.0"),
+        ({"high": float("nan")}, "`low` must be below `high`"),
+    ],
+)
+def test_a_field_out_of_range(wrong, why):
+    with pytest.raises(ValueError, match=why):
+        ClipSpec("a", **wrong)
+
+
+def test_the_edges_of_the_ranges_are_allowed():
+    assert ClipSpec("a", size=256).size == 256
+    assert ClipSpec("a", size=1, short_side=1, fps=0.01).fps == 0.01

@@ -1,0 +1,43 @@
+"""Videos whose frames tell their own number, even after a lossy codec and a resize."""
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.video.writer import write_video
+
+BITS = 16  # in 4 x 4 blocks
+
+
+def coded_frame(number, *, side=64):
+    """uint8 (side, side, 3): black and white blocks, the bits of the number."""
+    bits = np.array([(number >> bit) & 1 for bit in range(BITS)], np.uint8).reshape(4, 4)
+    blocks = np.kron(bits * 255, np.ones((side // 4, side // 4), np.uint8))
+    return np.repeat(blocks[..., np.newaxis], 3, axis=-1)
+
+
+def number_of(frame, *, grey=127.5):
+    """The number that a square frame of any size shows; `grey` lies between black and white."""
+    middles = (np.arange(4) * 2 + 1) * len(frame) // 8
+    bits = np.asarray(frame)[np.ix_(middles, middles)].mean(axis=-1).ravel() > grey
+    return sum(1 << bit for bit in range(BITS) if bits[bit])
+
+
+@pytest.fixture(scope="session")
+def numbers():
+    """(clip, grey=127.5) -> the list of the numbers of its frames."""
+    return lambda clip, grey=127.5: [number_of(frame, grey=grey) for frame in clip]
+
+
+@pytest.fixture(scope="session")
+def coded_video(tmp_path_factory):
+    """(frames, first=0, fps=25) -> path of a 64x64 video whose frame k shows `first + k`."""
+    folder, made = tmp_path_factory.mktemp("coded"), {}
+
+    def write(frames, *, first=0, fps=25):
+        key = (frames, first, fps)
+        if key not in made:
+            made[key] = folder / f"{frames}_{first}_{len(made)}.mp4"
+            write_video(made[key], (coded_frame(first + k) for k in range(frames)), fps=fps)
+        return made[key]
+
+    return write

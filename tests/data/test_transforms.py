@@ -1,0 +1,187 @@
+"""Every op eagerly and inside tf.data, by its bounds, its seed and its identities."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H
+from kinetics_i3d.data import transforms
+
+SEEDS = [(seed, 7) for seed in range(40)]
+OPS = {
+    "random_crop": transforms.random_crop(16),
+    "random_resized_crop": transforms.random_resized_crop(16),
+    "random_flip": transforms.random_flip(),
+    "color_jitter": transforms.color_jitter(),
+    "normalize": transforms.normalize(DEEPMIND),
+    "compose": transforms.compose(
+        transforms.random_resized_crop(16), transforms.random_flip(), transforms.color_jitter()
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def clip():
+    """uint8 (3, 24, 31, 3)."""
+    return np.random.default_rng(0).integers(0, 256, (3, 24, 31, 3), np.uint8)
+
+
+def places(frames=2, height=24, width=31):
+    """A clip whose pixel at (y, x) holds (y, x, frame)."""
+    clip = np.zeros((frames, height, width, 3), np.int32)
+    clip[..., 0] = np.arange(height)[:, None]
+    clip[..., 1] = np.arange(width)
+    clip[..., 2] = np.arange(frames)[:, None, None]
+    return clip
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_an_op_gives_the_same_eagerly_and_in_tf_data(clip, name):
+    op = OPS[name]
+    eager = [op(tf.constant(clip), seed).numpy() for seed in SEEDS[:8]]
+    seeds = tf.data.Dataset.from_tensor_slices(np.array(SEEDS[:8], np.int32))
+    mapped = list(seeds.map(lambda seed: op(tf.constant(clip), seed)).as_numpy_iterator())
+    for one, other in zip(eager, mapped, strict=True):
+        assert one.dtype == other.dtype and one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-3)
+    if name != "normalize":
+        assert any(not np.array_equal(eager[0], other) for other in eager[1:])
+        np.testing.assert_array_equal(op(tf.constant(clip), SEEDS[0]).numpy(), eager[0])
+
+
+def test_random_crop_stays_inside_and_reaches_every_edge():
+    op = transforms.random_crop(20)
+    corners = set()
+    for seed in [(seed, 1) for seed in range(150)]:
+        cut = op(places(), seed).numpy()
+        assert cut.shape == (2, 20, 20, 3)
+        top, left = cut[0, 0, 0, :2]
+        np.testing.assert_array_equal(cut[..., 0], np.broadcast_to(top + np.arange(20)[:, None], (2, 20, 20)))
+        np.testing.assert_array_equal(cut[..., 1], np.broadcast_to(left + np.arange(20), (2, 20, 20)))
+        corners.add((int(top), int(left)))
+    tops, lefts = ({corner[axis] for corner in corners} for axis in (0, 1))
+    assert tops == set(range(5)) and lefts == set(range(12))
+
+
+def test_random_crop_of_the_whole_is_the_whole(clip):
+    square = clip[:, :, :24]
+    np.testing.assert_array_equal(transforms.random_crop(24)(square, (1, 2)), square)
+
+
+def test_a_whole_square_is_only_resized():
+    square = np.random.default_rng(1).integers(0, 256, (2, 40, 40, 3), np.uint8)
+    op = transforms.random_resized_crop(16, area=(1.0, 1.0), aspect=(1.0, 1.0))
+    found = op(square, (3, 4)).numpy()
+    assert found.dtype == np.float32
+    expected = tf.image.resize(square, (16, 16), antialias=True).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(  # halving by an antialiased triangle keeps the mean
+        found.mean(), square.mean(), rtol=0.01
+    )
+    same = transforms.random_resized_crop(40, area=(1.0, 1.0), aspect=(1.0, 1.0))
+    np.testing.assert_allclose(same(square, (3, 4)), square, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("area", "aspect"), [((0.3, 1.0), (3 / 4, 4 / 3)), ((0.25, 0.25), (1.0, 1.0)), ((0.1, 0.2), (2, 2))]
+)
+def test_resized_crops_have_the_area_and_the_aspect_asked_for(area, aspect):
+    height, width = 120, 200
+    op = transforms.random_resized_crop(8, area=area, aspect=aspect)
+    clip = places(1, height, width).astype(np.float32)
+    areas, ratios, centres = [], [], []
+    for seed in [(seed, 5) for seed in range(120)]:
+        cut = op(clip, seed).numpy()[0]
+        # Inner samples are evenly spaced: their step is a side's length / 8.
+        tall = (cut[5, 4, 0] - cut[2, 4, 0]) / 3 * 8
+        wide = (cut[4, 5, 1] - cut[4, 2, 1]) / 3 * 8
+        middle = cut[3:5, 3:5].mean(axis=(0, 1))[:2] + 0.5
+        assert tall / 2 - 0.6 <= middle[0] <= height - tall / 2 + 0.6
+        assert wide / 2 - 0.6 <= middle[1] <= width - wide / 2 + 0.6
+        areas.append(tall * wide / height**2)
+        ratios.append(wide / tall)
+        centres.append(middle)
+    slack = 1.06  # sides are whole pixels
+    assert area[0] / slack <= min(areas) and max(areas) <= area[1] * slack
+    assert aspect[0] / slack <= min(ratios) and max(ratios) <= aspect[1] * slack
+    if area[0] < area[1]:
+        assert max(areas) - min(areas) > 0.7 * (area[1] - area[0])
+    if aspect[0] < aspect[1]:
+        assert abs(np.log(ratios).mean()) < 0.1  # as often wide as tall
+    assert np.ptp(np.array(centres)[:, 1]) > 60
+
+
+def test_a_side_longer_than_the_picture_is_cut_to_it():
+    op = transforms.random_resized_crop(8, area=(1.0, 1.0), aspect=(4.0, 4.0))
+    cut = op(places(1, 32, 40).astype(np.float32), (0, 0)).numpy()[0]
+    assert abs((cut[4, 5, 1] - cut[4, 2, 1]) / 3 * 8 - 40) < 0.5  # 64 wide is not to be had
+    assert abs((cut[5, 4, 0] - cut[2, 4, 0]) / 3 * 8 - 16) < 0.5
+
+
+def test_a_flip_turns_all_frames_or_none(clip):
+    op = transforms.random_flip()
+    turned = [op(tf.constant(clip), seed).numpy() for seed in SEEDS]
+    flips = [np.array_equal(found, clip[:, :, ::-1]) for found in turned]
+    kept = [np.array_equal(found, clip) for found in turned]
+    assert all(flip != keep for flip, keep in zip(flips, kept, strict=True))
+    assert 10 < sum(flips) < 30
+
+
+def test_colors_change_alike_in_every_frame_and_stay_in_range(clip):
+    op = transforms.color_jitter()
+    still = np.repeat(clip[:1], 3, axis=0)
+    for seed in SEEDS[:10]:
+        found = op(still, seed).numpy()
+        assert found.dtype == np.float32 and found.min() >= 0 and found.max() <= 255
+        np.testing.assert_array_equal(found[0], found[1])
+        np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_brightness_shifts_contrast_and_saturation_scale():
+    clip = np.random.default_rng(2).uniform(100, 150, (2, 8, 8, 3)).astype(np.float32)
+    grey = clip.mean(axis=-1, keepdims=True)
+    off = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0}
+
+    def jitter(**amounts):
+        op = transforms.color_jitter(**off | amounts)
+        return [op(clip, seed).numpy() for seed in SEEDS]
+
+    np.testing.assert_allclose(jitter()[0], clip, rtol=1e-5)
+    shifts = [(found - clip) for found in jitter(brightness=0.1)]
+    assert all(np.ptp(shift) < 1e-3 for shift in shifts)
+    means = [shift.mean() for shift in shifts]
+    assert -25.5 <= min(means) < -15 and 15 < max(means) <= 25.5
+    factors = [(found - clip.mean()).std() / (clip - clip.mean()).std() for found in jitter(contrast=0.5)]
+    assert 0.5 <= min(factors) < 0.7 and 1.3 < max(factors) <= 1.5
+    for found in jitter(contrast=0.5)[:5]:
+        np.testing.assert_allclose(found.mean(), clip.mean(), rtol=1e-4)
+    colors = jitter(saturation=0.5)
+    factors = [(found - grey).std() / (clip - grey).std() for found in colors]
+    assert 0.5 <= min(factors) < 0.7 and 1.3 < max(factors) <= 1.5
+    for found in colors[:5]:
+        np.testing.assert_allclose(found.mean(axis=-1, keepdims=True), grey, rtol=1e-4)
+
+
+@pytest.mark.parametrize("spec", [DEEPMIND, INCEPTION5H])
+def test_normalize_is_the_specs_own(clip, spec):
+    found = transforms.normalize(spec)(clip, (0, 0)).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, spec.normalize(clip), rtol=1e-5, atol=1e-4)
+    ends = transforms.normalize(spec)(np.array([0, 255], np.uint8), (0, 0)).numpy()
+    np.testing.assert_allclose(ends, [spec.low, spec.high], atol=1e-4)
+
+
+def test_compose_gives_each_op_a_seed_of_its_own():
+    seen = []
+
+    def spy(clip, seed):
+        seen.append(tuple(np.asarray(seed)))
+        return clip + 1
+
+    op = transforms.compose(spy, spy, spy)
+    assert op(1, (3, 4)) == 4
+    assert len(set(seen)) == 3 and (3, 4) not in seen
+    op(1, (3, 4))
+    assert seen[:3] == seen[3:]
+    op(1, (3, 5))
+    assert not set(seen[6:]) & set(seen[:3])

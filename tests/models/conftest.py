@@ -1,0 +1,61 @@
+"""Narrow networks with random values everywhere, the moving statistics too."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.models.inception_i3d import GOOGLENET, INCEPTION_V1
+from kinetics_i3d.weights.assign import named_variables
+
+NARROW = {
+    row.name: dataclasses.replace(row, name=f"{row.name}_narrow", width=0.1)
+    for row in (INCEPTION_V1, GOOGLENET)
+}
+
+
+def fill(model, seed=0):
+    """Random values that keep activations of every layer in sight of 1; returns the model."""
+    random = np.random.default_rng(seed)
+    for name, variable in named_variables(model).items():
+        shape, part = tuple(variable.shape), name.split("/")[1]
+        if part == "kernel":
+            values = random.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape)
+        elif part == "moving_variance":
+            values = random.uniform(0.5, 2.0, shape)
+        else:
+            values = random.normal(0, 0.3, shape)
+        variable.assign(values.astype(np.float32))
+    return model
+
+
+@pytest.fixture(scope="session")
+def narrow():
+    """{"inception_v1": a tenth of its width, "googlenet": likewise}."""
+    return NARROW
+
+
+@pytest.fixture(scope="session")
+def randomize():
+    """(model, seed=0) -> the model, every variable random."""
+    return fill
+
+
+@pytest.fixture(scope="session")
+def arrays_of():
+    """model -> {name: float64 array}."""
+
+    def read(model):
+        return {name: np.asarray(v, np.float64) for name, v in named_variables(model).items()}
+
+    return read
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """Puts the narrow rows among `ARCHITECTURES`, so that files may name them."""
+    from kinetics_i3d.models import inception_i3d
+
+    for row in NARROW.values():
+        monkeypatch.setitem(inception_i3d.ARCHITECTURES, row.name, row)
+    return NARROW

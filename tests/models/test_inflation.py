@@ -1,0 +1,244 @@
+"""Inflation: the twin answers as the image network wherever zero padding in time is out of reach."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import reference
+
+from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H, ClipSpec
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.models.clip_model import feature_model
+from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.inflation import inflate, inflate_kernel
+from kinetics_i3d.weights.assign import named_variables
+
+FIRST = "Conv3d_1a_7x7_conv"
+FRAMES = {"inception_v1": 120, "googlenet": 200}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rows(narrow):
+    """`inflate` knows architectures by their names."""
+    with pytest.MonkeyPatch.context() as patch:
+        from kinetics_i3d.models import inception_i3d
+
+        for row in narrow.values():
+            patch.setitem(inception_i3d.ARCHITECTURES, row.name, row)
+        yield
+
+
+@pytest.fixture(scope="module")
+def flat(narrow, randomize, rows):
+    """Image networks of 7 classes, by the name of their row."""
+    models = {}
+    for name, row in narrow.items():
+        models[name] = randomize(InceptionV1(architecture=row, classes=7), seed=5)
+        models[name].labels = tuple("abcdefg")
+    return models
+
+
+def image(seed=6, side=40):
+    return np.random.default_rng(seed).uniform(-1, 1, (1, side, side, 3)).astype(np.float32)
+
+
+def boring(picture, frames):
+    return np.repeat(picture[:, np.newaxis], frames, axis=1)
+
+
+def out_of_reach(frames, third):
+    """{endpoint: bool per time step}: whether no zero padding in time is seen from there.
+
+    A pool ignores what is outside, a convolution reads zeros there.
+    """
+
+    def pass_on(clean, kernel, stride, *, pool=False):
+        front, behind = reference.same_padding(len(clean), kernel, stride)
+        clean = np.concatenate([[pool] * front, clean, [pool] * behind])
+        return np.array(
+            [clean[at : at + kernel].all() for at in range(0, len(clean) - kernel + 1, stride)]
+        )
+
+    first = clean = pass_on(np.ones(frames, bool), 7, 2)
+    clean = pass_on(clean, 3, 1)
+    for modules, pool in ((2, 3), (5, 3 if third == 5 else 2), (2, None)):
+        for _ in range(modules):
+            clean = pass_on(clean, third, 1)
+        if pool:
+            clean = pass_on(clean, pool, 2, pool=True)
+    logits = clean[1:] & clean[:-1]
+    return {"Conv3d_1a_7x7": first, "Mixed_5c": clean, "Conv3d_0c_1x1": logits}
+
+
+@pytest.mark.parametrize("row", ["inception_v1", "googlenet"])
+def test_inner_frames_of_a_boring_video_are_those_of_the_image(flat, row):
+    twin, picture = inflate(flat[row]), image()
+    clips = boring(picture, FRAMES[row])
+    reach = out_of_reach(FRAMES[row], third=5 if row == "googlenet" else 3)
+    for endpoint, inner in reach.items():
+        found = np.asarray(feature_model(twin, endpoint)(clips))[0]
+        expected = np.asarray(feature_model(flat[row], endpoint.replace("3d", "2d"))(picture))[0]
+        scale = np.abs(expected).max()
+        assert inner.any() and not inner.all() and len(inner) == len(found), endpoint
+        error = np.abs(found - expected).max(axis=(1, 2, 3)) / scale
+        assert error[inner].max() < 1e-5, endpoint
+        assert min(error[0], error[-1]) > 1e-3, endpoint  # the zeros do count at the ends
+
+
+@pytest.mark.parametrize("row", ["inception_v1", "googlenet"])
+@pytest.mark.parametrize("frames", [9, 12])
+def test_center_answers_as_the_image_network_at_every_step(flat, row, frames):
+    twin, picture = inflate(flat[row], temporal="center"), image()
+    found = np.asarray(twin(boring(picture, frames)))
+    np.testing.assert_allclose(found, np.asarray(flat[row](picture)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("temporal", ["average", "center"])
+@pytest.mark.parametrize("frames", [1, 3, 5, 7])
+def test_a_kernel_answers_the_same_where_nothing_is_padded(temporal, frames):
+    random = np.random.default_rng(frames)
+    kernel = random.normal(0, 1, (3, 5, 4, 6)).astype(np.float32)
+    picture = random.normal(0, 1, (2, 9, 11, 4))
+    inflated = inflate_kernel(kernel, frames, temporal=temporal)
+    assert inflated.shape == (frames, 3, 5, 4, 6) and inflated.dtype == np.float32
+    flat = reference.conv(picture, kernel, valid=True)
+    deep = reference.conv(boring(picture, frames + 2), inflated, valid=True)
+    assert deep.shape == (2, 3, 7, 7, 6)
+    np.testing.assert_allclose(deep, np.repeat(flat[:, None], 3, axis=1), rtol=1e-5, atol=1e-5)
+
+
+def test_average_spreads_evenly_and_center_keeps_one_frame():
+    kernel = np.arange(1, 5, dtype=np.float32).reshape(1, 1, 2, 2)
+    average, center = (inflate_kernel(kernel, 5, temporal=how) for how in ("average", "center"))
+    for frame in average:
+        np.testing.assert_array_equal(frame, kernel / np.float32(5))
+    np.testing.assert_array_equal(center[2], kernel)
+    assert not center[[0, 1, 3, 4]].any()
+
+
+@pytest.mark.parametrize("row", ["inception_v1", "googlenet"])
+def test_all_but_kernels_is_carried_to_the_bit(flat, row):
+    twin = inflate(flat[row])
+    theirs = {n.replace("2d", "3d"): v.numpy() for n, v in named_variables(flat[row]).items()}
+    ours = {name: variable.numpy() for name, variable in named_variables(twin).items()}
+    # Rank 3 with 3x3x3 branches misspells one unit as the release does.
+    wrong = "Mixed_5b_Branch_2_Conv3d_0b_3x3"
+    theirs = {name.replace(wrong, wrong.replace("0b", "0a")): a for name, a in theirs.items()}
+    assert ours.keys() == theirs.keys()
+    parts = {name.split("/")[1] for name in ours}
+    assert parts == {"kernel", "bias"} | (
+        {"beta", "moving_mean", "moving_variance"} if row == "inception_v1" else set()
+    )
+    for name, array in ours.items():
+        if name.endswith("/kernel"):
+            assert array.shape[1:] == theirs[name].shape
+            np.testing.assert_allclose(array.sum(axis=0), theirs[name], rtol=1e-6, atol=1e-7)
+        else:
+            np.testing.assert_array_equal(array, theirs[name])
+    np.testing.assert_array_equal(
+        ours["Conv3d_0c_1x1/kernel"][0], theirs["Conv3d_0c_1x1/kernel"]
+    )
+
+
+def test_the_twin_knows_what_it_was(flat):
+    twin = inflate(flat["googlenet"], dropout=0.25)
+    assert twin.labels == tuple("abcdefg") and twin.output_shape == (None, 7)
+    assert twin.clip_spec == INCEPTION5H and twin.architecture == "googlenet_narrow"
+    assert twin.name == "inflated_inception_v1" and twin.get_layer("Dropout_0b").rate == 0.25
+    assert twin.input_shape == (None, None, None, None, 3)
+    assert inflate(flat["googlenet"], name="mine").name == "mine"
+
+
+def test_a_new_classifier_replaces_the_old_one(flat):
+    twin = inflate(flat["googlenet"], classes=7)
+    assert twin.output_shape == (None, 7) and twin.labels == ()
+    old = flat["googlenet"].get_layer("Conv2d_0c_1x1").kernel.numpy()
+    new = twin.get_layer("Conv3d_0c_1x1").kernel.numpy()[0]
+    assert new.std() > 0 and not np.isclose(new, old).any()
+    bias = twin.get_layer("Conv3d_0c_1x1").bias.numpy()
+    np.testing.assert_array_equal(bias, np.zeros(7))
+    assert inflate(flat["googlenet"], classes=3).output_shape == (None, 3)
+
+
+def test_without_a_top_there_is_none_unless_asked_for(narrow):
+    body = InceptionV1(architecture=narrow["googlenet"], include_top=False)
+    twin = inflate(body)
+    assert "Conv3d_0c_1x1" not in [layer.name for layer in twin.layers]
+    assert inflate(body, classes=4).output_shape == (None, 4)
+
+
+def test_other_channels_read_the_mean_of_the_first_kernel(flat):
+    old = flat["inception_v1"].get_layer("Conv2d_1a_7x7_conv").kernel.numpy().astype(np.float64)
+    twin = inflate(flat["inception_v1"], channels=2)
+    new = twin.get_layer(FIRST).kernel.numpy()
+    assert twin.input_shape[-1] == 2 and new.shape == (7, 7, 7, 2, old.shape[-1])
+    mean = old.sum(axis=2) / 3 / 7
+    for frame in range(7):
+        for channel in range(2):
+            np.testing.assert_allclose(new[frame, :, :, channel], mean, rtol=1e-5, atol=1e-8)
+
+
+def test_a_flow_spec_brings_two_channels(flat):
+    spec = ClipSpec("flow", stream="flow")
+    twin = inflate(flat["inception_v1"], clip_spec=spec)
+    assert twin.input_shape[-1] == 2 and twin.clip_spec == spec
+
+
+@pytest.mark.parametrize("spec", [DEEPMIND, ClipSpec("unit", low=0.0, high=1.0)])
+def test_another_range_is_folded_into_the_first_unit(flat, spec):
+    model = flat["googlenet"]
+    twin = inflate(model, clip_spec=spec, temporal="center")
+    assert twin.clip_spec == spec
+    pixels = np.random.default_rng(7).integers(0, 256, (1, 40, 44, 3))
+    expected = np.asarray(feature_model(model, "Conv2d_1a_7x7")(INCEPTION5H.normalize(pixels)))
+    clips = boring(spec.normalize(pixels), 9)
+    found = np.asarray(feature_model(twin, "Conv3d_1a_7x7")(clips))
+    # At the edge the zeros outside mean another grey in each range. At the ends nothing changes:
+    # the kernel's one frame is always inside.
+    inner = (slice(1, -2), slice(1, -2))
+    scale = expected.max()
+    for step in range(found.shape[1]):
+        np.testing.assert_allclose(
+            found[0, step][inner], expected[0][inner], rtol=1e-4, atol=1e-5 * scale
+        )
+    assert np.abs(found[0, 0] - expected[0]).max() > 1e-3 * scale
+
+
+def test_a_range_for_flow_is_folded_by_the_channels_that_it_reads(flat):
+    model = flat["googlenet"]
+    same = inflate(model, channels=2, temporal="center")
+    spec = ClipSpec("flow", stream="flow")
+    twin = inflate(model, clip_spec=spec, temporal="center")
+    pixels = np.random.default_rng(8).integers(0, 256, (1, 40, 44, 2))
+    expected, found = (
+        np.asarray(feature_model(m, "Conv3d_1a_7x7")(boring(m.clip_spec.normalize(pixels), 9)))
+        for m in (same, twin)
+    )
+    inner = (slice(None), slice(None), slice(1, -2), slice(1, -2))
+    np.testing.assert_allclose(found[inner], expected[inner], rtol=1e-3, atol=1e-4 * expected.max())
+
+
+def test_a_range_needs_a_bias(flat):
+    spec = ClipSpec("unit", low=0.0, high=1.0)
+    with pytest.raises(ValueError, match=r"'unit' cannot be folded .* without bias.*-1.0 to 1.0"):
+        inflate(flat["inception_v1"], clip_spec=spec)
+    other = dataclasses.replace(DEEPMIND, name="other", fps=12.5, size=112)
+    assert inflate(flat["inception_v1"], clip_spec=other).clip_spec == other
+
+
+def test_inflation_leaves_the_image_network_alone(flat):
+    before = [value.copy() for value in flat["googlenet"].get_weights()]
+    inflate(flat["googlenet"], clip_spec=DEEPMIND)
+    for old, new in zip(before, flat["googlenet"].get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_wrong_arguments(flat, narrow):
+    with pytest.raises(ValueError, match=r"`model` must read images\. Received: input_shape"):
+        inflate(InceptionI3D(architecture=narrow["googlenet"]))
+    with pytest.raises(ValueError, match=r"`temporal` must be one of \('average', 'center'\)"):
+        inflate(flat["googlenet"], temporal="first")
+    stranger = InceptionV1(architecture=dataclasses.replace(narrow["googlenet"], name="new"))
+    with pytest.raises(WeightsError, match="unknown architecture 'new'"):
+        inflate(stranger)

@@ -1,0 +1,59 @@
+"""The network's variables against the index files of the five released checkpoints, one to one."""
+
+import re
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.weights.assign import named_variables
+
+RELEASES = {
+    "rgb_imagenet": ("RGB/inception_i3d/", 3, 400),
+    "rgb_scratch": ("RGB/inception_i3d/", 3, 400),
+    "flow_imagenet": ("Flow/inception_i3d/", 2, 400),
+    "flow_scratch": ("Flow/inception_i3d/", 2, 400),
+    "rgb_scratch_kin600": ("", 3, 600),
+}
+LEAVES = {
+    "conv_3d/w": "conv/kernel",
+    "batch_norm/beta": "bn/beta",
+    "batch_norm/moving_mean": "bn/moving_mean",
+    "batch_norm/moving_variance": "bn/moving_variance",
+}
+LOGITS = {
+    "Logits/Conv3d_0c_1x1/conv_3d/w": "Conv3d_0c_1x1/kernel",
+    "Logits/Conv3d_0c_1x1/conv_3d/b": "Conv3d_0c_1x1/bias",
+}
+
+
+def renamed(name):
+    """`Mixed_3b/Branch_1/Conv3d_0b_3x3/conv_3d/w` -> `Mixed_3b_Branch_1_Conv3d_0b_3x3_conv/kernel`."""
+    if name in LOGITS:
+        return LOGITS[name]
+    unit, leaf = re.fullmatch(r"(.*Conv3d_\d[a-d]_\dx\d)/(.*)", name).groups()
+    return f"{unit.replace('/', '_')}_{LEAVES[leaf]}"
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_every_tensor_of_the_release_has_its_variable(shared, release):
+    import tensorflow as tf
+
+    prefix, channels, classes = RELEASES[release]
+    index = tf.train.load_checkpoint(str(shared / "reference/deepmind" / release))
+    tensors = {
+        name.removeprefix(prefix): shape
+        for name, shape in index.get_variable_to_shape_map().items()
+        if not name.endswith("/Momentum")
+    }
+    assert len(tensors) == 230
+    model = InceptionI3D(input_shape=(None, None, None, channels), classes=classes)
+    ours = {name: tuple(variable.shape) for name, variable in named_variables(model).items()}
+    theirs = {}
+    for name, shape in tensors.items():
+        # Kinetics-600's statistics have axes of length 1 in front.
+        theirs[renamed(name)] = tuple(shape) if len(shape) == 5 and name.endswith("w") else shape[-1:]
+    assert len(theirs) == len(tensors)
+    assert {name: tuple(shape) for name, shape in theirs.items()} == ours
+    assert sum(int(np.prod(shape)) for shape in tensors.values()) == model.count_params()
+    assert "Mixed_5b/Branch_2/Conv3d_0a_3x3/conv_3d/w" in tensors  # misspelt there, hence here
