@@ -16,7 +16,7 @@ VIDEO   ?= examples/wave.mp4
 WEIGHTS ?= $(if $(filter examples/%,$(VIDEO)),rgb_figures,rgb_imagenet_jhmdb)
 OUTPUT  ?= demo.png
 
-TF_CPP_MIN_LOG_LEVEL ?= 2
+TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

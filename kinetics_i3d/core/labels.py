@@ -61,7 +61,7 @@ def decode_predictions(predictions, *, top=5, labels=None, from_logits=True):
     Example:
 
     >>> decode_predictions([[0.0, 2.0]], labels=("sit", "stand"), top=1)
-    [[('stand', 0.8807970779778824)]]
+    [[('stand', 0.88...)]]
     """
     predictions = np.asarray(predictions)
     if predictions.ndim != 2:

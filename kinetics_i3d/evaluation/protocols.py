@@ -59,8 +59,12 @@ def evaluate(model, dataset, *, progress=None):
         An `Evaluation`. Videos that cannot be decoded are logged, listed and left out.
 
     Raises:
-        DatasetError: If the labels differ, or not one video can be decoded.
+        DatasetError: If the labels or their number differ, or not one video can be decoded.
     """
+    if model.output_shape[-1] != len(dataset.labels):
+        raise DatasetError(
+            f"{dataset.name} has {len(dataset.labels)} classes, the model {model.output_shape[-1]}"
+        )
     if model.labels and model.labels != dataset.labels:
         raise DatasetError(
             f"{dataset.name} has the labels {dataset.labels}, the model {model.labels}"

@@ -82,7 +82,6 @@ def train(dataset, config, output, *, spec_name="custom", about=None):
             f"Received: frames={config.frames}"
         )
     output = pathlib.Path(output)
-    _claim(output / "config.json", config)
     keras.utils.set_random_seed(config.seed)
     steps = math.ceil(len(dataset) / config.batch)
     spec = config.train_spec()
@@ -95,6 +94,7 @@ def train(dataset, config, output, *, spec_name="custom", about=None):
         model = build(config, len(dataset.labels))
     finally:
         keras.config.set_dtype_policy(policy)
+    _claim(output / "config.json", config)
     # Keras leaves XLA off on CPUs, where it is several times slower here; so does this.
     model.compile(
         make_optimizer(config, steps),

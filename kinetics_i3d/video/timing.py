@@ -27,6 +27,7 @@ def presentation_times(pictures, *, tick, rate, clock="pts", first=None, discont
 
     Example:
 
+    >>> from fractions import Fraction
     >>> from types import SimpleNamespace as Picture
     >>> pictures = [Picture(pts=7, duration=1), Picture(pts=None, duration=0)]
     >>> times = presentation_times(pictures, tick=Fraction(1, 25), rate=Fraction(25))

@@ -69,7 +69,10 @@ def test_specs_are_listed_by_their_names():
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ({"stream": "depth"}, r"`stream` must be one of \('rgb', 'flow'\). Received: stream='depth'"),
+        (
+            {"stream": "depth"},
+            r"`stream` must be one of \('rgb', 'flow'\). Received: stream='depth'",
+        ),
         ({"fps": 0}, "`fps` must be above 0. Received: fps=0"),
         ({"fps": float("nan")}, "`fps` must be above 0. Received: fps=nan"),
         ({"size": 0}, "`size` must be at least 1 .* Received: size=0, short_side=256"),

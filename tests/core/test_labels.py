@@ -27,7 +27,9 @@ def test_the_lists_have_known_places():
 
 
 def test_an_unknown_list_is_refused():
-    with pytest.raises(ValueError, match=r"one of \['kinetics400', 'kinetics600'\]. Rec.*name='k700'"):
+    with pytest.raises(
+        ValueError, match=r"one of \['kinetics400', 'kinetics600'\]. Rec.*name='k700'"
+    ):
         label_list("k700")
 
 

@@ -1,0 +1,129 @@
+"""`kinetics-i3d classify`: names the action in videos.
+
+Every frame counts; a long video is read in parts. A video that cannot be read is reported and
+passed over: exit code 1 if others could be, 2 if none.
+"""
+
+import json
+import pathlib
+
+from kinetics_i3d.cli.arguments import count
+from kinetics_i3d.cli.complaints import complain
+from kinetics_i3d.cli.progress import Progress
+from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.core.canvas import check_picture_path
+from kinetics_i3d.core.errors import VideoError
+
+WEIGHTS = "rgb_imagenet_jhmdb"
+
+
+def add_arguments(parser):
+    """Adds this verb's arguments to `parser`."""
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="a video file")
+    parser.add_argument(
+        "--weights", default=WEIGHTS, metavar="NAME|PATH", help="name in the catalog, or a file"
+    )
+    parser.add_argument("--top", type=count, default=5, metavar="N", help="labels to tell")
+    parser.add_argument(
+        "--json", action="store_true", help="print one array of objects in place of text"
+    )
+    parser.add_argument(
+        "--output",
+        metavar="PNG",
+        help="also draw frames and labels; of several videos, the one of wave.mp4 is PNG with "
+        "_wave before its suffix",
+    )
+
+
+def run(options):
+    """Prints the labels of each video; returns the exit code."""
+    from kinetics_i3d.video.reader import probe
+    from kinetics_i3d.weights.catalog import find_weights
+
+    # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
+    pictures = picture_paths(options.output, options.videos)
+    find_weights(options.weights)
+    model, results = None, []
+    progress = Progress(len(options.videos), "videos")
+    for video, picture in zip(options.videos, pictures, strict=True):
+        try:
+            if model is None:
+                probe(video)
+                model = load_model(options.weights)
+            found = look(video, model, top=options.top, picture=picture)
+        except VideoError as error:
+            progress.clear()
+            complain(error)
+            results.append({"path": video, "error": str(error)})
+        else:
+            results.append(found.to_dict())
+            if not options.json:
+                progress.clear()
+                show(found)
+        progress(len(results))
+    if options.json:
+        print(json.dumps(results, indent=2, ensure_ascii=False))
+    failed = sum("error" in result for result in results)
+    return 0 if not failed else 2 if failed == len(results) else 1
+
+
+def load_model(weights):
+    """The model of a catalog name or a path."""
+    load_keras()
+    from kinetics_i3d.models.inception_i3d import InceptionI3D
+
+    return InceptionI3D(weights=weights)
+
+
+def look(video, model, *, top, picture=None):
+    """Classifies one video and draws its picture, if there shall be one."""
+    from kinetics_i3d.inference.classify import classify
+    from kinetics_i3d.inference.filmstrip import draw_filmstrip
+
+    found = classify(video, model, top=top)
+    if picture is not None:
+        draw_filmstrip(picture, video, found, spec=model.clip_spec)
+    return found
+
+
+def show(found):
+    """Prints a `Classification`."""
+    print(found.path)
+    for label, probability in found.predictions:
+        print(f"  {100 * probability:6.2f} %  {label}", flush=True)
+
+
+def picture_paths(output, videos):
+    """Where the picture of each video goes, no two to one place.
+
+    Args:
+        output: The path that was asked for, or `None` for no pictures.
+        videos: The paths of the videos.
+
+    Returns:
+        A list of a path, or `None`, for each video: `output` itself for a single one, else
+        `<output>_<video>.png`, numbered where videos share a name.
+
+    Raises:
+        UserError: If a path cannot be a picture, or Pillow is missing.
+
+    Example:
+
+    >>> [path.name for path in picture_paths("out.png", ["a/wave.mp4", "b/wave.mp4"])]
+    ['out_wave.png', 'out_wave_2.png']
+    """
+    if output is None:
+        return [None] * len(videos)
+    output = check_picture_path(output)
+    if len(videos) == 1:
+        return [output]
+    taken, paths = set(), []
+    for video in videos:
+        stem = name = f"{output.stem}_{pathlib.Path(video).stem}"
+        number = 1
+        while name.casefold() in taken:  # some file systems do not tell a from A
+            number += 1
+            name = f"{stem}_{number}"
+        taken.add(name.casefold())
+        paths.append(check_picture_path(output.with_name(name + output.suffix)))
+    return paths

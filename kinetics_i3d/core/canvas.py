@@ -1,0 +1,163 @@
+"""`Canvas`: what pictures of results share: paper, ink, text that fits, and a whole PNG or none.
+
+Drawn with Pillow, https://pillow.readthedocs.io, and the font in it, so that none has to be found.
+"""
+
+import functools
+import pathlib
+
+import numpy as np
+
+from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.files import atomic_path
+
+PAPER = (255, 255, 255)
+INK = (30, 34, 40)
+MUTED = (112, 119, 130)
+LINE = (228, 231, 236)
+ACCENT = (31, 98, 201)
+
+
+def pillow():
+    """Pillow's modules `Image`, `ImageDraw` and `ImageFont`, which only pictures need.
+
+    Raises:
+        UserError: If Pillow is not installed.
+    """
+    try:
+        from PIL import Image, ImageDraw, ImageFont
+    except ImportError as error:
+        raise UserError("Pictures need Pillow: pip install 'kinetics-i3d[pictures]'") from error
+    return Image, ImageDraw, ImageFont
+
+
+def check_picture_path(path):
+    """Refuses, before any work is done, a path where no PNG can be put.
+
+    Args:
+        path: Where a picture shall stand.
+
+    Returns:
+        The `pathlib.Path`.
+
+    Raises:
+        UserError: If it does not end in `.png` or is a folder, or Pillow is missing.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() != ".png":
+        raise UserError(f"{path}: pictures are PNG, so the name must end in .png")
+    if path.is_dir():
+        raise UserError(f"{path}: a folder; the name of a picture is needed")
+    pillow()
+    return path
+
+
+class Canvas:
+    """White paper to draw on, in pixels from the top left.
+
+    Args:
+        width, height: Its size.
+
+    Raises:
+        UserError: If Pillow is missing.
+
+    Example:
+
+    >>> canvas = Canvas(200, 50)
+    >>> canvas.text((10, 25), "wave", size=20)
+    >>> canvas.save(folder / "wave.png")
+    """
+
+    def __init__(self, width, height):
+        image_module, draw_module, _ = pillow()
+        self.image = image_module.new("RGB", (width, height), PAPER)
+        self.draw = draw_module.Draw(self.image)
+
+    def text(self, place, text, *, size, color=INK, anchor="lm", width=None):
+        """Writes one line.
+
+        Args:
+            place: (x, y) of the anchor.
+            text: Any string; what cannot be printed becomes a replacement character.
+            size: Pixels of the font.
+            color: (red, green, blue).
+            anchor: Pillow's two letters, across (l, m, r) and down (a, m, s).
+            width: Pixels at most; a longer text ends in an ellipsis.
+        """
+        text = printable(text) if width is None else fit_text(text, size=size, width=width)
+        self.draw.text(place, text, fill=color, font=font(size), anchor=anchor)
+
+    def slanted_text(self, place, text, *, size, color=INK, width=None):
+        """Writes one line that rises at 45 degrees from its beginning at `place`."""
+        image_module, draw_module, _ = pillow()
+        text = printable(text) if width is None else fit_text(text, size=size, width=width)
+        side = 2 * (int(text_width(text, size=size)) + size)
+        ink = image_module.new("L", (side, side))
+        middle = (side // 2, side // 2)
+        draw_module.Draw(ink).text(middle, text, fill=255, font=font(size), anchor="lm")
+        ink = ink.rotate(45, resample=image_module.Resampling.BICUBIC)
+        corner = (int(place[0]) - side // 2, int(place[1]) - side // 2)
+        self.image.paste(color, corner, ink)
+
+    def box(self, place, size, color, *, radius=0):
+        """Fills a rectangle of `size` (width, height) pixels, its top left corner at `place`."""
+        if min(size) >= 1:
+            (x, y), (width, height) = map(int, place), map(int, size)
+            edges = (x, y, x + width - 1, y + height - 1)
+            radius = min(radius, (width - 1) // 2, (height - 1) // 2)
+            self.draw.rounded_rectangle(edges, radius, fill=color)
+
+    def paste(self, place, pixels, *, size=None):
+        """Puts a uint8 array (height, width, 3) with its corner at `place`, resized to `size`."""
+        image_module, _, _ = pillow()
+        image = image_module.fromarray(np.ascontiguousarray(pixels))
+        if size is not None and size != image.size:
+            image = image.resize(size, image_module.Resampling.LANCZOS)
+        self.image.paste(image, tuple(map(int, place)))
+
+    def save(self, path):
+        """Writes the PNG, whole or not at all; raises `UserError` if `path` is not that of one."""
+        with atomic_path(check_picture_path(path)) as temporary:
+            self.image.save(temporary, format="PNG")
+
+
+@functools.cache
+def font(size):
+    """Pillow's built-in font at a size in pixels."""
+    return pillow()[2].load_default(size)
+
+
+def text_width(text, *, size):
+    """Pixels that a line takes across."""
+    return font(size).getlength(printable(text))
+
+
+def fit_text(text, *, size, width):
+    """Shortens a line to a width, with an ellipsis in place of what is cut.
+
+    Args:
+        text: One line.
+        size: Pixels of the font.
+        width: Pixels at most.
+
+    Returns:
+        The text itself if it fits, else its beginning and "…".
+
+    Example:
+
+    >>> fit_text("passing American football (in game)", size=16, width=120)
+    'passing Ameri…'
+    """
+    text = printable(text)
+    if text_width(text, size=size) <= width:
+        return text
+    while text and text_width(text + "…", size=size) > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def printable(text):
+    """The text in one line; Pillow refuses line breaks where text is anchored."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )

@@ -1,0 +1,99 @@
+"""`classify`: the name of the action in a video.
+
+Carreira & Zisserman, CVPR 2017, section 2.5: every frame, centre crop, logits averaged over time.
+"""
+
+import dataclasses
+import os
+import time
+
+from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
+from kinetics_i3d.data.views import WINDOW, whole_video
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification:
+    """What a model sees in one video.
+
+    Args:
+        path: The file.
+        predictions: (label, probability) of the best classes, best first.
+        seconds: Time that it took, decoding and network.
+    """
+
+    path: str
+    predictions: tuple
+    seconds: float
+
+    def to_dict(self):
+        """The fields as a JSON-ready dictionary."""
+        return {
+            "path": self.path,
+            "predictions": [
+                {"label": label, "probability": probability}
+                for label, probability in self.predictions
+            ],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def classify(path, model, *, top=5, window=WINDOW):
+    """Names the action in a video, of which every frame counts.
+
+    Args:
+        path: A local video file.
+        model: A `ClipModel` of rgb clips that ends in logits, such as `InceptionI3D(weights=...)`.
+        top: How many classes to tell, 1 or more; all of them if there are fewer.
+        window: Most frames that the network reads at once. A longer video is read in windows, whose
+            logits are averaged by their frames; memory grows with the window, not with the video.
+
+    Returns:
+        A `Classification`.
+
+    Raises:
+        ValueError: If `model` cannot name actions, or a number is out of its range.
+        VideoError: If the file cannot be decoded.
+
+    Example:
+
+    >>> model = ki3d.InceptionI3D(weights=folder / "mine.h5")
+    >>> label, probability = ki3d.classify(folder / "video.mp4", model).predictions[0]
+    >>> label
+    'stand'
+    """
+    if not isinstance(top, int) or top < 1:
+        raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
+    check_model(model)
+    begin = time.perf_counter()
+    views = whole_video(path, spec=model.clip_spec, minimum=model.minimum[0], window=window)
+    logits = model.predict_views(views)
+    (predictions,) = decode_predictions(logits[None], top=top, labels=model.labels)
+    return Classification(os.fspath(path), tuple(predictions), time.perf_counter() - begin)
+
+
+def check_model(model):
+    """Refuses a model whose outputs are not the logits of named classes of rgb clips.
+
+    Args:
+        model: A `ClipModel`.
+
+    Raises:
+        ValueError: With what is wrong and what helps.
+    """
+    if len(model.input_shape) != 5 or model.clip_spec.stream != "rgb":
+        raise ValueError(
+            "`model` must read rgb clips, (batch, frames, height, width, 3). Received: "
+            f"{model.name} of input_shape={model.input_shape}, stream={model.clip_spec.stream!r}"
+        )
+    layers = [layer.name for layer in model.layers]
+    if len(model.output_shape) != 2 or "Logits" not in layers or "Predictions" in layers:
+        raise ValueError(
+            "`model` must end in logits: include_top=True, classifier_activation=None. "
+            f"Received: {model.name} that ends in {layers[-1]!r}"
+        )
+    classes = model.output_shape[-1]
+    if not model.labels and classes not in BY_COUNT:
+        raise ValueError(
+            f"`model` must name its {classes} classes; save_weights(model, path, labels=...) keeps "
+            f"the names with the weights. Received: {model.name} with labels={model.labels!r}"
+        )

@@ -1,0 +1,60 @@
+"""A tiny model on disk, small videos, and the command in this process."""
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.cli.main import main
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.video.writer import write_video
+
+LABELS = ("sit", "stand", "wave")
+SPEC = ClipSpec("tiny", fps=10, short_side=36, size=32)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """Paths of checkpoints by what is special about them."""
+    import keras
+
+    import kinetics_i3d as ki3d
+
+    folder = tmp_path_factory.mktemp("weights")
+    paths = {name: folder / f"{name}.h5" for name in ("good", "nameless", "damaged", "image")}
+    keras.utils.set_random_seed(0)
+    model = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=3)
+    ki3d.save_weights(model, paths["good"], labels=LABELS, clip_spec=SPEC)
+    ki3d.save_weights(model, paths["nameless"], clip_spec=SPEC)
+    paths["damaged"].write_bytes(paths["good"].read_bytes()[:3000])
+    image = ki3d.InceptionV1(architecture="inception_v1_quarter", classes=3)
+    ki3d.save_weights(image, paths["image"], labels=LABELS)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory):
+    """Paths of good videos and of files that are none, by name."""
+    folder = tmp_path_factory.mktemp("videos")
+    rng = np.random.default_rng(0)
+    paths = {}
+    for name, frames in (("one", 12), ("two", 20), ("three", 5)):
+        paths[name] = folder / f"{name}.mp4"
+        write_video(paths[name], rng.integers(0, 256, (frames, 48, 64, 3), np.uint8), fps=10)
+    paths["empty"] = folder / "empty.mp4"
+    paths["empty"].touch()
+    paths["text"] = folder / "text.mp4"
+    paths["text"].write_text("no video at all\n" * 100)
+    paths["missing"] = folder / "missing.mp4"
+    paths["folder"] = folder
+    return paths
+
+
+@pytest.fixture
+def command(capsys):
+    """(*words) -> (exit code, stdout, stderr) of the command, run in this process."""
+
+    def call(*words):
+        code = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call

@@ -1,0 +1,116 @@
+"""`kinetics-i3d classify`: what it prints, draws, and does about files that are no videos."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from kinetics_i3d.cli.classify import picture_paths
+from kinetics_i3d.core.errors import UserError
+
+LABELS = ("sit", "stand", "wave")  # of the fixture `weights`
+
+
+def test_text_ranks_the_labels(command, videos, weights):
+    code, out, err = command("classify", videos["one"], "--weights", weights["good"], "--top", "2")
+    path, *lines = out.splitlines()
+    assert (code, err, path) == (0, "", str(videos["one"]))
+    shares = [float(line.split()[0]) for line in lines]
+    assert [line.split()[1] for line in lines] == ["%", "%"]
+    assert {line.split()[2] for line in lines} < set(LABELS)
+    assert shares == sorted(shares, reverse=True)
+    assert len({line.index("%") for line in lines}) == 1
+
+
+def test_json_has_an_object_for_each_video(command, videos, weights):
+    names = ("missing", "one", "empty", "two")
+    words = [videos[name] for name in names]
+    code, out, err = command("classify", *words, "--weights", weights["good"], "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert [each["path"] for each in found] == [str(word) for word in words]
+    assert [sorted(each) for each in found] == [
+        ["error", "path"],
+        ["path", "predictions", "seconds"],
+    ] * 2
+    assert str(videos["missing"]) in found[0]["error"]
+    for each in found[1::2]:
+        assert {one["label"] for one in each["predictions"]} == set(LABELS)
+        assert sum(one["probability"] for one in each["predictions"]) == pytest.approx(1)
+        assert each["seconds"] > 0
+    assert [line.split(": ")[2] for line in err.splitlines()] == [str(words[0]), str(words[2])]
+
+
+@pytest.mark.parametrize("bad", ["missing", "empty", "text", "folder"])
+def test_no_video_at_all_is_one_line_without_loading_a_model(
+    command, videos, weights, bad, monkeypatch
+):
+    monkeypatch.setattr("kinetics_i3d.cli.classify.load_model", None)
+    code, out, err = command("classify", videos[bad], "--weights", weights["good"])
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"kinetics-i3d: error: {videos[bad]}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("damaged", "not a checkpoint of kinetics_i3d"),
+        ("image", "holds a model of images"),
+        ("nameless", "must name its 3 classes"),
+    ],
+)
+def test_weights_that_do_not_fit_are_one_line(command, videos, weights, name, said, monkeypatch):
+    monkeypatch.setattr("kinetics_i3d.data.views.read_frames", None)  # found before decoding
+    code, out, err = command("classify", videos["one"], "--weights", weights[name])
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+
+
+def test_unknown_weights_suggest_near_ones(command, videos, monkeypatch):
+    monkeypatch.setattr(
+        "kinetics_i3d.weights.catalog.CATALOG", {"rgb_figures": None, "other": None}
+    )
+    code, out, err = command("classify", videos["one"], "--weights", "rgb_figure")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "rgb_figures" in err and "other" not in err
+
+
+def test_the_process_keeps_stderr_to_one_line(videos, weights):
+    words = ["classify", videos["one"], "--weights", weights["nameless"]]
+    done = subprocess.run(
+        [sys.executable, "-m", "kinetics_i3d", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_picture_is_written_and_none_by_a_failure(command, videos, weights, tmp_path):
+    options = ("--weights", weights["good"], "--output", tmp_path / "out.png")
+    assert command("classify", videos["text"], *options)[0] == 2
+    assert list(tmp_path.iterdir()) == []
+    assert command("classify", videos["one"], *options)[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+    assert command("classify", videos["one"], videos["empty"], videos["one"], *options)[0] == 1
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["out.png", "out_one.png", "out_one_2.png"]
+
+
+def test_pictures_never_share_a_name(tmp_path):
+    paths = picture_paths(
+        tmp_path / "o.png", ["wave_2.mp4", "a/wave.mp4", "b/WAVE.mp4", "wave.avi"]
+    )
+    assert [path.name for path in paths] == [
+        "o_wave_2.png",
+        "o_wave.png",
+        "o_WAVE_3.png",
+        "o_wave_4.png",
+    ]
+    assert picture_paths(None, ["a", "b"]) == [None, None]
+    (tmp_path / "folder.png").mkdir()
+    for wrong in (tmp_path / "o.jpg", tmp_path / "folder.png"):
+        with pytest.raises(UserError, match=wrong.name):
+            picture_paths(wrong, ["a.mp4"])

@@ -1,0 +1,114 @@
+"""The command as a whole: help, versions, exit codes, and one line for a mistake."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import kinetics_i3d
+from kinetics_i3d.cli import figures, main
+
+HEAVY = ("tensorflow", "keras", "av", "PIL", "h5py")
+
+
+def start(*words, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "kinetics_i3d", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
+
+
+def test_version_and_help_go_to_stdout(capsys):
+    with pytest.raises(SystemExit) as done:
+        main.main(["--version"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out == f"kinetics-i3d {kinetics_i3d.__version__}\n"
+    for verb in main.VERBS:
+        with pytest.raises(SystemExit) as done:
+            main.main([verb, "--help"])
+        assert done.value.code == 0
+        assert f"kinetics-i3d {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "required: VERB; see kinetics-i3d --help"),
+        (["clasify"], "invalid choice: 'clasify'"),
+        (["classify"], "required: VIDEO; see kinetics-i3d classify --help"),
+        (["classify", "a.mp4", "--top", "0"], "--top: must be 1 or more, not 0"),
+        (["classify", "a.mp4", "--top", "x"], "--top: invalid whole number value: 'x'"),
+        (["classify", "a.mp4", "--weigh", "x"], "unrecognized arguments: --weigh x"),
+        (["evaluate", "folder"], "required: --weights"),
+        (["inflate", "a.h5", "b.h5", "--channels", "4"], "--channels: invalid choice: 4"),
+        (["figures", "out", "--size", "1"], "--size: expected 2 arguments"),
+        (["train", "a", "b", "--epochs", "many"], "--epochs: invalid int value: 'many'"),
+    ],
+)
+def test_wrong_words_are_one_line(command, words, said):
+    code, out, err = command(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("kinetics-i3d: error: ")
+    assert said in err
+
+
+def verb_that(monkeypatch, act):
+    monkeypatch.setattr(figures, "run", act)
+    return ["figures", "out"]
+
+
+def raiser(error):
+    def act(options):
+        raise error
+
+    return act
+
+
+def test_what_is_wrong_outside_is_one_line(monkeypatch, command):
+    words = verb_that(monkeypatch, raiser(PermissionError(13, "Permission denied", "/a/b")))
+    assert command(*words) == (2, "", "kinetics-i3d: error: /a/b: Permission denied\n")
+    words = verb_that(monkeypatch, raiser(FileExistsError("there\nalready")))
+    assert command(*words) == (2, "", "kinetics-i3d: error: there already\n")
+
+
+def test_our_own_faults_keep_their_traceback(monkeypatch):
+    with pytest.raises(ValueError, match="not of this package"):
+        main.main(verb_that(monkeypatch, raiser(ValueError("not of this package"))))
+    with pytest.raises(ZeroDivisionError):
+        main.main(verb_that(monkeypatch, lambda options: 1 / 0))
+
+
+def test_an_interrupt_is_quiet(monkeypatch, command):
+    assert command(*verb_that(monkeypatch, raiser(KeyboardInterrupt()))) == (130, "", "")
+
+
+def test_the_process_starts_fast_and_exits_with_the_code():
+    code = (
+        "import sys; from kinetics_i3d.cli.main import main; code = main(['classify', '/none']);"
+        f"print(code, *[name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == "2"
+    assert not {"tensorflow", "keras"} & set(done.stdout.split())
+
+    done = start("classify", "/none.mp4", "--weights", "/none.h5")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "kinetics-i3d: error: /none.h5: no such weights file\n"
+
+
+def test_a_closed_pipe_is_quiet():
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "kinetics_i3d", "figures", "--help"],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.stderr == ""

@@ -1,0 +1,195 @@
+"""The verbs beside `classify`: what they hand to the library, and what they print."""
+
+import csv
+import dataclasses
+import json
+import sys
+import types
+
+import pytest
+
+from kinetics_i3d.cli import train
+from kinetics_i3d.cli.main import make_parser
+from kinetics_i3d.cli.progress import Progress
+from kinetics_i3d.training.config import TrainConfig
+
+LABELS = ("sit", "stand", "wave")  # of the fixture `weights`
+
+
+@pytest.fixture
+def dataset(tmp_path, videos):
+    """A table of two videos to train, three to test."""
+    table = tmp_path / "table.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "label", "split"))
+        for split, names in (("train", ("one", "two", "three")), ("test", ("one", "two", "text"))):
+            for name, label in zip(names, LABELS, strict=True):
+                copy = tmp_path / split / f"{name}.mp4"
+                copy.parent.mkdir(exist_ok=True)
+                copy.write_bytes(videos[name].read_bytes())
+                writer.writerow((f"{split}/{name}.mp4", label, split))
+    return table
+
+
+def test_every_field_of_the_config_is_an_option_with_help():
+    options = make_parser().parse_args(["train", "data", "out"])
+    assert train.read_fields(options, TrainConfig()) == TrainConfig()
+    meanings = train.documented_fields(TrainConfig)
+    for field in dataclasses.fields(TrainConfig):
+        assert meanings[field.name]
+
+
+def test_options_keep_their_types():
+    words = "--learning-rate 1e-3 --epochs 3 --no-flip --area 0.5 0.9 --freeze Conv3d_1a Mixed_3b"
+    options = make_parser().parse_args(["train", "data", "out", *words.split(), "--inflate", "x"])
+    config = train.read_fields(options, TrainConfig())
+    assert config == TrainConfig(
+        learning_rate=1e-3,
+        epochs=3,
+        flip=False,
+        area=(0.5, 0.9),
+        freeze=("Conv3d_1a", "Mixed_3b"),
+        inflate="x",
+    )
+
+
+def test_fields_to_come_are_read_too():
+    @dataclasses.dataclass(frozen=True)
+    class Later:
+        """One.
+
+        Args:
+            some, more: Of both
+                `things`, 100%.
+        """
+
+        some: int | None = None
+        more: bool = True
+
+    parser = train.argparse.ArgumentParser()
+    train.add_fields(parser, Later)
+    assert "Of both things, 100%." in " ".join(parser.format_help().split())
+    options = parser.parse_args(["--some", "4", "--no-more"])
+    assert train.read_fields(options, Later()) == Later(some=4, more=False)
+    wrong = dataclasses.make_dataclass("Wrong", [("field", dict, None)])
+    with pytest.raises(TypeError, match="field"):
+        train.add_fields(parser, wrong)
+
+
+def test_train_hands_all_to_the_library_and_logs_to_stderr(command, dataset, monkeypatch, tmp_path):
+    calls = []
+
+    def library(videos, config, output, **options):
+        print("epoch 1")
+        calls.append((videos, config, output, options))
+
+    stand_in = types.SimpleNamespace(train=library)
+    monkeypatch.setitem(sys.modules, "kinetics_i3d.training.train", stand_in)
+    words = ("train", dataset, tmp_path / "run", "--epochs", "2", "--name", "mine")
+    code, out, err = command(*words)
+    assert (code, out) == (0, f"{tmp_path / 'run' / 'weights.h5'}\n")
+    assert "epoch 1" in err
+    ((videos, config, output, options),) = calls
+    assert len(videos) == 3 and config == TrainConfig(epochs=2)
+    assert output == str(tmp_path / "run") and options["spec_name"] == "mine"
+    assert options["about"]["command"].startswith("kinetics-i3d train ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--ema", "2"), "`ema` must be in [0, 1)"),
+        (("--split", "dev"), "no videos in split 'dev'"),
+        (("--inflate", "/none.h5"), "/none.h5: no such weights file"),
+    ],
+)
+def test_mistakes_are_found_before_a_run_is_begun(command, dataset, tmp_path, words, said):
+    code, out, err = command("train", dataset, tmp_path / "run", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_evaluate_prints_and_writes_the_same_numbers(command, dataset, weights, tmp_path):
+    words = ("evaluate", dataset, "--weights", weights["good"])
+    code, out, _ = command(*words)
+    assert code == 0
+    rows = dict(line.rsplit(maxsplit=2)[:2] for line in out.splitlines() if line.endswith("%"))
+    assert out.splitlines()[:2] == ["videos          2", "skipped         1"]
+    code, out, _ = command(*words, "--json", "--output", tmp_path / "report")
+    summary = json.loads(out)
+    assert code == 0
+    assert float(rows["top1"]) == pytest.approx(100 * summary["top1"], abs=0.01)
+    report = json.loads((tmp_path / "report" / "evaluation.json").read_text())
+    assert {name: report[name] for name in summary} == summary
+    assert [each["label"] for each in report["videos_tested"]] == ["sit", "stand"]
+    right = [each["label"] == each["prediction"] for each in report["videos_tested"]]
+    assert sum(right) / len(right) == summary["top1"]
+    assert len(report["videos_skipped"]) == 1
+    names = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert names == ["confusion.png", "evaluation.json"]
+
+
+@pytest.mark.slow
+def test_inflate_writes_a_checkpoint_that_loads(command, weights, tmp_path):
+    import kinetics_i3d as ki3d
+
+    output = tmp_path / "flow.h5"
+    words = ("--channels", "2", "--classes", "5", "--temporal", "center", "--dtype", "float16")
+    assert command("inflate", weights["image"], output, *words) == (0, f"{output}\n", "")
+    model = ki3d.InceptionI3D(weights=output)
+    assert model.input_shape[-1] == 2 and model.output_shape[-1] == 5
+    assert model.clip_spec.stream == "flow"
+    code, _, err = command("inflate", weights["good"], tmp_path / "x.h5")
+    assert code == 2 and "holds a model of clips" in err
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_figures_writes_a_dataset(command, tmp_path):
+    size = ("--frames", "2", "--size", "16", "16", "--workers", "1")
+    counts = ("--train-per-action", "1", "--test-per-action", "0")
+    code, out, err = command("figures", tmp_path / "f", *counts, *size)
+    assert (code, out, err) == (0, f"{tmp_path / 'f' / 'figures.csv'}\n", "")
+    assert len(list((tmp_path / "f").glob("*/*.mp4"))) == 12
+    code, _, err = command("figures", tmp_path / "g", "--size", "15", "16")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "`size`" in err
+
+
+class Terminal:
+    """A stream that says it is a terminal."""
+
+    def __init__(self, is_terminal):
+        self.text, self.is_terminal = "", is_terminal
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return self.is_terminal
+
+
+def test_progress_is_a_bar_on_a_terminal_and_a_rare_line_elsewhere(monkeypatch, capsys):
+    bar = Terminal(True)
+    progress = Progress(3, "videos", stream=bar)
+    for done in (1, 2, 3):
+        progress(done)
+    assert "3/3" in bar.text
+
+    log = Terminal(False)
+    progress = Progress(3, "videos", stream=log)
+    progress(1)
+    assert log.text == ""
+    monkeypatch.setattr("kinetics_i3d.cli.progress.EVERY", -1)
+    progress(2)
+    assert log.text == "2 of 3 videos\n"
+
+    single = Terminal(True)
+    Progress(1, "videos", stream=single)(1)
+    assert single.text == ""
+    assert capsys.readouterr().out == ""
