@@ -1,0 +1,68 @@
+"""What a release must do, end to end: learn figures from scratch, and classify real videos."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.data.figures import ACTIONS, write_dataset
+from kinetics_i3d.evaluation.protocols import evaluate
+from kinetics_i3d.training.recipes import RECIPES
+from kinetics_i3d.training.train import train
+
+CHANCE = 1 / len(ACTIONS)
+SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+
+
+def learn_figures(folder):
+    """Trains the small network for about a minute and demands far more than chance on new seeds."""
+    videos = folder / "videos"
+    write_dataset(videos, train_per_action=30, test_per_action=5, size=(96, 128), workers=2)
+    dataset = open_dataset(videos)
+    config = dataclasses.replace(RECIPES["figures"], size=64, test_size=64, test_short_side=72, epochs=12)
+    start = time.perf_counter()
+    model = train(dataset.split("train"), config, folder / "run")
+    seconds = time.perf_counter() - start
+    summary = evaluate(model, dataset.split("test")).summary()
+    print(f"figures: {seconds:.0f} s of training, {summary} (chance {CHANCE:.2f})", flush=True)
+    assert summary["top1"] > 5 * CHANCE, "the network did not learn"
+
+
+def classify(videos):
+    """Runs the command on videos; returns its answers and its exit code."""
+    command = [sys.executable, "-m", "kinetics_i3d", "classify", "--json", *map(str, videos)]
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return json.loads(process.stdout), process.returncode
+
+
+def classify_real_videos():
+    """Real videos get labels; a folder with a corrupt one loses only that."""
+    clips = sorted(file for file in (SHARED / "clips").glob("*.*") if file.suffix != ".gif")
+    answers, code = classify(clips)
+    assert code == 0, answers
+    for answer in answers:
+        best = answer["predictions"][0]
+        print(f"{pathlib.Path(answer['path']).name}: {best['label']} {best['probability']:.2f}")
+        assert abs(sum(p["probability"] for p in answer["predictions"])) <= 1 + 1e-6
+    awkward = sorted((SHARED / "clips" / "awkward").iterdir())
+    answers, _ = classify(awkward)
+    assert [answer["path"] for answer in answers] == [str(path) for path in awkward]
+    failed = [answer for answer in answers if "error" in answer]
+    assert len(failed) <= 1, failed
+    assert all(answer["path"] in answer["error"] for answer in failed), failed
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        learn_figures(pathlib.Path(folder))
+    if SHARED.is_dir():
+        classify_real_videos()
+    else:
+        print(f"real videos: skipped, {SHARED} is absent")

@@ -1,0 +1,97 @@
+"""Speed of InceptionI3D against the plain Keras graph, and memory of classifying a 10 s video.
+
+Engines run in turn in one process, several rounds; the table gives medians and ratios.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import argparse
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from report import publish
+
+FRAMES, SIZE, CLASSES = 64, 224, 400
+
+
+def speed(rounds):
+    """Seconds a clip of each engine: {name: [seconds, ...]}."""
+    import keras
+    import tensorflow as tf
+
+    import kinetics_i3d as ki3d
+
+    model = ki3d.InceptionI3D(classes=CLASSES)
+    plain = keras.Model(model.inputs, model.outputs)
+    clips = np.random.default_rng(0).uniform(-1, 1, (1, FRAMES, SIZE, SIZE, 3)).astype("float32")
+    tensor = tf.constant(clips)
+    graph = tf.function(lambda x: plain(x, training=False))
+    xla = tf.function(lambda x: plain(x, training=False), jit_compile=True)
+    engines = {
+        "plain Keras graph, tf.function": lambda: graph(tensor).numpy(),
+        "InceptionI3D.predict": lambda: model.predict(clips, verbose=0),
+        "InceptionI3D.predict_on_batch": lambda: model.predict_on_batch(clips),
+        "plain Keras graph, XLA": lambda: xla(tensor).numpy(),
+    }
+    answers = {name: engine() for name, engine in engines.items()}
+    first = next(iter(answers.values()))
+    assert all(np.allclose(answer, first, atol=1e-3) for answer in answers.values())
+    seconds = {name: [] for name in engines}
+    for _ in range(rounds):
+        for name, engine in engines.items():
+            start = time.perf_counter()
+            engine()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def peak_memory(rate=25, seconds=10):
+    """Peak resident GB of `classify` on a 340x256 video of random noise, in a fresh process."""
+    from kinetics_i3d.video.writer import write_video
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "noise.mp4"
+        random = np.random.default_rng(0)
+        frames = (random.integers(0, 255, (256, 340, 3), np.uint8) for _ in range(rate * seconds))
+        write_video(path, frames, fps=rate)
+        code = (
+            "import kinetics_i3d as k; m = k.InceptionI3D(); "
+            f"k.classify({str(path)!r}, m)"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    memory = peak_memory()
+    measured = speed(rounds)
+    base = statistics.median(next(iter(measured.values())))
+    rows = [
+        {
+            "engine": name,
+            "s a clip (median)": f"{statistics.median(seconds):.3f}",
+            "min": f"{min(seconds):.3f}",
+            "max": f"{max(seconds):.3f}",
+            "throughput against plain": f"{base / statistics.median(seconds):.2f}",
+        }
+        for name, seconds in measured.items()
+    ]
+    publish(
+        "inference",
+        f"InceptionI3D({CLASSES}) on {FRAMES}x{SIZE}x{SIZE}, float32, batch 1",
+        "python benchmarks/inference.py",
+        rows,
+        notes=f"Peak memory of classifying a 10 s video (250 frames, 340x256): {memory:.2f} GB.",
+        data={"seconds": measured, "classify_peak_gb": memory},
+    )

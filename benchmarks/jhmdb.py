@@ -1,0 +1,80 @@
+"""J-HMDB split 1: I3D from scratch against I3D inflated from ImageNet, all else equal.
+
+Needs the clips (a folder with `split1.csv`) and Google's ImageNet Inception-V1 of 2014 ("inception5h").
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import time
+
+from absl import logging
+from report import RESULTS, publish
+
+from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.evaluation.picture import draw_confusion
+from kinetics_i3d.evaluation.protocols import evaluate
+from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.training.recipes import RECIPES
+from kinetics_i3d.training.train import read_history, train
+
+
+def run(name, dataset, config, folder):
+    """Trains and tests one run; a finished one is only read."""
+    output = folder / name
+    start = time.perf_counter()
+    if not (output / "weights.h5").is_file():
+        train(dataset.split("train"), config, output, spec_name="jhmdb")
+        (output / "seconds.txt").write_text(str(time.perf_counter() - start))
+    tested = evaluate(InceptionI3D(weights=output / "weights.h5"), dataset.split("test"))
+    draw_confusion(
+        RESULTS / f"jhmdb_{name}_confusion.png",
+        tested.confusion(),
+        dataset.labels,
+        title=f"J-HMDB split 1, {name}",
+    )
+    return {
+        "test": tested.summary(),
+        "seconds": float((output / "seconds.txt").read_text()),
+        "curves": read_history(output / "history.csv"),
+        "config": json.loads(config.to_json()) | {"inflate": bool(config.inflate)},
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=pathlib.Path, help="folder of J-HMDB")
+    parser.add_argument("imagenet", help="folder of inception5h")
+    parser.add_argument("output", type=pathlib.Path, help="folder for the runs; a stopped one goes on")
+    arguments = parser.parse_args()
+    logging.set_verbosity(logging.INFO)
+    dataset = open_dataset(arguments.data)
+    recipe = RECIPES["jhmdb_pair"]
+    configs = {
+        "scratch": recipe,
+        "imagenet": dataclasses.replace(recipe, inflate=arguments.imagenet),
+    }
+    runs = {name: run(name, dataset, config, arguments.output) for name, config in configs.items()}
+    rows = [
+        {
+            "start": name,
+            **{key: f"{100 * one['test'][key]:.1f} %" for key in ("top1", "top5", "mean_class")},
+            "last loss": f"{one['curves'][-1]['loss']:.2f}",
+            "minutes": f"{one['seconds'] / 60:.0f}",
+        }
+        for name, one in runs.items()
+    ]
+    publish(
+        "jhmdb",
+        "J-HMDB split 1: from scratch and inflated from ImageNet",
+        "python benchmarks/jhmdb.py DATA IMAGENET OUTPUT",
+        rows,
+        notes="660 training and 268 test clips of 21 classes, no source video on both sides; whole-video "
+        "protocol. Settings, seed and curves of each run: `jhmdb.json`.",
+        data=runs,
+    )

@@ -1,0 +1,40 @@
+"""Turns a training run into a shipped checkpoint: half precision, tested as it ships.
+
+    python checkpoints/ship.py RUN NAME DATASET --command "kinetics-i3d train ..."
+"""
+
+import argparse
+import pathlib
+
+import kinetics_i3d as ki3d
+from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.evaluation.picture import draw_confusion
+from kinetics_i3d.evaluation.protocols import evaluate
+
+FOLDER = pathlib.Path(__file__).parent
+
+
+def ship(run, name, dataset, command):
+    """Writes `NAME.h5` in float16, with the accuracy that this very file has on the test split."""
+    model = ki3d.InceptionI3D(weights=run / "weights.h5")
+    path = FOLDER / f"{name}.h5"
+    ki3d.save_weights(model, path, dtype="float16")
+    shipped = ki3d.InceptionI3D(weights=path)
+    tested = evaluate(shipped, dataset)
+    about = {"command": command, "accuracy": tested.summary()}
+    ki3d.save_weights(shipped, path, dtype="float16", about=about)
+    draw_confusion(
+        FOLDER / f"{name}_confusion.png", tested.confusion(), dataset.labels, title=name
+    )
+    return tested.summary()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=pathlib.Path)
+    parser.add_argument("name")
+    parser.add_argument("dataset", type=pathlib.Path)
+    parser.add_argument("--command", required=True)
+    options = parser.parse_args()
+    test = open_dataset(options.dataset).split("test")
+    print(ship(options.run, options.name, test, options.command))

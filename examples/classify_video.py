@@ -1,0 +1,22 @@
+"""Names the action in a video, and then step by step what that did.
+
+    python examples/classify_video.py examples/wave.mp4 rgb_figures
+"""
+
+import sys
+
+import kinetics_i3d as ki3d
+
+path, weights = sys.argv[1:]
+model = ki3d.InceptionI3D(weights=weights)
+
+# In one call, in bounded memory, however long the video is:
+for label, probability in ki3d.classify(path, model, top=3).predictions:
+    print(f"{100 * probability:6.2f} %  {label}")
+
+# The same by hand. The model says how its clips are made:
+print(model.clip_spec)
+clips = ki3d.load_clip(path, spec=model.clip_spec)
+print("clip", clips.shape, clips.min(), clips.max())
+logits = model.predict(clips, verbose=0)
+print(ki3d.decode_predictions(logits, top=3, labels=model.labels))
