@@ -26,7 +26,9 @@ def learn_figures(folder):
     videos = folder / "videos"
     write_dataset(videos, train_per_action=30, test_per_action=5, size=(96, 128), workers=2)
     dataset = open_dataset(videos)
-    config = dataclasses.replace(RECIPES["figures"], size=64, test_size=64, test_short_side=72, epochs=12)
+    config = dataclasses.replace(
+        RECIPES["figures"], size=64, test_size=64, test_short_side=72, epochs=12
+    )
     start = time.perf_counter()
     model = train(dataset.split("train"), config, folder / "run")
     seconds = time.perf_counter() - start

@@ -62,10 +62,7 @@ def peak_memory(rate=25, seconds=10):
         random = np.random.default_rng(0)
         frames = (random.integers(0, 255, (256, 340, 3), np.uint8) for _ in range(rate * seconds))
         write_video(path, frames, fps=rate)
-        code = (
-            "import kinetics_i3d as k; m = k.InceptionI3D(); "
-            f"k.classify({str(path)!r}, m)"
-        )
+        code = f"import kinetics_i3d as k; m = k.InceptionI3D(); k.classify({str(path)!r}, m)"
         subprocess.run([sys.executable, "-c", code], check=True)
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
 

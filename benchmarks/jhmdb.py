@@ -1,6 +1,6 @@
 """J-HMDB split 1: I3D from scratch against I3D inflated from ImageNet, all else equal.
 
-Needs the clips (a folder with `split1.csv`) and Google's ImageNet Inception-V1 of 2014 ("inception5h").
+Needs the clips (a folder with `split1.csv`) and Google's ImageNet Inception-V1 ("inception5h").
 """
 
 import os
@@ -50,7 +50,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=pathlib.Path, help="folder of J-HMDB")
     parser.add_argument("imagenet", help="folder of inception5h")
-    parser.add_argument("output", type=pathlib.Path, help="folder for the runs; a stopped one goes on")
+    parser.add_argument(
+        "output", type=pathlib.Path, help="folder for the runs; a stopped one goes on"
+    )
     arguments = parser.parse_args()
     logging.set_verbosity(logging.INFO)
     dataset = open_dataset(arguments.data)
@@ -74,7 +76,7 @@ if __name__ == "__main__":
         "J-HMDB split 1: from scratch and inflated from ImageNet",
         "python benchmarks/jhmdb.py DATA IMAGENET OUTPUT",
         rows,
-        notes="660 training and 268 test clips of 21 classes, no source video on both sides; whole-video "
-        "protocol. Settings, seed and curves of each run: `jhmdb.json`.",
+        notes="660 training and 268 test clips of 21 classes, no source video on both sides; "
+        "whole-video protocol. Settings, seed and curves of each run: `jhmdb.json`.",
         data=runs,
     )

@@ -24,7 +24,12 @@ def machine():
         if "amx_bf16" in lines.get("flags", ""):
             model += " (AMX bf16)"
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"processor": model, "cores": os.cpu_count(), "python": platform.python_version(), **versions}
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **versions,
+    }
 
 
 def table(rows):

@@ -1,6 +1,6 @@
 """Turns a training run into a shipped checkpoint: half precision, tested as it ships.
 
-    python checkpoints/ship.py RUN NAME DATASET --command "kinetics-i3d train ..."
+python checkpoints/ship.py RUN NAME DATASET --command "kinetics-i3d train ..."
 """
 
 import argparse
@@ -23,9 +23,7 @@ def ship(run, name, dataset, command):
     tested = evaluate(shipped, dataset)
     about = {"command": command, "accuracy": tested.summary()}
     ki3d.save_weights(shipped, path, dtype="float16", about=about)
-    draw_confusion(
-        FOLDER / f"{name}_confusion.png", tested.confusion(), dataset.labels, title=name
-    )
+    draw_confusion(FOLDER / f"{name}_confusion.png", tested.confusion(), dataset.labels, title=name)
     return tested.summary()
 
 

@@ -1,6 +1,6 @@
 """Names the action in a video, and then step by step what that did.
 
-    python examples/classify_video.py examples/wave.mp4 rgb_figures
+python examples/classify_video.py examples/wave.mp4 rgb_figures
 """
 
 import sys

@@ -13,5 +13,7 @@ if __name__ == "__main__":
     for number, action in enumerate(SHOWN):
         assert action in ACTIONS
         write_video(
-            FOLDER / f"{action}.mp4", render_clip(action, seed=SEED + number, size=(240, 320)), fps=25
+            FOLDER / f"{action}.mp4",
+            render_clip(action, seed=SEED + number, size=(240, 320)),
+            fps=25,
         )

@@ -2,7 +2,7 @@
 
     python examples/transfer.py DATASET
 
-DATASET is a folder with a csv table of `path,label,split`; `kinetics-i3d figures DATASET` writes one.
+DATASET is a folder with a csv table of `path,label,split`; `kinetics-i3d figures` writes one.
 """
 
 import sys
@@ -24,7 +24,9 @@ def features(videos):
     return np.stack(rows), np.array([dataset.labels.index(video.label) for video in videos])
 
 
-head = keras.Sequential([keras.Input(trunk.output_shape[1:]), keras.layers.Dense(len(dataset.labels))])
+head = keras.Sequential(
+    [keras.Input(trunk.output_shape[1:]), keras.layers.Dense(len(dataset.labels))]
+)
 head.compile(
     "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
 )

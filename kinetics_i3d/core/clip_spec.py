@@ -1,6 +1,7 @@
 """`ClipSpec`: how a clip is sampled from a video, sized, cropped and scaled.
 
-The release's numbers: https://github.com/google-deepmind/kinetics-i3d (README, "Sample data and preprocessing").
+The release's numbers: https://github.com/google-deepmind/kinetics-i3d (README, "Sample data and
+preprocessing").
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ STREAMS = ("rgb", "flow")
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:
-    """A frozen recipe from a video to the values that a model reads; weights carry theirs with them.
+    """A frozen recipe from a video to the values that a model reads; weights carry theirs.
 
     Args:
         name: What people call this recipe, such as `"deepmind"`.

@@ -5,7 +5,7 @@ Wrong arguments of a Python call are `ValueError` or `TypeError`, as in Keras.
 
 
 class UserError(Exception):
-    """A file, a name or a setting from outside is wrong. The message says what, where, and what would be right."""
+    """Something from outside is wrong. The message says what, where, and what would be right."""
 
 
 class VideoError(UserError):

@@ -10,7 +10,7 @@ import tempfile
 def atomic_path(path):
     """Gives a temporary name beside `path` that becomes `path` only if the block ends well.
 
-    The temporary name keeps the suffix, since encoders and picture writers choose their format by it.
+    The temporary name keeps the suffix: encoders and picture writers choose their format by it.
 
     Args:
         path: Where the finished file shall stand. Missing folders are made.

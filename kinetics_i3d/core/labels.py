@@ -72,8 +72,8 @@ def decode_predictions(predictions, *, top=5, labels=None, from_logits=True):
     if not labels:
         if classes not in BY_COUNT:
             raise ValueError(
-                f"`labels` must name the classes; only {sorted(BY_COUNT)} of them are known by their "
-                f"number. Received: labels={labels!r} and {classes} classes"
+                f"`labels` must name the classes; only {sorted(BY_COUNT)} of them are known by "
+                f"their number. Received: labels={labels!r} and {classes} classes"
             )
         labels = label_list(BY_COUNT[classes])
     if len(labels) != classes:

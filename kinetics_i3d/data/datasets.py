@@ -122,7 +122,9 @@ def read_table(path, *, labels=None, source=None):
     if not present:
         raise DatasetError(f"{path}: none of its {len(videos)} videos exist")
     if len(present) < len(videos):
-        logging.warning("%s: %d of %d videos are missing", path, len(videos) - len(present), len(videos))
+        logging.warning(
+            "%s: %d of %d videos are missing", path, len(videos) - len(present), len(videos)
+        )
     return VideoDataset(path.parent.name, known, present)
 
 

@@ -84,7 +84,8 @@ def color_jitter(*, brightness=0.2, contrast=0.3, saturation=0.4):
 
     Args:
         brightness: Largest shift, as a share of 255.
-        contrast, saturation: Largest change of the factor 1.
+        contrast: Largest change of the factor 1.
+        saturation: Likewise.
 
     Returns:
         An op on pixels 0 to 255 to float32 0 to 255.

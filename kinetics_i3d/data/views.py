@@ -1,7 +1,7 @@
 """Test views: a whole video as one clip, or as several where one would be too long.
 
-Carreira & Zisserman, CVPR 2017, section 2.5: the whole video, centre crop, predictions averaged over
-time. The paper's longest clip, 250 frames, bounds the memory.
+Carreira & Zisserman, CVPR 2017, section 2.5: the whole video, centre crop, predictions averaged
+over time. The paper's longest clip, 250 frames, bounds the memory.
 """
 
 import numpy as np

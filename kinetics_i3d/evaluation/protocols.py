@@ -1,6 +1,6 @@
 """Evaluation by the whole-video protocol.
 
-Carreira & Zisserman, CVPR 2017, section 2.5: every frame of a video, centre crop, averaged over time.
+Carreira & Zisserman, CVPR 2017, section 2.5: every frame, centre crop, averaged over time.
 """
 
 import dataclasses
@@ -90,13 +90,11 @@ def evaluate(model, dataset, *, progress=None):
                 skipped.append(str(result))
             else:
                 first, rest = result
-                scores = model.predict_views((view for part in ([first], rest) for view in part))
+                scores = model.predict_views(view for part in ([first], rest) for view in part)
                 done.append((str(video.path), dataset.labels.index(video.label), scores))
             if progress:
                 progress(number + 1)
     if not done:
         raise DatasetError(f"{dataset.name}: none of {len(skipped)} videos could be decoded")
     paths, targets, scores = zip(*done, strict=True)
-    return Evaluation(
-        dataset.labels, paths, np.array(targets), np.stack(scores), tuple(skipped)
-    )
+    return Evaluation(dataset.labels, paths, np.array(targets), np.stack(scores), tuple(skipped))

@@ -55,7 +55,7 @@ class Architecture:
         batch_norm: Units are batch-normalised; otherwise they have biases.
         response_norm: Local response norm before and after the second stage.
         width: Every filter count is multiplied by this and rounded up to a multiple of 4.
-        clip_spec: How the inputs of this variant's weights are made, unless the weights say otherwise.
+        clip_spec: How its inputs are made, unless weights say otherwise.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""`ClipModel`: a functional Keras model that knows how its inputs are made and what its outputs are called."""
+"""`ClipModel`: a functional model that knows how its inputs are made and its outputs are called."""
 
 import difflib
 
@@ -28,9 +28,7 @@ class ClipModel(keras.Model):
     25.0
     """
 
-    def __init__(
-        self, inputs, outputs, *, clip_spec, labels=(), architecture, minimum, name=None
-    ):
+    def __init__(self, inputs, outputs, *, clip_spec, labels=(), architecture, minimum, name=None):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         self.clip_spec = clip_spec
         self.labels = tuple(labels)
@@ -84,7 +82,7 @@ class ClipModel(keras.Model):
 
 
 def check_minimum(shape, minimum):
-    """Raises `ValueError` where `shape` (batch, [frames,] height, width, channels) is below `minimum`."""
+    """Raises `ValueError` where (batch, [frames,] height, width, channels) is below `minimum`."""
     names = ("frames", "height", "width")[-len(minimum) :]
     for name, size, least in zip(names, (shape or ())[1:-1], minimum, strict=False):
         if size is not None and size < least:
@@ -134,7 +132,7 @@ def feature_model(model, endpoint):
 
 
 def pool_features(x, pooling):
-    """The output of a model without its top: the grid itself, or its mean or maximum per channel."""
+    """The output of a model without its top: the grid, or its mean or maximum per channel."""
     rank = len(x.shape) - 2
     pools = {
         None: lambda **_: lambda grid: grid,

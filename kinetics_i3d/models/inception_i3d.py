@@ -1,6 +1,6 @@
-"""Inflated Inception-V1 (I3D): the network of the paper's figure 3, as a table, its variants and its builder.
+"""Inflated Inception-V1 (I3D): the paper's figure 3 as a table, its variants and its builder.
 
-Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017; Szegedy et al., CVPR 2015, for rank 2.
+Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017; Szegedy et al., CVPR 2015.
 """
 
 import dataclasses
@@ -99,7 +99,7 @@ def InceptionI3D(
             or `None` for random values. A missing file is an error.
         input_shape: (frames, height, width, channels); any of the first three may be `None`.
             Defaults to `(None, None, None, 3)`, or 2 channels where the weights read flow.
-        pooling: Without the top: `None` gives the grid of `Mixed_5c`, `"avg"` and `"max"` one vector.
+        pooling: Without the top: `None` gives the grid of `Mixed_5c`, `"avg"` or `"max"` a vector.
         classes: Number of classes; by default what the weights have, or 400.
         dropout: Rate before the classifier, 0 to 1, in training.
         classifier_activation: `None` gives logits, `"softmax"` probabilities.

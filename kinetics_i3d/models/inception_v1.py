@@ -33,7 +33,7 @@ def InceptionV1(
             ("inception5h"), or `None` for random values.
         input_shape: (height, width, channels); the first two may be `None`.
             Defaults to `(None, None, 3)`.
-        pooling: Without the top: `None` gives the grid of `Mixed_5c`, `"avg"` and `"max"` one vector.
+        pooling: Without the top: `None` gives the grid of `Mixed_5c`, `"avg"` or `"max"` a vector.
         classes: Number of classes; by default what the weights have, or 1000.
         dropout: Rate before the classifier, 0 to 1, in training.
         classifier_activation: `None` gives logits, `"softmax"` probabilities.
@@ -43,7 +43,7 @@ def InceptionV1(
 
     Returns:
         A `ClipModel` from images (batch, height, width, channels), in the range of
-        `model.clip_spec`, to (batch, classes), (batch, 1024), or (batch, height/32, width/32, 1024).
+        `model.clip_spec`, to (batch, classes), (batch, 1024) or (batch, height/32, width/32, 1024).
 
     Raises:
         ValueError: If an argument is outside what is allowed or contradicts the weights.
@@ -61,7 +61,8 @@ def InceptionV1(
     shape = tuple(input_shape or (None, None, info.clip_spec.channels))
     if len(shape) != 3:
         raise ValueError(
-            f"`input_shape` must be (height, width, channels). Received: input_shape={input_shape!r}"
+            "`input_shape` must be (height, width, channels). "
+            f"Received: input_shape={input_shape!r}"
         )
     minimum = MINIMUM_IMAGE if include_top else (1, 1)
     check_minimum((None, *shape), minimum)

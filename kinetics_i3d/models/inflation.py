@@ -16,13 +16,20 @@ CLASSIFIER = "Conv3d_0c_1x1"
 
 
 def inflate(
-    model, *, channels=None, classes=None, temporal="average", clip_spec=None, dropout=0.5, name=None
+    model,
+    *,
+    channels=None,
+    classes=None,
+    temporal="average",
+    clip_spec=None,
+    dropout=0.5,
+    name=None,
 ):
     """Inflates an `InceptionV1` into its 3D twin.
 
     Args:
         model: An `InceptionV1` with or without its top.
-        channels: Input channels of the twin, 2 for flow; by default those of `clip_spec`. Other than
+        channels: Input channels of the twin, 2 for flow; by default those of `clip_spec`. If not
             the model's, the first kernel is averaged over its channels and repeated.
         classes: `None` carries the classifier over; a number puts a new one of random values.
         temporal: `"average"` repeats a kernel over time and divides, as the paper does. `"center"`
@@ -84,7 +91,7 @@ def inflate(
 
 
 def twin_name(name):
-    """The 3D name of a 2D variable; one unit's is misspelt as in the release, see `mixed_module`."""
+    """The 3D name of a 2D variable; one is misspelt as in the release, see `mixed_module`."""
     name = name.replace("Conv2d", "Conv3d")
     return name.replace("Mixed_5b_Branch_2_Conv3d_0b_3x3", "Mixed_5b_Branch_2_Conv3d_0a_3x3")
 
@@ -110,11 +117,12 @@ def inflate_kernel(kernel, frames, *, temporal="average"):
 def rescale_input(arrays, old, new):
     """Lets the first unit read the value range of `new` where it was trained on that of `old`.
 
-    A pixel reads `x_old = gain * x_new + shift`, so the kernel takes the gain and the bias the shift.
+    A pixel reads `x_old = gain * x_new + shift`: the kernel takes the gain, the bias the shift.
 
     Args:
         arrays: {name: array} of a network whose first kernel is (height, width, in, out); changed.
-        old, new: `ClipSpec`s of one stream.
+        old: The `ClipSpec` that the network was trained on.
+        new: The `ClipSpec` that it shall read.
 
     Raises:
         ValueError: If the ranges differ and the first unit has no bias to take the shift.

@@ -15,8 +15,8 @@ class LocalResponseNorm(layers.Layer):
     """Divides each channel by a power of the summed squares of its neighbours among the channels.
 
     Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", 2012, with
-    the constants of Google's 2014 network. The window sum is one product with a banded matrix, which
-    every backend runs fast on clips of any rank.
+    the constants of Google's 2014 network. The window sum is one product with a banded matrix,
+    which every backend runs fast on clips of any rank.
 
     Args:
         radius: Neighbours on each side.
@@ -48,9 +48,14 @@ class LocalResponseNorm(layers.Layer):
 
 
 def conv_unit(x, name, filters, kernel, *, stride=1, rank, batch_norm):
-    """Convolution, batch norm (or a bias in its place) and ReLU; the ReLU carries the unit's name."""
+    """Convolution, batch norm (or a bias in its place) and ReLU, which carries the unit's name."""
     x = CONV[rank](
-        filters, kernel, strides=stride, padding="same", use_bias=not batch_norm, name=f"{name}_conv"
+        filters,
+        kernel,
+        strides=stride,
+        padding="same",
+        use_bias=not batch_norm,
+        name=f"{name}_conv",
     )(x)
     if batch_norm:
         x = layers.BatchNormalization(

@@ -35,8 +35,8 @@ def resolve(weights, architecture, rows, default, *, rank):
         if architecture not in rows:
             near = difflib.get_close_matches(str(architecture), rows, n=3, cutoff=0) or list(rows)
             raise ValueError(
-                f"`architecture` must be one of {sorted(rows)}, or an Architecture; near: {near[0]!r}. "
-                f"Received: architecture={architecture!r}"
+                f"`architecture` must be one of {sorted(rows)}, or an Architecture; "
+                f"near: {near[0]!r}. Received: architecture={architecture!r}"
             )
         architecture = rows[architecture]
     if checkpoint is None:
@@ -53,14 +53,14 @@ def resolve(weights, architecture, rows, default, *, rank):
 
 
 def assign_pretrained(model, checkpoint, *, include_top):
-    """Puts a checkpoint's arrays into `model`, or leaves it as it is for `None`; returns the model."""
+    """Puts a checkpoint's arrays into `model`, leaves it as it is for `None`, and returns it."""
     if checkpoint is not None:
         ignore = () if include_top else (HEAD,)
         if include_top and model.output_shape[-1] != checkpoint.info.classes:
             raise WeightsError(
                 f"{checkpoint.path} has {checkpoint.info.classes} classes, not "
-                f"{model.output_shape[-1]}; take include_top=False and put a classifier of your own "
-                "on the features"
+                f"{model.output_shape[-1]}; take include_top=False and put a classifier of your "
+                "own on the features"
             )
         assign(model, checkpoint.arrays, ignore=ignore, source=str(checkpoint.path))
     return model

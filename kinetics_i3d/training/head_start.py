@@ -36,7 +36,9 @@ def linear_probe(features, targets, *, penalty=1.0, steps=400, rate=0.05, moment
         features: (examples, channels).
         targets: (examples, classes), one-hot.
         penalty: Weight of the squared kernel, for features of unit deviation.
-        steps, rate, momentum: Of the descent.
+        steps: Steps of the descent.
+        rate: Its learning rate.
+        momentum: Its momentum.
 
     Returns:
         (kernel, bias), (channels, classes) and (classes,), for features as they were given.

@@ -77,8 +77,8 @@ def train(dataset, config, output, *, spec_name="custom", about=None):
     """
     if config.precision == "mixed_bfloat16" and depth_two(config.frames) and not _on_accelerator():
         raise ValueError(
-            "`frames` must not make the network two steps deep anywhere: bfloat16 gradients of such "
-            "convolutions are wrong on CPUs; take 17 or more, or float32. "
+            "`frames` must not make the network two steps deep anywhere: bfloat16 gradients of "
+            "such convolutions are wrong on CPUs; take 17 or more, or float32. "
             f"Received: frames={config.frames}"
         )
     output = pathlib.Path(output)

@@ -1,4 +1,4 @@
-"""Strict assignment: every variable gets its array, every array finds its variable, or nothing is changed."""
+"""Strict assignment: every variable finds its array, every array its variable, or nothing moves."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""`Checkpoint`: the project's weights file, HDF5 with one dataset a variable and all that is needed to use it.
+"""`Checkpoint`: the project's weights file, HDF5 with one dataset a variable.
 
 Datasets are named `<layer>/<variable>`; the attribute `kinetics_i3d` holds a `WeightsInfo` as JSON.
 """
@@ -42,7 +42,7 @@ class WeightsInfo:
 
     @classmethod
     def from_json(cls, text):
-        """The inverse of `to_json`; raises `ValueError`, `KeyError` or `TypeError` on anything else."""
+        """The inverse of `to_json`; `ValueError`, `KeyError` or `TypeError` on anything else."""
         fields = json.loads(text)
         number = fields.pop("format")
         if number != FORMAT:
@@ -104,7 +104,9 @@ def read_checkpoint(path):
         with h5py.File(path, "r") as file:
             info = WeightsInfo.from_json(file.attrs["kinetics_i3d"])
             names = []
-            file.visititems(lambda name, item: names.append(name) if hasattr(item, "dtype") else None)
+            file.visititems(
+                lambda name, item: names.append(name) if hasattr(item, "dtype") else None
+            )
             arrays = {name: np.asarray(file[name], np.float32) for name in names}
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

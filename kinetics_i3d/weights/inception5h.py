@@ -62,7 +62,7 @@ def read_inception5h(folder):
         folder: With `conv2d0_w.h5` ... `softmax2_b.h5` and `synsets.txt`.
 
     Returns:
-        A `Checkpoint`; kernels are (height, width, in, out), labels the 1008 lines of `synsets.txt`.
+        A `Checkpoint`; kernels are (height, width, in, out), labels the lines of `synsets.txt`.
 
     Raises:
         WeightsError: If a file is missing, unreadable or unknown; all of them in one message.
