@@ -23,6 +23,19 @@ from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.training.recipes import RECIPES
 from kinetics_i3d.training.train import read_history, train
 
+# The shipped weights' recipe made small enough to run twice in half an hour on two cores; nothing is
+# frozen, since a frozen stem of random values would be no fair start.
+PAIR = dataclasses.replace(
+    RECIPES["jhmdb"],
+    fps=12.5,
+    frames=20,
+    size=96,
+    test_short_side=112,
+    test_size=96,
+    epochs=4,
+    freeze=(),
+)
+
 
 def run(name, dataset, config, folder):
     """Trains and tests one run; a finished one is only read."""
@@ -56,10 +69,9 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     logging.set_verbosity(logging.INFO)
     dataset = open_dataset(arguments.data)
-    recipe = RECIPES["jhmdb_pair"]
     configs = {
-        "scratch": recipe,
-        "imagenet": dataclasses.replace(recipe, inflate=arguments.imagenet),
+        "scratch": PAIR,
+        "imagenet": dataclasses.replace(PAIR, inflate=arguments.imagenet),
     }
     runs = {name: run(name, dataset, config, arguments.output) for name, config in configs.items()}
     rows = [

@@ -84,7 +84,11 @@ def inception_v1(x, weights, *, of_2014=False):
             x = x + weights[f"{name}_conv/bias"]
         else:
             x = batch_norm(
-                x, *(weights[f"{name}_bn/{part}"] for part in ("beta", "moving_mean", "moving_variance"))
+                x,
+                *(
+                    weights[f"{name}_bn/{part}"]
+                    for part in ("beta", "moving_mean", "moving_variance")
+                ),
             )
         seen[name] = relu(x)
         return seen[name]

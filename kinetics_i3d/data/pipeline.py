@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data import transforms
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.reader import probe, read_frames
@@ -74,12 +74,16 @@ def training_clips(
     paths = [str(video.path) for video in dataset.videos]
     labels = [dataset.labels.index(video.label) for video in dataset.videos]
     shape = (frames, spec.size, spec.size, spec.channels)
+    failed = set()
 
     def decode(path, position):
         try:
             return decode_window(path.decode(), spec=spec, frames=frames, position=float(position))
         except VideoError as error:
             logging.warning("skipped: %s", error)
+            failed.add(path)
+            if len(failed) == len(paths):  # else an endless search for one that can be decoded
+                raise DatasetError(f"{dataset.name}: no video can be decoded") from error
             return np.zeros((0, 1, 1, 3), np.uint8)
 
     def load(number, video):

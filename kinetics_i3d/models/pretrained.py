@@ -29,6 +29,11 @@ def resolve(weights, architecture, rows, default, *, rank):
         WeightsError: If the weights cannot be read or belong to a model of the other rank.
     """
     checkpoint = None if weights is None else read_weights(weights)
+    if architecture is None and checkpoint and checkpoint.info.architecture not in rows:
+        raise WeightsError(
+            f"{checkpoint.path}: unknown architecture {checkpoint.info.architecture!r}; "
+            "pass the Architecture that it was trained with"
+        )
     if architecture is None:
         architecture = checkpoint.info.architecture if checkpoint else default
     if not isinstance(architecture, Architecture):

@@ -28,6 +28,8 @@ class TrainConfig:
         optimizer: `"adamw"` or `"sgd"` (momentum 0.9).
         learning_rate: Its peak; a linear warm-up of one epoch leads to it, a cosine to 0 away.
         weight_decay, label_smoothing, dropout: As usual.
+        norm_momentum: Decay of batch norm's moving statistics. The paper's 0.999 needs thousands of
+            steps to forget its start; a short run needs less.
         ema: Decay of the weights' moving average that is kept in the end; 0 keeps the last weights.
         head_start: Passes over the videos that fit the classifier alone before training begins.
         freeze: Beginnings of names of layers that are not trained.
@@ -57,6 +59,7 @@ class TrainConfig:
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     dropout: float = 0.5
+    norm_momentum: float = 0.999
     ema: float = 0.0
     head_start: int = 0
     freeze: tuple = ()
@@ -75,7 +78,7 @@ class TrainConfig:
                 raise ValueError(
                     f"`{field}` must be at least 1. Received: {field}={getattr(self, field)!r}"
                 )
-        for field in ("ema", "dropout", "label_smoothing"):
+        for field in ("norm_momentum", "ema", "dropout", "label_smoothing"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(
                     f"`{field}` must be in [0, 1). Received: {field}={getattr(self, field)!r}"

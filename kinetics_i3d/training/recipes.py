@@ -16,7 +16,7 @@ RECIPES = {
         test_size=192,
         area=(0.35, 1.0),
         mixup=0.4,
-        epochs=16,
+        epochs=10,
         batch=16,
         learning_rate=1e-4,
         dropout=0.7,
@@ -38,6 +38,7 @@ RECIPES = {
         learning_rate=2e-3,
         dropout=0.2,
         label_smoothing=0.0,
+        norm_momentum=0.95,
         precision="float32",
     ),
 }

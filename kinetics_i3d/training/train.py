@@ -34,9 +34,11 @@ def build(config, classes):
             clip_spec=spec,
             dropout=config.dropout,
         )
-    frozen = [layer for layer in model.layers if layer.name.startswith(tuple(config.freeze))]
-    for layer in frozen if config.freeze else ():
-        layer.trainable = False
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = config.norm_momentum
+        if layer.name.startswith(tuple(config.freeze)):
+            layer.trainable = False
     return model
 
 
@@ -59,7 +61,7 @@ def train(dataset, config, output, *, spec_name="custom", about=None):
     """Trains an `InceptionI3D` on a dataset.
 
     A run that was stopped goes on from its last whole epoch when it is started again with the same
-    config and output.
+    config and output; one that had finished is only read.
 
     Args:
         dataset: A `VideoDataset` of training videos.
@@ -82,6 +84,10 @@ def train(dataset, config, output, *, spec_name="custom", about=None):
             f"Received: frames={config.frames}"
         )
     output = pathlib.Path(output)
+    if (output / "weights.h5").is_file() and (output / "config.json").is_file():
+        _claim(output / "config.json", config)
+        logging.info("%s: trained already", output)
+        return InceptionI3D(weights=output / "weights.h5")
     keras.utils.set_random_seed(config.seed)
     steps = math.ceil(len(dataset) / config.batch)
     spec = config.train_spec()

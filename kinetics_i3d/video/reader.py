@@ -139,7 +139,8 @@ def read_frames(path, *, fps=None, start=0.0, stop=None, short_side=None, thread
 
 def _seconds(name, value):
     try:
-        seconds = fractions.Fraction(value).limit_denominator(1_000_000)
+        exact = isinstance(value, fractions.Fraction)
+        seconds = fractions.Fraction(value if exact else float(value)).limit_denominator(1_000_000)
     except (TypeError, ValueError, OverflowError):
         seconds = -1  # Text, nan, infinity.
     if seconds < 0:

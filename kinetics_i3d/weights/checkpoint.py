@@ -80,7 +80,8 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
                 stored = np.asarray(array, dtype)
             if not np.isfinite(stored).all():
                 raise WeightsError(f"{path}: {name} has values that are not finite in {dtype}")
-            file.create_dataset(name, data=stored)
+            # With a checksum, so that a flipped bit is an error and not a slightly worse model.
+            file.create_dataset(name, data=stored, fletcher32=stored.ndim > 0)
 
 
 def read_checkpoint(path):

@@ -55,6 +55,13 @@ def test_rows_are_decoded_best_first():
     assert found == [[("b", 0.7), ("c", 0.2)], [("a", 0.5), ("c", 0.5)]]
 
 
+def test_of_equals_the_first_comes_first():
+    logits = np.random.default_rng(0).integers(0, 4, (1, 400))
+    names = [label for label, _ in decode_predictions(logits, top=400)[0]]
+    order = sorted(range(400), key=lambda index: (-logits[0, index], index))
+    assert names == [label_list("kinetics400")[index] for index in order]
+
+
 def test_logits_become_probabilities():
     found = decode_predictions(np.log([[2.0, 5.0, 3.0]]), labels="abc")
     assert [label for label, _ in found[0]] == ["b", "c", "a"]

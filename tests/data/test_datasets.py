@@ -50,7 +50,10 @@ def test_labels_and_sources_can_be_given(table):
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
-        (["a.mp4,sit,train", "b.mp4,,train"], r"line 3: one of \('path', 'label', 'split'\) is empty"),
+        (
+            ["a.mp4,sit,train", "b.mp4,,train"],
+            r"line 3: one of \('path', 'label', 'split'\) is empty",
+        ),
         (["a.mp4,sit"], "line 2: one of"),
         ([",sit,train"], "line 2: one of"),
         (["a.mp4,sit,train", "b.mp4,fly,train"], "line 3: unknown label 'fly'"),
@@ -76,7 +79,7 @@ def test_a_table_that_is_none(table, tmp_path):
     with pytest.raises(DatasetError, match="none of its 1 videos exist"):
         read_table(table("b.mp4,sit,train", present=False))
     (tmp_path / "empty.csv").touch()
-    with pytest.raises(DatasetError, match="needs the columns .* has None"):
+    with pytest.raises(DatasetError, match=r"needs the columns .* has None"):
         read_table(tmp_path / "empty.csv")
 
 
@@ -95,7 +98,9 @@ def test_a_split_is_a_part(table):
     part = dataset.split("test")
     assert [video.path.name for video in part.videos] == ["b.mp4", "c.mp4"]
     assert (part.labels, part.name) == (dataset.labels, dataset.name)
-    with pytest.raises(DatasetError, match=r"no videos in split 'val'; there are \['test', 'train'\]"):
+    with pytest.raises(
+        DatasetError, match=r"no videos in split 'val'; there are \['test', 'train'\]"
+    ):
         dataset.split("val")
 
 
@@ -126,8 +131,10 @@ def test_hold_out_follows_its_seed():
     dataset = many()
     assert dataset.hold_out(0.3) == dataset.hold_out(0.3, seed=0)
     assert dataset.hold_out(0.3) != dataset.hold_out(0.3, seed=1)
-    first = {label: {v.source for v in dataset.hold_out(0.3)[1].videos if v.label == label}
-             for label in dataset.labels}
+    first = {
+        label: {v.source for v in dataset.hold_out(0.3)[1].videos if v.label == label}
+        for label in dataset.labels
+    }
     assert first["run"] != first["sit"]  # each class draws its own
 
 

@@ -32,7 +32,11 @@ def take(dataset, count, **options):
 
 
 def same(one, other):
-    return all(np.array_equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True))
+    return all(
+        np.array_equal(a, b)
+        for x, y in zip(one, other, strict=True)
+        for a, b in zip(x, y, strict=True)
+    )
 
 
 def test_batches_are_clips_and_one_hot_targets(dataset, numbers):
@@ -69,6 +73,22 @@ def test_a_video_that_comes_again_is_changed_anew(coded_video):
     small = ClipSpec("small", short_side=64, size=32)
     ((clips, _),) = take(dataset, 1, spec=small, augment=augmentation(small), batch=4)
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations(clips, 2))
+
+
+def test_batches_are_blended_if_asked_for(dataset):
+    plain, mixed, again = (take(dataset, 3, mixup=alpha) for alpha in (0.0, 0.4, 0.4))
+    assert same(mixed, again) and not same(plain, mixed)
+    shares = set()
+    for (clips, targets), (blended, goals) in zip(plain, mixed, strict=True):
+        turned = np.roll(clips, 1, axis=0)
+        # The share that the clips tell is that of the targets.
+        away = (clips - turned).ravel()
+        share = float(away @ (blended - turned).ravel() / (away @ away))
+        np.testing.assert_allclose(
+            goals, share * targets + (1 - share) * np.roll(targets, 1, axis=0), atol=1e-4
+        )
+        shares.add(round(share, 3))
+    assert len(shares) == 3  # another blend for each batch
 
 
 def test_short_videos_are_looped(coded_video, numbers):

@@ -56,8 +56,12 @@ def test_random_crop_stays_inside_and_reaches_every_edge():
         cut = op(places(), seed).numpy()
         assert cut.shape == (2, 20, 20, 3)
         top, left = cut[0, 0, 0, :2]
-        np.testing.assert_array_equal(cut[..., 0], np.broadcast_to(top + np.arange(20)[:, None], (2, 20, 20)))
-        np.testing.assert_array_equal(cut[..., 1], np.broadcast_to(left + np.arange(20), (2, 20, 20)))
+        np.testing.assert_array_equal(
+            cut[..., 0], np.broadcast_to(top + np.arange(20)[:, None], (2, 20, 20))
+        )
+        np.testing.assert_array_equal(
+            cut[..., 1], np.broadcast_to(left + np.arange(20), (2, 20, 20))
+        )
         corners.add((int(top), int(left)))
     tops, lefts = ({corner[axis] for corner in corners} for axis in (0, 1))
     assert tops == set(range(5)) and lefts == set(range(12))
@@ -83,7 +87,8 @@ def test_a_whole_square_is_only_resized():
 
 
 @pytest.mark.parametrize(
-    ("area", "aspect"), [((0.3, 1.0), (3 / 4, 4 / 3)), ((0.25, 0.25), (1.0, 1.0)), ((0.1, 0.2), (2, 2))]
+    ("area", "aspect"),
+    [((0.3, 1.0), (3 / 4, 4 / 3)), ((0.25, 0.25), (1.0, 1.0)), ((0.1, 0.2), (2, 2))],
 )
 def test_resized_crops_have_the_area_and_the_aspect_asked_for(area, aspect):
     height, width = 120, 200
@@ -151,7 +156,9 @@ def test_brightness_shifts_contrast_and_saturation_scale():
     assert all(np.ptp(shift) < 1e-3 for shift in shifts)
     means = [shift.mean() for shift in shifts]
     assert -25.5 <= min(means) < -15 and 15 < max(means) <= 25.5
-    factors = [(found - clip.mean()).std() / (clip - clip.mean()).std() for found in jitter(contrast=0.5)]
+    factors = [
+        (found - clip.mean()).std() / (clip - clip.mean()).std() for found in jitter(contrast=0.5)
+    ]
     assert 0.5 <= min(factors) < 0.7 and 1.3 < max(factors) <= 1.5
     for found in jitter(contrast=0.5)[:5]:
         np.testing.assert_allclose(found.mean(), clip.mean(), rtol=1e-4)
@@ -185,3 +192,25 @@ def test_compose_gives_each_op_a_seed_of_its_own():
     assert seen[:3] == seen[3:]
     op(1, (3, 5))
     assert not set(seen[6:]) & set(seen[:3])
+
+
+def test_mixup_blends_each_clip_and_its_target_with_its_neighbour():
+    random = np.random.default_rng(3)
+    clips = random.uniform(-1, 1, (4, 2, 3, 3, 3)).astype(np.float32)
+    targets = np.eye(4, dtype=np.float32)
+    blend = transforms.mixup(0.4)
+    shares = []
+    for seed in SEEDS:
+        mixed, goals = (np.asarray(part) for part in blend(clips, targets, seed))
+        share = goals[0, 0]
+        np.testing.assert_allclose(goals.sum(axis=1), 1, rtol=1e-5)
+        np.testing.assert_allclose(
+            goals, share * targets + (1 - share) * targets[[3, 0, 1, 2]], atol=1e-6
+        )
+        np.testing.assert_allclose(
+            mixed, share * clips + (1 - share) * clips[[3, 0, 1, 2]], atol=1e-5
+        )
+        shares.append(share)
+    assert mixed.dtype == goals.dtype == np.float32
+    assert min(shares) < 0.1 and max(shares) > 0.9 and 0.3 < np.mean(shares) < 0.7
+    np.testing.assert_array_equal(blend(clips, targets, SEEDS[-1])[0], mixed)

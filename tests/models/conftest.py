@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kinetics_i3d.models.inception_i3d import GOOGLENET, INCEPTION_V1
+from kinetics_i3d.models.inception_i3d import ARCHITECTURES, GOOGLENET, INCEPTION_V1
 from kinetics_i3d.weights.assign import named_variables
 
 NARROW = {
@@ -51,11 +51,10 @@ def arrays_of():
     return read
 
 
-@pytest.fixture
-def known(monkeypatch):
+@pytest.fixture(scope="session")
+def known():
     """Puts the narrow rows among `ARCHITECTURES`, so that files may name them."""
-    from kinetics_i3d.models import inception_i3d
-
-    for row in NARROW.values():
-        monkeypatch.setitem(inception_i3d.ARCHITECTURES, row.name, row)
-    return NARROW
+    with pytest.MonkeyPatch.context() as patch:
+        for row in NARROW.values():
+            patch.setitem(ARCHITECTURES, row.name, row)
+        yield NARROW

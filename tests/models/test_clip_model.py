@@ -62,22 +62,28 @@ def test_an_endpoint_shares_its_layers(model, clip):
 def test_endpoints_of_the_top_need_as_much_as_the_model(model, clip, endpoint):
     cut = feature_model(model, endpoint)
     assert cut(clip).shape[0] == 1
-    with pytest.raises(ValueError, match="9 x 32 x 32.*frames=8"):
+    with pytest.raises(ValueError, match=r"9 x 32 x 32.*frames=8"):
         cut(clip[:, :8])
 
 
 @pytest.mark.parametrize(
-    ("wrong", "near"), [("Mixed_4g", "Mixed_4"), ("mixed5c", "Mixed_5c"), ("Conv2d_1a_7x7", "Conv3d_1a")]
+    ("wrong", "near"),
+    [("Mixed_4g", "Mixed_4"), ("mixed5c", "Mixed_5c"), ("Conv2d_1a_7x7", "Conv3d_1a")],
 )
 def test_near_endpoints_are_named(model, wrong, near):
-    with pytest.raises(ValueError, match=rf"`endpoint` must name .* of mine; near: .*{near}") as raised:
+    with pytest.raises(
+        ValueError, match=rf"`endpoint` must name .* of mine; near: .*{near}"
+    ) as raised:
         feature_model(model, wrong)
     assert repr(wrong) in str(raised.value)
 
 
 def test_views_are_averaged_by_their_share(model):
     random = np.random.default_rng(1)
-    views = [(random.uniform(-1, 1, (1, f, 32, 32, 3)).astype(np.float32), s) for f, s in ((9, 9), (11, 2))]
+    views = [
+        (random.uniform(-1, 1, (1, f, 32, 32, 3)).astype(np.float32), s)
+        for f, s in ((9, 9), (11, 2))
+    ]
     first, second = (np.asarray(model(clips))[0] for clips, _ in views)
     found = model.predict_views(iter(views))
     assert found.shape == (3,) and found.dtype == np.float32

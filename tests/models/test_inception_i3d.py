@@ -162,7 +162,10 @@ def test_without_the_top(small, narrow, clips):
     average, maximum = (np.asarray(models[pooling](clips)) for pooling in ("avg", "max"))
     np.testing.assert_allclose(average, grid.mean(axis=(1, 2, 3)), rtol=1e-5)
     np.testing.assert_array_equal(maximum, grid.max(axis=(1, 2, 3)))
-    assert models["avg"](clips[:, :1, :8, :8]).shape == (2, grid.shape[-1])  # no minimum to speak of
+    assert models["avg"](clips[:, :1, :8, :8]).shape == (
+        2,
+        grid.shape[-1],
+    )  # no minimum to speak of
     assert models["avg"].labels == () and models["avg"].clip_spec == DEEPMIND
 
 
@@ -210,7 +213,11 @@ def test_a_clip_that_is_too_small_is_refused(small, narrow, size, why):
         small["inception_v1"].predict(clip, verbose=0)
     with pytest.raises(ValueError, match=why):
         InceptionI3D(input_shape=(*size, 3), architecture=narrow["inception_v1"])
-    InceptionI3D(input_shape=(*size, 3), architecture=narrow["inception_v1"], include_top=False)
+
+
+def test_a_fixed_size_may_be_small_without_the_top(narrow):
+    options = {"architecture": narrow["inception_v1"], "include_top": False}
+    assert InceptionI3D(input_shape=(8, 31, 31, 3), **options).output_shape[:4] == (None, 1, 1, 1)
 
 
 def test_the_smallest_clip_has_one_step(small):
@@ -236,7 +243,9 @@ def test_arguments_are_keywords():
         InceptionI3D(True)
 
 
-@pytest.mark.parametrize("top", [{"classes": 7}, {"classes": 7, "classifier_activation": "softmax"}])
+@pytest.mark.parametrize(
+    "top", [{"classes": 7}, {"classes": 7, "classifier_activation": "softmax"}]
+)
 def test_mixed_precision_ends_in_float32(narrow, small, clips, top):
     plain = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")

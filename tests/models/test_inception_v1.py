@@ -139,9 +139,7 @@ def test_the_imagenet_release_knows_a_dog(shared, imagenet):
 
 
 def test_the_imagenet_release_gives_features(shared, imagenet):
-    model = InceptionV1(
-        weights=shared / "reference/inception5h", include_top=False, pooling="avg"
-    )
+    model = InceptionV1(weights=shared / "reference/inception5h", include_top=False, pooling="avg")
     images = INCEPTION5H.normalize(np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)))
     expected = np.asarray(feature_model(imagenet, "Mixed_5c")(images)).mean(axis=(1, 2))
     np.testing.assert_allclose(np.asarray(model(images)), expected, rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Inflation: the twin answers as the image network wherever zero padding in time is out of reach."""
+"""Inflation: the twin answers as the image network where padding in time is out of reach."""
 
 import dataclasses
 
@@ -18,22 +18,11 @@ FIRST = "Conv3d_1a_7x7_conv"
 FRAMES = {"inception_v1": 120, "googlenet": 200}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def rows(narrow):
-    """`inflate` knows architectures by their names."""
-    with pytest.MonkeyPatch.context() as patch:
-        from kinetics_i3d.models import inception_i3d
-
-        for row in narrow.values():
-            patch.setitem(inception_i3d.ARCHITECTURES, row.name, row)
-        yield
-
-
 @pytest.fixture(scope="module")
-def flat(narrow, randomize, rows):
+def flat(known, randomize):
     """Image networks of 7 classes, by the name of their row."""
     models = {}
-    for name, row in narrow.items():
+    for name, row in known.items():
         models[name] = randomize(InceptionV1(architecture=row, classes=7), seed=5)
         models[name].labels = tuple("abcdefg")
     return models
@@ -136,9 +125,7 @@ def test_all_but_kernels_is_carried_to_the_bit(flat, row):
             np.testing.assert_allclose(array.sum(axis=0), theirs[name], rtol=1e-6, atol=1e-7)
         else:
             np.testing.assert_array_equal(array, theirs[name])
-    np.testing.assert_array_equal(
-        ours["Conv3d_0c_1x1/kernel"][0], theirs["Conv3d_0c_1x1/kernel"]
-    )
+    np.testing.assert_array_equal(ours["Conv3d_0c_1x1/kernel"][0], theirs["Conv3d_0c_1x1/kernel"])
 
 
 def test_the_twin_knows_what_it_was(flat):
@@ -161,8 +148,8 @@ def test_a_new_classifier_replaces_the_old_one(flat):
     assert inflate(flat["googlenet"], classes=3).output_shape == (None, 3)
 
 
-def test_without_a_top_there_is_none_unless_asked_for(narrow):
-    body = InceptionV1(architecture=narrow["googlenet"], include_top=False)
+def test_without_a_top_there_is_none_unless_asked_for(known):
+    body = InceptionV1(architecture=known["googlenet"], include_top=False)
     twin = inflate(body)
     assert "Conv3d_0c_1x1" not in [layer.name for layer in twin.layers]
     assert inflate(body, classes=4).output_shape == (None, 4)

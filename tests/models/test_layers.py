@@ -51,9 +51,7 @@ def test_a_unit_is_convolution_then_norm_or_bias_then_relu(batch_norm):
 def test_a_module_joins_its_branches_in_order():
     clips = keras.Input((4, 8, 8, 6))
     filters = (1, 9, 2, 9, 3, 4)
-    joined = mixed_module(
-        clips, "Mixed_9z", filters, third_kernel=3, rank=3, batch_norm=True
-    )
+    joined = mixed_module(clips, "Mixed_9z", filters, third_kernel=3, rank=3, batch_norm=True)
     model = keras.Model(clips, joined)
     ends = [tensor.shape[-1] for tensor in model.get_layer("Mixed_9z").input]
     assert ends == [1, 2, 3, 4] and joined.shape == (None, 4, 8, 8, 10)
@@ -69,7 +67,9 @@ def test_only_one_unit_of_the_release_is_misspelt():
         )
         branch = f"{name}_Branch_2_Conv{rank}d_0"
         names = [layer.name for layer in keras.Model(x, joined).layers]
-        return sorted(n.removeprefix(branch) for n in names if n.startswith(branch) and n[-1] == "n")
+        return sorted(
+            n.removeprefix(branch) for n in names if n.startswith(branch) and n[-1] == "n"
+        )
 
     plain = ["a_1x1_bn", "b_3x3_bn"]
     assert letters("Mixed_5c", 3, 3) == plain

@@ -66,7 +66,8 @@ def test_a_path_is_taken_as_it_is(folders, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "near"), [("rgb_figure", "rgb_figures"), ("jhmdb", "rgb_jhmdb"), ("xyz", "rgb_figures")]
+    ("wrong", "near"),
+    [("rgb_figure", "rgb_figures"), ("jhmdb", "rgb_jhmdb"), ("xyz", "rgb_figures")],
 )
 def test_an_unknown_name_is_answered_with_near_ones(folders, wrong, near):
     with pytest.raises(WeightsError, match=f"unknown weights '{wrong}'; did you mean .*{near}"):

@@ -122,6 +122,15 @@ def test_anything_else_is_refused_in_one_line_with_its_path(path, damage):
     assert "\n" not in message and len(message) > len(str(path)) + 40
 
 
+def test_a_reason_of_many_lines_is_cut_to_its_first(path, monkeypatch):
+    def fail(text):
+        raise ValueError("first line\nsecond line")
+
+    monkeypatch.setattr(WeightsInfo, "from_json", fail)
+    with pytest.raises(WeightsError, match=r"kinetics_i3d \(first line\)$"):
+        read_checkpoint(path)
+
+
 def test_a_missing_file_and_a_folder(tmp_path):
     for path in (tmp_path / "none.h5", tmp_path):
         with pytest.raises(WeightsError, match=rf"^{path}: no such file$"):
