@@ -23,7 +23,7 @@ from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.training.recipes import RECIPES
 from kinetics_i3d.training.train import read_history, train
 
-# The shipped weights' recipe made small enough to run twice in half an hour on two cores; nothing is
+# The shipped recipe made small enough to run twice in half an hour on two cores; nothing is
 # frozen, since a frozen stem of random values would be no fair start.
 PAIR = dataclasses.replace(
     RECIPES["jhmdb"],

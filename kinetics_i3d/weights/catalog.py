@@ -59,7 +59,75 @@ class CatalogEntry:
         raise WeightsError(f"{self.name}: {self.file} is missing in {looked}")
 
 
-CATALOG = {}
+JHMDB = (
+    "brush_hair",
+    "catch",
+    "clap",
+    "climb_stairs",
+    "golf",
+    "jump",
+    "kick_ball",
+    "pick",
+    "pour",
+    "pullup",
+    "push",
+    "run",
+    "shoot_ball",
+    "shoot_bow",
+    "shoot_gun",
+    "sit",
+    "stand",
+    "swing_baseball",
+    "throw",
+    "walk",
+    "wave",
+)
+FIGURES = (
+    "bow",
+    "clap",
+    "jump",
+    "kick",
+    "punch",
+    "run",
+    "sit_down",
+    "stand_up",
+    "turn",
+    "walk",
+    "walk_backwards",
+    "wave",
+)
+
+CATALOG = {
+    entry.name: entry
+    for entry in (
+        CatalogEntry(
+            name="rgb_imagenet_jhmdb",
+            system="InceptionI3D",
+            file="rgb_imagenet_jhmdb.h5",
+            architecture="googlenet",
+            clip_spec=ClipSpec("jhmdb", fps=15.0, short_side=208, size=192),
+            labels=JHMDB,
+            accuracy={"top1": 53.0, "top5": 90.7, "mean_class": 51.2},
+            protocol="268 test clips of J-HMDB split 1, whole video, centre crop",
+            command="kinetics-i3d train JHMDB RUN --recipe jhmdb --inflate INCEPTION5H "
+            "--name jhmdb",
+            terms="Trained on J-HMDB (a part of HMDB51, CC BY 4.0) from Google's ImageNet "
+            "Inception-V1 of 2014 (Apache-2.0)",
+        ),
+        CatalogEntry(
+            name="rgb_figures",
+            system="InceptionI3D",
+            file="rgb_figures.h5",
+            architecture="inception_v1_quarter",
+            clip_spec=ClipSpec("figures", fps=8.0, short_side=112, size=96),
+            labels=FIGURES,
+            accuracy={"top1": 83.9, "top5": 100.0, "mean_class": 83.9},
+            protocol="held-out worlds of `kinetics-i3d figures`, whole video, centre crop",
+            command="kinetics-i3d train FIGURES RUN --recipe figures --name figures",
+            terms="Trained on pictures that this project made itself (Apache-2.0)",
+        ),
+    )
+}
 
 
 def find_weights(weights):

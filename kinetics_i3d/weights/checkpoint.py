@@ -80,8 +80,10 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
                 stored = np.asarray(array, dtype)
             if not np.isfinite(stored).all():
                 raise WeightsError(f"{path}: {name} has values that are not finite in {dtype}")
-            # With a checksum, so that a flipped bit is an error and not a slightly worse model.
-            file.create_dataset(name, data=stored, fletcher32=stored.ndim > 0)
+            # With a checksum: a flipped bit shall be an error and not a slightly worse model.
+            filters = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+            chunked = {"chunks": stored.shape, **filters} if stored.ndim else {}
+            file.create_dataset(name, data=stored, **chunked)
 
 
 def read_checkpoint(path):
