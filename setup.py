@@ -11,7 +11,7 @@ setup(
     packages=[*ROOMS, "kinetics_i3d.checkpoints"],
     package_dir={"kinetics_i3d.checkpoints": "checkpoints"},
     package_data={
-        "": ["*.csv", "*.json", "*.tsv", "*.txt", "py.typed"],
+        "": ["*.csv", "*.json", "*.tsv", "*.txt", "label_lists/*.txt", "py.typed"],
         "kinetics_i3d.checkpoints": ["*.h5", "*.md"],
     },
     include_package_data=False,

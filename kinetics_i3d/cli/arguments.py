@@ -30,8 +30,8 @@ class Parser(argparse.ArgumentParser):
 class ShowVersion(argparse.Action):
     """`--version`, looked up only when it is asked for."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, nargs=0, default=argparse.SUPPRESS, **kwargs)
+    def __init__(self, option_strings, dest, **kwargs):
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **kwargs)
 
     def __call__(self, parser, *_):
         print(PROGRAM, importlib.metadata.version(PROGRAM))

@@ -3,6 +3,7 @@
 Exit codes: 0 all well, 1 some of several videos failed, 2 the user's mistake, 130 interrupted.
 """
 
+import io
 import os
 import signal
 import sys
@@ -33,7 +34,8 @@ def run():
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     # File names need not be valid text.
-    sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     code = main(sys.argv[1:])
     if code == INTERRUPTED:
         # Python's own exit would wait for threads of tf.data, which wait for Python.

@@ -95,7 +95,7 @@ def read_fields(options, config):
 def documented_fields(config_class):
     """What the docstring's `Args:` say of each field, {name: text}."""
     section = re.search(r"Args:\n(.*?)(?:\n\s*\n|\Z)", config_class.__doc__ or "", re.DOTALL)
-    meanings = {}
+    meanings: dict = {}
     entries = re.split(r"\n(?=        \S)", section[1]) if section else []
     for entry in entries:
         names, _, text = " ".join(entry.split()).partition(": ")

@@ -106,7 +106,8 @@ def read_table(path, *, labels=None, source=None):
             raise DatasetError(f"{path}: needs the columns {COLUMNS}, has {reader.fieldnames}")
         rows = [(reader.line_num, row) for row in reader]
     known = tuple(labels or sorted({row["label"] for _, row in rows if row["label"]}))
-    videos, seen = [], {}
+    videos: list = []
+    seen: dict = {}
     for line, row in rows:
         where = f"{path}, line {line}"
         if not all(row[column] for column in COLUMNS):

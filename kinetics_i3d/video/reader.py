@@ -7,6 +7,7 @@ import dataclasses
 import fractions
 import itertools
 import os
+import typing
 
 from kinetics_i3d.core import errors
 from kinetics_i3d.video import picture as pictures
@@ -142,7 +143,7 @@ def _seconds(name, value):
         exact = isinstance(value, fractions.Fraction)
         seconds = fractions.Fraction(value if exact else float(value)).limit_denominator(1_000_000)
     except (TypeError, ValueError, OverflowError):
-        seconds = -1  # Text, nan, infinity.
+        seconds = fractions.Fraction(-1)  # Text, nan, infinity.
     if seconds < 0:
         raise ValueError(f"`{name}` must be seconds, 0 or more. Received: {name}={value!r}")
     return seconds
@@ -156,7 +157,8 @@ def _frames(path, rate, start, stop, short_side, threads):
             taken = resample.between(timed, start=start, stop=stop)
         else:
             taken = resample.at_rate(timed, fps=rate, start=start, stop=stop)
-        before = frame = None
+        before = None
+        frame: typing.Any = None
         for picture in taken:
             # A repeated frame is painted once, and copied so that changing one changes no other.
             frame = frame.copy() if picture is before else paint(picture)

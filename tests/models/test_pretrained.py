@@ -62,8 +62,7 @@ def test_half_precision_halves_the_file_and_hardly_moves_the_outputs(tmp_path, m
     half = tmp_path / "half.h5"
     save_weights(model, half, dtype="float16")
     loaded = InceptionI3D(weights=half)
-    saved = path.stat().st_size - half.stat().st_size
-    assert abs(saved - 2 * model.count_params()) < 0.02 * model.count_params()
+    assert half.stat().st_size < 0.6 * path.stat().st_size
     assert all(value.dtype == np.float32 for value in loaded.get_weights())
     for old, new in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_allclose(new, old, rtol=2**-11, atol=2**-24)
