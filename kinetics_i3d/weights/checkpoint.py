@@ -73,7 +73,8 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
     """
     import h5py
 
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    # HDF5 1.10 keeps a dataset of one chunk without an index, which is larger than most of ours.
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         file.attrs["kinetics_i3d"] = checkpoint.info.to_json()
         for name, array in checkpoint.arrays.items():
             with np.errstate(over="ignore"):
