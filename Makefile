@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 
 # What `make demo` looks at. The example clips show what the small figure model knows;
 # any other video goes to the model of real actions.
-VIDEO   ?= examples/wave.mp4
+VIDEO   ?= examples/sit_down.mp4
 WEIGHTS ?= $(if $(filter examples/%,$(VIDEO)),rgb_figures,rgb_imagenet_jhmdb)
 OUTPUT  ?= demo.png
 
@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test acceptance format lock wheel clean
+.PHONY: help demo check test backends acceptance format lock wheel clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -39,6 +39,10 @@ check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
 
 test: $(VENV)/.dev  ## every test, the slow ones too
 	$(PYTEST)
+
+backends: $(VENV)/.dev  ## the same logits on TensorFlow, JAX and PyTorch (installs PyTorch)
+	@$(BIN)/python -m pip install -qq --requirement requirements/backends.txt
+	$(PYTEST) tests/models/test_backends.py
 
 acceptance: $(VENV)/.dev  ## what a release must do, end to end (CI runs it after the tests)
 	$(BIN)/python .ci/acceptance.py

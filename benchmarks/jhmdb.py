@@ -88,7 +88,7 @@ if __name__ == "__main__":
         "J-HMDB split 1: from scratch and inflated from ImageNet",
         "python benchmarks/jhmdb.py DATA IMAGENET OUTPUT",
         rows,
-        notes="660 training and 268 test clips of 21 classes, no source video on both sides; "
-        "whole-video protocol. Settings, seed and curves of each run: `jhmdb.json`.",
+        notes="660 training and 268 test clips of 21 classes, no source video of a class on both "
+        "sides; whole-video protocol. Settings, seed and curves of each run: `jhmdb.json`.",
         data=runs,
     )
