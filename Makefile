@@ -35,7 +35,7 @@ check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -n 2 -m "not slow"
 
 test: $(VENV)/.dev  ## every test, the slow ones too
 	$(PYTEST)
