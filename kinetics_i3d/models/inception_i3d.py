@@ -10,8 +10,8 @@ from keras import layers, ops
 
 from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.models.architecture import Architecture, Conv, MaxPool, Mixed, ResponseNorm
-from kinetics_i3d.models.clip_model import ClipModel, check_minimum, pool_features
-from kinetics_i3d.models.pretrained import assign_pretrained, resolve
+from kinetics_i3d.models.clip_model import check_minimum, pool_features
+from kinetics_i3d.models.pretrained import assemble, resolve
 
 TRUNK = (
     Conv("Conv{rank}d_1a_7x7", 64, kernel=7, stride=2),
@@ -124,7 +124,8 @@ def InceptionI3D(
 
     Source: Carreira & Zisserman, CVPR 2017, figure 3.
     """
-    row, info, checkpoint = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3)
+    resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3)
+    row, info, _ = resolved
     classes = classes or info.classes or 400
     shape = tuple(input_shape or (None, None, None, info.clip_spec.channels))
     if len(shape) != 4:
@@ -148,13 +149,4 @@ def InceptionI3D(
             x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
     else:
         x = pool_features(x, pooling)
-    model = ClipModel(
-        clips,
-        x,
-        clip_spec=info.clip_spec,
-        labels=info.labels if include_top and classes == len(info.labels) else (),
-        architecture=row.name,
-        minimum=minimum,
-        name=name,
-    )
-    return assign_pretrained(model, checkpoint, include_top=include_top)
+    return assemble(clips, x, resolved, include_top=include_top, minimum=minimum, name=name)

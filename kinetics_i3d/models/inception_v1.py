@@ -6,9 +6,9 @@ Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
 import keras
 from keras import layers
 
-from kinetics_i3d.models.clip_model import ClipModel, check_minimum, pool_features
+from kinetics_i3d.models.clip_model import check_minimum, pool_features
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
-from kinetics_i3d.models.pretrained import assign_pretrained, resolve
+from kinetics_i3d.models.pretrained import assemble, resolve
 
 MINIMUM_IMAGE = (32, 32)
 
@@ -56,7 +56,8 @@ def InceptionV1(
 
     Source: Szegedy et al., CVPR 2015, table 1.
     """
-    row, info, checkpoint = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=2)
+    resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=2)
+    row, info, _ = resolved
     classes = classes or info.classes or 1000
     shape = tuple(input_shape or (None, None, info.clip_spec.channels))
     if len(shape) != 3:
@@ -78,13 +79,4 @@ def InceptionV1(
             x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
     else:
         x = pool_features(x, pooling)
-    model = ClipModel(
-        images,
-        x,
-        clip_spec=info.clip_spec,
-        labels=info.labels if include_top and classes == len(info.labels) else (),
-        architecture=row.name,
-        minimum=minimum,
-        name=name,
-    )
-    return assign_pretrained(model, checkpoint, include_top=include_top)
+    return assemble(images, x, resolved, include_top=include_top, minimum=minimum, name=name)

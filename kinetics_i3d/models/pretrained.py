@@ -4,6 +4,7 @@ import difflib
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.architecture import Architecture
+from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.weights.assign import assign, named_variables
 from kinetics_i3d.weights.catalog import read_weights
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_checkpoint
@@ -57,16 +58,41 @@ def resolve(weights, architecture, rows, default, *, rank):
     return architecture, checkpoint.info, checkpoint
 
 
-def assign_pretrained(model, checkpoint, *, include_top):
-    """Puts a checkpoint's arrays into `model`, leaves it as it is for `None`, and returns it."""
+def assemble(inputs, outputs, resolved, *, include_top, minimum, name):
+    """The model between two Keras tensors, with the arrays of its checkpoint, if it has one.
+
+    Args:
+        inputs: Keras tensor of images or clips.
+        outputs: Keras tensor of logits, predictions or features.
+        resolved: What `resolve` gave.
+        include_top: Whether `outputs` come from the classifier.
+        minimum: The least size of an input.
+        name: The model's name.
+
+    Returns:
+        A `ClipModel`.
+
+    Raises:
+        WeightsError: If the arrays do not fit.
+    """
+    row, info, checkpoint = resolved
+    named = include_top and outputs.shape[-1] == len(info.labels)
+    model = ClipModel(
+        inputs,
+        outputs,
+        clip_spec=info.clip_spec,
+        labels=info.labels if named else (),
+        architecture=row.name,
+        minimum=minimum,
+        name=name,
+    )
     if checkpoint is not None:
-        ignore = () if include_top else (HEAD,)
-        if include_top and model.output_shape[-1] != checkpoint.info.classes:
+        if include_top and outputs.shape[-1] != info.classes:
             raise WeightsError(
-                f"{checkpoint.path} has {checkpoint.info.classes} classes, not "
-                f"{model.output_shape[-1]}; take include_top=False and put a classifier of your "
-                "own on the features"
+                f"{checkpoint.path} has {info.classes} classes, not {outputs.shape[-1]}; take "
+                "include_top=False and put a classifier of your own on the features"
             )
+        ignore = () if include_top else (HEAD,)
         assign(model, checkpoint.arrays, ignore=ignore, source=str(checkpoint.path))
     return model
 
