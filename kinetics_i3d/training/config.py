@@ -96,8 +96,3 @@ class TrainConfig:
     def to_json(self):
         """The fields as indented JSON."""
         return json.dumps(dataclasses.asdict(self), indent=2)
-
-
-def depth_two(frames):
-    """Whether a clip of that many frames is exactly two steps long somewhere in the network."""
-    return 2 in {-(-frames // stride) for stride in (1, 2, 4, 8)}

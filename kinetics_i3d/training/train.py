@@ -13,7 +13,7 @@ from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.inflation import inflate
 from kinetics_i3d.models.pretrained import save_weights
-from kinetics_i3d.training.config import depth_two
+from kinetics_i3d.training.bfloat16 import keep_gradients_right
 from kinetics_i3d.training.head_start import fit_head
 
 
@@ -39,6 +39,7 @@ def build(config, classes):
             layer.momentum = config.norm_momentum
         if layer.name.startswith(tuple(config.freeze)):
             layer.trainable = False
+    keep_gradients_right(model, (config.frames, config.size, config.size))
     return model
 
 
@@ -74,15 +75,8 @@ def train(dataset, config, output, *, spec_name="custom", about=None):
         The trained model, in float32.
 
     Raises:
-        ValueError: If the config asks for what is known to give wrong gradients.
         FileExistsError: If `output` holds a run of another config.
     """
-    if config.precision == "mixed_bfloat16" and depth_two(config.frames) and not _on_accelerator():
-        raise ValueError(
-            "`frames` must not make the network two steps deep anywhere: bfloat16 gradients of "
-            "such convolutions are wrong on CPUs; take 17 or more, or float32. "
-            f"Received: frames={config.frames}"
-        )
     output = pathlib.Path(output)
     if (output / "weights.h5").is_file() and (output / "config.json").is_file():
         _claim(output / "config.json", config)
@@ -150,9 +144,3 @@ def _claim(path, config):
         raise FileExistsError(f"{path}: a run of another config is here; choose another output")
     with atomic_path(path) as temporary:
         temporary.write_text(config.to_json(), encoding="utf-8")
-
-
-def _on_accelerator():
-    import tensorflow as tf
-
-    return keras.backend.backend() != "tensorflow" or bool(tf.config.list_physical_devices("GPU"))

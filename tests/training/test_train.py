@@ -74,37 +74,6 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(dataset, tmp_pat
     assert before == {file: file.read_bytes() for file in output.iterdir() if file.is_file()}
 
 
-@pytest.fixture
-def no_work(monkeypatch):
-    """Training stops where its model would be built."""
-
-    class Reached(Exception):  # noqa: N818
-        pass
-
-    def stop(*_):
-        raise Reached
-
-    monkeypatch.setattr("kinetics_i3d.training.train.build", stop)
-    return Reached
-
-
-@pytest.mark.parametrize("frames", [16, 8, 9])
-def test_wrong_gradients_of_bfloat16_are_refused_on_a_cpu(
-    dataset, tmp_path, no_work, monkeypatch, frames
-):
-    config = dataclasses.replace(CONFIG, precision="mixed_bfloat16", frames=frames)
-    monkeypatch.setattr("kinetics_i3d.training.train._on_accelerator", lambda: False)
-    with pytest.raises(ValueError, match=f"take 17 or more, or float32. Received: frames={frames}"):
-        train(dataset, config, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-    for fine in ({"frames": 17}, {"precision": "float32"}):
-        with pytest.raises(no_work):
-            train(dataset, dataclasses.replace(config, **fine), tmp_path / str(fine))
-    monkeypatch.setattr("kinetics_i3d.training.train._on_accelerator", lambda: True)
-    with pytest.raises(no_work):
-        train(dataset, config, tmp_path / "elsewhere")
-
-
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_the_rate_warms_up_for_an_epoch_and_falls_as_a_cosine(optimizer):
     config = dataclasses.replace(CONFIG, optimizer=optimizer, epochs=5, learning_rate=0.2)
