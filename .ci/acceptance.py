@@ -33,8 +33,8 @@ def learn_figures(folder):
     dataset = dataclasses.replace(dataset, labels=LEARNED, videos=chosen)
     config = dataclasses.replace(
         RECIPES["figures"],
-        size=80,
-        test_size=80,
+        fps=8.0,
+        frames=20,
         test_short_side=90,
         area=(0.8, 1.0),
         color=False,
