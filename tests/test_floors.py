@@ -46,7 +46,8 @@ BANS = (
     # The zoo runs on every Keras backend.
     Ban(("models",), ("tensorflow", "jax", "torch"), ANYWHERE),
     # Files, names and pixels need no deep learning framework.
-    Ban(("core", "weights", "video"), ("keras", "tensorflow"), ANYWHERE),
+    Ban(("core", "video"), ("keras", "tensorflow"), ANYWHERE),
+    Ban(("weights",), ("keras",), ANYWHERE),
     # `import kinetics_i3d` does no work, and what is optional may be absent.
     Ban(EVERYWHERE, ("av", "PIL", "cv2", "ray", "gradio", "matplotlib"), ON_IMPORT),
     Ban(
@@ -54,6 +55,8 @@ BANS = (
         ("tensorflow",),
         ON_IMPORT,
     ),
+    # Kernels are compiled where they are defined, in a module that flow loads when it needs it.
+    Ban(tuple(room for room in EVERYWHERE if room != "flow"), ("numba",), ANYWHERE),
 )
 
 
@@ -161,7 +164,9 @@ ALLOWED = {
     "models/i3d.py": "import keras\nfrom kinetics_i3d.weights import catalog",
     "models/parts/unit.py": "from ...core import clip_spec\nfrom ..i3d import MIXED",
     "weights/catalog.py": "import h5py\nimport importlib\nimportlib.import_module('numpy')",
+    "weights/readers/tensorflow.py": "def read(path):\n    import tensorflow",
     "video/decode.py": "def decode(path):\n    import av",
+    "flow/kernel.py": "import numba\ndef flow():\n    import cv2, tensorflow",
 }
 
 PLANTED = [
@@ -191,6 +196,8 @@ PLANTED = [
     ("evaluation/a.py", "class A:\n    from PIL import Image", "evaluation imports PIL while"),
     ("app/a.py", "import gradio as gr", "app imports gradio while"),
     ("flow/a.py", "import cv2", "flow imports cv2 while"),
+    ("flow/a.py", "import tensorflow as tf", "flow imports tensorflow while"),
+    ("models/a.py", "def f():\n    import numba", "models imports numba"),
     ("scale/a.py", "import ray.data", "scale imports ray while"),
     ("inference/a.py", "import tensorflow as tf", "inference imports tensorflow while"),
     ("__init__.py", "import matplotlib.pyplot", "the roof imports matplotlib while"),

@@ -1,0 +1,178 @@
+"""Speed of TV-L1 by Numba and by TensorFlow against OpenCV's, and how far their flows are apart.
+
+Programs run in turn on the same pairs of real frames; the table gives medians.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import argparse
+import concurrent.futures
+import importlib.metadata
+import itertools
+import pathlib
+import statistics
+import time
+
+import numpy as np
+from report import publish
+
+from kinetics_i3d.flow import TVL1
+from kinetics_i3d.flow.backends import pair_function
+from kinetics_i3d.flow.grey import to_grey
+from kinetics_i3d.video.reader import read_frames
+
+CLIPS = pathlib.Path(
+    os.environ.get("KINETICS_I3D_SHARED", pathlib.Path(__file__).resolve().parents[2] / "shared")
+)
+# Where each clip is taken from, in seconds: a slow one, and a fast one of 4 to 34 pixels a frame.
+STARTS = {"cricket_shot.avi": 1.2, "arm_wrestling.mp4": 0.0}
+SIZES = ((224, 224), (256, 340))
+PROGRAMS = ("opencv", "numba", "tensorflow")
+NOISE = 2.5e-4  # grey levels
+
+
+def pairs_of(clip, size, count):
+    """Grey pairs from the middle of the clip's frames."""
+    frames = []
+    path = CLIPS / "clips" / clip
+    for frame in read_frames(path, fps=25, short_side=256, start=STARTS[clip]):
+        top, left = ((have - want) // 2 for have, want in zip(frame.shape, size, strict=False))
+        frames.append(to_grey(frame[top : top + size[0], left : left + size[1]]))
+        if len(frames) > count:
+            return list(itertools.pairwise(frames))
+    raise SystemExit(f"{path}: fewer than {count + 1} frames")
+
+
+def timed(function):
+    """(wall seconds, processor seconds) of one call."""
+    wall, processor = time.perf_counter(), time.process_time()
+    function()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def measure(pairs, rounds):
+    """{program: {"one": [(wall, processor), ...], "two": [wall, ...], "flows": array}}; a pair."""
+    import cv2
+
+    parameters = TVL1()
+    programs = {name: pair_function("tvl1", name) for name in PROGRAMS}
+    found = {}
+    for name, program in programs.items():  # compiles, too
+        flows = np.stack([program(*pair, parameters) for pair in pairs])
+        found[name] = {"one": [], "two": [], "flows": flows}
+
+    def both_at_once(program):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda pair: program(*pair, parameters), pairs))
+
+    def one_by_one(program):
+        for pair in pairs:
+            program(*pair, parameters)
+
+    for _ in range(rounds):
+        for pair in pairs:
+            for name, program in programs.items():
+                found[name]["one"].append(timed(lambda p=program, a=pair: p(*a, parameters)))
+        for name, program in programs.items():
+            found[name]["two"].append(timed(lambda p=program: both_at_once(p))[0] / len(pairs))
+        # OpenCV has threads of its own: it gets the better of two ways.
+        cv2.setNumThreads(2)
+        own = timed(lambda: one_by_one(programs["opencv"]))[0] / len(pairs)
+        cv2.setNumThreads(1)
+        found["opencv"]["two"][-1] = min(found["opencv"]["two"][-1], own)
+    return found
+
+
+def with_noise(pairs):
+    """OpenCV's flow of the same pairs with so little noise that no 8-bit frame can hold it."""
+    import cv2
+
+    random = np.random.default_rng(0)
+    flows = []
+    for pair in pairs:
+        noisy = [(each + random.normal(0, NOISE, each.shape)) / 255 for each in pair]
+        method = cv2.optflow.DualTVL1OpticalFlow_create()
+        flows.append(method.calc(*(each.astype(np.float32) for each in noisy), None))
+    return np.stack(flows)
+
+
+def apart(flows, other):
+    """Mean and 99th percentile of the end-point difference, as cells of a row."""
+    wrong = np.hypot(*np.moveaxis(flows - other, -1, 0))
+    return {
+        "mean difference (px)": f"{wrong.mean():.4f}",
+        "99th percentile (px)": f"{np.percentile(wrong, 99):.3f}",
+    }
+
+
+def rows_of(clip, size, count, rounds):
+    """The table's rows for one clip and size, and the numbers behind them."""
+    pairs = pairs_of(clip, size, count)
+    found = measure(pairs, rounds)
+    theirs = found["opencv"]["flows"]
+    moves = np.hypot(theirs[..., 0], theirs[..., 1])
+    about = {
+        "clip": clip,
+        "frames": f"{size[0]}x{size[1]}",
+        "motion, mean / 99th (px)": f"{moves.mean():.1f} / {np.percentile(moves, 99):.1f}",
+    }
+    wall, processor, two = {}, {}, {}
+    for name, values in found.items():
+        wall[name], processor[name] = (
+            1000 * statistics.median(column) for column in zip(*values["one"], strict=True)
+        )
+        two[name] = 1000 * statistics.median(values["two"])
+    rows = [
+        {
+            **about,
+            "program": name,
+            "ms a pair, 1 thread": f"{wall[name]:.1f}",
+            "of it processor": f"{processor[name]:.1f}",
+            "times OpenCV's speed (processor)": f"{processor['opencv'] / processor[name]:.1f}",
+            "ms a pair, 2 threads": f"{two[name]:.1f}",
+            **apart(found[name]["flows"], theirs),
+        }
+        for name in PROGRAMS
+    ]
+    rows.append(dict.fromkeys(rows[0], "") | about | {"program": "opencv, frames with noise"})
+    rows[-1].update(apart(with_noise(pairs), theirs))
+    return rows, {"wall_ms": wall, "processor_ms": processor, "two_threads_ms": two}
+
+
+def main(options):
+    import cv2
+    import tensorflow as tf
+
+    cv2.setNumThreads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    rows, data = [], {}
+    for clip in STARTS:
+        for size in SIZES:
+            more, numbers = rows_of(clip, size, options.pairs, options.rounds)
+            rows += more
+            data[f"{clip} {size[0]}x{size[1]}"] = numbers
+    packages = ("numba", "opencv-contrib-python-headless")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    publish(
+        "flow",
+        "TV-L1 optical flow with OpenCV's default parameters",
+        "python benchmarks/flow.py",
+        rows,
+        notes=(
+            f"{options.rounds} rounds over {options.pairs} pairs of each clip, the programs in "
+            f"turn, compiled before. With {versions}. Differences are end-point differences to "
+            "OpenCV's flow of the same 8-bit frames; the last row of each block is OpenCV against "
+            f"itself with normal noise of {NOISE:g} grey levels."
+        ),
+        data=data,
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=6)
+    main(parser.parse_args())

@@ -1,0 +1,387 @@
+"""TV-L1 optical flow of one pair of pictures, compiled by Numba: one thread, no Python inside.
+
+Zach, Pock and Bischof, "A Duality Based Approach for Realtime TV-L1 Optical Flow", DAGM 2007, in
+the form of Sánchez Pérez et al., IPOL 2013, with the pyramid, the filters and the end of OpenCV's.
+
+The unknown is the flow u = (x, y); its dual variable p has a vector for each component. All kernels
+stand in this file, because Numba's cache on disk does not see a change in another one.
+
+What keeps the loops fast, found by measuring:
+
+- Rows are taken out of the arrays before the loop over x: LLVM gives up on computed row numbers.
+- No loop touches more than seven rows, or LLVM stops vectorising without a word.
+- A row that is passed to a function costs atomic operations, unless it is inlined.
+- Rows are as long as a whole number of vectors and 16 more. Columns behind the picture are worked
+  on like the others, and kept from mattering by `inside`, which is 0 there.
+"""
+
+import math
+
+import numpy as np
+
+try:
+    import numba
+except ModuleNotFoundError:  # plain Python then, thousands of times slower
+    numba = None
+
+F32 = np.float32
+LANES = 16  # float32 in the widest vector
+FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, one is to spare
+CUBIC = F32(-0.75)  # OpenCV's bicubic; 0.5 would be Catmull and Rom's
+FLAT = F32(1.1920929e-07)  # squared slopes below float32's epsilon say nothing about motion
+
+# Without `reassoc` no sum is vectorised. Of fast-math only `ninf` is left out: the change of the
+# flow is infinite before the first iteration.
+MATHS = {"nnan", "nsz", "arcp", "contract", "reassoc", "afn"}
+
+
+def compiled(function, **options):
+    """Numba's `njit` for kernels, cached on disk if there is a folder that can be written."""
+    if numba is None:
+        return function
+    options = {"nogil": True, "fastmath": MATHS, "error_model": "numpy", **options}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no such folder: compiled once in each process
+        return numba.njit(**options)(function)
+
+
+def inlined(function):
+    """`compiled` as a part of its callers, for what they call row by row."""
+    return compiled(function, inline="always")
+
+
+def tvl1(first, second, parameters):
+    """Flow from one grey picture to the next.
+
+    Args:
+        first: Array (height, width), 16 pixels or more each way, grey levels 0 to 255.
+        second: The next picture, of the same shape.
+        parameters: A `TVL1`.
+
+    Returns:
+        float32 array (height, width, 2), pixels, x then y.
+    """
+    return _tvl1(
+        np.ascontiguousarray(first, np.float32),
+        np.ascontiguousarray(second, np.float32),
+        float(parameters.tau),
+        float(parameters.lam),
+        float(parameters.theta),
+        int(parameters.scales),
+        int(parameters.warps),
+        float(parameters.epsilon),
+        int(parameters.inner),
+        int(parameters.outer),
+        float(parameters.scale_step),
+        bool(parameters.median),
+    )
+
+
+@compiled
+def _tvl1(first, second, tau, lam, theta, scales, warps, epsilon, inner, outer, scale_step, median):
+    """From coarse to fine: each scale begins with the flow of the coarser one."""
+    firsts, seconds = _pyramid(first, scales, scale_step), _pyramid(second, scales, scale_step)
+    coarsest = len(firsts) - 1
+    height, width = firsts[coarsest].shape
+    flow = np.zeros((2, height, _padded(width)), np.float32)
+    for scale in range(coarsest, -1, -1):
+        if scale < coarsest:
+            flow = _grow(flow, firsts[scale + 1].shape, firsts[scale].shape, scale_step)
+        one, other = firsts[scale], seconds[scale]
+        _one_scale(one, other, flow, tau, lam, theta, warps, epsilon, inner, outer, median)
+    height, width = first.shape
+    result = np.empty((height, width, 2), np.float32)
+    for y in range(height):
+        for x in range(width):
+            result[y, x, 0], result[y, x, 1] = flow[0, y, x], flow[1, y, x]
+    return result
+
+
+@compiled
+def _padded(width):
+    return (width + LANES - 1) // LANES * LANES + LANES
+
+
+@compiled
+def _grow(flow, shape, target, scale_step):
+    """The flow of the next finer scale: more pixels, and each moves by more of them."""
+    (rows, columns), (height, width) = shape, target
+    grown = np.zeros((2, height, _padded(width)), np.float32)
+    for part in range(2):
+        coarse, fine = flow[part, :, :columns], grown[part, :, :width]
+        _resize(coarse, fine, rows / height, columns / width, F32(1 / scale_step))
+    return grown
+
+
+@compiled
+def _pyramid(picture, scales, step):
+    """The picture and ever smaller ones, none with a side below 16."""
+    levels = [picture]
+    for _ in range(1, scales):
+        height, width = levels[-1].shape
+        height, width = int(np.rint(height * step)), int(np.rint(width * step))
+        if height < 16 or width < 16:
+            break
+        smaller: np.ndarray = np.empty((height, width), np.float32)
+        # Exactly 1 / step apart, whatever the rounded size: some pixels at the right are lost.
+        _resize(levels[-1], smaller, 1 / step, 1 / step, F32(1))
+        levels.append(smaller)
+    return levels
+
+
+@compiled
+def _resize(source, target, step_y, step_x, factor):
+    """Bilinear between pixel centres, `step` source pixels apart; the edge goes on outside."""
+    rows, columns = source.shape
+    height, width = target.shape
+    lefts, rights = np.empty(width, np.int32), np.empty(width, np.int32)
+    shares = np.empty(width, np.float32)
+    for x in range(width):
+        lefts[x], rights[x], shares[x] = _neighbours((x + 0.5) * step_x - 0.5, columns)
+    for y in range(height):
+        above, below, share = _neighbours((y + 0.5) * step_y - 0.5, rows)
+        for x in range(width):
+            left, right = lefts[x], rights[x]
+            top = source[above, left] + (source[above, right] - source[above, left]) * shares[x]
+            low = source[below, left] + (source[below, right] - source[below, left]) * shares[x]
+            target[y, x] = (top + (low - top) * share) * factor
+
+
+@compiled
+def _neighbours(place, count):
+    """The pixels before and behind a place, and the share of the second."""
+    if place <= 0:
+        return 0, 0, F32(0)
+    if place >= count - 1:
+        return count - 1, count - 1, F32(0)
+    before = int(place)
+    return before, before + 1, F32(place - before)
+
+
+@compiled
+def _one_scale(first, second, flow, tau, lam, theta, warps, epsilon, inner, outer, median):
+    """Improves `flow` in place: linearise around it, iterate, and again."""
+    height, width = first.shape
+    padded = flow.shape[2]
+    source = _with_slopes(second)
+    slopes = np.zeros((2, height, padded), np.float32)  # of the warped second picture
+    inverse = np.zeros((height, padded), np.float32)  # 1 / |slopes|^2
+    rest = np.zeros((height, padded), np.float32)  # rho without its term in the current flow
+    dual = np.zeros((2, 2, height + 1, padded), np.float32)  # kept from warp to warp
+    inside = np.zeros(padded, np.float32)
+    inside[:width] = F32(theta)
+    shrunk = np.zeros(padded, np.float32)
+    most, enough = lam * theta, epsilon * epsilon * height * width
+    for _ in range(warps):
+        _warp(source, first, flow, slopes, inverse, rest)
+        change, rounds = np.inf, 0
+        while change > enough and rounds < outer:
+            if median:
+                _median(flow[0], width)
+                _median(flow[1], width)
+            count = 0
+            while change > enough and count < inner:
+                change = _iterate(
+                    flow, slopes, inverse, rest, dual, inside, shrunk, most, tau / theta, width
+                )
+                count += 1
+            rounds += 1
+
+
+@compiled
+def _with_slopes(picture):
+    """[picture, d/dx, d/dy, 0] pixel by pixel, in a frame of zeros: what is outside is black."""
+    height, width = picture.shape
+    packed = np.zeros((height + 2 * FRAME + 2, (width + 2 * FRAME + 2) * 4), np.float32)
+    half = F32(0.5)
+    for y in range(height):
+        above, below = max(y - 1, 0), min(y + 1, height - 1)
+        for x in range(width):
+            left, right = max(x - 1, 0), min(x + 1, width - 1)
+            at = (x + FRAME) * 4
+            packed[y + FRAME, at] = picture[y, x]
+            packed[y + FRAME, at + 1] = half * (picture[y, right] - picture[y, left])
+            packed[y + FRAME, at + 2] = half * (picture[below, x] - picture[above, x])
+    return packed
+
+
+@compiled
+def _cubic(t):
+    """Weights of the four pixels around a place `t` behind the second of them."""
+    a, one = CUBIC, F32(1)
+    s, q = one - t, t + one
+    w0 = ((a * q - F32(5) * a) * q + F32(8) * a) * q - F32(4) * a
+    w1 = ((a + F32(2)) * t - (a + F32(3))) * t * t + one
+    w2 = ((a + F32(2)) * s - (a + F32(3))) * s * s + one
+    return w0, w1, w2, one - w0 - w1 - w2
+
+
+@compiled
+def _places(row, offset, along, size, width, starts, weights):
+    """Where the 4 pixels around each warped place begin, and their weights."""
+    w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
+    last = np.int32(size + 1)
+    for x in range(width):
+        # Two pixels outside all is black already, and the frame ends soon.
+        place = min(max(offset + along * F32(x) + row[x], F32(-2)), F32(size + 1))
+        whole = np.floor(place)
+        # Once more in whole numbers: with wild parameters it may be nan, and nothing checks bounds.
+        starts[x] = min(max(np.int32(whole), np.int32(-2)), last) + np.int32(FRAME - 1)
+        w0[x], w1[x], w2[x], w3[x] = _cubic(place - whole)
+
+
+@compiled
+def _warp(source, first, flow, slopes, inverse, rest):
+    """Fetches the second picture and its slopes from where the flow points, and linearises.
+
+    With I the warped picture and u0 the flow: rho(u) = rest + slopes . u,
+    where rest = I - slopes . u0 - first.
+    """
+    height, width = first.shape
+    columns, rows = np.empty(width, np.int32), np.empty(width, np.int32)
+    across, down = np.empty((4, width), np.float32), np.empty((4, width), np.float32)
+    fetched = np.empty((width, 4), np.float32)
+    for y in range(height):
+        u, v = flow[0, y], flow[1, y]
+        _places(u, F32(0), F32(1), width, width, columns, across)
+        _places(v, F32(y), F32(0), height, width, rows, down)
+        a, b, c, d = across[0], across[1], across[2], across[3]
+        for x in range(width):
+            at, a0, a1, a2, a3 = columns[x] * 4, a[x], b[x], c[x], d[x]
+            grey = slope_x = slope_y = F32(0)
+            for j in range(4):
+                p, share = source[rows[x] + j], down[j, x]
+                grey += share * (a0 * p[at] + a1 * p[at + 4] + a2 * p[at + 8] + a3 * p[at + 12])
+                at_x, at_y = at + 1, at + 2
+                slope_x += share * (
+                    a0 * p[at_x] + a1 * p[at_x + 4] + a2 * p[at_x + 8] + a3 * p[at_x + 12]
+                )
+                slope_y += share * (
+                    a0 * p[at_y] + a1 * p[at_y + 4] + a2 * p[at_y + 8] + a3 * p[at_y + 12]
+                )
+            fetched[x, 0], fetched[x, 1], fetched[x, 2] = grey, slope_x, slope_y
+        gx, gy, over, known, before = slopes[0, y], slopes[1, y], inverse[y], rest[y], first[y]
+        for x in range(width):
+            gx[x], gy[x] = fetched[x, 1], fetched[x, 2]
+        for x in range(width):
+            steep = gx[x] * gx[x] + gy[x] * gy[x]
+            over[x] = F32(1) / steep if steep > FLAT else F32(0)
+        for x in range(width):
+            known[x] = fetched[x, 0] - gx[x] * u[x] - gy[x] * v[x] - before[x]
+
+
+@compiled
+def _iterate(flow, slopes, inverse, rest, dual, inside, shrunk, most, step, width):
+    """One iteration over the picture; returns the sum of the squared changes of the flow.
+
+    The dual of a row needs the flow of the next: it follows one row behind, so that a row is still
+    in the cache.
+    """
+    height = flow.shape[1]
+    vectors = flow.shape[2] - LANES
+    change = 0.0
+    for y in range(height + 1):
+        if y < height:
+            _threshold(flow, slopes, inverse, rest, shrunk, F32(most), y, vectors)
+            for part in range(2):
+                change += _primal(flow, slopes, dual, inside, shrunk, part, y, width, vectors)
+        if y > 0:
+            for part in range(2):
+                _dual(flow, dual, F32(step), part, y - 1, height, vectors)
+    return change
+
+
+@inlined
+def _threshold(flow, slopes, inverse, rest, shrunk, most, y, vectors):
+    """The data term, solved pixel by pixel: v = u + shrunk * slopes."""
+    u, v, gx, gy = flow[0, y], flow[1, y], slopes[0, y], slopes[1, y]
+    over, known = inverse[y], rest[y]
+    for x in range(vectors):
+        rho = known[x] + gx[x] * u[x] + gy[x] * v[x]
+        shrunk[x] = min(max(-rho * over[x], -most), most)
+
+
+@inlined
+def _primal(flow, slopes, dual, inside, shrunk, part, y, width, vectors):
+    """The smooth flow: u = v + theta div p, one row of one component."""
+    u, slope = flow[part, y], slopes[part, y]
+    # p has a row of zeros above and a column of zeros at the left.
+    across, down, above = dual[part, 0, y + 1], dual[part, 1, y + 1], dual[part, 1, y]
+    change = F32(0)
+    for x in range(vectors):
+        divergence = across[x + 1] - across[x] + down[x + 1] - above[x + 1]
+        delta = shrunk[x] * slope[x] + inside[x] * divergence
+        u[x] += delta
+        change += delta * delta
+    for x in range(width, vectors + 1):
+        u[x] = u[width - 1]  # no difference across the edge
+    return change
+
+
+@inlined
+def _dual(flow, dual, step, part, y, height, vectors):
+    """One row of p = (p + tau/theta grad u) / (1 + tau/theta |grad u|), for one component."""
+    below = min(y + 1, height - 1)
+    u, under = flow[part, y], flow[part, below]
+    across, down = dual[part, 0, y + 1], dual[part, 1, y + 1]
+    for x in range(vectors):
+        ux, uy = u[x + 1] - u[x], under[x] - u[x]
+        shrink = F32(1) / (F32(1) + step * math.sqrt(ux * ux + uy * uy))
+        across[x + 1] = (across[x + 1] + step * ux) * shrink
+        down[x + 1] = (down[x + 1] + step * uy) * shrink
+
+
+@compiled
+def _order(a, b):
+    return min(a, b), max(a, b)
+
+
+@compiled
+def _sort5(a, b, c, d, e):
+    a, b = _order(a, b)
+    d, e = _order(d, e)
+    c, e = _order(c, e)
+    c, d = _order(c, d)
+    b, e = _order(b, e)
+    a, d = _order(a, d)
+    a, c = _order(a, c)
+    b, d = _order(b, d)
+    b, c = _order(b, c)
+    return a, b, c, d, e
+
+
+@compiled
+def _median(picture, width):
+    """The 5x5 median of one component in place, its edge repeated outside.
+
+    Columns are sorted, then the rows of equal ranks: ranks[i][j] grows with i and with j. Then at
+    least 13 of the 25 are no smaller than what lies before the diagonal i + j = 4, and no larger
+    than what lies behind it, and the median is that of three numbers (`_middle`).
+    """
+    height = picture.shape[0]
+    before = picture.copy()
+    ranks = np.empty((5, width + 4), np.float32)
+    for y in range(height):
+        a, b = before[max(y - 2, 0)], before[max(y - 1, 0)]
+        c = before[y]
+        d, e = before[min(y + 1, height - 1)], before[min(y + 2, height - 1)]
+        r0, r1, r2, r3, r4 = ranks[0], ranks[1], ranks[2], ranks[3], ranks[4]
+        for x in range(width):
+            r0[x + 2], r1[x + 2], r2[x + 2], r3[x + 2], r4[x + 2] = _sort5(
+                a[x], b[x], c[x], d[x], e[x]
+            )
+        for rank in range(5):
+            ranks[rank, 0] = ranks[rank, 1] = ranks[rank, 2]
+            ranks[rank, width + 2] = ranks[rank, width + 3] = ranks[rank, width + 1]
+        row = picture[y]
+        for x in range(width):
+            _, _, _, a3, a4 = _sort5(r0[x], r0[x + 1], r0[x + 2], r0[x + 3], r0[x + 4])
+            _, _, b2, b3, b4 = _sort5(r1[x], r1[x + 1], r1[x + 2], r1[x + 3], r1[x + 4])
+            _, c1, c2, c3, _ = _sort5(r2[x], r2[x + 1], r2[x + 2], r2[x + 3], r2[x + 4])
+            d0, d1, d2, _, _ = _sort5(r3[x], r3[x + 1], r3[x + 2], r3[x + 3], r3[x + 4])
+            e0, e1, _, _, _ = _sort5(r4[x], r4[x + 1], r4[x + 2], r4[x + 3], r4[x + 4])
+            low = max(max(a3, b2), max(c1, d0))
+            high = min(min(b4, c3), min(d2, e1))
+            _, _, middle, _, _ = _sort5(a4, b3, c2, d1, e0)
+            row[x] = max(min(low, high), min(max(low, high), middle))
