@@ -1,7 +1,8 @@
 """`ClipSpec`: how a clip is sampled from a video, sized, cropped and scaled.
 
 The release's numbers: https://github.com/google-deepmind/kinetics-i3d (README, "Sample data and
-preprocessing").
+preprocessing"). MediaPipe's graph: https://github.com/google-ai-edge/mediapipe (`media_sequence`).
+FVD: https://arxiv.org/abs/1812.01717.
 """
 
 import dataclasses
@@ -9,6 +10,8 @@ import dataclasses
 import numpy as np
 
 STREAMS = ("rgb", "flow")
+RESIZES = ("short_side", "height", "stretch")
+INTERPOLATIONS = ("bilinear", "area_cubic")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +22,15 @@ class ClipSpec:
         name: What people call this recipe, such as `"deepmind"`.
         stream: `"rgb"` or `"flow"`.
         fps: Frames a second, sampled by presentation time.
-        short_side: Pixels of the smaller side after a bilinear resize that keeps the aspect.
+        short_side: Pixels of the side that `resize` names; for `"stretch"` of both, so that it is
+            `size`.
         size: Pixels of the square crop; the centre at test, random in training.
         low: The value of a black pixel (0).
         high: The value of a white pixel (255).
+        resize: `"short_side"` brings the smaller side to `short_side` and keeps the aspect;
+            `"height"` the height, and cuts the width down to an even number, as MediaPipe does;
+            `"stretch"` both sides, whatever the aspect was.
+        interpolation: `"bilinear"`, or `"area_cubic"`: means of areas to shrink, cubic to enlarge.
 
     Raises:
         ValueError: If a field is outside its range.
@@ -40,6 +48,8 @@ class ClipSpec:
     size: int = 224
     low: float = -1.0
     high: float = 1.0
+    resize: str = "short_side"
+    interpolation: str = "bilinear"
 
     def __post_init__(self):
         if self.stream not in STREAMS:
@@ -55,11 +65,29 @@ class ClipSpec:
             raise ValueError(
                 f"`low` must be below `high`. Received: low={self.low!r}, high={self.high!r}"
             )
+        check_resize(self.resize, self.interpolation)
+        if self.resize == "stretch" and self.short_side != self.size:
+            raise ValueError(
+                "`short_side` must be `size` where resize='stretch'. "
+                f"Received: short_side={self.short_side!r}, size={self.size!r}"
+            )
 
     @property
     def channels(self):
         """Channels of a clip: 3 for rgb, 2 for flow (x, then y)."""
         return 3 if self.stream == "rgb" else 2
+
+    @property
+    def reading(self):
+        """The arguments of `read_frames` that this spec sets, but for its defaults."""
+        usual = {"resize": "short_side", "interpolation": "bilinear"}
+        given = {name: getattr(self, name) for name in usual}
+        unusual = {name: value for name, value in given.items() if value != usual[name]}
+        return {"fps": self.fps, "short_side": self.short_side, **unusual}
+
+    def resized(self, height, width):
+        """The (height, width) that a picture has after the resize and before the crop."""
+        return resized((height, width), self.short_side, self.resize)
 
     def normalize(self, clip):
         """Scales pixels to this spec's range.
@@ -83,9 +111,56 @@ class ClipSpec:
         return dataclasses.asdict(self)
 
 
+def check_resize(resize, interpolation):
+    """Raises `ValueError` where one of the two is not among `RESIZES` or `INTERPOLATIONS`."""
+    if resize not in RESIZES:
+        raise ValueError(f"`resize` must be one of {RESIZES}. Received: resize={resize!r}")
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(
+            f"`interpolation` must be one of {INTERPOLATIONS}. "
+            f"Received: interpolation={interpolation!r}"
+        )
+
+
+def resized(size, short_side, resize="short_side"):
+    """The size of a picture after a resize.
+
+    Args:
+        size: (height, width) in pixels.
+        short_side: Pixels of the side that `resize` names.
+        resize: One of `RESIZES`.
+
+    Returns:
+        (height, width). `"short_side"` rounds the other side, halves up; `"height"` rounds it down
+        to an even number, and to 2 at least.
+
+    Example:
+
+    >>> [resized((240, 322), 256, resize) for resize in RESIZES]
+    [(256, 343), (256, 342), (256, 256)]
+    """
+    height, width = size
+    if resize == "stretch":
+        return short_side, short_side
+    if resize == "height":
+        return short_side, max(2, width * short_side // height // 2 * 2)
+    smaller = min(size)
+    return tuple((2 * side * short_side + smaller) // (2 * smaller) for side in size)
+
+
 DEEPMIND = ClipSpec("deepmind")
+
+# Flow is measured between the frames of the clip above, in pixels, and cut at 20 of them.
+DEEPMIND_FLOW = ClipSpec("deepmind_flow", stream="flow")
+FLOW_BOUND = 20.0
+
+# Its reader gives rgb in [0, 1] and flow in [-20, 20]; whoever calls it scales both to [-1, 1].
+MEDIAPIPE = ClipSpec("mediapipe", resize="height", interpolation="area_cubic")
+
+# FVD takes frames as they come; `fps` is that of the Kinetics videos which its network has seen.
+FVD = ClipSpec("fvd", short_side=224, resize="stretch")
 
 # Google's ImageNet network of 2014 reads RGB minus 117.
 INCEPTION5H = ClipSpec("inception5h", low=-117.0, high=138.0)
 
-SPECS = {spec.name: spec for spec in (DEEPMIND, INCEPTION5H)}
+SPECS = {spec.name: spec for spec in (DEEPMIND, DEEPMIND_FLOW, MEDIAPIPE, FVD, INCEPTION5H)}

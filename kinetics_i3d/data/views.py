@@ -6,7 +6,7 @@ over time. The paper's longest clip, 250 frames, bounds the memory.
 
 import numpy as np
 
-from kinetics_i3d.video.clip import center_crop, loop_frames
+from kinetics_i3d.video.clip import crop_frames, loop_frames
 from kinetics_i3d.video.reader import read_frames
 
 WINDOW = 250
@@ -35,8 +35,9 @@ def whole_video(path, *, spec, minimum=9, window=WINDOW):
             f"`window` must be at least `minimum`. Received: window={window}, minimum={minimum}"
         )
     before, view = [], []
-    for frame in read_frames(path, fps=spec.fps, short_side=spec.short_side):
-        view.append(center_crop(frame, spec.size).copy())
+    frames = read_frames(path, **spec.reading)
+    for frame in crop_frames(frames, spec=spec, path=path):
+        view.append(frame)
         if len(view) == window:
             yield spec.normalize(view)[np.newaxis], window
             before, view = view[-minimum:], []

@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from kinetics_i3d.core import clip_spec
+from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video import reader
 
 
@@ -26,12 +27,12 @@ def load_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=
 
     Returns:
         float32 array (1, frames, spec.size, spec.size, 3), `spec.low` to `spec.high`: the centre
-        crop of frames sampled at `spec.fps`, the smaller side resized to `spec.short_side`.
+        crop of frames sampled at `spec.fps` and resized as the spec says.
 
     Raises:
         ValueError: If `spec` is unknown or not for rgb, or a number is out of its range.
-        VideoError: If the file is no video, holds no picture that can be decoded, or ends before
-            `start`.
+        VideoError: If the file is no video, holds no picture that can be decoded, ends before
+            `start`, or is too narrow for a spec that sets the height alone.
 
     Example:
 
@@ -68,16 +69,49 @@ def read_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=
     spec = _rgb_spec(spec)
     if frames is not None:
         _check_count("frames", frames)
-    stream = reader.read_frames(
-        path, fps=spec.fps, start=start, short_side=spec.short_side, threads=threads
-    )
+    frames_read = reader.read_frames(path, start=start, threads=threads, **spec.reading)
+    stream = crop_frames(frames_read, spec=spec, path=path)
     try:
-        # The copies let go of the whole frames around the crops.
-        crops = (center_crop(frame, spec.size).copy() for frame in stream)
-        clip = np.stack(list(itertools.islice(crops, frames)))
+        clip = np.stack(list(itertools.islice(stream, frames)))
     finally:
         stream.close()
     return clip if frames is None else loop_frames(clip, frames)
+
+
+def crop_frames(frames, *, spec, path):
+    """Cuts the middle out of frames, one after the other.
+
+    Args:
+        frames: A generator of uint8 arrays (height, width, 3), sized as the spec says; it is closed
+            at the end.
+        spec: A `ClipSpec`.
+        path: The video, to name in an error.
+
+    Yields:
+        uint8 arrays (spec.size, spec.size, 3).
+
+    Raises:
+        VideoError: If the frames are narrower than the crop.
+
+    Example:
+
+    >>> frames = reader.read_frames(folder / "video.mp4", short_side=256)
+    >>> next(crop_frames(frames, spec=clip_spec.DEEPMIND, path="video.mp4")).shape
+    (224, 224, 3)
+    """
+    try:
+        for frame in frames:
+            # Only `resize="height"` leaves a side that the spec does not bound.
+            if frame.shape[1] < spec.size:
+                raise VideoError(
+                    f"{path}: {frame.shape[1]} pixels wide at a height of {spec.short_side}, and "
+                    f"the spec {spec.name!r} crops {spec.size}; one that resizes the short side "
+                    "reads upright videos"
+                )
+            # The copy lets go of the whole frame around the crop.
+            yield center_crop(frame, spec.size).copy()
+    finally:
+        frames.close()
 
 
 def center_crop(clip, size):

@@ -9,7 +9,7 @@ import itertools
 import os
 import typing
 
-from kinetics_i3d.core import errors
+from kinetics_i3d.core import clip_spec, errors
 from kinetics_i3d.video import picture as pictures
 from kinetics_i3d.video import resample
 from kinetics_i3d.video.source import Source
@@ -82,7 +82,17 @@ def probe(path):
         )
 
 
-def read_frames(path, *, fps=None, start=0.0, stop=None, short_side=None, threads=1):
+def read_frames(
+    path,
+    *,
+    fps=None,
+    start=0.0,
+    stop=None,
+    short_side=None,
+    threads=1,
+    resize="short_side",
+    interpolation="bilinear",
+):
     """Reads a video's frames one after the other; never more than a few are in memory.
 
     With `fps`, frame k is the one nearest in time to `start + k / fps`, or still on the screen
@@ -102,10 +112,13 @@ def read_frames(path, *, fps=None, start=0.0, stop=None, short_side=None, thread
         fps: Frames a second to sample, a number or a fraction; None gives every frame as stored.
         start: Seconds from the first picture.
         stop: Seconds from the first picture where to stop; None reads to the end.
-        short_side: Pixels of the smaller side after a bilinear resize that keeps the aspect; None
-            keeps the size.
+        short_side: Pixels of the smaller side after a resize that keeps the aspect, or of what
+            `resize` names; None keeps the size.
         threads: Threads of the decoder. They change no value of a sound file; of a damaged one,
             how the decoder patches its broken pictures.
+        resize: `"short_side"`, `"height"` or `"stretch"`, as in `ClipSpec`.
+        interpolation: `"bilinear"` or `"area_cubic"`, as in `ClipSpec`; swscale's, whose bilinear
+            filter widens when it shrinks, so that nothing flickers.
 
     Returns:
         A generator of uint8 arrays (height, width, 3), RGB, 0 to 255, each with its own memory.
@@ -135,7 +148,36 @@ def read_frames(path, *, fps=None, start=0.0, stop=None, short_side=None, thread
             isinstance(value, int) and value >= 1
         ):
             raise ValueError(f"`{name}` must be a whole number above 0. Received: {name}={value!r}")
-    return _frames(path, rate, first, last, short_side, threads)
+    clip_spec.check_resize(resize, interpolation)
+    paint = _Painter(short_side, resize, interpolation)
+    return _frames(path, rate, first, last, paint, threads)
+
+
+class _Painter(pictures.Painter):
+    """A `Painter` of any resize; the first picture's size decides for all."""
+
+    def __init__(self, short_side, resize, interpolation):
+        super().__init__(short_side)
+        self._resize = resize
+        self._interpolation = interpolation
+
+    def __call__(self, picture):
+        if self._size is None and self._short_side is not None:
+            size = pictures.upright_size(picture)
+            self._size = clip_spec.resized(size, self._short_side, self._resize)
+            if self._interpolation == "area_cubic":
+                self._method = _area_or_cubic(self._method, size, self._size)
+        return super().__call__(picture)
+
+
+def _area_or_cubic(method, size, new_size):
+    """`method` with means of areas in place of bilinear where it shrinks, else with cubic."""
+    from av.video.reformatter import Interpolation
+
+    shrinks = new_size[0] * new_size[1] < size[0] * size[1]
+    return method & ~Interpolation.BILINEAR | (
+        Interpolation.AREA if shrinks else Interpolation.BICUBIC
+    )
 
 
 def _seconds(name, value):
@@ -149,8 +191,7 @@ def _seconds(name, value):
     return seconds
 
 
-def _frames(path, rate, start, stop, short_side, threads):
-    paint = pictures.Painter(short_side)
+def _frames(path, rate, start, stop, paint, threads):
     with Source(path, threads=threads) as source:
         timed = _timed(source, start)
         if rate is None:

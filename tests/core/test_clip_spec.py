@@ -6,7 +6,16 @@ import json
 import numpy as np
 import pytest
 
-from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H, SPECS, ClipSpec
+from kinetics_i3d.core.clip_spec import (
+    DEEPMIND,
+    DEEPMIND_FLOW,
+    FVD,
+    INCEPTION5H,
+    MEDIAPIPE,
+    SPECS,
+    ClipSpec,
+    resized,
+)
 
 
 def test_the_release_reads_minus_one_to_one():
@@ -18,6 +27,8 @@ def test_the_release_reads_minus_one_to_one():
         "size": 224,
         "low": -1.0,
         "high": 1.0,
+        "resize": "short_side",
+        "interpolation": "bilinear",
     }
     found = DEEPMIND.normalize(np.array([0, 51, 255], np.uint8))
     assert found.dtype == np.float32
@@ -79,6 +90,12 @@ def test_specs_are_listed_by_their_names():
         ({"size": 257}, "no more than `short_side`. Received: size=257, short_side=256"),
         ({"low": 1.0}, "`low` must be below `high`. Received: low=1.0, high=1.0"),
         ({"high": float("nan")}, "`low` must be below `high`"),
+        ({"resize": "fit"}, r"`resize` must be one of \('short_side', .* Received: resize='fit'"),
+        ({"interpolation": "cubic"}, "`interpolation` must be one of .* interpolation='cubic'"),
+        (
+            {"resize": "stretch"},
+            "`short_side` must be `size` .* Received: short_side=256, size=224",
+        ),
     ],
 )
 def test_a_field_out_of_range(wrong, why):
@@ -89,3 +106,46 @@ def test_a_field_out_of_range(wrong, why):
 def test_the_edges_of_the_ranges_are_allowed():
     assert ClipSpec("a", size=256).size == 256
     assert ClipSpec("a", size=1, short_side=1, fps=0.01).fps == 0.01
+
+
+def test_what_weights_of_before_say_still_loads():
+    old = (
+        '{"fps": 15.0, "high": 1.0, "low": -1.0, "name": "jhmdb", "short_side": 208, "size": 192, '
+    )
+    spec = ClipSpec(**json.loads(old + '"stream": "rgb"}'))
+    assert spec == ClipSpec("jhmdb", fps=15.0, short_side=208, size=192)
+    assert (spec.resize, spec.interpolation) == ("short_side", "bilinear")
+    assert spec.reading == {"fps": 15.0, "short_side": 208}
+
+
+def test_named_specs_are_those_of_their_sources():
+    assert ClipSpec("mediapipe", resize="height", interpolation="area_cubic") == MEDIAPIPE
+    assert ClipSpec("fvd", short_side=224, size=224, resize="stretch") == FVD
+    assert ClipSpec("deepmind_flow", stream="flow") == DEEPMIND_FLOW
+    assert {spec.low for spec in (MEDIAPIPE, FVD, DEEPMIND_FLOW)} == {-1.0}
+    assert MEDIAPIPE.reading == {
+        "fps": 25.0,
+        "short_side": 256,
+        "resize": "height",
+        "interpolation": "area_cubic",
+    }
+    assert FVD.reading == {"fps": 25.0, "short_side": 224, "resize": "stretch"}
+
+
+@pytest.mark.parametrize(
+    ("size", "deepmind", "mediapipe", "fvd"),
+    [
+        ((240, 320), (256, 341), (256, 340), (224, 224)),
+        ((320, 240), (341, 256), (256, 192), (224, 224)),
+        ((360, 480), (256, 341), (256, 340), (224, 224)),
+        ((1080, 1920), (256, 455), (256, 454), (224, 224)),
+        ((135, 239), (256, 453), (256, 452), (224, 224)),
+        ((50, 50), (256, 256), (256, 256), (224, 224)),
+        ((9, 16), (256, 455), (256, 454), (224, 224)),
+        ((1000, 3), (85333, 256), (256, 2), (224, 224)),
+    ],
+)
+def test_sizes_after_the_resize(size, deepmind, mediapipe, fvd):
+    found = [spec.resized(*size) for spec in (DEEPMIND, MEDIAPIPE, FVD)]
+    assert found == [deepmind, mediapipe, fvd]
+    assert resized(size, 256) == deepmind

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
+from kinetics_i3d.core.clip_spec import DEEPMIND, FVD, MEDIAPIPE, ClipSpec
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.clip import center_crop, load_clip, loop_frames, read_clip
+from kinetics_i3d.video.clip import center_crop, crop_frames, load_clip, loop_frames, read_clip
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 
@@ -139,3 +139,107 @@ def test_loop_frames():
         loop_frames(clip[:0], 4)
     with pytest.raises(ValueError, match=r"`frames`.*frames=0"):
         loop_frames(clip, 0)
+
+
+def triangle(picture, size, axis):
+    """Bilinear resize along an axis: each new pixel is a mean weighted by a triangle that is as
+    wide as the larger of an old and a new pixel, centres at half pixels."""
+    old = picture.shape[axis]
+    scale = max(1.0, old / size)
+    centres = (np.arange(size) + 0.5) * old / size - 0.5
+    weights = np.zeros((size, old))
+    for row, centre in enumerate(centres):
+        for column in range(int(np.floor(centre - scale)), int(np.ceil(centre + scale)) + 1):
+            weight = max(0.0, 1 - abs(column - centre) / scale)
+            weights[row, min(max(column, 0), old - 1)] += weight
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.moveaxis(np.tensordot(weights, picture, (1, axis)), 0, axis)
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 160), (448, 300), (64, 64), (225, 224)])
+def test_stretch_is_bilinear_to_a_square(mux, height, width):
+    rows, columns = np.mgrid[:height, :width]
+    grey = 128 + 60 * np.sin(rows / 9 + 1) + 50 * np.cos(columns / 7)
+    frames = np.repeat(np.rint(grey).astype(np.uint8)[None, ..., None], 3, axis=-1)
+    path = mux("a.mkv", [0], frames=list(frames), codec="ffv1", pix_fmt="bgra")
+    clip = read_clip(path, spec=FVD)
+    assert clip.shape == (1, 224, 224, 3)
+    expected = triangle(triangle(frames[0].astype(float), 224, 0), 224, 1)
+    error = np.abs(clip[0] - expected)
+    assert error.mean() < 0.8 and error.max() <= 3
+    loaded = load_clip(path, spec="fvd")
+    np.testing.assert_allclose(loaded[0], clip / 127.5 - 1, atol=1e-6)
+
+
+def test_stretch_keeps_what_a_crop_would_cut(mux):
+    frame = np.zeros((64, 128, 3), np.uint8)
+    frame[:, :8], frame[:, -8:] = (255, 0, 0), (0, 0, 255)
+    path = mux("a.mkv", [0], frames=[frame], codec="ffv1", pix_fmt="bgra")
+    clip = read_clip(path, spec=FVD)[0]
+    assert clip[112, 3].tolist() == [255, 0, 0] and clip[112, -4].tolist() == [0, 0, 255]
+    assert read_clip(path)[0].max() == 0
+
+
+def test_area_takes_means_and_cubic_overshoots(mux):
+    spec = ClipSpec("area", short_side=32, size=32, resize="height", interpolation="area_cubic")
+    rng = np.random.default_rng(0)
+    frame = np.repeat(rng.integers(0, 256, (96, 96, 1), np.uint8), 3, axis=-1)
+    path = mux("noise.mkv", [0], frames=[frame], codec="ffv1", pix_fmt="bgra")
+    means = frame.reshape(32, 3, 32, 3, 3).mean((1, 3))
+    assert np.abs(read_clip(path, spec=spec)[0] - means).max() <= 2
+    bilinear = dataclasses.replace(spec, interpolation="bilinear")
+    assert np.abs(read_clip(path, spec=bilinear)[0] - means).max() > 10
+
+    edge = np.full((16, 16, 3), 60, np.uint8)
+    edge[:, 8:] = 190
+    path = mux("edge.mkv", [0], frames=[edge], codec="ffv1", pix_fmt="bgra")
+    cubic = read_clip(path, spec=spec)[0]
+    assert cubic.min() < 57 and cubic.max() > 193
+    plain = read_clip(path, spec=bilinear)[0]
+    assert plain.min() >= 59 and plain.max() <= 191
+
+
+def test_mediapipe_reads_wide_videos_and_refuses_narrow_ones(mux):
+    for size, width in (((48, 64), 340), ((135, 239), 452), ((10, 18), 460), ((90, 79), 224)):
+        path = mux(
+            "a.mkv", [0], frames=[np.zeros((*size, 3), np.uint8)], codec="ffv1", pix_fmt="bgra"
+        )
+        (frame,) = read_frames(path, **{**MEDIAPIPE.reading, "fps": None})
+        assert frame.shape == (256, width, 3)
+        assert read_clip(path, spec="mediapipe").shape == (1, 224, 224, 3)
+    path = mux(
+        "up.mkv", [0], frames=[np.zeros((64, 48, 3), np.uint8)], codec="ffv1", pix_fmt="bgra"
+    )
+    with pytest.raises(
+        VideoError, match=r"up\.mkv: 192 pixels wide .* 256, .*'mediapipe' crops 224"
+    ):
+        read_clip(path, spec="mediapipe")
+    assert read_clip(path).shape == read_clip(path, spec="fvd").shape == (1, 224, 224, 3)
+
+
+@pytest.mark.parametrize(("rotation", "size"), [(90, (256, 170)), (180, (256, 384))])
+def test_sizes_are_those_of_the_upright_picture(mux, rotation, size):
+    frames = [np.zeros((64, 96, 3), np.uint8)] * 2
+    path = mux("a.mp4", [0, 40], frames=frames, rotation=rotation)
+    assert next(read_frames(path, short_side=256, resize="height")).shape == (*size, 3)
+
+
+def test_frames_that_do_not_fit_are_named_and_closed():
+    closed = []
+
+    def frames():
+        try:
+            yield np.zeros((256, 200, 3), np.uint8)
+        finally:
+            closed.append(True)
+
+    with pytest.raises(VideoError, match=r"x\.mp4: 200 pixels wide"):
+        next(crop_frames(frames(), spec=MEDIAPIPE, path="x.mp4"))
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("change", [{"resize": "fit"}, {"interpolation": "cubic"}])
+def test_reading_names_wrong_words(change):
+    ((name, value),) = change.items()
+    with pytest.raises(ValueError, match=f"`{name}` must be one of .*{value!r}"):
+        read_frames("nowhere.mp4", **change)
