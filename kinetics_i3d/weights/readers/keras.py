@@ -1,0 +1,212 @@
+"""`read_keras`: `.keras`, `.weights.h5` and the older `.h5`, without Keras, running no code.
+
+Keras 3 numbers a layer's variables in the order in which the layer made them; their names are
+taken from the layer's class and the model's configuration, where the file has one.
+"""
+
+import io
+import json
+import pathlib
+import re
+
+import numpy as np
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights.readers.archive import open_archive
+from kinetics_i3d.weights.readers.hdf5 import open_hdf5
+from kinetics_i3d.weights.readers.values import as_float32, check_total
+
+MAX_CONFIG = 64 * 2**20
+MEMBER = "model.weights.h5"
+# What trains a model, or draws its random numbers, is not what it has learned.
+STATE = re.compile(r"(optimizer|optimizer_weights|seed_generator|random_seed_generator|metrics)")
+CONVOLUTION = re.compile(r"(depthwise_)?conv[123]d(_transpose)?|dense")
+BATCH_NORM = {
+    (True, True): ("gamma", "beta"),
+    (False, True): ("beta",),
+    (True, False): ("gamma",),
+    (False, False): (),
+}
+
+
+def read_keras(path):
+    """Reads the weights of a Keras file under `<layer>/<variable>`.
+
+    A `.weights.h5` does not say which variables a batch norm has. By their number they are
+    gamma, beta, moving_mean and moving_variance (4), beta and the statistics (3: a scale without
+    offset, which nobody uses, would be misnamed), or the statistics (2); a `.keras` says it.
+    Variables of layers other than convolutions, dense layers and batch norm keep their numbers.
+
+    Args:
+        path: A `.keras`, `.weights.h5` or `.h5` file; which of them is seen from the content.
+
+    Returns:
+        {`"<layer>/<variable>"`: array}, floats in float32, without the optimizer's.
+
+    Raises:
+        WeightsError: If the file is missing, damaged, or holds something else than weights.
+
+    Example:
+
+    >>> model.save_weights(folder / "mine.weights.h5")
+    >>> sorted(read_keras(folder / "mine.weights.h5"))[:2]
+    ['Conv3d_0c_1x1/bias', 'Conv3d_0c_1x1/kernel']
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
+    if not zipped:
+        return _read_hdf5(path, None, path)
+    with open_archive(path) as archive:
+        config = _parse(archive.read("config.json", MAX_CONFIG), path)
+        weights = io.BytesIO(archive.read(MEMBER))
+    return _read_hdf5(weights, config, path)
+
+
+def _parse(text, path):
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: its config.json is no JSON") from error
+    return config if isinstance(config, dict) else {}
+
+
+def _read_hdf5(source, config, path):
+    with open_hdf5(source, path) as file:
+        check_total(sum(dataset.nbytes for dataset in file.datasets.values()), path)
+        if any("weight_names" in group for group in file.attributes.values()):
+            rows = _keras2_rows(file, path)
+        else:
+            rows = _keras3_rows(file, config, path)
+        arrays = {}
+        for name, dataset in rows:
+            if name in arrays:
+                raise WeightsError(f"{path}: {name} stands there twice")
+            arrays[name] = as_float32(file.read(dataset), name, path)
+    if not arrays:
+        raise WeightsError(f"{path}: an HDF5 file, but without weights of Keras")
+    return arrays
+
+
+def _keras2_rows(file, path):
+    """(name, dataset's path) where every layer's group lists its `weight_names`."""
+    root = "model_weights" if "model_weights" in file.attributes else ""
+    layers = file.attributes[root].get("layer_names")
+    prefix = f"{root}/" if root else ""
+    rows = []
+    groups = _texts(layers, path) if layers is not None else ()
+    for group in (*groups, "top_level_model_weights"):
+        if prefix + group not in file.attributes:
+            if group == "top_level_model_weights":
+                continue
+            raise WeightsError(f"{path}: the layer {group!r} is listed and not there")
+        names = file.attributes[prefix + group].get("weight_names")
+        for name in _texts(names, path) if names is not None else ():
+            if f"{prefix}{group}/{name}" not in file.datasets:
+                raise WeightsError(f"{path}: {group}/{name} is listed and not there")
+            if not re.search(r"seed_generator", name):
+                rows.append((_keras2_name(group, name), f"{prefix}{group}/{name}"))
+    listed = {dataset for _, dataset in rows}
+    spare = [
+        name
+        for name in file.datasets
+        if name not in listed and not STATE.match(name) and "seed_generator" not in name
+    ]
+    if spare:
+        raise WeightsError(f"{path}: tensors that no layer lists: {spare[:5]}")
+    return rows
+
+
+def _texts(values, path):
+    """The texts of an attribute: bytes in files of h5py 2, `str` in later ones."""
+    found = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in np.ravel(values)]
+    if not all(isinstance(text, str) for text in found):
+        if np.size(values):
+            raise WeightsError(f"{path}: a list of names holds something else")
+        return []  # an empty list has no type of its own
+    return found
+
+
+def _keras2_name(layer, name):
+    """`<layer>/<variable>` of the innermost layer, without `:0` and without scopes around it."""
+    *scopes, variable = re.sub(r":\d+$", "", name).split("/")
+    # A layer may stand in a model inside of this one; its own scope may have got a number.
+    if scopes and not re.fullmatch(rf"{re.escape(layer)}(_\d+)?", scopes[-1]):
+        layer = scopes[-1]
+    return f"{layer}/{variable}"
+
+
+def _keras3_rows(file, config, path):
+    """(name, dataset's path) where layers are groups with numbered `vars`."""
+    layers: dict = {}
+    settings = _settings(config or {})
+    for dataset in file.datasets:
+        parts = dataset.split("/")
+        if any(STATE.fullmatch(part) for part in parts):
+            continue
+        if parts[-2:-1] != ["vars"] or not re.fullmatch(r"0|[1-9]\d{0,5}", parts[-1]):
+            raise WeightsError(f"{path}: {dataset!r} is no variable of a Keras layer")
+        layers.setdefault("/".join(parts[:-2]), {})[int(parts[-1])] = dataset
+    named = {group: file.attributes[f"{group}/vars".lstrip("/")].get("name") for group in layers}
+    if any(named.values()) and not all(isinstance(name, str) for name in named.values()):
+        raise WeightsError(f"{path}: only some of its layers have a name, or one that is no text")
+    rows = []
+    for group, variables in layers.items():
+        if sorted(variables) != list(range(len(variables))):
+            raise WeightsError(f"{path}: {group} lacks a variable: it has {sorted(variables)}")
+        ordered = [variables[number] for number in range(len(variables))]
+        setting = settings.get(group, {})
+        layer = named[group] or setting.get("name") or group.removeprefix("layers/")
+        kind = re.sub(r"_\d+$", "", group.rsplit("/", 1)[-1])
+        shapes = [file.datasets[dataset].shape for dataset in ordered]
+        for variable, dataset in zip(_variables(kind, shapes, setting), ordered, strict=True):
+            rows.append((f"{layer}/{variable}", dataset))
+    order = {row["name"]: number for number, row in enumerate(settings.values())}
+    # HDF5 lists groups by alphabet; with a configuration they come in the model's order.
+    return sorted(rows, key=lambda row: order.get(row[0].rsplit("/", 1)[0], 0))
+
+
+def _settings(config, above=""):
+    """{group: its layer's configuration}, with Keras' rule for groups: the class and a number."""
+    inner = config.get("config")
+    layers = inner.get("layers") if isinstance(inner, dict) else None
+    found: dict = {}
+    used: dict = {}
+    for layer in layers if isinstance(layers, list) else ():
+        if not isinstance(layer, dict) or not isinstance(layer.get("class_name"), str):
+            continue
+        name = _snake(layer["class_name"].split(">")[-1])
+        number = used[name] = used.get(name, -1) + 1
+        group = f"{above}layers/{name}_{number}" if number else f"{above}layers/{name}"
+        setting = layer.get("config")
+        if isinstance(setting, dict) and isinstance(setting.get("name"), str):
+            found[group] = setting
+            if len(above) < 200:
+                found.update(_settings(layer, f"{group}/"))
+    return found
+
+
+def _snake(name):
+    """`BatchNormalization` to `batch_normalization` and `Conv3D` to `conv3d`, as Keras does."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _variables(kind, shapes, setting):
+    """The names of a layer's variables in Keras' order; numbers where they cannot be known."""
+    total = len(shapes)
+    if kind == "batch_normalization":
+        known = {4: (True, True), 3: (False, True), 2: (False, False)}.get(total)
+        has = tuple(setting.get(key, known[at] if known else None) for at, key in _PARTS)
+        names = (*BATCH_NORM.get(has, ()), "moving_mean", "moving_variance")
+    elif CONVOLUTION.fullmatch(kind):
+        names = ("kernel", "bias")[:total]
+    else:
+        names = ()
+    return names if len(names) == total else tuple(str(number) for number in range(total))
+
+
+_PARTS = ((0, "scale"), (1, "center"))

@@ -1,0 +1,217 @@
+"""`load_pickle`: reads the pickle of a PyTorch state dict without ever calling what it names.
+
+A machine for the few opcodes and names that state dicts consist of; all others are refused.
+"""
+
+import dataclasses
+import pickletools
+
+from kinetics_i3d.core.errors import WeightsError
+
+MAX_PICKLE = 2 * 2**20  # 344 tensors take 40 kB
+STORAGES = {
+    "DoubleStorage": "<f8",
+    "FloatStorage": "<f4",
+    "HalfStorage": "<f2",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+}
+CALLS = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    "torch Size",
+}
+NAMES = CALLS | {f"torch {storage}" for storage in STORAGES}
+
+LITERALS = {
+    "BININT", "BININT1", "BININT2", "LONG1", "INT", "LONG", "BINFLOAT", "BINUNICODE",
+    "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES",
+    "SHORT_BINBYTES",
+}  # fmt: skip
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
+MARK = object()
+
+
+@dataclasses.dataclass(frozen=True)
+class Name:
+    """A name that the pickle asks for; nothing is ever imported by it."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+    """A reference to raw numbers that lie outside of the pickle."""
+
+    dtype: str
+    key: str
+    count: int
+    first: int = 0  # where a view of old files begins
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """How a tensor lies in its storage, unchecked."""
+
+    storage: Storage
+    offset: object
+    shape: object
+    strides: object
+
+
+def load_pickle(file, path):
+    """Runs one pickle.
+
+    Args:
+        file: Something with `read` and `readline` that cannot be asked for more than it has;
+            it stands behind the pickle afterwards.
+        path: The file, for errors.
+
+    Returns:
+        Dictionaries, lists, tuples, texts and numbers, with a `Tensor` for every tensor.
+
+    Raises:
+        WeightsError: If the pickle is damaged, or wants to call anything that is not listed.
+    """
+    machine = _Machine(path)
+    start = file.tell()
+    try:
+        for opcode, argument, position in pickletools.genops(file):
+            if position - start > MAX_PICKLE:
+                raise WeightsError(f"{path}: its pickle is larger than any state dict's")
+            machine.step(opcode.name, argument)
+        return machine.pop()
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        reason = (str(error).splitlines() or [""])[0][:80]
+        raise WeightsError(f"{path}: its pickle is damaged ({reason})") from error
+
+
+class _Machine:
+    def __init__(self, path):
+        self.path, self.stack, self.memo = path, [], {}
+
+    def pop(self):
+        value = self.stack.pop()
+        if value is MARK:
+            raise ValueError("a mark where a value should be")
+        return value
+
+    def pop_to_mark(self):
+        values = []
+        while (value := self.stack.pop()) is not MARK:
+            values.append(value)
+        return values[::-1]
+
+    def top(self, kind):
+        if type(self.stack[-1]) is not kind:
+            raise ValueError(f"no {kind.__name__} to add to")
+        return self.stack[-1]
+
+    def step(self, code, argument):
+        push = self.stack.append
+        if code in LITERALS:
+            push(argument)
+        elif code in CONSTANTS:
+            push(CONSTANTS[code])
+        elif code in EMPTY:
+            push(EMPTY[code]())
+        elif code == "MARK":
+            push(MARK)
+        elif code == "TUPLE":
+            push(tuple(self.pop_to_mark()))
+        elif code in ("TUPLE1", "TUPLE2", "TUPLE3"):
+            push(tuple([self.pop() for _ in range(int(code[-1]))][::-1]))
+        elif code in ("BINPUT", "LONG_BINPUT"):
+            self.memo[argument] = self.stack[-1]
+        elif code == "MEMOIZE":
+            self.memo[len(self.memo)] = self.stack[-1]
+        elif code in ("BINGET", "LONG_BINGET"):
+            push(self.memo[argument])
+        elif code in ("APPEND", "APPENDS"):
+            values = [self.pop()] if code == "APPEND" else self.pop_to_mark()
+            self.top(list).extend(values)
+        elif code in ("SETITEM", "SETITEMS"):
+            values = [self.pop(), self.pop()][::-1] if code == "SETITEM" else self.pop_to_mark()
+            self.fill(self.top(dict), values[::2], values[1::2])
+        elif code == "GLOBAL":
+            push(self.named(argument))
+        elif code == "STACK_GLOBAL":
+            name, module = self.pop(), self.pop()
+            if not isinstance(name, str) or not isinstance(module, str):
+                raise ValueError("a name that is no text")
+            push(self.named(f"{module} {name}"))
+        elif code == "REDUCE":
+            arguments, function = self.pop(), self.pop()
+            push(self.call(function, arguments))
+        elif code == "BUILD":
+            self.pop()  # an OrderedDict's attributes: PyTorch's `_metadata`
+            self.top(dict)
+        elif code == "BINPERSID":
+            push(self.storage(self.pop()))
+        elif code not in ("PROTO", "FRAME", "STOP"):
+            raise WeightsError(f"{self.path}: its pickle has a {code}, no state dict does: refused")
+
+    def named(self, name):
+        if name not in NAMES:
+            shown = ".".join(name.split(" "))[:80]
+            raise WeightsError(f"{self.path}: wants to call {shown!r}: refused")
+        return Name(name)
+
+    def fill(self, target, keys, values):
+        if len(keys) != len(values):
+            raise ValueError("a key without a value")
+        for key, value in zip(keys, values, strict=True):
+            # Not other keys: to hash a tuple of tuples of tuples can take for ever.
+            if not isinstance(key, (str, int)) or key in target:
+                raise ValueError("a key that is no text, or stands there twice")
+            target[key] = value
+
+    def call(self, function, arguments):
+        if type(function) is not Name or type(arguments) is not tuple:
+            raise ValueError("a call of something that is no function")
+        match function.name.split(" ")[1], arguments:
+            case "OrderedDict", ():
+                return {}
+            case "OrderedDict", (list() as pairs,):
+                return self.ordered(pairs)
+            case "Size", (tuple() as shape,):
+                return shape
+            case "_rebuild_parameter", (Tensor() as tensor, *_):
+                return tensor
+            case "_rebuild_tensor", (Storage() as storage, offset, shape, strides):
+                return Tensor(storage, offset, shape, strides)
+            case "_rebuild_tensor_v2", (Storage() as storage, offset, shape, strides, *_):
+                return Tensor(storage, offset, shape, strides)
+        raise ValueError(f"strange arguments of {function.name}")
+
+    def ordered(self, pairs):
+        """An OrderedDict as Python 2 pickles it: a list of pairs."""
+        found: dict = {}
+        for key, value in pairs:
+            self.fill(found, [key], [value])
+        return found
+
+    def storage(self, reference):
+        """`("storage", type, key, device, count)`; old files add a view or None."""
+        if type(reference) is not tuple:
+            raise ValueError("a storage that is no tuple")
+        word, kind, key, _, size, *view = reference
+        kind = kind.name.split(" ")[1] if type(kind) is Name else None
+        if word != "storage" or kind not in STORAGES or not isinstance(key, str):
+            raise ValueError("a strange storage")
+        first = 0
+        if view and view[0] is not None:
+            _, first, length = view[0]
+            if type(first) is not int or type(length) is not int or first < 0:
+                raise ValueError("a strange view")
+        if type(size) is not int or size < 0:
+            raise ValueError("a storage of impossible size")
+        return Storage(STORAGES[kind], key, size, first)

@@ -1,0 +1,229 @@
+"""`read_tensorflow`: TensorFlow's checkpoints of both versions, object checkpoints and SavedModels.
+
+TensorFlow's own reader reads them and verifies each tensor's CRC; what it would take on trust, and
+could not survive, is checked before.
+"""
+
+import math
+import mmap
+import pathlib
+import re
+
+import numpy as np
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights.readers.table import is_table, table_entries
+from kinetics_i3d.weights.readers.values import as_float32, check_total, count
+
+GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+ATTRIBUTE = "/.ATTRIBUTES/VARIABLE_VALUE"
+# In object checkpoints: what counts steps, trains, draws random numbers or measures.
+STATE = re.compile(
+    r"save_counter|(.*/)?\.OPTIMIZER_SLOT/.*|.*/\.OPTIMIZER_SLOT/.*|(.*/)?keras_api/.*"
+    r"|(.*/)?_?optimizer/(_variables/.*|_?iter(ations)?|_?learning_rate|decay|beta_[12]|momentum"
+    r"|rho|epsilon)|(.*/)?_?seed_generators?(/.*)?"
+)
+SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}")
+MAX_INDEX = 64 * 2**20
+MAX_SHARDS = 1000
+
+
+def read_tensorflow(path):
+    """Reads a TensorFlow checkpoint of any age, or the variables of a SavedModel.
+
+    Checkpoints of objects are read under the variables' own names (`Conv3d_1a_7x7_conv/kernel`)
+    where they have some that are unique, without what belongs to the optimizer.
+
+    Args:
+        path: The prefix `model.ckpt`, its `.index` or one of its `.data-00000-of-00001`, a
+            checkpoint of the first version, which is one file, a folder with exactly one
+            checkpoint, or the folder of a SavedModel.
+
+    Returns:
+        {name: array}, floats in float32; a step counter stays an integer.
+
+    Raises:
+        WeightsError: If there is no checkpoint or more than one, or a tensor is damaged.
+
+    Example:
+
+    >>> model.export(folder / "saved", verbose=False)
+    >>> sorted(read_tensorflow(folder / "saved"))[:2]
+    ['Conv3d_0c_1x1/bias', 'Conv3d_0c_1x1/kernel']
+    """
+    import tensorflow as tf
+
+    path = pathlib.Path(path)
+    prefix = checkpoint_prefix(path)
+    if prefix is None:
+        raise WeightsError(f"{path}: no checkpoint of TensorFlow, nor a folder with exactly one")
+    if _index(prefix).is_file():
+        _check_bundle(prefix)
+    else:
+        _check_first_version(prefix)
+    damage = (tf.errors.OpError, RuntimeError, ValueError, TypeError)
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    except damage as error:
+        raise WeightsError(f"{prefix}: not a whole checkpoint ({_first(error)})") from error
+
+    def read(key):
+        try:
+            return reader.get_tensor(key)
+        except damage as error:
+            raise WeightsError(
+                f"{prefix}: the tensor {key} is damaged ({_first(error)})"
+            ) from error
+
+    sizes = [math.prod(shape) * dtypes[key].size for key, shape in shapes.items()]
+    check_total(sum(sizes), prefix)
+    names = {key: key for key in shapes}
+    if GRAPH in shapes:
+        names = _names_of_objects([key for key in shapes if key != GRAPH], read(GRAPH), prefix)
+    found: dict = {}
+    for key, name in sorted(names.items(), key=lambda pair: pair[1]):
+        if not dtypes[key].is_floating and not dtypes[key].is_integer:
+            raise WeightsError(f"{prefix}: the tensor {key} is {dtypes[key].name}, not a weight")
+        array = as_float32(np.asarray(read(key)), name, prefix)
+        found.setdefault(name, {})[key] = array
+    if not found:
+        raise WeightsError(f"{prefix}: a checkpoint without weights")
+    arrays = {}
+    for name, twins in found.items():
+        first = next(iter(twins.values()))
+        if all(np.array_equal(first, twin, equal_nan=True) for twin in twins.values()):
+            arrays[name] = first  # SavedModels list a variable twice
+        else:
+            arrays |= {key.removesuffix(ATTRIBUTE): twin for key, twin in twins.items()}
+    return arrays
+
+
+def checkpoint_prefix(path):
+    """What TensorFlow calls the checkpoint that `path` is, is part of, or holds.
+
+    Args:
+        path: A file, a folder or a prefix.
+
+    Returns:
+        A `pathlib.Path`, or None if there is no checkpoint or more than one.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        inner = path / "variables" / "variables"
+        found = [inner] if _index(inner).is_file() else []
+        found = found or [file.with_suffix("") for file in path.glob("*.index") if is_table(file)]
+        return found[0] if len(found) == 1 else None
+    shard = SHARD.fullmatch(path.name)
+    for prefix in (
+        path,
+        path.with_suffix("") if path.suffix == ".index" else path,
+        path.with_name(shard[1]) if shard else path,
+    ):
+        if _index(prefix).is_file():
+            return prefix
+    return path if path.is_file() and is_table(path) else None
+
+
+def _index(prefix):
+    return prefix.with_name(f"{prefix.name}.index")
+
+
+def _names_of_objects(keys, graph, path):
+    """{key: name}: the variables' own names; what is no weight is left out."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    objects = trackable_object_graph_pb2.TrackableObjectGraph()
+    try:
+        objects.ParseFromString(graph)
+    except (DecodeError, TypeError) as error:
+        raise WeightsError(f"{path}: its graph of objects is damaged") from error
+    own = {
+        attribute.checkpoint_key: attribute.full_name.removesuffix(":0")
+        for node in objects.nodes
+        for attribute in node.attributes
+    }
+    names = {}
+    for key in keys:
+        plain = key.removesuffix(ATTRIBUTE)
+        name = own.get(key) or plain
+        if not STATE.fullmatch(plain) and not name.endswith("seed_generator_state"):
+            names[key] = name
+    return names
+
+
+def _check_bundle(prefix):
+    """Holds every entry of a version 2 index against the data files."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.framework import types_pb2
+    from tensorflow.core.protobuf import tensor_bundle_pb2 as bundle
+
+    index = _index(prefix)
+    if index.stat().st_size > MAX_INDEX:
+        raise WeightsError(f"{index}: larger than any index")
+    entries = table_entries(index.read_bytes(), index)
+    try:
+        header = bundle.BundleHeaderProto.FromString(dict(entries).get(b"", b""))
+        rows = [(key.decode(), bundle.BundleEntryProto.FromString(v)) for key, v in entries if key]
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{index}: its entries are damaged") from error
+    if header.endianness != bundle.BundleHeaderProto.LITTLE:
+        raise WeightsError(f"{index}: written on a big-endian machine, which is not read")
+    if not 1 <= header.num_shards <= MAX_SHARDS:
+        raise WeightsError(f"{index}: has {header.num_shards} data files")
+    sizes = []
+    for number in range(header.num_shards):
+        shard = prefix.with_name(f"{prefix.name}.data-{number:05d}-of-{header.num_shards:05d}")
+        if not shard.is_file():
+            raise WeightsError(f"{shard}: no such file, and {index.name} needs it")
+        sizes.append(shard.stat().st_size)
+    for key, entry in rows:
+        elements = count([dim.size for dim in entry.shape.dim], key, index)
+        width = _width(entry.dtype)
+        if entry.dtype not in types_pb2.DataType.values():
+            raise WeightsError(f"{index}: the tensor {key} has an unknown dtype")
+        if elements * (width or 1) > sum(sizes):
+            raise WeightsError(f"{index}: the tensor {key} is larger than the data")
+        if entry.slices:
+            continue  # their parts are entries of their own
+        if width and entry.size != elements * width:
+            raise WeightsError(f"{index}: the tensor {key} has another size than its shape")
+        if not 0 <= entry.shard_id < len(sizes) or entry.offset < 0 or entry.size < 0:
+            raise WeightsError(f"{index}: the tensor {key} lies nowhere")
+        if entry.offset + entry.size > sizes[entry.shard_id]:
+            raise WeightsError(f"{prefix}: the tensor {key} is damaged: its data file is cut short")
+
+
+def _width(dtype):
+    """Bytes of an element; 0 where they vary."""
+    import tensorflow as tf
+
+    try:
+        return tf.dtypes.as_dtype(dtype).size or 0
+    except (TypeError, KeyError):
+        return 0
+
+
+def _check_first_version(path):
+    """Holds the shapes that a version 1 file begins with against its size."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.util import saved_tensor_slice_pb2 as slices
+
+    with path.open("rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    for key, value in table_entries(data, path, first_block=True)[:1]:
+        try:
+            meta = slices.SavedTensorSlices.FromString(value).meta
+        except DecodeError as error:
+            raise WeightsError(f"{path}: its list of tensors is damaged") from error
+        if key or not meta.tensor:
+            raise WeightsError(f"{path}: a table, but no checkpoint of TensorFlow")
+        for tensor in meta.tensor:
+            elements = count([dim.size for dim in tensor.shape.dim], tensor.name, path)
+            if elements > len(data):  # the smallest take a byte
+                raise WeightsError(f"{path}: the tensor {tensor.name} is larger than the file")
+
+
+def _first(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]

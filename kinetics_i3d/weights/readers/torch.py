@@ -1,0 +1,248 @@
+"""`read_torch`, `write_torch`: PyTorch's state dicts, without PyTorch.
+
+Reads torch.save's zip format and the older one that the I3D conversions of 2018 were shared in.
+"""
+
+import io
+import mmap
+import pathlib
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.weights.readers.archive import open_archive
+from kinetics_i3d.weights.readers.pickled import MAX_PICKLE, Tensor, load_pickle
+from kinetics_i3d.weights.readers.values import as_float32, check_total, count
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_VERSION = 1001
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+
+
+def read_torch(path):
+    """Reads a PyTorch state dict; nothing in the file is executed.
+
+    `{"state_dict": ...}` and its like are unwrapped, and a `module.` before every name is removed.
+
+    Args:
+        path: A `.pt` or `.pth` file.
+
+    Returns:
+        {name: array}, floats in float32.
+
+    Raises:
+        WeightsError: If the file is missing, damaged, no state dict, or wants to call something.
+
+    Example:
+
+    >>> write_torch(folder / "mine.pt", {"bn.bias": np.ones(2)})
+    >>> read_torch(folder / "mine.pt")
+    {'bn.bias': array([1., 1.], dtype=float32)}
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] == b"PK":
+        return _read_zip(path)
+    if start[:1] != b"\x80":
+        raise WeightsError(f"{path}: not a file of torch.save")
+    with path.open("rb") as file:
+        # Not closed by hand: arrays in a traceback may still look into it.
+        return _read_legacy(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
+
+
+def write_torch(path, arrays):
+    """Writes a state dict that `torch.load(path, weights_only=True)` reads.
+
+    Args:
+        path: Where to, by custom `*.pt`; the file appears whole or not at all.
+        arrays: {name: array}; integers become int64, everything else float32.
+    """
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
+        # PyTorch's own folder is the file's stem; any does.
+        tensors = {}
+        for name, array in arrays.items():
+            integer = np.asarray(array).dtype.kind in "iub"
+            tensors[name] = np.asarray(array, "<i8" if integer else "<f4")
+        _put(file, "archive/data.pkl", _pickled(tensors))
+        _put(file, "archive/byteorder", b"little")
+        for number, array in enumerate(tensors.values()):
+            _put(file, f"archive/data/{number}", array.tobytes())
+        _put(file, "archive/version", b"3\n")
+
+
+def _put(file, name, data):
+    """A member that begins at a multiple of 64 bytes, as PyTorch's do, and has no date."""
+    info = zipfile.ZipInfo(name)
+    info.external_attr = 0o600 << 16
+    start = file.fp.tell() + 30 + len(name) + 4  # a local header and an extra field's
+    padding = -start % 64
+    info.extra = struct.pack("<HH", 0x4246, padding) + b"Z" * padding
+    file.writestr(info, data)
+
+
+def _pickled(tensors):
+    """The pickle of an OrderedDict of tensors, which pickle itself can only write with torch."""
+    code = [b"\x80\x02ccollections\nOrderedDict\n)R("]
+    for number, (name, array) in enumerate(tensors.items()):
+        kind = b"LongStorage" if array.dtype.kind == "i" else b"FloatStorage"
+        strides = tuple(stride // array.itemsize for stride in _contiguous(array))
+        code += [
+            _plain(name),
+            b"ctorch._utils\n_rebuild_tensor_v2\n((",
+            _plain("storage") + b"ctorch\n" + kind + b"\n" + _plain(str(number)) + _plain("cpu"),
+            _plain(array.size) + b"tQK\x00" + _plain(array.shape) + _plain(strides),
+            b"\x89ccollections\nOrderedDict\n)RtR",
+        ]
+    return b"".join([*code, b"u."])
+
+
+def _contiguous(array):
+    """Strides in C order; NumPy's own are arbitrary where a length is 1."""
+    return np.empty(array.shape, array.dtype).strides
+
+
+def _plain(value):
+    """The opcodes of a text, a number or a tuple of numbers."""
+    if isinstance(value, tuple):
+        return b"(" + b"".join(_plain(one) for one in value) + b"t"
+    return pickle.dumps(value, 2)[2:-1] if isinstance(value, int) else _text(value)
+
+
+def _text(value):
+    data = value.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
+
+
+def _read_zip(path):
+    with open_archive(path) as archive:
+        pickles = [name for name in archive.sizes if name.split("/")[1:] == ["data.pkl"]]
+        if len(pickles) != 1:
+            raise WeightsError(f"{path}: not a file of torch.save: no single data.pkl inside")
+        root = pickles[0].removesuffix("data.pkl")
+        if f"{root}byteorder" in archive.sizes:
+            _check_order(archive.read(f"{root}byteorder", 16) == b"little", path)
+        archive.read(f"{root}version", 64)  # there is always one
+        found = load_pickle(io.BytesIO(archive.read(pickles[0], MAX_PICKLE)), path)
+        tensors = _state_dict(found, path)
+        for tensor in tensors.values():
+            name = f"{root}data/{tensor.storage.key}"
+            size = tensor.storage.count * _dtype(tensor.storage.dtype).itemsize
+            if archive.sizes.get(name) != size:
+                raise WeightsError(f"{path}: {name} is missing or has not {size} bytes")
+        # One storage at a time, so that they never stand in memory all at once.
+        users: dict = {}
+        for name, tensor in tensors.items():
+            users.setdefault(tensor.storage.key, []).append(name)
+        arrays = dict.fromkeys(tensors)
+        for key, names in users.items():
+            data = archive.read(f"{root}data/{key}")
+            for name in names:
+                arrays[name] = _array(tensors[name], data, name, path)
+    return arrays
+
+
+def _read_legacy(data, path):
+    if load_pickle(data, path) != LEGACY_MAGIC or load_pickle(data, path) != LEGACY_VERSION:
+        raise WeightsError(f"{path}: a pickle, but not one of torch.save")
+    system = load_pickle(data, path)
+    _check_order(isinstance(system, dict) and system.get("little_endian") is True, path)
+    tensors = _state_dict(load_pickle(data, path), path)
+    keys = load_pickle(data, path)
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise WeightsError(f"{path}: its list of storages is damaged")
+    storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
+    if sorted(keys) != sorted(storages):
+        raise WeightsError(f"{path}: its list of storages is not that of its tensors")
+    starts, at = {}, data.tell()
+    for key in keys:
+        size = int.from_bytes(data[at : at + 8], "little")
+        starts[key] = at + 8
+        at += 8 + storages[key].count * _dtype(storages[key].dtype).itemsize
+        if size != storages[key].count or at > len(data):
+            raise WeightsError(f"{path}: the storage {key} is cut short or of another size")
+    if at != len(data):
+        raise WeightsError(f"{path}: {len(data) - at} bytes are left over behind the storages")
+    return {
+        name: _array(tensor, data, name, path, starts[tensor.storage.key])
+        for name, tensor in tensors.items()
+    }
+
+
+def _check_order(little, path):
+    if not little:
+        raise WeightsError(f"{path}: written on a big-endian machine, which is not read")
+
+
+def _state_dict(found, path):
+    """The tensors of a state dict by name, each checked to lie inside its storage."""
+    for wrapper in WRAPPERS:
+        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
+            found = found[wrapper]
+    if not isinstance(found, dict) or not found:
+        raise WeightsError(f"{path}: not a state dict: a dictionary of tensors by name")
+    for name, tensor in found.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise WeightsError(f"{path}: not a state dict: {str(name)[:80]!r} is no tensor")
+    if all(name.startswith("module.") for name in found):
+        found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    kinds: dict = {}
+    for name, tensor in found.items():
+        storage = tensor.storage
+        if kinds.setdefault(storage.key, (storage.dtype, storage.count)) != (
+            storage.dtype,
+            storage.count,
+        ):
+            raise WeightsError(f"{path}: {name} sees its storage otherwise than another tensor")
+        _check_inside(tensor, name, path)
+    check_total(sum(_size(tensor, name, path) for name, tensor in found.items()), path)
+    return found
+
+
+def _size(tensor, name, path):
+    return count(tensor.shape, name, path) * _dtype(tensor.storage.dtype).itemsize
+
+
+def _check_inside(tensor, name, path):
+    elements = count(tensor.shape, name, path)
+    if type(tensor.offset) is not int or tensor.offset < 0:
+        raise WeightsError(f"{path}: {name} has an impossible offset")
+    strides = tensor.strides if isinstance(tensor.strides, tuple) else ()
+    if len(strides) != len(tensor.shape) or any(type(n) is not int or n < 0 for n in strides):
+        raise WeightsError(f"{path}: {name} has impossible strides")
+    last = sum(
+        (length - 1) * stride for length, stride in zip(tensor.shape, tensor.strides, strict=True)
+    )
+    first = tensor.storage.first + tensor.offset
+    if elements and first + last >= tensor.storage.count:
+        raise WeightsError(f"{path}: {name} reaches beyond its storage")
+
+
+def _dtype(code):
+    if code == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(code)
+
+
+def _array(tensor, data, name, path, start=0):
+    """The numbers of a tensor whose storage begins at `start` of `data`."""
+    dtype, storage = _dtype(tensor.storage.dtype), tensor.storage
+    flat = np.frombuffer(data, dtype, storage.count, start)
+    flat = flat[storage.first + tensor.offset :]
+    # The stride of a length of 1 is never walked, and may be anything.
+    strides = tuple(
+        stride * dtype.itemsize if length > 1 else 0
+        for length, stride in zip(tensor.shape, tensor.strides, strict=True)
+    )
+    if not count(tensor.shape, name, path):
+        flat, strides = np.zeros(tensor.shape, dtype), None
+    view = np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
+    return as_float32(view, name, path)

@@ -1,0 +1,84 @@
+"""`as_float32`: the one rule of all readers for which numbers may become weights.
+
+Sizes are checked before anything is allocated: a file may claim whatever it likes.
+"""
+
+import math
+
+import numpy as np
+
+from kinetics_i3d.core.errors import WeightsError
+
+MAX_BYTES = 2**31  # of all arrays of one file; the largest known I3D takes 103 MB
+MAX_RANK = 16
+BOOKKEEPING = ("int64", "int32", "int16", "int8", "uint8", "bool")
+
+
+def as_float32(array, name, path):
+    """Floats of any width as float32; single integers, such as a step counter, as they are.
+
+    Args:
+        array: A NumPy array.
+        name: Its name in the file.
+        path: The file, for the error.
+
+    Returns:
+        A C-contiguous array that owns its memory.
+
+    Raises:
+        WeightsError: If the dtype holds no weights, or a value is too large for float32.
+    """
+    kind = str(array.dtype.newbyteorder("="))
+    if kind in ("float16", "bfloat16", "float32", "float64"):
+        with np.errstate(over="ignore"):
+            # Not np.ascontiguousarray, which makes a scalar a vector.
+            converted = array.astype(np.float32, order="C", copy=True)
+        if kind == "float64" and (np.isinf(converted) & np.isfinite(array)).any():
+            raise WeightsError(f"{path}: {name} has values that do not fit into float32")
+        return converted
+    if kind in BOOKKEEPING and array.size == 1:
+        return array.copy()
+    raise WeightsError(
+        f"{path}: {name} is {kind} of shape {array.shape}; weights are float16, bfloat16, "
+        "float32 or float64"
+    )
+
+
+def count(shape, name, path):
+    """The number of elements of a claimed shape.
+
+    Args:
+        shape: What the file says.
+        name: Whose shape it is.
+        path: The file, for the error.
+
+    Returns:
+        An integer.
+
+    Raises:
+        WeightsError: If it is not a short list of integers that are not negative.
+    """
+    plain = isinstance(shape, (list, tuple)) and all(
+        type(length) is int and length >= 0 for length in shape
+    )
+    # NumPy refuses (2**40, 2**40, 0), although it is empty.
+    if not plain or len(shape) > MAX_RANK or math.prod(n or 1 for n in shape) > 2**48:
+        raise WeightsError(f"{path}: {name} has an impossible shape")
+    return math.prod(shape)
+
+
+def check_total(size, path):
+    """Refuses a file whose arrays are larger than any weights, before they are read.
+
+    Args:
+        size: Bytes of all arrays together.
+        path: The file, for the error.
+
+    Raises:
+        WeightsError: If that is more than `MAX_BYTES`.
+    """
+    if size > MAX_BYTES:
+        raise WeightsError(
+            f"{path}: claims {size / 2**30:.1f} GiB of tensors; "
+            f"at most {MAX_BYTES / 2**30:.0f} GiB are read"
+        )

@@ -1,0 +1,75 @@
+"""safetensors: our writer against the format's words, our reader against files made by hand."""
+
+import json
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights.readers.safetensors import (
+    read_safetensors,
+    read_safetensors_metadata,
+    write_safetensors,
+)
+
+ARRAYS = {
+    "half": np.array([1.5, -2], "f2"),
+    "b/kernel": np.random.default_rng(0).normal(size=(2, 3, 4)).astype("f4").transpose(2, 0, 1),
+    "double": np.array([[0.1]]),
+    "brain": np.array([3.0], ml_dtypes.bfloat16),
+    "scalar": np.float32(7),
+    "step": np.int64(5),
+    "big": np.arange(3, dtype=">f4"),
+    "none": np.zeros((0, 2), "f4"),
+}
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = tmp_path / "m.safetensors"
+    write_safetensors(path, ARRAYS, {"by": "me", "ü": "{}"})
+    found = read_safetensors(path)
+    assert found.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert found[name].dtype == (np.int64 if name == "step" else np.float32)
+        assert found[name].shape == array.shape
+        np.testing.assert_array_equal(found[name], array.astype(found[name].dtype))
+    assert read_safetensors_metadata(path) == {"by": "me", "ü": "{}"}
+    write_safetensors(path, {})
+    assert (read_safetensors(path), read_safetensors_metadata(path)) == ({}, {})
+
+
+def test_the_bytes_are_the_formats(tmp_path):
+    path = tmp_path / "m.safetensors"
+    write_safetensors(path, {"a": np.array([1, 2], "f2"), "b": np.array([[3.0]], "f4")})
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    assert length % 8 == 0 and raw[8:9] == b"{"
+    assert json.loads(raw[8 : 8 + length]) == {
+        "b": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]},
+        "a": {"dtype": "F16", "shape": [2], "data_offsets": [4, 8]},
+    }
+    assert raw[8 + length :] == b"\0\0\x40\x40" + b"\0\x3c\0\x40"
+
+
+def test_a_file_made_by_hand(tmp_path):
+    header = b'{"x":{"shape":[1,2],"data_offsets":[0,4],"dtype":"BF16"}}   '
+    raw = len(header).to_bytes(8, "little") + header + b"\x80\x3f\x00\xc0"
+    (tmp_path / "m").write_bytes(raw)
+    np.testing.assert_array_equal(read_safetensors(tmp_path / "m")["x"], [[1.0, -2.0]])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "metadata"),
+    [({"a": np.array(["x"])}, None), ({"__metadata__": np.ones(1)}, None), ({}, {"a": 1})],
+)
+def test_what_the_format_cannot_hold(tmp_path, arrays, metadata):
+    with pytest.raises(ValueError, match=r"^`(arrays|metadata)` must be .* Received: "):
+        write_safetensors(tmp_path / "m", arrays, metadata)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file(tmp_path):
+    for read in (read_safetensors, read_safetensors_metadata):
+        with pytest.raises(WeightsError, match="none: no such file"):
+            read(tmp_path / "none")
