@@ -14,19 +14,24 @@ def named_variables(model):
     }
 
 
-def assign(model, arrays, *, ignore=(), source="the weights"):
+def assign(model, arrays, *, ignore=(), keep=(), source="the weights"):
     """Puts arrays into a model.
 
     Args:
         model: A functional Keras model.
         arrays: {`"<layer>/<variable>"`: array}.
-        ignore: Patterns (`re.match`) of array names that may stay unused.
+        ignore: Patterns (`re.match`) of array names that stay unused.
+        keep: Patterns of variables that keep the values they have.
         source: What the error calls the arrays, by custom their path.
 
     Raises:
         WeightsError: If names are missing or left over or shapes differ; all in one message.
     """
-    variables = named_variables(model)
+    variables = {
+        name: variable
+        for name, variable in named_variables(model).items()
+        if not any(re.match(pattern, name) for pattern in keep)
+    }
     missing = [name for name in variables if name not in arrays]
     unused = [
         name

@@ -1,6 +1,8 @@
 """The catalog: weights by name, each a row with everything that is needed to use them rightly.
 
-Shipped files lie in `checkpoints/`, at the top of a checkout and inside an installed package.
+Shipped files lie in `checkpoints/`, at the top of a checkout and inside an installed package;
+released ones are downloaded when they are first asked for. Accuracies of these are the paper's:
+Carreira & Zisserman 2017, https://arxiv.org/abs/1705.07750.
 """
 
 import dataclasses
@@ -8,55 +10,94 @@ import difflib
 import os
 import pathlib
 
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.checkpoint import read_checkpoint
-from kinetics_i3d.weights.inception5h import is_inception5h, read_inception5h
+from kinetics_i3d.core.labels import label_list
+from kinetics_i3d.weights.download import fetch
+from kinetics_i3d.weights.released import RELEASES, Release
 
 PACKAGE = pathlib.Path(__file__).parents[1]
 FOLDERS = (PACKAGE / "checkpoints", PACKAGE.parent / "checkpoints")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CatalogEntry:
-    """One row of the catalog.
+    """One row of the catalog: shipped, with a `file`, or released, with a `release`.
 
     Args:
         name: What `weights=` takes.
         system: The constructor that it belongs to.
-        file: Its name in `checkpoints/`.
         architecture: Name of a row in `ARCHITECTURES`.
         clip_spec: How clips are made for it.
         labels: Class names in the order of the outputs.
-        accuracy: Held-out accuracy in percent by measure, as measured by `protocol`.
-        protocol: What was held out and how it was tested.
-        command: What trained it.
-        terms: Licence and duties of the data that it was trained on.
+        accuracy: Accuracy in percent by measure, as `protocol` says; empty where none is known.
+        protocol: What was held out, how it was tested and by whom.
+        terms: Licence and duties, of the data that it was trained on too.
+        command: What trained it here; empty for others' work.
+        file: Its name in `checkpoints/`, if it is shipped.
+        release: The `Release` that it is fetched from, if it is not.
+
+    Raises:
+        ValueError: If it has both a file and a release, or neither.
     """
 
     name: str
     system: str
-    file: str
     architecture: str
     clip_spec: ClipSpec
     labels: tuple
     accuracy: dict
     protocol: str
-    command: str
     terms: str
+    command: str = ""
+    file: str | None = None
+    release: Release | None = None
+
+    def __post_init__(self):
+        if (self.file is None) == (self.release is None):
+            raise ValueError(
+                "`file` or `release` must be given, and not both. "
+                f"Received: file={self.file!r}, release={self.release!r}"
+            )
 
     @property
     def path(self):
-        """Where the file lies.
+        """Where the file of a shipped row lies.
 
         Raises:
-            WeightsError: If it does not.
+            WeightsError: If it does not, or is not shipped.
         """
+        if self.file is None:
+            raise WeightsError(f"{self.name}: not shipped but downloaded; find_weights fetches it")
         for folder in FOLDERS:
             if (folder / self.file).is_file():
                 return folder / self.file
         looked = " or ".join(str(folder) for folder in FOLDERS)
         raise WeightsError(f"{self.name}: {self.file} is missing in {looked}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two rows whose logits are added: both streams of one system.
+
+    Args:
+        name: What a two-stream model's `weights=` takes.
+        rgb: Name of the row that reads frames.
+        flow: Name of the row that reads optical flow.
+        accuracy: Accuracy of the sum in percent by measure.
+        protocol: As in the rows.
+    """
+
+    name: str
+    rgb: str
+    flow: str
+    accuracy: dict
+    protocol: str
+
+    @property
+    def members(self):
+        """The names of both rows, rgb first."""
+        return (self.rgb, self.flow)
 
 
 JHMDB = (
@@ -97,6 +138,25 @@ FIGURES = (
     "wave",
 )
 
+PUBLISHED = "as published: Kinetics-400 test set, whole video, centre crop"
+RELEASED_TERMS = "Released by DeepMind under Apache-2.0; trained on {}"
+
+
+def _released(name, folder, *, data, labels="kinetics400", accuracy=(), protocol=PUBLISHED):
+    """A row of the release; its two streams differ in what they read and in nothing else."""
+    return CatalogEntry(
+        name=name,
+        system="InceptionI3D",
+        architecture="inception_v1",
+        clip_spec=dataclasses.replace(DEEPMIND, stream=name.partition("_")[0]),
+        labels=label_list(labels),
+        accuracy=dict(accuracy),
+        protocol=protocol,
+        terms=RELEASED_TERMS.format(data),
+        release=RELEASES[folder],
+    )
+
+
 CATALOG = {
     entry.name: entry
     for entry in (
@@ -119,55 +179,121 @@ CATALOG = {
             system="InceptionI3D",
             file="rgb_figures.h5",
             architecture="inception_v1_quarter",
-            clip_spec=ClipSpec("figures", fps=8.0, short_side=112, size=96),
+            clip_spec=ClipSpec("figures", fps=12.5, short_side=88, size=80),
             labels=FIGURES,
-            accuracy={"top1": 83.9, "top5": 100.0, "mean_class": 83.9},
+            accuracy={"top1": 97.9, "top5": 100.0, "mean_class": 97.9},
             protocol="held-out worlds of `kinetics-i3d figures`, whole video, centre crop",
             command="kinetics-i3d train FIGURES RUN --recipe figures --name figures",
             terms="Trained on pictures that this project made itself (Apache-2.0)",
         ),
+        _released(
+            "rgb_imagenet_kinetics400",
+            "rgb_imagenet",
+            data="ImageNet, then Kinetics-400",
+            accuracy={"top1": 71.1, "top5": 89.3},
+        ),
+        _released(
+            "flow_imagenet_kinetics400",
+            "flow_imagenet",
+            data="ImageNet, then Kinetics-400",
+            accuracy={"top1": 63.4, "top5": 84.9},
+        ),
+        _released(
+            "rgb_kinetics400",
+            "rgb_scratch",
+            data="Kinetics-400",
+            accuracy={"top1": 68.4, "top5": 88.0},
+        ),
+        _released(
+            "flow_kinetics400",
+            "flow_scratch",
+            data="Kinetics-400",
+            accuracy={"top1": 61.5, "top5": 83.4},
+        ),
+        _released(
+            "rgb_kinetics600",
+            "rgb_scratch_kin600",
+            data="Kinetics-600",
+            labels="kinetics600",
+            protocol="the paper has no accuracy of these weights",
+        ),
     )
 }
+
+PAIRS = {
+    pair.name: pair
+    for pair in (
+        Pair(
+            "imagenet_kinetics400",
+            rgb="rgb_imagenet_kinetics400",
+            flow="flow_imagenet_kinetics400",
+            accuracy={"top1": 74.2, "top5": 91.3},
+            protocol=PUBLISHED,
+        ),
+        Pair(
+            "kinetics400",
+            rgb="rgb_kinetics400",
+            flow="flow_kinetics400",
+            accuracy={"top1": 71.6, "top5": 90.0},
+            protocol=PUBLISHED,
+        ),
+    )
+}
+
+
+def find_rows(name):
+    """The rows of a name in the catalog.
+
+    Args:
+        name: A name in `CATALOG` or `PAIRS`.
+
+    Returns:
+        A list of `CatalogEntry`: one, or both members of a pair.
+
+    Raises:
+        WeightsError: If there is no such name; near names are listed.
+
+    Example:
+
+    >>> [row.name for row in find_rows("kinetics400")]
+    ['rgb_kinetics400', 'flow_kinetics400']
+    """
+    if name in PAIRS:
+        return [CATALOG[member] for member in PAIRS[name].members]
+    if name in CATALOG:
+        return [CATALOG[name]]
+    raise _unknown(name, [*CATALOG, *PAIRS])
+
+
+def _unknown(name, known):
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or list(known)
+    return WeightsError(f"unknown weights {str(name)!r}; did you mean {' or '.join(near)}?")
 
 
 def find_weights(weights):
     """The file of a catalog name or of a path.
 
     Args:
-        weights: A name in `CATALOG`, or a path to a file or folder.
+        weights: A name in `CATALOG`, or a path: a file, a folder, or the prefix of a TensorFlow
+            checkpoint.
 
     Returns:
-        A `pathlib.Path` that exists.
+        A `pathlib.Path`; for a released row the prefix of its files in the cache, which are
+        downloaded if they are not there yet.
 
     Raises:
-        WeightsError: If there is neither; near names are listed.
+        WeightsError: If there is neither, with near names; if the name is that of a pair; or if a
+            download fails.
     """
     if weights in CATALOG:
-        return CATALOG[weights].path
+        row = CATALOG[weights]
+        return row.path if row.release is None else fetch(row)
+    if weights in PAIRS:
+        members = " or ".join(PAIRS[weights].members)
+        raise WeightsError(f"{weights}: a pair of two streams, where one is wanted; take {members}")
     path = pathlib.Path(weights)
-    if path.exists():
+    if path.exists() or path.with_name(f"{path.name}.index").is_file():
         return path
     if path.suffix or os.sep in str(weights):
         raise WeightsError(f"{path}: no such weights file")
-    near = difflib.get_close_matches(str(weights), CATALOG, n=3, cutoff=0.4) or list(CATALOG)
-    raise WeightsError(f"unknown weights {str(weights)!r}; did you mean {' or '.join(near)}?")
-
-
-def read_weights(weights):
-    """Reads weights of any known kind.
-
-    Args:
-        weights: A name in `CATALOG`, a path to a checkpoint, or the folder of inception5h.
-
-    Returns:
-        A `Checkpoint`.
-
-    Raises:
-        WeightsError: If the weights are unknown, damaged or of a kind that is not known.
-    """
-    path = find_weights(weights)
-    if path.is_dir():
-        if is_inception5h(path):
-            return read_inception5h(path)
-        raise WeightsError(f"{path}: a folder, not weights (only inception5h is a folder)")
-    return read_checkpoint(path)
+    raise _unknown(weights, list(CATALOG))

@@ -87,6 +87,33 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
             file.create_dataset(name, data=stored, **chunked)
 
 
+def read_info(path):
+    """What a file of `write_checkpoint` says about itself; reads none of its arrays.
+
+    Args:
+        path: Any file.
+
+    Returns:
+        A `WeightsInfo`, or `None` for a file that is no such checkpoint.
+
+    Raises:
+        WeightsError: If it is one, and what it says cannot be read.
+    """
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return None
+    try:
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get("kinetics_i3d")
+            return None if text is None else WeightsInfo.from_json(text)
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"{path}: what it says about itself cannot be read ({reason})"
+        ) from error
+
+
 def read_checkpoint(path):
     """Reads a file of `write_checkpoint`.
 

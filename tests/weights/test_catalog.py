@@ -1,15 +1,35 @@
 """The catalog: names, paths, and rows that agree with their files."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights import catalog
-from kinetics_i3d.weights.catalog import CATALOG, CatalogEntry, find_weights, read_weights
+from kinetics_i3d.weights.catalog import (
+    CATALOG,
+    PAIRS,
+    CatalogEntry,
+    find_rows,
+    find_weights,
+)
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_checkpoint
+from kinetics_i3d.weights.read import read_weights
+from kinetics_i3d.weights.released import RELEASES
 
 LABELS = ("sit", "stand")
+SHIPPED = [name for name, row in CATALOG.items() if row.file]
+
+# The published table: release folder, stream, classes, top-1, top-5.
+RELEASED = {
+    "rgb_imagenet_kinetics400": ("rgb_imagenet", "rgb", 400, 71.1, 89.3),
+    "flow_imagenet_kinetics400": ("flow_imagenet", "flow", 400, 63.4, 84.9),
+    "rgb_kinetics400": ("rgb_scratch", "rgb", 400, 68.4, 88.0),
+    "flow_kinetics400": ("flow_scratch", "flow", 400, 61.5, 83.4),
+    "rgb_kinetics600": ("rgb_scratch_kin600", "rgb", 600, None, None),
+}
 
 
 def entry(name):
@@ -81,7 +101,9 @@ def test_a_path_that_does_not_exist_is_called_a_file(folders, wrong):
 
 
 def test_a_folder_is_no_weights(tmp_path):
-    with pytest.raises(WeightsError, match="a folder, not weights"):
+    with pytest.raises(
+        WeightsError, match="a folder that is no SavedModel and holds not one checkpoint"
+    ):
         read_weights(tmp_path)
 
 
@@ -91,8 +113,7 @@ def test_both_places_of_the_checkpoints_are_known():
     assert catalog.FOLDERS[1].parent == catalog.FOLDERS[0].parents[1]
 
 
-@pytest.mark.skipif(not CATALOG, reason="the catalog is empty")
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_row_agrees_with_its_file(name):
     from kinetics_i3d.models.inception_i3d import ARCHITECTURES
 
@@ -108,3 +129,66 @@ def test_a_row_agrees_with_its_file(name):
     for text in (row.protocol, row.command, row.terms):
         assert text.strip()
     assert row.accuracy and all(0 <= percent <= 100 for percent in row.accuracy.values())
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_a_released_row_is_as_published(name):
+    row = CATALOG[name]
+    folder, stream, classes, top1, top5 = RELEASED[name]
+    assert (row.name, row.file, row.release) == (name, None, RELEASES[folder])
+    assert (row.system, row.architecture) == ("InceptionI3D", "inception_v1")
+    assert row.clip_spec == dataclasses.replace(DEEPMIND, stream=stream)
+    assert len(row.labels) == len(set(row.labels)) == classes and row.labels[0] == "abseiling"
+    assert row.accuracy == ({"top1": top1, "top5": top5} if top1 else {})
+    assert "Apache-2.0" in row.terms and row.protocol and not row.command
+
+
+def test_all_rows_are_shipped_or_released():
+    assert set(CATALOG) == {*SHIPPED, *RELEASED}
+    kept = {"file": "x.h5", "release": RELEASES["rgb_scratch"]}
+    for wrong in ({"file": None}, kept):
+        with pytest.raises(ValueError, match="`file` or `release` must be given, and not both"):
+            dataclasses.replace(entry("mine"), **wrong)
+
+
+def test_pairs_are_two_streams_of_one_kind():
+    assert {name: (pair.name, *pair.accuracy.values()) for name, pair in PAIRS.items()} == {
+        "imagenet_kinetics400": ("imagenet_kinetics400", 74.2, 91.3),
+        "kinetics400": ("kinetics400", 71.6, 90.0),
+    }
+    for name, pair in PAIRS.items():
+        assert pair.members == (f"rgb_{name}", f"flow_{name}") == (pair.rgb, pair.flow)
+        rgb, flow = find_rows(name)
+        assert (rgb.clip_spec.stream, flow.clip_spec.stream) == ("rgb", "flow")
+        assert rgb.labels == flow.labels
+        # Two streams know more than either.
+        assert pair.accuracy["top1"] > max(rgb.accuracy["top1"], flow.accuracy["top1"])
+
+
+def test_a_pair_in_the_place_of_a_stream_is_told_its_members():
+    said = (
+        "^kinetics400: a pair of two streams, where one is wanted; "
+        "take rgb_kinetics400 or flow_kinetics400$"
+    )
+    with pytest.raises(WeightsError, match=said):
+        find_weights("kinetics400")
+
+
+def test_rows_are_found_by_name():
+    assert find_rows("rgb_figures") == [CATALOG["rgb_figures"]]
+    said = "unknown weights 'kinetics40'; did you mean kinetics400 or "
+    with pytest.raises(WeightsError, match=said):
+        find_rows("kinetics40")
+    # Where one stream is wanted, no pair is suggested.
+    with pytest.raises(WeightsError, match=r"did you mean (rgb|flow)_kinetics400 or") as raised:
+        find_weights("kinetics40")
+    assert " kinetics400" not in str(raised.value)
+
+
+def test_a_released_row_is_fetched(monkeypatch):
+    fetched = []
+    monkeypatch.setattr(catalog, "fetch", lambda row: fetched.append(row) or "prefix")
+    assert find_weights("flow_kinetics400") == "prefix"
+    assert fetched == [CATALOG["flow_kinetics400"]]
+    with pytest.raises(WeightsError, match="flow_kinetics400: not shipped but downloaded"):
+        CATALOG["flow_kinetics400"].path  # noqa: B018

@@ -6,8 +6,8 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.catalog import read_weights
 from kinetics_i3d.weights.inception5h import is_inception5h, layer_names, read_inception5h
+from kinetics_i3d.weights.read import read_weights
 
 STEMS = 3 + 9 * 6 + 1
 

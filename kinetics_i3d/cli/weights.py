@@ -1,0 +1,232 @@
+"""`kinetics-i3d weights`: lists the weights that have a name, and downloads released ones.
+
+With names, of rows or of a pair: all about those. Released weights are downloaded when they are
+first used, or here with --fetch, into KINETICS_I3D_CACHE (by default ~/.cache/kinetics_i3d), from
+KINETICS_I3D_SOURCE (by default their public place). A download that was stopped is continued by
+repeating it. Exit code 1 if one failed.
+"""
+
+import json
+
+from kinetics_i3d.cli.complaints import complain
+from kinetics_i3d.cli.progress import Progress
+from kinetics_i3d.core.errors import UserError, WeightsError
+
+HEAD = ("name", "size", "classes", "clips", "state", "accuracy")
+FIRST_LABELS = 5
+MEGABYTE = 1_000_000
+
+
+def add_arguments(parser):
+    """Adds this verb's arguments to `parser`."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="name in the catalog")
+    parser.add_argument(
+        "--fetch", action="store_true", help="download them; without names, all released ones"
+    )
+    parser.add_argument(
+        "--source", metavar="URL", help="a mirror's address, or a folder, to download from"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one array of objects in place of text"
+    )
+
+
+def run(options):
+    """Prints the catalog, or what was asked of it; returns the exit code."""
+    from kinetics_i3d.weights.catalog import CATALOG, find_rows
+    from kinetics_i3d.weights.download import find_source
+
+    if options.source is not None and not options.fetch:
+        raise UserError("--source says where to download from; add --fetch")
+    named = [row for name in options.names for row in find_rows(name)]
+    rows = list({row.name: row for row in named}.values()) or list(CATALOG.values())
+    failures = {}
+    if options.fetch:
+        find_source(options.source)  # a wrong one is wrong for all
+        if not named:
+            rows = [row for row in rows if row.release is not None]
+        for row in rows:
+            error = fetch_row(row, options.source, quiet=options.json)
+            if error is not None:
+                failures[row.name] = str(error)
+    if options.json:
+        errors = {name: {"error": text} for name, text in failures.items()}
+        found = [describe(row) | errors.get(row.name, {}) for row in rows]
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    elif not options.fetch and named:
+        print("\n\n".join(details(row) for row in rows))
+    elif not options.fetch:
+        print(table(rows))
+    return 1 if failures else 0
+
+
+def fetch_row(row, source, *, quiet=False):
+    """Makes sure that a row's files are there, and prints their path.
+
+    Args:
+        row: A `CatalogEntry`.
+        source: Where from; `None` for the default.
+        quiet: Prints no path.
+
+    Returns:
+        The error, if that failed; it has been printed.
+    """
+    from kinetics_i3d.weights.download import fetch
+
+    progress = None
+    try:
+        if row.release is None:
+            path = row.path
+        else:
+            progress = DownloadProgress(row.name, row.release.size)
+            path = fetch(row, source=source, progress=progress)
+    except WeightsError as error:
+        complain(error)
+        return error
+    finally:
+        if progress is not None:
+            progress.clear()
+    if not quiet:
+        print(path, flush=True)
+    return None
+
+
+class DownloadProgress(Progress):
+    """Shows how far a download is; draws by itself, since Keras' bar loads for seconds.
+
+    Args:
+        name: What is downloaded.
+        size: Bytes in all.
+        stream: Where to; by default stderr.
+    """
+
+    def __init__(self, name, size, *, stream=None):
+        super().__init__(-(-size // MEGABYTE), f"MB of {name}", stream=stream)
+
+    def __call__(self, done, size=None):
+        """Shows that `done` bytes are done."""
+        super().__call__(-(-done // MEGABYTE))
+
+    def _draw(self, done):
+        if done != self.bar:
+            self.bar = done
+            text = f"\r\033[K{done} of {self.total} {self.noun}"
+            print(text, end="", file=self.stream, flush=True)
+
+
+def table(rows):
+    """All rows as aligned columns, and the pairs that they make."""
+    from kinetics_i3d.weights.catalog import PAIRS
+
+    lines = [HEAD]
+    for row in rows:
+        size = describe_size(row)
+        spec = row.clip_spec
+        lines.append(
+            (
+                row.name,
+                "-" if size is None else f"{size / MEGABYTE:.1f} MB",
+                str(len(row.labels)),
+                f"{spec.stream}, {spec.fps:g} fps, {spec.size} px",
+                describe_state(row),
+                accuracy(row.accuracy),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    pairs = [
+        f"{pair.name} = {pair.rgb} + {pair.flow}: {accuracy(pair.accuracy)}"
+        for pair in PAIRS.values()
+    ]
+    return "\n".join([*text, "", *pairs])
+
+
+def details(row):
+    """All about one row, a line each."""
+    found = describe(row)
+    spec = row.clip_spec
+    first = ", ".join(row.labels[:FIRST_LABELS])
+    more = ", ..." if len(row.labels) > FIRST_LABELS else ""
+    lines = [
+        ("system", f"{row.system}, architecture {row.architecture}"),
+        (
+            "clips",
+            f"{spec.stream}, {spec.fps:g} fps, short side {spec.short_side}, "
+            f"{spec.size} x {spec.size} pixels, {spec.low:g} to {spec.high:g} (spec {spec.name})",
+        ),
+        ("labels", f"{len(row.labels)}: {first}{more}"),
+        ("accuracy", accuracy(row.accuracy)),
+        ("protocol", row.protocol),
+        ("terms", row.terms),
+        ("command", row.command or "-"),
+        ("pair", found["pair"] or "-"),
+        ("state", found["state"]),
+        ("path", found["path"] or "-"),
+    ]
+    if row.release is not None:
+        lines.append(("source", found["source"]))
+    lines += [
+        ("file", "  ".join(str(part) for part in file.values() if part is not None))
+        for file in found["files"]
+    ]
+    return "\n".join([row.name, *(f"  {name:<8}  {text}" for name, text in lines)])
+
+
+def describe(row):
+    """All about one row, ready for JSON."""
+    from kinetics_i3d.weights.catalog import PAIRS
+    from kinetics_i3d.weights.released import ADDRESS, PREFIX, cache_folder
+
+    pair = next((pair.name for pair in PAIRS.values() if row.name in pair.members), None)
+    if row.release is None:
+        files = [{"name": row.file, "size": describe_size(row), "blob": None}]
+        path = row.path if describe_state(row) == "shipped" else None
+        source = None
+    else:
+        files = [
+            {"name": file.name, "size": file.size, "blob": file.blob} for file in row.release.files
+        ]
+        path = cache_folder() / row.name / PREFIX
+        source = f"{ADDRESS}/{row.release.folder}"
+    return {
+        "name": row.name,
+        "system": row.system,
+        "architecture": row.architecture,
+        "clip_spec": row.clip_spec.to_dict(),
+        "classes": len(row.labels),
+        "labels": list(row.labels),
+        "accuracy": row.accuracy,
+        "protocol": row.protocol,
+        "terms": row.terms,
+        "command": row.command,
+        "pair": pair,
+        "size": describe_size(row),
+        "state": describe_state(row),
+        "path": None if path is None else str(path),
+        "source": source,
+        "files": files,
+    }
+
+
+def describe_state(row):
+    """`"shipped"`, or `"missing"` where it should be; of released rows what the cache holds."""
+    from kinetics_i3d.weights.released import cache_folder, state
+
+    if row.release is not None:
+        return state(cache_folder() / row.name, row.release)
+    return "missing" if describe_size(row) is None else "shipped"
+
+
+def describe_size(row):
+    """Bytes of all files of a row; `None` where a shipped one is missing."""
+    if row.release is not None:
+        return row.release.size
+    try:
+        return row.path.stat().st_size
+    except WeightsError:
+        return None
+
+
+def accuracy(percents):
+    """Percents by measure as text."""
+    return ", ".join(f"{name} {percent:.1f}" for name, percent in percents.items()) or "-"

@@ -1,0 +1,346 @@
+"""`fetch`: brings the files of a released checkpoint into the cache, whole or not at all.
+
+What has arrived is kept and continued by range requests (RFC 9110, section 14).
+"""
+
+import contextlib
+import errno
+import http.client
+import os
+import pathlib
+import random
+import re
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from absl import logging
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights.released import ADDRESS, CACHE, PREFIX, blob_id, cache_folder, lacking
+
+SOURCE = "KINETICS_I3D_SOURCE"
+CHUNK = 1 << 18
+BACKOFF = 0.5  # seconds before the second try; each further wait is about twice as long
+BUSY = (408, 425, 429)  # the answers below 500 that ask to come again
+STALE = 600.0  # seconds after which a claim is taken for that of a dead process
+POLL = 0.2  # seconds between looks at it
+WAITING = "%s: waiting for another process that fetches the same"
+NO_ROUTE = (errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
+
+
+class _TryError(Exception):
+    """A try failed, and another may do better: from the first byte, if `restart`."""
+
+    def __init__(self, why, *, restart=False, unreachable=False):
+        super().__init__(why)
+        self.restart, self.unreachable = restart, unreachable
+
+
+def fetch(
+    entry, *, source=None, cache=None, progress=None, timeout=30.0, tries=5, sleep=time.sleep
+):
+    """Makes sure that the files of a released row are in the cache, and whole.
+
+    Args:
+        entry: A `CatalogEntry` with a `release`.
+        source: An http(s) address or a folder that has `<release folder>/<file>`; by default
+            `KINETICS_I3D_SOURCE` in the environment, else the release's public place.
+        cache: Where to keep them; see `cache_folder`.
+        progress: Called with (bytes done, bytes in all) now and then.
+        timeout: Seconds without a byte after which a connection is given up.
+        tries: How often a connection that fails is begun for one file.
+        sleep: What waits the given seconds between tries.
+
+    Returns:
+        A `pathlib.Path`: the checkpoint's prefix, `<cache>/<name>/model.ckpt`.
+
+    Raises:
+        ValueError: If `entry` is not released.
+        WeightsError: If the files cannot be had or kept, or are not those of the release.
+    """
+    if entry.release is None:
+        raise ValueError(f"`entry` must be a released row. Received: entry={entry.name!r}")
+    folder = cache_folder(cache) / entry.name
+    if not lacking(folder, entry.release):
+        return folder / PREFIX
+    base = find_source(source)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if progress is None:
+        size = f"{entry.release.size / 1e6:.1f} MB"
+        logging.info("%s: fetching %s from %s to %s", entry.name, size, base, folder)
+    with _locked(folder):
+        # Another process may have brought them in the meantime.
+        absent = lacking(folder, entry.release)
+        done = entry.release.size - sum(file.size for file in absent)
+        for file in absent:
+
+            def show(count, done=done):
+                if progress is not None:
+                    progress(done + count, entry.release.size)
+
+            path = folder / file.name
+            with _writing(path):
+                if path.exists():
+                    logging.warning("%s: damaged; fetching it again", path)
+                    path.unlink()
+            address = f"{base}/{entry.release.folder}/{file.name}"
+            try:
+                _bring(address, path, file, show, timeout=timeout, tries=tries, sleep=sleep)
+            except _TryError as error:
+                raise WeightsError(_advice(address, error, entry, folder)) from error
+            done += file.size
+        lacking(folder, entry.release)  # leaves the stamps
+    return folder / PREFIX
+
+
+def find_source(source=None):
+    """Where files come from, checked as far as that goes without asking there.
+
+    Args:
+        source: An http(s) address or a folder; by default `KINETICS_I3D_SOURCE` in the environment,
+            else the release's public place.
+
+    Returns:
+        The address or folder as text, without a slash at its end.
+
+    Raises:
+        WeightsError: If it is neither.
+
+    Example:
+
+    >>> find_source("https://mirror.example/i3d/")
+    'https://mirror.example/i3d'
+    """
+    text = str(source or os.environ.get(SOURCE) or ADDRESS)
+    if not _is_address(text):
+        if "://" not in text and pathlib.Path(text).expanduser().is_dir():
+            return str(pathlib.Path(text).expanduser())
+        raise WeightsError(f"{text}: no source of weights; it must be an http(s) address or folder")
+    try:
+        parts = urllib.parse.urlsplit(text)
+        parts.port  # noqa: B018 - raises where it is no number
+        name = (parts.hostname or "").encode("idna")
+    except ValueError as error:
+        raise WeightsError(f"{text}: not an address ({error})") from error
+    odd = "@" in parts.netloc or parts.query or parts.fragment
+    if odd or not name or not re.fullmatch(r"[!-~]+", text):
+        raise WeightsError(
+            f"{text}: not an address of files; it must be http(s)://HOST/FOLDER in plain letters"
+        )
+    return text.rstrip("/")
+
+
+def _is_address(text):
+    return text.lower().startswith(("http://", "https://"))
+
+
+def _bring(address, path, file, show, *, timeout, tries, sleep):
+    """Brings one file under its name, twice if what came first is not it."""
+    part = path.with_name(f"{path.name}.part")
+    for last in (False, True):
+        _complete(address, part, file.size, show, timeout=timeout, tries=tries, sleep=sleep)
+        with _writing(part):
+            found = blob_id(part)
+            if found == file.blob:
+                os.replace(part, path)
+                return
+            part.unlink()
+        if not last:
+            logging.warning("%s: not the released file; fetching it again", address)
+    raise WeightsError(
+        f"{address}: not the released file: its git blob id is {found}, not {file.blob}; "
+        f"name another source by {SOURCE}"
+    )
+
+
+def _complete(address, part, size, show, *, timeout, tries, sleep):
+    """Fills `part` up to `size` bytes, over as many connections as that may take."""
+    for tried in range(1, tries + 1):
+        with _writing(part):
+            start = part.stat().st_size if part.exists() else 0
+        if start >= size:
+            return  # whether it is the file shows in its blob id
+        try:
+            stream, start = _open(address, start, size, timeout)
+            with stream:
+                _append(stream, part, start, size, show, address)
+            return
+        except _TryError as error:
+            if error.restart:
+                with _writing(part):
+                    part.unlink(missing_ok=True)
+            # Who is offline shall not wait for what will not come.
+            if tried == (min(tries, 2) if error.unreachable else tries):
+                raise
+            wait = BACKOFF * 2 ** (tried - 1) * random.uniform(1.0, 1.5)
+            logging.warning("%s: %s; trying again in %.1f seconds", address, error, wait)
+            sleep(wait)
+
+
+def _append(stream, part, start, size, show, address):
+    """Reads `stream` into `part` from byte `start`, never more than up to `size`."""
+    with _writing(part):
+        # Unbuffered, so that a process that is killed leaves all that it got.
+        file = open(part, "ab" if start else "wb", buffering=0)  # noqa: SIM115
+    with file:
+        while start < size:
+            data = _read(stream, min(CHUNK, size - start))
+            if not data:
+                raise _TryError(f"the connection ended after {start} of {size} bytes")
+            start += len(data)
+            with _writing(part):
+                while data:
+                    data = data[file.write(data) :]
+            show(start)
+        with _writing(part):
+            os.fsync(file.fileno())
+        if getattr(stream, "length", 0) is None and _read(stream, 1):
+            with _writing(part):
+                part.unlink()
+            raise WeightsError(_wrong_length(address, f"more than {size}", size))
+
+
+def _read(stream, count):
+    try:
+        return stream.read1(count)
+    except (OSError, http.client.HTTPException) as error:
+        raise _TryError(f"the connection broke off ({_reason(error)})") from error
+
+
+def _open(address, start, size, timeout):
+    """A stream of the file, and the byte that it begins at: `start`, or 0."""
+    if not _is_address(address):
+        return _open_file(address, size), 0
+    request = urllib.request.Request(address, headers={"User-Agent": "kinetics-i3d"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    try:
+        response = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        with error:
+            said = f"the server answers {error.code} {error.reason}"
+            if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and start:
+                raise _TryError(said, restart=True) from error
+            if error.code >= 500 or error.code in BUSY:
+                raise _TryError(said) from error
+            raise WeightsError(f"{address}: {said}; is {SOURCE} or --source right?") from error
+    except (OSError, http.client.HTTPException) as error:
+        cause = getattr(error, "reason", error)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise WeightsError(f"{address}: {_reason(cause)}") from error
+        unreachable = isinstance(cause, socket.gaierror) or (
+            isinstance(cause, OSError) and cause.errno in NO_ROUTE
+        )
+        raise _TryError(_reason(cause), unreachable=unreachable) from error
+    try:
+        return response, _beginning(response, address, start, size)
+    except (_TryError, WeightsError):
+        response.close()
+        raise
+
+
+def _beginning(response, address, start, size):
+    """The byte that a response begins at, if it is one of this file."""
+    if response.status == http.client.PARTIAL_CONTENT:
+        said = response.headers.get("Content-Range", "")
+        found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said.strip())
+        if not found or int(found[1]) != start or found[3] not in ("*", str(size)):
+            asked = f"bytes {start}-{size - 1}/{size}"
+            raise _TryError(f"the server sends the range {said!r}, not {asked!r}", restart=True)
+        return start
+    if response.status != http.client.OK:
+        raise _TryError(f"the server answers {response.status} {response.reason}")
+    if response.length not in (None, size):
+        raise WeightsError(_wrong_length(address, response.length, size))
+    return 0
+
+
+def _open_file(path, size):
+    try:
+        found = os.stat(path)
+        if os.path.isfile(path) and found.st_size != size:
+            raise WeightsError(_wrong_length(path, found.st_size, size))
+        return open(path, "rb")
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _wrong_length(address, found, size):
+    return f"{address}: {found} bytes there, {size} in the release; name another source by {SOURCE}"
+
+
+def _reason(error):
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
+
+
+def _advice(address, error, entry, folder):
+    """One line on what to do when all tries have failed."""
+    if error.unreachable:
+        names = " and ".join(file.name for file in entry.release.files)
+        return (
+            f"{address}: cannot be reached ({error}); go online, name a mirror or a folder by "
+            f"{SOURCE}, or put {names} of {entry.release.folder} into {folder}"
+        )
+    return (
+        f"{address}: {error}; try again later, what has arrived is kept, or name a mirror by "
+        f"{SOURCE}"
+    )
+
+
+@contextlib.contextmanager
+def _writing(path):
+    """Says what to do where the disk does not take a file."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: cannot be written ({error.strerror}); make room, or name another folder by "
+            f"{CACHE}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """Lets one process at a time write to a folder of the cache."""
+    with contextlib.ExitStack() as stack:
+        with _writing(folder):
+            lock = stack.enter_context(open(folder / ".lock", "w"))
+        try:
+            import fcntl
+
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logging.warning(WAITING, folder)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except (ImportError, OSError):  # some network file systems have no locks either
+            stack.enter_context(_claimed(folder / ".claim"))
+        yield
+
+
+@contextlib.contextmanager
+def _claimed(claim):
+    """A lock where there is no `flock`: a file that only one process can make."""
+    told = False
+    with _writing(claim):
+        while True:
+            try:
+                claim.open("x").close()
+                break
+            except FileExistsError:
+                if not told:
+                    logging.warning(WAITING, claim.parent)
+                    told = True
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - claim.stat().st_mtime > STALE:
+                        claim.unlink()
+                time.sleep(POLL)
+    try:
+        yield
+    finally:
+        claim.unlink(missing_ok=True)

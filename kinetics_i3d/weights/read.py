@@ -1,0 +1,52 @@
+"""`read_weights`: weights by name or path, whatever program wrote them."""
+
+import dataclasses
+
+from absl import logging
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights.catalog import CATALOG, find_weights
+from kinetics_i3d.weights.checkpoint import read_checkpoint, read_info
+from kinetics_i3d.weights.download import fetch
+from kinetics_i3d.weights.foreign import read_foreign
+from kinetics_i3d.weights.inception5h import is_inception5h, read_inception5h
+from kinetics_i3d.weights.released import STAMPS, lacking
+
+
+def read_weights(weights):
+    """Reads weights of any known kind.
+
+    Args:
+        weights: A name in `CATALOG`, or a path: a checkpoint of this package, TensorFlow's or
+            PyTorch's, safetensors, a Keras file, a SavedModel, or the folder of inception5h.
+
+    Returns:
+        A `Checkpoint`.
+
+    Raises:
+        WeightsError: If the weights are unknown, damaged or of a kind that is not known.
+    """
+    path = find_weights(weights)
+    row = CATALOG.get(str(weights))
+    if row is not None and row.release is not None:
+        return _read_released(row, path)
+    if is_inception5h(path):
+        return read_inception5h(path)
+    if path.is_file() and read_info(path) is not None:
+        return read_checkpoint(path)
+    return read_foreign(path)
+
+
+def _read_released(row, path):
+    """Reads a released row; a file that went bad in the cache is fetched again, once."""
+    try:
+        checkpoint = read_foreign(path)
+    except WeightsError as error:
+        # The stamp says that it was whole when it came: hold it against the release once more.
+        (path.parent / STAMPS).unlink(missing_ok=True)
+        if not lacking(path.parent, row.release):
+            raise
+        logging.warning("%s; fetching it again", error)
+        checkpoint = read_foreign(fetch(row))
+    info = dataclasses.replace(checkpoint.info, clip_spec=row.clip_spec, labels=row.labels)
+    return dataclasses.replace(checkpoint, info=info)

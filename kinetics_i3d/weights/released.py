@@ -1,0 +1,218 @@
+"""The released checkpoints: their files, and which of these a cache holds whole.
+
+https://github.com/google-deepmind/kinetics-i3d. The only checksums of these files are their git
+blob ids, so those are what is held against them.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import pathlib
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.files import atomic_path
+
+COMMIT = "0667e889a5904b4dc122e0ded4c332f49f8df42c"
+ADDRESS = (
+    f"https://raw.githubusercontent.com/google-deepmind/kinetics-i3d/{COMMIT}/data/checkpoints"
+)
+PREFIX = "model.ckpt"
+CACHE = "KINETICS_I3D_CACHE"
+STAMPS = "verified.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ReleasedFile:
+    """One file of a release.
+
+    Args:
+        name: Without folders.
+        size: Bytes.
+        blob: Its git blob id, 40 hexadecimal digits.
+    """
+
+    name: str
+    size: int
+    blob: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """What is fetched of one released checkpoint.
+
+    Args:
+        folder: Its folder at the source.
+        files: A `ReleasedFile` each.
+    """
+
+    folder: str
+    files: tuple
+
+    @property
+    def size(self):
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+# folder: (bytes, blob id) of the index, then of the data
+_FILES = {
+    "rgb_imagenet": (
+        (10_953, "5ab1058b8f4f89a896c01f67c0a4c96a31548af7"),
+        (50_818_176, "2958652e0c9c48a65010c0ebda5c9cfd4edc7c18"),
+    ),
+    "flow_imagenet": (
+        (10_968, "8217f9450d851d24782aaf1af01c5c3b35b81a35"),
+        (50_730_368, "bf56831f663abc3de0d35f193030b73a3df7fb61"),
+    ),
+    "rgb_scratch": (
+        (10_953, "84dd4518e982d9ca6ce1ff02e95fca2e8cbb1f73"),
+        (50_818_176, "fa7df95674dbf3579e7fccd954e51e706b4734c1"),
+    ),
+    "flow_scratch": (
+        (10_968, "193bc425100f3978c793da66bd9eb54baea8dc6a"),
+        (50_730_368, "1d6a0b68f32544af11111342857e47e30d13afa9"),
+    ),
+    "rgb_scratch_kin600": (
+        (19_632, "d378d8f01215fe92a29cd170f040c284070e9cd5"),
+        (103_218_112, "6392a74c3180e706cabada39d8f40a50a48642e5"),
+    ),
+}
+_NAMES = (f"{PREFIX}.index", f"{PREFIX}.data-00000-of-00001")
+
+RELEASES = {
+    folder: Release(
+        folder, tuple(ReleasedFile(name, *row) for name, row in zip(_NAMES, rows, strict=True))
+    )
+    for folder, rows in _FILES.items()
+}
+
+
+def cache_folder(cache=None):
+    """Where downloads are kept, a folder for each row of the catalog.
+
+    Args:
+        cache: A folder; by default `KINETICS_I3D_CACHE` in the environment, else `kinetics_i3d` in
+            the user's cache folder.
+
+    Returns:
+        A `pathlib.Path`, which need not exist.
+
+    Raises:
+        WeightsError: If nobody names a folder and the user has no home.
+
+    Example:
+
+    >>> cache_folder(folder) == folder
+    True
+    """
+    named = cache or os.environ.get(CACHE)
+    try:
+        if named:
+            return pathlib.Path(named).expanduser()
+        base = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))
+        # The XDG rules ask that a relative path be ignored; the empty one is relative too.
+        return (base if base.is_absolute() else pathlib.Path.home() / ".cache") / "kinetics_i3d"
+    except RuntimeError as error:
+        raise WeightsError(f"{error}; name a folder for downloads by {CACHE}") from error
+
+
+def blob_id(path):
+    """The git blob id of a file: the SHA-1 of its size and content.
+
+    Args:
+        path: The file.
+
+    Returns:
+        40 hexadecimal digits.
+
+    Example:
+
+    >>> _ = (folder / "empty").write_bytes(b"")
+    >>> blob_id(folder / "empty")
+    'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391'
+    """
+    digest = hashlib.sha1(usedforsecurity=False)
+    with open(path, "rb") as file:
+        digest.update(b"blob %d\0" % os.fstat(file.fileno()).st_size)
+        for chunk in iter(functools.partial(file.read, 1 << 20), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def lacking(folder, release):
+    """Which files a folder does not hold whole.
+
+    A file is trusted by the stamp that its last verification left; one without is verified, and
+    stamped where the folder can be written to.
+
+    Args:
+        folder: The cache's folder of this release.
+        release: A `Release`.
+
+    Returns:
+        A list of the `ReleasedFile`s that are missing or damaged.
+
+    Raises:
+        WeightsError: If a file cannot be read.
+    """
+    folder = pathlib.Path(folder)
+    stamps, fresh, absent = _read_stamps(folder), {}, []
+    for file in release.files:
+        path = folder / file.name
+        stamp = _stamp(path, file)
+        if stamp is None:
+            absent.append(file)
+        elif stamps.get(file.name) != stamp:
+            try:
+                whole = blob_id(path) == file.blob
+            except OSError as error:
+                raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+            if whole:
+                fresh[file.name] = stamp
+            else:
+                absent.append(file)
+    if fresh:
+        # A cache that is read only is verified each time.
+        with contextlib.suppress(OSError), atomic_path(folder / STAMPS) as temporary:
+            temporary.write_text(json.dumps(stamps | fresh))
+    return absent
+
+
+def state(folder, release):
+    """What a folder holds of a release, told without reading the files.
+
+    Args:
+        folder: The cache's folder of this release.
+        release: A `Release`.
+
+    Returns:
+        `"cached"`, `"to verify"` where sizes are right but a stamp is missing, or `"to download"`.
+    """
+    folder = pathlib.Path(folder)
+    stamps = _read_stamps(folder)
+    found = {file.name: _stamp(folder / file.name, file) for file in release.files}
+    if None in found.values():
+        return "to download"
+    cached = all(stamps.get(name) == stamp for name, stamp in found.items())
+    return "cached" if cached else "to verify"
+
+
+def _stamp(path, file):
+    """What a stamp of the file has to say now; None where it is missing or has another size."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    right = found.st_size == file.size
+    return [file.blob, found.st_size, found.st_mtime_ns] if right else None
+
+
+def _read_stamps(folder):
+    try:
+        stamps = json.loads((folder / STAMPS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamps if isinstance(stamps, dict) else {}
