@@ -12,6 +12,7 @@ _PUBLIC = {
     "VideoError": "core.errors",
     "WeightsError": "core.errors",
     "classify": "inference.classify",
+    "convert": "models.convert",
     "decode_predictions": "core.labels",
     "feature_model": "models.clip_model",
     "inflate": "models.inflation",

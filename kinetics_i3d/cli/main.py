@@ -10,7 +10,16 @@ import sys
 
 from absl import flags, logging
 
-from kinetics_i3d.cli import classify, evaluate, figures, inflate, train
+from kinetics_i3d.cli import (
+    classify,
+    convert,
+    doctor,
+    evaluate,
+    figures,
+    inflate,
+    train,
+    weights,
+)
 from kinetics_i3d.cli.arguments import PROGRAM, Parser, ShowVersion
 from kinetics_i3d.cli.complaints import complain, is_about_argument
 from kinetics_i3d.core.errors import UserError
@@ -19,10 +28,13 @@ from kinetics_i3d.core.errors import UserError
 # the help.
 VERBS = {
     "classify": classify,
+    "doctor": doctor,
     "evaluate": evaluate,
     "train": train,
     "inflate": inflate,
+    "convert": convert,
     "figures": figures,
+    "weights": weights,
 }
 INTERRUPTED = 128 + signal.SIGINT
 

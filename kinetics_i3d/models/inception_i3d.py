@@ -11,7 +11,7 @@ from keras import layers, ops
 from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.models.architecture import Architecture, Conv, MaxPool, Mixed, ResponseNorm
 from kinetics_i3d.models.clip_model import check_minimum, pool_features
-from kinetics_i3d.models.pretrained import assemble, resolve
+from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 
 TRUNK = (
     Conv("Conv{rank}d_1a_7x7", 64, kernel=7, stride=2),
@@ -88,6 +88,7 @@ def InceptionI3D(
     dropout=0.5,
     classifier_activation=None,
     architecture=None,
+    head=None,
     name="inception_i3d",
 ):
     """Builds the Inflated Inception-V1 of the paper: clips to logits, or to features.
@@ -105,6 +106,7 @@ def InceptionI3D(
         classifier_activation: `None` gives logits, `"softmax"` probabilities.
         architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
             have, or `"inception_v1"`.
+        head: `"new"` puts a classifier of random values in the place of the weights' own.
         name: The model's name.
 
     Returns:
@@ -126,6 +128,7 @@ def InceptionI3D(
     """
     resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3)
     row, info, _ = resolved
+    check_head(head)
     classes = classes or info.classes or 400
     shape = tuple(input_shape or (None, None, None, info.clip_spec.channels))
     if len(shape) != 4:
@@ -149,4 +152,6 @@ def InceptionI3D(
             x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
     else:
         x = pool_features(x, pooling)
-    return assemble(clips, x, resolved, include_top=include_top, minimum=minimum, name=name)
+    return assemble(
+        clips, x, resolved, include_top=include_top, minimum=minimum, name=name, head=head
+    )

@@ -8,7 +8,7 @@ from keras import layers
 
 from kinetics_i3d.models.clip_model import check_minimum, pool_features
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
-from kinetics_i3d.models.pretrained import assemble, resolve
+from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 
 MINIMUM_IMAGE = (32, 32)
 
@@ -23,6 +23,7 @@ def InceptionV1(
     dropout=0.2,
     classifier_activation=None,
     architecture=None,
+    head=None,
     name="inception_v1",
 ):
     """Builds Inception-V1: images to logits, or to features.
@@ -39,6 +40,7 @@ def InceptionV1(
         classifier_activation: `None` gives logits, `"softmax"` probabilities.
         architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
             have, or `"inception_v1"`. The ImageNet release has `"googlenet"`.
+        head: `"new"` puts a classifier of random values in the place of the weights' own.
         name: The model's name.
 
     Returns:
@@ -58,6 +60,7 @@ def InceptionV1(
     """
     resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=2)
     row, info, _ = resolved
+    check_head(head)
     classes = classes or info.classes or 1000
     shape = tuple(input_shape or (None, None, info.clip_spec.channels))
     if len(shape) != 3:
@@ -79,4 +82,6 @@ def InceptionV1(
             x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
     else:
         x = pool_features(x, pooling)
-    return assemble(images, x, resolved, include_top=include_top, minimum=minimum, name=name)
+    return assemble(
+        images, x, resolved, include_top=include_top, minimum=minimum, name=name, head=head
+    )

@@ -1,13 +1,16 @@
 """What `weights=` means: from a name or a path to a row, its information and its arrays."""
 
+import dataclasses
 import difflib
+
+from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.architecture import Architecture
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.weights.assign import assign, named_variables
-from kinetics_i3d.weights.catalog import read_weights
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_checkpoint
+from kinetics_i3d.weights.read import read_weights
 
 HEAD = r"Conv[23]d_0c_1x1/"
 
@@ -16,7 +19,7 @@ def resolve(weights, architecture, rows, default, *, rank):
     """Reads `weights` and agrees on the architecture.
 
     Args:
-        weights: A catalog name, a path, or `None`.
+        weights: A catalog name, a path, a `Checkpoint`, or `None`.
         architecture: A name in `rows`, an `Architecture`, or `None` for the weights' or `default`.
         rows: Known architectures by name.
         default: The `Architecture` without weights.
@@ -29,14 +32,16 @@ def resolve(weights, architecture, rows, default, *, rank):
         ValueError: If `architecture` is unknown or is not that of the weights.
         WeightsError: If the weights cannot be read or belong to a model of the other rank.
     """
-    checkpoint = None if weights is None else read_weights(weights)
-    if architecture is None and checkpoint and checkpoint.info.architecture not in rows:
+    given = weights is None or isinstance(weights, Checkpoint)
+    checkpoint = weights if given else read_weights(weights)
+    stored = checkpoint.info.architecture if checkpoint else None
+    if architecture is None and stored is not None and stored not in rows:
         raise WeightsError(
-            f"{checkpoint.path}: unknown architecture {checkpoint.info.architecture!r}; "
+            f"{checkpoint.path}: unknown architecture {stored!r}; "
             "pass the Architecture that it was trained with"
         )
     if architecture is None:
-        architecture = checkpoint.info.architecture if checkpoint else default
+        architecture = stored or default
     if not isinstance(architecture, Architecture):
         if architecture not in rows:
             near = difflib.get_close_matches(str(architecture), rows, n=3, cutoff=0) or list(rows)
@@ -50,15 +55,27 @@ def resolve(weights, architecture, rows, default, *, rank):
     if checkpoint.info.rank != rank:
         kinds = {2: "images (InceptionV1); inflate it first", 3: "clips (InceptionI3D)"}
         raise WeightsError(f"{checkpoint.path} holds a model of {kinds[checkpoint.info.rank]}")
-    if checkpoint.info.architecture != architecture.name:
+    if stored not in (None, architecture.name):
         raise ValueError(
-            f"`architecture` must be {checkpoint.info.architecture!r} for {checkpoint.path}. "
+            f"`architecture` must be {stored!r} for {checkpoint.path}. "
             f"Received: architecture={architecture.name!r}"
         )
-    return architecture, checkpoint.info, checkpoint
+    info = dataclasses.replace(checkpoint.info, architecture=architecture.name)
+    if info.clip_spec is None:  # A file of variables and nothing else.
+        first = checkpoint.arrays[f"Conv{rank}d_1a_7x7_conv/kernel"]
+        stream = "flow" if first.shape[-2] == 2 else "rgb"
+        spec = dataclasses.replace(architecture.clip_spec, stream=stream)
+        info = dataclasses.replace(info, clip_spec=spec)
+    return architecture, info, checkpoint
 
 
-def assemble(inputs, outputs, resolved, *, include_top, minimum, name):
+def check_head(head):
+    """Raises `ValueError` where `head` is neither `None` nor `"new"`."""
+    if head not in (None, "new"):
+        raise ValueError(f"`head` must be None or 'new'. Received: head={head!r}")
+
+
+def assemble(inputs, outputs, resolved, *, include_top, minimum, name, head=None):
     """The model between two Keras tensors, with the arrays of its checkpoint, if it has one.
 
     Args:
@@ -68,6 +85,7 @@ def assemble(inputs, outputs, resolved, *, include_top, minimum, name):
         include_top: Whether `outputs` come from the classifier.
         minimum: The least size of an input.
         name: The model's name.
+        head: `"new"` leaves the checkpoint's classifier out.
 
     Returns:
         A `ClipModel`.
@@ -76,7 +94,7 @@ def assemble(inputs, outputs, resolved, *, include_top, minimum, name):
         WeightsError: If the arrays do not fit.
     """
     row, info, checkpoint = resolved
-    named = include_top and outputs.shape[-1] == len(info.labels)
+    named = include_top and head is None and outputs.shape[-1] == len(info.labels)
     model = ClipModel(
         inputs,
         outputs,
@@ -87,13 +105,22 @@ def assemble(inputs, outputs, resolved, *, include_top, minimum, name):
         name=name,
     )
     if checkpoint is not None:
-        if include_top and outputs.shape[-1] != info.classes:
+        if include_top and head is None and outputs.shape[-1] != info.classes:
             raise WeightsError(
-                f"{checkpoint.path} has {info.classes} classes, not {outputs.shape[-1]}; take "
-                "include_top=False and put a classifier of your own on the features"
+                f"{checkpoint.path} has {info.classes or 'no'} classes, not {outputs.shape[-1]}; "
+                "take head='new' for a classifier of random values on its trunk, or "
+                "include_top=False for its features"
             )
-        ignore = () if include_top else (HEAD,)
-        assign(model, checkpoint.arrays, ignore=ignore, source=str(checkpoint.path))
+        patterns = (HEAD,) if head == "new" or not include_top else ()
+        assign(
+            model,
+            checkpoint.arrays,
+            ignore=patterns,
+            keep=patterns,
+            source=str(checkpoint.path),
+        )
+        if include_top and head == "new":
+            logging.info("%s: a new classifier of %d classes", name, outputs.shape[-1])
     return model
 
 
@@ -118,6 +145,13 @@ def save_weights(model, path, *, dtype="float32", labels=None, clip_spec=None, a
     >>> ki3d.InceptionI3D(weights=folder / "mine.h5").labels
     ('sit', 'stand')
     """
+    write_checkpoint(
+        path, checkpoint_of(model, labels=labels, clip_spec=clip_spec, about=about), dtype=dtype
+    )
+
+
+def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
+    """The `Checkpoint` of a model; arguments as for `save_weights`."""
     labels = tuple(model.labels if labels is None else labels)
     arrays = {name: variable.numpy() for name, variable in named_variables(model).items()}
     bias = next((array for name, array in arrays.items() if name.endswith("0c_1x1/bias")), ())
@@ -133,4 +167,4 @@ def save_weights(model, path, *, dtype="float32", labels=None, clip_spec=None, a
         labels,
         about or {},
     )
-    write_checkpoint(path, Checkpoint(info, arrays), dtype=dtype)
+    return Checkpoint(info, arrays)

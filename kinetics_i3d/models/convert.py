@@ -1,0 +1,134 @@
+"""Conversion: weights of any known kind to another format, verified before the file is named."""
+
+import os
+import pathlib
+
+import keras
+import numpy as np
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.pretrained import checkpoint_of, save_weights
+from kinetics_i3d.weights.layouts import LAYOUTS
+from kinetics_i3d.weights.read import read_weights
+from kinetics_i3d.weights.readers.safetensors import write_safetensors
+from kinetics_i3d.weights.readers.torch import write_torch
+from kinetics_i3d.weights.translate import to_layout
+
+# Endings that say the format; the longer one is asked first.
+ENDINGS = {
+    ".weights.h5": "weights.h5",
+    ".h5": "h5",
+    ".keras": "keras",
+    ".safetensors": "safetensors",
+    ".pt": "torch",
+    ".pth": "torch",
+}
+FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
+TOLERANCE = 1e-5  # of the largest logit: sums in another order, nothing else
+
+
+def convert(source, output, *, to=None, architecture=None):
+    """Converts weights, and runs the network from both files before the new one gets its name.
+
+    Args:
+        source: A catalog name or a path, as `weights=` takes it.
+        output: The file to write.
+        to: `"h5"` (this package's own, with spec and labels), `"keras"` (a whole model),
+            `"weights.h5"`, `"safetensors"`, or `"torch"` (a state dict under the names of PyTorch's
+            I3D). By default what the ending of `output` says.
+        architecture: A name in `ARCHITECTURES`, where the source does not say it.
+
+    Returns:
+        `output` as a `pathlib.Path`.
+
+    Raises:
+        ValueError: If the format is unknown.
+        WeightsError: If the source cannot be read, the format cannot hold it, or the written file
+            answers otherwise than the source.
+
+    Example:
+
+    >>> ki3d.convert("rgb_figures", folder / "figures.safetensors").name
+    'figures.safetensors'
+    """
+    output = pathlib.Path(output)
+    to = to or next((to for end, to in ENDINGS.items() if output.name.endswith(end)), None)
+    if to not in FORMATS:
+        raise ValueError(
+            f"`to` must be one of {FORMATS}, or `output` must end in one of {tuple(ENDINGS)}. "
+            f"Received: to={to!r}, output={str(output)!r}"
+        )
+    model = build(read_weights(source), architecture=architecture)
+    with atomic_path(output) as temporary:
+        _WRITERS[to](model, temporary)
+        if to == "keras":
+            written = keras.saving.load_model(temporary, compile=False)
+        else:
+            written = build(read_weights(temporary), architecture=model.architecture)
+        verify(written, model, output)
+    return output
+
+
+def build(checkpoint, *, architecture=None):
+    """The model of a `Checkpoint`: of images or clips, with the top if the checkpoint has one."""
+    constructor = {2: InceptionV1, 3: InceptionI3D}[checkpoint.info.rank]
+    return constructor(
+        weights=checkpoint, include_top=bool(checkpoint.info.classes), architecture=architecture
+    )
+
+
+def verify(written, model, path):
+    """Compares two models on one random input.
+
+    Raises:
+        WeightsError: If they differ by more than rounding.
+    """
+    rank, channels = len(model.input_shape) - 2, model.input_shape[-1]
+    shape = (1, *(17, 64, 64)[-rank:], channels)
+    spec = model.clip_spec
+    inputs = np.random.default_rng(0).uniform(spec.low, spec.high, shape).astype(np.float32)
+    wanted, found = (np.asarray(one.predict_on_batch(inputs)) for one in (model, written))
+    off = np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-12)
+    if not off <= TOLERANCE:
+        raise WeightsError(f"{path}: not written; its answers would be off by {off:.2g}")
+
+
+def _write_keras(model, path):
+    model.save(path)
+
+
+def _write_keras_weights(model, path):
+    # Keras insists on the double ending.
+    beside = path.with_name(f"{path.name}.weights.h5")
+    try:
+        model.save_weights(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_safetensors(model, path):
+    checkpoint = checkpoint_of(model)
+    write_safetensors(path, checkpoint.arrays, metadata={"kinetics_i3d": checkpoint.info.to_json()})
+
+
+def _write_torch(model, path):
+    checkpoint = checkpoint_of(model)
+    if checkpoint.info.rank != 3:
+        raise WeightsError(f"{path}: PyTorch's I3D reads clips; inflate the image network first")
+    arrays = to_layout(checkpoint.arrays, LAYOUTS["torch"])
+    units = [name.removesuffix(".running_var") for name in arrays if name.endswith(".running_var")]
+    counts = {f"{unit}.num_batches_tracked": np.int64(0) for unit in units}
+    write_torch(path, arrays | counts)
+
+
+_WRITERS = {
+    "h5": save_weights,
+    "keras": _write_keras,
+    "weights.h5": _write_keras_weights,
+    "safetensors": _write_safetensors,
+    "torch": _write_torch,
+}

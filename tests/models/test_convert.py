@@ -1,0 +1,89 @@
+"""Conversion to every format and back, and refusal of what would be wrong."""
+
+import keras
+import numpy as np
+import pytest
+
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.models import convert as conversion
+from kinetics_i3d.models.convert import ENDINGS, convert
+from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.pretrained import save_weights
+from kinetics_i3d.weights.assign import named_variables
+
+SPEC = ClipSpec("own", fps=12.5, short_side=40, size=32, low=-3.0, high=2.0)
+LABELS = ("a", "b", "c")
+ROW = "inception_v1_narrow"
+TELLS_ALL = (".h5", ".keras", ".safetensors")  # spec, labels and architecture with the variables
+
+
+@pytest.fixture(scope="module")
+def model(known, randomize):
+    made = InceptionI3D(architecture=ROW, classes=3)
+    made.clip_spec, made.labels = SPEC, LABELS
+    return randomize(made, seed=5)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory, model):
+    path = tmp_path_factory.mktemp("source") / "mine.h5"
+    save_weights(model, path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_format_holds_every_variable(ending, source, model, tmp_path):
+    written = convert(source, tmp_path / f"mine{ending}")
+    row = None if ending in TELLS_ALL else ROW
+    again = InceptionI3D(weights=written, architecture=row)
+    for old, new in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    if ending in TELLS_ALL:
+        assert (again.clip_spec, again.labels, again.architecture) == (SPEC, LABELS, ROW)
+    assert [path.name for path in tmp_path.iterdir()] == [f"mine{ending}"]  # nothing beside it
+
+
+def test_a_whole_model_loads_in_keras(source, model, tmp_path):
+    loaded = keras.saving.load_model(convert(source, tmp_path / "mine.keras"))
+    assert loaded.labels == LABELS and loaded.clip_spec == SPEC
+
+
+def test_features_and_images_are_converted_too(tmp_path, known, randomize):
+    features = randomize(InceptionI3D(architecture=ROW, include_top=False))
+    save_weights(features, tmp_path / "features.h5")
+    convert(tmp_path / "features.h5", tmp_path / "features.pt", architecture=ROW)
+    flat = randomize(InceptionV1(architecture="googlenet_narrow", classes=2))
+    save_weights(flat, tmp_path / "flat.h5")
+    again = InceptionV1(weights=convert(tmp_path / "flat.h5", tmp_path / "flat.safetensors"))
+    for name, variable in named_variables(flat).items():
+        np.testing.assert_array_equal(variable.numpy(), named_variables(again)[name].numpy())
+
+
+def test_what_torchs_i3d_cannot_hold_is_refused_and_nothing_written(tmp_path, known, randomize):
+    save_weights(InceptionV1(architecture=ROW, classes=2), tmp_path / "flat.h5")
+    with pytest.raises(WeightsError, match="reads clips; inflate the image network first"):
+        convert(tmp_path / "flat.h5", tmp_path / "flat.pt")
+    save_weights(InceptionI3D(architecture="googlenet_narrow", classes=2), tmp_path / "2014.h5")
+    with pytest.raises(WeightsError, match="holds the network 'inception_v1' alone"):
+        convert(tmp_path / "2014.h5", tmp_path / "2014.pt")
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".h5", ".h5"]
+
+
+def test_a_file_that_answers_otherwise_never_gets_its_name(source, tmp_path, monkeypatch):
+    def wrong(model, path):
+        random = np.random.default_rng(0)
+        model.get_layer("Conv3d_0c_1x1").bias.assign(random.normal(size=3))
+        save_weights(model, path)
+        model.get_layer("Conv3d_0c_1x1").bias.assign(np.zeros(3))
+
+    monkeypatch.setitem(conversion._WRITERS, "h5", wrong)
+    with pytest.raises(WeightsError, match="not written; its answers would be off by"):
+        convert(source, tmp_path / "other.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_format_is_refused(source, tmp_path):
+    with pytest.raises(ValueError, match=r"`to` must be one of .*onnx"):
+        convert(source, tmp_path / "mine.onnx")
