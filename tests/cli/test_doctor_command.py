@@ -1,0 +1,100 @@
+"""`kinetics-i3d doctor`: lines, exit codes, JSON, pictures, and no TensorFlow."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    """Paths of a clip as the fixture `weights` wants it, of one in [0, 1], and of no clip."""
+    clip = np.random.default_rng(0).uniform(-1, 1, (12, 32, 32, 3)).astype(np.float32)
+    np.save(tmp_path / "good.npy", clip)
+    np.save(tmp_path / "unit.npy", (clip + 1) / 2)
+    (tmp_path / "text.npy").write_text("no array")
+    return {name: tmp_path / f"{name}.npy" for name in ("good", "unit", "text")}
+
+
+def test_a_line_for_each_finding(command, arrays, weights):
+    code, out, err = command("doctor", arrays["unit"], "--weights", weights["good"])
+    head, *lines = out.splitlines()
+    assert (code, err, head) == (1, "", f"{arrays['unit']} (for tiny, rgb)")
+    assert {line.split()[0] for line in lines} == {"ok", "wrong"}
+    assert len({line.index(line.split()[2]) for line in lines if "size" not in line}) <= 2
+    (wrong,) = [line for line in lines if line.split()[0] == "wrong"]
+    assert wrong.split()[1] == "range" and wrong.endswith("mend: clip * 2 - 1")
+
+
+def test_codes_over_several_files(command, arrays, weights, videos):
+    options = ("--weights", weights["good"])
+    assert command("doctor", arrays["good"], *options)[0] == 0
+    code, out, err = command("doctor", arrays["text"], videos["one"], *options)
+    assert code == 1 and str(videos["one"]) in out
+    assert err.startswith(f"kinetics-i3d: error: {arrays['text']}: ") and err.count("\n") == 1
+    code, out, err = command("doctor", arrays["text"], videos["missing"], *options)
+    assert (code, out, err.count("\n")) == (2, "", 2)
+
+
+def test_json(command, arrays, weights):
+    files = [arrays[name] for name in ("unit", "text", "good")]
+    code, out, _ = command("doctor", *files, "--json", "--weights", weights["good"])
+    unit, text, good = json.loads(out)
+    assert code == 1 and [unit["wrong"], good["wrong"]] == [True, False]
+    assert sorted(text) == ["error", "path"]
+    assert unit["spec"]["name"] == "tiny" and unit["kind"] == "array"
+    mends = [each["mend"] for each in unit["findings"] if each["severity"] == "wrong"]
+    assert mends == ["clip * 2 - 1"]
+
+
+def test_specs_by_name_and_by_weights(command, arrays, videos):
+    assert "(for fvd, rgb)" in command("doctor", videos["one"], "--spec", "fvd")[1]
+    assert "(for jhmdb, rgb)" in command("doctor", videos["one"])[1]
+    assert "(for figures, rgb)" in command("doctor", videos["one"], "--weights", "rgb_figures")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--weights", "rgb_figure"], "did you mean rgb_figures"),
+        (["--weights", "none.h5"], "none.h5: no such weights file"),
+        (["--spec", "deepmnd"], "--spec: invalid choice: 'deepmnd'"),
+        (["--output", "a.jpg"], "must end in .png"),
+        (["--video", "b.mp4"], "--video belongs to arrays"),
+    ],
+)
+def test_mistakes_are_one_line(command, videos, words, said):
+    code, out, err = command("doctor", videos["one"], *words)
+    assert (code, out, err.count("\n")) == (2, "", 1) and said in err
+
+
+def test_damaged_weights_are_one_line(command, videos, weights):
+    # The damage lies behind the header, or in it; either way nobody reads the arrays.
+    code, _, err = command("doctor", videos["one"], "--weights", videos["text"])
+    assert code == 2 and "unknown content; read are TensorFlow" in err
+
+
+def test_pictures_are_named_as_by_classify(command, arrays, videos, weights, tmp_path):
+    options = ("--weights", weights["good"], "--output", tmp_path / "out.png")
+    assert command("doctor", videos["one"], *options)[0] == 0
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+    command("doctor", videos["one"], arrays["text"], arrays["unit"], *options)
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "out.png",
+        "out_one.png",
+        "out_unit.png",
+    ]
+
+
+def test_it_needs_no_tensorflow(videos, weights):
+    code = (
+        "import sys; from kinetics_i3d.cli.main import main; code = main(sys.argv[1:]);"
+        "print(code, *{'tensorflow', 'keras', 'PIL'} & set(sys.modules))"
+    )
+    words = ["doctor", str(videos["one"]), "--weights", str(weights["good"])]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0" and done.stderr == ""
