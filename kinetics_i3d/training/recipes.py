@@ -3,9 +3,9 @@
 from kinetics_i3d.training.config import TrainConfig
 
 RECIPES = {
-    # Real clips of about a second: 24 frames at 25 a second. So few of them are soon known by heart,
-    # hence the frozen stem, the strong dropout and the blending; kernels at the middle frame keep
-    # the frozen stem from blurring what moves.
+    # Real clips of about a second: 24 frames at 25 a second. So few of them are soon known by
+    # heart, hence the frozen stem, the strong dropout and the blending; kernels at the middle frame
+    # keep the frozen stem from blurring what moves.
     "jhmdb": TrainConfig(
         architecture="googlenet",
         temporal="center",
