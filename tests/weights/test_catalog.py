@@ -101,9 +101,8 @@ def test_a_path_that_does_not_exist_is_called_a_file(folders, wrong):
 
 
 def test_a_folder_is_no_weights(tmp_path):
-    with pytest.raises(
-        WeightsError, match="a folder that is no SavedModel and holds not one checkpoint"
-    ):
+    message = "a folder that is no SavedModel and holds not one checkpoint"
+    with pytest.raises(WeightsError, match=message):
         read_weights(tmp_path)
 
 
