@@ -14,9 +14,11 @@ _PUBLIC = {
     "classify": "inference.classify",
     "convert": "models.convert",
     "decode_predictions": "core.labels",
+    "examine": "inference.doctor.examine",
     "feature_model": "models.clip_model",
     "inflate": "models.inflation",
     "load_clip": "video.clip",
+    "optical_flow": "flow.pairs",
     "read_frames": "video.reader",
     "save_weights": "models.pretrained",
 }

@@ -59,7 +59,7 @@ class Layout:
         Names ending in `/gamma` are scales of batch norm, which have no variable here: they are
         folded into kernels.
         """
-        names = {}
+        names: dict[str, str] = {}
         for stem in STEM:
             names |= self._unit_names(self.stem.format(stem=stem), f"Conv{self.rank}d_{stem}")
         for module, unit in itertools.product(MODULES, UNITS):

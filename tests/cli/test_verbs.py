@@ -12,6 +12,7 @@ from kinetics_i3d.cli import train
 from kinetics_i3d.cli.main import make_parser
 from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.weights.read import read_weights
 
 LABELS = ("sit", "stand", "wave")  # of the fixture `weights`
 
@@ -145,6 +146,34 @@ def test_inflate_writes_a_checkpoint_that_loads(command, weights, tmp_path):
     code, _, err = command("inflate", weights["good"], tmp_path / "x.h5")
     assert code == 2 and "holds a model of clips" in err
     assert not (tmp_path / "x.h5").exists()
+
+
+def test_convert_writes_a_file_that_reads_back(command, weights, tmp_path):
+    output = tmp_path / "good.safetensors"
+    code, out, err = command("convert", weights["good"], output)
+    assert (code, out.strip()) == (0, str(output)) and "Traceback" not in err
+    found, wanted = (read_weights(path) for path in (output, weights["good"]))
+    assert found.info == wanted.info and found.info.labels == LABELS
+    assert {name: array.tobytes() for name, array in found.arrays.items()} == {
+        name: array.tobytes() for name, array in wanted.arrays.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "said"),
+    [
+        ("good", "x.onnx", "must end in one of"),
+        ("damaged", "x.pt", "damaged.h5: "),
+        ("image", "x.pt", "inflate the image network first"),
+        ("nowhere.pt", "x.h5", "nowhere.pt: no such weights file"),
+    ],
+)
+def test_what_cannot_be_converted_is_one_line_and_no_file(
+    command, weights, tmp_path, source, output, said
+):
+    code, out, err = command("convert", weights.get(source, source), tmp_path / output)
+    assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_figures_writes_a_dataset(command, tmp_path):
