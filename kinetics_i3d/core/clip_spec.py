@@ -79,11 +79,9 @@ class ClipSpec:
 
     @property
     def reading(self):
-        """The arguments of `read_frames` that this spec sets, but for its defaults."""
-        usual = {"resize": "short_side", "interpolation": "bilinear"}
-        given = {name: getattr(self, name) for name in usual}
-        unusual = {name: value for name, value in given.items() if value != usual[name]}
-        return {"fps": self.fps, "short_side": self.short_side, **unusual}
+        """The arguments of `read_frames` that this spec sets."""
+        names = ("fps", "short_side", "resize", "interpolation")
+        return {name: getattr(self, name) for name in names}
 
     def resized(self, height, width):
         """The (height, width) that a picture has after the resize and before the crop."""

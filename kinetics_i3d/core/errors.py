@@ -18,3 +18,8 @@ class WeightsError(UserError):
 
 class DatasetError(UserError):
     """A dataset's folder or table is missing something or contradicts itself."""
+
+
+def first_line(error):
+    """The first line of another library's error, or its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -21,19 +21,19 @@ def decode_window(path, *, spec, frames, position):
 
     Args:
         path: The file.
-        spec: A `ClipSpec`; its `fps` and `short_side` are used.
+        spec: A `ClipSpec`; its rate and resize are used, its crop and range are not.
         frames: Length of the window.
         position: 0 takes the earliest window, 1 the latest.
 
     Returns:
-        uint8 array (frames, height, width, 3), the smaller side `spec.short_side`.
+        uint8 array (frames, height, width, 3), as high and wide as `spec.resized` says.
 
     Raises:
         VideoError: If the file cannot be decoded.
     """
     spare = (probe(path).duration or 0) - frames / spec.fps
     start = max(0.0, spare) * position
-    stream = read_frames(path, fps=spec.fps, start=start, short_side=spec.short_side)
+    stream = read_frames(path, start=start, **spec.reading)
     try:
         clip = np.stack(list(itertools.islice(stream, frames)))
     finally:

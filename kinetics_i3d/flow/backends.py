@@ -5,7 +5,7 @@ A program is a function of two grey pictures and the parameters; it holds no sta
 
 import importlib.util
 
-from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.errors import UserError, first_line
 
 # The first that is installed is taken.
 BACKENDS = {
@@ -56,7 +56,7 @@ def _numba(method):
     except ModuleNotFoundError as error:
         raise UserError("Flow by Numba needs it: pip install 'kinetics-i3d[flow]'") from error
     except ImportError as error:  # such as a NumPy that is too new for it
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f"Numba is installed but cannot be used ({reason}); backend='tensorflow' needs none"
         ) from error

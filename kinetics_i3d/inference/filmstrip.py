@@ -116,8 +116,9 @@ def grid(count, aspect):
 def seen(frame, spec):
     """The frame with all that lies outside the centre crop of `spec` darkened; uint8."""
     height, width, _ = frame.shape
-    side = min(height, width) * spec.size / spec.short_side
-    top, left = round((height - side) / 2), round((width - side) / 2)
+    new_height, new_width = spec.resized(height, width)
+    top = round(height * (1 - spec.size / new_height) / 2)
+    left = round(width * (1 - spec.size / new_width) / 2)
     shown = (frame * OUTSIDE).astype(np.uint8)
     inside = (slice(top, height - top), slice(left, width - left))
     shown[inside] = frame[inside]

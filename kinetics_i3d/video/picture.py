@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import resized
+
 
 class Painter:
     """Turns decoded pictures into RGB arrays, all of the size of the first.
@@ -10,11 +12,12 @@ class Painter:
     swscale, hence OpenCV, takes them for. Non-square samples stay as stored, alpha is dropped.
 
     Args:
-        short_side: Pixels of the smaller side after a bilinear resize that keeps the aspect; None
-            keeps the size of the first picture.
+        short_side: Pixels of the side that `resize` names; None keeps the first picture's size.
+        resize: One of `clip_spec.RESIZES`.
+        interpolation: One of `clip_spec.INTERPOLATIONS`.
     """
 
-    def __init__(self, short_side=None):
+    def __init__(self, short_side=None, resize="short_side", interpolation="bilinear"):
         from av.video.reformatter import Interpolation, VideoReformatter
 
         # Without the last three white becomes 253, and values depend on the processor.
@@ -25,7 +28,8 @@ class Painter:
             | Interpolation.BITEXACT
         )
         self._reformatter = VideoReformatter()
-        self._short_side = short_side
+        self._short_side, self._resize = short_side, resize
+        self._interpolation = interpolation
         self._size = None
 
     def __call__(self, picture):
@@ -39,7 +43,7 @@ class Painter:
         """
         transposed, left_right, up_down = orientation(picture)
         if self._size is None:
-            self._size = resized(upright_size(picture), self._short_side)
+            self._settle(upright_size(picture))
         height, width = self._size[::-1] if transposed else self._size
         # One thread, so that neither the machine nor the setting changes a value.
         painted = self._reformatter.reformat(
@@ -60,6 +64,19 @@ class Painter:
         if up_down:
             rgb = rgb[::-1]
         return np.ascontiguousarray(rgb)
+
+    def _settle(self, size):
+        """Lets the first picture's size decide for all."""
+        self._size = size
+        if self._short_side is None:
+            return
+        self._size = resized(size, self._short_side, self._resize)
+        if self._interpolation == "area_cubic":
+            from av.video.reformatter import Interpolation
+
+            shrinks = self._size[0] * self._size[1] < size[0] * size[1]
+            kernel = Interpolation.AREA if shrinks else Interpolation.BICUBIC
+            self._method = self._method & ~Interpolation.BILINEAR | kernel
 
 
 def orientation(picture):
@@ -86,24 +103,3 @@ def upright_size(picture):
     """(height, width) of a picture as it is shown."""
     size = picture.height, picture.width
     return size[::-1] if orientation(picture)[0] else size
-
-
-def resized(size, short_side):
-    """The size after a resize of the smaller side that keeps the aspect.
-
-    Args:
-        size: (height, width) in pixels.
-        short_side: Pixels of the smaller side; None changes nothing.
-
-    Returns:
-        (height, width); the other side is rounded, halves up.
-
-    Example:
-
-    >>> resized((240, 320), 256)
-    (256, 341)
-    """
-    if short_side is None:
-        return tuple(size)
-    smaller = min(size)
-    return tuple((2 * side * short_side + smaller) // (2 * smaller) for side in size)

@@ -149,35 +149,8 @@ def read_frames(
         ):
             raise ValueError(f"`{name}` must be a whole number above 0. Received: {name}={value!r}")
     clip_spec.check_resize(resize, interpolation)
-    paint = _Painter(short_side, resize, interpolation)
+    paint = pictures.Painter(short_side, resize, interpolation)
     return _frames(path, rate, first, last, paint, threads)
-
-
-class _Painter(pictures.Painter):
-    """A `Painter` of any resize; the first picture's size decides for all."""
-
-    def __init__(self, short_side, resize, interpolation):
-        super().__init__(short_side)
-        self._resize = resize
-        self._interpolation = interpolation
-
-    def __call__(self, picture):
-        if self._size is None and self._short_side is not None:
-            size = pictures.upright_size(picture)
-            self._size = clip_spec.resized(size, self._short_side, self._resize)
-            if self._interpolation == "area_cubic":
-                self._method = _area_or_cubic(self._method, size, self._size)
-        return super().__call__(picture)
-
-
-def _area_or_cubic(method, size, new_size):
-    """`method` with means of areas in place of bilinear where it shrinks, else with cubic."""
-    from av.video.reformatter import Interpolation
-
-    shrinks = new_size[0] * new_size[1] < size[0] * size[1]
-    return method & ~Interpolation.BILINEAR | (
-        Interpolation.AREA if shrinks else Interpolation.BICUBIC
-    )
 
 
 def _seconds(name, value):

@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
 
 FORMAT = 1
@@ -108,7 +108,7 @@ def read_info(path):
             text = file.attrs.get("kinetics_i3d")
             return None if text is None else WeightsInfo.from_json(text)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise WeightsError(
             f"{path}: what it says about itself cannot be read ({reason})"
         ) from error
@@ -140,6 +140,6 @@ def read_checkpoint(path):
             )
             arrays = {name: np.asarray(file[name], np.float32) for name in names}
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise WeightsError(f"{path}: not a checkpoint of kinetics_i3d ({reason})") from error
     return Checkpoint(info, arrays, path)

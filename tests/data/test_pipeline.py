@@ -141,6 +141,14 @@ def test_frames_are_resized_and_sampled_at_the_specs_rate(coded_video, numbers):
     assert clip.shape == (10, 32, 32, 3) and numbers(clip) == list(range(0, 20, 2))
 
 
+def test_windows_follow_the_specs_resize(coded_video):
+    spec = ClipSpec("squeezed", short_side=48, size=48, resize="stretch")
+    clip = decode_window(coded_video(20), spec=spec, frames=4, position=0.0)
+    assert clip.shape == (4, 48, 48, 3)
+    high = ClipSpec("high", short_side=40, size=32, resize="height")
+    assert decode_window(coded_video(20), spec=high, frames=4, position=0.0).shape[1] == 40
+
+
 def test_augmentation_does_what_is_asked_for():
     clip = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     spec = ClipSpec("small", short_side=64, size=64)

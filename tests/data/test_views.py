@@ -62,7 +62,12 @@ def test_frames_are_read_as_views_are_taken(monkeypatch):
     read = []
 
     def endless(path, **options):
-        assert options == {"fps": 25.0, "short_side": 64}
+        assert options == {
+            "fps": 25.0,
+            "short_side": 64,
+            "resize": "short_side",
+            "interpolation": "bilinear",
+        }
         while True:
             read.append(path)
             yield np.zeros((64, 80, 3), np.uint8)

@@ -1,5 +1,6 @@
 """`draw_filmstrip`: the right frames, bars as long as the probabilities, any shape of video."""
 
+import dataclasses
 import weakref
 
 import numpy as np
@@ -91,6 +92,11 @@ def test_the_models_crop_is_bright_and_the_rest_dark():
     bright = (shown == 200).all(axis=-1)
     assert bright.sum() == 400 and bright[10:30, 20:40].all()
     assert (shown[~bright] == 100).all()
+
+
+def test_nothing_is_dark_where_the_whole_picture_is_squeezed():
+    spec = dataclasses.replace(SPEC, short_side=SPEC.size, resize="stretch")
+    assert (seen(np.full((40, 60, 3), 200, np.uint8), spec) == 200).all()
 
 
 def test_mistakes_are_told_and_leave_no_file(tmp_path):

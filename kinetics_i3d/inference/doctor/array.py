@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 
-from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.inference.doctor.report import Finding
 from kinetics_i3d.inference.doctor.value_range import examine_range
 from kinetics_i3d.inference.doctor.video import MINIMUM_FRAMES
@@ -63,7 +63,7 @@ def read_array(path):
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{path}: not an array of numbers by np.save ({reason})") from error
 
 

@@ -8,7 +8,7 @@ import pathlib
 import zipfile
 import zlib
 
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import WeightsError, first_line
 
 MAX_TOTAL = 2**32
 MAX_RATIO = 200  # trained weights hardly shrink at all; deflate can reach 1032
@@ -71,7 +71,7 @@ class Archive:
         try:
             data = self._file.read(name)
         except DAMAGE as error:
-            raise WeightsError(f"{self._path}: {name} is damaged ({_first(error)})") from error
+            raise WeightsError(f"{self._path}: {name} is damaged ({first_line(error)})") from error
         if len(data) != self.sizes[name]:
             raise WeightsError(f"{self._path}: {name} is cut short")
         return data
@@ -93,11 +93,6 @@ def open_archive(path):
     try:
         file = zipfile.ZipFile(path)
     except DAMAGE as error:
-        raise WeightsError(f"{path}: not a whole zip archive ({_first(error)})") from error
+        raise WeightsError(f"{path}: not a whole zip archive ({first_line(error)})") from error
     with file:
         yield Archive(file, path)
-
-
-def _first(error):
-    """The first line of an error, or its kind where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -7,7 +7,7 @@ import contextlib
 
 import numpy as np
 
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import WeightsError, first_line
 
 MAX_DEPTH = 64
 MAX_ITEMS = 100_000
@@ -43,7 +43,7 @@ class Hdf5:
             array = np.asarray(dataset[()])
             brain = dataset.attrs.get("dtype") == "bfloat16" and array.dtype.itemsize == 2
         except DAMAGE as error:
-            raise WeightsError(f"{self._path}: {name} is damaged ({_first(error)})") from error
+            raise WeightsError(f"{self._path}: {name} is damaged ({first_line(error)})") from error
         if brain:
             import ml_dtypes
 
@@ -117,9 +117,5 @@ def open_hdf5(source, path):
             file = stack.enter_context(h5py.File(source, "r"))
             opened = Hdf5(file, path)
         except DAMAGE as error:
-            raise WeightsError(f"{path}: not a whole HDF5 file ({_first(error)})") from error
+            raise WeightsError(f"{path}: not a whole HDF5 file ({first_line(error)})") from error
         yield opened
-
-
-def _first(error):
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.weights.readers.values import as_float32, check_total, count
 
@@ -132,7 +132,7 @@ def _read_header(path):
     try:
         header = json.loads(text.decode(), object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise WeightsError(f"{path}: not safetensors: no JSON in the header ({reason})") from error
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):

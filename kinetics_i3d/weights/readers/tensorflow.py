@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import WeightsError, first_line
 from kinetics_i3d.weights.readers.table import is_table, table_entries
 from kinetics_i3d.weights.readers.values import as_float32, check_total, count
 
@@ -66,14 +66,14 @@ def read_tensorflow(path):
         reader = tf.train.load_checkpoint(str(prefix))
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     except damage as error:
-        raise WeightsError(f"{prefix}: not a whole checkpoint ({_first(error)})") from error
+        raise WeightsError(f"{prefix}: not a whole checkpoint ({first_line(error)})") from error
 
     def read(key):
         try:
             return reader.get_tensor(key)
         except damage as error:
             raise WeightsError(
-                f"{prefix}: the tensor {key} is damaged ({_first(error)})"
+                f"{prefix}: the tensor {key} is damaged ({first_line(error)})"
             ) from error
 
     sizes = [math.prod(shape) * dtypes[key].size for key, shape in shapes.items()]
@@ -223,7 +223,3 @@ def _check_first_version(path):
             elements = count([dim.size for dim in tensor.shape.dim], tensor.name, path)
             if elements > len(data):  # the smallest take a byte
                 raise WeightsError(f"{path}: the tensor {tensor.name} is larger than the file")
-
-
-def _first(error):
-    return (str(error).splitlines() or [type(error).__name__])[0]
