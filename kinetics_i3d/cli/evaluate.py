@@ -48,7 +48,12 @@ def run(options):
     evaluation = evaluate(model, dataset, progress=Progress(len(dataset), "videos"))
     summary = evaluation.summary()
     if folder:
-        about = {"dataset": dataset.name, "split": options.split, "weights": options.weights}
+        about = {
+            "dataset": dataset.name,
+            "split": options.split,
+            "weights": options.weights,
+            "clip_spec": model.clip_spec.to_dict(),
+        }
         write_evaluation(folder, evaluation, about=about)
     print(json.dumps(summary, indent=2) if options.json else as_text(summary))
     return 0

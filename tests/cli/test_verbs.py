@@ -126,6 +126,7 @@ def test_evaluate_prints_and_writes_the_same_numbers(command, dataset, weights, 
     report = json.loads((tmp_path / "report" / "evaluation.json").read_text())
     assert {name: report[name] for name in summary} == summary
     assert [each["label"] for each in report["videos_tested"]] == ["sit", "stand"]
+    assert report["clip_spec"]["fps"] == 10 and report["clip_spec"]["size"] == 32
     right = [each["label"] == each["prediction"] for each in report["videos_tested"]]
     assert sum(right) / len(right) == summary["top1"]
     assert len(report["videos_skipped"]) == 1
