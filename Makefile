@@ -40,9 +40,9 @@ check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
 test: $(VENV)/.dev  ## every test, the slow ones too
 	$(PYTEST)
 
-backends: $(VENV)/.dev  ## the same logits on TensorFlow, JAX and PyTorch (installs PyTorch)
+backends: $(VENV)/.dev  ## the same logits on TensorFlow, JAX and PyTorch, whose files are read (installs it)
 	@$(BIN)/python -m pip install -qq --requirement requirements/backends.txt
-	$(PYTEST) tests/models/test_backends.py
+	$(PYTEST) tests/models/test_backends.py tests/weights/readers/test_torch_reader.py
 
 acceptance: $(VENV)/.dev  ## what a release must do, end to end (CI runs it after the tests)
 	$(BIN)/python .ci/acceptance.py
