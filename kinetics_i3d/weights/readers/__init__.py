@@ -61,10 +61,11 @@ def _recognise(path):
         return _inside(path)
     if start.startswith(HDF5):
         return "keras"
+    # Before the pickle: the length of a header may begin with any byte.
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        return "safetensors"
     if start.startswith(b"\x80"):
         return "torch"
-    if start[8:9] == b"{":
-        return "safetensors"
     if checkpoint_prefix(path):
         return "tensorflow"
     raise WeightsError(f"{path}: unknown content; read are {KNOWN}")

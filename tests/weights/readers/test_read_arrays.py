@@ -35,6 +35,16 @@ def test_a_format_is_recognised(files, tmp_path, name):
         assert kind == FORMATS[name] and again.keys() == arrays.keys()
 
 
+def test_a_header_may_be_as_long_as_a_pickle_begins(tmp_path):
+    path = tmp_path / "m.safetensors"
+    for pad in range(256):
+        write_safetensors(path, {"a": np.ones(2, np.float32)}, metadata={"pad": "x" * pad})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
+    assert read_arrays(path)[0] == "safetensors"
+
+
 def test_parts_of_a_checkpoint(files):
     prefix = files["tensorflow 2"]
     for part in (".index", ".data-00000-of-00001"):
