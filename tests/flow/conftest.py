@@ -40,8 +40,3 @@ def video(waves):
     """uint8 (6, 48, 64, 1): waves that go right by 1 and down by half a pixel a frame."""
     y, x = np.mgrid[:48, :64]
     return np.stack([waves(x - k, y - k / 2) for k in range(6)])[..., None]
-
-
-def error(flow, other):
-    """End-point errors in pixels."""
-    return np.hypot(*np.moveaxis(np.asarray(flow, float) - other, -1, 0))

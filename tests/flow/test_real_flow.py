@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import error
+from end_points import error
 
 from kinetics_i3d.flow import TVL1, optical_flow
 from kinetics_i3d.flow.backends import pair_function

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import plain_tvl1
 import pytest
-from conftest import error
+from end_points import error
 
 from kinetics_i3d.flow.backends import pair_function
 from kinetics_i3d.flow.parameters import TVL1

@@ -14,6 +14,7 @@ from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.weights.assign import named_variables
 
 SPEC = ClipSpec("own", fps=12.5, short_side=40, size=32, low=-3.0, high=2.0)
+pytestmark = pytest.mark.slow  # whole models, written and read
 LABELS = ("a", "b", "c")
 ROW = "inception_v1_narrow"
 TELLS_ALL = (".h5", ".keras", ".safetensors")  # spec, labels and architecture with the variables

@@ -18,6 +18,8 @@ from kinetics_i3d.weights.readers.torch import write_torch
 from kinetics_i3d.weights.released import Release, ReleasedFile, blob_id
 from kinetics_i3d.weights.translate import translate
 
+pytestmark = pytest.mark.slow  # TensorFlow's Saver takes seconds for 230 variables
+
 DATA = "model.ckpt.data-00000-of-00001"
 
 
