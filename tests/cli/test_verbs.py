@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from kinetics_i3d.cli import train
+from kinetics_i3d.cli import convert, train
 from kinetics_i3d.cli.main import make_parser
 from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.training.config import TrainConfig
@@ -147,6 +147,13 @@ def test_inflate_writes_a_checkpoint_that_loads(command, weights, tmp_path):
     code, _, err = command("inflate", weights["good"], tmp_path / "x.h5")
     assert code == 2 and "holds a model of clips" in err
     assert not (tmp_path / "x.h5").exists()
+
+
+def test_convert_offers_the_formats_that_the_library_writes():
+    # The verb has a list of its own, so that --help loads no Keras.
+    from kinetics_i3d.models import convert as library
+
+    assert set(convert.FORMATS) == set(library.FORMATS)
 
 
 def test_convert_writes_a_file_that_reads_back(command, weights, tmp_path):
