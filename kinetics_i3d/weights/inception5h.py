@@ -6,10 +6,12 @@ The folder is that of the public repository soumith/inception.torch (Apache-2.0)
 import pathlib
 
 import numpy as np
+from absl import logging
 
 from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
+from kinetics_i3d.weights.readers.values import digest, tensor_digest
 
 STEM = {
     "conv2d0": "Conv2d_1a_7x7_conv",
@@ -36,6 +38,8 @@ UNITS = {
     "5x5": "Branch_2_Conv2d_0b_5x5_conv",
     "pool_reduce": "Branch_3_Conv2d_0b_1x1_conv",
 }
+# Of the release's tensors as they are read here; its files have no checksum of their own.
+DIGEST = "89db7a08d9e22169f0c901f8cf0368e1ceb6bdbb2aab50fe6310c76f3885fb28"
 # The two auxiliary classifiers of training; some copies of the folder leave parts of them out.
 UNUSED = ("head0_bottleneck", "head1_bottleneck", "nn0", "nn1", "softmax0", "softmax1")
 
@@ -62,7 +66,8 @@ def read_inception5h(folder):
         folder: With `conv2d0_w.h5` ... `softmax2_b.h5` and `synsets.txt`.
 
     Returns:
-        A `Checkpoint`; kernels are (height, width, in, out), labels the lines of `synsets.txt`.
+        A `Checkpoint`; kernels are (height, width, in, out), labels the lines of `synsets.txt`. The
+        log tells if the tensors are not the release's.
 
     Raises:
         WeightsError: If a file is missing, unreadable or unknown; all of them in one message.
@@ -82,6 +87,8 @@ def read_inception5h(folder):
         # (out, height, width, in) there, (height, width, in, out) in Keras.
         arrays[f"{layer}/kernel"] = _read(folder, f"{stem}_w").transpose(1, 2, 3, 0)
         arrays[f"{layer}/bias"] = _read(folder, f"{stem}_b")
+    if digest(tensor_digest(*pair) for pair in arrays.items()) != DIGEST:
+        logging.warning("%s: its tensors are not those of the release", folder)
     synsets = folder / "synsets.txt"
     labels = tuple(synsets.read_text().splitlines()) if synsets.is_file() else ()
     classes = len(arrays["Conv2d_0c_1x1/bias"])

@@ -96,3 +96,11 @@ def test_the_real_release(shared):
     assert sum(array.size for array in read.arrays.values()) == 7_066_380
     assert read.info.classes == len(read.info.labels) == 1008
     assert read.arrays["Conv2d_1a_7x7_conv/kernel"].shape == (7, 7, 3, 64)
+
+
+def test_other_tensors_than_the_releases_are_not_read_in_silence(folder, shared, caplog):
+    with caplog.at_level("WARNING", "absl"):
+        read_inception5h(shared / "reference/inception5h")
+        assert not caplog.messages
+        read_inception5h(folder)
+    assert caplog.messages == [f"{folder}: its tensors are not those of the release"]

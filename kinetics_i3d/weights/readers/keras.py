@@ -14,7 +14,7 @@ import numpy as np
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.readers.archive import open_archive
 from kinetics_i3d.weights.readers.hdf5 import open_hdf5
-from kinetics_i3d.weights.readers.values import as_float32, check_total
+from kinetics_i3d.weights.readers.values import as_float32, check_total, warn_unchecked
 
 MAX_CONFIG = 64 * 2**20
 MEMBER = "model.weights.h5"
@@ -58,7 +58,9 @@ def read_keras(path):
     with path.open("rb") as file:
         zipped = file.read(2) == b"PK"
     if not zipped:
-        return _read_hdf5(path, None, path)
+        arrays = _read_hdf5(path, None, path)
+        warn_unchecked(path)
+        return arrays
     with open_archive(path) as archive:
         config = _parse(archive.read("config.json", MAX_CONFIG), path)
         weights = io.BytesIO(archive.read(MEMBER))

@@ -1,6 +1,7 @@
 """`read_safetensors`, `write_safetensors`: weights as JSON and raw bytes, without their package.
 
-The format: 8 bytes of header length, JSON, little-endian data (huggingface.co/docs/safetensors).
+The format: 8 bytes of header length, JSON, little-endian data (huggingface.co/docs/safetensors). It
+has no checksum, so files written here carry one in their metadata.
 """
 
 import json
@@ -10,8 +11,16 @@ import numpy as np
 
 from kinetics_i3d.core.errors import WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.weights.readers.values import as_float32, check_total, count
+from kinetics_i3d.weights.readers.values import (
+    as_float32,
+    check_total,
+    count,
+    digest,
+    tensor_digest,
+    warn_unchecked,
+)
 
+CHECKSUM = "sha256_of_tensors"  # `digest` of the tensors as stored and of the other metadata
 MAX_HEADER = 100_000_000  # the format's own bound
 DTYPES = {
     "F64": "<f8",
@@ -31,6 +40,8 @@ CODES = {str(np.dtype(dtype)): code for code, dtype in DTYPES.items() if code !=
 def read_safetensors(path):
     """Reads the tensors of a safetensors file.
 
+    Of a file without our checksum the log says that it has none.
+
     Args:
         path: The file.
 
@@ -38,7 +49,8 @@ def read_safetensors(path):
         {name: array}, floats in float32.
 
     Raises:
-        WeightsError: If the file is missing, damaged or holds something else than weights.
+        WeightsError: If the file is missing, damaged, not what its checksum says, or holds
+            something else than weights.
 
     Example:
 
@@ -48,17 +60,24 @@ def read_safetensors(path):
     """
     path = pathlib.Path(path)
     start, header = _read_header(path)
-    header.pop("__metadata__", None)
+    metadata = header.pop("__metadata__", {})
     rows = [_row(name, entry, path) for name, entry in header.items()]
     _check_layout(rows, path.stat().st_size - start, path)
-    arrays = {}
+    arrays, digests = {}, []
     with path.open("rb") as file:
         for name, dtype, shape, (first, last) in rows:
             file.seek(start + first)
             data = np.frombuffer(file.read(last - first), dtype)
             if data.nbytes != last - first:
                 raise WeightsError(f"{path}: {name} is cut short")
-            arrays[name] = as_float32(data.reshape(shape), name, path)
+            data = data.reshape(shape)
+            digests.append(tensor_digest(name, data))
+            arrays[name] = as_float32(data, name, path)
+    checksum = metadata.pop(CHECKSUM, None)
+    if checksum is None:
+        warn_unchecked(path)
+    elif checksum != _checksum(digests, metadata):
+        raise WeightsError(f"{path}: damaged: its tensors are not those of its checksum")
     return arrays
 
 
@@ -80,7 +99,8 @@ def read_safetensors_metadata(path):
     >>> read_safetensors_metadata(folder / "mine.safetensors")
     {'by': 'me'}
     """
-    return _read_header(pathlib.Path(path))[1].get("__metadata__", {})
+    metadata = _read_header(pathlib.Path(path))[1].get("__metadata__", {})
+    return {key: text for key, text in metadata.items() if key != CHECKSUM}
 
 
 def write_safetensors(path, arrays, metadata=None):
@@ -98,7 +118,7 @@ def write_safetensors(path, arrays, metadata=None):
     if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
         raise ValueError(f"`metadata` must be texts by text. Received: metadata={metadata!r}")
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    header = {"__metadata__": metadata} if metadata else {}
+    header: dict = {"__metadata__": metadata}
     end = 0
     # Wide types first: every tensor then lies on a multiple of its own width.
     order = sorted(arrays, key=lambda name: -arrays[name].dtype.itemsize)
@@ -112,12 +132,19 @@ def write_safetensors(path, arrays, metadata=None):
             )
         span = [end, end := end + array.nbytes]
         header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": span}
+    digests = [tensor_digest(name, array) for name, array in arrays.items()]
+    header["__metadata__"] = metadata | {CHECKSUM: _checksum(digests, metadata)}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in order:
             file.write(arrays[name].astype(arrays[name].dtype.newbyteorder("<")).tobytes())
+
+
+def _checksum(digests, metadata):
+    texts = json.dumps(metadata, sort_keys=True).encode()
+    return digest([*digests, tensor_digest("__metadata__", np.frombuffer(texts, np.uint8))])
 
 
 def _read_header(path):

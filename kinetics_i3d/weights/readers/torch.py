@@ -16,7 +16,7 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.weights.readers.archive import open_archive
 from kinetics_i3d.weights.readers.pickled import MAX_PICKLE, Tensor, load_pickle
-from kinetics_i3d.weights.readers.values import as_float32, check_total, count
+from kinetics_i3d.weights.readers.values import as_float32, check_total, count, warn_unchecked
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
@@ -54,7 +54,9 @@ def read_torch(path):
         raise WeightsError(f"{path}: not a file of torch.save")
     with path.open("rb") as file:
         # Not closed by hand: arrays in a traceback may still look into it.
-        return _read_legacy(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
+        arrays = _read_legacy(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
+    warn_unchecked(path)
+    return arrays
 
 
 def write_torch(path, arrays):

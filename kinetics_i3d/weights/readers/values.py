@@ -3,9 +3,11 @@
 Sizes are checked before anything is allocated: a file may claim whatever it likes.
 """
 
+import hashlib
 import math
 
 import numpy as np
+from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
 
@@ -82,3 +84,25 @@ def check_total(size, path):
             f"{path}: claims {size / 2**30:.1f} GiB of tensors; "
             f"at most {MAX_BYTES / 2**30:.0f} GiB are read"
         )
+
+
+def tensor_digest(name, array):
+    """The sha256 of a tensor: of its name, dtype, shape and values, as hexadecimal digits."""
+    array = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+    state = hashlib.sha256(repr((name, array.dtype.name, array.shape)).encode())
+    state.update(array.tobytes())
+    return state.hexdigest()
+
+
+def digest(tensor_digests):
+    """One sha256 of the `tensor_digest`s of a file, whatever their order, as hexadecimal digits."""
+    return hashlib.sha256("".join(sorted(tensor_digests)).encode()).hexdigest()
+
+
+def warn_unchecked(path):
+    """Says in the log that nothing in a file could show that its numbers are damaged."""
+    logging.warning(
+        "%s: its format holds no checksum, so damaged numbers would not be noticed; "
+        "`kinetics-i3d convert` to .h5 or .safetensors keeps them under one",
+        path,
+    )

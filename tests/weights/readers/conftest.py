@@ -1,5 +1,6 @@
 """Small weights files of every format, each written by whoever owns the format."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -49,6 +50,18 @@ TENSORS = {
 }
 
 
+def write_plain_safetensors(path, arrays):
+    """Writes float32 arrays by the format's words and nothing more: no checksum."""
+    header: dict = {}
+    end = 0
+    for name, array in arrays.items():
+        span = [end, end := end + array.nbytes]
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": span}
+    text = json.dumps(header).encode()
+    data = b"".join(array.astype("<f4").tobytes() for array in arrays.values())
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
 @pytest.fixture(scope="session")
 def saved_tensors():
     return TENSORS
@@ -81,7 +94,7 @@ def files(tmp_path_factory, network):
     from kinetics_i3d.weights.readers.torch import write_torch
 
     folder = tmp_path_factory.mktemp("weights")
-    for name in ("keras", "weights", "h5", "object", "safetensors", "torch", "golden"):
+    for name in ("keras", "weights", "h5", "object", "safetensors", "plain", "torch", "golden"):
         (folder / name).mkdir()
     network.save(folder / "keras" / "m.keras")
     network.save_weights(folder / "weights" / "m.weights.h5")
@@ -91,6 +104,7 @@ def files(tmp_path_factory, network):
         f"{layer.name}/{v.name}": v.numpy() for layer in network.layers for v in layer.weights
     }
     write_safetensors(folder / "safetensors" / "m.safetensors", arrays, {"by": "a test"})
+    write_plain_safetensors(folder / "plain" / "m.safetensors", arrays)
     write_torch(folder / "torch" / "m.pt", {**arrays, "bn.num_batches_tracked": np.int64(9)})
     for name in ("torch_zip.pt", "torch_legacy.pth"):
         shutil.copy(HERE / name, folder / "golden" / name)
@@ -102,6 +116,7 @@ def files(tmp_path_factory, network):
         "torch of torch": folder / "golden" / "torch_zip.pt",
         "torch legacy": folder / "golden" / "torch_legacy.pth",
         "safetensors": folder / "safetensors" / "m.safetensors",
+        "safetensors of others": folder / "plain" / "m.safetensors",
         "keras": folder / "keras" / "m.keras",
         "weights.h5": folder / "weights" / "m.weights.h5",
         "h5": folder / "h5" / "m.h5",

@@ -1,7 +1,7 @@
 """Damaged and hostile files: refused in one line, or read as if nothing had happened.
 
 A flipped bit in raw numbers or in a name cannot be seen where a format has no checksum: these cases
-are counted, and nothing else may have changed in them.
+are counted, nothing else may have changed in them, and the log must have said that there is none.
 """
 
 import collections
@@ -9,7 +9,6 @@ import itertools
 import shutil
 import struct
 
-import h5py
 import numpy as np
 import pytest
 
@@ -28,11 +27,12 @@ VICTIMS = [
     ("torch of torch", ""),
     ("torch legacy", ""),
     ("safetensors", ""),
+    ("safetensors of others", ""),
     ("keras", ""),
     ("weights.h5", ""),
     ("h5", ""),
 ]
-UNCHECKED = ("torch legacy", "safetensors", "weights.h5", "h5")
+UNCHECKED = ("torch legacy", "safetensors of others", "weights.h5", "h5")
 
 
 def outcome(path, wanted):
@@ -58,27 +58,19 @@ def outcome(path, wanted):
 def raw_numbers(kind, path):
     """The bytes of a file that are tensors' values, as ranges."""
     size = path.stat().st_size
-    if kind == "safetensors":
+    if kind == "safetensors of others":
         start = 8 + int.from_bytes(path.read_bytes()[:8], "little")
         return [range(start, size)]
     if kind == "torch legacy":
         tensors = read_torch(path).values()
         return [range(size - 100 - 8 * len(tensors), size)]
-    with h5py.File(path) as file:
-        found = []
-
-        def visit(_, item):
-            if isinstance(item, h5py.Dataset) and item.id.get_offset() is not None:
-                start = item.id.get_offset()
-                found.append(range(start, start + item.nbytes))
-
-        file.visititems(visit)
-    return found
+    return [range(size)]  # HDF5: the place of a tensor's values may change like they themselves
 
 
 @pytest.mark.slow
-def test_damage_is_seen(files, tmp_path):
+def test_damage_is_seen(files, tmp_path, caplog):
     table = {}
+    caplog.set_level("WARNING", "absl")
     for kind, part in VICTIMS:
         source = files[kind]
         folder = shutil.copytree(
@@ -99,8 +91,11 @@ def test_damage_is_seen(files, tmp_path):
             broken = bytearray(whole)
             broken[at] ^= 1 << int(random.integers(8))
             victim.write_bytes(broken)
+            caplog.clear()
             became = outcome(path, wanted)
             counts[became] += 1
+            if became in ("values", "names", "shapes"):
+                assert "no checksum" in caplog.text, (kind, part, at)
             if became == "values":
                 assert any(at in numbers for numbers in raw), (kind, part, at)
         shutil.rmtree(tmp_path / kind)

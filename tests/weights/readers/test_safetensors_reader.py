@@ -1,5 +1,6 @@
 """safetensors: our writer against the format's words, our reader against files made by hand."""
 
+import hashlib
 import json
 
 import ml_dtypes
@@ -45,11 +46,51 @@ def test_the_bytes_are_the_formats(tmp_path):
     raw = path.read_bytes()
     length = int.from_bytes(raw[:8], "little")
     assert length % 8 == 0 and raw[8:9] == b"{"
-    assert json.loads(raw[8 : 8 + length]) == {
+    header = json.loads(raw[8 : 8 + length])
+    assert list(header.pop("__metadata__")) == ["sha256_of_tensors"]
+    assert header == {
         "b": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]},
         "a": {"dtype": "F16", "shape": [2], "data_offsets": [4, 8]},
     }
     assert raw[8 + length :] == b"\0\0\x40\x40" + b"\0\x3c\0\x40"
+
+
+def test_the_checksum_is_what_it_says(tmp_path):
+    path = tmp_path / "m.safetensors"
+    write_safetensors(path, {"b": np.ones((1, 2), "f2"), "a": np.float32(3)}, {"by": "me"})
+    parts = []
+    for name, kind, shape, data in (
+        ("__metadata__", "uint8", (12,), b'{"by": "me"}'),
+        ("a", "float32", (), np.float32(3).tobytes()),
+        ("b", "float16", (1, 2), b"\0\x3c\0\x3c"),
+    ):
+        parts.append(hashlib.sha256(repr((name, kind, shape)).encode() + data).hexdigest())
+    whole = hashlib.sha256("".join(sorted(parts)).encode())
+    assert whole.hexdigest().encode() in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"\0\x3c\0\x40", b"\0\x3c\0\xc0"), (b'"a"', b'"c"'), (b'"me"', b'"us"')],
+    ids=["value", "name", "metadata"],
+)
+def test_damage_is_seen_by_the_checksum(tmp_path, old, new):
+    path = tmp_path / "m.safetensors"
+    write_safetensors(path, {"a": np.array([1, 2], "f2")}, {"by": "me"})
+    raw = path.read_bytes()
+    assert raw.count(old) == 1
+    path.write_bytes(raw.replace(old, new))
+    with pytest.raises(WeightsError, match=r"m\.safetensors: damaged: .* checksum"):
+        read_safetensors(path)
+
+
+def test_a_file_without_a_checksum_is_not_read_in_silence(tmp_path, caplog):
+    header = b'{"x":{"shape":[1],"data_offsets":[0,4],"dtype":"F32"}}'
+    (tmp_path / "m").write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0\x80\x3f")
+    with caplog.at_level("WARNING", "absl"):
+        assert read_safetensors(tmp_path / "m")["x"] == [1.0]
+    (line,) = caplog.messages
+    assert str(tmp_path / "m") in line and "no checksum" in line
 
 
 def test_a_file_made_by_hand(tmp_path):
