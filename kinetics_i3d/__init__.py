@@ -6,11 +6,17 @@ The public names load their modules when they are first used, so that the import
 import importlib
 
 _PUBLIC = {
+    "C3D": "models.c3d",
     "ClipSpec": "core.clip_spec",
+    "ConvNetLSTM": "models.conv_net_lstm",
     "InceptionI3D": "models.inception_i3d",
     "InceptionV1": "models.inception_v1",
+    "TwoStream": "models.two_stream",
+    "TwoStreamFused": "models.two_stream_fused",
+    "TwoStreamI3D": "models.two_stream_i3d",
     "VideoError": "core.errors",
     "WeightsError": "core.errors",
+    "all_steps_loss": "models.conv_net_lstm",
     "classify": "inference.classify",
     "convert": "models.convert",
     "decode_predictions": "core.labels",
@@ -21,6 +27,7 @@ _PUBLIC = {
     "optical_flow": "flow.pairs",
     "read_frames": "video.reader",
     "save_weights": "models.pretrained",
+    "start_from_images": "models.start_from_images",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -1,12 +1,19 @@
 """`ClipModel`: a functional model that knows how its inputs are made and its outputs are called."""
 
 import difflib
+import types
 
 import keras
 import numpy as np
 from keras import layers
 
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.models.streams import (
+    check_minimum,
+    check_streams,
+    check_together,
+    describe_rates,
+)
 
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
@@ -14,11 +21,15 @@ class ClipModel(keras.Model):
     """A functional model that carries its preprocessing and its labels through save and load.
 
     Args:
-        inputs, outputs: Keras tensors, as for `keras.Model`.
-        clip_spec: The `ClipSpec` of the clips that it reads.
+        inputs, outputs: Keras tensors, as for `keras.Model`. A model of two streams has
+            inputs `{"rgb": ..., "flow": ...}`.
+        clip_spec: The `ClipSpec` of the clips that it reads; of two streams `{stream: ClipSpec}`.
+            Their frames are in the ratio of their `fps`, so that both see the same time.
         labels: Class names in the order of the outputs, or `()` where nobody named them.
         architecture: Name of the row in `ARCHITECTURES` that built it.
-        minimum: The least (frames, height, width), or (height, width), of an input.
+        minimum: The least (frames, height, width), or (height, width), of an input; of two streams
+            `{stream: ...}`.
+        system: Name of its constructor; `None` for `InceptionV1` and `InceptionI3D`.
         name: The model's name.
 
     Example:
@@ -28,75 +39,144 @@ class ClipModel(keras.Model):
     25.0
     """
 
-    def __init__(self, inputs, outputs, *, clip_spec, labels=(), architecture, minimum, name=None):
+    def __init__(
+        self,
+        inputs,
+        outputs,
+        *,
+        clip_spec,
+        labels=(),
+        architecture,
+        minimum,
+        system=None,
+        name=None,
+    ):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
-        self.clip_spec = clip_spec
+        specs = clip_spec if isinstance(clip_spec, dict) else {clip_spec.stream: clip_spec}
+        self._specs = tuple(check_together(specs).values())
         self.labels = tuple(labels)
         self.architecture = architecture
-        self.minimum = tuple(minimum)
+        minimums = minimum if isinstance(minimum, dict) else dict.fromkeys(specs, minimum)
+        self._minimums = tuple(tuple(minimums[stream]) for stream in specs)
+        self.system = system
+
+    @property
+    def clip_spec(self):
+        """The `ClipSpec` of its clips; of two streams that of rgb."""
+        return self._specs[0]
+
+    @clip_spec.setter
+    def clip_spec(self, spec):
+        if len(self._specs) > 1:
+            raise ValueError(
+                f"`clip_specs` must be set on {self.name}, which reads two streams. "
+                f"Received: clip_spec={spec!r}"
+            )
+        self._specs = (spec,)
+
+    @property
+    def clip_specs(self):
+        """{stream: `ClipSpec`} of all streams, rgb first."""
+        return {spec.stream: spec for spec in self._specs}
+
+    @clip_specs.setter
+    def clip_specs(self, specs):
+        old, new = self._specs, tuple(check_together(specs).values())
+        if len(new) != len(old) or new[-1].fps * old[0].fps != old[-1].fps * new[0].fps:
+            raise ValueError(
+                "`clip_specs` must have the model's streams, and their `fps` its ratio: "
+                f"{describe_rates(old)}. Received: {describe_rates(new)}"
+            )
+        self._specs = new
+
+    @property
+    def minimum(self):
+        """The least size of an input; of two streams that of rgb."""
+        return self._minimums[0]
+
+    @property
+    def minimums(self):
+        """{stream: least size of its input}."""
+        return dict(zip(self.clip_specs, self._minimums, strict=True))
+
+    @property
+    def streams(self):
+        """{stream: the network inside that reads it}, the model itself where none stands inside."""
+        inside = {layer.name: layer for layer in self.layers}
+        found = {stream: inside.get(f"{stream}_stream", self) for stream in self.clip_specs}
+        # Keras saves what it finds in a model's dictionaries, this model in itself without end.
+        return types.MappingProxyType(found)
 
     def __call__(self, inputs, *args, **kwargs):
         # Not in `call`: Keras would wrap the error and print the whole clip into it.
-        check_minimum(getattr(inputs, "shape", None), self.minimum)
+        self.check_inputs(inputs)
         return super().__call__(inputs, *args, **kwargs)
+
+    def check_inputs(self, inputs):
+        """Raises `ValueError` where clips are too small, or those of two streams do not match."""
+        if len(self._specs) == 1:
+            check_minimum(getattr(inputs, "shape", None), self.minimum)
+        else:
+            check_streams(inputs, self.clip_specs, self.minimums)
 
     def predict_views(self, views):
         """Averages the outputs over the views of one video, weighted by their new frames.
 
         Args:
-            views: Iterable of (clips, share), such as `data.views.whole_video` gives.
+            views: Iterable of (clips, share), such as `data.views.whole_video` gives; clips of two
+                streams are `{"rgb": ..., "flow": ...}`.
 
         Returns:
             float32 array (outputs,), logits unless the model ends in an activation.
         """
         outputs, shares = [], []
         for clips, share in views:
+            self.check_inputs(clips)  # a graph that has met several sizes no longer sees them
             outputs.append(np.asarray(self.predict_on_batch(clips)[0], np.float32))
             shares.append(share)
         return np.average(outputs, axis=0, weights=shares).astype(np.float32)
 
     def get_config(self):
         plain = keras.Model(self.input, self.output, name=self.name)  # no lists of one
-        return {
+        config = {
             "functional": keras.saving.serialize_keras_object(plain),
             "clip_spec": self.clip_spec.to_dict(),
             "labels": list(self.labels),
             "architecture": self.architecture,
             "minimum": list(self.minimum),
         }
+        if self.system is not None:
+            config["system"] = self.system
+        if len(self._specs) > 1:
+            config["clip_specs"] = [spec.to_dict() for spec in self._specs]
+            config["minimums"] = {key: list(size) for key, size in self.minimums.items()}
+        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         plain = keras.saving.deserialize_keras_object(
             config["functional"], custom_objects=custom_objects
         )
+        spec = ClipSpec(**config["clip_spec"])
+        specs = [ClipSpec(**fields) for fields in config.get("clip_specs", ())]
         return cls(
             plain.input,
             plain.output,
-            clip_spec=ClipSpec(**config["clip_spec"]),
+            clip_spec={one.stream: one for one in specs} or spec,
             labels=config["labels"],
             architecture=config["architecture"],
-            minimum=config["minimum"],
+            minimum=config.get("minimums", config["minimum"]),
+            system=config.get("system"),
             name=plain.name,
         )
-
-
-def check_minimum(shape, minimum):
-    """Raises `ValueError` where (batch, [frames,] height, width, channels) is below `minimum`."""
-    names = ("frames", "height", "width")[-len(minimum) :]
-    for name, size, least in zip(names, (shape or ())[1:-1], minimum, strict=False):
-        if size is not None and size < least:
-            raise ValueError(
-                f"This model needs {' x '.join(map(str, minimum))} ({' x '.join(names)}) or more. "
-                f"Received: {name}={size} in shape={tuple(shape)}"
-            )
 
 
 def feature_model(model, endpoint):
     """Cuts a model at a named activation.
 
     Args:
-        model: A `ClipModel` with its trunk, such as `InceptionI3D()`.
+        model: A `ClipModel` with its trunk, such as `InceptionI3D()`, or one of the `streams` of a
+            larger one.
         endpoint: The paper's name of an activation, such as `"Mixed_4f"` or `"Conv3d_1a_7x7"`.
 
     Returns:
@@ -112,7 +192,7 @@ def feature_model(model, endpoint):
     >>> middle.output_shape[-1]
     832
     """
-    names = [layer.name for layer in model.layers]
+    names = [layer.name for layer in model.layers if not hasattr(layer, "layers")]
     if endpoint not in names:
         near = difflib.get_close_matches(endpoint, names, n=3, cutoff=0.3)
         raise ValueError(
@@ -120,13 +200,14 @@ def feature_model(model, endpoint):
             f"Received: endpoint={endpoint!r}"
         )
     # The trunk reads clips of any size; the top is what needs more.
-    top = "AvgPool_0a_7x7" in names and names.index(endpoint) >= names.index("AvgPool_0a_7x7")
+    top = "AvgPool_0a_7x7"
+    is_trunk = top in names and names.index(endpoint) < names.index(top)
     return ClipModel(
         model.input,
         model.get_layer(endpoint).output,
-        clip_spec=model.clip_spec,
+        clip_spec=model.clip_specs,
         architecture=model.architecture,
-        minimum=model.minimum if top else (1,) * len(model.minimum),
+        minimum=(1,) * len(model.minimum) if is_trunk else model.minimums,
         name=f"{model.name}_{endpoint}",
     )
 
@@ -134,10 +215,12 @@ def feature_model(model, endpoint):
 def pool_features(x, pooling):
     """The output of a model without its top: the grid, or its mean or maximum per channel."""
     rank = len(x.shape) - 2
+    averages = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D)
+    maxima = (layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D)
     pools = {
         None: lambda **_: lambda grid: grid,
-        "avg": {2: layers.GlobalAveragePooling2D, 3: layers.GlobalAveragePooling3D}[rank],
-        "max": {2: layers.GlobalMaxPooling2D, 3: layers.GlobalMaxPooling3D}[rank],
+        "avg": (*averages, layers.GlobalAveragePooling3D)[rank - 1],
+        "max": (*maxima, layers.GlobalMaxPooling3D)[rank - 1],
     }
     if pooling not in pools:
         raise ValueError(f"`pooling` must be one of {tuple(pools)}. Received: pooling={pooling!r}")

@@ -8,11 +8,11 @@ import numpy as np
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, InceptionI3D
+from kinetics_i3d.models.pretrained import HEAD
 from kinetics_i3d.weights.assign import assign, named_variables
 
 TEMPORAL = ("average", "center")
-FIRST = "Conv3d_1a_7x7_conv"
-CLASSIFIER = "Conv3d_0c_1x1"
+FIRST = "Conv2d_1a_7x7_conv"
 
 
 def inflate(
@@ -71,23 +71,42 @@ def inflate(
     twin.clip_spec = spec
     twin.labels = model.labels if classes is None else ()
 
-    shapes = {name: tuple(variable.shape) for name, variable in named_variables(twin).items()}
-    arrays = {twin_name(name): v.numpy() for name, v in named_variables(model).items()}
+    arrays = fit_images(model, twin, spec, temporal=temporal)
+    patterns = () if classes is None else (HEAD,)
+    assign(twin, arrays, ignore=patterns, keep=patterns, source=model.name)
+    return twin
+
+
+def fit_images(model, network, spec, *, temporal="average"):
+    """The values of an image network, made to fit the variables of another one of its kind.
+
+    Args:
+        model: An `InceptionV1`.
+        network: An `InceptionV1` or `InceptionI3D` of the same architecture, of any input channels.
+        spec: The `ClipSpec` of what `network` reads.
+        temporal: `"average"` or `"center"`, see `inflate`.
+
+    Returns:
+        {name: array} for `assign`, the classifier among them.
+
+    Raises:
+        ValueError: If the range of `spec` cannot be folded into the first kernel.
+    """
+    targets = {name: tuple(v.shape) for name, v in named_variables(network).items()}
+    rank = len(network.minimum)
+    arrays = {name: v.numpy() for name, v in named_variables(model).items()}
     first = f"{FIRST}/kernel"
+    channels = targets[first.replace("2d", f"{rank}d")][-2]
     if channels != arrays[first].shape[2]:
         mean = arrays[first].mean(axis=2, keepdims=True)
         arrays[first] = np.repeat(mean, channels, axis=2)
     rescale_input(arrays, model.clip_spec, spec)  # the shift counts once for each channel read
-    for name, array in arrays.items():
-        if name.endswith("/kernel") and name in shapes:
-            arrays[name] = inflate_kernel(array, shapes[name][0], temporal=temporal)
-    if classes is not None:
-        arrays = {name: a for name, a in arrays.items() if not name.startswith(CLASSIFIER)}
-        for part in ("kernel", "bias"):
-            name = f"{CLASSIFIER}/{part}"
-            arrays[name] = named_variables(twin)[name].numpy()
-    assign(twin, arrays, source=model.name)
-    return twin
+    if rank == 3:
+        arrays = {twin_name(name): array for name, array in arrays.items()}
+        for name, array in arrays.items():
+            if name.endswith("/kernel") and name in targets:
+                arrays[name] = inflate_kernel(array, targets[name][0], temporal=temporal)
+    return arrays
 
 
 def twin_name(name):
@@ -120,7 +139,7 @@ def rescale_input(arrays, old, new):
     A pixel reads `x_old = gain * x_new + shift`: the kernel takes the gain, the bias the shift.
 
     Args:
-        arrays: {name: array} of a network whose first kernel is (height, width, in, out); changed.
+        arrays: {name: array} of an image network; changed.
         old: The `ClipSpec` that the network was trained on.
         new: The `ClipSpec` that it shall read.
 

@@ -47,7 +47,19 @@ class LocalResponseNorm(layers.Layer):
         return {**super().get_config(), **constants}
 
 
-def conv_unit(x, name, filters, kernel, *, stride=1, rank, batch_norm):
+def batch_norm_of(name):
+    """The batch norm of all systems; without scale, which the next kernel makes redundant."""
+    return layers.BatchNormalization(
+        scale=False,
+        momentum=0.999,  # Sonnet's decay; Keras' default is 0.99
+        epsilon=1e-3,
+        name=name,
+    )
+
+
+def conv_unit(
+    x, name, filters, kernel, *, stride=1, rank, batch_norm, initializer="glorot_uniform"
+):
     """Convolution, batch norm (or a bias in its place) and ReLU, which carries the unit's name."""
     x = CONV[rank](
         filters,
@@ -55,15 +67,11 @@ def conv_unit(x, name, filters, kernel, *, stride=1, rank, batch_norm):
         strides=stride,
         padding="same",
         use_bias=not batch_norm,
+        kernel_initializer=initializer,
         name=f"{name}_conv",
     )(x)
     if batch_norm:
-        x = layers.BatchNormalization(
-            scale=False,  # ReLU and the next kernel make a gain redundant
-            momentum=0.999,  # Sonnet's decay; Keras' default is 0.99
-            epsilon=1e-3,
-            name=f"{name}_bn",
-        )(x)
+        x = batch_norm_of(f"{name}_bn")(x)
     return layers.ReLU(name=name)(x)
 
 

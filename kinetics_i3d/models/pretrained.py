@@ -2,20 +2,22 @@
 
 import dataclasses
 import difflib
+import re
 
 from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.models.architecture import Architecture
 from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.models.streams import check_together
 from kinetics_i3d.weights.assign import assign, named_variables
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_checkpoint
 from kinetics_i3d.weights.read import read_weights
 
-HEAD = r"Conv[23]d_0c_1x1/"
+# The classifier's variables, of each stream where there are several.
+HEAD = r"((rgb|flow)/)?(Conv[23]d_0c_1x1|Classifier)/"
 
 
-def resolve(weights, architecture, rows, default, *, rank):
+def resolve(weights, architecture, rows, default, *, rank, system=None):
     """Reads `weights` and agrees on the architecture.
 
     Args:
@@ -24,16 +26,19 @@ def resolve(weights, architecture, rows, default, *, rank):
         rows: Known architectures by name.
         default: The `Architecture` without weights.
         rank: 2 or 3, that of the model to build.
+        system: Name of the constructor; `None` for `InceptionV1` and `InceptionI3D`.
 
     Returns:
         (`Architecture`, `WeightsInfo`, `Checkpoint` or `None`).
 
     Raises:
         ValueError: If `architecture` is unknown or is not that of the weights.
-        WeightsError: If the weights cannot be read or belong to a model of the other rank.
+        WeightsError: If the weights cannot be read or belong to a model of another kind.
     """
     given = weights is None or isinstance(weights, Checkpoint)
     checkpoint = weights if given else read_weights(weights)
+    if checkpoint is not None and (checkpoint.info.rank, checkpoint.info.system) != (rank, system):
+        raise WeightsError(f"{checkpoint.path} holds a model of {kind_of(checkpoint.info)}")
     stored = checkpoint.info.architecture if checkpoint else None
     if architecture is None and stored is not None and stored not in rows:
         raise WeightsError(
@@ -42,19 +47,17 @@ def resolve(weights, architecture, rows, default, *, rank):
         )
     if architecture is None:
         architecture = stored or default
-    if not isinstance(architecture, Architecture):
+    if not isinstance(architecture, type(default)):
         if architecture not in rows:
             near = difflib.get_close_matches(str(architecture), rows, n=3, cutoff=0) or list(rows)
             raise ValueError(
-                f"`architecture` must be one of {sorted(rows)}, or an Architecture; "
+                f"`architecture` must be one of {sorted(rows)}, or an {type(default).__name__}; "
                 f"near: {near[0]!r}. Received: architecture={architecture!r}"
             )
         architecture = rows[architecture]
     if checkpoint is None:
-        return architecture, WeightsInfo(architecture.name, rank, architecture.clip_spec), None
-    if checkpoint.info.rank != rank:
-        kinds = {2: "images (InceptionV1); inflate it first", 3: "clips (InceptionI3D)"}
-        raise WeightsError(f"{checkpoint.path} holds a model of {kinds[checkpoint.info.rank]}")
+        info = WeightsInfo(architecture.name, rank, architecture.clip_spec, system=system)
+        return architecture, info, None
     if stored not in (None, architecture.name):
         raise ValueError(
             f"`architecture` must be {stored!r} for {checkpoint.path}. "
@@ -67,6 +70,30 @@ def resolve(weights, architecture, rows, default, *, rank):
         spec = dataclasses.replace(architecture.clip_spec, stream=stream)
         info = dataclasses.replace(info, clip_spec=spec)
     return architecture, info, checkpoint
+
+
+def sampled(resolved, spec, flow_spec=None):
+    """What `resolve` gave, with these specs where there are no weights to say otherwise.
+
+    Args:
+        resolved: What `resolve` gave.
+        spec: The `ClipSpec` of the only stream, or of rgb.
+        flow_spec: That of flow, if there are two.
+
+    Returns:
+        The same three things.
+    """
+    row, info, checkpoint = resolved
+    if checkpoint is None:
+        info = dataclasses.replace(info, clip_spec=spec, flow_spec=flow_spec)
+    return row, info, checkpoint
+
+
+def kind_of(info):
+    """What a model of this `WeightsInfo` reads and who builds it."""
+    if info.system is not None:
+        return f"another kind ({info.system})"
+    return {2: "images (InceptionV1); inflate it first", 3: "clips (InceptionI3D)"}[info.rank]
 
 
 def check_head(head):
@@ -83,7 +110,7 @@ def assemble(inputs, outputs, resolved, *, include_top, minimum, name, head=None
         outputs: Keras tensor of logits, predictions or features.
         resolved: What `resolve` gave.
         include_top: Whether `outputs` come from the classifier.
-        minimum: The least size of an input.
+        minimum: The least size of an input; of two streams `{stream: ...}`.
         name: The model's name.
         head: `"new"` leaves the checkpoint's classifier out.
 
@@ -98,10 +125,11 @@ def assemble(inputs, outputs, resolved, *, include_top, minimum, name, head=None
     model = ClipModel(
         inputs,
         outputs,
-        clip_spec=info.clip_spec,
+        clip_spec=info.clip_specs,
         labels=info.labels if named else (),
         architecture=row.name,
         minimum=minimum,
+        system=info.system,
         name=name,
     )
     if checkpoint is not None:
@@ -132,7 +160,7 @@ def save_weights(model, path, *, dtype="float32", labels=None, clip_spec=None, a
         path: The file, by custom `*.h5`. It appears whole or not at all.
         dtype: `"float32"`, or `"float16"` for half the size.
         labels: Class names in order; by default the model's.
-        clip_spec: How inputs are made; by default the model's.
+        clip_spec: How inputs are made, of two streams `{stream: ClipSpec}`; by default the model's.
         about: A JSON-ready dictionary of anything worth keeping.
 
     Raises:
@@ -153,18 +181,30 @@ def save_weights(model, path, *, dtype="float32", labels=None, clip_spec=None, a
 def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
     """The `Checkpoint` of a model; arguments as for `save_weights`."""
     labels = tuple(model.labels if labels is None else labels)
+    specs = model.clip_specs if clip_spec is None else clip_spec
+    specs = check_together(specs if isinstance(specs, dict) else {specs.stream: specs})
+    if len(specs) != len(model.clip_specs):
+        raise ValueError(
+            f"`clip_spec` must be {{stream: ClipSpec}} of {list(model.clip_specs)}. "
+            f"Received: clip_spec={clip_spec!r}"
+        )
     arrays = {name: variable.numpy() for name, variable in named_variables(model).items()}
-    bias = next((array for name, array in arrays.items() if name.endswith("0c_1x1/bias")), ())
+    bias = next((array for name, array in arrays.items() if re.match(f"{HEAD}bias", name)), ())
     if labels and len(labels) != len(bias):
         raise ValueError(
             f"`labels` must name the model's {len(bias)} classes. Received: {len(labels)} labels"
         )
+    spec, flow_spec = (*specs.values(), None)[:2]
+    beside = model.streams["flow"].architecture if flow_spec else model.architecture
     info = WeightsInfo(
         model.architecture,
-        len(model.input_shape) - 2,
-        clip_spec or model.clip_spec,
+        len(model.minimum),
+        spec,
         len(bias),
         labels,
         about or {},
+        system=model.system,
+        flow_spec=flow_spec,
+        flow_architecture=None if beside == model.architecture else beside,
     )
     return Checkpoint(info, arrays)

@@ -6,12 +6,19 @@ from kinetics_i3d.core.errors import WeightsError
 
 
 def named_variables(model):
-    """The variables of a functional model by `"<layer>/<variable>"`, in the model's order."""
-    return {
-        f"{layer.name}/{variable.name}": variable
-        for layer in model.layers
-        for variable in layer.weights
-    }
+    """The variables of a functional model by `"<layer>/<variable>"`, in the model's order.
+
+    Those of a network inside, such as `rgb_stream`, are called `"rgb/<layer>/<variable>"`.
+    """
+    found = {}
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            prefix = layer.name.removesuffix("_stream")
+            inside = named_variables(layer).items()
+            found.update({f"{prefix}/{name}": variable for name, variable in inside})
+        else:
+            found.update({f"{layer.name}/{variable.name}": variable for variable in layer.weights})
+    return found
 
 
 def assign(model, arrays, *, ignore=(), keep=(), source="the weights"):

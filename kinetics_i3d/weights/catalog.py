@@ -270,6 +270,24 @@ def _unknown(name, known):
     return WeightsError(f"unknown weights {str(name)!r}; did you mean {' or '.join(near)}?")
 
 
+def find_members(weights):
+    """The files of the weights of one stream or of two.
+
+    Args:
+        weights: As for `find_weights`; or the name of a pair, or `{"rgb": ..., "flow": ...}`.
+
+    Returns:
+        A list of paths.
+
+    Raises:
+        WeightsError: As `find_weights`.
+    """
+    if isinstance(weights, dict):
+        return [find_weights(member) for member in weights.values()]
+    members = PAIRS[weights].members if weights in PAIRS else [weights]
+    return [find_weights(member) for member in members]
+
+
 def find_weights(weights):
     """The file of a catalog name or of a path.
 

@@ -27,6 +27,9 @@ class WeightsInfo:
         classes: Outputs of the classifier; 0 without one.
         labels: Their names in order; empty where nobody named them.
         about: Anything else worth keeping: command, accuracy, versions, terms.
+        system: Name of the constructor; `None` for `InceptionV1` and `InceptionI3D`.
+        flow_spec: Of two streams: how flow is made. `clip_spec` is that of rgb then.
+        flow_architecture: Of two streams: where it is not that of rgb.
     """
 
     architecture: str
@@ -35,10 +38,24 @@ class WeightsInfo:
     classes: int = 0
     labels: tuple = ()
     about: dict = dataclasses.field(default_factory=dict)
+    system: str | None = None
+    flow_spec: ClipSpec | None = None
+    flow_architecture: str | None = None
+
+    @property
+    def clip_specs(self):
+        """{stream: `ClipSpec`}, rgb first."""
+        both = (self.clip_spec, self.flow_spec)
+        return {spec.stream: spec for spec in both if spec is not None}
 
     def to_json(self):
         """The fields, with the format's number, as one line of JSON."""
-        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, sort_keys=True)
+        fields = dataclasses.asdict(self)
+        # Readers of before these fields still read the files that need none of them.
+        for name in ("system", "flow_spec", "flow_architecture"):
+            if fields[name] is None:
+                del fields[name]
+        return json.dumps({"format": FORMAT, **fields}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text):
@@ -47,8 +64,9 @@ class WeightsInfo:
         number = fields.pop("format")
         if number != FORMAT:
             raise ValueError(f"format {number} is not {FORMAT}")
-        spec = ClipSpec(**fields.pop("clip_spec"))
-        return cls(clip_spec=spec, labels=tuple(fields.pop("labels")), **fields)
+        for name in {"clip_spec", "flow_spec"} & fields.keys() | {"clip_spec"}:
+            fields[name] = ClipSpec(**fields[name])
+        return cls(labels=tuple(fields.pop("labels")), **fields)
 
 
 @dataclasses.dataclass(frozen=True)

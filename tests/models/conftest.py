@@ -18,8 +18,8 @@ def fill(model, seed=0):
     """Random values that keep activations of every layer in sight of 1; returns the model."""
     random = np.random.default_rng(seed)
     for name, variable in named_variables(model).items():
-        shape, part = tuple(variable.shape), name.split("/")[1]
-        if part == "kernel":
+        shape, part = tuple(variable.shape), name.split("/")[-1]
+        if part.endswith("kernel"):
             values = random.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape)
         elif part == "moving_variance":
             values = random.uniform(0.5, 2.0, shape)

@@ -1,0 +1,134 @@
+"""C3D, the paper's system (b): a plain network of 3D convolutions, with batch norm everywhere.
+
+Carreira & Zisserman, CVPR 2017, section 2.2; Tran et al., "Learning Spatiotemporal Features with 3D
+Convolutional Networks", ICCV 2015.
+"""
+
+import dataclasses
+
+import keras
+from keras import layers
+
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.models.clip_model import pool_features
+from kinetics_i3d.models.layers import batch_norm_of, conv_unit
+from kinetics_i3d.models.pretrained import assemble, check_head, resolve
+from kinetics_i3d.models.streams import clip_shape
+
+SYSTEM = "C3D"
+CLIP = (16, 112, 112, 3)
+# 128 to 112 is as 256 to 224, what the other systems crop.
+SPEC = ClipSpec("c3d", short_side=128, size=112)
+
+# Units of a stage, each with its filters; every stage ends in a pool.
+STAGES = (
+    {"Conv3d_1a": 64},
+    {"Conv3d_2a": 128},
+    {"Conv3d_3a": 256, "Conv3d_3b": 256},
+    {"Conv3d_4a": 512, "Conv3d_4b": 512},
+    {"Conv3d_5a": 512, "Conv3d_5b": 512},
+)
+DENSE = {"Dense_6": 4096, "Dense_7": 4096}
+
+
+@dataclasses.dataclass(frozen=True)
+class C3DArchitecture:
+    """A variant of C3D.
+
+    Args:
+        name: The row's name in `C3D_ARCHITECTURES`.
+        width: Every layer is as wide as the paper's times this.
+        clip_spec: How its inputs are made, unless weights say otherwise.
+    """
+
+    name: str
+    width: float = 1.0
+    clip_spec: ClipSpec = SPEC
+
+
+PLAIN = C3DArchitecture("c3d")
+C3D_ARCHITECTURES = {row.name: row for row in (PLAIN, C3DArchitecture("c3d_eighth", width=0.125))}
+
+
+def C3D(
+    *,
+    include_top=True,
+    weights=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    dropout=0.5,
+    classifier_activation=None,
+    architecture=None,
+    head=None,
+    name="c3d",
+):
+    """Builds C3D with batch norm: 8 convolutions, 5 pools, two dense layers and a classifier.
+
+    All pools are 2x2x2 with SAME padding, the first in time too (the network of 2015 has 1x2x2
+    there). Of 16x112x112 so remain 1x4x4, as in the network of 2015, whose last pool is padded;
+    without that padding the first dense layer, and the network, would be far smaller than the
+    paper's.
+
+    Args:
+        include_top: Whether to end in the dense layers and the classifier.
+        weights: A path to a checkpoint, or `None` for random values.
+        input_shape: (frames, height, width, 3), by default (16, 112, 112, 3). The dense layers fix
+            it; without them any of the first three may be `None`.
+        pooling: Without the top: `None` gives the grid of the last pool, `"avg"` or `"max"` a
+            vector.
+        classes: Number of classes; by default what the weights have, or 400.
+        dropout: Rate after both dense layers, 0 to 1, in training.
+        classifier_activation: `None` gives logits, `"softmax"` probabilities.
+        architecture: `"c3d"`, `"c3d_eighth"` of an eighth of its width, or a `C3DArchitecture`; by
+            default what the weights have.
+        head: `"new"` puts a classifier of random values in the place of the weights' own.
+        name: The model's name.
+
+    Returns:
+        A `ClipModel` from clips (batch, 16, 112, 112, 3), in the range of `model.clip_spec`, to
+        (batch, classes), (batch, 512) or (batch, 1, 4, 4, 512).
+
+    Raises:
+        ValueError: If an argument is outside what is allowed or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not fit.
+
+    Example:
+
+    >>> ki3d.C3D(architecture="c3d_eighth", classes=21).output_shape
+    (None, 21)
+
+    Source: Carreira & Zisserman, CVPR 2017, figure 2b; Tran et al., ICCV 2015, figure 3.
+    """
+    resolved = resolve(weights, architecture, C3D_ARCHITECTURES, PLAIN, rank=3, system=SYSTEM)
+    row, info, _ = resolved
+    check_head(head)
+    shape = clip_shape(input_shape or CLIP)
+    if include_top and None in shape:
+        raise ValueError(
+            "`input_shape` must have no None where include_top=True: dense layers read the grid. "
+            f"Received: input_shape={input_shape!r}"
+        )
+
+    clips = x = keras.Input(shape, name="clips")
+    for number, stage in enumerate(STAGES, 1):
+        for unit, filters in stage.items():
+            x = conv_unit(x, unit, int(filters * row.width), 3, rank=3, batch_norm=True)
+        x = layers.MaxPooling3D(2, padding="same", name=f"MaxPool3d_{number}")(x)
+    if include_top:
+        x = layers.Flatten(name="Flatten")(x)
+        for unit, units in DENSE.items():
+            x = layers.Dense(int(units * row.width), use_bias=False, name=f"{unit}_dense")(x)
+            x = batch_norm_of(f"{unit}_bn")(x)
+            x = layers.ReLU(name=unit)(x)
+            x = layers.Dropout(dropout, name=f"{unit}_dropout")(x)
+        x = layers.Dense(classes or info.classes or 400, name="Classifier")(x)
+        x = layers.Activation("linear", dtype="float32", name="Logits")(x)
+        if classifier_activation is not None:
+            x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
+    else:
+        x = pool_features(x, pooling)
+    minimum = shape[:3] if include_top else (1, 1, 1)
+    return assemble(
+        clips, x, resolved, include_top=include_top, minimum=minimum, name=name, head=head
+    )

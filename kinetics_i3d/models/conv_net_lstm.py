@@ -1,0 +1,132 @@
+"""ConvNet+LSTM, the paper's system (a): Inception-V1 on single frames and an LSTM over them.
+
+Carreira & Zisserman, CVPR 2017, section 2.1; after Yue-Hei Ng et al. and Donahue et al., CVPR 2015.
+"""
+
+import keras
+from keras import layers, ops
+
+from kinetics_i3d.models.clip_model import check_minimum, pool_features
+from kinetics_i3d.models.frame_stacks import per_stack
+from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
+from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.layers import batch_norm_of
+from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
+from kinetics_i3d.models.streams import at_rate, clip_shape
+
+SYSTEM = "ConvNetLSTM"
+UNITS = 512
+FPS = 5.0  # one frame in five of 25 a second
+MINIMUM = (1, 32, 32)
+
+
+def ConvNetLSTM(
+    *,
+    include_top=True,
+    weights=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    dropout=0.5,
+    classifier_activation=None,
+    all_steps=False,
+    architecture=None,
+    head=None,
+    name="conv_net_lstm",
+):
+    """Builds Inception-V1 on every frame, an LSTM over the frames and a classifier.
+
+    The mean of each frame's last grid is batch-normalised before the LSTM of 512 units. In training
+    the classifier answers at every step, see `all_steps_loss`; at test the last step counts.
+
+    Args:
+        include_top: Whether to end in the classifier, or in the LSTM's outputs.
+        weights: A path to a checkpoint, or `None` for random values; see also `start_from_images`.
+        input_shape: (frames, height, width, 3); any of the first three may be `None`, as they are
+            by default.
+        pooling: Without the top: `None` gives all steps of the LSTM, `"avg"` or `"max"` a vector.
+        classes: Number of classes; by default what the weights have, or 400.
+        dropout: Rate before the classifier, 0 to 1, in training.
+        classifier_activation: `None` gives logits, `"softmax"` probabilities.
+        all_steps: Whether to answer at all steps, as in training, or at the last only. The
+            variables are the same.
+        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
+            have, or `"inception_v1"`.
+        head: `"new"` puts a classifier of random values in the place of the weights' own.
+        name: The model's name.
+
+    Returns:
+        A `ClipModel` from clips (batch, frames, height, width, 3) at 5 frames a second, in the
+        range of `model.clip_spec`, to (batch, classes), or (batch, frames, classes) for all steps.
+        Without the top (batch, frames, 512) or (batch, 512).
+
+    Raises:
+        ValueError: If an argument is outside what is allowed or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not fit.
+
+    Example:
+
+    >>> model = ki3d.ConvNetLSTM(architecture="inception_v1_quarter", classes=21)
+    >>> model.output_shape, model.clip_spec.fps
+    ((None, 21), 5.0)
+
+    Source: Carreira & Zisserman, CVPR 2017, figure 2a.
+    """
+    resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3, system=SYSTEM)
+    row = resolved[0]
+    resolved = sampled(resolved, at_rate(row.clip_spec, FPS))
+    check_head(head)
+    shape = clip_shape(input_shape)
+    check_minimum((None, *shape), MINIMUM)
+
+    clips = keras.Input(shape, name="clips")
+    trunk = InceptionV1(
+        include_top=False,
+        pooling="avg",
+        input_shape=shape[1:],
+        architecture=row,
+        name="rgb_stream",
+    )
+    trunk.clip_spec = resolved[1].clip_spec
+    x = per_stack(trunk, clips, stream="rgb")
+    x = batch_norm_of("Features_bn")(x)
+    last = include_top and not all_steps
+    x = layers.LSTM(row.filters(UNITS), return_sequences=not last, name="LSTM")(x)
+    if include_top:
+        x = layers.Dropout(dropout, name="Dropout_0b")(x)
+        x = layers.Dense(classes or resolved[1].classes or 400, name="Classifier")(x)
+        x = layers.Activation("linear", dtype="float32", name="Logits")(x)
+        if classifier_activation is not None:
+            x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
+    else:
+        x = pool_features(x, pooling)
+    return assemble(
+        clips, x, resolved, include_top=include_top, minimum=MINIMUM, name=name, head=head
+    )
+
+
+@keras.saving.register_keras_serializable("kinetics_i3d")
+def all_steps_loss(targets, logits):
+    """Cross-entropy at every time step, averaged over the steps.
+
+    Args:
+        targets: (batch, classes), one-hot or any distribution: one for all steps of a clip.
+        logits: (batch, steps, classes), or (batch, classes) for one step.
+
+    Returns:
+        (batch,), in nats.
+
+    Example:
+
+    >>> loss = all_steps_loss(np.eye(4, dtype="float32")[:2], np.zeros((2, 25, 4), "float32"))
+    >>> np.allclose(loss, np.log(4))
+    True
+
+    Source: Carreira & Zisserman, CVPR 2017, section 2.1.
+    """
+    logits = ops.convert_to_tensor(logits)
+    targets = ops.cast(targets, logits.dtype)
+    if len(logits.shape) == 3:
+        targets = targets[:, None]
+    losses = -ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1)
+    return ops.mean(losses, axis=1) if len(losses.shape) == 2 else losses

@@ -1,0 +1,64 @@
+"""`load_model`: the model that weights belong to, whichever system of the paper it is."""
+
+from collections.abc import Mapping
+
+from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.pretrained import kind_of
+from kinetics_i3d.models.systems import SYSTEMS
+from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
+from kinetics_i3d.weights.catalog import PAIRS
+from kinetics_i3d.weights.read import read_weights
+
+WANTED = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
+
+
+def load_model(weights, *, streams=None):
+    """Builds the model of weights that say themselves what they are the weights of.
+
+    Args:
+        weights: A name in the catalog, of a pair too; a path; or `{"rgb": ..., "flow": ...}`.
+        streams: `"rgb"`, `"flow"` or `"both"`, where it matters which; one of a pair is then taken
+            alone. None takes what the weights read.
+
+    Returns:
+        A `ClipModel` with its top.
+
+    Raises:
+        ValueError: If `streams` is unknown.
+        WeightsError: If the weights cannot be read, belong to no model of clips, or read other
+            streams.
+
+    Example:
+
+    >>> load_model("rgb_figures").name
+    'inception_i3d'
+    """
+    if streams not in WANTED:
+        raise ValueError(f"`streams` must be one of {(*WANTED,)}. Received: streams={streams!r}")
+    pair = None if isinstance(weights, Mapping) else PAIRS.get(weights)
+    if pair is not None and streams in STREAMS:
+        weights, pair = getattr(pair, streams), None
+    if pair is not None or isinstance(weights, Mapping):
+        model = TwoStreamI3D(weights=weights)
+    else:
+        model = _of_file(read_weights(weights))
+    wanted = WANTED[streams]
+    if wanted and tuple(model.clip_specs) != wanted:
+        raise WeightsError(
+            f"{weights}: reads {' and '.join(model.clip_specs)}, where {' and '.join(wanted)} "
+            f"{'are' if len(wanted) > 1 else 'is'} wanted"
+        )
+    return model
+
+
+def _of_file(checkpoint):
+    if checkpoint.info.rank != 3:
+        raise WeightsError(f"{checkpoint.path} holds a model of {kind_of(checkpoint.info)}")
+    system = checkpoint.info.system
+    if system is None:
+        return InceptionI3D(weights=checkpoint)
+    if system not in SYSTEMS:
+        raise WeightsError(f"{checkpoint.path}: unknown system {system!r}")
+    return SYSTEMS[system].builder(weights=checkpoint)

@@ -1,0 +1,183 @@
+"""What the clips of a model must be: large enough, and of one video where there are two streams.
+
+Both streams are made of one reading of the video, frame for frame.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from kinetics_i3d.core.clip_spec import STREAMS
+
+# What both streams of a video share, so that one reading serves both.
+TOGETHER = ("resize", "interpolation", "short_side", "size")
+CHANNELS = {"rgb": 3, "flow": 2}
+
+
+def flow_of(spec):
+    """The spec of the flow stream beside an rgb stream: the same frames, but -1 to 1.
+
+    Args:
+        spec: The `ClipSpec` of rgb clips, whatever their range.
+
+    Returns:
+        A `ClipSpec`.
+
+    Example:
+
+    >>> from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW
+    >>> flow_of(DEEPMIND) == DEEPMIND_FLOW
+    True
+    """
+    return dataclasses.replace(spec, name=f"{spec.name}_flow", stream="flow", low=-1.0, high=1.0)
+
+
+def at_rate(spec, fps):
+    """The spec with another frame rate, named after it where it is another one.
+
+    Args:
+        spec: A `ClipSpec`.
+        fps: Frames a second.
+
+    Returns:
+        A `ClipSpec`.
+
+    Example:
+
+    >>> from kinetics_i3d.core.clip_spec import DEEPMIND
+    >>> at_rate(DEEPMIND, 2.5).name
+    'deepmind_2.5fps'
+    """
+    return dataclasses.replace(spec, name=f"{spec.name}_{fps:g}fps", fps=fps)
+
+
+def clip_shape(input_shape):
+    """`input_shape` of a model of rgb clips as a tuple; `ValueError` if it is not of four numbers.
+
+    Args:
+        input_shape: (frames, height, width, channels), or `None` for clips of any size.
+    """
+    shape = tuple(input_shape or (None, None, None, CHANNELS["rgb"]))
+    if len(shape) != 4:
+        raise ValueError(
+            "`input_shape` must be (frames, height, width, channels). "
+            f"Received: input_shape={input_shape!r}"
+        )
+    return shape
+
+
+def stream_shapes(input_shape):
+    """`input_shape` of a model of two streams as {stream: tuple}, rgb first.
+
+    Args:
+        input_shape: {stream: (frames, height, width, channels)}, or `None` for clips of any size.
+
+    Returns:
+        A dictionary; channels are 3 and 2.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    shapes = input_shape or {key: (None, None, None, count) for key, count in CHANNELS.items()}
+    if isinstance(shapes, Mapping) and set(shapes) == set(CHANNELS):
+        shapes = {stream: tuple(shapes[stream]) for stream in CHANNELS}
+        if all(len(shape) == 4 and shape[3] == CHANNELS[key] for key, shape in shapes.items()):
+            return shapes
+    raise ValueError(
+        "`input_shape` must be {'rgb': (frames, height, width, 3), 'flow': (frames, height, "
+        f"width, 2)}}. Received: input_shape={input_shape!r}"
+    )
+
+
+def disagreement(specs):
+    """Where the specs of two streams cannot belong to one video.
+
+    Args:
+        specs: {stream: `ClipSpec`}.
+
+    Returns:
+        The name of the first field of `TOGETHER` in which they differ, or `None`.
+
+    Example:
+
+    >>> from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, FVD
+    >>> disagreement({"rgb": DEEPMIND, "flow": DEEPMIND_FLOW})
+    >>> disagreement({"rgb": FVD, "flow": DEEPMIND_FLOW})
+    'resize'
+    """
+    for field in TOGETHER:
+        if len({getattr(spec, field) for spec in specs.values()}) > 1:
+            return field
+    return None
+
+
+def check_together(specs):
+    """Returns {stream: spec}, rgb first; `ValueError` where they contradict their keys or another.
+
+    Args:
+        specs: {stream: `ClipSpec`} of one model.
+
+    Raises:
+        ValueError: With the field that differs.
+    """
+    wrong = {key: spec.stream for key, spec in specs.items() if key != spec.stream}
+    if wrong or not specs:
+        raise ValueError(
+            f"`clip_specs` must be {{stream: ClipSpec of that stream}}. Received: {specs!r}"
+        )
+    field = disagreement(specs)
+    if field is not None:
+        values = {stream: getattr(spec, field) for stream, spec in specs.items()}
+        raise ValueError(f"`clip_specs` must agree on `{field}`. Received: {values}")
+    return {stream: specs[stream] for stream in STREAMS if stream in specs}
+
+
+def describe_rates(specs):
+    """The frame rates of specs as text, such as `rgb 2.5, flow 25`."""
+    return ", ".join(f"{spec.stream} {spec.fps:g}" for spec in specs)
+
+
+def check_streams(inputs, specs, minimums):
+    """Raises `ValueError` where the clips of two streams do not belong together.
+
+    Args:
+        inputs: What a model of two streams was called on.
+        specs: {stream: `ClipSpec`}.
+        minimums: {stream: least size}.
+
+    Raises:
+        ValueError: If a stream is missing or too many, a clip is too small, or one covers more time
+            or another number of videos than the other.
+    """
+    if not isinstance(inputs, dict) or set(inputs) != set(specs):
+        given = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+        raise ValueError(
+            f"`inputs` must be a dictionary of clips with the keys {list(specs)}. Received: {given}"
+        )
+    shapes = {stream: getattr(inputs[stream], "shape", None) for stream in specs}
+    for stream, shape in shapes.items():
+        check_minimum(shape, minimums[stream])
+    if any(shape is None or len(shape) < 2 for shape in shapes.values()):
+        return
+    (rgb, flow), (rgb_spec, flow_spec) = shapes.values(), specs.values()
+    ratio = flow_spec.fps / rgb_spec.fps
+    if None not in (rgb[1], flow[1]) and flow[1] != ratio * rgb[1]:
+        raise ValueError(
+            f"This model needs as many flow frames as rgb frames, times {ratio:g}. "
+            f"Received: {rgb[1]} rgb frames, {flow[1]} flow frames"
+        )
+    if None not in (rgb[0], flow[0]) and rgb[0] != flow[0]:
+        raise ValueError(
+            "This model needs rgb and flow of the same videos. "
+            f"Received: {rgb[0]} rgb clips, {flow[0]} flow clips"
+        )
+
+
+def check_minimum(shape, minimum):
+    """Raises `ValueError` where (batch, [frames,] height, width, channels) is below `minimum`."""
+    names = ("frames", "height", "width")[-len(minimum) :]
+    for name, size, least in zip(names, (shape or ())[1:-1], minimum, strict=False):
+        if size is not None and size < least:
+            raise ValueError(
+                f"This model needs {' x '.join(map(str, minimum))} ({' x '.join(names)}) or more. "
+                f"Received: {name}={size} in shape={tuple(shape)}"
+            )

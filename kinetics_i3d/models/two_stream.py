@@ -1,0 +1,104 @@
+"""Two-Stream, the paper's system (c): one Inception-V1 on frames, one on stacks of flow, averaged.
+
+Carreira & Zisserman, CVPR 2017, section 2.3; Simonyan & Zisserman, "Two-Stream Convolutional
+Networks", NIPS 2014.
+"""
+
+import keras
+from keras import layers
+
+from kinetics_i3d.models.clip_model import pool_features
+from kinetics_i3d.models.frame_stacks import per_stack
+from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
+from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
+from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, flow_of, stream_shapes
+
+SYSTEM = "TwoStream"
+STACK = 10  # flow frames to each rgb frame
+STACKS = {"rgb": 1, "flow": STACK}
+MINIMUM = {"rgb": (1, 32, 32), "flow": (STACK, 32, 32)}
+
+
+def TwoStream(
+    *,
+    include_top=True,
+    weights=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    dropout=0.2,
+    classifier_activation=None,
+    architecture=None,
+    head=None,
+    name="two_stream",
+):
+    """Builds two Inception-V1s, of single frames and of stacks of 10 flow frames, averaged.
+
+    A clip is one snapshot, 1 rgb and 10 flow frames, or several, whose logits are averaged like
+    those of the streams: one in training, 25 at test.
+
+    Args:
+        include_top: Whether to end in the average of both classifiers' logits. Without it both
+            features are joined, rgb first.
+        weights: A path to a checkpoint, or `None` for random values; see also `start_from_images`.
+        input_shape: `{"rgb": (frames, height, width, 3), "flow": (10 * frames, height, width, 2)}`;
+            any of the first three may be `None`, as they are by default.
+        pooling: Without the top: `None` gives the grids of `Mixed_5c`, `"avg"` or `"max"` a vector.
+        classes: Number of classes; by default what the weights have, or 400.
+        dropout: Rate before both classifiers, 0 to 1, in training.
+        classifier_activation: `None` gives logits, `"softmax"` probabilities.
+        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
+            have, or `"inception_v1"`.
+        head: `"new"` puts classifiers of random values in the place of the weights' own.
+        name: The model's name.
+
+    Returns:
+        A `ClipModel` from `{"rgb": (batch, frames, height, width, 3), "flow": (batch, 10 * frames,
+        height, width, 2)}` to (batch, classes), (batch, 2048) or (batch, frames, height/32,
+        width/32, 2048). Rgb is sampled at 2.5 frames a second, flow at 25.
+
+    Raises:
+        ValueError: If an argument is outside what is allowed or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not fit.
+
+    Example:
+
+    >>> model = ki3d.TwoStream(architecture="inception_v1_quarter", classes=21)
+    >>> clips = {"rgb": np.zeros((1, 1, 64, 64, 3)), "flow": np.zeros((1, 10, 64, 64, 2))}
+    >>> model.predict(clips, verbose=0).shape
+    (1, 21)
+
+    Source: Carreira & Zisserman, CVPR 2017, figure 2c.
+    """
+    resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3, system=SYSTEM)
+    row = resolved[0]
+    spec = row.clip_spec
+    resolved = sampled(resolved, at_rate(spec, spec.fps / STACK), flow_of(spec))
+    check_head(head)
+    shapes = stream_shapes(input_shape)
+    clips = {stream: keras.Input(shape, name=stream) for stream, shape in shapes.items()}
+    check_streams(clips, resolved[1].clip_specs, MINIMUM)
+
+    found = []
+    for stream, frames in STACKS.items():
+        network = InceptionV1(
+            include_top=include_top,
+            input_shape=(*shapes[stream][1:3], frames * CHANNELS[stream]),
+            classes=classes or resolved[1].classes or 400,
+            dropout=dropout,
+            architecture=row,
+            name=f"{stream}_stream",
+        )
+        network.clip_spec = resolved[1].clip_specs[stream]
+        found.append(per_stack(network, clips[stream], stream=stream, frames=frames))
+    if include_top:
+        snapshots = layers.Average(dtype="float32", name="Snapshots")(found)
+        x = layers.GlobalAveragePooling1D(dtype="float32", name="Logits")(snapshots)
+        if classifier_activation is not None:
+            x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
+    else:
+        x = pool_features(layers.Concatenate(name="Joined")(found), pooling)
+    return assemble(
+        clips, x, resolved, include_top=include_top, minimum=MINIMUM, name=name, head=head
+    )

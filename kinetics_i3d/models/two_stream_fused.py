@@ -1,0 +1,118 @@
+"""3D-Fused Two-Stream, the paper's system (d): the last grids of both streams meet in 3D layers.
+
+Carreira & Zisserman, CVPR 2017, section 2.3; Feichtenhofer et al., "Convolutional Two-Stream
+Network Fusion for Video Action Recognition", CVPR 2016.
+"""
+
+import keras
+from keras import layers
+
+from kinetics_i3d.models.clip_model import pool_features
+from kinetics_i3d.models.frame_stacks import per_stack
+from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
+from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.layers import conv_unit
+from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
+from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, flow_of, stream_shapes
+from kinetics_i3d.models.two_stream import MINIMUM, STACK, STACKS
+
+SYSTEM = "TwoStreamFused"
+FILTERS = 512
+NOISE = 0.01  # deviation of new kernels; the paper says Gaussian and no more
+
+
+def TwoStreamFused(
+    *,
+    include_top=True,
+    weights=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    dropout=0.5,
+    classifier_activation=None,
+    architecture=None,
+    head=None,
+    name="two_stream_fused",
+):
+    """Builds two Inception-V1s whose grids over time are joined, convolved in 3D and classified.
+
+    Each of 5 rgb frames and of 5 stacks of 10 flow frames gives a 7x7 grid before Inception-V1's
+    last pool. The 5x7x7 grids are joined, rgb first; then a 3x3x3 convolution of 512 filters with
+    batch norm, a 3x3x3 max pool of stride 2, the mean of what remains, and a dense classifier. The
+    paper's count leaves no room for a classifier that reads more than 512 numbers, and with the
+    mean, clips of any size and length fit: 25 rgb frames at test.
+
+    Args:
+        include_top: Whether to end in the classifier, or in the max pool over the fused grid.
+        weights: A path to a checkpoint, or `None` for random values; see also `start_from_images`.
+        input_shape: `{"rgb": (frames, height, width, 3), "flow": (10 * frames, height, width, 2)}`;
+            any of the first three may be `None`, as they are by default.
+        pooling: Without the top: `None` gives the pooled grid, `"avg"` or `"max"` a vector.
+        classes: Number of classes; by default what the weights have, or 400.
+        dropout: Rate before the classifier, 0 to 1, in training.
+        classifier_activation: `None` gives logits, `"softmax"` probabilities.
+        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
+            have, or `"inception_v1"`.
+        head: `"new"` puts a classifier of random values in the place of the weights' own.
+        name: The model's name.
+
+    Returns:
+        A `ClipModel` from `{"rgb": (batch, frames, height, width, 3), "flow": (batch, 10 * frames,
+        height, width, 2)}` to (batch, classes), (batch, 512) or (batch, frames/2, height/64,
+        width/64, 512). Rgb is sampled at 2.5 frames a second, flow at 25.
+
+    Raises:
+        ValueError: If an argument is outside what is allowed or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not fit.
+
+    Example:
+
+    >>> model = ki3d.TwoStreamFused(architecture="inception_v1_quarter", classes=21)
+    >>> clips = {"rgb": np.zeros((1, 5, 32, 32, 3)), "flow": np.zeros((1, 50, 32, 32, 2))}
+    >>> model.predict(clips, verbose=0).shape
+    (1, 21)
+
+    Source: Carreira & Zisserman, CVPR 2017, figure 2d.
+    """
+    resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3, system=SYSTEM)
+    row = resolved[0]
+    spec = row.clip_spec
+    resolved = sampled(resolved, at_rate(spec, spec.fps / STACK), flow_of(spec))
+    check_head(head)
+    shapes = stream_shapes(input_shape)
+    clips = {stream: keras.Input(shape, name=stream) for stream, shape in shapes.items()}
+    check_streams(clips, resolved[1].clip_specs, MINIMUM)
+
+    grids = []
+    for stream, frames in STACKS.items():
+        network = InceptionV1(
+            include_top=False,
+            input_shape=(*shapes[stream][1:3], frames * CHANNELS[stream]),
+            architecture=row,
+            name=f"{stream}_stream",
+        )
+        network.clip_spec = resolved[1].clip_specs[stream]
+        grids.append(per_stack(network, clips[stream], stream=stream, frames=frames))
+    x = layers.Concatenate(name="Fused")(grids)
+    noise = keras.initializers.RandomNormal(stddev=NOISE)
+    # Batch norm in every architecture: kernels of noise have no scale of their own.
+    x = conv_unit(
+        x, "Fused_3x3", row.filters(FILTERS), 3, rank=3, batch_norm=True, initializer=noise
+    )
+    x = layers.MaxPooling3D(3, strides=2, padding="same", name="Fused_MaxPool3d_3x3")(x)
+    if include_top:
+        x = layers.GlobalAveragePooling3D(name="AvgPool")(x)
+        x = layers.Dropout(dropout, name="Dropout_0b")(x)
+        x = layers.Dense(
+            classes or resolved[1].classes or 400,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=NOISE),
+            name="Classifier",
+        )(x)
+        x = layers.Activation("linear", dtype="float32", name="Logits")(x)
+        if classifier_activation is not None:
+            x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
+    else:
+        x = pool_features(x, pooling)
+    return assemble(
+        clips, x, resolved, include_top=include_top, minimum=MINIMUM, name=name, head=head
+    )
