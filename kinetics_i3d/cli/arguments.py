@@ -4,6 +4,7 @@ import argparse
 import importlib.metadata
 
 from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.data.layouts import KINDS
 
 PROGRAM = "kinetics-i3d"
 
@@ -47,3 +48,45 @@ def count(text):
 
 
 count.__name__ = "whole number"  # what argparse calls it in "invalid whole number value: 'x'"
+
+
+def add_dataset_arguments(parser, *, number="--split-number"):
+    """Adds what `read_dataset` reads: DATASET, --kind, --videos and the number of a split.
+
+    Args:
+        parser: A parser or a group of one.
+        number: What the option of the number is called; most verbs have a --split of names.
+    """
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET",
+        help="a csv table of videos, or the folder of a dataset; `kinetics-i3d datasets DATASET` "
+        "tells what is found there",
+    )
+    parser.add_argument(
+        "--kind", choices=KINDS, help="what DATASET is, where its files fit several"
+    )
+    parser.add_argument(
+        "--videos", metavar="FOLDER", help="where its videos are, if not beside its lists"
+    )
+    parser.add_argument(
+        number,
+        dest="split_number",
+        type=count,
+        default=1,
+        metavar="N",
+        help="which of the official splits of UCF-101, HMDB-51 and J-HMDB",
+    )
+
+
+def read_dataset(options):
+    """The `VideoDataset` that the options of `add_dataset_arguments` name, all splits of it.
+
+    Raises:
+        DatasetError: As `open_dataset`.
+    """
+    from kinetics_i3d.data.datasets import open_dataset
+
+    return open_dataset(
+        options.dataset, kind=options.kind, videos=options.videos, split=options.split_number
+    )

@@ -13,6 +13,7 @@ import sys
 import types
 import typing
 
+from kinetics_i3d.cli.arguments import add_dataset_arguments, read_dataset
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.recipes import RECIPES
@@ -20,9 +21,7 @@ from kinetics_i3d.training.recipes import RECIPES
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    parser.add_argument(
-        "dataset", metavar="DATASET", help="a csv table of videos, or a folder with one"
-    )
+    add_dataset_arguments(parser)
     parser.add_argument(
         "output", metavar="OUTPUT", help="folder of weights.h5, config.json and history.csv"
     )
@@ -41,13 +40,12 @@ def add_arguments(parser):
 
 def run(options):
     """Trains, and prints the path of the weights; returns the exit code."""
-    from kinetics_i3d.data.datasets import open_dataset
     from kinetics_i3d.weights.catalog import find_weights
 
     config = read_fields(options, RECIPES.get(options.recipe, TrainConfig()))
     if config.inflate is not None:
         find_weights(config.inflate)
-    dataset = open_dataset(options.dataset).split(options.split)
+    dataset = read_dataset(options).split(options.split)
     load_keras()
     from kinetics_i3d.training.train import train
 

@@ -1,18 +1,23 @@
-"""`VideoDataset`: a table of videos with label, split and source, and the readers that make one.
+"""`VideoDataset`: videos with label, split and source; `open_dataset` reads one of any known kind.
 
-J-HMDB: Jhuang et al., "Towards Understanding Action Recognition", ICCV 2013.
+How each kind lies on the disk is told in `kinetics_i3d.data.layouts`.
 """
 
+import collections
 import csv
 import dataclasses
+import os
 import pathlib
 import random
 
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError
-
-COLUMNS = ("path", "label", "split")
+from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.data.layouts import LAYOUTS, recognise
+from kinetics_i3d.data.layouts.files import VideoFinder
+from kinetics_i3d.data.layouts.label_order import given_labels, hint, own_labels
+from kinetics_i3d.data.layouts.tables import COLUMNS, SOURCE, labels_file, read_one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +38,13 @@ class VideoDataset:
         name: What people call it.
         labels: Class names; their order is that of a model's outputs.
         videos: `Video` rows.
+        missing: `Video` rows whose files are not there, with the paths that they should have.
     """
 
     name: str
     labels: tuple
     videos: tuple
+    missing: tuple = ()
 
     def __len__(self):
         return len(self.videos)
@@ -48,11 +55,15 @@ class VideoDataset:
         Raises:
             DatasetError: If no video is in it.
         """
-        part = tuple(video for video in self.videos if video.split == name)
-        if not part:
+        videos, missing = (
+            tuple(video for video in part if video.split == name)
+            for part in (self.videos, self.missing)
+        )
+        if not videos:
             known = sorted({video.split for video in self.videos})
-            raise DatasetError(f"{self.name}: no videos in split {name!r}; there are {known}")
-        return dataclasses.replace(self, videos=part)
+            gone = f" (all {len(missing)} are missing)" if missing else ""
+            raise DatasetError(f"{self.name}: no videos in split {name!r}{gone}; there are {known}")
+        return dataclasses.replace(self, videos=videos, missing=missing)
 
     def hold_out(self, fraction, *, seed=0):
         """Parts a dataset in two so that no source video of a class is on both sides.
@@ -66,24 +77,77 @@ class VideoDataset:
         Returns:
             (kept, held out), two `VideoDataset`s.
         """
+        sources = collections.defaultdict(set)
+        for video in self.videos:
+            sources[video.label].add(video.source)
         chosen = set()
         for label in self.labels:
-            sources = sorted({video.source for video in self.videos if video.label == label})
-            random.Random(f"{seed} {label}").shuffle(sources)
-            chosen |= {(label, name) for name in sources[: max(1, round(fraction * len(sources)))]}
-        held = tuple(video for video in self.videos if (video.label, video.source) in chosen)
-        kept = tuple(video for video in self.videos if (video.label, video.source) not in chosen)
-        return dataclasses.replace(self, videos=kept), dataclasses.replace(self, videos=held)
+            names = sorted(sources[label])
+            random.Random(f"{seed} {label}").shuffle(names)
+            chosen |= {(label, name) for name in names[: max(1, round(fraction * len(names)))]}
+
+        def side(held):
+            videos, missing = (
+                tuple(each for each in part if ((each.label, each.source) in chosen) == held)
+                for part in (self.videos, self.missing)
+            )
+            return dataclasses.replace(self, videos=videos, missing=missing)
+
+        return side(False), side(True)
+
+    def shared_sources(self):
+        """Sources of which a class has videos in more than one split.
+
+        What a model is tested on should not be cut from the same film as what it learned from.
+
+        Returns:
+            A sorted tuple of (label, source).
+        """
+        splits = collections.defaultdict(set)
+        for video in self.videos:
+            splits[video.label, video.source].add(video.split)
+        return tuple(sorted(key for key, found in splits.items() if len(found) > 1))
+
+    def write_table(self, path):
+        """Writes the videos as a table that `read_table` reads; missing ones are left out.
+
+        The order of the labels goes into `<name>.labels.txt` beside it.
+
+        Args:
+            path: The csv file to write. Paths of videos below its folder are written relative to
+                it, others absolute.
+
+        Example:
+
+        >>> open_dataset(folder).write_table(folder / "copy.csv")
+        >>> read_table(folder / "copy.csv").labels
+        ('sit', 'stand')
+        """
+        path = pathlib.Path(path)
+        with atomic_path(labels_file(path)) as temporary:
+            temporary.write_text("".join(f"{label}\n" for label in self.labels), encoding="utf-8")
+        here = os.path.join(os.path.abspath(path.parent), "")
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow((*COLUMNS, SOURCE))
+            for video in self.videos:
+                name = os.path.abspath(video.path).removeprefix(here).replace(os.sep, "/")
+                writer.writerow((name, video.label, video.split, video.source))
 
 
 def read_table(path, *, labels=None, source=None):
     """Reads a table of videos.
 
     Args:
-        path: A csv file with the columns `path` (relative to the file), `label` and `split`.
-        labels: Class names in order; by default those of the table, sorted.
-        source: `Video -> str`, which names the longer video a clip was cut from; by default each
-            file is its own.
+        path: A csv file with the columns `path` (relative to the file), `label` and `split`, and by
+            choice `source`. The order of the labels may stand in `<name>.labels.txt` beside it.
+        labels: Class names in order; by default those of that file, or else of the table: in the
+            order of Kinetics-400 or -600 if they are exactly those, else sorted.
+        source: `Video -> str`, which names the longer video a clip was cut from; by default the
+            column, or each file is its own.
 
     Returns:
         A `VideoDataset` of the files that exist. Missing ones are counted in the log.
@@ -97,36 +161,14 @@ def read_table(path, *, labels=None, source=None):
     >>> read_table(folder / "videos.csv").labels
     ('sit', 'stand')
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise DatasetError(f"{path}: no such table of videos")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not set(COLUMNS) <= set(reader.fieldnames or ()):
-            raise DatasetError(f"{path}: needs the columns {COLUMNS}, has {reader.fieldnames}")
-        rows = [(reader.line_num, row) for row in reader]
-    known = tuple(labels or sorted({row["label"] for _, row in rows if row["label"]}))
-    videos: list = []
-    seen: dict = {}
-    for line, row in rows:
-        where = f"{path}, line {line}"
-        if not all(row[column] for column in COLUMNS):
-            raise DatasetError(f"{where}: one of {COLUMNS} is empty")
-        if row["label"] not in known:
-            raise DatasetError(f"{where}: unknown label {row['label']!r}")
-        if row["path"] in seen:
-            raise DatasetError(f"{where}: {row['path']} stands in line {seen[row['path']]} already")
-        seen[row["path"]] = line
-        video = Video(path.parent / row["path"], row["label"], row["split"], row["path"])
-        videos.append(dataclasses.replace(video, source=source(video)) if source else video)
-    present = tuple(video for video in videos if video.path.is_file())
-    if not present:
-        raise DatasetError(f"{path}: none of its {len(videos)} videos exist")
-    if len(present) < len(videos):
-        logging.warning(
-            "%s: %d of %d videos are missing", path, len(videos) - len(present), len(videos)
-        )
-    return VideoDataset(path.parent.name, known, present)
+    dataset = _look_for(read_one(path), labels=given_labels(labels))
+    if source is None:
+        return dataset
+    videos, missing = (
+        tuple(dataclasses.replace(video, source=source(video)) for video in part)
+        for part in (dataset.videos, dataset.missing)
+    )
+    return dataclasses.replace(dataset, videos=videos, missing=missing)
 
 
 def jhmdb(folder):
@@ -140,32 +182,80 @@ def jhmdb(folder):
         by HMDB's file names `<source>_<label>_<view>_...`, share their `source`.
 
     Raises:
-        DatasetError: As `read_table`.
+        DatasetError: As `open_dataset`.
     """
-    return read_table(
-        pathlib.Path(folder) / "split1.csv",
-        source=lambda video: video.path.stem.split(f"_{video.label}_")[0],
-    )
+    return open_dataset(folder, kind="jhmdb")
 
 
-def open_dataset(path):
+def open_dataset(path, *, kind=None, videos=None, split=1, labels=None):
     """Reads whatever of the known kinds lies at `path`.
 
     Args:
-        path: A csv table, or a folder with `split1.csv` (J-HMDB) or exactly one csv table.
+        path: A list of videos, or a folder: of lists, of a public dataset, or of a folder a class.
+        kind: One of `kinetics_i3d.data.layouts.KINDS`; by default what the files look like.
+        videos: The folder of the videos, where it is not that of their list.
+        split: Which of the official splits of UCF-101, HMDB-51 and J-HMDB.
+        labels: Class names in the order of a model's outputs; by default the layout's own order, or
+            that of Kinetics-400 or -600 if the labels are exactly those, else sorted.
 
     Returns:
-        A `VideoDataset`.
+        A `VideoDataset` of the videos that exist; `missing` has the others, whose number is logged.
 
     Raises:
-        DatasetError: If there is nothing of a known kind, or more than one table.
+        ValueError: If `kind`, `split` or `labels` cannot be.
+        DatasetError: If no kind fits, or several do; if a row is incomplete, repeated, or has an
+            unknown label; or if none of the videos exist.
+
+    Example:
+
+    >>> len(open_dataset(folder))
+    2
     """
+    labels = given_labels(labels)
+    if isinstance(split, bool) or not isinstance(split, int) or split < 1:
+        raise ValueError(f"`split` must be a whole number from 1. Received: split={split!r}")
+    kind, files = recognise(path, kind=kind)
+    layout = LAYOUTS[kind]
+    if split != 1 and not layout.splits:
+        raise DatasetError(f"{path}: {kind} has no official splits by number; needs 1, not {split}")
+    if videos is not None and kind == "folders":
+        raise DatasetError(f"{path}: {kind} has its videos inside, not in {videos}")
     path = pathlib.Path(path)
-    if (path / "split1.csv").is_file():
-        return jhmdb(path)
-    if path.is_dir():
-        tables = sorted(path.glob("*.csv"))
-        if len(tables) != 1:
-            raise DatasetError(f"{path}: needs exactly one csv table, has {len(tables)}")
-        path = tables[0]
-    return read_table(path)
+    root = path if path.is_dir() else path.parent
+    listing = layout.read(files, root=root, split=split, labels=labels)
+    return _look_for(listing, videos=videos, labels=labels)
+
+
+def _look_for(listing, *, videos=None, labels=None):
+    """The `VideoDataset` of a `Listing`: its rows held against the labels and the disk."""
+    known = labels or own_labels(listing)
+    folder = pathlib.Path(listing.folder if videos is None else videos)
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder of videos")
+    if not listing.rows:
+        raise DatasetError(f"{listing.path}: lists no videos")
+    finder = VideoFinder(folder)
+    allowed = set(known)
+    seen: dict = {}
+    present: list = []
+    missing: list = []
+    for row in listing.rows:
+        if row.label not in allowed:
+            raise DatasetError(f"{row.where}: unknown label {row.label!r}{hint(row.label, known)}")
+        first = seen.setdefault(row.name, row)
+        if first is not row:
+            there = f"line {first.line}" if first.file == row.file else first.where
+            raise DatasetError(f"{row.where}: {row.name} stands in {there} already")
+        path = finder.find(row)
+        part = missing if path is None else present
+        part.append(Video(path or folder / row.name, row.label, row.split, row.source))
+    if not present:
+        raise DatasetError(
+            f"{listing.path}: none of its {len(missing)} videos exist below {folder}, such as "
+            f"{missing[0].path.name}; `videos` (--videos) names another folder"
+        )
+    if missing:
+        logging.warning(
+            "%s: %d of %d videos are missing", listing.path, len(missing), len(listing.rows)
+        )
+    return VideoDataset(listing.name, known, tuple(present), tuple(missing))

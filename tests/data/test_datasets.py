@@ -1,11 +1,15 @@
 """Tables of videos: what is wrong in them is told by line, and parts share no source."""
 
+import dataclasses
 import logging
+import pathlib
 
 import pytest
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.data.datasets import Video, VideoDataset, jhmdb, open_dataset, read_table
+from kinetics_i3d.data.layouts import KINDS, label_order
 
 
 @pytest.fixture
@@ -45,6 +49,9 @@ def test_labels_and_sources_can_be_given(table):
         path, labels=["stand", "sit"], source=lambda video: f"{video.path.stem[0]}/{video.label}"
     )
     assert dataset.labels == ("stand", "sit") and dataset.videos[0].source == "a/sit"
+    path.write_text(f"{path.read_text()}b_1.mp4,sit,train\n")
+    dataset = read_table(path, source=lambda video: video.path.stem[0])
+    assert [video.source for video in dataset.videos + dataset.missing] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +81,7 @@ def test_a_table_that_is_none(table, tmp_path):
         read_table(tmp_path / "none.csv")
     with pytest.raises(DatasetError, match=r"needs the columns .* has \['path', 'class'\]"):
         read_table(table("a.mp4,sit", header="path,class"))
-    with pytest.raises(DatasetError, match="none of its 0 videos exist"):
+    with pytest.raises(DatasetError, match=r"videos\.csv: lists no videos$"):
         read_table(table())
     with pytest.raises(DatasetError, match="none of its 1 videos exist"):
         read_table(table("b.mp4,sit,train", present=False))
@@ -91,6 +98,30 @@ def test_missing_files_are_counted_and_left_out(table, tmp_path, caplog):
     assert [video.path.name for video in dataset.videos] == ["a.mp4", "c.mp4"]
     assert dataset.labels == ("run", "sit")  # outputs keep their order
     assert "1 of 3 videos are missing" in caplog.text and str(path) in caplog.text
+    assert dataset.missing == (Video(tmp_path / "b.mp4", "run", "train", "b.mp4"),)
+
+
+def test_a_part_has_its_own_missing_videos(table, tmp_path):
+    path = table("a.mp4,sit,train", "b.mp4,sit,test", "c.mp4,sit,val", "d.mp4,sit,test")
+    for name in ("b", "c"):
+        (tmp_path / f"{name}.mp4").unlink()
+    dataset = read_table(path)
+    assert [video.path.name for video in dataset.missing] == ["b.mp4", "c.mp4"]
+    assert dataset.split("train").missing == ()
+    assert [video.path.name for video in dataset.split("test").missing] == ["b.mp4"]
+    with pytest.raises(DatasetError, match=r"'val' \(all 1 are missing\); there are"):
+        dataset.split("val")
+
+
+def test_hold_out_parts_what_is_missing_as_what_is_there():
+    dataset = many()
+    gone = VideoDataset("many", dataset.labels, dataset.videos[::2], dataset.videos[1::2])
+    sides = gone.hold_out(0.3)
+    assert sorted(v.path for side in sides for v in side.missing) == sorted(
+        v.path for v in gone.missing
+    )
+    kept, held = ({(v.label, v.source) for v in side.videos + side.missing} for side in sides)
+    assert not kept & held and sides[0].missing and sides[1].missing
 
 
 def test_a_split_is_a_part(table):
@@ -144,19 +175,181 @@ def test_the_order_of_the_rows_does_not_move_the_parts():
     assert set(dataset.hold_out(0.3)[1].videos) == set(turned.hold_out(0.3)[1].videos)
 
 
+def test_shared_sources_are_of_one_class_and_several_splits():
+    rows = [("a", "run", "train"), ("a", "run", "test"), ("a", "sit", "test"), ("b", "sit", "test")]
+    rows += [
+        ("c", "sit", "train"),
+        ("c", "sit", "train"),
+        ("0", "sit", "val"),
+        ("0", "sit", "test"),
+    ]
+    videos = tuple(Video("x", label, split, source) for source, label, split in rows)
+    dataset = VideoDataset("some", ("run", "sit"), videos)
+    assert dataset.shared_sources() == (("run", "a"), ("sit", "0"))
+    assert dataset.split("test").shared_sources() == ()
+
+
+HMDB_CLIPS = (
+    "my_sit_in_sit_u_nm_np1_ba_goo_0.mp4,sit,train",
+    "b_run_f_cm_np1_le_bad_1.mp4,run,test",
+)
+
+
 def test_open_dataset_knows_a_table_a_folder_and_jhmdb(table, tmp_path):
     path = table("a_sit_1.mp4,sit,train")
     assert open_dataset(path) == open_dataset(str(tmp_path)) == read_table(path)
-    table("a_sit_1.mp4,sit,train", name="more.csv")
-    with pytest.raises(DatasetError, match="needs exactly one csv table, has 2"):
-        open_dataset(tmp_path)
     table("a_sit_1.mp4,sit,train", name="split1.csv")
-    assert open_dataset(tmp_path).videos[0].source == "a"
+    assert open_dataset(tmp_path / "split1.csv").videos[0].source == "a_sit_1.mp4"
+    with pytest.raises(
+        DatasetError, match=r"has 2 \(split1.csv, videos.csv\); give the path of one"
+    ):
+        open_dataset(tmp_path)
+    table(*HMDB_CLIPS, name="split1.csv")
+    with pytest.raises(
+        DatasetError, match=r"'jhmdb' \(split1.csv\); 'table' \(videos.csv\); `kind`"
+    ):
+        open_dataset(tmp_path)
+    clips = open_dataset(tmp_path, kind="jhmdb")
+    assert [video.source for video in clips.videos] == ["my_sit_in", "b"]
+    assert clips == jhmdb(tmp_path) == open_dataset(tmp_path / "split1.csv")
+    assert open_dataset(tmp_path, kind="table") == read_table(path)
+    path.unlink()
+    assert open_dataset(tmp_path) == clips
+    with pytest.raises(DatasetError, match=r"has no split2\.csv; its splits are \[1\]"):
+        open_dataset(tmp_path, split=2)
+    table(HMDB_CLIPS[0].replace("train", "test"), name="split2.csv")
+    assert [video.split for video in open_dataset(tmp_path, split=2).videos] == ["test"]
+
+
+def test_what_is_no_dataset_is_told_with_what_was_looked_for(table, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match="has 0"):
+    with pytest.raises(DatasetError) as caught:
         open_dataset(tmp_path / "empty")
-    with pytest.raises(DatasetError, match="no such table"):
+    text = str(caught.value)
+    assert text.startswith(f"{tmp_path / 'empty'}: no dataset of a known kind; looked for ")
+    for word in (*KINDS, "youtube_id", "classInd.txt", "_test_split1.txt", "path, label, split"):
+        assert word in text
+    assert "\n" not in text
+    with pytest.raises(DatasetError, match="none: no such file or folder"):
         open_dataset(tmp_path / "none")
+    with pytest.raises(DatasetError, match=r"its first line is 'path,class'$"):
+        open_dataset(table("a.mp4,sit", header="path,class"))
+    (tmp_path / "film.mp4").write_bytes(b"\0\1\2")
+    with pytest.raises(DatasetError, match=r"film.mp4: .*it is empty or no text$"):
+        open_dataset(tmp_path / "film.mp4")
+    with pytest.raises(DatasetError, match=r"not of kind 'ucf101'; looked for classInd.txt"):
+        open_dataset(tmp_path, kind="ucf101")
+
+
+def test_arguments_that_cannot_be(table, tmp_path):
+    path = table("a.mp4,sit,train")
+    for wrong in (
+        {"kind": "ucf"},
+        {"split": 0},
+        {"split": "1"},
+        {"split": True},
+        {"labels": "sit"},
+    ):
+        (name,) = wrong
+        with pytest.raises(ValueError, match=f"`{name}` must be .* Received: {name}="):
+            open_dataset(path, **wrong)
+    for labels in ((), ("sit", "sit")):
+        with pytest.raises(ValueError, match="`labels` must be different"):
+            read_table(path, labels=labels)
+    with pytest.raises(DatasetError, match="table has no official splits by number"):
+        open_dataset(path, split=2)
+    with pytest.raises(DatasetError, match="nowhere: no such folder of videos"):
+        open_dataset(path, videos=tmp_path / "nowhere")
+
+
+def test_videos_may_be_elsewhere_and_labels_be_given(table, tmp_path):
+    path = table("a.mp4,sit,train", "b.mp4,stand,train", present=False)
+    with pytest.raises(
+        DatasetError, match=r"none of its 2 .* such as a.mp4; `videos` \(--videos\)"
+    ):
+        open_dataset(path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/b.mp4").touch()
+    dataset = open_dataset(path, videos=str(tmp_path / "there"), labels=["stand", "sit"])
+    assert [video.path for video in dataset.videos] == [tmp_path / "there/b.mp4"]
+    assert [video.path for video in dataset.missing] == [tmp_path / "there/a.mp4"]
+    assert dataset.labels == ("stand", "sit")
+
+
+@pytest.mark.parametrize("count", [400, 600])
+def test_labels_of_kinetics_have_the_order_of_the_released_weights(table, tmp_path, count):
+    known = label_list(f"kinetics{count}")
+    (tmp_path / "a.mp4").touch()
+    lines = [f"{number}.mp4,{label},train" for number, label in enumerate(known)][::-1]
+    lines.append("a.mp4,abseiling,test")
+    assert read_table(table(*lines, present=False)).labels == known
+    fewer = [line for line in lines if not line.endswith("zumba,train")]
+    assert read_table(table(*fewer, present=False)).labels == tuple(sorted(set(known) - {"zumba"}))
+
+
+def test_the_order_of_the_released_weights_need_not_be_sorted(table, monkeypatch):
+    monkeypatch.setattr(label_order, "label_list", lambda name: ("stand", "run"))
+    lines = ("a.mp4,run,train", "b.mp4,stand,train")
+    assert read_table(table(*lines)).labels == ("stand", "run")
+    assert read_table(table(*lines, "c.mp4,sit,train")).labels == ("run", "sit", "stand")
+
+
+def test_a_misspelt_label_is_told_what_it_may_be(table):
+    path = table("a.mp4,Sit_Down,train")
+    with pytest.raises(
+        DatasetError, match=r"line 2: unknown label 'Sit_Down'; did you mean 'sit down'"
+    ):
+        read_table(path, labels=("run", "sit down"))
+    with pytest.raises(DatasetError, match=r"'Sit_Down'; did you mean 'sit dawn'\?$"):
+        read_table(path, labels=("run", "sit dawn"))
+    with pytest.raises(DatasetError, match=r"unknown label 'Sit_Down'$"):
+        read_table(path, labels=("run", "swim"))
+
+
+def test_two_spellings_of_one_label_are_logged(table, caplog):
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        dataset = read_table(
+            table("a.mp4,sit down,train", "b.mp4,sit_down,train", "c.mp4,run,train")
+        )
+    assert dataset.labels == ("run", "sit down", "sit_down")
+    assert "'sit down' and 'sit_down' are two labels" in caplog.text and "run" not in caplog.text
+
+
+def test_a_table_that_is_written_is_read_back(tmp_path):
+    inside, outside = tmp_path / "data", tmp_path / "else"
+    rows = [
+        (inside / "a, b/ä.mp4", "sit", "train", "film 1"),
+        (outside / 'quoted "c".mp4', "sit", "test", "film, 2"),
+        (inside / "d.mp4", "Run", "test", "film 3"),
+    ]
+    videos = tuple(Video(*row) for row in rows)
+    for video in videos:
+        video.path.parent.mkdir(parents=True, exist_ok=True)
+        video.path.touch()
+    gone = Video(inside / "gone.mp4", "sit", "train", "film 4")
+    dataset = VideoDataset("data", ("sit", "stand", "Run"), videos, (gone,))
+    dataset.write_table(inside / "new/../videos.csv")
+    text = (inside / "videos.csv").read_text(encoding="utf-8")
+    assert text.splitlines()[:2] == ["path,label,split,source", '"a, b/ä.mp4",sit,train,film 1']
+    assert read_table(inside / "videos.csv") == dataclasses.replace(dataset, missing=())
+    assert open_dataset(inside / "videos.csv", labels=("Run", "sit")).labels == ("Run", "sit")
+    assert sorted(path.name for path in inside.iterdir() if path.is_file()) == [
+        "d.mp4",
+        "videos.csv",
+        "videos.labels.txt",
+    ]
+
+
+def test_a_table_written_from_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("a.mp4").touch()
+    video = Video(pathlib.Path("a.mp4"), "sit", "train", "a")
+    VideoDataset("here", ("sit",), (video,)).write_table("sub/videos.csv")
+    assert (tmp_path / "sub/videos.csv").read_text().splitlines()[
+        1
+    ] == f"{tmp_path}/a.mp4,sit,train,a"
+    VideoDataset("here", ("sit",), (video,)).write_table("videos.csv")
+    assert read_table("videos.csv") == VideoDataset(tmp_path.name, ("sit",), (video,))
 
 
 def sources(dataset):

@@ -1,0 +1,64 @@
+"""A folder a class: `<class>/<video>`, or `<split>/<class>/<video>`, and no list at all.
+
+The form of `image_dataset_from_directory` in Keras, with videos.
+"""
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data.layouts.files import walk_videos
+from kinetics_i3d.data.layouts.label_order import known_spelling
+from kinetics_i3d.data.layouts.listing import (
+    SPLITS,
+    UNDIVIDED,
+    Listing,
+    Row,
+    folder_name,
+    split_name,
+)
+
+LOOKS_LIKE = "a folder of videos a class, or of such folders a split (train, val, test)"
+
+
+def find(place):
+    """The videos below a `Place` that is a folder, if one of them lies in a folder of its own."""
+    if not place.path.is_dir():
+        return ()
+    names = tuple(walk_videos(place.path))
+    return names if any("/" in name for name in names) else ()
+
+
+def read(names, *, root, split, labels):
+    """Makes rows of folders.
+
+    Args:
+        names: What `find` found.
+        root: The folder that was asked for.
+        split: Not used, folders name it.
+        labels: Not used, folders name them.
+
+    Returns:
+        A `Listing`; the split is `"all"` where no folder names one, every file its own `source`.
+        Folders that are all of Kinetics-400 or -600 have its labels, however they are spelt.
+
+    Raises:
+        DatasetError: If a video lies in no folder, or too deep, or folders of splits and of classes
+            stand side by side.
+    """
+    del split, labels
+    parted = [name.split("/") for name in names]
+    firsts = sorted({parts[0] for parts in parted if len(parts) > 1})
+    splits = [name for name in firsts if name.casefold() in SPLITS]
+    if splits and splits != firsts:
+        other = next(name for name in firsts if name not in splits)
+        raise DatasetError(
+            f"{root}: folders must be splits or classes, {splits[0]} is one and {other} the other"
+        )
+    usual = "<split>/<class>/<video>" if splits else "<class>/<video>"
+    for name, parts in zip(names, parted, strict=True):
+        if len(parts) != usual.count("/") + 1:
+            raise DatasetError(f"{root / name}: must lie below {root} as {usual}")
+    spelling = known_spelling(parts[-2] for parts in parted)
+    rows = tuple(
+        Row(name, spelling[parts[-2]], split_name(parts[0]) if splits else UNDIVIDED, name, root, 0)
+        for name, parts in zip(names, parted, strict=True)
+    )
+    return Listing(root, folder_name(root), root, rows)

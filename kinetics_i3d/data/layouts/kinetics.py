@@ -1,0 +1,82 @@
+"""Kinetics-400, -600 and -700: csv tables of pieces of YouTube videos, and what is left of those.
+
+Kay et al., "The Kinetics Human Action Video Dataset", https://arxiv.org/abs/1705.06950.
+"""
+
+import collections
+
+from absl import logging
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name, place_of, split_name
+from kinetics_i3d.data.layouts.text import cells_of, columns_of, read_csv
+
+LOOKS_LIKE = "csv tables with the columns label, youtube_id, time_start, time_end, split"
+UNLABELLED = ("youtube_id", "time_start", "time_end", "split")
+COLUMNS = ("label", *UNLABELLED)
+
+
+def find(place):
+    """The tables in a `Place`; the one of a test whose labels were never told is among them."""
+    return tuple(
+        file
+        for file in place.files
+        if place.head(file)
+        and set(UNLABELLED[:3]) <= set(columns_of(cells_of(place.head(file)[0])))
+    )
+
+
+def read(files, *, root, split, labels):
+    """Reads tables as released. Videos are `<id>_<start>_<end>` with six digits, or `<id>`.
+
+    Args:
+        files: What `find` found. Tables without labels are left out, with a line in the log.
+        root: The folder that was asked for.
+        split: Not used, there is one.
+        labels: Not used, rows have names.
+
+    Returns:
+        A `Listing`. A video that is named by its id alone counts only if the id stands in one row:
+        of several pieces nothing would say which it is.
+
+    Raises:
+        DatasetError: If no table has labels, columns are missing, or a row is incomplete.
+    """
+    del split, labels
+    found = []
+    for file in files:
+        columns, rows = read_csv(file)
+        if "label" not in columns:
+            logging.warning("%s: has no labels, its %d videos are left out", file, len(rows))
+        elif not set(COLUMNS) <= set(columns):
+            raise DatasetError(f"{file}: needs the columns {COLUMNS}, has {tuple(columns)}")
+        else:
+            found += [(file, line, row) for line, row in rows]
+    if not found:
+        names = ", ".join(map(str, files))
+        raise DatasetError(
+            f"{names}: must have videos with labels; a test that was released without them can "
+            "neither train nor be measured"
+        )
+    times = collections.Counter(row["youtube_id"].strip() for _, _, row in found)
+    rows = tuple(_row(*each, times) for each in found)
+    name = folder_name(root) if len(files) > 1 else files[0].stem
+    return Listing(files[0] if len(files) == 1 else root, name, root, rows)
+
+
+def _row(file, line, row, times):
+    label, video, start, end, split = (row[column].strip() for column in COLUMNS)
+    where = place_of(file, line)
+    if not (label and video and split):
+        raise DatasetError(f"{where}: one of {COLUMNS} is empty")
+    stem = f"{video}_{_seconds(start, where):06d}_{_seconds(end, where):06d}"
+    stems = (stem, video) if times[video] == 1 else (stem,)
+    return Row(f"{stem}.mp4", label, split_name(split), video, file, line, stems)
+
+
+def _seconds(text, where):
+    # Some programs write 12 as 12.0.
+    digits, _, fraction = text.partition(".")
+    if not (digits.isdecimal() and not fraction.strip("0")):
+        raise DatasetError(f"{where}: times must be whole seconds, has {text!r}")
+    return int(digits)

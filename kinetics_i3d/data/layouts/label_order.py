@@ -1,0 +1,129 @@
+"""`order_labels`: which output of a model is which class, and what a misspelt class may mean.
+
+The orders of Kinetics-400 and -600 are those of the released weights, `kinetics_i3d.core.labels`.
+"""
+
+import difflib
+
+from absl import logging
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.labels import BY_COUNT, label_list
+from kinetics_i3d.data.layouts.text import read_lines
+
+
+def bare(label):
+    """A label without case, blanks and punctuation, as spellings are compared.
+
+    Example:
+
+    >>> bare("Massaging_persons-head") == bare("massaging person's head")
+    True
+    """
+    return "".join(filter(str.isalnum, label.casefold()))
+
+
+def order_labels(found):
+    """The order of labels that no list gives.
+
+    Args:
+        found: Labels, in any order.
+
+    Returns:
+        A tuple: that of the released weights if the labels are exactly those of Kinetics-400 or
+        -600, else sorted.
+
+    Example:
+
+    >>> order_labels({"stand", "sit"})
+    ('sit', 'stand')
+    """
+    found = set(found)
+    for name in BY_COUNT.values():
+        if found == set(label_list(name)):
+            return label_list(name)
+    return tuple(sorted(found))
+
+
+def own_labels(listing):
+    """The labels of a `Listing`: as it orders them, else by `order_labels`.
+
+    Two that differ in spelling alone are probably one; that is logged.
+    """
+    found = {row.label for row in listing.rows}
+    alike: dict = {}
+    for label in sorted(found):
+        other = alike.setdefault(bare(label) or label, label)
+        if other != label:
+            logging.warning("%s: %r and %r are two labels", listing.path, other, label)
+    return tuple(listing.labels or order_labels(found))
+
+
+def given_labels(labels):
+    """The labels of a caller as a tuple, or `None`.
+
+    Raises:
+        ValueError: If they are none, or not all different.
+    """
+    if labels is None:
+        return None
+    names = () if isinstance(labels, str) else tuple(labels)
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"`labels` must be different class names. Received: labels={labels!r}")
+    return names
+
+
+def known_spelling(found):
+    """The labels of Kinetics-400 or -600 for names of folders that stand for all of them.
+
+    Folders have underscores for blanks, and no apostrophes; released weights know the labels.
+
+    Args:
+        found: Names of folders.
+
+    Returns:
+        {name: label}; the names themselves if they are not those of Kinetics.
+    """
+    found = set(found)
+    for name in BY_COUNT.values():
+        known = {bare(label): label for label in label_list(name)}
+        if len(found) == len(known) and {bare(each) for each in found} == set(known):
+            return {each: known[bare(each)] for each in found}
+    return {each: each for each in found}
+
+
+def hint(label, known):
+    """`"; did you mean 'sit'?"` for a label that is nearly a known one, else `""`.
+
+    Example:
+
+    >>> hint("Sit_Down", ("run", "sit down"))
+    "; did you mean 'sit down'?"
+    """
+    spelt = {bare(each): each for each in known}
+    like = difflib.get_close_matches(bare(label), spelt, n=1)
+    return f"; did you mean {spelt[like[0]]!r}?" if like else ""
+
+
+def read_labels(path):
+    """A file with one label a line, in the order of a model's outputs.
+
+    Args:
+        path: A `pathlib.Path`.
+
+    Returns:
+        A tuple of labels.
+
+    Raises:
+        DatasetError: If it is not text, is empty, or names a label twice.
+    """
+    seen: dict = {}
+    for line, label in read_lines(path):
+        if label in seen:
+            raise DatasetError(
+                f"{path}, line {line}: {label!r} stands in line {seen[label]} already"
+            )
+        seen[label] = line
+    if not seen:
+        raise DatasetError(f"{path}: must have one label a line, is empty")
+    return tuple(seen)

@@ -1,0 +1,166 @@
+"""`recognise`: which of the known layouts lies at a path, by what its files say.
+
+A new layout is a module with `LOOKS_LIKE`, `find` and `read`, and a row of `LAYOUTS`.
+"""
+
+import dataclasses
+import os
+import pathlib
+import typing
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data.layouts import folders, hmdb51, kinetics, lists, tables, ucf101
+from kinetics_i3d.data.layouts.text import first_lines
+
+INDEX_SUFFIXES = (".csv", ".txt", ".list")
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a dataset may lie on the disk.
+
+    Args:
+        looks_like: What it is known by.
+        find: `Place -> files`, an empty tuple where it is not there.
+        read: `(files, root, split, labels) -> Listing`.
+        splits: Whether it has several official splits.
+        below: Whether its lists may lie in a folder of their own beside those of the videos.
+    """
+
+    looks_like: str
+    find: typing.Callable
+    read: typing.Callable
+    splits: bool = False
+    below: bool = False
+
+
+LAYOUTS = {
+    "kinetics": Layout(kinetics.LOOKS_LIKE, kinetics.find, kinetics.read, below=True),
+    "ucf101": Layout(ucf101.LOOKS_LIKE, ucf101.find, ucf101.read, splits=True, below=True),
+    "hmdb51": Layout(hmdb51.LOOKS_LIKE, hmdb51.find, hmdb51.read, splits=True, below=True),
+    "jhmdb": Layout(tables.JHMDB_LOOKS_LIKE, tables.find_jhmdb, tables.read_jhmdb, splits=True),
+    "figures": Layout(tables.FIGURES_LOOKS_LIKE, tables.find_figures, tables.read_figures),
+    "table": Layout(tables.LOOKS_LIKE, tables.find, tables.read),
+    "list": Layout(lists.LOOKS_LIKE, lists.find, lists.read),
+    "folders": Layout(folders.LOOKS_LIKE, folders.find, folders.read),
+}
+KINDS = tuple(LAYOUTS)
+
+
+class Place:
+    """A file, or a folder, and the text files in it that may list videos.
+
+    Args:
+        path: What was asked for.
+
+    Raises:
+        DatasetError: If there is nothing.
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        if not self.path.exists():
+            raise DatasetError(f"{path}: no such file or folder")
+        self.root = self.path if self.path.is_dir() else self.path.parent
+        self.files: tuple = (self.path,)
+        self._folders: list = []
+        if self.path.is_dir():
+            with os.scandir(self.path) as entries:
+                shown = [entry for entry in entries if not entry.name.startswith(".")]
+            self._folders = sorted(self.path / entry.name for entry in shown if entry.is_dir())
+            lists = [
+                self.path / entry.name
+                for entry in shown
+                if entry.name.lower().endswith(INDEX_SUFFIXES) and entry.is_file()
+            ]
+            self.files = tuple(sorted(lists))
+        self._heads: dict = {}
+
+    def head(self, file):
+        """The first two lines of a file."""
+        if file not in self._heads:
+            self._heads[file] = first_lines(file)
+        return self._heads[file]
+
+    def below(self):
+        """Places of the folders in this one, but for hidden ones."""
+        return [Place(folder) for folder in self._folders]
+
+
+def recognise(path, *, kind=None):
+    """Finds out what lies at a path.
+
+    Lists come before folders: videos in folders of their class are also a dataset without lists.
+
+    Args:
+        path: A list, or a folder.
+        kind: One of `KINDS`, if that is known.
+
+    Returns:
+        (kind, files for the layout's `read`).
+
+    Raises:
+        ValueError: If there is no such kind.
+        DatasetError: If nothing fits, or more than one kind.
+
+    Example:
+
+    >>> recognise(folder)[0]
+    'table'
+    """
+    if kind not in (None, *KINDS):
+        raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
+    place = Place(path)
+    listed = [kind] if kind else [each for each in KINDS if each != "folders"]
+    found = _fitting(listed, place) or _fitting_below(listed, place)
+    if not found and not kind:
+        found = _fitting(["folders"], place)
+    if not found:
+        raise DatasetError(_nothing(place, kind))
+    if len(found) > 1:
+        fits = "; ".join(f"{each!r} ({', '.join(_names(found[each]))})" for each in found)
+        raise DatasetError(f"{path}: may be of several kinds, {fits}; `kind` (--kind) decides")
+    return next(iter(found.items()))
+
+
+def _fitting(kinds, place):
+    found = {kind: LAYOUTS[kind].find(place) for kind in kinds}
+    return {kind: files for kind, files in found.items() if files}
+
+
+def _fitting_below(kinds, place):
+    kinds = [kind for kind in kinds if LAYOUTS[kind].below]
+    found: dict = {}
+    for inner in place.below() if kinds else ():
+        for kind, files in _fitting(kinds, inner).items():
+            if kind in found:
+                raise DatasetError(
+                    f"{place.path}: has lists of {kind} in {found[kind][0].parent.name} and in "
+                    f"{inner.path.name}; give the path of one, and the folder of its videos"
+                )
+            found[kind] = files
+    return found
+
+
+def _nothing(place, kind):
+    looked = (
+        LAYOUTS[kind].looks_like
+        if kind
+        else "; ".join(f"{each} ({layout.looks_like})" for each, layout in LAYOUTS.items())
+    )
+    known = f"not of kind {kind!r}" if kind else "no dataset of a known kind"
+    text = f"{place.path}: {known}; looked for {looked}"
+    if place.path.is_dir():
+        return text
+    around = _fitting([each for each in KINDS if LAYOUTS[each].below], Place(place.root))
+    if around:
+        return f"{place.path}: is one of the files of {next(iter(around))!r}; give their folder"
+    head = place.head(place.path)
+    return (
+        f"{text}; its first line is {head[0][:80]!r}" if head else f"{text}; it is empty or no text"
+    )
+
+
+def _names(files):
+    names = [getattr(file, "name", file) for file in files]
+    return names if len(names) < 3 else [*names[:2], "..."]

@@ -1,0 +1,87 @@
+"""UCF-101: `classInd.txt`, and a list of videos to train and one to test with in each of 3 splits.
+
+Soomro et al., "UCF101", https://arxiv.org/abs/1212.0402.
+"""
+
+import re
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data.layouts.label_order import hint
+from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name, place_of
+from kinetics_i3d.data.layouts.text import read_lines
+
+LOOKS_LIKE = "classInd.txt with trainlist01.txt and testlist01.txt"
+INDEX = "classInd.txt"
+LISTS = re.compile(r"(?:train|test)list0(\d)\.txt")
+NUMBERED = re.compile(r"(.*\S)\s+(\d+)")
+VIDEO = re.compile(r"v_(\w+)_(g\d+)_c\d+")
+
+
+def find(place):
+    """The index and the lists in a `Place`; none if either is missing."""
+    lists = tuple(file for file in place.files if LISTS.fullmatch(file.name))
+    index = tuple(file for file in place.files if file.name == INDEX)
+    return index + lists if index and lists else ()
+
+
+def read(files, *, root, split, labels):
+    """Reads one split. Videos lie in folders of their class, or all in one.
+
+    Args:
+        files: What `find` found.
+        root: The folder that was asked for.
+        split: 1 to 3.
+        labels: Not used, rows have names.
+
+    Returns:
+        A `Listing` with the order of `classInd.txt`; `source` is the group, `"g01"` to `"g25"`,
+        whose videos are of the same people and place.
+
+    Raises:
+        DatasetError: If there is no such split, or a line contradicts the index.
+    """
+    del labels
+    index, *lists = files
+    known = _read_index(index)
+    rows: list = []
+    for part in ("train", "test"):
+        name = f"{part}list0{split}.txt"
+        file = index.parent / name
+        if file not in lists:
+            numbers = sorted({int(LISTS.fullmatch(each.name)[1]) for each in lists})
+            raise DatasetError(f"{index.parent}: has no {name}; its splits are {numbers}")
+        rows += [_row(text, part, known, file, line) for line, text in read_lines(file)]
+    return Listing(index.parent, folder_name(root), root, tuple(rows), tuple(known))
+
+
+def _read_index(path):
+    """{label: number}, in the order of the numbers, which count from 1."""
+    known: dict = {}
+    for line, text in read_lines(path):
+        number, *rest = text.split(maxsplit=1)
+        if number != str(len(known) + 1) or not rest or rest[0] in known:
+            raise DatasetError(
+                f"{path}, line {line}: must be '{len(known) + 1} <a new class>', is {text!r}"
+            )
+        known[rest[0]] = int(number)
+    return known
+
+
+def _row(text, part, known, file, line):
+    where = place_of(file, line)
+    numbered = NUMBERED.fullmatch(text)
+    name, number = (numbered[1], int(numbered[2])) if numbered else (text, None)
+    folder, _, base = name.rpartition("/")
+    stem = base.rpartition(".")[0] or base
+    video = VIDEO.fullmatch(stem)
+    if not video:
+        raise DatasetError(f"{where}: must name a video v_<class>_g<group>_c<clip>, is {text!r}")
+    # The folder is right where the two differ: HandstandPushups/v_HandStandPushups_g01_c01.avi.
+    label = folder.rpartition("/")[2] or video[1]
+    if label not in known:
+        raise DatasetError(f"{where}: unknown label {label!r}{hint(label, known)}")
+    if number not in (None, known[label]):
+        raise DatasetError(
+            f"{where}: {label} is class {known[label]} in {INDEX}, and {number} here"
+        )
+    return Row(name, label, part, video[2], file, line, (stem,))
