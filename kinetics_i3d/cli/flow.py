@@ -1,0 +1,166 @@
+"""`kinetics-i3d flow`: computes the optical flow of videos, and keeps it in a file beside each.
+
+wave.avi gets wave.avi.flow.npz, which numpy.load opens. What is there already and right is kept:
+a call that was stopped is finished by repeating it, and several at once share the work. A video
+that cannot be read is passed over and told at the end: exit code 1 if others could be, 2 if none.
+"""
+
+import json
+import pathlib
+
+from kinetics_i3d.cli.arguments import count
+from kinetics_i3d.cli.complaints import complain
+from kinetics_i3d.cli.progress import Progress
+from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, FLOW_BOUND, SPECS
+from kinetics_i3d.core.errors import UserError, VideoError
+
+
+def add_arguments(parser):
+    """Adds this verb's arguments to `parser`."""
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="VIDEO|FOLDER",
+        help="a video file, or a folder, which is searched with all folders inside for files named "
+        "*.mp4, *.avi, *.mkv, *.webm and the like",
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="put the files there, in folders as the videos are in"
+    )
+    parser.add_argument(
+        "--method",
+        choices=("tvl1", "dis", "farneback"),
+        default="tvl1",
+        help="networks expect tvl1; the others are quick and rough",
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="tvl1 in half the time, wrong where things move fast"
+    )
+    parser.add_argument(
+        "--backend", choices=("numba", "tensorflow", "opencv"), help="what computes it"
+    )
+    parser.add_argument(
+        "--spec",
+        choices=tuple(SPECS),
+        default=DEEPMIND_FLOW.name,
+        metavar="NAME",
+        help=f"how frames are sampled and resized: one of {', '.join(SPECS)}",
+    )
+    parser.add_argument(
+        "--bound",
+        type=float,
+        default=FLOW_BOUND,
+        metavar="PIXELS",
+        help="of motion that the 8-bit codes reach to",
+    )
+    parser.add_argument(
+        "--rounding", choices=("round", "truncate"), default="round", help="to 8-bit codes"
+    )
+    parser.add_argument(
+        "--workers", type=count, metavar="N", help="pairs of frames at a time; one a processor"
+    )
+    parser.add_argument(
+        "--replace", action="store_true", help="make anew what was made by other settings"
+    )
+    parser.add_argument(
+        "--show", metavar="FOLDER", help="also write videos of the frames beside their flow there"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one array of objects in place of text"
+    )
+
+
+def run(options):
+    """Writes the flow files and prints their paths; returns the exit code."""
+    from kinetics_i3d.data.flow_tree import find_jobs, make_flow
+    from kinetics_i3d.data.flow_video import FlowSettings
+    from kinetics_i3d.flow.parameters import TVL1
+
+    if options.fast and options.method != "tvl1":
+        raise UserError(f"--fast is a choice of tvl1; {options.method} has no other")
+    settings = FlowSettings(
+        options.method,
+        parameters=TVL1.fast() if options.fast else None,
+        backend=options.backend,
+        bound=options.bound,
+        rounding=options.rounding,
+    )
+    jobs = find_jobs(options.sources, out=options.out)
+    progress = FlowProgress(jobs)
+    made = make_flow(
+        jobs,
+        spec=SPECS[options.spec],
+        settings=settings,
+        workers=options.workers,
+        replace=options.replace,
+        progress=progress.flows,
+    )
+    results, failures = [], []
+    for result in made:
+        error = result.error
+        if error is None and options.show is not None:
+            error = show(result, options.show)
+        if error is not None:
+            failures.append(error)
+            results.append({"video": str(result.job.video), "error": str(error)})
+        else:
+            results.append(result.to_dict())
+            if not options.json:
+                progress.clear()
+                print(result.job.path, flush=True)
+        progress(len(results))
+    progress.clear()
+    if options.json:
+        print(json.dumps(results, indent=2, ensure_ascii=False))
+    for error in failures:
+        complain(error)
+    return 0 if not failures else 2 if len(failures) == len(results) else 1
+
+
+def show(result, folder):
+    """Writes the video to look at, unless it is there; returns the error, if that failed."""
+    from kinetics_i3d.data.flow_cache import FlowFileError
+    from kinetics_i3d.data.flow_shown import show_flow
+    from kinetics_i3d.data.flow_tree import SHOWN
+
+    name = result.job.name
+    path = pathlib.Path(folder) / name.with_name(name.name + SHOWN)
+    shown = path.exists() and path.stat().st_mtime >= result.job.path.stat().st_mtime
+    if shown or not result.flows:
+        return None
+    try:
+        show_flow(result.job.video, result.job.path, path)
+    except (VideoError, FlowFileError) as error:
+        return error
+    return None
+
+
+class FlowProgress(Progress):
+    """Shows how many videos are done, and of one video how many flows.
+
+    Draws by itself: Keras' bar loads for seconds.
+
+    Args:
+        jobs: What is to be done.
+        stream: Where to; by default stderr.
+    """
+
+    def __init__(self, jobs, *, stream=None):
+        super().__init__(len(jobs), "videos", stream=stream)
+        self.done = self.at = 0
+
+    def __call__(self, done):
+        """Shows that `done` videos are done."""
+        self.done, self.at = done, 0
+        super().__call__(done)
+
+    def flows(self, done):
+        """Shows that `done` flows are of the next video."""
+        self.at = done
+        if self.stream.isatty():
+            self._draw(self.done)
+
+    def _draw(self, done):
+        self.bar = done
+        text = f"{done} of {self.total} {self.noun}" + (f", {self.at} flows" if self.at else "")
+        print(f"\r\033[K{text}", end="", file=self.stream, flush=True)

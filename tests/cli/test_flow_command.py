@@ -1,0 +1,410 @@
+"""`kinetics-i3d flow`: whole trees, killed runs, several at once, and what cannot be read."""
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.cli import flow
+from kinetics_i3d.data import flow_shown, flow_tree
+from kinetics_i3d.data.flow_cache import open_flow, write_flow_file
+from kinetics_i3d.data.flow_video import FlowSettings
+from kinetics_i3d.flow import pairs
+from kinetics_i3d.flow.parameters import TVL1
+from kinetics_i3d.flow.picture import beside_frame
+from kinetics_i3d.video.reader import read_frames
+from kinetics_i3d.video.writer import write_video
+
+pytest.importorskip("cv2", reason="needs OpenCV, an extra")
+
+QUICK = ("--method", "farneback")
+FAST = FlowSettings("farneback")
+
+
+def sliding(frames, seed):
+    """Frames of 32 x 40 coarse noise that slides to the right by two pixels a frame."""
+    noise = np.random.default_rng(seed).integers(0, 256, (8, 40, 3), np.uint8)
+    picture = np.kron(noise, np.ones((4, 4, 1), np.uint8))
+    return [np.roll(picture, 2 * k, 1)[:, :40] for k in range(frames)]
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """A folder of three videos, one of them in a folder inside."""
+    folder = tmp_path_factory.mktemp("originals")
+    for seed, (name, frames) in enumerate((("b.mp4", 4), ("a.avi", 3), ("in/c.MKV", 1))):
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_video(folder / name, sliding(frames, seed), fps=25)
+    return folder
+
+
+@pytest.fixture
+def tree(originals, tmp_path):
+    return shutil.copytree(originals, tmp_path / "tree")
+
+
+def contents(folder):
+    """{name inside the folder: bytes} of all files."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_each_video_of_a_tree_gets_a_file_beside_it(command, tree, originals):
+    (tree / "notes.txt").write_text("no video")
+    (tree / "._a.avi").write_bytes(b"what macOS leaves")
+    (tree / ".old").mkdir()
+    shutil.copy(tree / "b.mp4", tree / ".old" / "b.mp4")
+    before = contents(tree)
+    names = ["a.avi", "b.mp4", "in/c.MKV"]
+    code, out, err = command("flow", tree, *QUICK)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [f"{tree / name}.flow.npz" for name in names]
+    made = contents(tree)
+    assert made.keys() - before.keys() == {f"{name}.flow.npz" for name in names}
+    for name, flows in zip(names, (2, 3, 0), strict=True):
+        with open_flow(f"{tree / name}.flow.npz", video=tree / name, settings=FAST) as file:
+            assert len(file) == flows and file.info.size == (256, 320)
+    # Again: nothing is done, and the same is printed.
+    stamps = {name: (tree / name).stat().st_mtime_ns for name in made}
+    assert command("flow", tree, *QUICK) == (0, out, "")
+    assert contents(tree) == made
+    assert {name: (tree / name).stat().st_mtime_ns for name in made} == stamps
+
+
+def test_another_root_mirrors_the_tree(command, tree, tmp_path):
+    out = tmp_path / "out"
+    before = contents(tree)
+    code, said, _ = command("flow", tree, tree / "b.mp4", "--out", out, *QUICK)
+    # The single file stands in no folder of its own, so it goes where the tree's goes: once.
+    assert code == 0 and len(said.splitlines()) == 3
+    assert contents(out).keys() == {"a.avi.flow.npz", "b.mp4.flow.npz", "in/c.MKV.flow.npz"}
+    assert contents(tree) == before
+
+
+def test_two_videos_for_one_file_are_the_user_s_mistake(command, tree, tmp_path):
+    other = shutil.copytree(tree, tmp_path / "other")
+    code, out, err = command("flow", tree, other, "--out", tmp_path / "out", *QUICK)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"a.avi.flow.npz: would be the flow of {tree / 'a.avi'} and of {other / 'a.avi'}" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_reach_the_file(command, tree, tmp_path, monkeypatch):
+    plain, threads = pairs._stream, []
+
+    def counted(greys, program, workers):
+        threads.append(workers)
+        return plain(greys, program, workers)
+
+    monkeypatch.setattr(pairs, "_stream", counted)
+    path = tree / "b.mp4.flow.npz"
+    words = ("--fast", "--bound", 7.5, "--rounding", "truncate", "--spec", "fvd", "--workers", 1)
+    assert command("flow", tree / "b.mp4", *words, "--backend", "opencv")[0] == 0
+    assert threads == [1]
+    with open_flow(path) as file:
+        assert file.info.settings == FlowSettings(
+            parameters=TVL1.fast(), backend="opencv", bound=7.5, rounding="truncate"
+        )
+        assert file.info.size == (224, 224) and file.info.reading["resize"] == "stretch"
+    write_flow_file(tree / "b.mp4", tmp_path / "by_hand.npz", settings=FAST)
+    assert command("flow", tree / "b.mp4", *QUICK, "--replace")[0] == 0
+    assert path.read_bytes() == (tmp_path / "by_hand.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--method", "dis", "--fast"), "--fast is a choice of tvl1"),
+        (("--method", "dis", "--backend", "numba"), "`backend` must be None or one of ('opencv',)"),
+        (("--bound", "0"), "`bound` must be pixels, above 0"),
+        (("--workers", "0"), "must be 1 or more, not 0"),
+        (("--spec", "none"), "invalid choice: 'none'"),
+    ],
+)
+def test_mistakes_are_one_line_before_any_work(command, tree, words, said):
+    before = contents(tree)
+    code, out, err = command("flow", tree, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err and contents(tree) == before
+
+
+def test_a_folder_without_videos_and_a_missing_path(command, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, out, err = command("flow", tmp_path / "empty")
+    assert (code, out, err.count("\n")) == (2, "", 1) and "no video in this folder" in err
+    code, out, err = command("flow", tmp_path / "none" / "x.mp4", *QUICK)
+    assert (code, out, err.count("\n")) == (2, "", 1) and "x.mp4: there is no such file" in err
+    assert not (tmp_path / "none").exists()
+
+
+def test_bad_videos_are_told_at_the_end_and_the_others_done(command, tree):
+    (tree / "0.mp4").touch()
+    (tree / "aa.mp4").write_text("no video\n" * 99)
+    (tree / "in" / "thin.mp4").write_bytes((tree / "b.mp4").read_bytes()[:600])
+    code, out, err = command("flow", tree, *QUICK)
+    bad = ["0.mp4", "aa.mp4", "in/thin.mp4"]
+    assert code == 1
+    assert [line.split(": ")[2] for line in err.splitlines()] == [str(tree / name) for name in bad]
+    assert len(out.splitlines()) == 3
+    assert len(list(tree.rglob("*.npz"))) == 3 and not list(tree.rglob(".*"))
+    code, out, err = command("flow", tree, *QUICK, "--json")
+    found = {each["video"]: each for each in json.loads(out)}
+    assert code == 1 and err.count("\n") == 3 and len(found) == 6
+    assert all(str(tree / name) in found[str(tree / name)]["error"] for name in bad)
+    assert found[str(tree / "b.mp4")] == {
+        "video": str(tree / "b.mp4"),
+        "path": str(tree / "b.mp4.flow.npz"),
+        "flows": 3,
+        "made": False,
+    }
+    code, out, err = command("flow", *(tree / name for name in bad), *QUICK)
+    assert (code, out, err.count("\n")) == (2, "", 3)
+
+
+def test_what_other_settings_made_is_kept_and_told(command, tree):
+    assert command("flow", tree, *QUICK)[0] == 0
+    before = contents(tree)
+    code, out, err = command("flow", tree, *QUICK, "--bound", "10", "--spec", "fvd")
+    assert (code, out, err.count("\n")) == (2, "", 3)
+    assert f"{tree / 'a.avi.flow.npz'}: its short_side is 256, asked for is 224; its resize" in err
+    assert "its bound is 20.0, asked for is 10.0; replace it, or name another folder" in err
+    assert contents(tree) == before
+    assert command("flow", tree, *QUICK, "--bound", "10", "--replace")[0] == 0
+    with open_flow(tree / "a.avi.flow.npz") as file:
+        assert file.info.settings.bound == 10
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "another video"])
+def test_damaged_and_outdated_files_are_made_anew(command, tree, damage):
+    assert command("flow", tree, *QUICK)[0] == 0
+    path = tree / "b.mp4.flow.npz"
+    good, data = path.read_bytes(), bytearray(path.read_bytes())
+    kept = (tree / "a.avi.flow.npz").stat().st_mtime_ns
+    if damage == "cut":
+        path.write_bytes(data[:-1])
+    elif damage == "flip":
+        data[len(data) // 2] ^= 4
+        path.write_bytes(data)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "text":
+        path.write_text("flow")
+    else:
+        shutil.copy(tree / "a.avi.flow.npz", path)
+    code, out, err = command("flow", tree, *QUICK, "--json")
+    assert (code, err) == (0, "")
+    assert [each["made"] for each in json.loads(out)] == [False, True, False]
+    assert path.read_bytes() == good
+    assert (tree / "a.avi.flow.npz").stat().st_mtime_ns == kept
+
+
+def test_what_another_process_made_in_the_meantime_is_kept(command, tree, monkeypatch):
+    plain = flow_tree.claim
+
+    def late(path, *, wait):
+        write_flow_file(path.with_name(path.name.removesuffix(".flow.npz")), settings=FAST)
+        return plain(path, wait=wait)
+
+    monkeypatch.setattr(flow_tree, "claim", late)
+    code, out, _ = command("flow", tree, *QUICK, "--json")
+    assert code == 0 and [each["made"] for each in json.loads(out)] == [False] * 3
+    assert len(list(tree.rglob("*.npz"))) == 3 and not list(tree.rglob(".*"))
+
+
+def test_a_full_disk_stops_the_run(command, tree, monkeypatch):
+    tried = []
+
+    def full(video, file, **_):
+        tried.append(video)
+        file.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    monkeypatch.setattr(flow_tree, "write_flows", full)
+    before = contents(tree)
+    code, out, err = command("flow", tree, *QUICK)
+    assert (code, out, err.count("\n")) == (2, "", 1) and "No space left" in err
+    assert len(tried) == 1 and contents(tree) == before
+
+    def denied(video, file, **_):
+        raise OSError(errno.EACCES, "Permission denied", str(file))
+
+    monkeypatch.setattr(flow_tree, "write_flows", denied)
+    code, out, err = command("flow", tree, *QUICK)
+    assert (code, out, err.count("\n")) == (2, "", 3) and "b.mp4.flow.npz: Permission denied" in err
+    assert contents(tree) == before
+
+
+def test_shown_videos_have_the_frames_beside_their_flow(command, tree, tmp_path, monkeypatch):
+    shown = tmp_path / "shown"
+    code, out, err = command("flow", tree, *QUICK, "--show", shown)
+    assert (code, err) == (0, "") and len(out.splitlines()) == 3
+    assert contents(shown).keys() == {"a.avi.flow.mp4", "b.mp4.flow.mp4"}  # c has one frame
+    pictures = list(read_frames(shown / "b.mp4.flow.mp4"))
+    frames = list(read_frames(tree / "b.mp4", fps=25, short_side=256))
+    assert len(pictures) == len(frames) - 1 and pictures[0].shape == (256, 640, 3)
+    again = tmp_path / "again.mp4"
+    longest = flow_shown.show_flow(tree / "b.mp4", tree / "b.mp4.flow.npz", again)
+    assert again.read_bytes() == (shown / "b.mp4.flow.mp4").read_bytes()
+    with open_flow(tree / "b.mp4.flow.npz") as file:
+        flows = file.pixels()
+    # Two of 40 pixels a frame are 16 of 320, all to the right: red.
+    assert longest == pytest.approx(
+        np.percentile(np.hypot(*flows.transpose(3, 0, 1, 2)), 99.5), abs=0.05
+    )
+    for picture, frame, pixels in zip(pictures, frames, flows, strict=False):
+        expected = beside_frame(frame, pixels, longest=longest).astype(int)
+        assert np.abs(picture - expected).mean() < 8
+    # They are there, so they are not drawn again; and no videos to compute flow of.
+    monkeypatch.setattr(flow_shown, "show_flow", None)
+    assert command("flow", tree, *QUICK, "--show", shown)[0] == 0
+    shutil.copytree(shown, tree / "shown")
+    assert len(command("flow", tree, *QUICK)[1].splitlines()) == 3
+
+
+def test_a_single_frame_is_not_shown(tree, tmp_path):
+    video = tree / "in" / "c.MKV"
+    write_flow_file(video, settings=FAST)
+    shown = tmp_path / "shown.mp4"
+    assert flow_shown.show_flow(video, f"{video}.flow.npz", shown) is None and not shown.exists()
+
+
+def test_what_stands_still_is_shown_white(tmp_path):
+    still = np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8)
+    write_video(tmp_path / "still.mp4", [still] * 3, fps=25)
+    write_flow_file(tmp_path / "still.mp4", tmp_path / "still.npz", settings=FAST)
+    path = tmp_path / "shown.mp4"
+    assert flow_shown.show_flow(tmp_path / "still.mp4", tmp_path / "still.npz", path) == 1
+    picture = next(read_frames(path))
+    assert picture[:128, 320:].min() > 250
+
+
+def test_progress_counts_videos_and_the_flows_of_one(originals, monkeypatch):
+    class Terminal:
+        text = ""
+
+        def write(self, text):
+            self.text += text
+
+        def flush(self):
+            pass
+
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    progress = flow.FlowProgress(["a", "b"], stream=terminal)
+    progress.flows(7)
+    progress(1)
+    progress.clear()
+    assert terminal.text == ("\r\033[K0 of 2 videos, 7 flows\r\033[K1 of 2 videos\r\033[K")
+
+
+def start(tree, out):
+    """The command as a process of its own."""
+    words = [sys.executable, "-m", "kinetics_i3d", "flow", tree, "--out", out, *QUICK]
+    return subprocess.Popen(
+        [str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A tree of 24 videos in four folders, and what an uninterrupted run makes of it."""
+    folder = tmp_path_factory.mktemp("many")
+    for k in range(24):
+        path = folder / "tree" / f"class_{k % 4}" / f"{k}.mp4"
+        write_video(path, sliding(8 + k % 5, k), fps=25)
+    with start(folder / "tree", folder / "whole") as done:
+        out, err = done.communicate(timeout=100)
+    assert (done.returncode, err, len(out.splitlines())) == (0, "", 24)
+    wanted = contents(folder / "whole")
+    assert len(wanted) == 24
+    return folder / "tree", wanted
+
+
+@pytest.mark.slow
+def test_killed_runs_leave_nothing_wrong_and_are_finished_by_the_next(many, tmp_path):
+    tree, wanted = many
+    out, chance, killed, seen = tmp_path / "out", random.Random(0), 0, {}
+    out.mkdir()
+    for _ in range(10):
+        with start(tree, out) as run:
+            # Until it has done some more, and then anywhere in what comes next.
+            enough = len(seen) + chance.randrange(3)
+            deadline = time.monotonic() + 60
+            while run.poll() is None and time.monotonic() < deadline:
+                if len(list(out.rglob("*.npz"))) >= enough and list(out.rglob(".*.part")):
+                    break
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.2))
+            killed += run.poll() is None
+            run.send_signal(signal.SIGKILL)
+            run.communicate()
+        files = contents(out)
+        finished = {name: data for name, data in files.items() if name.endswith(".npz")}
+        assert finished.items() <= wanted.items()
+        assert finished.items() >= seen.items()  # nothing is lost
+        assert all(name.endswith(".part") for name in files.keys() - finished.keys())
+        seen = finished
+    assert killed >= 8 and 0 < len(seen) < 24
+    with start(tree, out) as last:
+        said, err = last.communicate(timeout=100)
+    assert (last.returncode, err, len(said.splitlines())) == (0, "", 24)
+    assert contents(out) == wanted
+
+
+@pytest.mark.slow
+def test_two_at_once_share_the_work(many, tmp_path):
+    tree, wanted = many
+    out = tmp_path / "out"
+    made = []
+    words = [sys.executable, "-m", "kinetics_i3d", "flow", tree, "--out", out, *QUICK, "--json"]
+    runs = [
+        subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for run in runs:
+        said, _ = run.communicate(timeout=100)
+        assert run.returncode == 0
+        found = json.loads(said)
+        assert len(found) == 24
+        made.append({each["video"] for each in found if each["made"]})
+    assert not made[0] & made[1] and len(made[0] | made[1]) == 24
+    assert min(map(len, made)) > 2
+    assert contents(out) == wanted
+
+
+@pytest.mark.slow
+def test_a_video_that_a_killed_process_had_is_waited_for_and_done(many, tmp_path):
+    tree, wanted = many
+    source = tree / "class_0"
+    out = tmp_path / "out"
+    out.mkdir()
+    hold = (
+        "import sys, time\nfrom kinetics_i3d.data.claims import claim\n"
+        "with claim(sys.argv[1]) as part:\n    print('claimed', flush=True)\n    time.sleep(60)\n"
+    )
+    held = [sys.executable, "-c", hold, str(out / "4.mp4.flow.npz")]
+    with subprocess.Popen(held, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "claimed\n"
+        with start(source, out) as run:
+            deadline = time.monotonic() + 60
+            while len(list(out.glob("*.npz"))) < 5 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert len(list(out.glob("*.npz"))) == 5
+            time.sleep(0.2)
+            assert run.poll() is None
+            other.kill()
+            said, _ = run.communicate(timeout=60)
+    assert run.returncode == 0 and said.splitlines()[-1] == str(out / "4.mp4.flow.npz")
+    assert contents(out) == {
+        os.path.basename(name): data for name, data in wanted.items() if name.startswith("class_0")
+    }
