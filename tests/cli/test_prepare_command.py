@@ -1,0 +1,120 @@
+"""`kinetics-i3d prepare`: records on disk, exit codes, and one line for what is wrong."""
+
+import json
+import shutil
+
+import pytest
+
+from kinetics_i3d.cli import prepare
+from kinetics_i3d.data.records import open_records
+
+QUICK = ("--method", "farneback", "--workers", "2")
+
+
+@pytest.fixture
+def table(videos, tmp_path):
+    """(*names of the videos) -> path of a table; the first is for the test, others to train."""
+
+    def write(*names):
+        folder = tmp_path / "in"
+        folder.mkdir()
+        lines = ["path,label,split"]
+        for number, name in enumerate(names):
+            if videos[name].is_file():
+                shutil.copy(videos[name], folder / f"{name}.mp4")
+            split = "train" if number else "test"
+            lines.append(f"{name}.mp4,{('sit', 'stand')[number % 2]},{split}")
+        (folder / "videos.csv").write_text("\n".join(lines) + "\n")
+        return folder / "videos.csv"
+
+    return write
+
+
+def check(command, folder, capsys):
+    """(exit code, stdout, stderr) of `prepare --check`."""
+    with pytest.raises(SystemExit) as done:
+        command("prepare", "--check", folder)
+    return (done.value.code, *capsys.readouterr())
+
+
+def test_records_are_written_and_their_folder_printed(command, table, tmp_path, capsys):
+    out = tmp_path / "out"
+    code, printed, err = command("prepare", table("one", "two", "three"), out, *QUICK)
+    assert (code, printed, err) == (0, f"{out}\n", "")
+    records = open_records(out)
+    assert records.streams == ("rgb", "flow") and records.spec.name == "deepmind"
+    assert records.flow["method"] == "farneback" and records.flow["bound"] == 20.0
+    assert (records.count("train"), records.count("test")) == (2, 1)
+    said = "test: 1 records in 1 shards, all as written\ntrain: 2 records in 1 shards"
+    assert check(command, out, capsys) == (0, f"{said}, all as written\n", "")
+    shard = out / "train-00000-of-00001.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    code, printed, err = check(command, out, capsys)
+    assert (code, printed, err.count("\n")) == (1, "", 1)
+    assert f"{shard}: " in err and "delete it and repeat the command" in err
+
+
+def test_every_option_arrives(command, table, tmp_path):
+    words = ("--streams", "flow,rgb", "--split", "train", "--spec", "mediapipe", "--shard-size", 1)
+    more = ("--quality", 60, "--flow-quality", 70, "--seed", 3, "--bound", 8)
+    last = ("--rounding", "truncate", "--backend", "opencv", *QUICK)
+    code, _, _ = command(
+        "prepare", table("one", "two", "three"), tmp_path / "out", *words, *more, *last
+    )
+    assert code == 0
+    settings = json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]
+    assert settings["streams"] == ["rgb", "flow"] and [*settings["videos"]] == ["train"]
+    assert settings["spec"]["name"] == "mediapipe" and settings["shard_size"] == 1
+    assert (settings["quality"], settings["flow_quality"], settings["seed"]) == (60, 70, 3)
+    flow = settings["flow"]
+    assert (flow["bound"], flow["rounding"], flow["backend"]) == (8.0, "truncate", "opencv")
+    assert len(list((tmp_path / "out").glob("*.tfrecord"))) == 2
+
+
+def test_videos_that_cannot_be_read_are_told(command, table, tmp_path, monkeypatch):
+    path = table("one", "text", "empty", "missing", "two")
+    words = ("prepare", path, tmp_path / "out", "--streams", "rgb")
+    code, printed, err = command(*words)
+    assert (code, printed) == (1, f"{tmp_path / 'out'}\n")
+    told = [line for line in err.splitlines() if line.startswith("kinetics-i3d: error: ")]
+    assert sorted(line.split()[2] for line in told) == ["empty.mp4:", "missing.mp4:", "text.mp4:"]
+    assert open_records(tmp_path / "out").count("train") == 1
+    monkeypatch.setattr(prepare, "SHOWN", 1)
+    code, _, err = command(*words)  # they are remembered
+    assert code == 1 and "error: 2 more videos could not be read; manifest.json names all" in err
+
+
+def test_nothing_but_broken_videos_is_a_mistake(command, table, tmp_path):
+    code, printed, err = command(
+        "prepare", table("text", "empty"), tmp_path / "out", "--streams", "rgb"
+    )
+    assert (code, printed) == (2, "")
+    assert err.splitlines()[-1].endswith("out: none of 2 videos could be read")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--streams", "sound"), "must be rgb, flow or rgb,flow, not sound"),
+        (("--streams", "rgb,rgb"), "must be rgb, flow or rgb,flow, not rgb,rgb"),
+        (("--quality", "0"), "`quality` must be 1 to 100"),
+        (("--spec", "deepmind_flow"), "invalid choice: 'deepmind_flow'"),
+        (("--split", "dev"), "no videos in split 'dev'"),
+        (("--method", "dis", "--backend", "numba"), "`backend` must be"),
+        (("--workers", "0"), "must be 1 or more"),
+    ],
+)
+def test_mistakes_are_one_line_before_anything_is_written(command, table, tmp_path, words, said):
+    code, printed, err = command("prepare", table("one"), tmp_path / "out", *words)
+    assert (code, printed, err.count("\n")) == (2, "", 1)
+    assert said in err and not (tmp_path / "out").exists()
+
+
+def test_other_settings_and_folders_without_records_are_one_line(command, table, tmp_path):
+    words = ("prepare", table("one"), tmp_path / "out", "--streams", "rgb")
+    assert command(*words)[0] == 0
+    code, _, err = command(*words, "--quality", "80")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "quality is 95 there, asked for is 80" in err
+    code, _, err = command("prepare", "--check", tmp_path / "in")
+    assert (code, err.count("\n")) == (2, 1) and "manifest.json: no such manifest" in err
