@@ -1,116 +1,133 @@
-"""The training pipeline: from a table of videos to batches of clips, by tf.data.
+"""The training pipeline: from a table of videos, or from records, to batches of clips by tf.data.
 
 Carreira & Zisserman, CVPR 2017, section 2.5: random start among those early enough, short videos
-looped, random crop and flip the same for the whole clip.
+looped, random crop and flip the same for the whole clip, of both streams.
 """
 
-import itertools
-
-import numpy as np
 import tensorflow as tf
-from absl import logging
 
-from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data import transforms
-from kinetics_i3d.video.clip import loop_frames
-from kinetics_i3d.video.reader import probe, read_frames
-
-
-def decode_window(path, *, spec, frames, position):
-    """Reads a window of a video, looping one that is too short.
-
-    Args:
-        path: The file.
-        spec: A `ClipSpec`; its rate and resize are used, its crop and range are not.
-        frames: Length of the window.
-        position: 0 takes the earliest window, 1 the latest.
-
-    Returns:
-        uint8 array (frames, height, width, 3), as high and wide as `spec.resized` says.
-
-    Raises:
-        VideoError: If the file cannot be decoded.
-    """
-    spare = (probe(path).duration or 0) - frames / spec.fps
-    start = max(0.0, spare) * position
-    stream = read_frames(path, start=start, **spec.reading)
-    try:
-        clip = np.stack(list(itertools.islice(stream, frames)))
-    finally:
-        stream.close()
-    return loop_frames(clip, frames)
+from kinetics_i3d.data.record_clips import RecordSplit, record_clips
+from kinetics_i3d.data.stream_specs import stream_specs
+from kinetics_i3d.data.video_clips import video_clips
 
 
 def augmentation(spec, *, area=(0.3, 1.0), flip=True, color=True):
-    """The training augmentation: (clip of pixels, seed) to a normalised clip of `spec.size`."""
-    ops = [transforms.random_resized_crop(spec.size, area=area)]
+    """The training augmentation: (clip of pixels, seed) to a normalised clip of `spec.size`.
+
+    Args:
+        spec: A `ClipSpec`, or {stream: `ClipSpec`} of equal size for clips of several streams.
+        area: Range of the random crop's area, as in `random_resized_crop`.
+        flip: Whether half of the clips are mirrored.
+        color: Whether the colours of rgb are changed.
+
+    Returns:
+        An op `(clip, seed) -> clip`, as in `data.transforms`.
+    """
+    specs = stream_specs(spec, (spec.stream,) if hasattr(spec, "stream") else (*spec,))
+    size = next(iter(specs.values())).size
+    ops = [transforms.random_resized_crop(size, area=area)]
     if flip:
         ops.append(transforms.random_flip())
     if color:
         ops.append(transforms.color_jitter())
-    return transforms.compose(*ops, transforms.normalize(spec))
+    return transforms.compose(*ops, transforms.normalize(specs))
 
 
 def training_clips(
-    dataset, *, spec, frames, batch, augment, mixup=0.0, seed=0, workers=tf.data.AUTOTUNE
+    source,
+    *,
+    streams=("rgb",),
+    spec,
+    frames,
+    batch,
+    augment,
+    mixup=0.0,
+    seed=0,
+    workers=tf.data.AUTOTUNE,
+    shard=(0, 1),
+    start=(0, 0),
+    numbered=False,
 ):
     """Endless shuffled batches of augmented clips.
 
+    Flow of videos is read from the flow files beside them, as `kinetics-i3d flow` makes them;
+    where there is none it is computed on the way, which is slow.
+
     Args:
-        dataset: A `VideoDataset`.
-        spec: The `ClipSpec` of the model to train.
-        frames: Frames a clip.
+        source: A `VideoDataset`, or the `RecordSplit` of prepared records.
+        streams: `"rgb"`, `"flow"` or both. A clip of flow, or of both, ends a frame before the
+            video does: the last frame moves nowhere.
+        spec: The `ClipSpec` of the model to train, or {stream: `ClipSpec`} of one that reads both.
+        frames: Frames a clip, of each stream.
         batch: Clips a batch.
-        augment: An op `(clip, seed) -> clip`, such as `augmentation(spec)`.
+        augment: An op `(clip, seed) -> clip`, such as `augmentation(spec)`: of a tensor for rgb
+            alone, else of {stream: tensor}; flow comes as codes.
         mixup: Alpha of `transforms.mixup`; 0 leaves it out.
         seed: The same seed gives the same batches whatever `workers` is.
         workers: Videos decoded at a time.
+        shard: (index, count) of one of several processes that share the source: together they see
+            all of it, no two the same.
+        start: (examples, batches) to leave out: what follows is what it would be after them.
+        numbered: Whether batches tell the numbers of their examples; the last one plus one is where
+            to start to go on behind a batch.
 
     Returns:
-        A `tf.data.Dataset` of (clips, targets): float32 (batch, frames, spec.size, spec.size,
-        channels) in the spec's range, and one-hot float32 (batch, classes). A video that cannot be
-        decoded is logged and skipped.
+        A `tf.data.Dataset` of (clips, targets), or (clips, targets, numbers): float32 (batch,
+        frames, spec.size, spec.size, channels) in the spec's range, of several streams {stream:
+        clips}; one-hot float32 (batch, classes); int64 (batch,). A video that cannot be decoded is
+        logged and skipped.
+
+    Raises:
+        UserError: If the source's flow or records do not fit the spec; the line names what differs.
+        ValueError: If the streams and specs do not fit together, or `shard` is none.
     """
-    paths = [str(video.path) for video in dataset.videos]
-    labels = [dataset.labels.index(video.label) for video in dataset.videos]
-    shape = (frames, spec.size, spec.size, spec.channels)
-    failed = set()
+    specs = stream_specs(spec, streams)
+    drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start[0]}
+    decoded = decoded_clips(source, specs=specs, frames=frames, **drawn)
+    shapes = {name: (frames, each.size, each.size, each.channels) for name, each in specs.items()}
 
-    def decode(path, position):
-        try:
-            return decode_window(path.decode(), spec=spec, frames=frames, position=float(position))
-        except VideoError as error:
-            logging.warning("skipped: %s", error)
-            failed.add(path)
-            if len(failed) == len(paths):  # else an endless search for one that can be decoded
-                raise DatasetError(f"{dataset.name}: no video can be decoded") from error
-            return np.zeros((0, 1, 1, 3), np.uint8)
+    def finish(clip, clip_seed, label, number):
+        target = tf.one_hot(label, len(source.labels))
+        clip = augment(clip["rgb"] if (*clip,) == ("rgb",) else clip, clip_seed)
+        if not isinstance(clip, dict):
+            clip = {"rgb": clip}
+        clip = {name: tf.ensure_shape(clip[name], shape) for name, shape in shapes.items()}
+        return clip if len(clip) > 1 else next(iter(clip.values())), target, number
 
-    def load(number, video):
-        path, label = video
-        seeds = tf.random.split((seed, tf.cast(number, tf.int32)), num=2, alg="philox")
-        position = tf.random.stateless_uniform((), seeds[0])
-        clip = tf.numpy_function(decode, (path, position), tf.uint8)
-        clip.set_shape((None, None, None, 3))
-        return clip, seeds[1], label
-
-    def finish(clip, clip_seed, label):
-        target = tf.one_hot(label, len(dataset.labels))
-        return tf.ensure_shape(augment(clip, clip_seed), shape), target
-
-    batches = (
-        tf.data.Dataset.from_tensor_slices((paths, labels))
-        .shuffle(len(paths), seed=seed)
-        .repeat()
-        .enumerate()
-        .map(load, num_parallel_calls=workers)
-        .filter(lambda clip, *_: tf.shape(clip)[0] > 0)
-        .map(finish, num_parallel_calls=workers)
-        .batch(batch)
-    )
+    batches = decoded.map(finish, num_parallel_calls=workers).batch(batch)
     if mixup:
+        index, count = shard
         blend = transforms.mixup(mixup)
-        batches = batches.enumerate().map(
-            lambda number, pair: blend(*pair, (seed + 1, tf.cast(number, tf.int32)))
-        )
+
+        def mix(number, parts):
+            clips, targets, numbers = parts
+            number = tf.cast(number, tf.int32) * count + index
+            return *blend(clips, targets, (seed + 1, number)), numbers
+
+        batches = batches.enumerate(start[1]).map(mix)
+    if not numbered:
+        batches = batches.map(lambda clips, targets, _: (clips, targets))
     return batches.prefetch(2)
+
+
+def decoded_clips(
+    source, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, shard=(0, 1), start=0
+):
+    """What `training_clips` augments: `record_clips` or `video_clips`, by what the source is.
+
+    Args:
+        source: A `VideoDataset` or a `RecordSplit`.
+        specs: {stream: `ClipSpec`}, as `stream_specs` gives.
+        frames: Frames a clip.
+        seed: Of the order and of the starts.
+        workers: Videos decoded at a time.
+        shard: (index, count).
+        start: Examples to leave out.
+
+    Returns:
+        A `tf.data.Dataset` of ({stream: clip}, seed, label, number).
+    """
+    read = record_clips if isinstance(source, RecordSplit) else video_clips
+    drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start}
+    return read(source, specs=specs, frames=frames, **drawn)

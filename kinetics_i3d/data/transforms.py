@@ -1,10 +1,15 @@
 """Random and fixed changes of clips: each is a factory of a small op `(clip, seed) -> clip`.
 
-A clip is a tensor (frames, height, width, channels). What an op draws, it draws once for the whole
-clip, and only from `seed`, two int32 numbers: the same seed gives the same clip on every machine.
+A clip is a tensor (frames, height, width, 3) of rgb, or a dictionary {stream: clip} with `"rgb"`,
+`"flow"` (frames, height, width, 2) or both, of equal size: all are cropped and mirrored alike. Flow
+is uint8 codes of `flow.coding`, or floats, of which 0 is no motion. What an op draws, it draws once
+for the whole clip, and only from `seed`, two int32 numbers: the same seed gives the same clip on
+every machine. A flow mirrored negates x: Carreira & Zisserman, CVPR 2017, section 2.5.
 """
 
 import tensorflow as tf
+
+from kinetics_i3d.core.clip_spec import ClipSpec
 
 
 def compose(*ops):
@@ -15,6 +20,52 @@ def compose(*ops):
         for index, one in enumerate(ops):
             clip = one(clip, seeds[index])
         return clip
+
+    return op
+
+
+def flow_values(flow):
+    """Codes of flow as floats, -1 to 1 of the bound and 0 no motion; floats stay as they are.
+
+    Args:
+        flow: Tensor (..., 2), uint8 or float32.
+
+    Returns:
+        float32 tensor of the same shape.
+
+    Example:
+
+    >>> flow_values(np.array([[0, 255]], np.uint8)).numpy()
+    array([[-1.,  1.]], dtype=float32)
+    """
+    flow = tf.convert_to_tensor(flow)
+    # Odd numbers over 255, as `decode_flow`.
+    return (2 * tf.cast(flow, tf.float32) - 255) / 255 if flow.dtype == tf.uint8 else flow
+
+
+def resize(height, width):
+    """Resizes to a fixed size, bilinear and antialiased; motion grows with the picture.
+
+    Args:
+        height: Pixels of the result, a number or a tensor.
+        width: Likewise.
+
+    Returns:
+        An op to float32 clips (frames, height, width, channels), flow as values.
+    """
+
+    def on_rgb(rgb):
+        return tf.image.resize(rgb, (height, width), antialias=True)
+
+    def on_flow(flow):
+        before = tf.cast(tf.shape(flow)[1:3], tf.float32)
+        after = tf.cast(tf.stack([width, height]), tf.float32)
+        stretch = after / before[::-1]  # of x, of y
+        return on_rgb(flow_values(flow)) * stretch
+
+    def op(clip, seed):
+        del seed
+        return _by_stream(clip, on_rgb, on_flow)
 
     return op
 
@@ -30,12 +81,15 @@ def random_crop(size):
     """
 
     def op(clip, seed):
-        shape = tf.shape(clip)
-        spare = tf.cast(shape[1:3] - size, tf.float32)
+        spare = tf.cast(_size(clip) - size, tf.float32)
         drawn = tf.random.stateless_uniform((2,), seed)
         top, left = tf.unstack(tf.cast(tf.floor(drawn * (spare + 1)), tf.int32))
-        clip = clip[:, top : top + size, left : left + size]
-        return tf.ensure_shape(clip, (None, size, size, None))
+
+        def cut(part):
+            part = part[:, top : top + size, left : left + size]
+            return tf.ensure_shape(part, (None, size, size, None))
+
+        return _by_stream(clip, cut, cut)
 
     return op
 
@@ -43,7 +97,8 @@ def random_crop(size):
 def random_resized_crop(size, *, area=(0.3, 1.0), aspect=(3 / 4, 4 / 3)):
     """Cuts a rectangle of random area, aspect and place, and resizes it to a square.
 
-    Szegedy et al., CVPR 2015, section 6. A side longer than the picture is cut to it.
+    Szegedy et al., CVPR 2015, section 6. A side longer than the picture is cut to it. What the
+    resize stretches it moves further: flow is multiplied by how far each side is stretched.
 
     Args:
         size: Pixels of the result's side.
@@ -51,11 +106,11 @@ def random_resized_crop(size, *, area=(0.3, 1.0), aspect=(3 / 4, 4 / 3)):
         aspect: Range of its width by its height.
 
     Returns:
-        An op to float32 (frames, size, size, channels).
+        An op to float32 (frames, size, size, channels), flow as values.
     """
 
     def op(clip, seed):
-        shape = tf.cast(tf.shape(clip)[1:3], tf.float32)
+        shape = tf.cast(_size(clip), tf.float32)
         drawn = tf.random.stateless_uniform((4,), seed)
         side = tf.reduce_min(shape) * tf.sqrt(area[0] + drawn[0] * (area[1] - area[0]))
         stretch = tf.sqrt(aspect[0] * (aspect[1] / aspect[0]) ** drawn[1])
@@ -63,24 +118,51 @@ def random_resized_crop(size, *, area=(0.3, 1.0), aspect=(3 / 4, 4 / 3)):
         box = tf.minimum(tf.round(wanted), shape)
         corner = tf.floor(drawn[2:] * (shape - box + 1))
         (top, left), (height, width) = (tf.unstack(tf.cast(x, tf.int32)) for x in (corner, box))
-        clip = clip[:, top : top + height, left : left + width]
-        return tf.image.resize(clip, (size, size), antialias=True)
+
+        def cut(part):
+            return part[:, top : top + height, left : left + width]
+
+        return resize(size, size)(_by_stream(clip, cut, cut), seed)
 
     return op
 
 
 def random_flip():
-    """Mirrors left and right, the whole clip or none of it."""
+    """Mirrors left and right, the whole clip or none of it; flow's x changes its sign."""
 
     def op(clip, seed):
         flip = tf.random.stateless_uniform((), seed) < 0.5
-        return tf.cond(flip, lambda: tf.reverse(clip, axis=[2]), lambda: clip)
+        return tf.cond(flip, lambda: mirror(clip), lambda: clip)
 
     return op
 
 
+def mirror(clip):
+    """A clip with left and right exchanged.
+
+    Args:
+        clip: As the module says.
+
+    Returns:
+        The same shapes and types. A code c of flow to the right becomes 255 - c, a value x -x.
+
+    Example:
+
+    >>> mirror({"flow": np.array([[[[10, 7], [20, 8]]]], np.uint8)})["flow"].numpy().tolist()
+    [[[[235, 8], [245, 7]]]]
+    """
+
+    def mirror_flow(flow):
+        x, y = tf.unstack(tf.reverse(flow, axis=[2]), axis=-1)
+        return tf.stack([255 - x if flow.dtype == tf.uint8 else -x, y], axis=-1)
+
+    return _by_stream(clip, lambda rgb: tf.reverse(rgb, axis=[2]), mirror_flow)
+
+
 def color_jitter(*, brightness=0.2, contrast=0.3, saturation=0.4):
     """Changes brightness, contrast and saturation by random amounts, the same in every frame.
+
+    Flow stays as it is.
 
     Args:
         brightness: Largest shift, as a share of 255.
@@ -91,7 +173,7 @@ def color_jitter(*, brightness=0.2, contrast=0.3, saturation=0.4):
         An op on pixels 0 to 255 to float32 0 to 255.
     """
 
-    def op(clip, seed):
+    def jitter(clip, seed):
         clip = tf.cast(clip, tf.float32)
         drawn = tf.random.stateless_uniform((3,), seed, -1.0, 1.0)
         grey = tf.reduce_mean(clip, axis=-1, keepdims=True)
@@ -100,15 +182,36 @@ def color_jitter(*, brightness=0.2, contrast=0.3, saturation=0.4):
         clip = mean + (clip - mean) * (1 + drawn[1] * contrast) + drawn[2] * brightness * 255
         return tf.clip_by_value(clip, 0.0, 255.0)
 
+    def op(clip, seed):
+        return _by_stream(clip, lambda rgb: jitter(rgb, seed), lambda flow: flow)
+
     return op
 
 
 def normalize(spec):
-    """Scales pixels 0 to 255 to the range of a `ClipSpec`, float32."""
+    """Scales pixels 0 to 255 to the range of a `ClipSpec`, float32.
+
+    Args:
+        spec: A `ClipSpec`, or {stream: `ClipSpec`} for clips with flow, whose codes and values
+            become the range of theirs. Values beyond the bound are cut to it.
+
+    Returns:
+        An op.
+    """
+    specs = {spec.stream: spec} if isinstance(spec, ClipSpec) else dict(spec)
+
+    def rgb_range(rgb):
+        low, high = specs["rgb"].low, specs["rgb"].high
+        return tf.cast(rgb, tf.float32) * ((high - low) / 255) + low
+
+    def flow_range(flow):
+        low, high = specs["flow"].low, specs["flow"].high
+        share = (tf.clip_by_value(flow_values(flow), -1.0, 1.0) + 1) / 2
+        return share * (high - low) + low
 
     def op(clip, seed):
         del seed
-        return tf.cast(clip, tf.float32) * ((spec.high - spec.low) / 255) + spec.low
+        return _by_stream(clip, rgb_range, flow_range)
 
     return op
 
@@ -119,7 +222,8 @@ def mixup(alpha):
     Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
 
     Args:
-        alpha: Of the Beta(alpha, alpha) distribution of the blend; one blend a batch.
+        alpha: Of the Beta(alpha, alpha) distribution of the blend; one blend a batch, of all its
+            streams.
 
     Returns:
         A function (clips, targets, seed) -> (clips, targets), float32 of the same shapes.
@@ -129,7 +233,24 @@ def mixup(alpha):
         # Beta(a, a) is g / (g + h) of two Gamma(a) numbers.
         first, second = tf.unstack(tf.random.stateless_gamma((2,), seed, alpha) + 1e-6)
         share = first / (first + second)
-        clips = share * clips + (1 - share) * tf.roll(clips, 1, axis=0)
-        return clips, share * targets + (1 - share) * tf.roll(targets, 1, axis=0)
+
+        def mix(part):
+            return share * part + (1 - share) * tf.roll(part, 1, axis=0)
+
+        # One stream alone, of either kind, is a tensor here.
+        return _by_stream(clips, mix, mix), mix(targets)
 
     return blend
+
+
+def _by_stream(clip, on_rgb, on_flow):
+    """A clip with its streams changed, each by its own function."""
+    if not isinstance(clip, dict):
+        return on_rgb(clip)
+    ways = {"rgb": on_rgb, "flow": on_flow}
+    return {stream: ways[stream](tf.convert_to_tensor(part)) for stream, part in clip.items()}
+
+
+def _size(clip):
+    """int32 (2,): height and width, which all streams share."""
+    return tf.shape(next(iter(clip.values())) if isinstance(clip, dict) else clip)[1:3]

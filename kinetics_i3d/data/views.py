@@ -1,15 +1,66 @@
-"""Test views: a whole video as one clip, or as several where one would be too long.
+"""Test views: what a model is shown of a video, whole or in clips, by windows that fit in memory.
 
 Carreira & Zisserman, CVPR 2017, section 2.5: the whole video, centre crop, predictions averaged
-over time. The paper's longest clip, 250 frames, bounds the memory.
+over time. The paper's longest clip, 250 frames, bounds the memory. Ten crops: Krizhevsky et al.,
+NIPS 2012; clips with three crops: Wang et al., "Non-local Neural Networks", CVPR 2018.
 """
+
+import collections
+import contextlib
+import dataclasses
 
 import numpy as np
 
-from kinetics_i3d.video.clip import crop_frames, loop_frames
+from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.data.joint_frames import count_frames, joint_frames
+from kinetics_i3d.data.stream_specs import stream_specs
+from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.reader import read_frames
 
 WINDOW = 250
+MIDDLE = (0.5, 0.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """Which crops of which frames a model is shown.
+
+    Args:
+        crops: Places of the square, (along the longer side, along the shorter one), 0 to 1.
+        flips: Whether each is mirrored: `(False,)`, or `(False, True)` for both ways.
+        clips: How many clips, evenly spread over the video; None is the whole video in windows.
+        frames: Frames of each of these clips.
+
+    Raises:
+        ValueError: If a field is outside its range.
+    """
+
+    crops: tuple = (MIDDLE,)
+    flips: tuple = (False,)
+    clips: int | None = None
+    frames: int = 64
+
+    def __post_init__(self):
+        places = [place for crop in self.crops for place in crop]
+        if not self.crops or not all(0 <= place <= 1 for place in places):
+            raise ValueError(f"`crops` must be places from 0 to 1. Received: crops={self.crops!r}")
+        if not self.flips or not set(self.flips) <= {False, True}:
+            raise ValueError(f"`flips` must be of False and True. Received: flips={self.flips!r}")
+        if (self.clips is not None and self.clips < 1) or self.frames < 1:
+            raise ValueError(
+                "`clips` and `frames` must be 1 or more. "
+                f"Received: clips={self.clips!r}, frames={self.frames!r}"
+            )
+
+
+THREE = ((0.0, 0.5), MIDDLE, (1.0, 0.5))
+CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+VIEWS = {
+    "center": View(),
+    "flips": View(flips=(False, True)),
+    "clips_3_crops": View(crops=THREE, clips=10),
+    "ten_crop": View(crops=(MIDDLE, *CORNERS), flips=(False, True)),
+}
 
 
 def whole_video(path, *, spec, minimum=9, window=WINDOW):
@@ -17,30 +68,167 @@ def whole_video(path, *, spec, minimum=9, window=WINDOW):
 
     Args:
         path: The file.
-        spec: A `ClipSpec`.
+        spec: A `ClipSpec`, of either stream.
         minimum: Least frames of a view. A shorter video is looped; a shorter rest is filled up with
             the frames before it.
         window: Most frames of a view.
 
     Yields:
-        (clips, share): float32 (1, frames, spec.size, spec.size, 3) in the spec's range, and the
-        number of frames that no earlier view held.
+        (clips, share): float32 (1, frames, spec.size, spec.size, spec.channels) in the spec's
+        range, and the number of frames that no earlier view held.
 
     Raises:
         ValueError: If `window` is below `minimum`.
         VideoError: If the file cannot be decoded.
     """
+    streams = (spec.stream,)
+    yield from video_views(path, spec=spec, streams=streams, minimum=minimum, window=window)
+
+
+def video_views(
+    path,
+    *,
+    spec,
+    view="center",
+    streams=("rgb",),
+    minimum=9,
+    window=WINDOW,
+    settings=None,
+):
+    """Reads what a view shows of a video, of rgb, of flow or of both.
+
+    In memory is one window of each crop, or the frames of one clip.
+
+    Args:
+        path: The file.
+        spec: A `ClipSpec`, or {stream: `ClipSpec`}, such as `model.clip_specs`.
+        view: A `View`, or a name in `VIEWS`.
+        streams: `"rgb"`, `"flow"` or both. With flow the last frame is left out: it moves nowhere.
+            Flow is read from the file beside the video, else computed.
+        minimum: Least frames of a clip. A shorter video is looped; a shorter rest is filled up with
+            the frames before it.
+        window: Most frames of a clip of the whole video.
+        settings: The `FlowSettings` of the flow; None is any for a flow file, and the release's
+            without one.
+
+    Yields:
+        (clips, share): float32 (1, frames, spec.size, spec.size, channels) in the spec's range, of
+        both streams {stream: clips}; and how much it counts: the number of frames that no earlier
+        clip of this crop held, 1 for each of a fixed number of clips.
+
+    Raises:
+        FlowFileError: If the flow file is damaged or another one.
+        ValueError: If an argument is wrong.
+        VideoError: If the file cannot be decoded, is too narrow for the crop, or has no flow.
+
+    Example:
+
+    >>> from kinetics_i3d.core.clip_spec import DEEPMIND
+    >>> shown = video_views(folder / "video.mp4", spec=DEEPMIND, view="flips")
+    >>> [(clips.shape, share) for clips, share in shown]
+    [((1, 25, 224, 224, 3), 25), ((1, 25, 224, 224, 3), 25)]
+    """
+    if isinstance(view, str):
+        if view not in VIEWS:
+            raise ValueError(f"`view` must be one of {(*VIEWS,)}. Received: view={view!r}")
+        view = VIEWS[view]
     if window < minimum:
         raise ValueError(
             f"`window` must be at least `minimum`. Received: window={window}, minimum={minimum}"
         )
+    specs = stream_specs(spec, streams)
+    first = next(iter(specs.values()))
+    frames = _frames(path, first, (*specs,), settings)
+    with contextlib.closing(_crops(frames, view.crops, first, path)) as cropped:
+        if view.clips is None:
+            taken = _windows(cropped, minimum, window)
+        else:
+            count = count_frames(path, first, flow="flow" in specs)
+            if not count:  # the header does not tell
+                count = sum(1 for _ in _frames(path, first, (*specs,), settings))
+            taken = _spread(cropped, count, view.clips, max(minimum, view.frames))
+        for held, length, share in taken:
+            for crop in range(len(view.crops)):
+                clip = {
+                    name: loop_frames(np.stack([frame[crop][name] for frame in held]), length)
+                    for name in specs
+                }
+                for flip in view.flips:
+                    yield _finished(clip, flip, specs), share
+
+
+def _finished(clip, flip, specs):
+    """The values of a clip with batch, alone if it is the only stream."""
+    clips = {}
+    for name, part in clip.items():
+        if flip:
+            part = part[:, :, ::-1]
+            if name == "flow":
+                part = np.stack([255 - part[..., 0], part[..., 1]], axis=-1)
+        clips[name] = specs[name].normalize(part)[np.newaxis]
+    return clips if len(clips) > 1 else next(iter(clips.values()))
+
+
+def _frames(path, spec, streams, settings):
+    """{stream: frame} for each frame of the video."""
+    if "flow" in streams:
+        return joint_frames(path, spec=spec, streams=streams, settings=settings)
+    return ({"rgb": frame} for frame in read_frames(path, **spec.reading))
+
+
+def _crops(frames, places, spec, path):
+    """A list with {stream: square} for each place, of each frame."""
+    size, empty = spec.size, True
+    with contextlib.closing(frames):
+        for frame in frames:
+            empty = False
+            height, width = next(iter(frame.values())).shape[:2]
+            if width < size:  # only `resize="height"` leaves a side that the spec does not bound
+                raise VideoError(
+                    f"{path}: {width} pixels wide at a height of {height}, and the spec "
+                    f"{spec.name!r} crops {size}; one that resizes the short side reads upright "
+                    "videos"
+                )
+            corners = []
+            for long, short in places:
+                down, right = (long, short) if height > width else (short, long)
+                corners.append((int((height - size) * down), int((width - size) * right)))
+            # The copies let go of the whole frame around them.
+            yield [
+                {
+                    name: part[top : top + size, left : left + size].copy()
+                    for name, part in frame.items()
+                }
+                for top, left in corners
+            ]
+    if empty:
+        raise VideoError(f"{path}: a single frame has no flow; two are needed")
+
+
+def _windows(frames, minimum, window):
+    """(frames, length, share) of the whole video, window after window."""
     before, view = [], []
-    frames = read_frames(path, **spec.reading)
-    for frame in crop_frames(frames, spec=spec, path=path):
+    for frame in frames:
         view.append(frame)
         if len(view) == window:
-            yield spec.normalize(view)[np.newaxis], window
+            yield view, window, window
             before, view = view[-minimum:], []
     if view:
-        clip = np.stack((before + view)[-max(minimum, len(view)) :])
-        yield spec.normalize(loop_frames(clip, max(minimum, len(clip))))[np.newaxis], len(view)
+        held = (before + view)[-max(minimum, len(view)) :]
+        yield held, max(minimum, len(held)), len(view)
+
+
+def _spread(frames, count, clips, length):
+    """(frames, length, 1) of clips from the first to the last that fit into `count` frames."""
+    starts = np.linspace(0, max(0, count - length), clips).astype(int).tolist()
+    held: collections.deque = collections.deque(maxlen=length)
+    for seen, frame in enumerate(frames, 1):
+        held.append(frame)
+        while starts and seen == starts[0] + length:
+            yield list(held), length, 1
+            starts.pop(0)
+        if not starts:
+            return
+    # A short video, or one that ends before its header says.
+    for _ in starts:
+        yield list(held), length, 1

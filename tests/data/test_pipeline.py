@@ -9,7 +9,8 @@ import pytest
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.data.pipeline import augmentation, decode_window, training_clips
+from kinetics_i3d.data.pipeline import augmentation, training_clips
+from kinetics_i3d.data.video_clips import decode_window
 
 SPEC = ClipSpec("coded", short_side=64, size=64)
 KEEP = transforms.normalize(SPEC)

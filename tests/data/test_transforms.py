@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H
+from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, INCEPTION5H, ClipSpec
 from kinetics_i3d.data import transforms
+from kinetics_i3d.flow.coding import decode_flow
 
 SEEDS = [(seed, 7) for seed in range(40)]
+BOTH = {"rgb": DEEPMIND, "flow": DEEPMIND_FLOW}
 OPS = {
     "random_crop": transforms.random_crop(16),
     "random_resized_crop": transforms.random_resized_crop(16),
     "random_flip": transforms.random_flip(),
     "color_jitter": transforms.color_jitter(),
-    "normalize": transforms.normalize(DEEPMIND),
+    "resize": transforms.resize(15, 20),
+    "normalize": transforms.normalize(BOTH),
     "compose": transforms.compose(
         transforms.random_resized_crop(16), transforms.random_flip(), transforms.color_jitter()
     ),
@@ -44,7 +47,7 @@ def test_an_op_gives_the_same_eagerly_and_in_tf_data(clip, name):
     for one, other in zip(eager, mapped, strict=True):
         assert one.dtype == other.dtype and one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-3)
-    if name != "normalize":
+    if name not in ("normalize", "resize"):
         assert any(not np.array_equal(eager[0], other) for other in eager[1:])
         np.testing.assert_array_equal(op(tf.constant(clip), SEEDS[0]).numpy(), eager[0])
 
@@ -214,3 +217,149 @@ def test_mixup_blends_each_clip_and_its_target_with_its_neighbour():
     assert mixed.dtype == goals.dtype == np.float32
     assert min(shares) < 0.1 and max(shares) > 0.9 and 0.3 < np.mean(shares) < 0.7
     np.testing.assert_array_equal(blend(clips, targets, SEEDS[-1])[0], mixed)
+
+
+@pytest.fixture(scope="module")
+def joint():
+    """rgb uint8 (3, 24, 31, 3) and codes of flow uint8 (3, 24, 31, 2)."""
+    random = np.random.default_rng(5)
+    shapes = {"rgb": (3, 24, 31, 3), "flow": (3, 24, 31, 2)}
+    return {name: random.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("streams", [("rgb", "flow"), ("flow",)])
+@pytest.mark.parametrize("name", OPS)
+def test_an_op_on_streams_gives_the_same_eagerly_and_in_tf_data(joint, name, streams):
+    op, given = OPS[name], {stream: joint[stream] for stream in streams}
+    eager = [op(given, seed) for seed in SEEDS[:6]]
+    seeds = tf.data.Dataset.from_tensor_slices(np.array(SEEDS[:6], np.int32))
+    for one, other in zip(eager, seeds.map(lambda seed: op(given, seed)), strict=True):
+        assert one.keys() == other.keys() == set(streams)
+        for stream in streams:
+            assert one[stream].dtype == other[stream].dtype
+            assert one[stream].shape == other[stream].shape
+            np.testing.assert_allclose(one[stream], other[stream], rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_rgb_beside_flow_is_what_rgb_alone_is(joint, name):
+    for seed in SEEDS[:6]:
+        both, alone = OPS[name](joint, seed), OPS[name](joint["rgb"], seed)
+        np.testing.assert_array_equal(both["rgb"], alone)
+
+
+def test_streams_are_cropped_and_mirrored_alike():
+    """Codes (x, y) tell where a pixel of flow comes from, as those of `places` do of rgb."""
+    rgb = places(2, 24, 31)
+    flow = rgb[..., [1, 0]].astype(np.uint8)
+    op = transforms.compose(transforms.random_crop(20), transforms.random_flip())
+    flipped = 0
+    for seed in SEEDS:
+        found = {name: part.numpy() for name, part in op({"rgb": rgb, "flow": flow}, seed).items()}
+        assert found["flow"].dtype == np.uint8 and found["flow"].shape == (2, 20, 20, 2)
+        x = found["flow"][..., 0].astype(int)
+        if found["rgb"][0, 0, 0, 1] > found["rgb"][0, 0, -1, 1]:
+            flipped += 1
+            x = 255 - x
+        np.testing.assert_array_equal(x, found["rgb"][..., 1])
+        np.testing.assert_array_equal(found["flow"][..., 1], found["rgb"][..., 0])
+    assert 8 < flipped < 32
+
+
+def test_a_mirrored_flow_moves_the_other_way_and_twice_as_before(joint):
+    once = transforms.mirror(joint)
+    codes = joint["flow"][:, :, ::-1]
+    np.testing.assert_array_equal(once["flow"][..., 0], 255 - codes[..., 0])
+    np.testing.assert_array_equal(once["flow"][..., 1], codes[..., 1])
+    np.testing.assert_array_equal(once["rgb"], joint["rgb"][:, :, ::-1])
+    twice = transforms.mirror(once)
+    for stream, part in joint.items():
+        np.testing.assert_array_equal(twice[stream], part)
+    values = {"flow": transforms.flow_values(joint["flow"])}
+    np.testing.assert_allclose(
+        transforms.mirror(values)["flow"], transforms.flow_values(once["flow"]), atol=1e-7
+    )
+
+
+BOUND = 20.0
+
+
+def zooming(height, width, zoom):
+    """Two frames of a smooth texture that grows about the middle, and the flow between them."""
+    y, x = np.mgrid[:height, :width].astype(float)
+    middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
+
+    def picture(x, y):
+        waves = [np.sin(x / 6 + y / 17), np.sin(y / 7 - x / 23), np.sin((x + y) / 9)]
+        return (127.5 + 120 * np.stack(waves, -1)).astype(np.float32)
+
+    back_x, back_y = ((x - middle_x) / zoom + middle_x, (y - middle_y) / zoom + middle_y)
+    frames = np.stack([picture(x, y), picture(back_x, back_y)])
+    flow = np.stack([(x - middle_x) * (zoom - 1), (y - middle_y) * (zoom - 1)], -1) / BOUND
+    return frames, np.stack([flow, flow]).astype(np.float32)
+
+
+def sampled(frame, x, y):
+    """A frame at points between its pixels, bilinear."""
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    right, down = (x - left)[..., None], (y - top)[..., None]
+    upper = frame[top, left] * (1 - right) + frame[top, left + 1] * right
+    lower = frame[top + 1, left] * (1 - right) + frame[top + 1, left + 1] * right
+    return upper * (1 - down) + lower * down
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        transforms.random_resized_crop(96, area=(0.2, 0.9), aspect=(0.5, 2.0)),
+        transforms.resize(60, 144),
+        transforms.compose(transforms.random_resized_crop(96), transforms.random_flip()),
+    ],
+)
+def test_a_stretched_flow_still_leads_from_frame_to_frame(op):
+    rgb, flow = zooming(120, 160, 1.06)
+    wrong = []
+    for seed in SEEDS[:8]:
+        found = op({"rgb": rgb, "flow": flow}, seed)
+        (before, after), motion = found["rgb"].numpy(), found["flow"].numpy()[0] * BOUND
+        y, x = np.mgrid[: before.shape[0], : before.shape[1]].astype(float)
+        x, y = x + motion[..., 0], y + motion[..., 1]
+        inside = (x >= 0) & (y >= 0) & (x < before.shape[1] - 1) & (y < before.shape[0] - 1)
+        inside[:2] = inside[-2:] = inside[:, :2] = inside[:, -2:] = False
+        follows = sampled(after, x[inside], y[inside])
+        still = np.abs(after[inside] - before[inside]).mean()
+        wrong.append(np.abs(follows - before[inside]).mean() / still)
+    assert max(wrong) < 0.12  # one stretch left out gives 0.3 and more
+
+
+def test_colors_leave_the_flow_alone(joint):
+    for seed in SEEDS[:3]:
+        np.testing.assert_array_equal(OPS["color_jitter"](joint, seed)["flow"], joint["flow"])
+
+
+def test_codes_become_values_as_the_flow_decodes_them():
+    codes = np.arange(256, dtype=np.uint8).reshape(1, 16, 8, 2)
+    np.testing.assert_array_equal(transforms.flow_values(codes), decode_flow(codes))
+    op = transforms.normalize(BOTH)
+    np.testing.assert_allclose(op({"flow": codes}, None)["flow"], decode_flow(codes), atol=1e-6)
+    values = np.array([-1.5, -1.0, 0.0, 0.25, 1.0, 3.0], np.float32).reshape(1, 1, 3, 2)
+    found = op({"flow": values}, None)["flow"].numpy().ravel()
+    np.testing.assert_allclose(found, [-1, -1, 0, 0.25, 1, 1], atol=1e-6)
+    pixels = transforms.normalize(ClipSpec("pixels", stream="flow", low=-20.0, high=20.0))
+    found = pixels({"flow": values}, None)["flow"].numpy().ravel()
+    np.testing.assert_allclose(found, [-20, -20, 0, 5, 20, 20], atol=1e-5)
+
+
+def test_streams_are_blended_by_one_share():
+    random = np.random.default_rng(3)
+    clips = {
+        "rgb": random.uniform(-1, 1, (4, 2, 3, 3, 3)).astype(np.float32),
+        "flow": random.uniform(-1, 1, (4, 2, 3, 3, 2)).astype(np.float32),
+    }
+    targets = np.eye(4, dtype=np.float32)
+    for seed in SEEDS[:5]:
+        mixed, goals = transforms.mixup(0.4)(clips, targets, seed)
+        share = np.asarray(goals)[0, 0]
+        for stream, part in clips.items():
+            expected = share * part + (1 - share) * part[[3, 0, 1, 2]]
+            np.testing.assert_allclose(mixed[stream], expected, atol=1e-5)

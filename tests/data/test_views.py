@@ -1,5 +1,6 @@
 """Test views: every frame of a video counts once, in windows that a model can read."""
 
+import dataclasses
 import tracemalloc
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.data import views
-from kinetics_i3d.data.views import whole_video
+from kinetics_i3d.data import joint_frames, views
+from kinetics_i3d.data.views import VIEWS, View, video_views, whole_video
 from kinetics_i3d.video.clip import load_clip
 from kinetics_i3d.video.writer import write_video
 
@@ -105,3 +106,172 @@ def test_what_is_wrong(coded_video, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(VideoError, match=r"broken\.mp4"):
         next(whole_video(tmp_path / "broken.mp4", spec=SPEC))
+
+
+BOTH = ("rgb", "flow")
+
+
+@pytest.fixture
+def numbered_flow(monkeypatch):
+    """Stands in for flow: x of the flow from frame k on has the code k, y 255 - k."""
+
+    def read_both(path, *, spec, settings=None, start=0.0, workers=None):
+        frames = list(views.read_frames(path, start=start, **spec.reading))
+        for index, frame in enumerate(frames):
+            pair = np.array([index, 255 - index], np.float32)
+            flow = np.broadcast_to((2 * pair - 255) / 255 * 20, (*frame.shape[:2], 2))
+            yield frame, None if index + 1 == len(frames) else flow
+
+    monkeypatch.setattr(joint_frames, "read_both", read_both)
+
+
+def codes(flow):
+    """The x and y codes of clips of `numbered_flow`."""
+    middle = (np.asarray(flow)[:, 30, 30] + 1) * 127.5
+    return middle.round().astype(int).T.tolist()
+
+
+@pytest.mark.parametrize("frames", [20, 21, 22, 29, 41])
+def test_both_streams_show_the_same_frames_but_for_the_last(
+    coded_video, numbers, numbered_flow, frames
+):
+    path = coded_video(frames)
+    options = {"spec": SPEC, "minimum": 9, "window": 20}
+    found = list(video_views(path, streams=BOTH, **options))
+    assert sum(share for _, share in found) == frames - 1
+    for clips, _ in found:
+        shown = numbers(clips["rgb"][0], grey=0)
+        assert codes(clips["flow"][0]) == [shown, [255 - number for number in shown]]
+        assert clips["flow"].dtype == np.float32 and clips["flow"].shape[2:] == (64, 64, 2)
+    # The rgb of a video that ends one frame earlier.
+    alone = list(whole_video(coded_video(frames - 1), **options))
+    assert [numbers(clips[0], grey=0) for clips, _ in alone] == [
+        numbers(clips["rgb"][0], grey=0) for clips, _ in found
+    ]
+    flow = dataclasses.replace(SPEC, stream="flow")
+    only = list(whole_video(path, spec=flow, minimum=9, window=20))
+    for (clips, share), (both, other) in zip(only, found, strict=True):
+        assert share == other
+        np.testing.assert_array_equal(clips, both["flow"])
+
+
+def test_a_flip_mirrors_and_turns_the_flow(coded_video, numbered_flow):
+    options = {"spec": SPEC, "streams": BOTH, "minimum": 9, "window": 10}
+    found = list(video_views(coded_video(15), view="flips", **options))
+    plain = list(video_views(coded_video(15), view="center", **options))
+    assert [share for _, share in found] == [10, 10, 4, 4]
+    for (clips, _), (unflipped, _), (flipped, _) in zip(
+        plain, found[::2], found[1::2], strict=True
+    ):
+        for stream in BOTH:
+            np.testing.assert_array_equal(clips[stream], unflipped[stream])
+        np.testing.assert_array_equal(flipped["rgb"], clips["rgb"][:, :, :, ::-1])
+        mirrored = clips["flow"][:, :, :, ::-1] * [-1, 1]
+        np.testing.assert_allclose(flipped["flow"], mirrored, atol=1e-6)
+
+
+def places(height, width):
+    """Stands in for a video of 12 frames whose pixel at (y, x) holds (y, x, frame)."""
+
+    def read(path, **_):
+        for number in range(12):
+            y, x = np.mgrid[:height, :width].astype(np.uint8)
+            yield np.stack([y, x, np.full_like(x, number)], -1)
+
+    return read
+
+
+SMALL = ClipSpec("small", short_side=20, size=16, low=0.0, high=255.0)
+# By hand: 20 x 31 pixels leave 4 lines and 15 columns around 16 x 16.
+CORNERS = {
+    "center": [(2, 7)],
+    "clips_3_crops": [(2, 0), (2, 7), (2, 15)],
+    "ten_crop": [(2, 7), (0, 0), (4, 0), (0, 15), (4, 15)],
+}
+
+
+@pytest.mark.parametrize("name", CORNERS)
+@pytest.mark.parametrize("upright", [False, True])
+def test_crops_lie_where_their_row_says(monkeypatch, name, upright):
+    monkeypatch.setattr(views, "read_frames", places(*((31, 20) if upright else (20, 31))))
+    monkeypatch.setattr(views, "count_frames", lambda *_, **__: 12)
+    view = dataclasses.replace(VIEWS[name], frames=12)
+    if view.clips:
+        view = dataclasses.replace(view, clips=1)
+    found = [clips[0].round().astype(int) for clips, _ in video_views("a", spec=SMALL, view=view)]
+    flips = 2 if True in view.flips else 1
+    assert len(found) == len(CORNERS[name]) * flips
+    corners = [tuple(clip[0, 0, 0, :2].tolist()) for clip in found[::flips]]
+    expected = [corner[::-1] if upright else corner for corner in CORNERS[name]]
+    assert sorted(corners) == sorted(expected) and len(set(corners)) == len(corners)
+    for clip in found[::flips]:
+        assert clip.shape == (12, 16, 16, 3)
+        assert (clip[0, -1, -1, :2] - clip[0, 0, 0, :2]).tolist() == [15, 15]
+    for plain, flipped in zip(found[:-1:2], found[1::2], strict=True) if flips == 2 else ():
+        np.testing.assert_array_equal(flipped, plain[:, :, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("frames", "clips", "length", "starts"),
+    [
+        (40, 4, 10, [0, 10, 20, 30]),
+        (40, 3, 16, [0, 12, 24]),
+        (40, 2, 40, [0, 0]),
+        (17, 5, 9, [0, 2, 4, 6, 8]),
+        (30, 1, 10, [0]),
+    ],
+)
+def test_clips_are_spread_from_the_first_frame_to_the_last(
+    coded_video, numbers, frames, clips, length, starts
+):
+    view = View(clips=clips, frames=length)
+    found = list(video_views(coded_video(frames), spec=SPEC, view=view))
+    assert [share for _, share in found] == [1] * clips
+    assert [numbers(clip[0], grey=0) for clip, _ in found] == [
+        span(start, start + length) for start in starts
+    ]
+
+
+def test_clips_of_a_short_video_are_looped(coded_video, numbers, numbered_flow):
+    view = View(clips=2, frames=12)
+    for clips, _ in video_views(coded_video(6), spec=SPEC, view=view, streams=BOTH):
+        shown = numbers(clips["rgb"][0], grey=0)
+        assert shown == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1] == codes(clips["flow"][0])[0]
+
+
+@pytest.mark.parametrize(("told", "starts"), [(0, [0, 5, 10]), (60, [0, 10, 10]), (16, [0, 3, 6])])
+def test_a_header_that_lies_costs_no_clip(monkeypatch, coded_video, numbers, told, starts):
+    monkeypatch.setattr(views, "count_frames", lambda *_, **__: told)
+    view = View(clips=3, frames=10)
+    found = list(video_views(coded_video(20), spec=SPEC, view=view))
+    assert [numbers(clip[0], grey=0)[0] for clip, _ in found] == starts
+
+
+def test_the_rows_of_the_table():
+    assert {name: len(view.crops) * len(view.flips) for name, view in VIEWS.items()} == {
+        "center": 1,
+        "flips": 2,
+        "clips_3_crops": 3,
+        "ten_crop": 10,
+    }
+    assert {name for name, view in VIEWS.items() if view.clips} == {"clips_3_crops"}
+
+
+def test_what_is_wrong_with_views(coded_video):
+    for fields in ({"crops": ((0, 1.5),)}, {"crops": ()}, {"flips": ()}, {"flips": (2,)}):
+        with pytest.raises(ValueError, match=f"`{next(iter(fields))}` must be"):
+            View(**fields)
+    for fields in ({"clips": 0}, {"frames": 0}):
+        with pytest.raises(ValueError, match="must be 1 or more"):
+            View(**fields)
+    with pytest.raises(ValueError, match=r"`view` must be one of .* Received: view='all'"):
+        next(video_views(coded_video(12), spec=SPEC, view="all"))
+    with pytest.raises(VideoError, match="a single frame has no flow"):
+        next(video_views(coded_video(1), spec=SPEC, streams=BOTH))
+    wide = ClipSpec("wide", short_side=40, size=40, resize="height")
+    path = coded_video(3)
+    narrow = next(views.read_frames(path))[:, :30]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(views, "read_frames", lambda *_, **__: iter([narrow]))
+        with pytest.raises(VideoError, match="30 pixels wide at a height of 64"):
+            next(video_views(path, spec=wide))
