@@ -1,4 +1,4 @@
-"""Evaluation by the whole-video protocol.
+"""`evaluate`: a model's logits for every video of a dataset, by the paper's protocol.
 
 Carreira & Zisserman, CVPR 2017, section 2.5: every frame, centre crop, averaged over time.
 """
@@ -9,92 +9,175 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from absl import logging
 
-from kinetics_i3d.core.errors import DatasetError, VideoError
-from kinetics_i3d.data.views import whole_video
-from kinetics_i3d.evaluation import metrics
+from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
+from kinetics_i3d.data.flow_cache import FlowFileError
+from kinetics_i3d.data.views import VIEWS
+from kinetics_i3d.evaluation.logit_cache import LogitCache
+from kinetics_i3d.evaluation.networks import Network, networks_of
+from kinetics_i3d.evaluation.result import Evaluation, check_labels, combine, listed
+
+UNREADABLE = (VideoError, FlowFileError)
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What a model made of a dataset.
+def evaluate(model, dataset, *, views="center", cache=None, progress=None):
+    """Tests a model on every video of a dataset.
 
-    Args:
-        labels: Class names.
-        paths: The videos that were tested.
-        targets: int array (videos,).
-        scores: float32 array (videos, classes), logits.
-        skipped: Messages of videos that could not be decoded.
-    """
-
-    labels: tuple
-    paths: tuple
-    targets: np.ndarray
-    scores: np.ndarray
-    skipped: tuple = ()
-
-    def summary(self):
-        """Counts and accuracies (0 to 1) as a JSON-ready dictionary."""
-        return {
-            "videos": len(self.paths),
-            "skipped": len(self.skipped),
-            "top1": metrics.topk_accuracy(self.scores, self.targets, 1),
-            "top5": metrics.topk_accuracy(self.scores, self.targets, 5),
-            "mean_class": metrics.mean_class_accuracy(self.scores, self.targets),
-        }
-
-    def confusion(self):
-        """int64 array (classes, classes): videos by target and best class."""
-        return metrics.confusion_matrix(self.scores, self.targets)
-
-
-def evaluate(model, dataset, *, progress=None):
-    """Tests a model on every video of a dataset, whole.
+    The streams of a `TwoStreamI3D` are tested one after the other, as they were trained, and their
+    logits added; what each gave alone stays in the result.
 
     Args:
-        model: A `ClipModel` with logits in the order of `dataset.labels`.
-        dataset: A `VideoDataset`.
-        progress: Called with the number of videos done.
+        model: A `ClipModel` that ends in logits, or two in a list, one of each stream, of which the
+            same is made.
+        dataset: A `VideoDataset` whose labels the model knows; of a model without names, as many
+            labels as it has outputs, in their order.
+        views: One of `data.views.VIEWS`: what is taken of each video and averaged.
+        cache: A folder for the logits of each video. What is there already, of the same weights,
+            video, views and specs, is not computed again, so a call that was stopped goes on.
+        progress: Called with the number of videos done; two streams count each video twice.
 
     Returns:
         An `Evaluation`. Videos that cannot be decoded are logged, listed and left out.
 
     Raises:
-        DatasetError: If the labels or their number differ, or not one video can be decoded.
+        DatasetError: If the model does not know the labels, two models have others, or not one
+            video can be decoded.
+        ValueError: If the views are unknown, `model` does not end in logits of clips, or two models
+            read the same stream.
+        WeightsError: If logits are not finite.
+
+    Example:
+
+    >>> from kinetics_i3d.data.datasets import open_dataset
+    >>> found = evaluate(model, open_dataset(folder), cache=folder / "logits")
+    >>> found.summary()["top1"], found.labels[found.predictions[0]]
+    (0.5, 'stand')
     """
-    if model.output_shape[-1] != len(dataset.labels):
-        raise DatasetError(
-            f"{dataset.name} has {len(dataset.labels)} classes, the model {model.output_shape[-1]}"
+    if views not in VIEWS:
+        raise ValueError(f"`views` must be one of {(*VIEWS,)}. Received: views={views!r}")
+    models = model if isinstance(model, (list, tuple)) else [model]
+    networks = [network for each in models for network in networks_of(each)]
+    names = [network.name for network in networks]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"`model` must read each stream once. Received: models of {names}")
+    for other in models[1:]:
+        check_labels("+".join(names), models[0].labels, other.labels)
+    dataset = with_labels_of(models[0], dataset)
+    found: Evaluation | None = None
+    for number, network in enumerate(networks):
+        videos = dataset.videos
+        if found is not None:
+            # What one stream could not read need not be read by the other.
+            known = set(found.paths)
+            videos = tuple(video for video in videos if str(video.path) in known)
+
+        before = (number + 1) * len(dataset) - len(videos)
+
+        def count(done, before=before):
+            if progress is not None:
+                progress(before + done)
+
+        rows, skipped = _run(network, videos, views=views, cache=cache, progress=count)
+        skipped = (found.skipped if found else ()) + tuple(skipped)
+        if not rows:
+            first = f"; the first: {skipped[0]}" if skipped else ""
+            raise DatasetError(
+                f"{dataset.name}: none of {len(dataset)} videos could be decoded{first}"
+            )
+        videos, logits = zip(*rows, strict=True)
+        one = Evaluation(
+            dataset.labels,
+            tuple(str(video.path) for video in videos),
+            np.array([dataset.labels.index(video.label) for video in videos]),
+            {network.name: np.stack(logits)},
+            skipped,
+            views,
+            network.specs,
+            {network.name: network.digest},
         )
-    if model.labels and model.labels != dataset.labels:
+        found = one if found is None else combine(found.only(one.paths), one)
+    return found
+
+
+def with_labels_of(model, dataset):
+    """The dataset with the model's labels in the model's order.
+
+    Args:
+        model: A `ClipModel`.
+        dataset: A `VideoDataset`; it may have fewer labels than the model.
+
+    Returns:
+        A `VideoDataset`.
+
+    Raises:
+        DatasetError: If it has labels that the model does not know, or their number differs where
+            the model has no names.
+    """
+    classes = model.output_shape[-1]
+    if not model.labels:
+        if classes != len(dataset.labels):
+            raise DatasetError(
+                f"{dataset.name} has {len(dataset.labels)} classes, the model {classes} without "
+                "names; they must be as many, in the same order"
+            )
+        return dataset
+    known = set(model.labels)
+    strange = [label for label in dataset.labels if label not in known]
+    if strange:
         raise DatasetError(
-            f"{dataset.name} has the labels {dataset.labels}, the model {model.labels}"
+            f"{dataset.name} has labels that the model does not know: "
+            f"{listed([*map(repr, strange)])}; it knows {len(known)}, such as "
+            f"{model.labels[0]!r}"
         )
-    done, skipped = [], []
+    return dataclasses.replace(dataset, labels=tuple(model.labels))
+
+
+def _run(network: Network, videos, *, views, cache, progress):
+    """The (video, logits) of each video that can be read, and the messages of the others."""
+    store = None
+    if cache is not None:
+        store = LogitCache(cache, depends=network.depends(views), classes=network.classes)
 
     def read(video):
+        """What is known of a video already, or its first view and the iterator of the others."""
         try:
-            views = whole_video(video.path, spec=model.clip_spec, minimum=model.minimum[0])
-            return next(views), views
-        except VideoError as error:
+            mark = network.mark(video.path) if store else None
+            kept = store.get(mark) if store else None
+            if kept is not None:
+                return mark, kept, None
+            rest = network.views(video.path, views)
+            return mark, None, ([next(rest)], rest)
+        except UNREADABLE as error:
             return error
 
+    rows, skipped = [], []
     # One video is decoded while another is predicted; long ones are read on as they are predicted.
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(read, dataset.videos[0])
-        for number, video in enumerate(dataset.videos):
+        ahead = pool.submit(read, videos[0]) if videos else None
+        for number, video in enumerate(videos):
             result = ahead.result()
-            if number + 1 < len(dataset.videos):
-                ahead = pool.submit(read, dataset.videos[number + 1])
-            if isinstance(result, VideoError):
-                logging.warning("skipped: %s", result)
-                skipped.append(str(result))
-            else:
-                first, rest = result
-                scores = model.predict_views(view for part in ([first], rest) for view in part)
-                done.append((str(video.path), dataset.labels.index(video.label), scores))
-            if progress:
-                progress(number + 1)
-    if not done:
-        raise DatasetError(f"{dataset.name}: none of {len(skipped)} videos could be decoded")
-    paths, targets, scores = zip(*done, strict=True)
-    return Evaluation(dataset.labels, paths, np.array(targets), np.stack(scores), tuple(skipped))
+            if number + 1 < len(videos):
+                ahead = pool.submit(read, videos[number + 1])
+            try:
+                if isinstance(result, UNREADABLE):
+                    raise result
+                mark, logits, parts = result
+                if logits is None:
+                    logits = network.model.predict_views(view for part in parts for view in part)
+                    check_finite(logits, network.model.name, video.path)
+                    if store:
+                        store.put(mark, logits)
+                rows.append((video, logits))
+            except UNREADABLE as error:
+                logging.warning("skipped: %s", error)
+                skipped.append(str(error))
+            progress(number + 1)
+    return rows, skipped
+
+
+def check_finite(logits, name, path):
+    """Raises `WeightsError` where the logits of a model for a video are no numbers."""
+    if not np.isfinite(logits).all():
+        raise WeightsError(
+            f"{name}: its logits for {path} are not finite, as of weights from a training that "
+            "diverged; take an earlier checkpoint"
+        )

@@ -61,3 +61,55 @@ def test_wrong_counts_are_told(tmp_path, counts, labels):
     with pytest.raises(UserError, match=r"\.png"):
         draw_confusion(tmp_path / "c.pdf", np.eye(2), "ab")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_many_classes_the_most_confused_are_drawn(tmp_path):
+    rng = np.random.default_rng(0)
+    counts = np.diag(rng.integers(5, 50, 400))
+    pairs = rng.permutation(400)[:80].reshape(40, 2)
+    for times, (one, two) in enumerate(pairs, 1):
+        counts[one, two] = times  # the later ones are confused more
+    labels = [f"passing American football (number {index})" for index in range(400)]
+    chosen = sorted(int(index) for pair in pairs[20:] for index in pair)
+    assert picture.most_confused(counts, 40) == chosen
+    part, rows, columns = picture.selected(counts, labels)
+    assert rows == [labels[index] for index in chosen] and columns == [*rows, picture.OTHERS]
+    for row, index in enumerate(chosen):
+        assert part[row, :-1].tolist() == counts[index, chosen].tolist()
+        assert part[row].sum() == counts[index].sum()
+    draw_confusion(tmp_path / "c.png", counts, labels, title="many")
+    assert max(drawn(tmp_path / "c.png").shape) < 2000
+
+
+def test_confusions_count_either_way_and_places_are_filled_up():
+    counts = np.array([[9, 0, 1, 0], [0, 9, 0, 0], [1, 0, 9, 0], [0, 0, 0, 9]])
+    assert picture.most_confused(counts, 2) == [0, 2]
+    assert picture.most_confused(counts, 3) == [0, 1, 2]
+    assert picture.most_confused(np.eye(4), 2) == [0, 1]
+    counts[1, 3] = 3  # more than 1 + 1 either way
+    assert picture.most_confused(counts, 2) == [1, 3]
+
+
+def luminance(color):
+    """WCAG 2.2, relative luminance."""
+    parts = [value / 255 for value in color]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_counts_can_be_read_on_every_colour():
+    for share in np.linspace(0, 1, 101):
+        ink = picture.PAPER if share > picture.DARK else picture.INK
+        light, dark = sorted((luminance(ink), luminance(shade(share))), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) > 3.8
+
+
+def test_no_name_is_cut_at_the_right_edge(tmp_path, monkeypatch):
+    labels = ("a", "passing American football (in game)")
+    draw_confusion(tmp_path / "c.png", np.eye(2, dtype=int), labels)
+    image = drawn(tmp_path / "c.png")
+    assert (image[:, -12:] == 255).all()
+    dark = np.nonzero((image.min(axis=-1) < 128).any(axis=0))[0]
+    assert dark.max() < image.shape[1] - 12

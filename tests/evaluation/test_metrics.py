@@ -1,5 +1,6 @@
 """Metrics against plain Python, ties and absent classes included."""
 
+import math
 import random
 
 import numpy as np
@@ -53,3 +54,79 @@ def test_few_videos_of_a_class_count_as_much_as_many():
     scores = np.eye(3)[[0] * 9 + [0]]
     assert metrics.topk_accuracy(scores, [0] * 9 + [1]) == 0.9
     assert metrics.mean_class_accuracy(scores, [0] * 9 + [1]) == 0.5
+
+
+@pytest.mark.parametrize(("right", "videos"), [(0, 1), (1, 1), (0, 50), (8, 10), (50, 100), (7, 7)])
+def test_the_interval_is_where_the_score_test_would_not_reject(right, videos):
+    """Wilson's ends are the shares p at which right / videos lies 1.96 deviations away."""
+    low, high = metrics.wilson_interval(right, videos)
+    share = right / videos
+    assert 0 <= low <= share <= high <= 1
+    for end in (low, high):
+        if end not in (0.0, 1.0):
+            deviation = math.sqrt(end * (1 - end) / videos)
+            assert abs(share - end) / deviation == pytest.approx(1.959964, abs=1e-6)
+    assert (low == 0.0) == (right == 0) and (high == 1.0) == (right == videos)
+
+
+def test_more_videos_make_the_interval_narrower():
+    widths = [np.ptp(metrics.wilson_interval(9 * count, 10 * count)) for count in (1, 10, 100)]
+    assert widths[0] > 2 * widths[1] > 4 * widths[2]
+
+
+@pytest.mark.parametrize(("right", "videos"), [(-1, 3), (4, 3), (0, 0)])
+def test_an_interval_of_nothing_is_refused(right, videos):
+    with pytest.raises(ValueError, match="`right` must be 0 to `videos`"):
+        metrics.wilson_interval(right, videos)
+
+
+def plain_calibration(rows, targets, bins):
+    """The gaps of all bins, one after the other."""
+    total = 0.0
+    for number in range(bins):
+        low, high = number / bins, (number + 1) / bins
+        inside = []
+        for row, target in zip(rows, targets, strict=True):
+            sure = max(row)
+            if low < sure <= high or (number == 0 and sure == 0):
+                inside.append((sure, row.index(sure) == target))
+        if inside:
+            mean = sum(sure for sure, _ in inside) / len(inside)
+            accuracy = sum(hit for _, hit in inside) / len(inside)
+            total += len(inside) / len(rows) * abs(mean - accuracy)
+    return total
+
+
+@pytest.mark.parametrize("bins", [1, 4, 15])
+def test_the_calibration_error_equals_a_loop_over_bins(bins):
+    rng = random.Random(bins)
+    rows, targets = [], []
+    for _ in range(60):
+        odds = [rng.random() ** 4 for _ in range(5)]
+        rows.append([odd / sum(odds) for odd in odds])
+        targets.append(rng.randrange(5))
+    rows += [[0.5, 0.5, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0]]  # on the edges of bins
+    targets += [0, 0]
+    found = metrics.calibration_error(rows, targets, bins=bins)
+    assert found == pytest.approx(plain_calibration(rows, targets, bins))
+
+
+def test_a_model_that_knows_how_sure_it_may_be_has_no_calibration_error():
+    rows = [[0.75, 0.25]] * 4 + [[0.0, 1.0]] * 3
+    assert metrics.calibration_error(rows, [0, 0, 0, 1, 1, 1, 1]) == pytest.approx(0)
+    assert metrics.calibration_error(rows, [0] * 4 + [0] * 3) == pytest.approx((4 / 4 + 3) / 7)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (3, 9), (9, 3), (5, 5), (2, 14)])
+def test_the_sign_test_counts_all_outcomes(first, second):
+    """Each of the 2^n outcomes of n fair coins: how many are as far from the middle or farther."""
+    total = first + second
+    farther = sum(
+        abs(2 * outcome.bit_count() - total) >= abs(first - second) for outcome in range(1 << total)
+    )
+    assert metrics.sign_test(first, second) == pytest.approx(farther / 2**total, abs=1e-12)
+
+
+def test_the_sign_test_of_many_does_not_overflow():
+    assert 0 < metrics.sign_test(4000, 5000) < 1e-20
+    assert metrics.sign_test(5000, 5000) == 1.0

@@ -1,5 +1,6 @@
-"""`evaluate` against a loop by hand: whole videos, long ones in windows, damaged ones left out."""
+"""`evaluate` against a loop by hand: views, streams, damaged videos, and going on after a stop."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -7,10 +8,17 @@ import pytest
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.errors import DatasetError, WeightsError
 from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.evaluation import protocols
+from kinetics_i3d.data.flow_cache import write_flow_file
+from kinetics_i3d.data.flow_video import FlowSettings
+from kinetics_i3d.data.views import VIEWS, video_views
+from kinetics_i3d.evaluation import networks
+from kinetics_i3d.evaluation.networks import networks_of, weights_digest
 from kinetics_i3d.evaluation.protocols import evaluate
+from kinetics_i3d.evaluation.result import combine
+from kinetics_i3d.models.clip_model import feature_model
+from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video
 
 SPEC = ClipSpec("tiny", fps=10, short_side=36, size=32)
@@ -18,16 +26,26 @@ LABELS = ("sit", "stand", "wave")
 LENGTHS = {"short": 5, "usual": 16, "long": 34}
 
 
-@pytest.fixture(scope="module")
-def model():
+def make_model(spec, seed):
     import keras
 
-    keras.utils.set_random_seed(1)
-    model = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=3)
-    model.clip_spec, model.labels = SPEC, LABELS
+    keras.utils.set_random_seed(seed)
+    shape = (None, None, None, spec.channels)
+    model = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=3, input_shape=shape)
+    model.clip_spec, model.labels = spec, LABELS
     kernel, bias = model.get_layer("Conv3d_0c_1x1").get_weights()
     model.get_layer("Conv3d_0c_1x1").set_weights([kernel * 200, bias])
     return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model(SPEC, 1)
+
+
+@pytest.fixture(scope="module")
+def flow_model():
+    return make_model(dataclasses.replace(SPEC, name="tiny_flow", stream="flow"), 2)
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +82,8 @@ def by_hand(model, path, window):
 
 @pytest.mark.parametrize("window", [250, 16])
 def test_scores_equal_a_loop_by_hand(model, folder, window, monkeypatch):
-    views = functools.partial(protocols.whole_video, window=window)
-    monkeypatch.setattr(protocols, "whole_video", views)
+    views = functools.partial(networks.video_views, window=window)
+    monkeypatch.setattr(networks, "video_views", views)
     seen = []
     videos = dataset(folder, *LENGTHS)
     found = evaluate(model, videos, progress=seen.append)
@@ -90,7 +108,218 @@ def test_a_video_that_cannot_be_decoded_is_skipped_and_counted(model, folder):
         evaluate(model, dataset(folder, "broken", "absent"))
 
 
+def test_labels_are_found_by_name_whatever_their_order(model, folder):
+    videos = dataset(folder, "short", "usual")
+    other = VideoDataset("tiny", (LABELS[1], LABELS[0]), videos.videos)
+    found, expected = evaluate(model, other), evaluate(model, videos)
+    assert found.labels == LABELS and found.targets.tolist() == expected.targets.tolist()
+    assert found.summary() == expected.summary()
+
+
 def test_other_labels_are_refused(model, folder):
-    other = VideoDataset("tiny", LABELS[::-1], dataset(folder, "short").videos)
-    with pytest.raises(DatasetError, match="labels"):
-        evaluate(model, other)
+    videos = tuple(dataset(folder, "short").videos)
+    strange = VideoDataset("tiny", ("sit", *(f"a{number}" for number in range(9))), videos)
+    with pytest.raises(DatasetError, match=r"not know: 'a0', .*'a4' and 4 more; it knows 3"):
+        evaluate(model, strange)
+    nameless = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=4)
+    with pytest.raises(DatasetError, match="tiny has 3 classes, the model 4 without names"):
+        evaluate(nameless, dataset(folder, "short"))
+
+
+@pytest.mark.parametrize("view", ["flips", "clips_3_crops", "ten_crop"])
+def test_views_are_averaged(model, folder, view, monkeypatch):
+    few = {**VIEWS, "clips_3_crops": dataclasses.replace(VIEWS[view], clips=2, frames=9)}
+    monkeypatch.setitem(VIEWS, view, few[view])
+    videos = dataset(folder, "short")
+    found = evaluate(model, videos, views=view)
+    path = videos.videos[0].path
+    outputs, shares = [], []
+    for clips, share in video_views(path, spec=SPEC, view=view, minimum=9):
+        outputs.append(np.asarray(model(clips))[0])
+        shares.append(share)
+    expected = sum(np.multiply(*pair) for pair in zip(outputs, shares, strict=True)) / sum(shares)
+    np.testing.assert_allclose(found.scores[0], expected, rtol=1e-3, atol=1e-4)
+    assert found.views == view and len(outputs) > 1
+    center = evaluate(model, videos).scores[0]
+    assert np.abs(found.scores[0] - center).max() > 1e-3
+
+
+def test_wrong_arguments_are_told(model, folder):
+    videos = dataset(folder, "short")
+    with pytest.raises(ValueError, match=r"`views` must be one of .*views='sideways'"):
+        evaluate(model, videos, views="sideways")
+    with pytest.raises(ValueError, match=r"must read each stream once.*\['rgb', 'rgb'\]"):
+        evaluate([model, model], videos)
+    quarter = {"architecture": "inception_v1_quarter", "classes": 3}
+    wrongs = (
+        feature_model(model, "Mixed_3b"),
+        ki3d.InceptionI3D(classifier_activation="softmax", **quarter),
+        ki3d.InceptionV1(**quarter),
+    )
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match="`model` must read clips and end in logits"):
+            evaluate(wrong, videos)
+
+
+def test_logits_that_are_no_numbers_are_refused(model, folder, tmp_path, monkeypatch):
+    logits = np.array([0, np.nan, 1], np.float32)
+    monkeypatch.setattr(type(model), "predict_views", lambda self, views: logits)
+    with pytest.raises(WeightsError, match=r"short.mp4 are not finite"):
+        evaluate(model, dataset(folder, "short"), cache=tmp_path)
+    assert list(tmp_path.rglob("*.npy")) == []
+
+
+@pytest.fixture(scope="module")
+def with_flow(folder, tmp_path_factory):
+    """The videos with the flow beside them; one has a single frame, hence none."""
+    copy = tmp_path_factory.mktemp("with_flow")
+    frames = np.random.default_rng(1).integers(0, 256, (1, 48, 64, 3), np.uint8)
+    write_video(copy / "single.mp4", frames, fps=10)
+    spec = dataclasses.replace(SPEC, stream="flow")
+    for name in ("short", "usual"):
+        (copy / f"{name}.mp4").write_bytes((folder / f"{name}.mp4").read_bytes())
+        write_flow_file(copy / f"{name}.mp4", spec=spec, settings=FlowSettings("farneback"))
+    return copy
+
+
+def test_streams_run_one_by_one_and_add(model, flow_model, with_flow, tmp_path):
+    videos = dataset(with_flow, "usual", "single", "short")
+    seen = []
+    both = evaluate([model, flow_model], videos, progress=seen.append)
+    assert [path.rsplit("/")[-1] for path in both.paths] == ["usual.mp4", "short.mp4"]
+    assert both.targets.tolist() == [0, 2] and seen == [1, 2, 3, 4, 5, 6]
+    (message,) = both.skipped
+    assert "single.mp4" in message and "flow" in message
+    for row, name in enumerate(("usual", "short")):
+        path = with_flow / f"{name}.mp4"
+        # All frames of rgb, whatever flow makes of the last one.
+        rgb = by_hand(model, path, 250)
+        views = video_views(path, spec=flow_model.clip_spec, streams=("flow",))
+        flow = next(np.asarray(flow_model(clips))[0] for clips, _ in views)
+        np.testing.assert_allclose(both.logits["rgb"][row], rgb, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(both.logits["flow"][row], flow, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(both.scores[row], rgb + flow, rtol=1e-3, atol=1e-3)
+    assert both.specs == {"rgb": SPEC, "flow": flow_model.clip_spec}
+
+
+def test_a_pair_in_one_model_is_the_same_and_shares_the_cache(
+    model, flow_model, with_flow, tmp_path, monkeypatch
+):
+    videos = dataset(with_flow, "usual", "short")
+    apart = [evaluate(one, videos, cache=tmp_path) for one in (model, flow_model)]
+    members = {}
+    for stream, one in (("rgb", model), ("flow", flow_model)):
+        members[stream] = tmp_path / f"{stream}.h5"
+        ki3d.save_weights(one, members[stream])
+    pair = TwoStreamI3D(weights=members)
+
+    def fail(*args, **kwargs):
+        raise AssertionError("a video is read again")
+
+    monkeypatch.setattr(networks, "video_views", fail)
+    together = evaluate(pair, videos, cache=tmp_path)
+    np.testing.assert_array_equal(together.scores, combine(*apart).scores)
+    assert together.summary() == combine(*apart).summary()
+    assert together.digests == {"rgb": weights_digest(model), "flow": weights_digest(flow_model)}
+
+
+def test_models_of_other_labels_are_refused_before_any_work(model, flow_model, folder, monkeypatch):
+    monkeypatch.setattr(flow_model, "labels", ("sit", "stand", "run"))
+    monkeypatch.setattr(networks, "video_views", None)
+    with pytest.raises(DatasetError, match=r"rgb\+flow: the labels differ: class 2 is 'wave'"):
+        evaluate([model, flow_model], dataset(folder, "short"))
+
+
+def counted(monkeypatch):
+    """A list that gets the name of each video that is read from now on."""
+    read = []
+
+    def views(path, **options):
+        read.append(path.stem)
+        return video_views(path, **options)
+
+    monkeypatch.setattr(networks, "video_views", views)
+    return read
+
+
+def test_a_stopped_evaluation_goes_on(model, folder, tmp_path, monkeypatch):
+    videos = dataset(folder, "short", "usual", "long")
+    expected = evaluate(model, videos)
+    read = counted(monkeypatch)
+
+    def stop(done):
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, videos, cache=tmp_path, progress=stop)
+    assert len(list(tmp_path.rglob("*.npy"))) == 1
+    read.clear()
+    found = evaluate(model, videos, cache=tmp_path)
+    assert read == ["usual", "long"]
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    read.clear()
+    again = evaluate(model, videos, cache=tmp_path)
+    np.testing.assert_array_equal(again.scores, expected.scores)
+    assert read == []
+
+
+def test_logits_of_other_weights_views_specs_or_videos_are_not_taken(
+    model, folder, tmp_path, monkeypatch
+):
+    copies = tmp_path / "videos"
+    copies.mkdir()
+    for name in ("short", "usual"):
+        (copies / f"{name}.mp4").write_bytes((folder / f"{name}.mp4").read_bytes())
+    videos = dataset(copies, "short")
+    read = counted(monkeypatch)
+
+    def reads(**options):
+        read.clear()
+        evaluate(options.pop("model", model), videos, cache=tmp_path / "logits", **options)
+        return len(read)
+
+    assert [reads(), reads()] == [1, 0]
+    assert [reads(views="flips"), reads(views="flips")] == [1, 0]
+    digest = "0" * 64
+    with monkeypatch.context() as other_weights:
+        other_weights.setattr(networks, "weights_digest", lambda model: digest)
+        assert [reads(), reads()] == [1, 0]
+    with monkeypatch.context() as other_spec:
+        other_spec.setattr(model, "clip_spec", dataclasses.replace(SPEC, short_side=40))
+        assert [reads(), reads()] == [1, 0]
+    (copies / "short.mp4").rename(copies / "kept.mp4")
+    (copies / "usual.mp4").rename(copies / "short.mp4")
+    assert reads() == 1
+    (copies / "kept.mp4").rename(copies / "short.mp4")  # the old one under its name again
+    assert reads() == 0
+
+
+def test_logits_of_another_flow_are_not_taken(flow_model, with_flow, tmp_path):
+    videos = dataset(with_flow, "usual")
+    (network,) = networks_of(flow_model)
+    path = videos.videos[0].path
+    stored = network.mark(path)
+    copy = tmp_path / "usual.mp4"
+    copy.write_bytes(path.read_bytes())
+    computed = network.mark(copy)
+    assert stored["video"] == computed["video"] and stored["flow"] != computed["flow"]
+    assert computed["flow"]["method"] == "tvl1" and network.mark(path) == stored
+
+
+def test_a_damaged_flow_file_leaves_its_video_out(flow_model, with_flow, tmp_path):
+    for file in with_flow.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "short.mp4.flow.npz").write_bytes(b"no flow")
+    found = evaluate(flow_model, dataset(tmp_path, "usual", "short"))
+    assert len(found.paths) == 1 and "short.mp4.flow.npz" in found.skipped[0]
+
+
+def test_the_digest_is_that_of_the_values(model, tmp_path):
+    digest = weights_digest(model)
+    ki3d.save_weights(model, tmp_path / "copy.h5")
+    other = ki3d.InceptionI3D(weights=tmp_path / "copy.h5")
+    assert weights_digest(other) == digest
+    kernel, bias = other.get_layer("Conv3d_0c_1x1").get_weights()
+    other.get_layer("Conv3d_0c_1x1").set_weights([kernel, bias + np.float32([0, 0, 1e-3])])
+    assert weights_digest(other) != digest

@@ -1,0 +1,294 @@
+"""`make_page`: an evaluation as one HTML page that needs neither network nor other files."""
+
+import base64
+import io
+import pathlib
+from html import escape
+
+from kinetics_i3d.core.canvas import pillow
+from kinetics_i3d.evaluation.page_style import SCRIPT, STYLE
+
+# The browser itself keeps the page from loading anything.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+MEASURES = {
+    "top1": "Top-1",
+    "top5": "Top-5",
+    "mean_class": "Mean of the classes",
+    "calibration_error": "Calibration error",
+}
+RESIZED = {
+    "short_side": "the short side to",
+    "height": "the height to",
+    "stretch": "both sides to",
+}
+QUALITY = 85  # of the JPEG frames
+LARGE = 30  # classes up to which the confusion picture has large letters
+LISTED = 50  # changed videos that the page names, of each kind
+
+
+def make_page(report, *, title, confusion, mistakes, comparison=None):
+    """Makes the page.
+
+    Args:
+        report: The dictionary of `report_of`.
+        title: What was evaluated.
+        confusion: The confusion picture, bytes of a PNG.
+        mistakes: (row of `videos_tested`, uint8 (height, width, 3) or None) of the worst ones.
+        comparison: A `Comparison` with an earlier evaluation.
+
+    Returns:
+        The HTML text.
+
+    Raises:
+        UserError: If Pillow is missing.
+    """
+    sections = [
+        _section("Accuracy", _summary(report)),
+        _section("What changed", _comparison(comparison)) if comparison else "",
+        _section("Most confident mistakes", _mistakes(report, mistakes)),
+        _section("Which class was taken for which", _confusion(report, confusion)),
+        _section("Classes", _classes(report)),
+        _section("Videos left out", _skipped(report)) if report["videos_skipped"] else "",
+        _section("How it was measured", _measured(report)),
+    ]
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{escape(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<header>
+<h1>{escape(title)}</h1>
+<p class="muted">{escape(_line(report))}</p>
+</header>
+<main>
+{"".join(sections)}</main>
+<footer>kinetics-i3d {escape(report["version"])}</footer>
+<script>{SCRIPT}</script>
+</body>
+</html>
+"""
+
+
+def percent(share, digits=1):
+    """A share of 0 to 1 as text, such as `54.8 %`."""
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def _section(head, body):
+    name = head.lower().replace(" ", "-")
+    return f'<section aria-labelledby="{name}">\n<h2 id="{name}">{head}</h2>\n{body}</section>\n'
+
+
+def _line(report):
+    parts = [f"{report['videos']} videos", f"views: {report['views']}"]
+    if report["skipped"]:
+        parts.append(f"{report['skipped']} left out")
+    if report["missing"]:
+        parts.append(f"{report['missing']} without a file")
+    return ", ".join(parts)
+
+
+def _table(head, rows, *, numbers=(), kind="", caption):
+    """A table whose first column is the heads of its rows.
+
+    Cells are HTML, or (HTML, what it is sorted by).
+    """
+
+    def cell(column, content):
+        content, value = content if isinstance(content, tuple) else (content, None)
+        tag = 'th scope="row"' if column == 0 else "td"
+        style = ' class="number"' if column in numbers else ""
+        sort = "" if value is None else f' data-value="{escape(str(value))}"'
+        return f"<{tag}{style}{sort}>{content}</{tag[:2]}>"
+
+    heads = "".join(
+        f'<th scope="col"{" class=" + chr(34) + "number" + chr(34) if n in numbers else ""}>'
+        f"{escape(text)}</th>"
+        for n, text in enumerate(head)
+    )
+    lines = "\n".join(
+        f"<tr>{''.join(cell(column, content) for column, content in enumerate(row))}</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">\n'
+        f'<table class="{kind}">\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n'
+        "</table>\n</div>\n"
+    )
+
+
+def _summary(report):
+    columns = dict(report["streams"])
+    if len(columns) > 1:
+        columns["both, logits added"] = report
+    rows = []
+    for measure, name in MEASURES.items():
+        row = [name]
+        for summary in columns.values():
+            text = percent(summary[measure], 2)
+            if measure == "top1":
+                low, high = summary["top1_interval"]
+                text += f'<br><span class="muted">{percent(low)} to {percent(high)}</span>'
+            row.append(text)
+        rows.append(row)
+    head = ["Measure", *columns]
+    note = (
+        f'<p class="muted">Below top-1 stands its {percent(0.95, 0)} confidence interval, as far '
+        "as so many videos can tell. The calibration error is the mean distance between how sure "
+        "the model is and how often it is right.</p>\n"
+    )
+    return _table(head, rows, numbers=range(1, len(head)), kind="narrow", caption="Accuracy") + note
+
+
+def _comparison(found):
+    rows = [
+        [
+            MEASURES[name],
+            percent(found.old[name], 2),
+            percent(found.new[name], 2),
+            f"{100 * (found.new[name] - found.old[name]):+.2f}",
+        ]
+        for name in found.new
+    ]
+    head = ["Measure", "before", "now", "change"]
+    text = _table(head, rows, numbers=(1, 2, 3), kind="narrow", caption="Accuracy before and now")
+    text += (
+        f"<p>{found.videos} videos are in both evaluations. {len(found.lost)} were right and are "
+        f"wrong now, {len(found.won)} were wrong and are right now; if both models were equally "
+        f"good, a difference as large as this would have the probability {found.p_value:.3g} "
+        "(McNemar).</p>\n"
+    )
+    for name, changes in (
+        ("Right before, wrong now", found.lost),
+        ("Wrong before, right now", found.won),
+    ):
+        if changes:
+            rows = [
+                [escape(each.path), escape(each.label), escape(each.old), escape(each.new)]
+                for each in changes[:LISTED]
+            ]
+            head = [name, "label", "before", "now"]
+            text += f"<h3>{name}</h3>\n" + _table(head, rows, caption=name)
+            if len(changes) > LISTED:
+                text += f'<p class="muted">and {len(changes) - LISTED} more</p>\n'
+    return text
+
+
+def _mistakes(report, mistakes):
+    wrong = report["videos"] - sum(each["right"] for each in report["classes"])
+    if not mistakes:
+        return "<p>There are no mistakes.</p>\n"
+    items = []
+    for row, strip in mistakes:
+        label, best = escape(row["label"]), escape(row["prediction"])
+        picture = '<p class="gone">The video cannot be read any more.</p>'
+        if strip is not None:
+            alt = f"Frames of a video of {label}, which was taken for {best}"
+            picture = f'<img src="{_jpeg(strip)}" alt="{alt}" {_size(strip)} loading="lazy">'
+        items.append(
+            f'<li>\n<p class="words"><span><strong>{label}</strong> '
+            f'<span class="muted">taken for</span> <strong class="wrong">{best}</strong></span>'
+            f'<span class="number">{percent(row["probability"])}</span></p>\n'
+            f'<p class="words file"><span>{escape(pathlib.PurePath(row["path"]).name)}</span>'
+            f'<span class="number">{label}: {percent(row["label_probability"])}</span></p>\n'
+            f"{picture}\n</li>"
+        )
+    told = f"<p>{len(items)} of {wrong} mistakes, the ones that the model was surest of."
+    if len(items) == wrong:
+        told = "<p>All mistakes, those that the model was surest of first."
+    seen = " The model does not see what is dark at the edges.</p>\n"
+    return told + seen + '<ol class="mistakes">\n' + "\n".join(items) + "\n</ol>\n"
+
+
+def _confusion(report, png):
+    pairs = [
+        (times, each["label"], other)
+        for each in report["classes"]
+        for other, times in each["taken_for"].items()
+    ]
+    worst = sorted(pairs, key=lambda pair: -pair[0])[:3]
+    told = "; ".join(f"{label} for {other} {times} times" for times, label, other in worst)
+    alt = "Confusion matrix, true classes in rows. "
+    alt += f"Most frequent: {told}." if worst else "No class was taken for another."
+    width = int.from_bytes(png[16:20])  # PNG, https://www.w3.org/TR/png-3/, 11.2.1
+    # Names of up to 30 classes are large enough to be shrunk a little; others are scrolled.
+    least = width if len(report["labels"]) > LARGE else width * 7 // 10
+    source = "data:image/png;base64," + base64.b64encode(png).decode()
+    return (
+        '<div class="scroll picture" tabindex="0" role="region" aria-label="Confusion matrix">\n'
+        f'<img src="{source}" alt="{escape(alt)}" style="min-width:{least}px">\n</div>\n'
+    )
+
+
+def _classes(report):
+    present = [each for each in report["classes"] if each["videos"]]
+    present.sort(key=lambda each: (each["accuracy"], each["label"]))
+    rows = []
+    for each in present:
+        wrong = each["most_frequent_wrong"]
+        times = each["taken_for"][wrong] if wrong is not None else 0
+        bar = f'<span class="bar"><i style="width:{100 * each["accuracy"]:.0f}%"></i></span>'
+        rows.append(
+            [
+                escape(each["label"]),
+                str(each["videos"]),
+                str(each["right"]),
+                (percent(each["accuracy"]) + bar, each["accuracy"]),
+                "" if wrong is None else (f"{escape(wrong)} ({times})", wrong),
+            ]
+        )
+    head = ["Class", "videos", "right", "accuracy", "most often taken for"]
+    text = _table(head, rows, numbers=(1, 2, 3), kind="sortable", caption="Accuracy of each class")
+    absent = len(report["classes"]) - len(present)
+    if absent:
+        text += f'<p class="muted">{absent} classes have no videos here.</p>\n'
+    return text
+
+
+def _skipped(report):
+    items = "\n".join(f"<li>{escape(message)}</li>" for message in report["videos_skipped"])
+    return f"<ul>\n{items}\n</ul>\n"
+
+
+def _measured(report):
+    rows = []
+    for stream, weights in report["weights"].items():
+        specs = [
+            spec
+            for name, spec in report["clip_specs"].items()
+            if name == stream or stream not in report["clip_specs"]
+        ]
+        recipe = "; ".join(
+            f"{spec['name']}: {spec['fps']:g} frames a second, {RESIZED[spec['resize']]} "
+            f"{spec['short_side']} pixels, crops of {spec['size']}, values {spec['low']:g} to "
+            f"{spec['high']:g}"
+            for spec in specs
+        )
+        digest = weights["digest"]
+        rows.append(
+            [
+                escape(stream),
+                escape(str(weights["name"] or "")),
+                f"<code>{escape(digest[:16])}</code>" if digest else "",
+                escape(recipe),
+            ]
+        )
+    return _table(["Stream", "weights", "checksum", "clips"], rows, caption="Weights and clips")
+
+
+def _jpeg(pixels):
+    """A picture as a data URI."""
+    image_module, _, _ = pillow()
+    data = io.BytesIO()
+    image_module.fromarray(pixels).save(data, format="JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def _size(pixels):
+    height, width = pixels.shape[:2]
+    return f'width="{width}" height="{height}"'

@@ -1,0 +1,297 @@
+"""`Evaluation`: what a model made of each video of a dataset; `combine` adds two streams.
+
+Carreira & Zisserman, CVPR 2017, section 2.4: the logits of both streams are added, equal in weight.
+"""
+
+import collections
+import dataclasses
+import functools
+
+import numpy as np
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.labels import softmax
+from kinetics_i3d.evaluation import metrics
+
+SHOWN = 5  # differences that an error lists
+BOTH = "both"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The logits of the videos of a dataset, and all that is measured with them.
+
+    Args:
+        labels: Class names.
+        paths: The videos that were tested.
+        targets: int array (videos,).
+        logits: {stream: float32 array (videos, classes)}. What one network makes of both streams
+            together is called `"both"`.
+        skipped: Messages of videos that could not be read.
+        views: Name of the views that were averaged.
+        specs: {stream: `ClipSpec`} of the clips.
+        digests: {stream: checksum of the weights}, with the keys of `logits`.
+
+    Example:
+
+    >>> found = Evaluation(
+    ...     ("sit", "stand"),
+    ...     ("a.mp4", "b.mp4"),
+    ...     np.array([0, 1]),
+    ...     {"rgb": np.array([[2.0, 0.0], [1.0, 0.0]]), "flow": np.array([[1.0, 0.0], [0.0, 4.0]])},
+    ... )
+    >>> found.summary()["top1"], found.stream("rgb").summary()["top1"]
+    (1.0, 0.5)
+    """
+
+    labels: tuple
+    paths: tuple
+    targets: np.ndarray
+    logits: dict
+    skipped: tuple = ()
+    views: str = "center"
+    specs: dict = dataclasses.field(default_factory=dict)
+    digests: dict = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def scores(self):
+        """float32 array (videos, classes): the sum of the streams' logits."""
+        return sum(self.logits.values())
+
+    @functools.cached_property
+    def probabilities(self):
+        """float64 array (videos, classes)."""
+        return softmax(self.scores)
+
+    @property
+    def predictions(self):
+        """Best class of each video, int array (videos,); of equal ones the first."""
+        return self.scores.argmax(axis=1)
+
+    def stream(self, name):
+        """The `Evaluation` of one stream alone.
+
+        Args:
+            name: One of `logits`.
+
+        Returns:
+            An `Evaluation` of the same videos.
+
+        Raises:
+            ValueError: If there is no such stream.
+        """
+        if name not in self.logits:
+            raise ValueError(f"`name` must be one of {[*self.logits]}. Received: name={name!r}")
+        return dataclasses.replace(
+            self,
+            logits={name: self.logits[name]},
+            specs={name: self.specs[name]} if name in self.specs else self.specs,
+            digests={name: self.digests[name]} if name in self.digests else {},
+        )
+
+    def only(self, paths):
+        """The `Evaluation` of those videos alone whose paths are among `paths`."""
+        chosen = set(paths)
+        keep = [index for index, path in enumerate(self.paths) if path in chosen]
+        return dataclasses.replace(
+            self,
+            paths=tuple(self.paths[index] for index in keep),
+            targets=self.targets[keep],
+            logits={stream: logits[keep] for stream, logits in self.logits.items()},
+        )
+
+    def summary(self):
+        """Counts and accuracies (0 to 1) as a JSON-ready dictionary."""
+        top1 = metrics.topk_accuracy(self.scores, self.targets, 1)
+        videos = len(self.paths)
+        return {
+            "videos": videos,
+            "skipped": len(self.skipped),
+            "top1": top1,
+            "top5": metrics.topk_accuracy(self.scores, self.targets, 5),
+            "mean_class": metrics.mean_class_accuracy(self.scores, self.targets),
+            "top1_interval": list(metrics.wilson_interval(round(top1 * videos), videos)),
+            "calibration_error": metrics.calibration_error(self.probabilities, self.targets),
+        }
+
+    def confusion(self):
+        """int64 array (classes, classes): videos by target and best class."""
+        return metrics.confusion_matrix(self.scores, self.targets)
+
+    def mistakes(self, count=24):
+        """The wrong predictions that the model was surest of.
+
+        Args:
+            count: How many at most.
+
+        Returns:
+            A list of rows in the evaluation, the most probable prediction first.
+        """
+        sure = self.probabilities.max(axis=1)
+        wrong = np.flatnonzero(self.predictions != self.targets)
+        return wrong[np.argsort(-sure[wrong], kind="stable")][:count].tolist()
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassResult:
+    """How one class fared.
+
+    Args:
+        label: Its name.
+        videos: How many it has.
+        right: How many of them were recognised.
+        taken_for: {other label: number of its videos}, the most frequent first.
+    """
+
+    label: str
+    videos: int
+    right: int
+    taken_for: dict
+
+    @property
+    def accuracy(self):
+        """0 to 1; None without videos."""
+        return self.right / self.videos if self.videos else None
+
+    @property
+    def most_frequent_wrong(self):
+        """The label that it was most often taken for, the first of several; None without one."""
+        return next(iter(self.taken_for), None)
+
+    def to_dict(self):
+        """The fields as a JSON-ready dictionary."""
+        return {
+            "label": self.label,
+            "videos": self.videos,
+            "right": self.right,
+            "accuracy": self.accuracy,
+            "most_frequent_wrong": self.most_frequent_wrong,
+            "taken_for": self.taken_for,
+        }
+
+
+def class_results(counts, labels):
+    """The table of the classes.
+
+    Args:
+        counts: Whole numbers (classes, classes), rows by true class: `Evaluation.confusion()`.
+        labels: Class names.
+
+    Returns:
+        A list of a `ClassResult` for each class.
+
+    Example:
+
+    >>> class_results([[3, 1], [0, 0]], ("sit", "stand"))[0]
+    ClassResult(label='sit', videos=4, right=3, taken_for={'stand': 1})
+    """
+    results = []
+    for index, label in enumerate(labels):
+        row = np.array(counts[index])
+        videos, right = int(row.sum()), int(row[index])
+        row[index] = 0
+        order = np.argsort(-row, kind="stable")[: np.count_nonzero(row)]
+        taken_for = {labels[other]: int(row[other]) for other in order}
+        results.append(ClassResult(label, videos, right, taken_for))
+    return results
+
+
+def combine(rgb_evaluation, flow_evaluation):
+    """Adds the logits of two streams that were evaluated one by one.
+
+    Args:
+        rgb_evaluation: An `Evaluation` of one stream.
+        flow_evaluation: That of the other, on the same videos in any order.
+
+    Returns:
+        An `Evaluation` with both streams, in the order of the videos of rgb.
+
+    Raises:
+        DatasetError: If the labels, the views, the videos or their classes differ; the difference
+            is listed.
+        ValueError: If both have a stream of the same name.
+
+    Example:
+
+    >>> rgb = Evaluation(("a", "b"), ("v.mp4",), np.array([1]), {"rgb": np.array([[2.0, 0.0]])})
+    >>> flow = Evaluation(("a", "b"), ("v.mp4",), np.array([1]), {"flow": np.array([[0.0, 3.0]])})
+    >>> combine(rgb, flow).scores
+    array([[2., 3.]])
+    """
+    first, second = rgb_evaluation, flow_evaluation
+    again = first.logits.keys() & second.logits.keys()
+    if again:
+        raise ValueError(
+            "`flow_evaluation` must be of another stream than `rgb_evaluation`. "
+            f"Received: {sorted(again)} in both"
+        )
+    names = " and ".join("+".join(one.logits) for one in (first, second))
+    check_labels(names, first.labels, second.labels)
+    if first.views != second.views:
+        raise DatasetError(f"{names}: the views differ: {first.views} and {second.views}")
+    places = {path: place for place, path in enumerate(second.paths)}
+    lists = [
+        ("only in " + "+".join(one.logits), sorted(set(one.paths) - set(other.paths)))
+        for one, other in ((first, second), (second, first))
+    ]
+    if any(paths for _, paths in lists):
+        told = "; ".join(f"{where}: {listed(paths)}" for where, paths in lists if paths)
+        raise DatasetError(f"{names}: the videos differ: {told}")
+    twice = [
+        path
+        for one in (first, second)
+        for path, times in collections.Counter(one.paths).items()
+        if times > 1
+    ]
+    if twice:
+        raise DatasetError(f"{names}: videos occur twice: {listed(twice)}")
+    order = [places[path] for path in first.paths]
+    other = [
+        f"{path} ({first.labels[one]} and {first.labels[two]})"
+        for path, one, two in zip(first.paths, first.targets, second.targets[order], strict=True)
+        if one != two
+    ]
+    if other:
+        raise DatasetError(f"{names}: the classes of videos differ: {listed(other)}")
+    return dataclasses.replace(
+        first,
+        logits=first.logits | {name: logits[order] for name, logits in second.logits.items()},
+        skipped=tuple(dict.fromkeys(first.skipped + second.skipped)),
+        specs=first.specs | second.specs,
+        digests=first.digests | second.digests,
+    )
+
+
+def check_labels(names, first, second):
+    """Raises `DatasetError` where two models' labels differ, with the difference.
+
+    Args:
+        names: What the error calls the two.
+        first: Class names in order.
+        second: Those of the other.
+
+    Raises:
+        DatasetError: If they are not the same in the same order.
+    """
+    if tuple(first) == tuple(second):
+        return
+    pairs = [
+        f"class {place} is {one!r} and {two!r}"
+        for place, (one, two) in enumerate(zip(first, second, strict=False))
+        if one != two
+    ]
+    if len(first) != len(second):
+        pairs.insert(0, f"{len(first)} and {len(second)} of them")
+    raise DatasetError(f"{names}: the labels differ: {listed(pairs)}")
+
+
+def listed(items):
+    """The first of some texts in one, and how many more there are.
+
+    Example:
+
+    >>> listed(list("abcdefg"))
+    'a, b, c, d, e and 2 more'
+    """
+    rest = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + rest
