@@ -14,14 +14,32 @@ from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import VideoError
 
-WEIGHTS = "rgb_imagenet_jhmdb"
+# By what is asked for with --streams.
+WEIGHTS = {
+    None: "rgb_imagenet_jhmdb",
+    "rgb": "rgb_imagenet_jhmdb",
+    "flow": "flow_imagenet_kinetics400",
+    "both": "imagenet_kinetics400",
+}
 
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="a video file")
     parser.add_argument(
-        "--weights", default=WEIGHTS, metavar="NAME|PATH", help="name in the catalog, or a file"
+        "--weights",
+        metavar="NAME|PATH",
+        help=f"name in the catalog, of one stream or a pair, or a file (default: {WEIGHTS[None]}; "
+        f"with --streams both {WEIGHTS['both']})",
+    )
+    parser.add_argument(
+        "--flow-weights", metavar="NAME|PATH", help="those of the flow stream beside --weights"
+    )
+    parser.add_argument(
+        "--streams",
+        choices=("rgb", "flow", "both"),
+        help="what the model sees: frames, optical flow, which is computed on the way, or both "
+        "(default: what the weights read)",
     )
     parser.add_argument("--top", type=count, default=5, metavar="N", help="labels to tell")
     parser.add_argument(
@@ -38,18 +56,21 @@ def add_arguments(parser):
 def run(options):
     """Prints the labels of each video; returns the exit code."""
     from kinetics_i3d.video.reader import probe
-    from kinetics_i3d.weights.catalog import find_weights
+    from kinetics_i3d.weights.catalog import find_members
 
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
     pictures = picture_paths(options.output, options.videos)
-    find_weights(options.weights)
+    weights = options.weights or WEIGHTS[options.streams]
+    if options.flow_weights:
+        weights = {"rgb": weights, "flow": options.flow_weights}
+    find_members(weights)
     model, results = None, []
     progress = Progress(len(options.videos), "videos")
     for video, picture in zip(options.videos, pictures, strict=True):
         try:
             if model is None:
                 probe(video)
-                model = load_model(options.weights)
+                model = load_model(weights, options.streams)
             found = look(video, model, top=options.top, picture=picture)
         except VideoError as error:
             progress.clear()
@@ -67,12 +88,12 @@ def run(options):
     return 0 if not failed else 2 if failed == len(results) else 1
 
 
-def load_model(weights):
-    """The model of a catalog name or a path."""
+def load_model(weights, streams):
+    """The model of weights, see `kinetics_i3d.models.load`."""
     load_keras()
-    from kinetics_i3d.models.inception_i3d import InceptionI3D
+    from kinetics_i3d.models import load
 
-    return InceptionI3D(weights=weights)
+    return load.load_model(weights, streams=streams)
 
 
 def look(video, model, *, top, picture=None):

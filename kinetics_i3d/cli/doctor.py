@@ -20,7 +20,7 @@ def add_arguments(parser):
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--weights",
-        default=WEIGHTS,
+        default=WEIGHTS[None],
         metavar="NAME|PATH",
         help="the model that shall read it: a name in the catalog, or a file",
     )

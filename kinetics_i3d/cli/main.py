@@ -11,12 +11,17 @@ import sys
 from absl import flags, logging
 
 from kinetics_i3d.cli import (
+    benchmark,
     classify,
     convert,
+    datasets,
     doctor,
     evaluate,
     figures,
+    flow,
     inflate,
+    prepare,
+    systems,
     train,
     weights,
 )
@@ -33,8 +38,13 @@ VERBS = {
     "train": train,
     "inflate": inflate,
     "convert": convert,
+    "datasets": datasets,
     "figures": figures,
+    "flow": flow,
+    "prepare": prepare,
+    "systems": systems,
     "weights": weights,
+    "benchmark": benchmark,
 }
 INTERRUPTED = 128 + signal.SIGINT
 

@@ -1,6 +1,7 @@
 """`classify`: the name of the action in a video.
 
-Carreira & Zisserman, CVPR 2017, section 2.5: every frame, centre crop, logits averaged over time.
+Carreira & Zisserman, CVPR 2017, section 2.5: every frame, centre crop, logits averaged over time;
+section 2.4: those of both streams added.
 """
 
 import dataclasses
@@ -8,7 +9,7 @@ import os
 import time
 
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
-from kinetics_i3d.data.views import WINDOW, whole_video
+from kinetics_i3d.data.views import WINDOW, video_views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +19,14 @@ class Classification:
     Args:
         path: The file.
         predictions: (label, probability) of the best classes, best first.
-        seconds: Time that it took, decoding and network.
+        seconds: Time that it took: decoding, flow and network.
+        clip_specs: {stream: `ClipSpec`}, how its clips were made.
     """
 
     path: str
     predictions: tuple
     seconds: float
+    clip_specs: dict
 
     def to_dict(self):
         """The fields as a JSON-ready dictionary."""
@@ -34,6 +37,7 @@ class Classification:
                 for label, probability in self.predictions
             ],
             "seconds": round(self.seconds, 3),
+            "clip_specs": {stream: spec.to_dict() for stream, spec in self.clip_specs.items()},
         }
 
 
@@ -42,7 +46,9 @@ def classify(path, model, *, top=5, window=WINDOW):
 
     Args:
         path: A local video file.
-        model: A `ClipModel` of rgb clips that ends in logits, such as `InceptionI3D(weights=...)`.
+        model: A `ClipModel` that ends in logits, such as `InceptionI3D(weights=...)` of rgb or of
+            flow, or `TwoStreamI3D(weights=...)`. Flow is computed on the way, or read from the file
+            beside the video where `kinetics-i3d flow` has left one.
         top: How many classes to tell, 1 or more; all of them if there are fewer.
         window: Most frames that the network reads at once. A longer video is read in windows, whose
             logits are averaged by their frames; memory grows with the window, not with the video.
@@ -65,14 +71,21 @@ def classify(path, model, *, top=5, window=WINDOW):
         raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
     check_model(model)
     begin = time.perf_counter()
-    views = whole_video(path, spec=model.clip_spec, minimum=model.minimum[0], window=window)
+    views = video_views(
+        path,
+        spec=model.clip_specs,
+        streams=(*model.clip_specs,),
+        minimum=model.minimum[0],
+        window=window,
+    )
     logits = model.predict_views(views)
     (predictions,) = decode_predictions(logits[None], top=top, labels=model.labels)
-    return Classification(os.fspath(path), tuple(predictions), time.perf_counter() - begin)
+    seconds = time.perf_counter() - begin
+    return Classification(os.fspath(path), tuple(predictions), seconds, model.clip_specs)
 
 
 def check_model(model):
-    """Refuses a model whose outputs are not the logits of named classes of rgb clips.
+    """Refuses a model whose outputs are not the logits of named classes of clips.
 
     Args:
         model: A `ClipModel`.
@@ -80,10 +93,10 @@ def check_model(model):
     Raises:
         ValueError: With what is wrong and what helps.
     """
-    if len(model.input_shape) != 5 or model.clip_spec.stream != "rgb":
+    if len(model.minimum) != 3:
         raise ValueError(
-            "`model` must read rgb clips, (batch, frames, height, width, 3). Received: "
-            f"{model.name} of input_shape={model.input_shape}, stream={model.clip_spec.stream!r}"
+            "`model` must read clips, (batch, frames, height, width, channels). Received: "
+            f"{model.name} of input_shape={model.input_shape}"
         )
     layers = [layer.name for layer in model.layers]
     if len(model.output_shape) != 2 or "Logits" not in layers or "Predictions" in layers:

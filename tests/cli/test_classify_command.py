@@ -33,7 +33,7 @@ def test_json_has_an_object_for_each_video(command, videos, weights):
     assert [each["path"] for each in found] == [str(word) for word in words]
     assert [sorted(each) for each in found] == [
         ["error", "path"],
-        ["path", "predictions", "seconds"],
+        ["clip_specs", "path", "predictions", "seconds"],
     ] * 2
     assert str(videos["missing"]) in found[0]["error"]
     for each in found[1::2]:

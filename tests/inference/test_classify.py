@@ -7,6 +7,7 @@ import pytest
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.flow.coding import encode_flow
 from kinetics_i3d.video.writer import write_video
 
 SPEC = ClipSpec("tiny", fps=10, short_side=36, size=32)
@@ -70,15 +71,60 @@ def test_the_result_is_frozen_and_json_ready(model, video):
     assert found.to_dict()["predictions"] == [{"label": label, "probability": probability}]
 
 
+@pytest.fixture(scope="module")
+def two_streams(model):
+    import keras
+
+    keras.utils.set_random_seed(2)
+    both = ki3d.TwoStreamI3D(architecture="inception_v1_quarter", classes=3)
+    both.clip_specs = {"rgb": SPEC, "flow": dataclasses.replace(SPEC, stream="flow")}
+    both.labels = LABELS
+    both.streams["rgb"].set_weights(model.get_weights())
+    head = both.streams["flow"].get_layer("Conv3d_0c_1x1")
+    kernel, bias = head.get_weights()
+    head.set_weights([kernel * 200, bias])
+    return both
+
+
+def flow_by_hand(video):
+    """Clips (1, 33, 32, 32, 2): flow of the whole frames, coded, cropped and scaled."""
+    frames = np.stack(list(ki3d.read_frames(video, fps=10, short_side=36)))
+    codes = encode_flow(ki3d.optical_flow(frames)).astype(np.float32)
+    crop = codes[:, 2:34, 8:40]
+    assert frames.shape[1:3] == (36, 48)
+    return (crop * (2 / 255) - 1)[None]
+
+
+def test_two_streams_see_one_video(two_streams, video):
+    found = ki3d.classify(video, two_streams, top=3)
+    rgb = ki3d.load_clip(video, spec=SPEC)[:, :33]  # the last frame has no flow
+    logits = np.asarray(two_streams.streams["rgb"](rgb))[0]
+    logits = logits + np.asarray(two_streams.streams["flow"](flow_by_hand(video)))[0]
+    found_odds = dict(found.predictions)
+    np.testing.assert_allclose([found_odds[x] for x in LABELS], softmax(logits), rtol=1e-3)
+    assert found.to_dict()["clip_specs"]["flow"]["stream"] == "flow"
+
+
+def test_a_model_of_flow_alone(two_streams, video):
+    flow = two_streams.streams["flow"]
+    flow.labels, flow.clip_spec = LABELS, two_streams.clip_specs["flow"]
+    odds = dict(ki3d.classify(video, flow).predictions)
+    logits = np.asarray(flow(flow_by_hand(video)))[0]
+    np.testing.assert_allclose([odds[x] for x in LABELS], softmax(logits), rtol=1e-3)
+
+
+def test_the_spec_is_in_the_result(model, video):
+    found = ki3d.classify(video, model, top=1)
+    assert found.clip_specs == {"rgb": SPEC}
+    assert found.to_dict()["clip_specs"] == {"rgb": SPEC.to_dict()}
+
+
 def test_what_cannot_name_actions_is_refused_before_decoding(model):
     quarter = {"architecture": "inception_v1_quarter"}
     nameless = ki3d.InceptionI3D(classes=3, **quarter)
-    flow = ki3d.InceptionI3D(classes=3, input_shape=(None, None, None, 2), **quarter)
-    flow.clip_spec = dataclasses.replace(SPEC, stream="flow")
     wrong = {
         "must name its 3 classes": nameless,
-        "must read rgb clips": flow,
-        "must read rgb": ki3d.InceptionV1(classes=3, **quarter),
+        "must read clips": ki3d.InceptionV1(classes=3, **quarter),
         "must end in logits": ki3d.InceptionI3D(include_top=False, pooling="avg", **quarter),
         "Predictions": ki3d.InceptionI3D(classes=3, classifier_activation="softmax", **quarter),
     }
