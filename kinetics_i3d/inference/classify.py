@@ -26,7 +26,7 @@ class Classification:
     path: str
     predictions: tuple
     seconds: float
-    clip_specs: dict
+    clip_specs: dict = dataclasses.field(default_factory=dict)
 
     def to_dict(self):
         """The fields as a JSON-ready dictionary."""

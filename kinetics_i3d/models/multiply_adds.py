@@ -49,5 +49,5 @@ def _count(layer):
         )
     if isinstance(layer, layers.LSTM):
         # Four gates read the input and the last output, at every step.
-        return inputs[0] * 4 * layer.units * inputs[1]
+        return inputs[0] * 4 * layer.units * (inputs[1] + layer.units)
     return math.prod(outputs[:-1]) * math.prod(layer.kernel.shape)

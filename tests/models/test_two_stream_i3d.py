@@ -9,7 +9,7 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.models.clip_model import feature_model
+from kinetics_i3d.models.clip_model import ClipModel, feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import checkpoint_of, save_weights
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
@@ -232,10 +232,12 @@ def test_a_file_of_one_stream_is_refused(files):
         ({"depth": (2, 11, 33, 40, 1)}, r"keys \['rgb', 'flow'\].*'depth'"),
     ],
 )
-def test_clips_that_do_not_belong_together(model, clips, change, why):
+def test_clips_that_do_not_belong_together(model, clips, change, why, monkeypatch):
     wrong = {**clips, **{k: np.zeros(shape, np.float32) for k, shape in change.items()}}
     with pytest.raises(ValueError, match=why):
         model(wrong)
+    # A graph that has met several sizes lets any pass; the views are looked at before it.
+    monkeypatch.setattr(ClipModel, "predict_on_batch", None)
     with pytest.raises(ValueError, match=why):
         model.predict_views([(wrong, 1)])
 
