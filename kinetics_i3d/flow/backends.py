@@ -62,6 +62,7 @@ def _numba(method):
         ) from error
     from kinetics_i3d.flow import tvl1_numba
 
+    tvl1_numba.compile_now()
     return tvl1_numba.tvl1
 
 

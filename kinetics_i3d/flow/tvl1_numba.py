@@ -3,8 +3,9 @@
 Zach, Pock and Bischof, "A Duality Based Approach for Realtime TV-L1 Optical Flow", DAGM 2007, in
 the form of Sánchez Pérez et al., IPOL 2013, with the pyramid, the filters and the end of OpenCV's.
 
-The unknown is the flow u = (x, y); its dual variable p has a vector for each component. All kernels
-stand in this file, because Numba's cache on disk does not see a change in another one.
+The unknown is the flow u = (x, y); its dual variable p has a vector for each component. The kernels
+stand in this file, because Numba's cache on disk does not see a change in another one: after one in
+taps.py, touch this.
 
 What keeps the loops fast, found by measuring:
 
@@ -15,9 +16,13 @@ What keeps the loops fast, found by measuring:
   on like the others, and kept from mattering by `inside`, which is 0 there.
 """
 
+import functools
 import math
 
 import numpy as np
+
+from kinetics_i3d.flow.parameters import TVL1
+from kinetics_i3d.flow.taps import CHANNELS, four_by_four
 
 try:
     import numba
@@ -76,6 +81,16 @@ def tvl1(first, second, parameters):
         float(parameters.scale_step),
         bool(parameters.median),
     )
+
+
+@functools.cache
+def compile_now():
+    """Compiles in the caller's thread, once.
+
+    Compiling reads Python, and Python 3.11 fails where another thread does so too, as AutoGraph.
+    """
+    blank: np.ndarray = np.zeros((LANES, LANES), np.uint8)
+    tvl1(blank, blank, TVL1())
 
 
 @compiled
@@ -193,13 +208,13 @@ def _one_scale(first, second, flow, tau, lam, theta, warps, epsilon, inner, oute
 def _with_slopes(picture):
     """[picture, d/dx, d/dy, 0] pixel by pixel, in a frame of zeros: what is outside is black."""
     height, width = picture.shape
-    packed = np.zeros((height + 2 * FRAME + 2, (width + 2 * FRAME + 2) * 4), np.float32)
+    packed = np.zeros((height + 2 * FRAME + 2, (width + 2 * FRAME + 2) * CHANNELS), np.float32)
     half = F32(0.5)
     for y in range(height):
         above, below = max(y - 1, 0), min(y + 1, height - 1)
         for x in range(width):
             left, right = max(x - 1, 0), min(x + 1, width - 1)
-            at = (x + FRAME) * 4
+            at = (x + FRAME) * CHANNELS
             packed[y + FRAME, at] = picture[y, x]
             packed[y + FRAME, at + 1] = half * (picture[y, right] - picture[y, left])
             packed[y + FRAME, at + 2] = half * (picture[below, x] - picture[above, x])
@@ -247,20 +262,14 @@ def _warp(source, first, flow, slopes, inverse, rest):
         _places(u, F32(0), F32(1), width, width, columns, across)
         _places(v, F32(y), F32(0), height, width, rows, down)
         a, b, c, d = across[0], across[1], across[2], across[3]
+        e, f, g, h = down[0], down[1], down[2], down[3]
         for x in range(width):
-            at, a0, a1, a2, a3 = columns[x] * 4, a[x], b[x], c[x], d[x]
-            grey = slope_x = slope_y = F32(0)
-            for j in range(4):
-                p, share = source[rows[x] + j], down[j, x]
-                grey += share * (a0 * p[at] + a1 * p[at + 4] + a2 * p[at + 8] + a3 * p[at + 12])
-                at_x, at_y = at + 1, at + 2
-                slope_x += share * (
-                    a0 * p[at_x] + a1 * p[at_x + 4] + a2 * p[at_x + 8] + a3 * p[at_x + 12]
-                )
-                slope_y += share * (
-                    a0 * p[at_y] + a1 * p[at_y + 4] + a2 * p[at_y + 8] + a3 * p[at_y + 12]
-                )
-            fetched[x, 0], fetched[x, 1], fetched[x, 2] = grey, slope_x, slope_y
+            fetched[x, 0], fetched[x, 1], fetched[x, 2] = four_by_four(
+                source,
+                rows[x] * source.shape[1] + columns[x] * CHANNELS,
+                (a[x], b[x], c[x], d[x]),
+                (e[x], f[x], g[x], h[x]),
+            )
         gx, gy, over, known, before = slopes[0, y], slopes[1, y], inverse[y], rest[y], first[y]
         for x in range(width):
             gx[x], gy[x] = fetched[x, 1], fetched[x, 2]

@@ -132,3 +132,19 @@ def test_kernels_compile_where_no_folder_can_be_written(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     path = tmp_path / "kinetics_i3d" / "flow" / "tvl1_numba.py"
     assert done.stdout.split(maxsplit=2) == [str(path), "None", "(1.0, 2.0)\n"]
+
+
+def test_kernels_are_compiled_by_who_asks_for_them():
+    """And not in threads: Python 3.11 cannot parse in two at once, and AutoGraph parses as well."""
+    pytest.importorskip("numba", reason="needs numba, an extra")
+    code = (
+        "from kinetics_i3d.flow.backends import pair_function as found;"
+        "tvl1 = found('tvl1', 'numba');"
+        "from kinetics_i3d.flow import tvl1_numba as t;"
+        "before = len(t._tvl1.signatures);"
+        "import numpy as np; from kinetics_i3d.flow import optical_flow;"
+        "optical_flow(np.zeros((3, 20, 30, 1), np.uint8));"
+        "print(before, len(t._tvl1.signatures))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 1\n"
