@@ -12,7 +12,9 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data.flow_cache import FlowFileError, flow_path, open_flow
+from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import duration, joint_window
+from kinetics_i3d.flow.backends import pair_function
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.reader import read_frames
 
@@ -156,7 +158,11 @@ def _flow_settings(paths, spec):
             len(paths) - len(stored),
             len(paths),
         )
-    if not stored:
-        return None
-    with open_flow(flow_path(stored[0]), spec=spec) as file:
-        return file.info.settings
+    settings = None
+    if stored:
+        with open_flow(flow_path(stored[0]), spec=spec) as file:
+            settings = file.info.settings
+    if len(stored) < len(paths):
+        chosen = settings or FlowSettings()
+        pair_function(chosen.method, chosen.backend)  # what is missing is said here, once
+    return settings
