@@ -118,7 +118,7 @@ def test_evaluate_prints_and_writes_the_same_numbers(command, dataset, weights, 
     code, out, _ = command(*words)
     assert code == 0
     rows = dict(line.rsplit(maxsplit=2)[:2] for line in out.splitlines() if line.endswith("%"))
-    assert out.splitlines()[:2] == ["videos          2", "skipped         1"]
+    assert [line.split() for line in out.splitlines()[:2]] == [["videos", "2"], ["skipped", "1"]]
     code, out, _ = command(*words, "--json", "--output", tmp_path / "report")
     summary = json.loads(out)
     assert code == 0
@@ -126,12 +126,12 @@ def test_evaluate_prints_and_writes_the_same_numbers(command, dataset, weights, 
     report = json.loads((tmp_path / "report" / "evaluation.json").read_text())
     assert {name: report[name] for name in summary} == summary
     assert [each["label"] for each in report["videos_tested"]] == ["sit", "stand"]
-    assert report["clip_spec"]["fps"] == 10 and report["clip_spec"]["size"] == 32
+    assert report["clip_specs"]["rgb"]["fps"] == 10 and report["clip_specs"]["rgb"]["size"] == 32
     right = [each["label"] == each["prediction"] for each in report["videos_tested"]]
     assert sum(right) / len(right) == summary["top1"]
     assert len(report["videos_skipped"]) == 1
-    names = sorted(path.name for path in (tmp_path / "report").iterdir())
-    assert names == ["confusion.png", "evaluation.json"]
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"confusion.png", "evaluation.json"} <= names
 
 
 @pytest.mark.slow
