@@ -38,7 +38,7 @@ check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
 	$(PYTEST) -n 2 -m "not slow"
 
 test: $(VENV)/.dev  ## every test, the slow ones too
-	$(PYTEST)
+	$(PYTEST) -n 2
 
 backends: $(VENV)/.dev  ## the same logits on TensorFlow, JAX and PyTorch, whose files are read (installs it)
 	@$(BIN)/python -m pip install -qq --requirement requirements/backends.txt
