@@ -56,6 +56,10 @@ def add_arguments(parser):
         default="deepmind",
         help="how frames are sampled and resized",
     )
+    parser.add_argument("--fps", type=float, metavar="N", help="frames a second, if not the spec's")
+    parser.add_argument(
+        "--short-side", type=count, metavar="PIXELS", help="of the frames, if not the spec's"
+    )
     parser.add_argument(
         "--shard-size", type=count, default=32, metavar="N", help="videos a file of records"
     )
@@ -95,7 +99,7 @@ def run(options):
 
     config = PrepareConfig(
         streams=options.streams,
-        spec=SPECS[options.spec],
+        spec=chosen_spec(options),
         flow=FlowSettings(
             options.method,
             backend=options.backend,
@@ -123,6 +127,17 @@ def run(options):
         raise DatasetError(f"{options.output}: none of {len(failures)} videos could be read")
     print(options.output)
     return 1 if failures else 0
+
+
+def chosen_spec(options):
+    """The spec that is named, with the rate and size that are asked for in its place."""
+    spec = SPECS[options.spec]
+    changes = {"fps": options.fps, "short_side": options.short_side}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if "short_side" in changes:
+        size = options.short_side
+        changes["size"] = size if spec.resize == "stretch" else min(spec.size, size)
+    return dataclasses.replace(spec, name="custom", **changes) if changes else spec
 
 
 def of_splits(dataset, names):

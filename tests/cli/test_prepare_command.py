@@ -71,6 +71,22 @@ def test_every_option_arrives(command, table, tmp_path):
     assert len(list((tmp_path / "out").glob("*.tfrecord"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--short-side", 24), ("custom", 25.0, 24, 24)),
+        (("--fps", 5, "--short-side", 300), ("custom", 5.0, 300, 224)),
+        (("--spec", "fvd", "--short-side", 300), ("custom", 25.0, 300, 300)),
+        ((), ("deepmind", 25.0, 256, 224)),
+    ],
+)
+def test_rate_and_size_may_differ_from_the_spec(command, table, tmp_path, words, expected):
+    code, _, _ = command("prepare", table("one"), tmp_path / "out", "--streams", "rgb", *words)
+    assert code == 0
+    spec = json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["spec"]
+    assert (spec["name"], spec["fps"], spec["short_side"], spec["size"]) == expected
+
+
 def test_videos_that_cannot_be_read_are_told(command, table, tmp_path, monkeypatch):
     path = table("one", "text", "empty", "missing", "two")
     words = ("prepare", path, tmp_path / "out", "--streams", "rgb")
