@@ -43,7 +43,7 @@ def learn_figures(folder):
         norm_momentum=0.9,
     )
     start = time.perf_counter()
-    model = train(dataset.split("train"), config, folder / "run")
+    model = train(dataset, config, folder / "run")
     seconds = time.perf_counter() - start
     summary = evaluate(model, dataset.split("test")).summary()
     print(f"figures: {seconds:.0f} s of training, {summary} (chance {CHANCE:.2f})", flush=True)

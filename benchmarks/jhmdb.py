@@ -21,7 +21,8 @@ from kinetics_i3d.evaluation.picture import draw_confusion
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.training.recipes import RECIPES
-from kinetics_i3d.training.train import read_history, train
+from kinetics_i3d.training.results import read_history
+from kinetics_i3d.training.train import train
 
 # The shipped recipe made small enough to run twice in half an hour on two cores; nothing is
 # frozen, since a frozen stem of random values would be no fair start.
@@ -42,7 +43,7 @@ def run(name, dataset, config, folder):
     output = folder / name
     start = time.perf_counter()
     if not (output / "weights.h5").is_file():
-        train(dataset.split("train"), config, output, spec_name="jhmdb")
+        train(dataset, config, output, spec_name="jhmdb")
         (output / "seconds.txt").write_text(str(time.perf_counter() - start))
     tested = evaluate(InceptionI3D(weights=output / "weights.h5"), dataset.split("test"))
     draw_confusion(

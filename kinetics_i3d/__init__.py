@@ -11,6 +11,7 @@ _PUBLIC = {
     "ConvNetLSTM": "models.conv_net_lstm",
     "InceptionI3D": "models.inception_i3d",
     "InceptionV1": "models.inception_v1",
+    "TrainConfig": "training.config",
     "TwoStream": "models.two_stream",
     "TwoStreamFused": "models.two_stream_fused",
     "TwoStreamI3D": "models.two_stream_i3d",
@@ -28,6 +29,7 @@ _PUBLIC = {
     "read_frames": "video.reader",
     "save_weights": "models.pretrained",
     "start_from_images": "models.start_from_images",
+    "train": "training.train",
 }
 
 __all__ = sorted(_PUBLIC)

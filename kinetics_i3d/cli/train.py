@@ -1,11 +1,13 @@
-"""`kinetics-i3d train`: trains a network on the videos of a dataset.
+"""`kinetics-i3d train`: trains a network on the videos of a dataset, or on prepared records.
 
-Every field of `TrainConfig` is an option. A run that was stopped goes on when it is started again.
+Every field of `TrainConfig` is an option. A run that was stopped or killed goes on when it is
+started again. Exit code 75: it was asked to end (SIGTERM), has saved its state, and waits for that.
 """
 
 import argparse
 import contextlib
 import dataclasses
+import os
 import pathlib
 import re
 import shlex
@@ -13,19 +15,51 @@ import sys
 import types
 import typing
 
-from kinetics_i3d.cli.arguments import add_dataset_arguments, read_dataset
+from kinetics_i3d.cli.arguments import count, read_dataset
 from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.data import manifest
+from kinetics_i3d.data.layouts import KINDS
 from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.training.distribute import DISTRIBUTE
+from kinetics_i3d.training.errors import TrainingStopped
 from kinetics_i3d.training.recipes import RECIPES
+
+COME_AGAIN = os.EX_TEMPFAIL  # 75, what schedulers know as "try again"
 
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    add_dataset_arguments(parser)
     parser.add_argument(
-        "output", metavar="OUTPUT", help="folder of weights.h5, config.json and history.csv"
+        "system",
+        metavar="SYSTEM",
+        help="InceptionI3D, or a system of the paper, as `kinetics-i3d systems` lists them",
     )
-    parser.add_argument("--split", default="train", metavar="NAME", help="which videos")
+    parser.add_argument(
+        "--data",
+        dest="dataset",
+        required=True,
+        metavar="DATASET",
+        help="a csv table of videos, the folder of a dataset, or that of prepared records",
+    )
+    parser.add_argument(
+        "--kind", choices=KINDS, help="what DATASET is, where its files fit several"
+    )
+    parser.add_argument(
+        "--videos", metavar="FOLDER", help="where its videos are, if not beside its lists"
+    )
+    parser.add_argument(
+        "--split-number",
+        type=count,
+        default=1,
+        metavar="N",
+        help="which of the official splits of UCF-101, HMDB-51 and J-HMDB",
+    )
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="FOLDER",
+        help="where weights.h5, config.json, history.csv and the states go",
+    )
     parser.add_argument(
         "--name",
         default="custom",
@@ -35,34 +69,73 @@ def add_arguments(parser):
     parser.add_argument(
         "--recipe", choices=sorted(RECIPES), help="settings to start from; those below change them"
     )
-    add_fields(parser.add_argument_group("settings of the run"), TrainConfig)
+    parser.add_argument(
+        "--distribute", choices=DISTRIBUTE, default="none", help="over which devices and processes"
+    )
+    parser.add_argument(
+        "--save-every", type=count, default=500, metavar="STEPS", help="steps between states"
+    )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write the curves for TensorBoard too"
+    )
+    add_fields(parser.add_argument_group("settings of the run"), TrainConfig, leave_out=("system",))
 
 
 def run(options):
     """Trains, and prints the path of the weights; returns the exit code."""
-    from kinetics_i3d.weights.catalog import find_weights
+    from kinetics_i3d.weights.catalog import PAIRS, find_weights
 
-    config = read_fields(options, RECIPES.get(options.recipe, TrainConfig()))
-    if config.inflate is not None:
-        find_weights(config.inflate)
-    dataset = read_dataset(options).split(options.split)
+    recipe = RECIPES.get(options.recipe, TrainConfig(system=options.system))
+    if recipe.system != options.system:
+        raise ValueError(
+            f"`recipe` must be one for {options.system}; {options.recipe!r} trains "
+            f"{recipe.system}. Received: recipe={options.recipe!r}"
+        )
+    config = read_fields(options, recipe)
+    for weights in (config.inflate, config.weights):
+        if weights is not None and weights not in PAIRS:
+            find_weights(weights)
+    dataset = read_source(options)
     load_keras()
     from kinetics_i3d.training.train import train
 
     about = {"command": shlex.join(options.command)}
-    with contextlib.redirect_stdout(sys.stderr):  # Keras prints its epochs to stdout
-        train(dataset, config, options.output, spec_name=options.name, about=about)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout holds the result alone
+            train(
+                dataset,
+                config,
+                options.output,
+                spec_name=options.name,
+                about=about,
+                distribute=options.distribute,
+                save_every=options.save_every,
+                tensorboard=options.tensorboard,
+            )
+    except TrainingStopped as stopped:
+        print(stopped, file=sys.stderr)
+        return COME_AGAIN
     print(pathlib.Path(options.output) / "weights.h5")
     return 0
 
 
-def add_fields(parser, config_class):
+def read_source(options):
+    """The `Records` or the `VideoDataset` at `options.dataset`, all splits of it."""
+    if (pathlib.Path(options.dataset) / manifest.NAME).is_file():
+        from kinetics_i3d.data.records import open_records
+
+        return open_records(options.dataset)
+    return read_dataset(options)
+
+
+def add_fields(parser, config_class, *, leave_out=()):
     """Adds an option for each field of a dataclass, with its type and documented meaning.
 
     Args:
         parser: A parser or a group of one.
         config_class: A dataclass whose fields have defaults and are str, int, float or bool, one of
             them or `None`, or a tuple.
+        leave_out: Fields that get no option.
 
     Raises:
         TypeError: If a field is of another type.
@@ -70,6 +143,8 @@ def add_fields(parser, config_class):
     kinds = typing.get_type_hints(config_class)
     meanings = documented_fields(config_class)
     for field in dataclasses.fields(config_class):
+        if field.name in leave_out:
+            continue
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             default=argparse.SUPPRESS,

@@ -16,28 +16,37 @@ def keep_gradients_right(model, clip):
 
     Args:
         model: A functional model of clips; changed.
-        clip: (frames, height, width) of the clips that it will be trained on.
+        clip: (frames, height, width) of the clips that it will be trained on, of a model of two
+            streams {stream: ...}.
 
     Returns:
         The names of the layers that were changed.
     """
+    changed: list = []
+    clips = clip if isinstance(clip, dict) else {None: clip}
+    inputs = model.input if isinstance(model.input, dict) else {None: model.input}
+    for layer in model.layers:
+        # A stream of clips inside; those of images have no time.
+        if hasattr(layer, "layers") and len(layer.input_shape) == 5:
+            changed += keep_gradients_right(layer, clips[layer.name.removesuffix("_stream")])
+    shapes = {stream: (1, *clips[stream], given.shape[-1]) for stream, given in inputs.items()}
     convolutions = [
         layer
         for layer in model.layers
         if isinstance(layer, keras.layers.Conv3D) and layer.compute_dtype == "bfloat16"
     ]
     if not convolutions or _on_accelerator():
-        return []
-    inputs = keras.Model(model.input, [layer.input for layer in convolutions])
-    shapes = inputs.compute_output_shape((1, *clip, model.input_shape[-1]))
+        return changed
+    reading = keras.Model(model.input, [layer.input for layer in convolutions])
+    found = reading.compute_output_shape(shapes.get(None, shapes))
     short = [
         layer
-        for layer, shape in zip(convolutions, shapes, strict=True)
-        if 1 < shape[1] < layer.kernel_size[0]
+        for layer, each in zip(convolutions, found, strict=True)
+        if 1 < each[1] < layer.kernel_size[0]
     ]
     for layer in short:
         layer.dtype_policy = "float32"
-    return [layer.name for layer in short]
+    return [*changed, *(layer.name for layer in short)]
 
 
 def _on_accelerator():

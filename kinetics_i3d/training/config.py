@@ -1,12 +1,26 @@
 """`TrainConfig`: everything that decides a training run, frozen and written beside its results."""
 
 import dataclasses
+import difflib
 import json
 
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec
+from kinetics_i3d.training.schedules import SCHEDULES
 
-OPTIMIZERS = ("adamw", "sgd")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+CHOICES = {
+    "head": ("new", "keep"),
+    "temporal": ("average", "center"),
+    "transfer": ("original", "fixed", "full"),
+    "norm": ("train", "freeze", "recalibrate"),
+    "crop": ("resized", "plain"),
+    "optimizer": ("adamw", "sgd"),
+    "schedule": tuple(SCHEDULES),
+    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+}
+LEAST = {
+    1: ("frames", "stride", "size", "test_size", "epochs", "batch", "accumulate", "patience"),
+    0: ("steps", "warmup", "weight_decay", "clip_norm", "mixup", "head_start", "keep"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,85 +28,184 @@ class TrainConfig:
     """The settings of one run.
 
     Args:
-        architecture: Name of a row in `ARCHITECTURES`.
-        inflate: An `InceptionV1` to inflate, as `weights=` takes it, or `None` for random values.
-        temporal: How kernels are inflated, `"average"` or `"center"`.
-        fps: Frames a second of the clips.
-        frames: Frames of a training clip.
-        size: Pixels of a training clip's side.
-        test_short_side, test_size: Resize and centre crop of the finished model's `ClipSpec`.
-        area: Range of the random crop's area as a share of the largest square.
-        flip, color: Whether clips are mirrored at random and their colours changed.
-        mixup: Alpha of the blending of clips, 0 for none.
-        epochs, batch: Passes over the videos, clips a step.
-        optimizer: `"adamw"` or `"sgd"` (momentum 0.9).
-        learning_rate: Its peak; a linear warm-up of one epoch leads to it, a cosine to 0 away.
-        weight_decay, label_smoothing, dropout: As usual.
+        system: Name of a row in `SYSTEMS`, such as `InceptionI3D`, `ConvNetLSTM` or `C3D`.
+        architecture: Name of a row in `ARCHITECTURES`; by default that of the weights, or of the
+            system.
+        streams: What an `InceptionI3D` reads, `rgb` or `flow`; other systems know it themselves.
+        weights: Where a fine-tuned network starts, a name in the catalog or a path.
+        head: The classifier on `weights`: `new` for other classes, `keep` where the labels are the
+            same.
+        inflate: Images' weights to start from, as `InceptionV1` takes them.
+        temporal: How kernels are inflated, `average` or `center`.
+        transfer: The paper's modes: `original` trains on these videos alone, `full` fine-tunes
+            `weights`, `fixed` trains the classifier and leaves all else as it is.
+        norm: What batch norm does: `train` as usual, `freeze` keeps its statistics and offsets,
+            `recalibrate` measures the statistics anew at the end, with the weights at rest.
         norm_momentum: Decay of batch norm's moving statistics. The paper's 0.999 needs thousands of
             steps to forget its start; a short run needs less.
-        ema: Decay of the weights' moving average that is kept in the end; 0 keeps the last weights.
+        norm_batches: Batches that `recalibrate` measures.
+        synchronize_norm: Whether batch norm sees the clips of all devices together.
+        fps: Frames a second of the clips.
+        frames: Frames of a training clip; of flow where both streams are read.
+        stride: Of so many frames rgb has one: 5 for `ConvNetLSTM`, 10 for `TwoStream` and
+            `TwoStreamFused`.
+        size: Pixels of a training clip's side.
+        test_short_side, test_size: Resize and centre crop of the finished model's `ClipSpec`.
+        crop: `resized` cuts random areas and scales them to `size`; `plain` is the paper's, squares
+            of `size`.
+        area: Range of the `resized` crop's area as a share of the largest square.
+        flip, color: Whether clips are mirrored at random and their colours changed.
+        mixup: Alpha of the blending of clips, 0 for none.
+        epochs, batch: Passes over the videos, clips a step on all devices together.
+        steps: Steps of the run in place of `epochs`; 0 counts by those.
+        accumulate: Parts that a batch is run in, one after another, where it does not fit at once.
+        optimizer: `adamw`, or `sgd` with momentum 0.9.
+        learning_rate: Its peak.
+        schedule: Name of a row in `SCHEDULES`: how the rate changes over the run.
+        warmup: Epochs of a linear rise to the peak.
+        patience: Validations without progress before `plateau` or `paper` cut the rate tenfold.
+        weight_decay: Share of the rate by which kernels shrink a step; no vector does.
+        clip_norm: Largest norm of all gradients together, 0 for any.
+        label_smoothing, dropout: As usual.
+        ema: Decay of the weights' moving average that is tested and kept; 0 keeps the last weights.
         head_start: Passes over the videos that fit the classifier alone before training begins.
         freeze: Beginnings of names of layers that are not trained.
-        precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        split: The videos to train on.
+        validation: The split to validate on, or a share such as 0.1 of the training videos.
+        validate_every: Epochs between validations.
+        keep: How many of the last epochs' weights are kept; the best by validation always are.
         seed: Of everything random.
 
     Raises:
-        ValueError: If a field is outside its range.
+        ValueError: If a field is outside its range, or contradicts another.
+
+    Example:
+
+    >>> config = ki3d.TrainConfig(schedule="release_rgb", optimizer="sgd", steps=1150)
+    >>> config.batch, config.frames
+    (8, 64)
     """
 
-    architecture: str = "inception_v1"
+    system: str = "InceptionI3D"
+    architecture: str | None = None
+    streams: tuple = ()
+    weights: str | None = None
+    head: str = "new"
     inflate: str | None = None
     temporal: str = "average"
+    transfer: str = "original"
+    norm: str = "train"
+    norm_momentum: float = 0.999
+    norm_batches: int = 100
+    synchronize_norm: bool = False
     fps: float = 25.0
     frames: int = 64
+    stride: int = 1
     size: int = 224
     test_short_side: int = 256
     test_size: int = 224
+    crop: str = "resized"
     area: tuple = (0.3, 1.0)
     flip: bool = True
     color: bool = True
     mixup: float = 0.0
     epochs: int = 20
     batch: int = 8
+    steps: int = 0
+    accumulate: int = 1
     optimizer: str = "adamw"
     learning_rate: float = 1e-4
+    schedule: str = "cosine"
+    warmup: float = 1.0
+    patience: int = 3
     weight_decay: float = 0.05
+    clip_norm: float = 0.0
     label_smoothing: float = 0.1
     dropout: float = 0.5
-    norm_momentum: float = 0.999
     ema: float = 0.0
     head_start: int = 0
     freeze: tuple = ()
     precision: str = "float32"
+    split: str = "train"
+    validation: str | None = None
+    validate_every: int = 1
+    keep: int = 0
     seed: int = 0
 
     def __post_init__(self):
-        for field, allowed in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
-            if getattr(self, field) not in allowed:
-                raise ValueError(
-                    f"`{field}` must be one of {allowed}. "
-                    f"Received: {field}={getattr(self, field)!r}"
-                )
-        for field in ("frames", "size", "epochs", "batch"):
-            if getattr(self, field) < 1:
-                raise ValueError(
-                    f"`{field}` must be at least 1. Received: {field}={getattr(self, field)!r}"
-                )
+        for field, allowed in CHOICES.items():
+            check_choice(field, getattr(self, field), allowed)
+        for least, fields in LEAST.items():
+            for field in fields:
+                if not getattr(self, field) >= least:
+                    self._refuse(field, f"at least {least}")
+        for field in ("norm_batches", "validate_every"):
+            if not getattr(self, field) >= 1:
+                self._refuse(field, "at least 1")
+        for field in ("fps", "learning_rate"):
+            if not getattr(self, field) > 0:
+                self._refuse(field, "above 0")
         for field in ("norm_momentum", "ema", "dropout", "label_smoothing"):
             if not 0 <= getattr(self, field) < 1:
-                raise ValueError(
-                    f"`{field}` must be in [0, 1). Received: {field}={getattr(self, field)!r}"
-                )
+                self._refuse(field, "in [0, 1)")
+        for stream in self.streams:
+            check_choice("streams", stream, STREAMS)
+        if self.weights is not None and self.inflate is not None:
+            self._refuse("inflate", "None where `weights` are given")
+        if self.weights is not None and self.transfer == "original":
+            self._refuse("transfer", "'full' or 'fixed' where `weights` are given")
+        if self.weights is None and self.inflate is None and self.transfer != "original":
+            self._refuse("weights", f"given (or `inflate`) for transfer={self.transfer!r}")
+        if self.batch % self.accumulate:
+            self._refuse("accumulate", f"a divisor of batch={self.batch}")
+        if SCHEDULES[self.schedule].plateau and self.validation is None:
+            self._refuse("validation", f"given for schedule={self.schedule!r}, which waits for it")
 
-    def train_spec(self):
-        """The `ClipSpec` of training clips: the picture's short side is a little over `size`."""
+    def _refuse(self, field, right):
+        raise ValueError(f"`{field}` must be {right}. Received: {field}={getattr(self, field)!r}")
+
+    @property
+    def share(self):
+        """The share of the training videos to validate on, or `None` where a split is named."""
+        try:
+            return None if self.validation is None else float(self.validation)
+        except ValueError:
+            return None
+
+    def specs(self, streams, *, name="training"):
+        """The {stream: `ClipSpec`} of training clips.
+
+        Args:
+            streams: `"rgb"`, `"flow"` or both.
+            name: What they are called.
+        """
+        # The picture's short side is a little over `size`, as at the test.
         side = round(self.size * self.test_short_side / self.test_size)
-        return ClipSpec("training", fps=self.fps, short_side=side, size=self.size)
+        return self._specs(streams, name, short_side=side, size=self.size)
 
-    def test_spec(self, name):
-        """The `ClipSpec` that the finished model carries."""
-        return ClipSpec(name, fps=self.fps, short_side=self.test_short_side, size=self.test_size)
+    def test_specs(self, streams, name):
+        """The {stream: `ClipSpec`} that the finished model carries."""
+        return self._specs(streams, name, short_side=self.test_short_side, size=self.test_size)
+
+    def _specs(self, streams, name, **sides):
+        rates = {"rgb": self.fps / self.stride, "flow": self.fps}
+        names = {"rgb": name, "flow": name if "rgb" not in streams else f"{name}_flow"}
+        return {
+            stream: ClipSpec(names[stream], stream=stream, fps=rates[stream], **sides)
+            for stream in streams
+        }
 
     def to_json(self):
         """The fields as indented JSON."""
         return json.dumps(dataclasses.asdict(self), indent=2)
+
+
+def check_choice(field, value, allowed):
+    """Raises `ValueError`, with the nearest name, where `value` is not among those `allowed`."""
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"`{field}` must be one of {tuple(allowed)}.{hint} Received: {field}={value!r}"
+        )

@@ -1,6 +1,25 @@
-"""Recipes: the settings of the shipped weights, by name."""
+"""Recipes: the settings of the shipped weights, of the released ones and of the paper, by name.
+
+Carreira & Zisserman, CVPR 2017, table 1 and section 2.5, and the code released with it.
+"""
 
 from kinetics_i3d.training.config import TrainConfig
+
+# What the released code says of its training; 64 replicas of 6 clips.
+_RELEASED: dict = {
+    "crop": "plain",
+    "color": False,
+    "batch": 384,
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "warmup": 0.0,
+    "weight_decay": 1e-7,
+    "label_smoothing": 0.0,
+    "dropout": 0.5,
+}
+
+# The paper's runs on Kinetics; it says no learning rate, so that of the release.
+_PAPER: dict = {**_RELEASED, "steps": 110_000, "schedule": "paper", "validation": "val"}
 
 RECIPES = {
     # Real clips of about a second: 24 frames at 25 a second. So few of them are soon known by
@@ -41,5 +60,16 @@ RECIPES = {
         label_smoothing=0.0,
         norm_momentum=0.95,
         precision="float32",
+    ),
+    "paper_conv_net_lstm": TrainConfig(**_PAPER, system="ConvNetLSTM", frames=25, stride=5),
+    "paper_c3d": TrainConfig(
+        **_PAPER, system="C3D", frames=16, size=112, test_short_side=128, test_size=112
+    ),
+    "paper_two_stream": TrainConfig(**_PAPER, system="TwoStream", frames=10, stride=10),
+    "paper_two_stream_fused": TrainConfig(**_PAPER, system="TwoStreamFused", frames=50, stride=10),
+    "paper_two_stream_i3d": TrainConfig(**_PAPER, system="TwoStreamI3D"),
+    "kinetics_rgb": TrainConfig(**_RELEASED, steps=115_000, schedule="release_rgb"),
+    "kinetics_flow": TrainConfig(
+        **_RELEASED, streams=("flow",), steps=155_000, schedule="release_flow"
     ),
 }

@@ -169,8 +169,8 @@ CATALOG = {
             labels=JHMDB,
             accuracy={"top1": 56.7, "top5": 90.3, "mean_class": 54.7},
             protocol="268 test clips of J-HMDB split 1, whole video, centre crop",
-            command="kinetics-i3d train JHMDB RUN --recipe jhmdb --inflate INCEPTION5H "
-            "--name jhmdb",
+            command="kinetics-i3d train InceptionI3D --data JHMDB --output RUN --recipe jhmdb "
+            "--inflate INCEPTION5H --name jhmdb",
             terms="Trained on J-HMDB (a part of HMDB51, CC BY 4.0) from Google's ImageNet "
             "Inception-V1 of 2014 (Apache-2.0)",
         ),
@@ -183,7 +183,8 @@ CATALOG = {
             labels=FIGURES,
             accuracy={"top1": 97.9, "top5": 100.0, "mean_class": 97.9},
             protocol="held-out worlds of `kinetics-i3d figures`, whole video, centre crop",
-            command="kinetics-i3d train FIGURES RUN --recipe figures --name figures",
+            command="kinetics-i3d train InceptionI3D --data FIGURES --output RUN --recipe figures "
+            "--name figures",
             terms="Trained on pictures that this project made itself (Apache-2.0)",
         ),
         _released(

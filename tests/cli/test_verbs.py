@@ -1,17 +1,12 @@
 """The verbs beside `classify`: what they hand to the library, and what they print."""
 
 import csv
-import dataclasses
 import json
-import sys
-import types
 
 import pytest
 
-from kinetics_i3d.cli import convert, train
-from kinetics_i3d.cli.main import make_parser
+from kinetics_i3d.cli import convert
 from kinetics_i3d.cli.progress import Progress
-from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.weights.read import read_weights
 
 LABELS = ("sit", "stand", "wave")  # of the fixture `weights`
@@ -31,85 +26,6 @@ def dataset(tmp_path, videos):
                 copy.write_bytes(videos[name].read_bytes())
                 writer.writerow((f"{split}/{name}.mp4", label, split))
     return table
-
-
-def test_every_field_of_the_config_is_an_option_with_help():
-    options = make_parser().parse_args(["train", "data", "out"])
-    assert train.read_fields(options, TrainConfig()) == TrainConfig()
-    meanings = train.documented_fields(TrainConfig)
-    for field in dataclasses.fields(TrainConfig):
-        assert meanings[field.name]
-
-
-def test_options_keep_their_types():
-    words = "--learning-rate 1e-3 --epochs 3 --no-flip --area 0.5 0.9 --freeze Conv3d_1a Mixed_3b"
-    options = make_parser().parse_args(["train", "data", "out", *words.split(), "--inflate", "x"])
-    config = train.read_fields(options, TrainConfig())
-    assert config == TrainConfig(
-        learning_rate=1e-3,
-        epochs=3,
-        flip=False,
-        area=(0.5, 0.9),
-        freeze=("Conv3d_1a", "Mixed_3b"),
-        inflate="x",
-    )
-
-
-def test_fields_to_come_are_read_too():
-    @dataclasses.dataclass(frozen=True)
-    class Later:
-        """One.
-
-        Args:
-            some, more: Of both
-                `things`, 100%.
-        """
-
-        some: int | None = None
-        more: bool = True
-
-    parser = train.argparse.ArgumentParser()
-    train.add_fields(parser, Later)
-    assert "Of both things, 100%." in " ".join(parser.format_help().split())
-    options = parser.parse_args(["--some", "4", "--no-more"])
-    assert train.read_fields(options, Later()) == Later(some=4, more=False)
-    wrong = dataclasses.make_dataclass("Wrong", [("field", dict, None)])
-    with pytest.raises(TypeError, match="field"):
-        train.add_fields(parser, wrong)
-
-
-def test_train_hands_all_to_the_library_and_logs_to_stderr(command, dataset, monkeypatch, tmp_path):
-    calls = []
-
-    def library(videos, config, output, **options):
-        print("epoch 1")
-        calls.append((videos, config, output, options))
-
-    stand_in = types.SimpleNamespace(train=library)
-    monkeypatch.setitem(sys.modules, "kinetics_i3d.training.train", stand_in)
-    words = ("train", dataset, tmp_path / "run", "--epochs", "2", "--name", "mine")
-    code, out, err = command(*words)
-    assert (code, out) == (0, f"{tmp_path / 'run' / 'weights.h5'}\n")
-    assert "epoch 1" in err
-    ((videos, config, output, options),) = calls
-    assert len(videos) == 3 and config == TrainConfig(epochs=2)
-    assert output == str(tmp_path / "run") and options["spec_name"] == "mine"
-    assert options["about"]["command"].startswith("kinetics-i3d train ")
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--ema", "2"), "`ema` must be in [0, 1)"),
-        (("--split", "dev"), "no videos in split 'dev'"),
-        (("--inflate", "/none.h5"), "/none.h5: no such weights file"),
-    ],
-)
-def test_mistakes_are_found_before_a_run_is_begun(command, dataset, tmp_path, words, said):
-    code, out, err = command("train", dataset, tmp_path / "run", *words)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert said in err
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

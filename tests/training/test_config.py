@@ -6,14 +6,28 @@ import json
 import pytest
 
 from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.training.recipes import RECIPES
 
 
 def test_training_clips_keep_the_share_that_the_test_crop_has():
     config = TrainConfig(size=112, test_short_side=256, test_size=224, fps=12.5)
-    train, test = config.train_spec(), config.test_spec("mine")
+    (train,), (test,) = (
+        config.specs(("rgb",)).values(),
+        config.test_specs(("rgb",), "mine").values(),
+    )
     assert (train.size, train.short_side, train.fps) == (112, 128, 12.5)
     assert (test.name, test.size, test.short_side, test.fps) == ("mine", 224, 256, 12.5)
     assert (train.low, train.high) == (test.low, test.high) == (-1.0, 1.0)
+
+
+def test_of_two_streams_rgb_has_one_frame_in_every_stride():
+    specs = TrainConfig(stride=10).test_specs(("rgb", "flow"), "mine")
+    assert {name: (one.fps, one.stream) for name, one in specs.items()} == {
+        "rgb": (2.5, "rgb"),
+        "flow": (25.0, "flow"),
+    }
+    assert [one.name for one in specs.values()] == ["mine", "mine_flow"]
+    assert TrainConfig().test_specs(("flow",), "mine")["flow"].name == "mine"
 
 
 def test_a_config_is_json():
@@ -23,21 +37,48 @@ def test_a_config_is_json():
     assert set(fields) == {field.name for field in dataclasses.fields(config)}
 
 
+def test_the_shipped_recipes_give_what_they_gave():
+    common = {"optimizer": "adamw", "schedule": "cosine", "warmup": 1.0, "weight_decay": 0.05}
+    common |= {"ema": 0.0, "clip_norm": 0.0, "accumulate": 1, "crop": "resized", "seed": 0}
+    common |= {"stride": 1, "steps": 0, "norm": "train", "transfer": "original", "flip": True}
+    jhmdb = {"frames": 24, "size": 160, "fps": 25.0, "batch": 16, "epochs": 24, "mixup": 0.4}
+    figures = {"frames": 32, "size": 80, "fps": 12.5, "batch": 16, "epochs": 22, "mixup": 0.0}
+    for name, wanted in (("jhmdb", jhmdb), ("figures", figures)):
+        fields = dataclasses.asdict(RECIPES[name])
+        assert {key: fields[key] for key in common | wanted} == common | wanted
+
+
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
         (
             {"optimizer": "adam"},
-            r"`optimizer` must be one of \('adamw', 'sgd'\). .*optimizer='adam'",
+            r"`optimizer` must be one of \('adamw', 'sgd'\)\. Did you mean 'adamw'\? "
+            "Received: optimizer='adam'",
         ),
         ({"precision": "half"}, "`precision` must be one of .*precision='half'"),
+        ({"schedule": "relase_rgb"}, "Did you mean 'release_rgb'"),
+        ({"transfer": "fix"}, "Did you mean 'fixed'"),
+        ({"norm": "frozen"}, "`norm` must be one of .*norm='frozen'"),
+        ({"streams": ("rbg",)}, "`streams` must be one of .*Did you mean 'rgb'"),
         ({"frames": 0}, "`frames` must be at least 1. Received: frames=0"),
         ({"batch": 0}, "`batch` must be at least 1"),
         ({"epochs": 0}, "`epochs` must be at least 1"),
         ({"size": 0}, "`size` must be at least 1"),
+        ({"steps": -1}, "`steps` must be at least 0"),
+        ({"clip_norm": -1.0}, "`clip_norm` must be at least 0"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be above 0"),
         ({"ema": 1.0}, r"`ema` must be in \[0, 1\). Received: ema=1.0"),
         ({"dropout": -0.1}, r"`dropout` must be in \[0, 1\)"),
         ({"label_smoothing": 1}, r"`label_smoothing` must be in \[0, 1\)"),
+        ({"batch": 6, "accumulate": 4}, "`accumulate` must be a divisor of batch=6"),
+        ({"schedule": "plateau"}, "`validation` must be given for schedule='plateau'"),
+        ({"transfer": "full"}, r"`weights` must be given \(or `inflate`\) for transfer='full'"),
+        ({"weights": "x"}, "`transfer` must be 'full' or 'fixed' where `weights` are given"),
+        (
+            {"weights": "x", "inflate": "y", "transfer": "full"},
+            "`inflate` must be None where `weights` are given",
+        ),
     ],
 )
 def test_a_field_out_of_range(wrong, why):

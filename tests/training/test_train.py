@@ -1,52 +1,31 @@
-"""One tiny run from files to files, and what a run refuses."""
+"""One tiny run from files to files, and what a run refuses before its first step."""
 
 import dataclasses
 import json
+import os
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.models.inception_i3d import InceptionI3D
-from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.pretrained import save_weights
-from kinetics_i3d.training.config import TrainConfig
-from kinetics_i3d.training.train import build, make_optimizer, read_history, train
-from kinetics_i3d.video.writer import write_video
-
-CONFIG = TrainConfig(
-    architecture="inception_v1_quarter",
-    frames=9,
-    size=32,
-    test_short_side=36,
-    test_size=32,
-    epochs=2,
-    batch=2,
-    learning_rate=1e-3,
-)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    """Four noisy videos; the sitting are dark, the standing bright."""
-    folder, videos = tmp_path_factory.mktemp("videos"), []
-    random = np.random.default_rng(0)
-    for number in range(4):
-        label = ("sit", "stand")[number % 2]
-        path = folder / f"{number}.mp4"
-        frames = random.integers(0, 100, (12, 40, 48, 3)) + 100 * (number % 2)
-        write_video(path, frames.astype(np.uint8), fps=25)
-        videos.append(Video(path, label, "train", path.name))
-    return VideoDataset("noise", ("sit", "stand"), tuple(videos))
+from kinetics_i3d.training import preflight
+from kinetics_i3d.training.errors import TrainingError
+from kinetics_i3d.training.results import read_history, write_history
+from kinetics_i3d.training.train import train
 
 
 @pytest.mark.slow
-def test_a_run_writes_weights_config_and_curves_that_load_again(dataset, tmp_path):
+def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp_path):
     policy = keras.config.dtype_policy()
     output = tmp_path / "run"
-    model = train(dataset, CONFIG, output, spec_name="tiny", about={"by": "a test"})
+    config = dataclasses.replace(
+        tiny, ema=0.5, validation="test", norm="recalibrate", norm_batches=2, keep=1
+    )
+    model = train(noisy, config, output, spec_name="tiny", about={"by": "a test"}, tensorboard=True)
     assert keras.config.dtype_policy() == policy
 
     loaded = InceptionI3D(weights=output / "weights.h5")
@@ -65,57 +44,100 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(dataset, tmp_pat
     assert json.loads((output / "config.json").read_text())["frames"] == 9
     history = read_history(output / "history.csv")
     assert [row["epoch"] for row in history] == [0, 1]
-    assert all(np.isfinite(row["loss"]) and 0 <= row["accuracy"] <= 1 for row in history)
+    assert [row["step"] for row in history] == [3, 6]
+    for row in history:
+        assert np.isfinite(row["loss"]) and np.isfinite(row["val_loss"])
+        assert 0 <= row["accuracy"] <= 1 and 0 <= row["val_accuracy"] <= 1
+        assert 0 <= row["waiting"] <= 1 and row["clips_per_second"] > 0
+    names = {file.name for file in output.iterdir()}
+    assert {"best.h5", "weights-epoch-0002.h5", "state", "tensorboard"} <= names
+    assert "weights-epoch-0001.h5" not in names
+    (events,) = (output / "tensorboard").iterdir()
+    shown = [
+        value
+        for event in tf.compat.v1.train.summary_iterator(str(events))
+        for value in [
+            (one.tag, event.step, tf.make_ndarray(one.tensor)) for one in event.summary.value
+        ]
+    ]
+    losses = [value for tag, step, value in shown if tag == "val_loss"]
+    assert losses == pytest.approx([row["val_loss"] for row in history])
+    assert ("loss", 6) in [(tag, step) for tag, step, _ in shown]
 
-    other = dataclasses.replace(CONFIG, seed=1)
+    other = dataclasses.replace(config, seed=1)
     before = {file: file.read_bytes() for file in output.iterdir() if file.is_file()}
     with pytest.raises(FileExistsError, match=r"config\.json: a run of another config is here"):
-        train(dataset, other, output)
+        train(noisy, other, output)
+    again = train(noisy, config, output)  # only read
+    np.testing.assert_array_equal(np.asarray(again(clips)), np.asarray(model(clips)))
     assert before == {file: file.read_bytes() for file in output.iterdir() if file.is_file()}
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_the_rate_warms_up_for_an_epoch_and_falls_as_a_cosine(optimizer):
-    config = dataclasses.replace(CONFIG, optimizer=optimizer, epochs=5, learning_rate=0.2)
-    made = make_optimizer(config, steps_per_epoch=10)
-    rates = []
-    for step in range(51):
-        made.iterations.assign(step)
-        rates.append(float(made.learning_rate))
-    np.testing.assert_allclose(rates[:11], np.linspace(0, 0.2, 11), atol=1e-6)
-    turn = np.arange(41) / 40 * np.pi
-    np.testing.assert_allclose(rates[10:], 0.2 * (1 + np.cos(turn)) / 2, atol=1e-6)
-    assert max(rates) == rates[10] and rates[50] < 1e-6
-    assert made.weight_decay == config.weight_decay and not made.use_ema
-
-
-def test_an_average_of_the_weights_is_kept_if_asked_for():
-    made = make_optimizer(dataclasses.replace(CONFIG, ema=0.99), steps_per_epoch=3)
-    assert made.use_ema and made.ema_momentum == 0.99
-
-
-def test_a_model_may_start_inflated_and_partly_frozen(tmp_path, monkeypatch):
-    from kinetics_i3d.models import inception_i3d
-
-    row = dataclasses.replace(inception_i3d.GOOGLENET, name="small", width=0.1)
-    monkeypatch.setitem(inception_i3d.ARCHITECTURES, "small", row)
-    image_model = InceptionV1(architecture="small", classes=9)
-    save_weights(image_model, tmp_path / "image.h5")
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_ends_the_run_and_shows_the_batch(noisy, tiny, tmp_path):
     config = dataclasses.replace(
-        CONFIG,
-        architecture="small",
-        inflate=str(tmp_path / "image.h5"),
-        temporal="center",
-        freeze=("Conv3d_1a", "Conv3d_2"),
-        dropout=0.25,
+        tiny, learning_rate=1e30, warmup=0.0, schedule="constant", optimizer="sgd"
     )
-    model = build(config, 4)
-    assert model.output_shape == (None, 4) and model.clip_spec == config.train_spec()
-    assert model.get_layer("Dropout_0b").rate == 0.25
-    kernel = model.get_layer("Conv3d_2c_3x3_conv").kernel.numpy()
-    flat = image_model.get_layer("Conv2d_2c_3x3_conv").kernel.numpy()
-    np.testing.assert_array_equal(kernel[1], flat)
-    frozen = {layer.name for layer in model.layers if not layer.trainable}
-    assert {"Conv3d_1a_7x7_conv", "Conv3d_2b_1x1_conv", "Conv3d_2c_3x3_conv"} <= frozen
-    assert all(name.startswith(("Conv3d_1a", "Conv3d_2")) for name in frozen)
-    assert all(layer.trainable for layer in build(CONFIG, 2).layers)
+    with pytest.raises(
+        TrainingError, match=r"the loss of step . is (nan|inf); its batch is in"
+    ) as seen:
+        train(noisy, config, tmp_path / "run")
+    assert "\n" not in str(seen.value) and "lower learning_rate" in str(seen.value)
+    (path,) = (tmp_path / "run").glob("bad_batch_*.npz")
+    assert str(path) in str(seen.value)
+    with np.load(path) as batch:
+        assert batch["clips"].shape == (2, 9, 32, 32, 3) and batch["targets"].shape == (2, 2)
+        assert batch["numbers"].shape == (2,)
+    assert not (tmp_path / "run" / "weights.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "why"),
+    [
+        ({"precision": "mixed_float16"}, ValueError, "`precision` must be .* on a CPU"),
+        ({"split": "dev"}, DatasetError, "no videos in split 'dev'"),
+        ({"validation": "dev"}, DatasetError, "no videos in split 'dev'"),
+        ({"validation": "train"}, DatasetError, "the split 'train' that is trained on"),
+        ({"validation": "1.5"}, DatasetError, "a share above 0 and below 1, not 1.5"),
+        ({"frames": 8}, ValueError, "`frames` must give InceptionI3D 9 or more"),
+        ({"system": "I3D"}, ValueError, "`system` must be one of .*Received: system='I3D'"),
+        (
+            {"system": "ConvNetLSTM", "head_start": 1},
+            ValueError,
+            "`head_start` must be 0 for ConvNetLSTM",
+        ),
+    ],
+)
+def test_what_is_wrong_stops_before_anything_is_written(noisy, tiny, tmp_path, wrong, kind, why):
+    with pytest.raises(kind, match=why):
+        train(noisy, dataclasses.replace(tiny, **wrong), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_that_cannot_be_written(noisy, tiny, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match=r"file.run: nothing can be written there"):
+        train(noisy, tiny, tmp_path / "file" / "run")
+    if os.path.isdir("/proc/self"):
+        with pytest.raises(TrainingError, match="/proc/run: nothing can be written there"):
+            train(noisy, tiny, "/proc/run")
+
+
+def test_a_share_of_the_training_videos_is_held_out(noisy, tiny):
+    config = dataclasses.replace(tiny, validation="0.3")
+    training, validation = preflight.parts(noisy, config)
+    assert len(training) == 4 and len(validation) == 2
+    assert {video.label for video in validation.videos} == {"sit", "stand"}
+    assert not {video.path for video in training.videos} & {v.path for v in validation.videos}
+    again = preflight.parts(noisy, config)[1]
+    assert again == validation
+    assert preflight.parts(noisy, tiny)[1] is None
+
+
+def test_curves_are_read_as_they_were_written(tmp_path):
+    rows = [
+        {"epoch": 0, "step": 3, "loss": 1 / 3, "accuracy": 0.5},
+        {"epoch": 1, "step": 6, "loss": 0.25, "accuracy": 1.0, "val_loss": 0.1},
+    ]
+    write_history(tmp_path / "history.csv", rows)
+    assert read_history(tmp_path / "history.csv") == rows

@@ -1,0 +1,150 @@
+"""The clips of a run: endless for training, from any example on; once over for validation.
+
+Carreira & Zisserman, CVPR 2017, section 2.5, for what is random; the draws themselves, each from
+(seed, number of the example), are those of `data.pipeline`.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from kinetics_i3d.data import transforms
+from kinetics_i3d.data.datasets import VideoDataset
+from kinetics_i3d.data.pipeline import augmentation, training_clips
+
+
+def training_batches(
+    source, config, streams, *, batch, seed, mixup=0.0, shard=(0, 1), start=(0, 0)
+):
+    """Endless augmented batches.
+
+    Args:
+        source: A `VideoDataset` or a `RecordSplit`.
+        config: A `TrainConfig`.
+        streams: `"rgb"`, `"flow"` or both.
+        batch: Clips a batch.
+        seed: Of the draws.
+        mixup: Alpha of the blending.
+        shard: (index, count) of this process.
+        start: (examples, batches) to leave out; the rest is what it would be after them.
+
+    Returns:
+        A `tf.data.Dataset` of (clips, targets, numbers): clips as the model reads them, one-hot
+        targets, and int64 (batch,), the number of each example.
+    """
+    specs = _dense(config.specs(streams), config)
+    return _batches(
+        source,
+        config,
+        specs,
+        augment=augment_of(config, specs),
+        batch=batch,
+        seed=seed,
+        mixup=mixup,
+        shard=shard,
+        start=start,
+    )
+
+
+def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
+    """One pass over videos: the middle of each, from a start that is the same each time.
+
+    Args:
+        source: As for `training_batches`.
+        config: Likewise.
+        streams: Likewise.
+        batch: Clips a batch.
+        seed: Of the starts.
+        shard: (index, count) of this process. Records are not parted: each process sees them all.
+
+    Yields:
+        (clips, targets, counts): float32 (batch,) of 1.0, and 0.0 for the clips of the last batch
+        that stand there twice.
+    """
+    index, count = shard
+    if isinstance(source, VideoDataset) and len(source) >= count:
+        source = dataclasses.replace(source, videos=source.videos[index::count])
+    specs = _dense(config.specs(streams), config)
+    middle = transforms.compose(centre_crop(config.size), transforms.normalize(specs))
+    batches = _batches(source, config, specs, augment=middle, batch=batch, seed=seed)
+    for clips, targets, numbers in batches:
+        counts = tf.cast(numbers < len(source), tf.float32)
+        if not tf.reduce_any(counts > 0):
+            return
+        yield clips, targets, counts
+        if numbers[-1] >= len(source) - 1:
+            return
+
+
+def augment_of(config, specs):
+    """The augmentation of a config: the resized crop of most networks, or the paper's plain one.
+
+    Args:
+        config: A `TrainConfig`.
+        specs: {stream: `ClipSpec`}.
+
+    Returns:
+        An op `(clip, seed) -> clip`, as in `data.transforms`.
+    """
+    if config.crop == "resized":
+        return augmentation(specs, area=config.area, flip=config.flip, color=config.color)
+    ops = [transforms.random_crop(config.size)]
+    if config.flip:
+        ops.append(transforms.random_flip())
+    if config.color:
+        ops.append(transforms.color_jitter())
+    return transforms.compose(*ops, transforms.normalize(specs))
+
+
+def centre_crop(size):
+    """Cuts the square in the middle.
+
+    Args:
+        size: Pixels of its side.
+
+    Returns:
+        An op to (frames, size, size, channels).
+    """
+
+    def cut(part):
+        shape = tf.shape(part)
+        top, left = (shape[1] - size) // 2, (shape[2] - size) // 2
+        return tf.ensure_shape(
+            part[:, top : top + size, left : left + size], (None, size, size, None)
+        )
+
+    def op(clip, seed):
+        del seed
+        return tf.nest.map_structure(cut, clip)
+
+    return op
+
+
+def _dense(specs, config):
+    """The specs of the frames to read: where flow is among them, every one."""
+    if len(specs) < 2:
+        return specs
+    return {name: dataclasses.replace(spec, fps=config.fps) for name, spec in specs.items()}
+
+
+def _batches(source, config, specs, *, augment, batch, seed, mixup=0.0, shard=(0, 1), start=(0, 0)):
+    batches = training_clips(
+        source,
+        streams=(*specs,),
+        spec=specs,
+        frames=config.frames,
+        batch=batch,
+        augment=augment,
+        mixup=mixup,
+        seed=seed,
+        shard=shard,
+        start=start,
+        numbered=True,
+    )
+    if len(specs) == 1 or config.stride == 1:
+        return batches
+
+    def thin(clips, targets, numbers):
+        return {**clips, "rgb": clips["rgb"][:, :: config.stride]}, targets, numbers
+
+    return batches.map(thin)

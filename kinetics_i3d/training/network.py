@@ -1,0 +1,198 @@
+"""The network of a config: which system, where its weights start, and what of it is trained.
+
+Carreira & Zisserman, CVPR 2017, table 4: trained on the target videos alone ("original"), with
+frozen features ("fixed"), or fine-tuned ("full").
+"""
+
+import re
+
+import keras
+
+from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.inflation import inflate
+from kinetics_i3d.models.pretrained import HEAD
+from kinetics_i3d.models.start_from_images import start_from_images
+from kinetics_i3d.models.systems import SYSTEMS
+from kinetics_i3d.training.bfloat16 import keep_gradients_right
+from kinetics_i3d.training.config import check_choice
+from kinetics_i3d.training.statistics import all_layers
+from kinetics_i3d.weights.assign import named_variables
+
+# Both streams are trained to answer by themselves; their sum is taken at test only.
+APART = "TwoStreamI3D"
+ONE_OF = "InceptionI3D"  # reads rgb or flow, as asked: half of the paper's system (e)
+NAMES = (ONE_OF, *SYSTEMS)
+
+
+def streams_of(config):
+    """The streams that a config's network reads, rgb first.
+
+    Raises:
+        ValueError: If there is no such system, or it reads others than `config.streams`.
+    """
+    check_choice("system", config.system, NAMES)
+    if config.system == ONE_OF:
+        if len(config.streams) > 1:
+            raise ValueError(
+                f"`streams` must be one of them for {ONE_OF}; {APART} reads both. "
+                f"Received: streams={config.streams!r}"
+            )
+        return tuple(config.streams) or ("rgb",)
+    streams = tuple(SYSTEMS[config.system].streams)
+    if config.streams and set(config.streams) != set(streams):
+        raise ValueError(
+            f"`streams` must be {streams} for {config.system}. Received: streams={config.streams!r}"
+        )
+    return streams
+
+
+def build(config, labels):
+    """The network of a config, in its precision, with what is frozen frozen.
+
+    Args:
+        config: A `TrainConfig`.
+        labels: Class names.
+
+    Returns:
+        A `ClipModel` for training: at all time steps where the system is trained so.
+
+    Raises:
+        ValueError: If the config does not fit the network.
+        WeightsError: If the weights do not.
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        model = _begin(config, streams_of(config), len(labels))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    check_network(model, config, labels)
+    for layer in all_layers(model):
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        if is_norm:
+            layer.momentum = config.norm_momentum
+            layer.synchronized = config.synchronize_norm
+        if layer.name.startswith(tuple(config.freeze)) or (is_norm and config.norm == "freeze"):
+            layer.trainable = False
+    if config.transfer == "fixed":
+        heads = [one for name, one in named_variables(model).items() if re.match(HEAD, name)]
+        for layer in all_layers(model):
+            layer.trainable = any(one is head for one in layer.variables for head in heads)
+    size = (config.size, config.size)
+    clips = {stream: (frames, *size) for stream, frames in frames_of(config, model).items()}
+    keep_gradients_right(model, clips if len(clips) > 1 else next(iter(clips.values())))
+    return model
+
+
+def builder_of(config):
+    """The constructor of a config's system."""
+    check_choice("system", config.system, NAMES)
+    return InceptionI3D if config.system == ONE_OF else SYSTEMS[config.system].builder
+
+
+def frames_of(config, model):
+    """{stream: frames of a training clip}."""
+    streams = model.clip_specs
+    strides = {"rgb": config.stride if len(streams) > 1 else 1, "flow": 1}
+    return {stream: -(-config.frames // strides[stream]) for stream in streams}
+
+
+def members(model):
+    """A network whose outputs are trained, each by itself: of most models it is the model.
+
+    Args:
+        model: A `ClipModel` of logits.
+
+    Returns:
+        A functional model to (batch, ...) logits, or to a list of them whose sum answers.
+    """
+    if model.system != APART:
+        return model
+    return keras.Model(model.input, model.get_layer("Logits").input)
+
+
+def check_network(model, config, labels):
+    """Raises `ValueError` where clips or classes of a config are not those of its network.
+
+    Args:
+        model: The network.
+        config: A `TrainConfig`.
+        labels: Class names of the dataset.
+    """
+    if config.head == "keep" and config.weights is not None and model.labels != tuple(labels):
+        raise ValueError(
+            f"`head` must be 'new' where the labels of the weights, {_some(model.labels)}, are not "
+            f"those of the videos, {_some(labels)}. Received: head='keep'"
+        )
+    inputs = model.input if isinstance(model.input, dict) else {None: model.input}
+    for shape, (stream, frames) in zip(
+        (each.shape for each in inputs.values()), frames_of(config, model).items(), strict=True
+    ):
+        least = dict(zip(("frames", "size"), model.minimums[stream], strict=False))
+        fixed = dict(zip(("frames", "size"), shape[1:3], strict=True))
+        for field, value in (("frames", frames), ("size", config.size)):
+            received = f"Received: {field}={getattr(config, field)!r}"
+            if fixed[field] not in (None, value):
+                raise ValueError(
+                    f"`{field}` must be {fixed[field]} for {config.system}. {received}"
+                )
+            if value < least[field]:
+                raise ValueError(
+                    f"`{field}` must give {config.system} {least[field]} or more of {stream}. "
+                    f"{received}"
+                )
+        if config.test_size != config.size and fixed["size"] is not None:
+            raise ValueError(
+                f"`test_size` must be {fixed['size']} for {config.system}. "
+                f"Received: test_size={config.test_size!r}"
+            )
+    if len(model.clip_specs) > 1 and config.frames % config.stride:
+        raise ValueError(
+            f"`frames` must be a multiple of stride={config.stride} for {config.system}. "
+            f"Received: frames={config.frames!r}"
+        )
+
+
+def _begin(config, streams, classes):
+    """The network with its first values."""
+    specs = config.specs(streams)
+    settings: dict = {"classes": classes, "dropout": config.dropout}
+    if config.system != ONE_OF and SYSTEMS[config.system].loss == "all steps":
+        settings["all_steps"] = True
+    if config.system == ONE_OF and config.inflate is not None:
+        return inflate(
+            InceptionV1(weights=config.inflate, architecture=config.architecture),
+            classes=classes,
+            temporal=config.temporal,
+            clip_spec=specs[streams[0]],
+            dropout=config.dropout,
+        )
+    if config.system == ONE_OF and config.weights is None:
+        settings["input_shape"] = (None, None, None, specs[streams[0]].channels)
+    if config.weights is not None and config.head == "new":
+        settings["head"] = "new"
+    if config.weights is not None and config.head == "keep":
+        del settings["classes"]
+    model = builder_of(config)(weights=config.weights, architecture=config.architecture, **settings)
+    if config.weights is not None and tuple(model.clip_specs) != streams:
+        raise ValueError(
+            f"`streams` must be {tuple(model.clip_specs)} for weights={config.weights!r}. "
+            f"Received: streams={config.streams!r}"
+        )
+    before = {name: spec.fps for name, spec in model.clip_specs.items()}
+    if len(streams) > 1 and before["flow"] != config.stride * before["rgb"]:
+        raise ValueError(
+            f"`stride` must be {before['flow'] / before['rgb']:g} for {config.system}. "
+            f"Received: stride={config.stride!r}"
+        )
+    model.clip_specs = specs
+    if config.inflate is not None:
+        images = InceptionV1(weights=config.inflate, architecture=config.architecture)
+        start_from_images(model, images, temporal=config.temporal)
+    return model
+
+
+def _some(labels):
+    names = ", ".join(labels[:3])
+    return f"{len(labels)} ({names}{', ...' if len(labels) > 3 else ''})"

@@ -1,0 +1,43 @@
+"""A few noisy videos, and the smallest run over them."""
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.video.writer import write_video
+
+
+@pytest.fixture(scope="session")
+def noise(tmp_path_factory):
+    """Path of a table: six noisy videos to train, two to test; the sitting are dark."""
+    folder, rows = tmp_path_factory.mktemp("noise"), ["path,label,split"]
+    random = np.random.default_rng(0)
+    for number in range(8):
+        frames = random.integers(0, 100, (12, 40, 48, 3)) + 100 * (number % 2)
+        write_video(folder / f"{number}.mp4", frames.astype(np.uint8), fps=25)
+        label = ("sit", "stand")[number % 2]
+        rows.append(f"{number}.mp4,{label},{'train' if number < 6 else 'test'}")
+    (folder / "table.csv").write_text("\n".join(rows) + "\n")
+    return folder / "table.csv"
+
+
+@pytest.fixture(scope="session")
+def noisy(noise):
+    """The same as a `VideoDataset`."""
+    return read_table(noise)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A config of three steps an epoch."""
+    return TrainConfig(
+        architecture="inception_v1_quarter",
+        frames=9,
+        size=32,
+        test_short_side=36,
+        test_size=32,
+        epochs=2,
+        batch=2,
+        learning_rate=1e-3,
+    )

@@ -1,0 +1,125 @@
+"""Clips of a run: from any example on as if from the first, and once over for validation."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.data.prepare import prepare
+from kinetics_i3d.data.prepare_config import PrepareConfig
+from kinetics_i3d.data.record_clips import RecordSplit
+from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.training.inputs import training_batches, validation_batches
+from kinetics_i3d.video.writer import write_video
+
+CONFIG = TrainConfig(frames=4, size=32, test_short_side=36, test_size=32, color=False)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Seven videos of one grey each, 20, 40, ...; the third is none."""
+    folder, rows = tmp_path_factory.mktemp("greys"), []
+    for number in range(7):
+        path = folder / f"{number}.mp4"
+        if number == 2:
+            path.write_text("no video")
+        else:
+            grey = np.full((8, 40, 48, 3), 20 + 30 * number, np.uint8)
+            write_video(path, grey, fps=25)
+        rows.append(Video(path, "ab"[number % 2], "train", path.name))
+    return VideoDataset("greys", ("a", "b"), tuple(rows))
+
+
+@pytest.fixture(scope="module")
+def records(videos, tmp_path_factory):
+    config = PrepareConfig(
+        streams=("rgb",), spec=ClipSpec("training", short_side=36, size=32), shard_size=2
+    )
+    return RecordSplit(prepare(videos, tmp_path_factory.mktemp("records"), config), "train")
+
+
+def take(source, count, config=CONFIG, streams=("rgb",), **options):
+    settings = {"batch": 2, "seed": 5, **options}
+    return list(training_batches(source, config, streams, **settings).take(count))
+
+
+@pytest.mark.parametrize("kind", ["videos", "records"])
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_a_run_goes_on_behind_any_batch(kind, mixup, request):
+    source = request.getfixturevalue(kind)
+    whole = take(source, 12, mixup=mixup)
+    for done in (1, 3, 4, 9):
+        position = int(whole[done - 1][2][-1]) + 1
+        rest = take(source, 12 - done, mixup=mixup, start=(position, done))
+        for one, other in zip(rest, whole[done:], strict=True):
+            tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
+@pytest.mark.parametrize("kind", ["videos", "records"])
+def test_numbers_grow_and_leave_out_what_is_broken(kind, request):
+    found = take(request.getfixturevalue(kind), 9)
+    numbers = np.concatenate([one[2] for one in found])
+    assert numbers.dtype == np.int64 and (np.diff(numbers) > 0).all()
+    if kind == "videos":
+        assert len(numbers) == 18 and numbers[-1] > 18  # one in seven is left out
+
+
+def test_validation_sees_each_video_once_and_the_same_each_time(videos):
+    passes = []
+    for _ in range(2):
+        seen = []
+        for clips, targets, counts in validation_batches(videos, CONFIG, ("rgb",), batch=4, seed=1):
+            assert clips.shape == (4, 4, 32, 32, 3)
+            greys = np.asarray((clips + 1) * 127.5).mean(axis=(1, 2, 3, 4)).round()
+            real = counts.numpy().astype(bool)
+            seen += list(zip(greys[real], targets.numpy().argmax(-1)[real], strict=True))
+        passes.append(seen)
+    assert passes[0] == passes[1]
+    shown = sorted(passes[0])
+    assert [round((grey - 20) / 30) for grey, _ in shown] == [0, 1, 3, 4, 5, 6]
+    assert [label for _, label in shown] == [0, 1, 1, 0, 1, 0]
+
+
+def test_processes_share_the_validation(videos):
+    counted = []
+    for index in range(2):
+        part = validation_batches(videos, CONFIG, ("rgb",), batch=2, seed=1, shard=(index, 2))
+        counted.append(sum(int(tf.reduce_sum(counts)) for _, _, counts in part))
+    assert counted == [3, 3]  # of four, one of which is broken, and of three
+
+
+def test_validation_takes_the_middle_of_the_picture(tmp_path):
+    picture = np.zeros((4, 36, 44, 3), np.uint8)
+    picture[:, 2:34, 6:38] = 200  # the middle 32 x 32
+    write_video(tmp_path / "v.mp4", picture, fps=25)
+    row = Video(tmp_path / "v.mp4", "a", "train", "v")
+    source = VideoDataset("one", ("a",), (row,))
+    ((clips, _, _),) = validation_batches(source, CONFIG, ("rgb",), batch=1, seed=0)
+    assert np.asarray(clips)[:, :, 3:-3, 3:-3].min() > 0.4
+    assert np.asarray(clips).mean() > 0.5
+
+
+def test_rgb_beside_flow_is_thinned_and_alone_is_read_slower(videos):
+    source = dataclasses.replace(videos, videos=videos.videos[:2])
+    config = dataclasses.replace(CONFIG, stride=2)
+    ((both, _, _),) = take(source, 1, config, ("rgb", "flow"))
+    assert {name: clip.shape[1] for name, clip in both.items()} == {"rgb": 2, "flow": 4}
+    assert config.specs(("rgb",))["rgb"].fps == 12.5
+    ((alone, _, _),) = take(source, 1, config)
+    assert alone.shape == (2, 4, 32, 32, 3)
+
+
+def test_the_plain_crop_scales_nothing(tmp_path):
+    stripes = np.zeros((4, 36, 36, 3), np.uint8)
+    stripes[:, :, ::2] = 255
+    write_video(tmp_path / "s.mp4", stripes, fps=25)
+    source = VideoDataset("s", ("a",), (Video(tmp_path / "s.mp4", "a", "train", "s"),))
+    contrast = {}
+    for crop in ("plain", "resized"):
+        config = dataclasses.replace(CONFIG, crop=crop, flip=False, area=(0.5, 0.6))
+        clips = np.concatenate([one[0] for one in take(source, 4, config)])
+        contrast[crop] = np.abs(np.diff(clips, axis=3)).mean()
+    assert contrast["plain"] > 2 * contrast["resized"]

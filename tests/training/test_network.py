@@ -1,0 +1,187 @@
+"""The network of a config: where it starts, what of it is trained, and what it refuses."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.pretrained import save_weights
+from kinetics_i3d.training.network import build, frames_of, members, streams_of
+from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
+from kinetics_i3d.training.step import Step
+
+LABELS = ("sit", "stand")
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A checkpoint of clips with two labels."""
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("start") / "start.h5"
+    model = InceptionI3D(architecture="inception_v1_quarter", classes=2)
+    spec = ClipSpec("own", fps=10.0, short_side=64, size=64)
+    save_weights(model, path, labels=LABELS, clip_spec=spec)
+    return str(path)
+
+
+def is_norm(layer):
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def test_a_model_may_start_inflated_and_partly_frozen(tiny, tmp_path, monkeypatch):
+    from kinetics_i3d.models import inception_i3d
+
+    row = dataclasses.replace(inception_i3d.GOOGLENET, name="small", width=0.1)
+    monkeypatch.setitem(inception_i3d.ARCHITECTURES, "small", row)
+    image_model = InceptionV1(architecture="small", classes=9)
+    save_weights(image_model, tmp_path / "image.h5")
+    config = dataclasses.replace(
+        tiny,
+        architecture="small",
+        inflate=str(tmp_path / "image.h5"),
+        temporal="center",
+        freeze=("Conv3d_1a", "Conv3d_2"),
+        dropout=0.25,
+    )
+    model = build(config, "abcd")
+    assert model.output_shape == (None, 4) and model.clip_specs == config.specs(("rgb",))
+    assert model.get_layer("Dropout_0b").rate == 0.25
+    kernel = model.get_layer("Conv3d_2c_3x3_conv").kernel.numpy()
+    flat = image_model.get_layer("Conv2d_2c_3x3_conv").kernel.numpy()
+    np.testing.assert_array_equal(kernel[1], flat)
+    frozen = {layer.name for layer in model.layers if not layer.trainable}
+    assert {"Conv3d_1a_7x7_conv", "Conv3d_2b_1x1_conv", "Conv3d_2c_3x3_conv"} <= frozen
+    assert all(name.startswith(("Conv3d_1a", "Conv3d_2")) for name in frozen)
+    assert all(layer.trainable for layer in build(tiny, LABELS).layers)
+
+
+def test_fixed_moves_the_classifier_and_not_a_bit_of_the_rest(tiny, start):
+    config = dataclasses.replace(tiny, weights=start, transfer="fixed", weight_decay=0.5)
+    model = build(config, ("a", "b", "c"))
+    assert [one.path.split("/")[0] for one in model.trainable_variables] == ["Conv3d_0c_1x1"] * 2
+    body = [one.numpy() for one in model.weights[:-2]]
+    optimizer = make_optimizer(config)
+    prepare_optimizer(optimizer, model)
+    clips = tf.random.stateless_normal((2, 9, 32, 32, 3), (0, 0))
+    head = [one.numpy() for one in model.weights[-2:]]
+    Step(model, optimizer).train(clips, tf.eye(3)[:2])
+    for old, new in zip(body, model.weights[:-2], strict=True):
+        assert old.tobytes() == new.numpy().tobytes()
+    assert not any((a == b.numpy()).all() for a, b in zip(head, model.weights[-2:], strict=True))
+
+
+def test_weights_are_taken_with_a_new_classifier_or_their_own(tiny, start):
+    wanted = InceptionI3D(weights=start).get_weights()
+    config = dataclasses.replace(tiny, weights=start, transfer="full")
+    fresh, kept = build(config, LABELS), build(dataclasses.replace(config, head="keep"), LABELS)
+    same = [
+        [np.array_equal(a, b) for a, b in zip(model.get_weights(), wanted, strict=True)]
+        for model in (fresh, kept)
+    ]
+    assert all(same[0][:-2]) and not same[0][-2] and all(same[1])
+    assert fresh.clip_specs == config.specs(("rgb",))  # not that of the weights
+    with pytest.raises(ValueError, match=r"labels of the weights, 2 \(sit, stand\), .* 2 \(a, b\)"):
+        build(dataclasses.replace(config, head="keep"), ("a", "b"))
+
+
+@pytest.mark.parametrize(("norm", "trained"), [("train", True), ("freeze", False)])
+def test_batch_norm_may_be_frozen(tiny, norm, trained):
+    model = build(dataclasses.replace(tiny, norm=norm, norm_momentum=0.9), LABELS)
+    norms = [layer for layer in model.layers if is_norm(layer)]
+    assert len(norms) == 57 and all(layer.trainable == trained for layer in norms)
+    assert all(layer.momentum == 0.9 for layer in norms)
+    clips = np.random.default_rng(0).normal(size=(1, 9, 32, 32, 3)).astype(np.float32)
+    model(clips, training=True)
+    assert (norms[0].moving_mean.numpy().any()) == trained
+
+
+def test_precision_is_that_of_the_config_and_bf16_gradients_are_kept_right(tiny):
+    model = build(dataclasses.replace(tiny, precision="mixed_bfloat16"), LABELS)
+    assert model.get_layer("Conv3d_1a_7x7_conv").compute_dtype == "bfloat16"
+    assert model.get_layer("Mixed_5b_Branch_1_Conv3d_0b_3x3_conv").compute_dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+SYSTEMS = {
+    "InceptionI3D": ({"streams": ("flow",)}, {"flow": 9}),
+    "ConvNetLSTM": ({"frames": 4, "stride": 5}, {"rgb": 4}),
+    "TwoStream": ({"frames": 10, "stride": 10}, {"rgb": 1, "flow": 10}),
+    "TwoStreamFused": ({"frames": 20, "stride": 10}, {"rgb": 2, "flow": 20}),
+    "TwoStreamI3D": ({}, {"rgb": 9, "flow": 9}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_system_reads_and_answers_as_it_says(tiny, system):
+    fields, frames = SYSTEMS[system]
+    fields = {**fields, "precision": "mixed_bfloat16"}
+    config = dataclasses.replace(tiny, system=system, **fields)
+    model = build(config, LABELS)
+    assert frames_of(config, model) == frames and tuple(model.clip_specs) == streams_of(config)
+    channels = {"rgb": 3, "flow": 2}
+    clips = {
+        name: tf.random.stateless_normal((2, count, 32, 32, channels[name]), (0, 1))
+        for name, count in frames.items()
+    }
+    clips = clips if len(clips) > 1 else next(iter(clips.values()))
+    outputs = tf.nest.flatten(members(model)(clips))
+    assert len(outputs) == (2 if system == "TwoStreamI3D" else 1)
+    assert outputs[0].shape == ((2, 4, 2) if system == "ConvNetLSTM" else (2, 2))
+    if system not in ("ConvNetLSTM", "TwoStreamFused"):  # of all, tracing takes a minute
+        return
+    optimizer = make_optimizer(config)
+    prepare_optimizer(optimizer, model)
+    loss, _, _ = Step(model, optimizer, network=members(model)).train(clips, tf.eye(2))
+    assert np.isfinite(loss) and loss < 5
+
+
+@pytest.mark.slow
+def test_c3d_reads_clips_of_one_size_alone(tiny):
+    sides = {"size": 112, "test_size": 112, "test_short_side": 128}
+    config = dataclasses.replace(tiny, system="C3D", architecture="c3d_eighth", frames=16, **sides)
+    assert build(config, LABELS).output_shape == (None, 2)
+    with pytest.raises(ValueError, match=r"`frames` must be 16 for C3D\. Received: frames=17"):
+        build(dataclasses.replace(config, frames=17), LABELS)
+    with pytest.raises(ValueError, match="`test_size` must be 112 for C3D"):
+        build(dataclasses.replace(config, test_size=120), LABELS)
+
+
+@pytest.mark.slow
+def test_systems_start_from_images_too(tiny, tmp_path):
+    images = InceptionV1(architecture="inception_v1_quarter", classes=5)
+    save_weights(images, tmp_path / "image.h5")
+    config = dataclasses.replace(
+        tiny, system="ConvNetLSTM", frames=4, inflate=str(tmp_path / "image.h5")
+    )
+    trunk = build(config, LABELS).streams["rgb"]
+    np.testing.assert_array_equal(
+        trunk.get_layer("Mixed_4b_Branch_0_Conv2d_0a_1x1_conv").kernel,
+        images.get_layer("Mixed_4b_Branch_0_Conv2d_0a_1x1_conv").kernel,
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"system": "ConvNetLTSM"}, "`system` must be one of .*Did you mean 'ConvNetLSTM'"),
+        ({"streams": ("rgb", "flow")}, "`streams` must be one of them for InceptionI3D; TwoStream"),
+        ({"system": "C3D", "streams": ("flow",)}, r"`streams` must be \('rgb',\) for C3D"),
+        ({"frames": 8}, "`frames` must give InceptionI3D 9 or more of rgb. Received: frames=8"),
+        ({"size": 31}, "`size` must give InceptionI3D 32 or more of rgb. Received: size=31"),
+        ({"architecture": "inception_v3"}, "`architecture` must be one of .*inception_v1"),
+        ({"system": "TwoStream", "frames": 10}, "`stride` must be 10 for TwoStream"),
+        (
+            {"system": "TwoStream", "frames": 15, "stride": 10},
+            "`frames` must be a multiple of stride=10 for TwoStream",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_error(tiny, wrong, why):
+    with pytest.raises(ValueError, match=why):
+        build(dataclasses.replace(tiny, **wrong), LABELS)

@@ -1,0 +1,106 @@
+"""A run that is killed anywhere ends like one that is not, to the last bit."""
+
+import csv
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kinetics_i3d.training.results import COLUMNS
+from kinetics_i3d.weights.checkpoint import read_checkpoint
+
+RUN = """
+import sys
+from absl import logging
+from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.training.errors import TrainingStopped
+from kinetics_i3d.training.train import train
+
+table, output, config, save_every = sys.argv[1:]
+logging.set_verbosity(logging.INFO)
+try:
+    train(read_table(table), eval(config), output, save_every=int(save_every))
+except TrainingStopped:
+    sys.exit(75)
+"""
+TIMES = ("steps_per_second", "clips_per_second", "waiting")  # of the machine, not of the run
+KILLS = int(os.environ.get("KINETICS_I3D_KILLS", "2"))
+
+
+@pytest.fixture
+def start(noise, tiny, tmp_path):
+    """(output, fields) -> a process that trains there."""
+    log = tmp_path / "log"
+
+    def call(output, *, save_every=1, **fields):
+        config = repr(dataclasses.replace(tiny, **fields))
+        words = [sys.executable, "-c", RUN, str(noise), str(tmp_path / output), config]
+        with log.open("a") as file:
+            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            return subprocess.Popen([*words, str(save_every)], stderr=file, env=environment)
+
+    call.log = log
+    return call
+
+
+def wait_for_a_state(process, folder):
+    """Waits until there is a state that was not there, or the run has ended."""
+    before = {file.name for file in folder.glob("step-*")}
+    while process.poll() is None and {file.name for file in folder.glob("step-*")} <= before:
+        time.sleep(0.02)
+
+
+def values(path):
+    return {name: one.tobytes() for name, one in read_checkpoint(path).arrays.items()}
+
+
+def curves(path):
+    with path.open(newline="") as file:
+        return [
+            {key: row[key] for key in COLUMNS if key not in TIMES} for row in csv.DictReader(file)
+        ]
+
+
+@pytest.mark.slow
+def test_kills_leave_no_trace(start, tmp_path):
+    # Mixing, dropout, an average, its validation and Adam's moments: all have to go on rightly.
+    fields = {"mixup": 0.4, "ema": 0.9, "validation": "test", "epochs": 4 + KILLS // 4, "keep": 2}
+    whole = start("whole", save_every=1000, **fields)
+    chance = random.Random(int(os.environ.get("KINETICS_I3D_SEED", "0")))
+    killed, process = 0, start("killed", **fields)
+    while killed < KILLS:
+        wait_for_a_state(process, tmp_path / "killed" / "state")
+        time.sleep(chance.uniform(0, 0.3))
+        if process.poll() is not None:
+            break
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        killed += 1
+        process = start("killed", **fields)
+    assert whole.wait() == 0 and process.wait() == 0 and killed
+    one, other = tmp_path / "whole", tmp_path / "killed"
+    assert start.log.read_text().count("goes on at step") >= killed - 1
+    assert values(one / "weights.h5") == values(other / "weights.h5")
+    assert values(one / "best.h5") == values(other / "best.h5")
+    assert curves(one / "history.csv") == curves(other / "history.csv")
+    assert len(curves(one / "history.csv")) == fields["epochs"]
+    left = {file.name for file in other.iterdir() if not file.name.startswith(".")}
+    assert left == {file.name for file in one.iterdir()}
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_says_come_again(start, tmp_path):
+    process = start("run", save_every=1000, epochs=300)
+    while process.poll() is None and not (tmp_path / "run" / "state").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 75
+    assert not (tmp_path / "run" / "weights.h5").exists()
+    (newest, *_) = sorted((tmp_path / "run" / "state").iterdir(), reverse=True)
+    assert int(newest.stem.removeprefix("step-")) >= 3

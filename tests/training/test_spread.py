@@ -1,0 +1,157 @@
+"""Several devices and several processes take the steps of one."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.training.distribute import cluster, make_strategy, place
+
+# Trains on the same global batch however it is parted; what one process prints, the others do.
+STEPS = """
+import json, sys
+import keras, numpy as np, tensorflow as tf
+from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.training.distribute import make_strategy, place
+from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
+from kinetics_i3d.training.statistics import recalibrate
+from kinetics_i3d.training.step import Step
+
+kind, dropout = sys.argv[1], float(sys.argv[2])
+if kind == "mirrored":
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = make_strategy(kind)
+index, count = place(strategy)
+keras.utils.set_random_seed(0)
+with strategy.scope():
+    inputs = x = keras.Input((4, 8, 8, 2))
+    for width in (6, 8):
+        x = keras.layers.Conv3D(width, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.BatchNormalization(synchronized=True, momentum=0.9)(x)
+        x = keras.layers.ReLU()(x)
+    x = keras.layers.Dropout(dropout)(keras.layers.GlobalAveragePooling3D()(x))
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
+    optimizer = make_optimizer(TrainConfig(optimizer="sgd", learning_rate=0.1, ema=0.5))
+    prepare_optimizer(optimizer, model)
+step = Step(model, optimizer, clip_norm=0.5, accumulate=2, strategy=strategy)
+random = np.random.default_rng(0)
+losses, half = [], 8 // count
+for number in range(6):
+    clips = random.normal(size=(8, 4, 8, 8, 2)).astype(np.float32)
+    targets = np.eye(3, dtype=np.float32)[random.integers(0, 3, 8)]
+    # Parts of a batch stay together: with accumulation batch norm sees a quarter at a time.
+    order = np.arange(8).reshape(2, 2, 2).transpose(1, 0, 2).reshape(8)
+    if step.replicas > 1:
+        clips, targets = clips[order], targets[order]
+    mine = slice(index * half, (index + 1) * half)
+    note = np.zeros(3, np.int64)
+    note[index], note[-1] = number + 10 * index, index
+    loss, right, note = step.train(tf.constant(clips[mine]), tf.constant(targets[mine]), note)
+    losses.append(loss)
+tested, _ = step.test(tf.constant(clips[mine]), tf.constant(targets[mine]))
+total = step.total([float(tested.sum()), len(tested)])
+recalibrate(model, iter([tf.constant(clips[mine])]), 1, strategy=strategy)
+optimizer.finalize_variable_values(model.trainable_variables)
+weights = [float(np.abs(one.numpy()).sum()) for one in model.variables if one.dtype == "float32"]
+print(json.dumps({
+    "losses": losses, "tested": (total / total[-1]).tolist()[0], "weights": weights,
+    "note": note.tolist(), "replicas": step.replicas,
+}))
+"""
+
+
+def run(kind, dropout=0.0, **environment):
+    words = [sys.executable, "-c", STEPS, kind, str(dropout)]
+    return subprocess.Popen(
+        words,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def result(process):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
+    return json.loads(out.splitlines()[-1])
+
+
+def free_addresses(count):
+    held = [socket.socket() for _ in range(count)]
+    for one in held:
+        one.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
+    for one in held:
+        one.close()
+    return addresses
+
+
+def workers(count, **options):
+    addresses = free_addresses(count)
+    processes = []
+    for index in range(count):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        processes.append(run("multiworker", TF_CONFIG=json.dumps(task), **options))
+    return [result(process) for process in processes]
+
+
+def same(one, other):
+    # Sums of floats in another order: the gradients differ in their last digits, and each step
+    # carries that on.
+    np.testing.assert_allclose(other["losses"], one["losses"], rtol=1e-5)
+    assert other["tested"] == pytest.approx(one["tested"], rel=1e-4)
+    np.testing.assert_allclose(other["weights"], one["weights"], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_steps_of_one():
+    single = result(run("none"))
+    first, second = workers(2)
+    assert (single["replicas"], first["replicas"]) == (1, 2)
+    assert first["losses"] == second["losses"] and first["weights"] == second["weights"]
+    assert first["note"] == second["note"] == [5, 15, 1]
+    same(single, first)
+
+
+@pytest.mark.slow
+def test_two_devices_take_the_steps_of_one():
+    both = result(run("mirrored"))
+    assert both["replicas"] == 2 and both["note"] == [5, 0, 0]
+    same(result(run("none")), both)
+    assert np.isfinite(result(run("mirrored", dropout=0.5))["losses"]).all()
+
+
+def test_one_device_needs_no_strategy(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for kind in ("none", "auto"):
+        strategy = make_strategy(kind)
+        assert strategy.num_replicas_in_sync == 1 and place(strategy) == (0, 1)
+
+
+def test_a_cluster_is_what_the_variable_says(monkeypatch):
+    text = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}'
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert cluster() == {"worker": ["a:1", "b:2"], "index": 1}
+
+
+@pytest.mark.parametrize("text", ["no json", "[1]", '{"task": {"index": "x"}}'])
+def test_a_cluster_that_cannot_be_read(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(
+        ValueError, match=r"`TF_CONFIG` must be JSON such as .*Received: TF_CONFIG="
+    ):
+        make_strategy("auto")
+
+
+def test_names_and_missing_workers(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(ValueError, match="Did you mean 'mirrored'"):
+        make_strategy("miror")
+    with pytest.raises(ValueError, match="'none' or 'mirrored' without workers in TF_CONFIG"):
+        make_strategy("multiworker")

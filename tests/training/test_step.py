@@ -1,0 +1,200 @@
+"""One step: its updates against NumPy, and what accumulation, averages and clipping do to them."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
+from kinetics_i3d.training.step import Step
+
+PLAIN = TrainConfig(optimizer="sgd", learning_rate=0.1, weight_decay=0.0)
+
+
+def small(*, norm=True, steps=False, seed=0):
+    """Clips (4, 6, 6, 2) to 3 logits, or to 3 at each of 4 steps."""
+    keras.utils.set_random_seed(seed)
+    inputs = x = keras.Input((4, 6, 6, 2))
+    x = keras.layers.Conv3D(5, 3, padding="same", name="conv")(x)
+    if norm:
+        x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.ops.mean(x, axis=(2, 3) if steps else (1, 2, 3))
+    return keras.Model(inputs, keras.layers.Dense(3, name="head")(x))
+
+
+def data(batch, seed=1):
+    random = np.random.default_rng(seed)
+    clips = random.normal(size=(batch, 4, 6, 6, 2)).astype(np.float32)
+    return tf.constant(clips), tf.constant(
+        np.eye(3, dtype=np.float32)[random.integers(0, 3, batch)]
+    )
+
+
+def make(model, config=PLAIN, **options):
+    optimizer = make_optimizer(config)
+    prepare_optimizer(optimizer, model)
+    return Step(model, optimizer, **options)
+
+
+def linear():
+    """Clips of one pixel to logits: softmax regression, which NumPy does as well."""
+    inputs = keras.Input((1, 1, 1, 4))
+    outputs = keras.layers.Dense(3, bias_initializer="ones", name="head")(
+        keras.layers.Flatten()(inputs)
+    )
+    return keras.Model(inputs, outputs)
+
+
+def by_hand(kernel, bias, x, y, count, *, rate, decay, clip=0.0):
+    """SGD with momentum 0.9 on softmax regression; the decay shrinks the kernel alone."""
+    speeds = [np.zeros_like(kernel), np.zeros_like(bias)]
+    losses = []
+    for _ in range(count):
+        logits = x @ kernel + bias
+        odds = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        losses.append(-np.log((odds * y).sum(1)).mean())
+        gradients = [x.T @ (odds - y) / len(x), (odds - y).mean(0)]
+        norm = np.sqrt(sum((one**2).sum() for one in gradients))
+        if clip:
+            gradients = [one * min(1, clip / norm) for one in gradients]
+        kernel = kernel - rate * decay * kernel
+        speeds = [0.9 * v - rate * g for v, g in zip(speeds, gradients, strict=True)]
+        kernel, bias = kernel + speeds[0], bias + speeds[1]
+    return losses, kernel, bias
+
+
+@pytest.mark.parametrize(("decay", "clip"), [(0.0, 0.0), (0.5, 0.0), (0.0, 0.2)])
+def test_steps_are_those_of_numpy_and_only_kernels_decay(decay, clip):
+    keras.utils.set_random_seed(3)
+    model = linear()
+    kernel, bias = (one.numpy().astype(np.float64) for one in model.trainable_variables)
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(6, 4)), np.eye(3)[random.integers(0, 3, 6)]
+    config = dataclasses.replace(PLAIN, weight_decay=decay)
+    step = make(model, config, clip_norm=clip)
+    clips = tf.constant(x.reshape(6, 1, 1, 1, 4), tf.float32)
+    found = [step.train(clips, tf.constant(y, tf.float32))[0] for _ in range(5)]
+    losses, kernel, bias = by_hand(kernel, bias, x, y, 5, rate=0.1, decay=decay, clip=clip)
+    np.testing.assert_allclose(found, losses, rtol=1e-5)
+    for variable, wanted in zip(model.trainable_variables, (kernel, bias), strict=True):
+        np.testing.assert_allclose(variable.numpy(), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_without_a_gradient_kernels_shrink_and_vectors_stay(optimizer):
+    model = small()
+    config = dataclasses.replace(PLAIN, optimizer=optimizer, weight_decay=0.3)
+    made = make_optimizer(config)
+    prepare_optimizer(made, model)
+    before = [one.numpy() for one in model.trainable_variables]
+    zeros = [tf.zeros(one.shape) for one in model.trainable_variables]
+    made.apply(zeros, model.trainable_variables)
+    for old, new in zip(before, model.trainable_variables, strict=True):
+        share = 1 - 0.1 * 0.3 if old.ndim > 1 else 1.0
+        np.testing.assert_allclose(new.numpy(), old * share, rtol=1e-6)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_give_what_the_whole_gives(parts):
+    clips, targets = data(8)
+    results = []
+    for accumulate in (1, parts):
+        model = small()
+        model.get_layer("norm").trainable = False  # it would see the clips of a part alone
+        step = make(model, smoothing=0.1, accumulate=accumulate)
+        curve = [step.train(clips, targets)[:2] for _ in range(4)]
+        results.append((curve, [one.numpy() for one in model.trainable_variables]))
+    (whole, weights), (parted, others) = results
+    np.testing.assert_allclose(parted, whole, rtol=1e-5)
+    for one, other in zip(weights, others, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
+
+
+def test_the_average_of_the_weights_is_that_of_a_plain_loop():
+    model, (clips, targets) = small(), data(6)
+    step = make(model, dataclasses.replace(PLAIN, ema=0.8))
+    means = None
+    for _ in range(5):
+        step.train(clips, targets)
+        now = [one.numpy().astype(np.float64) for one in model.trainable_variables]
+        means = (
+            now if means is None else [0.8 * m + 0.2 * n for m, n in zip(means, now, strict=True)]
+        )
+    with averaged(step.optimizer, model):
+        for one, wanted in zip(model.trainable_variables, means, strict=True):
+            np.testing.assert_allclose(one.numpy(), wanted, rtol=1e-5, atol=1e-7)
+    for one, wanted in zip(model.trainable_variables, now, strict=True):
+        np.testing.assert_array_equal(one.numpy(), wanted.astype(np.float32))
+
+
+def test_without_an_average_nothing_is_swapped():
+    model = small()
+    step = make(model)
+    before = model.get_weights()
+    with averaged(step.optimizer, model):
+        for old, new in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
+
+
+def test_outputs_of_two_streams_are_trained_each_by_itself():
+    model, (clips, targets) = small(norm=False), data(6)
+    inputs, trunk = model.input, model.get_layer("head").input
+    first, second = (keras.layers.Dense(3, name=name) for name in ("one", "two"))
+    network = keras.Model(inputs, [first(trunk), second(trunk)])
+    both = keras.Model(inputs, keras.layers.Add()(network.outputs))
+    step = make(both, network=network)
+    with tf.GradientTape() as tape:
+        loss = sum(
+            tf.reduce_mean(tf.keras.losses.categorical_crossentropy(targets, one, from_logits=True))
+            for one in network(clips)
+        )
+    variables = [one.value for one in both.trainable_variables]
+    wanted = [
+        old - 0.1 * slope
+        for old, slope in zip(variables, tape.gradient(loss, variables), strict=True)
+    ]
+    right = np.mean(np.argmax(both(clips), -1) == np.argmax(targets, -1))
+    found, accuracy, _ = step.train(clips, targets)
+    assert found == pytest.approx(float(loss), rel=1e-5) and accuracy == pytest.approx(right)
+    for one, other in zip(variables, wanted, strict=True):
+        np.testing.assert_allclose(one.numpy(), other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_test_moves_nothing_and_tells_each_clip():
+    model, (clips, targets) = small(steps=True), data(5)
+    step = make(model, smoothing=0.2)
+    before = [one.numpy() for one in model.variables]
+    losses, right = step.test(clips, targets)
+    logits = model(clips, training=False).numpy()
+    odds = np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))
+    spread = targets.numpy() * 0.8 + 0.2 / 3
+    np.testing.assert_allclose(losses, -(odds * spread[:, None]).sum(-1).mean(1), rtol=1e-5)
+    np.testing.assert_array_equal(right, logits[:, -1].argmax(-1) == targets.numpy().argmax(-1))
+    for old, new in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+def test_notes_and_totals_pass_through_one_process():
+    step, (clips, targets) = make(small()), data(4)
+    assert step.train(clips, targets, np.array([7, 0, 3]))[2].tolist() == [7, 0, 3]
+    assert step.total([1.5, 2.0]).tolist() == [1.5, 2.0]
+
+
+def test_half_precision_scales_its_loss_and_skips_what_is_not_finite():
+    config = dataclasses.replace(PLAIN, precision="mixed_float16", clip_norm=1.0)
+    model, (clips, targets) = small(norm=False), data(6)  # in float32: CPUs train no float16
+    step = make(model, config, clip_norm=1e9)
+    other = make(small(norm=False))
+    for _ in range(3):
+        assert step.train(clips, targets)[0] == pytest.approx(other.train(clips, targets)[0], 1e-4)
+    scale = float(step.optimizer.dynamic_scale.numpy())
+    assert scale == 2.0**15
+    before = model.get_weights()
+    step.train(clips * np.float32(1e38), targets)
+    assert float(step.optimizer.dynamic_scale.numpy()) == scale / 2
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
