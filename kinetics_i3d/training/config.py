@@ -18,7 +18,10 @@ CHOICES = {
     "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
 }
 LEAST = {
-    1: ("frames", "stride", "size", "test_size", "epochs", "batch", "accumulate", "patience"),
+    1: (
+        *("frames", "stride", "size", "test_size", "epochs", "batch", "accumulate", "patience"),
+        *("feature_passes", "norm_batches", "validate_every"),
+    ),
     0: ("steps", "warmup", "weight_decay", "clip_norm", "mixup", "head_start", "keep"),
 }
 
@@ -38,7 +41,8 @@ class TrainConfig:
         inflate: Images' weights to start from, as `InceptionV1` takes them.
         temporal: How kernels are inflated, `average` or `center`.
         transfer: The paper's modes: `original` trains on these videos alone, `full` fine-tunes
-            `weights`, `fixed` trains the classifier and leaves all else as it is.
+            `weights`, `fixed` trains the classifier alone, on features that are made once.
+        feature_passes: Clips of each video whose features `fixed` makes, each cut anew.
         norm: What batch norm does: `train` as usual, `freeze` keeps its statistics and offsets,
             `recalibrate` measures the statistics anew at the end, with the weights at rest.
         norm_momentum: Decay of batch norm's moving statistics. The paper's 0.999 needs thousands of
@@ -95,6 +99,7 @@ class TrainConfig:
     inflate: str | None = None
     temporal: str = "average"
     transfer: str = "original"
+    feature_passes: int = 1
     norm: str = "train"
     norm_momentum: float = 0.999
     norm_batches: int = 100
@@ -140,9 +145,6 @@ class TrainConfig:
             for field in fields:
                 if not getattr(self, field) >= least:
                     self._refuse(field, f"at least {least}")
-        for field in ("norm_batches", "validate_every"):
-            if not getattr(self, field) >= 1:
-                self._refuse(field, "at least 1")
         for field in ("fps", "learning_rate"):
             if not getattr(self, field) > 0:
                 self._refuse(field, "above 0")
@@ -157,6 +159,10 @@ class TrainConfig:
             self._refuse("transfer", "'full' or 'fixed' where `weights` are given")
         if self.weights is None and self.inflate is None and self.transfer != "original":
             self._refuse("weights", f"given (or `inflate`) for transfer={self.transfer!r}")
+        if self.weights is None and self.head == "keep":
+            self._refuse("head", "'new' where no `weights` are given")
+        if self.transfer == "fixed" and self.mixup:
+            self._refuse("mixup", "0 for transfer='fixed', whose features are made once")
         if self.batch % self.accumulate:
             self._refuse("accumulate", f"a divisor of batch={self.batch}")
         if SCHEDULES[self.schedule].plateau and self.validation is None:

@@ -66,13 +66,27 @@ def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
         source = dataclasses.replace(source, videos=source.videos[index::count])
     specs = _dense(config.specs(streams), config)
     middle = transforms.compose(centre_crop(config.size), transforms.normalize(specs))
-    batches = _batches(source, config, specs, augment=middle, batch=batch, seed=seed)
+    yield from once(
+        _batches(source, config, specs, augment=middle, batch=batch, seed=seed), len(source)
+    )
+
+
+def once(batches, limit):
+    """The first examples of endless batches.
+
+    Args:
+        batches: Iterable of (clips, targets, numbers).
+        limit: The number of the first example that no longer counts.
+
+    Yields:
+        (clips, targets, counts), as `validation_batches`.
+    """
     for clips, targets, numbers in batches:
-        counts = tf.cast(numbers < len(source), tf.float32)
+        counts = tf.cast(numbers < limit, tf.float32)
         if not tf.reduce_any(counts > 0):
             return
         yield clips, targets, counts
-        if numbers[-1] >= len(source) - 1:
+        if numbers[-1] >= limit - 1:
             return
 
 

@@ -11,6 +11,7 @@ import time
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.training.errors import TrainingError, TrainingStopped
 from kinetics_i3d.training.meter import Meter
 from kinetics_i3d.training.schedules import SCHEDULES, Plateau
@@ -51,7 +52,7 @@ class Loop:
         per_epoch: Steps of an epoch.
         place: (index, count) of this process; the first one writes.
         save_every: Steps between states; there is one at each epoch's end anyway.
-        validate: Called without arguments for (loss, accuracy), or `None`.
+        validate: Called for (loss, accuracy) with what tells whether to stop, or `None`.
         reports: Called with (`Facts`, improved) after each epoch and before its state is saved.
         board: Called with (step, {name: value}) now and then, or `None`.
     """
@@ -116,14 +117,18 @@ class Loop:
         """
         self.meter.restart()
         shown = time.monotonic()
+        if self._ends() and len(self.facts.history) < math.ceil(self.facts.step / self.per_epoch):
+            self._end_epoch(question)  # which was stopped in its validation
         while self.facts.step < self.total:
             batch = next(batches)
             self.meter.waited()
             stop = self._one(batch, question.asked)
             step = self.facts.step
-            ends = step % self.per_epoch == 0 or step == self.total
+            ends = self._ends()
             if ends:
-                self._end_epoch()
+                if self.validate:
+                    self._save()  # that may take longer than whoever stops it will wait
+                self._end_epoch(question)
             elif stop or step % self.save_every == 0:
                 self._save()
             if stop and step < self.total:
@@ -160,7 +165,12 @@ class Loop:
         facts.loss, facts.right = facts.loss + loss, facts.right + right
         return bool(note[-1])
 
-    def _end_epoch(self):
+    def _ends(self):
+        """Whether the last step was that of an epoch."""
+        step = self.facts.step
+        return step > 0 and (step % self.per_epoch == 0 or step == self.total)
+
+    def _end_epoch(self, question):
         facts = self.facts
         steps = facts.step - len(facts.history) * self.per_epoch
         row = {
@@ -174,7 +184,9 @@ class Loop:
         improved = False
         due = (row["epoch"] + 1) % self.config.validate_every == 0 or facts.step == self.total
         if self.validate and due:
-            row["val_loss"], row["val_accuracy"] = self.validate()
+            # Several processes would have to agree, and do so at the next step.
+            found = self.validate(lambda: question.asked and self.workers == 1)
+            row["val_loss"], row["val_accuracy"] = found
             improved = row["val_loss"] < facts.best
             facts.best = min(facts.best, row["val_loss"])
             if SCHEDULES[self.config.schedule].plateau:
@@ -198,10 +210,15 @@ class Loop:
         clips, targets, numbers = tf.nest.map_structure(np.asarray, batch)
         path = self.output / f"bad_batch_step_{self.facts.step}_process_{self.index}.npz"
         clips = clips if isinstance(clips, dict) else {"clips": clips}
-        np.savez(path, targets=targets, numbers=numbers, **clips)
+        try:
+            with atomic_path(path) as temporary:
+                np.savez(temporary, targets=targets, numbers=numbers, **clips)
+            where = f"its batch is in {path}: look at it"
+        except OSError as error:
+            where = f"its batch cannot be saved ({error.strerror})"
         raise TrainingError(
-            f"{self.output}: the loss of step {self.facts.step} is {loss}; its batch is in {path}. "
-            "Look at it, or take a lower learning_rate, a longer warmup or a clip_norm"
+            f"{self.output}: the loss of step {self.facts.step} is {loss}; {where}, or take a "
+            "lower learning_rate, a longer warmup or a clip_norm"
         )
 
     def _line(self):

@@ -24,8 +24,6 @@ def make_optimizer(config):
     settings: dict = {"weight_decay": config.weight_decay}
     if config.ema:
         settings |= {"use_ema": True, "ema_momentum": config.ema}
-    if config.clip_norm:
-        settings["global_clipnorm"] = config.clip_norm
     if config.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(config.learning_rate, **settings)
     else:

@@ -106,9 +106,11 @@ def check_run(config, training, strategy):
             f"`batch` must be a multiple of {parts}, {strategy.num_replicas_in_sync} devices times "
             f"accumulate={config.accumulate}. Received: batch={config.batch!r}"
         )
-    if config.head_start and strategy.num_replicas_in_sync > 1:
+    if strategy.num_replicas_in_sync > 1 and (config.head_start or config.transfer == "fixed"):
+        field, right = ("head_start", "0") if config.head_start else ("transfer", "'full'")
         raise ValueError(
-            f"`head_start` must be 0 on several devices. Received: head_start={config.head_start!r}"
+            f"`{field}` must be {right} on several devices. "
+            f"Received: {field}={getattr(config, field)!r}"
         )
     if config.head_start and config.system != "InceptionI3D":
         raise ValueError(

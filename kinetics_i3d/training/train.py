@@ -3,23 +3,25 @@
 Carreira & Zisserman, CVPR 2017, section 2.5.
 """
 
-import math
 import pathlib
 
 import keras
+import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.distribute import make_strategy, place
+from kinetics_i3d.training.errors import TrainingStopped
 from kinetics_i3d.training.head_start import fit_head
-from kinetics_i3d.training.inputs import training_batches, validation_batches
 from kinetics_i3d.training.interruption import asked_to_stop
 from kinetics_i3d.training.loop import Loop
 from kinetics_i3d.training.network import build, builder_of, members, streams_of
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
+from kinetics_i3d.training.parted import answer, part
 from kinetics_i3d.training.preflight import check_output, check_run, open_any, parts
 from kinetics_i3d.training.results import event_writer, keep_weights, write_history
+from kinetics_i3d.training.sources import ClipSource, FeatureSource
 from kinetics_i3d.training.statistics import recalibrate
 from kinetics_i3d.training.step import Step
 
@@ -80,17 +82,23 @@ def train(
     streams = streams_of(config)
     training, validation = parts(open_any(dataset), config)
     strategy = make_strategy(distribute)
-    index, workers = here = place(strategy)
+    index, _ = here = place(strategy)
     check_run(config, training, strategy)
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = build(config, training.labels)
         optimizer = make_optimizer(config)
         prepare_optimizer(optimizer, model)
+    source = clips = ClipSource(config, streams, training, validation, place=here)
+    answering, network = model, members(model)
+    if config.transfer == "fixed":
+        trunk, network = part(model)
+        answering = answer(network)
+        source = FeatureSource(clips, trunk, output / "features")
     step = Step(
-        model,
+        answering,
         optimizer,
-        network=members(model),
+        network=network,
         smoothing=config.label_smoothing,
         accumulate=config.accumulate,
         clip_norm=config.clip_norm,
@@ -98,17 +106,6 @@ def train(
     )
     if index == 0:
         _claim(output / "config.json", config)
-
-    def batches(seed, **options):
-        return training_batches(
-            training,
-            config,
-            streams,
-            batch=config.batch // workers,
-            seed=seed,
-            shard=here,
-            **options,
-        )
 
     facts = {
         "labels": training.labels,
@@ -126,15 +123,22 @@ def train(
             row = found.history[-1]
             board(found.step, {name: row[name] for name in row if name not in ("epoch", "step")})
 
-    def validate():
+    def validate(stopped):
         with averaged(optimizer, model):
-            return _validate(step, validation, config, streams, here)
+            sums = np.zeros(3)
+            for clips, targets, counts in source.validation():
+                if stopped():
+                    raise TrainingStopped(f"{output}: stopped in a validation; goes on with it")
+                loss, right = step.test(clips, targets)
+                sums += [float((one * counts.numpy()).sum()) for one in (loss, right, 1.0)]
+        loss, right, count = step.total(sums)
+        return float(loss / count), float(right / count)
 
     loop = Loop(
         config,
         step,
         output,
-        per_epoch=math.ceil(len(training) / config.batch),
+        per_epoch=source.per_epoch,
         place=here,
         save_every=save_every,
         validate=validate if validation is not None else None,
@@ -145,33 +149,20 @@ def train(
     if index == 0:
         write_history(output / "history.csv", loop.facts.history)
     if config.head_start and not done:
-        unmixed = ((clips, targets) for clips, targets, _ in batches(config.seed + 1))
+        unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
         fit_head(model, unmixed, loop.per_epoch * config.head_start)
     logging.info("%d videos, %d steps, %d of an epoch", len(training), loop.total, loop.per_epoch)
     with asked_to_stop() as question:
-        clips = batches(config.seed, mixup=config.mixup, start=(examples, done))
-        loop.run(iter(clips), question)
+        batches = source.training(config.seed, mixup=config.mixup, start=(examples, done))
+        loop.run(iter(batches), question)
     optimizer.finalize_variable_values(model.trainable_variables)
     if config.norm == "recalibrate":
-        seen = (clips for clips, _, _ in batches(config.seed + 2))
+        seen = (batch[0] for batch in clips.training(config.seed + 2))
         recalibrate(model, seen, config.norm_batches, strategy=strategy)
     if index == 0:
         save_weights(model, output / "weights.h5", **facts)
         return builder_of(config)(weights=output / "weights.h5")
     return model
-
-
-def _validate(step, source, config, streams, here):
-    """(loss, accuracy) over videos, the same on all processes."""
-    sums = [0.0, 0.0, 0.0]
-    batch = max(config.batch // here[1], step.replicas)
-    for clips, targets, counts in validation_batches(
-        source, config, streams, batch=batch, seed=config.seed + 3, shard=here
-    ):
-        for number, found in enumerate((*step.test(clips, targets), 1.0)):
-            sums[number] += float((found * counts.numpy()).sum())
-    loss, right, count = step.total(sums)
-    return float(loss / count), float(right / count)
 
 
 def _claim(path, config):

@@ -1,8 +1,10 @@
 """One tiny run from files to files, and what a run refuses before its first step."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import types
 
 import keras
 import numpy as np
@@ -12,10 +14,16 @@ import tensorflow as tf
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training import preflight
-from kinetics_i3d.training.errors import TrainingError
+from kinetics_i3d.training import train as train_module
+from kinetics_i3d.training.errors import TrainingError, TrainingStopped
+from kinetics_i3d.training.features import Features
 from kinetics_i3d.training.results import read_history, write_history
+from kinetics_i3d.training.sources import ClipSource
+from kinetics_i3d.training.step import Step
 from kinetics_i3d.training.train import train
+from kinetics_i3d.weights.assign import named_variables
 
 
 @pytest.mark.slow
@@ -71,6 +79,56 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp
     again = train(noisy, config, output)  # only read
     np.testing.assert_array_equal(np.asarray(again(clips)), np.asarray(model(clips)))
     assert before == {file: file.read_bytes() for file in output.iterdir() if file.is_file()}
+
+
+@pytest.mark.slow
+def test_fixed_features_are_made_once_and_leave_the_trunk_as_it_was(
+    noisy, tiny, tmp_path, monkeypatch
+):
+    start = InceptionI3D(architecture="inception_v1_quarter", classes=3)
+    save_weights(start, tmp_path / "start.h5", labels=("a", "b", "c"))
+    config = dataclasses.replace(
+        tiny,
+        weights=str(tmp_path / "start.h5"),
+        transfer="fixed",
+        feature_passes=2,
+        validation="test",
+        learning_rate=0.1,
+        epochs=3,
+    )
+    whole = train(noisy, config, tmp_path / "whole")
+    body, trained = (named_variables(model) for model in (start, whole))
+    for name, variable in body.items():
+        same = np.array_equal(variable.numpy(), trained[name].numpy())
+        assert same != name.startswith("Conv3d_0c_1x1"), name
+    features = Features(tmp_path / "whole" / "features" / "training")
+    assert len(features) == 12 and features.targets.sum(axis=0).tolist() == [6, 6]
+    rows, _ = features.take(np.arange(12))
+    assert len(np.unique(np.asarray(rows).mean(axis=(1, 2, 3, 4)))) == 12  # each cut anew
+    first, *_, last = read_history(tmp_path / "whole" / "history.csv")
+    assert last["step"] == 9 and last["loss"] < first["loss"]
+
+    # Asked to stop in the second epoch's last step, seen in its validation; gone on without clips.
+    question, steps = types.SimpleNamespace(asked=False), []
+
+    def counted(*batch, taken=Step.train):
+        steps.append(batch)
+        question.asked = len(steps) == 6
+        return taken(*batch)
+
+    monkeypatch.setattr(Step, "train", counted)
+    monkeypatch.setattr(train_module, "asked_to_stop", lambda: contextlib.nullcontext(question))
+    with pytest.raises(TrainingStopped, match="stopped in a validation; goes on with it"):
+        train(noisy, config, tmp_path / "parts")
+    assert len(read_history(tmp_path / "parts" / "history.csv")) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(ClipSource, "training", None)
+    monkeypatch.setattr(ClipSource, "validation", None)
+    parts = train(noisy, config, tmp_path / "parts")
+    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    curves = [read_history(tmp_path / name / "history.csv") for name in ("whole", "parts")]
+    assert len({json.dumps([row["val_loss"] for row in rows]) for rows in curves}) == 1
 
 
 @pytest.mark.slow

@@ -1,0 +1,82 @@
+"""Features: every row once a pass, in an order of its own, from any row on; made once."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kinetics_i3d.training.features import Features, make_features
+
+
+@pytest.fixture
+def trunk():
+    inputs = keras.Input((2, 3))
+    return keras.Model(inputs, keras.layers.Rescaling(2.0)(inputs))
+
+
+def batches():
+    """Seven rows n, n, ... of class n % 2, in batches of 3; two of the last do not count."""
+    for first in (0, 3, 6):
+        numbers = np.arange(first, first + 3)
+        clips = np.broadcast_to(numbers[:, None, None], (3, 2, 3)).astype(np.float32)
+        targets = np.eye(2, dtype=np.float32)[numbers % 2]
+        yield tf.constant(clips), tf.constant(targets), tf.constant(numbers < 7, tf.float32)
+
+
+def test_rows_are_what_the_trunk_makes_of_each_clip_that_counts(trunk, tmp_path):
+    made = make_features(tmp_path / "made", trunk, batches)
+    assert len(made) == 7
+    features, targets = made.take(np.arange(7))
+    np.testing.assert_array_equal(features[:, 1, 2], 2.0 * np.arange(7))
+    np.testing.assert_array_equal(targets.numpy().argmax(-1), np.arange(7) % 2)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["made"]
+
+
+def test_they_are_made_once(trunk, tmp_path):
+    make_features(tmp_path / "made", trunk, batches)
+    again = make_features(tmp_path / "made", None, None)  # would fail if it were used
+    assert len(again) == len(Features(tmp_path / "made")) == 7
+
+
+def test_what_a_kill_left_is_made_anew(trunk, tmp_path):
+    left = tmp_path / ".made-unfinished"
+    left.mkdir()
+    (left / "clips.f32").write_bytes(b"\0" * 24)
+    assert float(make_features(tmp_path / "made", trunk, batches).take([6])[0][0, 0, 0]) == 12.0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["made"]
+
+
+def test_streams_are_kept_apart(tmp_path):
+    inputs = {name: keras.Input((2,), name=name) for name in ("rgb", "flow")}
+    trunk = keras.Model(inputs, {"rgb": inputs["rgb"] + 1, "flow": inputs["flow"] * 2})
+    clips = {name: tf.constant([[1.0, 2.0], [3.0, 4.0]]) for name in inputs}
+    rows = [(clips, tf.eye(2), tf.ones(2))]
+    features, _ = make_features(tmp_path / "made", trunk, lambda: rows).take([1])
+    assert features["rgb"].numpy().tolist() == [[4, 5]]
+    assert features["flow"].numpy().tolist() == [[6, 8]]
+
+
+def test_training_takes_each_row_once_a_pass_from_any_row_on(trunk, tmp_path):
+    made = make_features(tmp_path / "made", trunk, batches)
+
+    def rows(start, count):
+        found = itertools.islice(made.training(batch=2, seed=1, start=start), count)
+        return [(b[0].numpy()[:, 0, 0] / 2, b[1].numpy().argmax(-1), b[2].numpy()) for b in found]
+
+    whole = rows(0, 14)
+    values = np.concatenate([one[0] for one in whole]).reshape(4, 7)
+    assert all(sorted(turn) == list(range(7)) for turn in values.tolist())
+    assert len({tuple(turn) for turn in values.tolist()}) == 4
+    np.testing.assert_array_equal(np.concatenate([one[2] for one in whole]), np.arange(28))
+    assert all((one[0] % 2 == one[1]).all() for one in whole)
+    for one, other in zip(rows(6, 11), whole[3:], strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+
+
+def test_validation_counts_each_row_once(trunk, tmp_path):
+    made = make_features(tmp_path / "made", trunk, batches)
+    seen = [(b[0].numpy()[:, 0, 0] / 2, b[2].numpy() > 0) for b in made.validation(batch=4)]
+    assert [len(values) for values, _ in seen] == [4, 4]
+    assert np.concatenate([values[real] for values, real in seen]).tolist() == list(range(7))
