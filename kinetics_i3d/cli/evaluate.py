@@ -63,6 +63,8 @@ def add_arguments(parser):
 
 def run(options):
     """Prints accuracies; returns the exit code."""
+    from kinetics_i3d.evaluation.compare import compare
+    from kinetics_i3d.evaluation.report import read_report, report_of, write_report
     from kinetics_i3d.weights.catalog import find_weights
 
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
@@ -70,19 +72,18 @@ def run(options):
     for name, _ in names:
         find_weights(name)
     dataset = read_dataset(options).split(options.split)
+    earlier = read_report(options.compare) if options.compare else None
     folder = options.output and pathlib.Path(options.output)
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         pillow()
     load_keras()
-    from kinetics_i3d.evaluation.compare import compare
+    from kinetics_i3d.evaluation.networks import networks_of
     from kinetics_i3d.evaluation.protocols import evaluate
-    from kinetics_i3d.evaluation.report import read_report, report_of, write_report
     from kinetics_i3d.models.load import load_model
 
-    earlier = read_report(options.compare) if options.compare else None
     models = [load_model(name, streams=stream) for name, stream in names]
-    runs = sum(len(model.clip_specs) for model in models)
+    runs = sum(len(networks_of(model)) for model in models)
     evaluation = evaluate(
         models,
         dataset,
@@ -90,20 +91,20 @@ def run(options):
         cache=folder and folder / LOGITS,
         progress=Progress(runs * len(dataset), "videos"),
     )
-    about = {
-        "dataset": dataset.name,
-        "split": options.split,
-        "missing": len(dataset.missing),
+    report = report_of(
+        evaluation,
+        dataset=dataset.name,
+        split=options.split,
+        missing=len(dataset.missing),
         # One file may hold both streams.
-        "weights": {
+        weights={
             stream: names[min(place, len(names) - 1)][0]
             for place, stream in enumerate(evaluation.logits)
         },
-    }
-    report = report_of(evaluation, **about)
+    )
     comparison = compare(earlier, report) if earlier else None
     if folder:
-        write_report(folder, evaluation, comparison=comparison, **about)
+        write_report(folder, evaluation, report, comparison=comparison)
     if options.json:
         numbers = evaluation.summary() | {"streams": report["streams"]}
         if comparison:

@@ -8,8 +8,8 @@ import dataclasses
 import pathlib
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.evaluation.combine import listed
 from kinetics_i3d.evaluation.metrics import sign_test
-from kinetics_i3d.evaluation.result import listed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,10 @@
 """`make_page`: an evaluation as one HTML page that needs neither network nor other files."""
 
 import base64
-import io
 import pathlib
 from html import escape
 
-from kinetics_i3d.core.canvas import pillow
+from kinetics_i3d.evaluation.page_parts import jpeg_uri, percent, size_attributes, table
 from kinetics_i3d.evaluation.page_style import SCRIPT, STYLE
 
 # The browser itself keeps the page from loading anything.
@@ -21,9 +20,8 @@ RESIZED = {
     "height": "the height to",
     "stretch": "both sides to",
 }
-QUALITY = 85  # of the JPEG frames
 LARGE = 30  # classes up to which the confusion picture has large letters
-LISTED = 50  # changed videos that the page names, of each kind
+LISTED = 20  # changed videos that the page names, of each kind
 
 
 def make_page(report, *, title, confusion, mistakes, comparison=None):
@@ -74,11 +72,6 @@ def make_page(report, *, title, confusion, mistakes, comparison=None):
 """
 
 
-def percent(share, digits=1):
-    """A share of 0 to 1 as text, such as `54.8 %`."""
-    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
 def _section(head, body):
     name = head.lower().replace(" ", "-")
     return f'<section aria-labelledby="{name}">\n<h2 id="{name}">{head}</h2>\n{body}</section>\n'
@@ -91,35 +84,6 @@ def _line(report):
     if report["missing"]:
         parts.append(f"{report['missing']} without a file")
     return ", ".join(parts)
-
-
-def _table(head, rows, *, numbers=(), kind="", caption):
-    """A table whose first column is the heads of its rows.
-
-    Cells are HTML, or (HTML, what it is sorted by).
-    """
-
-    def cell(column, content):
-        content, value = content if isinstance(content, tuple) else (content, None)
-        tag = 'th scope="row"' if column == 0 else "td"
-        style = ' class="number"' if column in numbers else ""
-        sort = "" if value is None else f' data-value="{escape(str(value))}"'
-        return f"<{tag}{style}{sort}>{content}</{tag[:2]}>"
-
-    heads = "".join(
-        f'<th scope="col"{" class=" + chr(34) + "number" + chr(34) if n in numbers else ""}>'
-        f"{escape(text)}</th>"
-        for n, text in enumerate(head)
-    )
-    lines = "\n".join(
-        f"<tr>{''.join(cell(column, content) for column, content in enumerate(row))}</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">\n'
-        f'<table class="{kind}">\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n'
-        "</table>\n</div>\n"
-    )
 
 
 def _summary(report):
@@ -142,7 +106,7 @@ def _summary(report):
         "as so many videos can tell. The calibration error is the mean distance between how sure "
         "the model is and how often it is right.</p>\n"
     )
-    return _table(head, rows, numbers=range(1, len(head)), kind="narrow", caption="Accuracy") + note
+    return table(head, rows, numbers=range(1, len(head)), kind="narrow", caption="Accuracy") + note
 
 
 def _comparison(found):
@@ -156,10 +120,10 @@ def _comparison(found):
         for name in found.new
     ]
     head = ["Measure", "before", "now", "change"]
-    text = _table(head, rows, numbers=(1, 2, 3), kind="narrow", caption="Accuracy before and now")
+    text = table(head, rows, numbers=(1, 2, 3), kind="narrow", caption="Accuracy before and now")
     text += (
-        f"<p>{found.videos} videos are in both evaluations. {len(found.lost)} were right and are "
-        f"wrong now, {len(found.won)} were wrong and are right now; if both models were equally "
+        f"<p>Of {found.videos} videos that are in both evaluations, {len(found.lost)} turned from "
+        f"right to wrong and {len(found.won)} from wrong to right. If both models were equally "
         f"good, a difference as large as this would have the probability {found.p_value:.3g} "
         "(McNemar).</p>\n"
     )
@@ -169,11 +133,13 @@ def _comparison(found):
     ):
         if changes:
             rows = [
-                [escape(each.path), escape(each.label), escape(each.old), escape(each.new)]
+                # The folder is often the class, and tells files of one name apart.
+                ["/".join(pathlib.PurePath(each.path).parts[-2:]), each.label, each.old, each.new]
                 for each in changes[:LISTED]
             ]
-            head = [name, "label", "before", "now"]
-            text += f"<h3>{name}</h3>\n" + _table(head, rows, caption=name)
+            rows = [[escape(cell) for cell in row] for row in rows]
+            head = ["Video", "label", "before", "now"]
+            text += f"<h3>{name}</h3>\n" + table(head, rows, kind="long", caption=name)
             if len(changes) > LISTED:
                 text += f'<p class="muted">and {len(changes) - LISTED} more</p>\n'
     return text
@@ -189,7 +155,9 @@ def _mistakes(report, mistakes):
         picture = '<p class="gone">The video cannot be read any more.</p>'
         if strip is not None:
             alt = f"Frames of a video of {label}, which was taken for {best}"
-            picture = f'<img src="{_jpeg(strip)}" alt="{alt}" {_size(strip)} loading="lazy">'
+            picture = (
+                f'<img src="{jpeg_uri(strip)}" alt="{alt}" {size_attributes(strip)} loading="lazy">'
+            )
         items.append(
             f'<li>\n<p class="words"><span><strong>{label}</strong> '
             f'<span class="muted">taken for</span> <strong class="wrong">{best}</strong></span>'
@@ -243,7 +211,7 @@ def _classes(report):
             ]
         )
     head = ["Class", "videos", "right", "accuracy", "most often taken for"]
-    text = _table(head, rows, numbers=(1, 2, 3), kind="sortable", caption="Accuracy of each class")
+    text = table(head, rows, numbers=(1, 2, 3), kind="sortable", caption="Accuracy of each class")
     absent = len(report["classes"]) - len(present)
     if absent:
         text += f'<p class="muted">{absent} classes have no videos here.</p>\n'
@@ -278,17 +246,5 @@ def _measured(report):
                 escape(recipe),
             ]
         )
-    return _table(["Stream", "weights", "checksum", "clips"], rows, caption="Weights and clips")
-
-
-def _jpeg(pixels):
-    """A picture as a data URI."""
-    image_module, _, _ = pillow()
-    data = io.BytesIO()
-    image_module.fromarray(pixels).save(data, format="JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
-
-
-def _size(pixels):
-    height, width = pixels.shape[:2]
-    return f'width="{width}" height="{height}"'
+    head = ["Stream", "weights", "checksum", "clips"]
+    return table(head, rows, kind="wide", caption="Weights and clips")

@@ -54,7 +54,9 @@ p{margin:8px 0}
 table{border-collapse:collapse;width:100%}
 .scroll:has(.narrow){display:inline-block;max-width:100%}
 table.narrow{width:auto;min-width:min(100%,400px)}
-td:last-child{min-width:11em}
+.wide td:last-child{min-width:11em}
+.long th{overflow-wrap:anywhere;min-width:12em}
+.long td{white-space:nowrap}
 th,td{padding:7px 14px;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 thead th{background:var(--panel);white-space:nowrap}
 tbody tr:last-child>*{border-bottom:0}

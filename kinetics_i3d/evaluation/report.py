@@ -87,7 +87,7 @@ def report_of(evaluation, *, dataset="", split="", weights=None, missing=0):
     }
 
 
-def write_report(folder, evaluation, *, comparison=None, **about):
+def write_report(folder, evaluation, report, *, comparison=None):
     """Writes evaluation.json, report.html, confusion.png and worst_mistakes.png.
 
     Each appears whole or not at all.
@@ -95,8 +95,8 @@ def write_report(folder, evaluation, *, comparison=None, **about):
     Args:
         folder: Where to; it is made.
         evaluation: An `Evaluation`.
+        report: What `report_of` made of it.
         comparison: A `Comparison` with an earlier one, to be told in the page.
-        **about: What `report_of` takes: `dataset`, `split`, `weights`, `missing`.
 
     Returns:
         The path of the page.
@@ -105,7 +105,6 @@ def write_report(folder, evaluation, *, comparison=None, **about):
         UserError: If Pillow is missing.
     """
     folder = pathlib.Path(folder)
-    report = report_of(evaluation, **about)
     with atomic_path(folder / JSON) as path:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     title = title_of(report)

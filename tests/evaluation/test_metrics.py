@@ -130,3 +130,9 @@ def test_the_sign_test_counts_all_outcomes(first, second):
 def test_the_sign_test_of_many_does_not_overflow():
     assert 0 < metrics.sign_test(4000, 5000) < 1e-20
     assert metrics.sign_test(5000, 5000) == 1.0
+
+
+def test_a_bin_holds_its_upper_end():
+    # Too unsure in the lower bin, too sure in the upper one; in one bin they would cancel.
+    found = metrics.calibration_error([[0.5, 0.5], [0.75, 0.25]], [0, 1], bins=2)
+    assert found == pytest.approx((0.5 + 0.75) / 2)

@@ -14,9 +14,9 @@ from kinetics_i3d.data.flow_cache import write_flow_file
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation import networks
+from kinetics_i3d.evaluation.combine import combine
 from kinetics_i3d.evaluation.networks import networks_of, weights_digest
 from kinetics_i3d.evaluation.protocols import evaluate
-from kinetics_i3d.evaluation.result import combine
 from kinetics_i3d.models.clip_model import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video
@@ -144,6 +144,7 @@ def test_views_are_averaged(model, folder, view, monkeypatch):
     assert np.abs(found.scores[0] - center).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_wrong_arguments_are_told(model, folder):
     videos = dataset(folder, "short")
     with pytest.raises(ValueError, match=r"`views` must be one of .*views='sideways'"):
@@ -182,6 +183,7 @@ def with_flow(folder, tmp_path_factory):
     return copy
 
 
+@pytest.mark.slow
 def test_streams_run_one_by_one_and_add(model, flow_model, with_flow, tmp_path):
     videos = dataset(with_flow, "usual", "single", "short")
     seen = []
@@ -202,6 +204,7 @@ def test_streams_run_one_by_one_and_add(model, flow_model, with_flow, tmp_path):
     assert both.specs == {"rgb": SPEC, "flow": flow_model.clip_spec}
 
 
+@pytest.mark.slow
 def test_a_pair_in_one_model_is_the_same_and_shares_the_cache(
     model, flow_model, with_flow, tmp_path, monkeypatch
 ):
@@ -315,6 +318,7 @@ def test_a_damaged_flow_file_leaves_its_video_out(flow_model, with_flow, tmp_pat
     assert len(found.paths) == 1 and "short.mp4.flow.npz" in found.skipped[0]
 
 
+@pytest.mark.slow
 def test_the_digest_is_that_of_the_values(model, tmp_path):
     digest = weights_digest(model)
     ki3d.save_weights(model, tmp_path / "copy.h5")

@@ -5,13 +5,8 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.evaluation.result import (
-    ClassResult,
-    Evaluation,
-    check_labels,
-    class_results,
-    combine,
-)
+from kinetics_i3d.evaluation.combine import check_labels, combine
+from kinetics_i3d.evaluation.result import ClassResult, Evaluation, class_results
 
 LABELS = ("sit", "stand", "wave", "run")
 SPECS = {"rgb": DEEPMIND, "flow": DEEPMIND_FLOW}
