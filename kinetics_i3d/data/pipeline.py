@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.record_clips import RecordSplit, record_clips
-from kinetics_i3d.data.stream_specs import stream_specs
+from kinetics_i3d.data.stream_specs import stream_specs, strides
 from kinetics_i3d.data.video_clips import video_clips
 
 
@@ -59,7 +59,8 @@ def training_clips(
         streams: `"rgb"`, `"flow"` or both. A clip of flow, or of both, ends a frame before the
             video does: the last frame moves nowhere.
         spec: The `ClipSpec` of the model to train, or {stream: `ClipSpec`} of one that reads both.
-        frames: Frames a clip, of each stream.
+        frames: Frames a clip, of each stream; where their rates differ, of the faster one, the
+            flow: 10 of the specs of a `TwoStream` are 1 rgb frame and 10 flows.
         batch: Clips a batch.
         augment: An op `(clip, seed) -> clip`, such as `augmentation(spec)`: of a tensor for rgb
             alone, else of {stream: tensor}; flow comes as codes.
@@ -80,12 +81,22 @@ def training_clips(
 
     Raises:
         UserError: If the source's flow or records do not fit the spec; the line names what differs.
-        ValueError: If the streams and specs do not fit together, or `shard` is none.
+        ValueError: If the streams and specs do not fit together, `frames` are no whole stacks, or
+            `shard` is none.
     """
     specs = stream_specs(spec, streams)
+    steps = strides(specs)
+    if frames % max(steps.values()):
+        raise ValueError(
+            f"`frames` must be whole stacks of {max(steps.values())} frames. "
+            f"Received: frames={frames!r}"
+        )
     drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start[0]}
     decoded = decoded_clips(source, specs=specs, frames=frames, **drawn)
-    shapes = {name: (frames, each.size, each.size, each.channels) for name, each in specs.items()}
+    shapes = {
+        name: (frames // steps[name], each.size, each.size, each.channels)
+        for name, each in specs.items()
+    }
 
     def finish(clip, clip_seed, label, number):
         target = tf.one_hot(label, len(source.labels))
@@ -119,7 +130,7 @@ def decoded_clips(
     Args:
         source: A `VideoDataset` or a `RecordSplit`.
         specs: {stream: `ClipSpec`}, as `stream_specs` gives.
-        frames: Frames a clip.
+        frames: Frames a clip, of the fastest stream.
         seed: Of the order and of the starts.
         workers: Videos decoded at a time.
         shard: (index, count).

@@ -14,6 +14,7 @@ from kinetics_i3d.core.clip_spec import resized
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data import manifest, transforms
 from kinetics_i3d.data.records import Records, decode_flow_frames, decode_frames, parse_record
+from kinetics_i3d.data.stream_specs import fastest, strides
 from kinetics_i3d.data.video_clips import clip_seeds, share_of
 
 OPEN_FILES = 8  # read in turn
@@ -75,8 +76,8 @@ def record_clips(source, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, sha
     Args:
         source: A `RecordSplit`.
         specs: {stream: `ClipSpec`}, as `stream_specs` gives. Frames that were prepared larger are
-            resized to it.
-        frames: Frames a clip.
+            resized to it; of those prepared at a higher rate, every so manieth is taken.
+        frames: Frames a clip, of the fastest stream.
         seed: Of the order and of the starts.
         workers: Clips decoded at a time.
         shard: (index, count): every count-th file from index on, or every count-th record where
@@ -92,7 +93,9 @@ def record_clips(source, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, sha
         ValueError: If there are fewer records than shards.
     """
     check_fit(source.records, specs)
-    spec, names = next(iter(specs.values())), tuple(specs)
+    spec, names = fastest(specs), tuple(specs)
+    steps = strides(specs, source.records.spec.fps)
+    stretch = frames * min(steps.values())  # frames of a record that a clip spans
     files = source.records.shards(source.name)
     total, one_pass = _one_pass([(str(path), each) for path, each in files if each], shard, seed)
     larger = source.records.spec.short_side > spec.short_side
@@ -103,10 +106,10 @@ def record_clips(source, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, sha
         coded = {"rgb": record.get("image"), "flow": record.get("flow")}
         coded = {name: coded[name] for name in names}
         length = tf.reduce_min([tf.shape(jpegs)[0] for jpegs in coded.values()])
-        spare = tf.maximum(length - frames, 0)
+        spare = tf.maximum(length - stretch, 0)
         drawn = tf.random.stateless_uniform((), seeds[0])
         start = tf.minimum(tf.cast(drawn * tf.cast(spare + 1, tf.float32), tf.int32), spare)
-        stop = start + tf.minimum(length, frames)
+        stop = start + tf.minimum(length, stretch)
         coded = {name: jpegs[start:stop] for name, jpegs in coded.items()}
         return coded, seeds[1], record["label"]
 
@@ -115,8 +118,9 @@ def record_clips(source, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, sha
         ways = {"rgb": decode_frames, "flow": decode_flow_frames}
         clip = {}
         for name, jpegs in coded.items():
-            looped = tf.range(frames) % tf.shape(jpegs)[0]
-            clip[name] = tf.gather(ways[name](jpegs), looped)
+            looped = tf.range(0, stretch, steps[name]) % tf.shape(jpegs)[0]
+            once, places = tf.unique(looped)
+            clip[name] = tf.gather(ways[name](tf.gather(jpegs, once)), places)
         if larger:
             clip = _shrunk(clip, spec)
         return clip, clip_seed, label, number
@@ -149,8 +153,15 @@ def check_fit(records, specs):
             f"{records.folder}: holds the streams {records.streams}, not {', '.join(missing)}; "
             "kinetics-i3d prepare --streams makes records of both"
         )
-    there, asked = records.spec, next(iter(specs.values()))
-    for field in ("fps", "resize", "interpolation"):
+    there, asked = records.spec, fastest(specs)
+    try:
+        strides(specs, there.fps)
+    except ValueError as error:
+        raise DatasetError(
+            f"{records.folder}: was prepared with fps {there.fps}, asked for is {asked.fps}; "
+            "prepare it once more by that spec, or for rgb alone by a multiple of its rate"
+        ) from error
+    for field in ("resize", "interpolation"):
         if getattr(there, field) != getattr(asked, field):
             raise DatasetError(
                 f"{records.folder}: was prepared with {field} {getattr(there, field)!r}, asked for "

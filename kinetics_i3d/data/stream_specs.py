@@ -1,13 +1,15 @@
 """`stream_specs`: one `ClipSpec` for each stream of a joint clip, which must fit together.
 
-Carreira & Zisserman, CVPR 2017, section 2.5: both streams see the same crop of the same frames.
+Carreira & Zisserman, CVPR 2017, section 2.5: both streams see the same crop of the same frames;
+table 1: systems (c) and (d) read one frame to ten flows.
 """
 
 import dataclasses
 
 from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec
+from kinetics_i3d.video.resample import as_rate
 
-SHARED = ("fps", "short_side", "size", "resize", "interpolation")
+SHARED = ("short_side", "size", "resize", "interpolation")
 
 
 def stream_specs(spec, streams):
@@ -23,7 +25,7 @@ def stream_specs(spec, streams):
 
     Raises:
         ValueError: If there is no such stream, none, or no spec of one, or if two specs differ in
-            anything but their range.
+            anything but their range and rate, or their rates do not fit as `strides` says.
 
     Example:
 
@@ -57,4 +59,50 @@ def stream_specs(spec, streams):
                     f"{getattr(first, field)!r} for {wanted[0]}, {getattr(other, field)!r} for "
                     f"{stream}"
                 )
+    strides(specs)
     return specs
+
+
+def strides(specs, fps=None):
+    """How many frames of a video go on one frame of each stream.
+
+    The k-th rgb frame of a clip so stands at the beginning of the k-th stack of flows.
+
+    Args:
+        specs: {stream: `ClipSpec`}.
+        fps: Frames a second at which the video is read; None is the fastest stream's rate.
+
+    Returns:
+        {stream: 1 or more}; of flow 1, since leaving flows out makes no longer ones.
+
+    Raises:
+        ValueError: If a stream's rate does not divide `fps`, or flow's is another.
+
+    Example:
+
+    >>> from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
+    >>> strides({"rgb": ClipSpec("slow", fps=2.5), "flow": DEEPMIND_FLOW})
+    {'rgb': 10, 'flow': 1}
+    """
+    rates = {stream: as_rate(spec.fps) for stream, spec in specs.items()}
+    rate = max(rates.values()) if fps is None else as_rate(fps)
+    steps = {stream: rate / own for stream, own in rates.items()}
+    if any(step.denominator > 1 for step in steps.values()) or steps.get("flow", 1) != 1:
+        found = ", ".join(f"{spec.fps:g} of {stream}" for stream, spec in specs.items())
+        raise ValueError(
+            f"`spec` must have an `fps` of rgb that divides {float(rate):g}, and of flow that is "
+            f"it. Received: {found}"
+        )
+    return {stream: int(step) for stream, step in steps.items()}
+
+
+def fastest(specs):
+    """The spec by which a video is read for all streams: that of the highest rate.
+
+    Args:
+        specs: {stream: `ClipSpec`}, as `stream_specs` gives.
+
+    Returns:
+        A `ClipSpec`.
+    """
+    return max(specs.values(), key=lambda spec: as_rate(spec.fps))

@@ -15,6 +15,7 @@ from kinetics_i3d.data.flow_cache import FlowFileError, flow_path, open_flow
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.flow.backends import pair_function
+from kinetics_i3d.data.stream_specs import fastest, strides
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.reader import read_frames
 
@@ -50,7 +51,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, sha
     Args:
         dataset: A `VideoDataset`.
         specs: {stream: `ClipSpec`}, as `stream_specs` gives.
-        frames: Frames a clip.
+        frames: Frames a clip, of the fastest stream.
         seed: Of the order and of the starts.
         workers: Videos decoded at a time.
         shard: (index, count): every count-th video from index on.
@@ -58,15 +59,16 @@ def video_clips(dataset, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, sha
 
     Returns:
         A `tf.data.Dataset` of (clip, seed, label, number): {stream: uint8 (frames, height, width,
-        channels)}, int32 (2,), the label's number and the example's, int64. A video that cannot be
-        decoded is logged and skipped, and its number with it.
+        channels)}, of a slower stream every so manieth frame; int32 (2,); the label's number and
+        the example's, int64. A video that cannot be decoded is logged and skipped, and its number
+        with it.
 
     Raises:
         FlowFileError: If flow is asked for and the first flow file is of another rate or size.
         ValueError: If there are fewer videos than shards.
     """
     streams = (*specs,)
-    spec = specs[streams[0]]
+    spec, steps = fastest(specs), strides(specs)
     videos = share_of(dataset.videos, shard)
     paths = [str(video.path) for video in videos]
     labels = [dataset.labels.index(video.label) for video in videos]
@@ -78,7 +80,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, sha
         if "flow" not in streams:
             return [decode_window(path, **window)]
         clip = joint_window(path, streams=streams, settings=settings, **window)
-        return [clip[stream] for stream in streams]
+        return [clip[stream][:: steps[stream]] for stream in streams]
 
     def decode(path, position):
         try:

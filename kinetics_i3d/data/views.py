@@ -2,7 +2,8 @@
 
 Carreira & Zisserman, CVPR 2017, section 2.5: the whole video, centre crop, predictions averaged
 over time. The paper's longest clip, 250 frames, bounds the memory. Ten crops: Krizhevsky et al.,
-NIPS 2012; clips with three crops: Wang et al., "Non-local Neural Networks", CVPR 2018.
+NIPS 2012; clips with three crops: Wang et al., "Non-local Neural Networks", CVPR 2018. Snapshots:
+Simonyan & Zisserman, "Two-Stream Convolutional Networks", NIPS 2014, section 5.
 """
 
 import collections
@@ -13,8 +14,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.joint_frames import count_frames, joint_frames
-from kinetics_i3d.data.stream_specs import stream_specs
-from kinetics_i3d.video.clip import loop_frames
+from kinetics_i3d.data.stream_specs import fastest, stream_specs, strides
 from kinetics_i3d.video.reader import read_frames
 
 WINDOW = 250
@@ -29,7 +29,8 @@ class View:
         crops: Places of the square, (along the longer side, along the shorter one), 0 to 1.
         flips: Whether each is mirrored: `(False,)`, or `(False, True)` for both ways.
         clips: How many clips, evenly spread over the video; None is the whole video in windows.
-        frames: Frames of each of these clips.
+        frames: Frames of each of these clips, of the fastest stream; fewer where the model's window
+            or whole stacks of flow ask for it.
 
     Raises:
         ValueError: If a field is outside its range.
@@ -93,11 +94,14 @@ def video_views(
     streams=("rgb",),
     minimum=9,
     window=WINDOW,
+    snapshots=None,
     settings=None,
 ):
     """Reads what a view shows of a video, of rgb, of flow or of both.
 
-    In memory is one window of each crop, or the frames of one clip.
+    In memory is one window of each crop, or the frames of one clip. Of streams of unequal rate,
+    numbers of frames are the faster one's, the flow's: 2.5 rgb frames and 25 flows a second give
+    clips of 25 rgb frames and 250 flows, each rgb frame that where its stack of 10 flows begins.
 
     Args:
         path: The file.
@@ -107,14 +111,16 @@ def video_views(
             Flow is read from the file beside the video, else computed.
         minimum: Least frames of a clip. A shorter video is looped; a shorter rest is filled up with
             the frames before it.
-        window: Most frames of a clip of the whole video.
+        window: Most frames of a clip.
+        snapshots: In place of the whole video, so many clips of `minimum` frames, evenly spread.
         settings: The `FlowSettings` of the flow; None is any for a flow file, and the release's
             without one.
 
     Yields:
         (clips, share): float32 (1, frames, spec.size, spec.size, channels) in the spec's range, of
         both streams {stream: clips}; and how much it counts: the number of frames that no earlier
-        clip of this crop held, 1 for each of a fixed number of clips.
+        clip of this crop held, 1 for each of a fixed number of clips. Frames beyond the last whole
+        stack of a video come once more, with those before them that fill theirs.
 
     Raises:
         FlowFileError: If the flow file is damaged or another one.
@@ -137,24 +143,38 @@ def video_views(
             f"`window` must be at least `minimum`. Received: window={window}, minimum={minimum}"
         )
     specs = stream_specs(spec, streams)
-    first = next(iter(specs.values()))
-    frames = _frames(path, first, (*specs,), settings)
-    with contextlib.closing(_crops(frames, view.crops, first, path)) as cropped:
+    steps, read = strides(specs), fastest(specs)
+    step = max(steps.values())
+    if minimum % step or window % step:
+        raise ValueError(
+            f"`minimum` and `window` must be whole stacks of {step} frames. "
+            f"Received: minimum={minimum}, window={window}"
+        )
+    if view.clips is None and snapshots is not None:
+        view = dataclasses.replace(view, clips=snapshots, frames=minimum)
+    frames = _frames(path, read, (*specs,), settings)
+    with contextlib.closing(_crops(frames, view.crops, read, path)) as cropped:
         if view.clips is None:
-            taken = _windows(cropped, minimum, window)
+            taken = _windows(cropped, minimum, window, step)
         else:
-            count = count_frames(path, first, flow="flow" in specs)
+            count = count_frames(path, read, flow="flow" in specs)
             if not count:  # the header does not tell
-                count = sum(1 for _ in _frames(path, first, (*specs,), settings))
-            taken = _spread(cropped, count, view.clips, max(minimum, view.frames))
+                count = sum(1 for _ in _frames(path, read, (*specs,), settings))
+            length = min(window, max(minimum, view.frames // step * step))
+            taken = _spread(cropped, count, view.clips, length)
         for held, length, share in taken:
             for crop in range(len(view.crops)):
                 clip = {
-                    name: loop_frames(np.stack([frame[crop][name] for frame in held]), length)
+                    name: _stacked([frame[crop][name] for frame in held], length, steps[name])
                     for name in specs
                 }
                 for flip in view.flips:
                     yield _finished(clip, flip, specs), share
+
+
+def _stacked(frames, length, step):
+    """Every `step`-th frame of a clip that is looped to `length`."""
+    return np.stack([frames[place % len(frames)] for place in range(0, length, step)])
 
 
 def _finished(clip, flip, specs):
@@ -205,14 +225,18 @@ def _crops(frames, places, spec, path):
         raise VideoError(f"{path}: a single frame has no flow; two are needed")
 
 
-def _windows(frames, minimum, window):
-    """(frames, length, share) of the whole video, window after window."""
+def _windows(frames, minimum, window, step):
+    """(frames, length, share) of the whole video, window after window, in whole steps."""
     before, view = [], []
     for frame in frames:
         view.append(frame)
         if len(view) == window:
             yield view, window, window
             before, view = view[-minimum:], []
+    whole = len(view) - len(view) % step
+    if minimum <= whole < len(view):
+        yield view[:whole], whole, whole
+        before, view = view[:whole], view[whole:]
     if view:
         held = (before + view)[-max(minimum, len(view)) :]
         yield held, max(minimum, len(held)), len(view)

@@ -16,6 +16,7 @@ from kinetics_i3d.data.flow_info import fingerprint
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation.result import BOTH
+from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.weights.assign import named_variables
 
 SEPARATE = ("TwoStreamI3D",)  # systems whose logits are the sum of those of their streams
@@ -29,13 +30,11 @@ class Network:
         name: `"rgb"`, `"flow"`, or `"both"` where it reads both.
         model: The `ClipModel`.
         specs: {stream: `ClipSpec`} of its clips.
-        minimums: {stream: least (frames, height, width)}.
     """
 
     name: str
     model: Any
     specs: dict
-    minimums: dict
 
     @property
     def classes(self):
@@ -60,6 +59,7 @@ class Network:
             "weights": self.digest,
             "precision": sorted({layer.compute_dtype for layer in self.model.layers}),
             "views": dataclasses.asdict(VIEWS[views]),
+            "clips": clips_at_test(self.model),
             "specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
         }
 
@@ -92,9 +92,8 @@ class Network:
         Returns:
             An iterator of (clips, share), for `ClipModel.predict_views`.
         """
-        minimum = max(size[0] for size in self.minimums.values())
-        streams = tuple(self.specs)
-        return video_views(path, spec=self.specs, view=views, streams=streams, minimum=minimum)
+        clips = clips_at_test(self.model)
+        return video_views(path, spec=self.specs, view=views, streams=(*self.specs,), **clips)
 
 
 def networks_of(model):
@@ -121,13 +120,13 @@ def networks_of(model):
             "`model` must read clips and end in logits: include_top=True, "
             f"classifier_activation=None. Received: {model.name}, which ends in {layers[-1]!r}"
         )
-    specs, minimums = model.clip_specs, model.minimums
+    specs = model.clip_specs
     if model.system in SEPARATE:
         return [
-            Network(stream, inside, {stream: specs[stream]}, {stream: minimums[stream]})
+            Network(stream, inside, {stream: specs[stream]})
             for stream, inside in model.streams.items()
         ]
-    return [Network(BOTH if len(specs) > 1 else next(iter(specs)), model, specs, minimums)]
+    return [Network(BOTH if len(specs) > 1 else next(iter(specs)), model, specs)]
 
 
 def weights_digest(model):

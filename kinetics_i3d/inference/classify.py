@@ -9,7 +9,8 @@ import os
 import time
 
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
-from kinetics_i3d.data.views import WINDOW, video_views
+from kinetics_i3d.data.views import video_views
+from kinetics_i3d.models.systems import clips_at_test
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Classification:
         }
 
 
-def classify(path, model, *, top=5, window=WINDOW):
-    """Names the action in a video, of which every frame counts.
+def classify(path, model, *, top=5, window=None):
+    """Names the action in a video, by the clips of it that the paper tests on: of most, all of it.
 
     Args:
         path: A local video file.
@@ -52,6 +53,7 @@ def classify(path, model, *, top=5, window=WINDOW):
         top: How many classes to tell, 1 or more; all of them if there are fewer.
         window: Most frames that the network reads at once. A longer video is read in windows, whose
             logits are averaged by their frames; memory grows with the window, not with the video.
+            None is the paper's, 10 seconds, or the one length that the network reads.
 
     Returns:
         A `Classification`.
@@ -71,13 +73,8 @@ def classify(path, model, *, top=5, window=WINDOW):
         raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
     check_model(model)
     begin = time.perf_counter()
-    views = video_views(
-        path,
-        spec=model.clip_specs,
-        streams=(*model.clip_specs,),
-        minimum=model.minimum[0],
-        window=window,
-    )
+    clips = clips_at_test(model) | ({} if window is None else {"window": window})
+    views = video_views(path, spec=model.clip_specs, streams=(*model.clip_specs,), **clips)
     logits = model.predict_views(views)
     (predictions,) = decode_predictions(logits[None], top=top, labels=model.labels)
     seconds = time.perf_counter() - begin

@@ -1,4 +1,4 @@
-"""`SYSTEMS`: the paper's table 1 as rows, how each system is built, trained and tested.
+"""`SYSTEMS`: the paper's table 1 as rows; `clips_at_test`: what a model is shown of a video.
 
 Carreira & Zisserman, CVPR 2017, section 2 and table 1.
 """
@@ -32,6 +32,8 @@ class System:
         test_seconds: What they see of it.
         size: Pixels of a side.
         loss: Where the loss is: `"last"`, on one answer a clip, or `"all steps"`.
+        snapshots: How many clips of the least length, evenly spread over a video, stand for it at
+            test; None is all of it, in clips of `test_frames` at most.
         aggregation: How a video's answer is made of its clips'.
         million_parameters: The paper's count for 400 classes. It cuts (b) and (d) and rounds (a).
     """
@@ -47,6 +49,7 @@ class System:
     test_seconds: float
     size: int = 224
     loss: str = "last"
+    snapshots: int | None = None
     aggregation: str
     million_parameters: int
 
@@ -111,6 +114,7 @@ SYSTEMS = {
             train_seconds=0.4,
             test_frames={"rgb": 25, "flow": 250},
             test_seconds=10.0,
+            snapshots=25,
             aggregation="mean of 25 snapshots",
             million_parameters=12,
         ),
@@ -142,3 +146,34 @@ SYSTEMS = {
         ),
     )
 }
+
+
+def clips_at_test(model):
+    """How long the clips of a video are that a model is tested on, as the paper tests its system.
+
+    Args:
+        model: A `ClipModel` of clips.
+
+    Returns:
+        {"minimum": ..., "window": ..., "snapshots": ...}, as `data.views.video_views` takes them:
+        the least and the most frames of a clip, of the fastest stream, and how many clips stand for
+        the whole video, None where all of it counts.
+
+    Example:
+
+    >>> clips_at_test(ki3d.TwoStream(architecture="inception_v1_quarter", classes=5))
+    {'minimum': 10, 'window': 250, 'snapshots': 25}
+    """
+    # Of one stream alone too: it is tested as it is in the pair.
+    row = SYSTEMS.get(model.system, SYSTEMS["TwoStreamI3D"])
+    least = max(size[0] for size in model.minimums.values())
+    fixed = max(clips.shape[1] or 0 for clips in model.inputs)
+    if not fixed:
+        return {
+            "minimum": least,
+            "window": max(row.test_frames.values()),
+            "snapshots": row.snapshots,
+        }
+    # A longer clip holds several snapshots.
+    snapshots = row.snapshots and max(1, row.snapshots * least // fixed)
+    return {"minimum": fixed, "window": fixed, "snapshots": snapshots}

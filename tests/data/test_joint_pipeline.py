@@ -252,6 +252,7 @@ def test_larger_records_are_shrunk_with_their_motion(tmp_path, coded_video, numb
     ("change", "said"),
     [
         ({"fps": 12.5}, "prepared with fps 25.0, asked for is 12.5"),
+        ({"fps": 50}, "prepared with fps 25.0, asked for is 50"),
         ({"interpolation": "area_cubic"}, "interpolation 'bilinear'"),
         ({"short_side": 80}, "short_side 64, asked for is 80"),
     ],
@@ -326,7 +327,8 @@ def test_streams_must_fit_together():
         (DEEPMIND, ("depth",), "`streams` must be"),
         (DEEPMIND_FLOW, BOTH, "`spec` must be that of each"),
         (given | {"flow": DEEPMIND}, BOTH, "of the stream 'flow'"),
-        (given | {"flow": dataclasses.replace(DEEPMIND_FLOW, fps=10)}, BOTH, "one `fps`"),
+        (given | {"flow": dataclasses.replace(DEEPMIND_FLOW, fps=10)}, BOTH, "of flow that is it"),
+        (given | {"rgb": dataclasses.replace(DEEPMIND, fps=10)}, BOTH, "that divides 25"),
         (given | {"flow": dataclasses.replace(DEEPMIND_FLOW, size=112)}, BOTH, "one `size`"),
     ):
         with pytest.raises(ValueError, match=said):

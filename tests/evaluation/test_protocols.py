@@ -1,7 +1,6 @@
 """`evaluate` against a loop by hand: views, streams, damaged videos, and going on after a stop."""
 
 import dataclasses
-import functools
 
 import numpy as np
 import pytest
@@ -82,8 +81,8 @@ def by_hand(model, path, window):
 
 @pytest.mark.parametrize("window", [250, 16])
 def test_scores_equal_a_loop_by_hand(model, folder, window, monkeypatch):
-    views = functools.partial(networks.video_views, window=window)
-    monkeypatch.setattr(networks, "video_views", views)
+    clips = {"minimum": 9, "window": window, "snapshots": None}
+    monkeypatch.setattr(networks, "clips_at_test", lambda _: clips)
     seen = []
     videos = dataset(folder, *LENGTHS)
     found = evaluate(model, videos, progress=seen.append)
