@@ -14,8 +14,8 @@ from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data.flow_cache import FlowFileError, flow_path, open_flow
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import duration, joint_window
-from kinetics_i3d.flow.backends import pair_function
 from kinetics_i3d.data.stream_specs import fastest, strides
+from kinetics_i3d.flow.backends import pair_function
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.reader import read_frames
 
