@@ -11,6 +11,7 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import checkpoint_of, save_weights
+from kinetics_i3d.models.systems import SYSTEMS
 from kinetics_i3d.weights.layouts import LAYOUTS
 from kinetics_i3d.weights.read import read_weights
 from kinetics_i3d.weights.readers.safetensors import write_safetensors
@@ -73,8 +74,14 @@ def convert(source, output, *, to=None, architecture=None):
 
 
 def build(checkpoint, *, architecture=None):
-    """The model of a `Checkpoint`: of images or clips, with the top if the checkpoint has one."""
-    constructor = {2: InceptionV1, 3: InceptionI3D}[checkpoint.info.rank]
+    """The model of a `Checkpoint`, whichever it is, with the top if the checkpoint has one."""
+    system = checkpoint.info.system
+    if system is None:
+        constructor = {2: InceptionV1, 3: InceptionI3D}[checkpoint.info.rank]
+    elif system in SYSTEMS:
+        constructor = SYSTEMS[system].builder
+    else:
+        raise WeightsError(f"{checkpoint.path}: unknown system {system!r}")
     return constructor(
         weights=checkpoint, include_top=bool(checkpoint.info.classes), architecture=architecture
     )
@@ -86,14 +93,30 @@ def verify(written, model, path):
     Raises:
         WeightsError: If they differ by more than rounding.
     """
-    rank, channels = len(model.input_shape) - 2, model.input_shape[-1]
-    shape = (1, *(17, 64, 64)[-rank:], channels)
-    spec = model.clip_spec
-    inputs = np.random.default_rng(0).uniform(spec.low, spec.high, shape).astype(np.float32)
-    wanted, found = (np.asarray(one.predict_on_batch(inputs)) for one in (model, written))
+    inputs = _random_inputs(model)
+    wanted, found = (
+        keras.ops.convert_to_numpy(one(inputs, training=False)) for one in (model, written)
+    )
     off = np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-12)
     if not off <= TOLERANCE:
         raise WeightsError(f"{path}: not written; its answers would be off by {off:.2g}")
+
+
+def _random_inputs(model):
+    """A batch of one, of the least size that the model reads or a little more."""
+    random, made = np.random.default_rng(0), {}
+    both = isinstance(model.input, dict)
+    for stream, least in model.minimums.items():
+        given = (model.input[stream] if both else model.input).shape[1:]
+        # Streams must stay in their ratio of frames, which the least have.
+        usual = (0 if both else 17, 64, 64)[-len(least) :]
+        size = [
+            fixed or max(low, more)
+            for fixed, low, more in zip(given[:-1], least, usual, strict=True)
+        ]
+        spec = model.clip_specs[stream]
+        made[stream] = random.uniform(spec.low, spec.high, (1, *size, given[-1])).astype(np.float32)
+    return made if both else made[stream]
 
 
 def _write_keras(model, path):
@@ -101,6 +124,7 @@ def _write_keras(model, path):
 
 
 def _write_keras_weights(model, path):
+    _check_plain(model, path)
     # Keras insists on the double ending.
     beside = path.with_name(f"{path.name}.weights.h5")
     try:
@@ -116,6 +140,7 @@ def _write_safetensors(model, path):
 
 
 def _write_torch(model, path):
+    _check_plain(model, path)
     checkpoint = checkpoint_of(model)
     if checkpoint.info.rank != 3:
         raise WeightsError(f"{path}: PyTorch's I3D reads clips; inflate the image network first")
@@ -123,6 +148,14 @@ def _write_torch(model, path):
     units = [name.removesuffix(".running_var") for name in arrays if name.endswith(".running_var")]
     counts = {f"{unit}.num_batches_tracked": np.int64(0) for unit in units}
     write_torch(path, arrays | counts)
+
+
+def _check_plain(model, path):
+    if model.system is not None:
+        raise WeightsError(
+            f"{path}: this format holds an InceptionI3D alone; "
+            f"take .h5, .safetensors or .keras for {model.system}"
+        )
 
 
 _WRITERS = {

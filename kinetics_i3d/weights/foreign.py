@@ -30,13 +30,13 @@ def read_foreign(path):
     path = pathlib.Path(path)
     kind, arrays = read_arrays(path)
     rank = next((rank for rank, name in _OURS.items() if name in arrays), None)
-    if rank is None:
-        return translate(arrays, path)
     classes = len(arrays.get(f"Conv{rank}d_0c_1x1/bias", ()))
     try:
         info = _info_of(path, kind, rank, classes)
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: what it says about itself cannot be read ({error})") from error
+    if info is None and rank is None:
+        return translate(arrays, path)
     return Checkpoint(info or WeightsInfo(None, rank, None, classes), arrays, path)
 
 
@@ -45,7 +45,7 @@ def _info_of(path, kind, rank, classes):
     if kind == "safetensors":
         text = read_safetensors_metadata(path).get("kinetics_i3d")
         return WeightsInfo.from_json(text) if text else None
-    if kind == "keras" and zipfile.is_zipfile(path):
+    if kind == "keras" and rank is not None and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as file:
             config = json.loads(file.read("config.json"))["config"]
         if "clip_spec" in config:

@@ -11,6 +11,7 @@ from kinetics_i3d.models.convert import ENDINGS, convert
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import save_weights
+from kinetics_i3d.models.systems import SYSTEMS
 from kinetics_i3d.weights.assign import named_variables
 
 SPEC = ClipSpec("own", fps=12.5, short_side=40, size=32, low=-3.0, high=2.0)
@@ -83,6 +84,24 @@ def test_a_file_that_answers_otherwise_never_gets_its_name(source, tmp_path, mon
     with pytest.raises(WeightsError, match="not written; its answers would be off by"):
         convert(source, tmp_path / "other.h5")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("system", ["ConvNetLSTM", "TwoStream"])
+def test_systems_are_converted_where_the_format_tells_what_they_are(system, tmp_path, known):
+    constructor = SYSTEMS[system].builder
+    model = constructor(architecture=ROW, classes=2)
+    save_weights(model, tmp_path / "mine.h5", labels=("a", "b"))
+    written = convert(tmp_path / "mine.h5", tmp_path / "mine.safetensors")
+    again = constructor(weights=written)
+    loaded = keras.saving.load_model(convert(written, tmp_path / "mine.keras"))
+    for found in (again, loaded):
+        assert (found.labels, found.clip_specs) == (("a", "b"), model.clip_specs)
+        for old, new in zip(model.get_weights(), found.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
+    for ending in (".pt", ".weights.h5"):
+        with pytest.raises(WeightsError, match=f"take .h5, .safetensors or .keras for {system}"):
+            convert(written, tmp_path / f"mine{ending}")
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_an_unknown_format_is_refused(source, tmp_path):
