@@ -32,17 +32,19 @@ def training_batches(
         A `tf.data.Dataset` of (clips, targets, numbers): clips as the model reads them, one-hot
         targets, and int64 (batch,), the number of each example.
     """
-    specs = _dense(config.specs(streams), config)
-    return _batches(
+    specs = config.specs(streams)
+    return training_clips(
         source,
-        config,
-        specs,
-        augment=augment_of(config, specs),
+        streams=streams,
+        spec=specs,
+        frames=config.frames,
         batch=batch,
-        seed=seed,
+        augment=augment_of(config, specs),
         mixup=mixup,
+        seed=seed,
         shard=shard,
         start=start,
+        numbered=True,
     )
 
 
@@ -64,11 +66,19 @@ def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
     index, count = shard
     if isinstance(source, VideoDataset) and len(source) >= count:
         source = dataclasses.replace(source, videos=source.videos[index::count])
-    specs = _dense(config.specs(streams), config)
+    specs = config.specs(streams)
     middle = transforms.compose(centre_crop(config.size), transforms.normalize(specs))
-    yield from once(
-        _batches(source, config, specs, augment=middle, batch=batch, seed=seed), len(source)
+    batches = training_clips(
+        source,
+        streams=streams,
+        spec=specs,
+        frames=config.frames,
+        batch=batch,
+        augment=middle,
+        seed=seed,
+        numbered=True,
     )
+    yield from once(batches, len(source))
 
 
 def once(batches, limit):
@@ -132,33 +142,3 @@ def centre_crop(size):
         return tf.nest.map_structure(cut, clip)
 
     return op
-
-
-def _dense(specs, config):
-    """The specs of the frames to read: where flow is among them, every one."""
-    if len(specs) < 2:
-        return specs
-    return {name: dataclasses.replace(spec, fps=config.fps) for name, spec in specs.items()}
-
-
-def _batches(source, config, specs, *, augment, batch, seed, mixup=0.0, shard=(0, 1), start=(0, 0)):
-    batches = training_clips(
-        source,
-        streams=(*specs,),
-        spec=specs,
-        frames=config.frames,
-        batch=batch,
-        augment=augment,
-        mixup=mixup,
-        seed=seed,
-        shard=shard,
-        start=start,
-        numbered=True,
-    )
-    if len(specs) == 1 or config.stride == 1:
-        return batches
-
-    def thin(clips, targets, numbers):
-        return {**clips, "rgb": clips["rgb"][:, :: config.stride]}, targets, numbers
-
-    return batches.map(thin)

@@ -11,6 +11,7 @@ from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.prepare import prepare
 from kinetics_i3d.data.prepare_config import PrepareConfig
 from kinetics_i3d.data.record_clips import RecordSplit
+from kinetics_i3d.training import inputs
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.inputs import training_batches, validation_batches
 from kinetics_i3d.video.writer import write_video
@@ -102,14 +103,16 @@ def test_validation_takes_the_middle_of_the_picture(tmp_path):
     assert np.asarray(clips).mean() > 0.5
 
 
-def test_rgb_beside_flow_is_thinned_and_alone_is_read_slower(videos):
+def test_rgb_alone_is_read_slower_and_beside_flow_by_its_rate(videos, monkeypatch):
     source = dataclasses.replace(videos, videos=videos.videos[:2])
     config = dataclasses.replace(CONFIG, stride=2)
-    ((both, _, _),) = take(source, 1, config, ("rgb", "flow"))
-    assert {name: clip.shape[1] for name, clip in both.items()} == {"rgb": 2, "flow": 4}
-    assert config.specs(("rgb",))["rgb"].fps == 12.5
     ((alone, _, _),) = take(source, 1, config)
-    assert alone.shape == (2, 4, 32, 32, 3)
+    assert alone.shape == (2, 4, 32, 32, 3) and config.specs(("rgb",))["rgb"].fps == 12.5
+    asked = {}
+    monkeypatch.setattr(inputs, "training_clips", lambda _, **settings: asked.update(settings))
+    training_batches(source, config, ("rgb", "flow"), batch=2, seed=0)
+    assert {name: spec.fps for name, spec in asked["spec"].items()} == {"rgb": 12.5, "flow": 25.0}
+    assert asked["frames"] == 4  # of flow; of rgb half of them
 
 
 def test_the_plain_crop_scales_nothing(tmp_path):
