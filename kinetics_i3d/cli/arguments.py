@@ -50,18 +50,21 @@ def count(text):
 count.__name__ = "whole number"  # what argparse calls it in "invalid whole number value: 'x'"
 
 
-def add_dataset_arguments(parser, *, number="--split-number"):
+def add_dataset_arguments(parser, *, dataset="dataset", number="--split-number"):
     """Adds what `read_dataset` reads: DATASET, --kind, --videos and the number of a split.
 
     Args:
         parser: A parser or a group of one.
+        dataset: What DATASET is called: an option where it begins with dashes.
         number: What the option of the number is called; most verbs have a --split of names.
     """
+    option = {"dest": "dataset", "required": True} if dataset.startswith("-") else {}
     parser.add_argument(
-        "dataset",
+        dataset,
         metavar="DATASET",
         help="a csv table of videos, or the folder of a dataset; `kinetics-i3d datasets DATASET` "
         "tells what is found there",
+        **option,
     )
     parser.add_argument(
         "--kind", choices=KINDS, help="what DATASET is, where its files fit several"

@@ -15,10 +15,9 @@ import sys
 import types
 import typing
 
-from kinetics_i3d.cli.arguments import count, read_dataset
+from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.data import manifest
-from kinetics_i3d.data.layouts import KINDS
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.distribute import DISTRIBUTE
 from kinetics_i3d.training.errors import TrainingStopped
@@ -34,26 +33,7 @@ def add_arguments(parser):
         metavar="SYSTEM",
         help="InceptionI3D, or a system of the paper, as `kinetics-i3d systems` lists them",
     )
-    parser.add_argument(
-        "--data",
-        dest="dataset",
-        required=True,
-        metavar="DATASET",
-        help="a csv table of videos, the folder of a dataset, or that of prepared records",
-    )
-    parser.add_argument(
-        "--kind", choices=KINDS, help="what DATASET is, where its files fit several"
-    )
-    parser.add_argument(
-        "--videos", metavar="FOLDER", help="where its videos are, if not beside its lists"
-    )
-    parser.add_argument(
-        "--split-number",
-        type=count,
-        default=1,
-        metavar="N",
-        help="which of the official splits of UCF-101, HMDB-51 and J-HMDB",
-    )
+    add_dataset_arguments(parser, dataset="--data")
     parser.add_argument(
         "--output",
         required=True,
@@ -121,7 +101,7 @@ def run(options):
 
 def read_source(options):
     """The `Records` or the `VideoDataset` at `options.dataset`, all splits of it."""
-    if (pathlib.Path(options.dataset) / manifest.NAME).is_file():
+    if (pathlib.Path(options.dataset) / manifest.NAME).is_file():  # known without TensorFlow
         from kinetics_i3d.data.records import open_records
 
         return open_records(options.dataset)

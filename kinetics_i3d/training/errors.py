@@ -1,6 +1,8 @@
 """What ends a run early: `TrainingError` for what the user can put right, `TrainingStopped`."""
 
-from kinetics_i3d.core.errors import UserError
+import contextlib
+
+from kinetics_i3d.core.errors import UserError, first_line
 
 
 class TrainingError(UserError):
@@ -9,3 +11,20 @@ class TrainingError(UserError):
 
 class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
     """A run was asked to end, has saved its state, and goes on when it is started again."""
+
+
+@contextlib.contextmanager
+def writing(path, kept="the last state is kept"):
+    """Turns a failure to write, such as a full disk, into a `TrainingError` of one line.
+
+    Args:
+        path: What is written.
+        kept: What there is in spite of it.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or first_line(error)
+        raise TrainingError(
+            f"{path}: cannot be written ({why}); {kept}: make room, and start again to go on"
+        ) from error

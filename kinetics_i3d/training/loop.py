@@ -53,7 +53,7 @@ class Loop:
         place: (index, count) of this process; the first one writes.
         save_every: Steps between states; there is one at each epoch's end anyway.
         validate: Called for (loss, accuracy) with what tells whether to stop, or `None`.
-        reports: Called with (`Facts`, improved) after each epoch and before its state is saved.
+        report: Called with (`Facts`, improved) after each epoch and before its state is saved.
         board: Called with (step, {name: value}) now and then, or `None`.
     """
 
@@ -67,14 +67,14 @@ class Loop:
         place=(0, 1),
         save_every=500,
         validate=None,
-        reports=(),
+        report=None,
         board=None,
     ):
         self.config, self.step, self.output = config, step, output
         self.per_epoch, self.save_every = per_epoch, save_every
         self.total = config.steps or per_epoch * config.epochs
         self.index, self.workers = place
-        self.validate, self.reports, self.board = validate, reports, board
+        self.validate, self.report, self.board = validate, report, board
         self.states = StateFolder(output / "state")
         self.facts = Facts(positions=[0] * self.workers)
         self.plateau = Plateau(patience=config.patience)
@@ -193,8 +193,8 @@ class Loop:
                 self.plateau.see(row["val_loss"])
         facts.history.append(row)
         facts.loss = facts.right = 0.0
-        for report in self.reports if self.index == 0 else ():
-            report(facts, improved)
+        if self.report and self.index == 0:
+            self.report(facts, improved)
         self._save()
 
     def _save(self):

@@ -33,6 +33,17 @@ def check_output(folder, config):
     raise TrainingError(f"{folder}: nothing can be written there; choose another output")
 
 
+def check_backend():
+    """Raises `TrainingError` on another backend than TensorFlow, whose graphs the steps are."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise TrainingError(
+            f"training runs on Keras' TensorFlow backend, and this is {keras.backend.backend()}; "
+            "unset KERAS_BACKEND, or use `fit` as docs/distributed.md shows"
+        )
+
+
 def open_any(dataset):
     """A `VideoDataset` or `Records`: those given, or what lies at a path.
 

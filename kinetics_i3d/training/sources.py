@@ -8,6 +8,7 @@ import math
 
 from absl import logging
 
+from kinetics_i3d.training.errors import writing
 from kinetics_i3d.training.features import make_features
 from kinetics_i3d.training.inputs import once, training_batches, validation_batches
 
@@ -76,11 +77,13 @@ class FeatureSource:
             logging.info("%s: makes the features of %d clips", self.folder, limit)
             return once(self.clips.training(config.seed), limit)
 
-        return make_features(self.folder / "training", self.trunk, batches)
+        with writing(self.folder, "nothing is trained yet"):
+            return make_features(self.folder / "training", self.trunk, batches)
 
     @functools.cached_property
     def _held(self):
-        return make_features(self.folder / "validation", self.trunk, self.clips.validation)
+        with writing(self.folder):
+            return make_features(self.folder / "validation", self.trunk, self.clips.validation)
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
         """Endless batches of features, as `Features.training` gives; they are not mixed."""

@@ -14,7 +14,7 @@ from absl import logging
 
 from kinetics_i3d.core.errors import first_line
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.training.errors import TrainingError
+from kinetics_i3d.training.errors import TrainingError, writing
 
 GENERATIONS = 2
 NAME = re.compile(r"step-(\d+)\.npz")
@@ -62,17 +62,12 @@ class StateFolder:
         path = self.file(step)
         named = {f"{number:05d}": array for number, array in enumerate(arrays)}
         text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-        try:
-            with atomic_path(path) as temporary, temporary.open("wb") as file:
-                np.savez(file, facts=text, **named)
-                file.flush()
-                os.fsync(file.fileno())  # before the name: power may fail, too
-        except OSError as error:
-            kept = f"that of step {self.steps()[0]} is kept" if self.steps() else "there is none"
-            raise TrainingError(
-                f"{path}: the state cannot be saved ({error.strerror or first_line(error)}); "
-                f"{kept}: make room, and start again to go on"
-            ) from error
+        steps = self.steps()
+        kept = f"the state of step {steps[0]} is kept" if steps else "there is no state yet"
+        with writing(path, kept), atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, facts=text, **named)
+            file.flush()
+            os.fsync(file.fileno())  # before the name: power may fail, too
         for old in self.steps()[GENERATIONS:]:
             self.file(old).unlink(missing_ok=True)
 

@@ -12,14 +12,14 @@ from absl import logging
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.distribute import make_strategy, place
-from kinetics_i3d.training.errors import TrainingStopped
+from kinetics_i3d.training.errors import TrainingStopped, writing
 from kinetics_i3d.training.head_start import fit_head
 from kinetics_i3d.training.interruption import asked_to_stop
 from kinetics_i3d.training.loop import Loop
 from kinetics_i3d.training.network import build, builder_of, members, streams_of
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
 from kinetics_i3d.training.parted import answer, part
-from kinetics_i3d.training.preflight import check_output, check_run, open_any, parts
+from kinetics_i3d.training.preflight import check_backend, check_output, check_run, open_any, parts
 from kinetics_i3d.training.results import event_writer, keep_weights, write_history
 from kinetics_i3d.training.sources import ClipSource, FeatureSource
 from kinetics_i3d.training.statistics import recalibrate
@@ -55,7 +55,7 @@ def train(
         tensorboard: Whether to write the curves for TensorBoard too, into `tensorboard/`.
 
     Returns:
-        The trained model, in float32.
+        The trained model, in float32; of several processes the first one's.
 
     Raises:
         ValueError: If the config does not fit the network or the devices.
@@ -75,12 +75,13 @@ def train(
     ('sit', 'stand')
     """
     output = pathlib.Path(output)
+    check_backend()
     check_output(output, config)
     if (output / "weights.h5").is_file() and (output / "config.json").is_file():
         logging.info("%s: trained already", output)
         return builder_of(config)(weights=output / "weights.h5")
     streams = streams_of(config)
-    training, validation = parts(open_any(dataset), config)
+    training, held = parts(open_any(dataset), config)
     strategy = make_strategy(distribute)
     index, _ = here = place(strategy)
     check_run(config, training, strategy)
@@ -89,12 +90,54 @@ def train(
         model = build(config, training.labels)
         optimizer = make_optimizer(config)
         prepare_optimizer(optimizer, model)
-    source = clips = ClipSource(config, streams, training, validation, place=here)
-    answering, network = model, members(model)
+    clips = ClipSource(config, streams, training, held, place=here)
+    source, step = _source_and_step(config, clips, model, optimizer, strategy, output)
+    facts = {
+        "labels": training.labels,
+        "clip_spec": config.test_specs(streams, spec_name),
+        "about": about,
+    }
+    board = event_writer(output / "tensorboard") if tensorboard and index == 0 else None
+    loop = Loop(
+        config,
+        step,
+        output,
+        per_epoch=source.per_epoch,
+        place=here,
+        save_every=save_every,
+        validate=None if held is None else _validation(step, source, optimizer, model, output),
+        report=_report(config, optimizer, model, output, facts, board),
+        board=board,
+    )
+    if index == 0:
+        _claim(output / "config.json", config)
+    start = loop.resume()
+    if index == 0:
+        write_history(output / "history.csv", loop.facts.history)
+    if config.head_start and not loop.facts.step:
+        unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
+        fit_head(model, unmixed, loop.per_epoch * config.head_start)
+    logging.info("%d videos, %d steps, %d of an epoch", len(training), loop.total, loop.per_epoch)
+    with asked_to_stop() as question:
+        batches = source.training(config.seed, mixup=config.mixup, start=start)
+        loop.run(iter(batches), question)
+    optimizer.finalize_variable_values(model.trainable_variables)
+    if config.norm == "recalibrate":
+        seen = (batch[0] for batch in clips.training(config.seed + 2))
+        recalibrate(model, seen, config.norm_batches, strategy=strategy)
+    if index == 0:
+        with writing(output / "weights.h5"):
+            save_weights(model, output / "weights.h5", **facts)
+        return builder_of(config)(weights=output / "weights.h5")
+    return model
+
+
+def _source_and_step(config, clips, model, optimizer, strategy, output):
+    """Where batches come from, and what takes them: of a fixed trunk only its classifier."""
+    source, answering, network = clips, model, members(model)
     if config.transfer == "fixed":
         trunk, network = part(model)
-        answering = answer(network)
-        source = FeatureSource(clips, trunk, output / "features")
+        source, answering = FeatureSource(clips, trunk, output / "features"), answer(network)
     step = Step(
         answering,
         optimizer,
@@ -104,28 +147,15 @@ def train(
         clip_norm=config.clip_norm,
         strategy=strategy,
     )
-    if index == 0:
-        _claim(output / "config.json", config)
+    return source, step
 
-    facts = {
-        "labels": training.labels,
-        "clip_spec": config.test_specs(streams, spec_name),
-        "about": about,
-    }
-    board = event_writer(output / "tensorboard") if tensorboard and index == 0 else None
 
-    def report(found, improved):
-        write_history(output / "history.csv", found.history)
-        with averaged(optimizer, model):
-            kept = {"epoch": len(found.history), "keep": config.keep, "improved": improved}
-            keep_weights(model, output, **kept, **facts)
-        if board:
-            row = found.history[-1]
-            board(found.step, {name: row[name] for name in row if name not in ("epoch", "step")})
+def _validation(step, source, optimizer, model, output):
+    """A function of what tells whether to stop, to (loss, accuracy), the same on all processes."""
 
     def validate(stopped):
+        sums = np.zeros(3)
         with averaged(optimizer, model):
-            sums = np.zeros(3)
             for clips, targets, counts in source.validation():
                 if stopped():
                     raise TrainingStopped(f"{output}: stopped in a validation; goes on with it")
@@ -134,35 +164,22 @@ def train(
         loss, right, count = step.total(sums)
         return float(loss / count), float(right / count)
 
-    loop = Loop(
-        config,
-        step,
-        output,
-        per_epoch=source.per_epoch,
-        place=here,
-        save_every=save_every,
-        validate=validate if validation is not None else None,
-        reports=(report,),
-        board=board,
-    )
-    examples, done = loop.resume()
-    if index == 0:
-        write_history(output / "history.csv", loop.facts.history)
-    if config.head_start and not done:
-        unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
-        fit_head(model, unmixed, loop.per_epoch * config.head_start)
-    logging.info("%d videos, %d steps, %d of an epoch", len(training), loop.total, loop.per_epoch)
-    with asked_to_stop() as question:
-        batches = source.training(config.seed, mixup=config.mixup, start=(examples, done))
-        loop.run(iter(batches), question)
-    optimizer.finalize_variable_values(model.trainable_variables)
-    if config.norm == "recalibrate":
-        seen = (batch[0] for batch in clips.training(config.seed + 2))
-        recalibrate(model, seen, config.norm_batches, strategy=strategy)
-    if index == 0:
-        save_weights(model, output / "weights.h5", **facts)
-        return builder_of(config)(weights=output / "weights.h5")
-    return model
+    return validate
+
+
+def _report(config, optimizer, model, output, facts, board):
+    """A function that writes what an epoch leaves: curves, and the weights that are kept."""
+
+    def report(found, improved):
+        with writing(output), averaged(optimizer, model):
+            kept = {"epoch": len(found.history), "keep": config.keep, "improved": improved}
+            write_history(output / "history.csv", found.history)
+            keep_weights(model, output, **kept, **facts)
+        if board:
+            row = found.history[-1]
+            board(found.step, {name: row[name] for name in row if name not in ("epoch", "step")})
+
+    return report
 
 
 def _claim(path, config):

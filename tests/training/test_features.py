@@ -1,12 +1,14 @@
 """Features: every row once a pass, in an order of its own, from any row on; made once."""
 
 import itertools
+import resource
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from kinetics_i3d.training.errors import TrainingError, writing
 from kinetics_i3d.training.features import Features, make_features
 
 
@@ -46,6 +48,21 @@ def test_what_a_kill_left_is_made_anew(trunk, tmp_path):
     (left / "clips.f32").write_bytes(b"\0" * 24)
     assert float(make_features(tmp_path / "made", trunk, batches).take([6])[0][0, 0, 0]) == 12.0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["made"]
+
+
+def test_without_room_nothing_is_left(trunk, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # bytes; a batch has 72
+    try:
+        with pytest.raises(TrainingError) as caught, writing(tmp_path / "made", "nothing is lost"):
+            make_features(tmp_path / "made", trunk, batches)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(caught.value) == (
+        f"{tmp_path / 'made'}: cannot be written (File too large); nothing is lost: make room, and "
+        "start again to go on"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_streams_are_kept_apart(tmp_path):

@@ -65,8 +65,8 @@ def test_without_room_the_older_state_stays(states):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     text = str(caught.value)
-    assert "step-000000030.npz: the state cannot be saved (File too large)" in text
-    assert "that of step 20 is kept" in text and "\n" not in text
+    assert "step-000000030.npz: cannot be written (File too large)" in text
+    assert "the state of step 20 is kept: make room" in text and "\n" not in text
     assert before == {file.name: file.read_bytes() for file in states.path.iterdir()}
 
 

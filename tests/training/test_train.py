@@ -181,6 +181,12 @@ def test_an_output_that_cannot_be_written(noisy, tiny, tmp_path):
             train(noisy, tiny, "/proc/run")
 
 
+def test_another_backend_is_told_of(noisy, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(TrainingError, match="Keras' TensorFlow backend, and this is jax; unset"):
+        train(noisy, tiny, tmp_path / "run")
+
+
 def test_a_share_of_the_training_videos_is_held_out(noisy, tiny):
     config = dataclasses.replace(tiny, validation="0.3")
     training, validation = preflight.parts(noisy, config)
