@@ -21,7 +21,7 @@ from kinetics_i3d.video.resample import as_rate
 from kinetics_i3d.video.source import Source
 
 
-def joint_frames(path, *, spec, streams, settings=None, start=0):
+def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
     """Reads a video and its flow, one frame after the other.
 
     Args:
@@ -31,6 +31,7 @@ def joint_frames(path, *, spec, streams, settings=None, start=0):
         settings: A `FlowSettings` that the flow must have been, or is, computed and coded by. None
             is any for a flow file, and the release's without one.
         start: The number of the first frame, at the spec's rate.
+        workers: Pairs whose flow is computed at once; None is one for each processor.
 
     Yields:
         {stream: uint8 array (height, width, channels)}: pixels, and codes of flow, x then y.
@@ -52,8 +53,8 @@ def joint_frames(path, *, spec, streams, settings=None, start=0):
         yield from _stored(path, spec, streams, settings, start)
         return
     settings = FlowSettings() if settings is None else settings
-    # One worker: whoever reads many videos reads several at a time.
-    pairs = read_both(path, spec=spec, settings=settings, start=_seconds(start, spec), workers=1)
+    begin = _seconds(start, spec)
+    pairs = read_both(path, spec=spec, settings=settings, start=begin, workers=workers)
     with contextlib.closing(pairs):
         for frame, flow in pairs:
             if flow is not None:
@@ -102,7 +103,10 @@ def joint_window(path, *, spec, streams, frames, position, settings=None):
     start = min(spare, int(position * (spare + 1)))
     # Headers may tell of more than there is.
     for first in sorted({start, 0}, reverse=True):
-        stream = joint_frames(path, spec=spec, streams=streams, settings=settings, start=first)
+        # One worker: whoever takes windows takes them of several videos at a time.
+        stream = joint_frames(
+            path, spec=spec, streams=streams, settings=settings, start=first, workers=1
+        )
         try:
             taken = list(itertools.islice(stream, frames))
         except VideoError:
