@@ -149,6 +149,62 @@ def test_short_videos_are_looped_in_both_streams(kind, request, numbers):
         assert np.abs(np.subtract(flow_numbers(clips["flow"][0]), shown)).max() <= 1
 
 
+HALF = {
+    "rgb": dataclasses.replace(SPEC, fps=12.5),
+    "flow": dataclasses.replace(SPEC, stream="flow"),
+}
+
+
+@pytest.mark.parametrize("kind", ["plain", "stored", "records"])
+@pytest.mark.parametrize("frames", [2, 6, 14])
+def test_a_slower_rgb_begins_each_stack_of_flow(kind, frames, request, numbers):
+    """The same start as at equal rates, of rgb every second frame, in looped videos too."""
+    source = request.getfixturevalue(kind)
+    source = source() if kind == "records" else source
+    even = take(source, 14, frames=frames, seed=5)
+    for (clips, targets), (dense, same_targets) in zip(
+        take(source, 14, frames=frames, seed=5, spec=HALF), even, strict=True
+    ):
+        assert clips["rgb"].shape[1] == frames // 2 and clips["flow"].shape[1] == frames
+        shown = [number % 1000 for number in numbers(clips["rgb"][0])]
+        video, first = divmod(numbers(dense["rgb"][0])[0], 1000)
+        expected = (first + np.arange(frames)) % (LENGTHS[video] - 1)
+        assert shown == expected[::2].tolist()
+        flows = flow_numbers(clips["flow"][0])
+        assert np.abs(np.subtract(flows, expected)).max() <= (kind == "records")
+        assert same(clips["flow"], dense["flow"]) and same(targets, same_targets)
+    with pytest.raises(ValueError, match="`frames` must be whole stacks of 2 frames"):
+        take(source, 1, frames=frames + 1, spec=HALF)
+
+
+def test_rgb_alone_is_thinned_from_faster_records(records, numbers):
+    """As an LSTM reads them, one frame in three, from every start that leaves room."""
+    source = records(streams=("rgb",))
+    spec = dataclasses.replace(SPEC, fps=25 / 3)
+    found: dict = {index: set() for index in range(7)}
+    for clips, _ in take(source, 60, batch=7, streams=("rgb",), spec=spec, frames=3):
+        for clip in clips:
+            shown = numbers(clip)
+            video, first = divmod(shown[0], 1000)
+            expected = (first + np.arange(0, 9, 3)) % LENGTHS[video]
+            assert [number % 1000 for number in shown] == expected.tolist()
+            found[video].add(first)
+    assert found == {index: set(range(max(1, length - 8))) for index, length in enumerate(LENGTHS)}
+
+
+def test_only_the_frames_of_a_slower_stream_are_decoded(records, monkeypatch):
+    counted = []
+    decoder = pipeline.record_clips.__globals__["decode_frames"]
+
+    def spy(jpegs):
+        tf.py_function(lambda n: counted.append(int(n)), [tf.shape(jpegs)[0]], [])
+        return decoder(jpegs)
+
+    monkeypatch.setitem(pipeline.record_clips.__globals__, "decode_frames", spy)
+    list(pipeline.decoded_clips(records(), specs=HALF, frames=4, workers=1).take(5))
+    assert set(counted) == {2}
+
+
 def test_flow_alone_is_a_tensor_and_needs_no_pictures(stored, monkeypatch):
     expected = [clips["flow"] for clips, _ in take(stored, 7)]
     monkeypatch.setattr(joint_frames, "read_frames", None)

@@ -257,6 +257,72 @@ def test_the_rows_of_the_table():
     assert {name for name, view in VIEWS.items() if view.clips} == {"clips_3_crops"}
 
 
+SLOW = {
+    "rgb": dataclasses.replace(SPEC, fps=2.5),
+    "flow": dataclasses.replace(SPEC, stream="flow"),
+}
+
+
+def shown_by_both(found, numbers):
+    """(numbers of the rgb frames, of the flows, share) of each clip."""
+    return [
+        (numbers(clips["rgb"][0], grey=0), codes(clips["flow"][0])[0], share)
+        for clips, share in found
+    ]
+
+
+def looped(video, *places):
+    """Rgb and flow of stacks of 10 from the flows at `places`, by the paper's words alone."""
+    dense = np.concatenate([np.arange(place, place + 10) for place in places]) % video
+    return dense.reshape(-1, 10)[:, 0].tolist(), dense.tolist()
+
+
+# frames of the video, window -> (first flow of each stack, share); there is one flow fewer.
+STACKS = {
+    "ten seconds": ((251, 250), [(range(0, 250, 10), 250)]),
+    "whole stacks": ((31, 250), [((0, 10, 20), 30)]),
+    "more than whole stacks": ((38, 250), [((0, 10, 20), 30), ((27,), 7)]),
+    "windows and a rest": ((46, 20), [((0, 10), 20), ((20, 30), 20), ((35,), 5)]),
+    "a rest of a stack and more": ((36, 20), [((0, 10), 20), ((20,), 10), ((25,), 5)]),
+    "less than a stack": ((8, 250), [((0,), 7)]),
+    "one stack": ((11, 250), [((0,), 10)]),
+}
+
+
+@pytest.mark.parametrize("case", STACKS)
+def test_each_rgb_frame_begins_a_stack_of_ten_flows(coded_video, numbers, numbered_flow, case):
+    (frames, window), expected = STACKS[case]
+    options = {"spec": SLOW, "streams": BOTH, "minimum": 10, "window": window}
+    found = shown_by_both(video_views(coded_video(frames), **options), numbers)
+    assert found == [(*looped(frames - 1, *places), share) for places, share in expected]
+    assert sum(share for _, _, share in found) == frames - 1
+
+
+@pytest.mark.parametrize("frames", [8, 36, 90, 200, 251])
+def test_25_snapshots_are_spread_over_the_video(coded_video, numbers, numbered_flow, frames):
+    options = {"spec": SLOW, "streams": BOTH, "minimum": 10, "snapshots": 25}
+    found = shown_by_both(video_views(coded_video(frames), **options), numbers)
+    last = max(0, frames - 1 - 10)
+    starts = [last * snapshot // 24 for snapshot in range(25)]
+    assert found == [(*looped(frames - 1, start), 1) for start in starts]
+    if frames == 251:  # ten seconds: the paper's 25 rgb frames and 250 flows, each once
+        assert [number for _, flows, _ in found for number in flows] == [*range(250)]
+
+
+def test_clips_of_a_view_are_cut_to_whole_stacks_and_to_the_window(
+    coded_video, numbers, numbered_flow
+):
+    options = {"spec": SLOW, "streams": BOTH, "minimum": 10, "snapshots": 25}
+    view = View(clips=2, frames=27)
+    found = list(video_views(coded_video(46), view=view, **options))
+    assert shown_by_both(found, numbers) == [(*looped(45, *at), 1) for at in ((0, 10), (25, 35))]
+    (clips, _), _ = video_views(coded_video(46), view=view, window=10, **options)
+    assert clips["rgb"].shape[1] == 1 and clips["flow"].shape[1] == 10
+    for wrong in ({"minimum": 9}, {"window": 255}):
+        with pytest.raises(ValueError, match="whole stacks of 10 frames"):
+            next(video_views(coded_video(46), **{**options, **wrong}))
+
+
 def test_what_is_wrong_with_views(coded_video):
     for fields in ({"crops": ((0, 1.5),)}, {"crops": ()}, {"flips": ()}, {"flips": (2,)}):
         with pytest.raises(ValueError, match=f"`{next(iter(fields))}` must be"):

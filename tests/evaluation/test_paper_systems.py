@@ -1,0 +1,158 @@
+"""The paper's systems from end to end on made videos: what each is tested on, and trained on."""
+
+import numpy as np
+import pytest
+
+import kinetics_i3d as ki3d
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.data.figures.generate import write_dataset
+from kinetics_i3d.data.flow_cache import flow_path, open_flow, write_flow_file
+from kinetics_i3d.data.flow_video import FlowSettings
+from kinetics_i3d.data.pipeline import augmentation, training_clips
+from kinetics_i3d.evaluation.protocols import evaluate
+from kinetics_i3d.models.streams import at_rate, flow_of
+from kinetics_i3d.models.systems import SYSTEMS, clips_at_test
+from kinetics_i3d.video.reader import read_frames
+
+FRAMES, SIZE, LARGER = 44, 32, 36
+SPEC = ClipSpec("tiny", short_side=LARGER, size=SIZE)
+# Of 44 frames and 43 flows: (first frame, frames, every which one) of each clip, and its share.
+CLIPS = {
+    "InceptionI3D": [((0, 44, 1), 44)],
+    "ConvNetLSTM": [((0, 44, 5), 9)],
+    "C3D": [((0, 16, 1), 16), ((16, 16, 1), 16), ((28, 16, 1), 12)],
+    "TwoStream": [((33 * number // 24, 10, 10), 1) for number in range(25)],
+    "TwoStreamFused": [((0, 40, 10), 40), ((33, 10, 10), 3)],
+    "TwoStreamI3D": [((0, 44, 1), 44)],  # stream by stream: all frames, and all 43 flows
+}
+# Frames of a training clip, {stream: frames as the model sees them}.
+TRAINED = {
+    "InceptionI3D": (16, {"rgb": 16}),
+    "ConvNetLSTM": (5, {"rgb": 5}),
+    "C3D": (16, {"rgb": 16}),
+    "TwoStream": (10, {"rgb": 1, "flow": 10}),
+    "TwoStreamFused": (20, {"rgb": 2, "flow": 20}),
+    "TwoStreamI3D": (9, {"rgb": 9, "flow": 9}),
+}
+
+
+def tiny(name):
+    """The system at its smallest, with the labels and the rates of the paper."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    options = {"architecture": "inception_v1_quarter", "classes": 3}
+    if name == "C3D":
+        options = {"architecture": "c3d_eighth", "classes": 3, "input_shape": (16, SIZE, SIZE, 3)}
+    model = getattr(ki3d, name)(**options)
+    model.labels = ("bow", "clap", "wave")
+    if len(model.clip_specs) > 1:
+        model.clip_specs = {
+            "rgb": at_rate(SPEC, model.clip_specs["rgb"].fps),
+            "flow": flow_of(SPEC),
+        }
+        if name == "TwoStreamI3D":  # its streams are run one by one
+            for stream, inside in model.streams.items():
+                inside.clip_spec = model.clip_specs[stream]
+    else:
+        model.clip_spec = at_rate(SPEC, model.clip_spec.fps)
+    return model
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Two figures with flow beside them, and what they hold: values by stream, by NumPy alone."""
+    folder = tmp_path_factory.mktemp("figures")
+    table = write_dataset(
+        folder, train_per_action=0, test_per_action=1, frames=FRAMES, size=(48, 64)
+    )
+    paths = sorted(table.parent.rglob("*.mp4"))[:2]
+    held = []
+    for path in paths:
+        write_flow_file(path, spec=SPEC, settings=FlowSettings("farneback"))
+        frames = np.stack(list(read_frames(path, fps=25, short_side=LARGER)))
+        top, left = (LARGER - SIZE) // 2, (frames.shape[2] - SIZE) // 2
+        inside = (slice(None), slice(top, top + SIZE), slice(left, left + SIZE))
+        with open_flow(flow_path(path)) as file:
+            flow = file.codes()
+        held.append(
+            {"rgb": frames[inside] / 127.5 - 1, "flow": (flow[inside].astype(float) / 127.5 - 1)}
+        )
+    rows = tuple(
+        Video(path, label, "test", path.name)
+        for path, label in zip(paths, ("bow", "clap"), strict=True)
+    )
+    return VideoDataset("figures", ("bow", "clap", "wave"), rows), held
+
+
+def shown(held, streams, first, frames, step):
+    """A clip of consecutive flows and of every so manieth frame, with a batch in front."""
+    clip = {"rgb": held["rgb"][first : first + frames : step]}
+    if "flow" in streams:
+        clip["flow"] = held["flow"][first : first + frames]
+    clip = {stream: clip[stream][None].astype(np.float32) for stream in streams}
+    return clip if len(clip) > 1 else clip["rgb"]
+
+
+def by_hand(name, model, video):
+    """The mean of the logits of the paper's clips of a video, weighted by their new frames."""
+    import keras
+
+    if name == "TwoStreamI3D":
+        streams = model.streams
+        return sum(np.asarray(streams[each](video[each][None]))[0] for each in streams)
+    places = [place for place, _ in CLIPS[name]]
+    parts = [shown(video, (*model.clip_specs,), *place) for place in places]
+    if len({place[1] for place in places}) == 1:  # clips of one length as one batch
+        parts = [keras.tree.map_structure(lambda *each: np.concatenate(each), *parts)]
+    logits = np.concatenate([np.asarray(model(part)) for part in parts])
+    return np.average(logits, axis=0, weights=[share for _, share in CLIPS[name]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_system_is_tested_and_trained_on_the_papers_frames(name, videos):
+    dataset, held = videos
+    model = tiny(name)
+    streams = (*model.clip_specs,)
+    found = evaluate(model, dataset)
+    expected = np.array([by_hand(name, model, video) for video in held])
+    spread = np.abs(expected[1] - expected[0]).max()
+    np.testing.assert_allclose(found.scores, expected, rtol=0, atol=0.01 * spread)
+    classified = ki3d.classify(dataset.videos[0].path, model, top=3).predictions
+    assert classified[0][0] == found.labels[found.predictions[0]]
+
+    frames, lengths = TRAINED[name]
+    (batch,) = training_clips(
+        dataset,
+        streams=streams,
+        spec=model.clip_specs,
+        frames=frames,
+        batch=2,
+        augment=augmentation(model.clip_specs),
+    ).take(1)
+    clips, targets = batch
+    parts = clips if isinstance(clips, dict) else {"rgb": clips}
+    for stream, part in parts.items():
+        channels = 3 if stream == "rgb" else 2
+        assert part.shape == (2, lengths[stream], SIZE, SIZE, channels)
+    assert {*parts} == {*lengths}
+    assert np.isfinite(model(clips, training=True)).all() and targets.shape == (2, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_ten_seconds_are_what_the_table_says(name):
+    """Windows and snapshots add up to the paper's test input, frame for frame."""
+    row = SYSTEMS[name]
+    clips = clips_at_test(tiny(name))
+    longest = max(row.test_frames.values())
+    if clips["snapshots"]:
+        assert clips["snapshots"] * clips["minimum"] == longest == 250
+        assert clips["minimum"] == max(row.train_frames.values())
+    else:
+        assert longest % clips["window"] == 0
+    assert (longest // clips["window"] == 15) == (name == "C3D")
+    for stream, frames in row.test_frames.items():
+        assert longest // frames == row.stride[stream] // min(row.stride.values())
