@@ -16,7 +16,7 @@ from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 from kinetics_i3d.models.streams import clip_shape
 
 SYSTEM = "C3D"
-CLIP = (16, 112, 112, 3)
+FRAMES = 16
 # 128 to 112 is as 256 to 224, what the other systems crop.
 SPEC = ClipSpec("c3d", short_side=128, size=112)
 
@@ -73,8 +73,9 @@ def C3D(
     Args:
         include_top: Whether to end in the dense layers and the classifier.
         weights: A path to a checkpoint, or `None` for random values.
-        input_shape: (frames, height, width, 3), by default (16, 112, 112, 3). The dense layers fix
-            it; without them any of the first three may be `None`.
+        input_shape: (frames, height, width, 3), by default (16, 112, 112, 3), or 16 frames of the
+            size in the weights' spec. The dense layers fix it; without them any of the first three
+            may be `None`.
         pooling: Without the top: `None` gives the grid of the last pool, `"avg"` or `"max"` a
             vector.
         classes: Number of classes; by default what the weights have, or 400.
@@ -103,7 +104,8 @@ def C3D(
     resolved = resolve(weights, architecture, C3D_ARCHITECTURES, PLAIN, rank=3, system=SYSTEM)
     row, info, _ = resolved
     check_head(head)
-    shape = clip_shape(input_shape or CLIP)
+    size = info.clip_spec.size
+    shape = clip_shape(input_shape or (FRAMES, size, size, 3))
     if include_top and None in shape:
         raise ValueError(
             "`input_shape` must have no None where include_top=True: dense layers read the grid. "

@@ -1,5 +1,8 @@
 """The paper's systems from end to end on made videos: what each is tested on, and trained on."""
 
+import functools
+import types
+
 import numpy as np
 import pytest
 
@@ -37,6 +40,7 @@ TRAINED = {
 }
 
 
+@functools.cache
 def tiny(name):
     """The system at its smallest, with the labels and the rates of the paper."""
     import keras
@@ -156,3 +160,19 @@ def test_ten_seconds_are_what_the_table_says(name):
     assert (longest // clips["window"] == 15) == (name == "C3D")
     for stream, frames in row.test_frames.items():
         assert longest // frames == row.stride[stream] // min(row.stride.values())
+
+
+@pytest.mark.parametrize(
+    ("stacks", "clips"),
+    [
+        (1, {"minimum": 10, "window": 10, "snapshots": 25}),
+        (5, {"minimum": 50, "window": 50, "snapshots": 5}),
+        (30, {"minimum": 300, "window": 300, "snapshots": 1}),
+    ],
+)
+def test_a_model_of_one_length_holds_as_many_snapshots(stacks, clips):
+    shapes = {"rgb": (stacks, SIZE, SIZE, 3), "flow": (10 * stacks, SIZE, SIZE, 2)}
+    inputs = [types.SimpleNamespace(shape=(None, *shape)) for shape in shapes.values()]
+    minimums = {"rgb": (1, 32, 32), "flow": (10, 32, 32)}
+    model = types.SimpleNamespace(system="TwoStream", minimums=minimums, inputs=inputs)
+    assert clips_at_test(model) == clips

@@ -1,5 +1,7 @@
 """C3D: shapes at every stage, options, and its numbers against plain NumPy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import reference
@@ -89,6 +91,14 @@ def test_a_file_gives_the_same_model(tmp_path, model):
     )
     for old, new in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_file_of_another_size_needs_no_shape(tmp_path):
+    shape = (16, 32, 32, 3)
+    small = C3D(architecture="c3d_eighth", classes=3, input_shape=shape)
+    spec = dataclasses.replace(small.clip_spec, short_side=36, size=32)
+    save_weights(small, tmp_path / "small.h5", clip_spec=spec)
+    assert C3D(weights=tmp_path / "small.h5").input_shape == (None, *shape)
 
 
 @pytest.mark.parametrize(
