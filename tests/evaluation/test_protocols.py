@@ -287,6 +287,10 @@ def test_logits_of_other_weights_views_specs_or_videos_are_not_taken(
     with monkeypatch.context() as other_weights:
         other_weights.setattr(networks, "weights_digest", lambda model: digest)
         assert [reads(), reads()] == [1, 0]
+    with monkeypatch.context() as other_clips:
+        clips = {"minimum": 9, "window": 12, "snapshots": None}
+        other_clips.setattr(networks, "clips_at_test", lambda model: clips)
+        assert [reads(), reads()] == [1, 0]
     with monkeypatch.context() as other_spec:
         other_spec.setattr(model, "clip_spec", dataclasses.replace(SPEC, short_side=40))
         assert [reads(), reads()] == [1, 0]
