@@ -28,7 +28,7 @@ class Features:
             self.targets = rows["targets"]
             shapes = {name: tuple(rows[name]) for name in rows.files if name != "targets"}
         count = len(self.targets)
-        self.parts = {
+        self.parts: dict = {
             name: np.memmap(folder / f"{name}.f32", np.float32, "r", shape=(count, *shape))
             for name, shape in shapes.items()
         }
