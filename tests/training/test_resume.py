@@ -92,15 +92,3 @@ def test_kills_leave_no_trace(start, tmp_path):
     assert len(curves(one / "history.csv")) == fields["epochs"]
     left = {file.name for file in other.iterdir() if not file.name.startswith(".")}
     assert left == {file.name for file in one.iterdir()}
-
-
-@pytest.mark.slow
-def test_sigterm_saves_and_says_come_again(start, tmp_path):
-    process = start("run", save_every=1000, epochs=300)
-    while process.poll() is None and not (tmp_path / "run" / "state").exists():
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 75
-    assert not (tmp_path / "run" / "weights.h5").exists()
-    (newest, *_) = sorted((tmp_path / "run" / "state").iterdir(), reverse=True)
-    assert int(newest.stem.removeprefix("step-")) >= 3

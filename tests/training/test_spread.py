@@ -109,9 +109,13 @@ def same(one, other):
     np.testing.assert_allclose(other["weights"], one["weights"], rtol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def single():
+    return result(run("none"))
+
+
 @pytest.mark.slow
-def test_two_processes_take_the_steps_of_one():
-    single = result(run("none"))
+def test_two_processes_take_the_steps_of_one(single):
     first, second = workers(2)
     assert (single["replicas"], first["replicas"]) == (1, 2)
     assert first["losses"] == second["losses"] and first["weights"] == second["weights"]
@@ -120,10 +124,10 @@ def test_two_processes_take_the_steps_of_one():
 
 
 @pytest.mark.slow
-def test_two_devices_take_the_steps_of_one():
+def test_two_devices_take_the_steps_of_one(single):
     both = result(run("mirrored"))
     assert both["replicas"] == 2 and both["note"] == [5, 0, 0]
-    same(result(run("none")), both)
+    same(single, both)
     assert np.isfinite(result(run("mirrored", dropout=0.5))["losses"]).all()
 
 
