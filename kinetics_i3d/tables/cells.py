@@ -1,0 +1,132 @@
+"""`Cell`: one number of the paper's tables: a system, its stream, its start, a mode and a seed.
+
+Carreira & Zisserman, CVPR 2017, tables 2 to 5.
+"""
+
+import dataclasses
+import fnmatch
+
+BOTH = "both"
+# Where a network's first values come from. `given` are weights that were named one by one.
+INITS = {
+    "scratch": "from scratch",
+    "frames": "single frames first",
+    "imagenet": "ImageNet first",
+    "given": "given weights",
+}
+IMAGES = ("frames", "imagenet")  # starts that only an Inception-V1 can have
+TRANSFERS = {"original": "Original", "fixed": "Fixed", "full": "Full-FT"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A system as a row of the tables.
+
+    Args:
+        letter: `"a"` to `"e"`.
+        title: What the paper calls it.
+        streams: What is trained, and of the Two-Stream I3D also what is added up.
+        images: Whether it has an Inception-V1 that an image network can be put into.
+    """
+
+    letter: str
+    title: str
+    streams: tuple
+    images: bool = True
+
+
+# (c) and (d) are one network each: what a stream of theirs would be alone is not trained.
+ROWS = {
+    "ConvNetLSTM": Row("a", "ConvNet+LSTM", ("rgb",)),
+    "C3D": Row("b", "3D-ConvNet", ("rgb",), images=False),
+    "TwoStream": Row("c", "Two-Stream", (BOTH,)),
+    "TwoStreamFused": Row("d", "3D-Fused", (BOTH,)),
+    "TwoStreamI3D": Row("e", "Two-Stream I3D", ("rgb", "flow", BOTH)),
+}
+APART = "TwoStreamI3D"  # its streams are trained one by one, and their logits added at test
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run, or the sum of two.
+
+    Args:
+        system: A name in `ROWS`.
+        stream: `"rgb"`, `"flow"` or `"both"`.
+        init: A name in `INITS`; where the network starts from another's weights, how that began.
+        transfer: A name in `TRANSFERS`.
+        seed: Of everything random.
+
+    Example:
+
+    >>> Cell("C3D", "rgb", "scratch", "original", 0).name
+    'C3D.rgb.scratch.original.0'
+    """
+
+    system: str
+    stream: str
+    init: str
+    transfer: str
+    seed: int
+
+    @property
+    def name(self):
+        """The name of its folder."""
+        return ".".join(map(str, dataclasses.astuple(self)))
+
+    @property
+    def group(self):
+        """(system, stream, init, transfer): what its seeds share."""
+        return (self.system, self.stream, self.init, self.transfer)
+
+    @property
+    def parts(self):
+        """The cells whose logits are added in place of a training; none of most."""
+        if self.system != APART or self.stream != BOTH:
+            return ()
+        return tuple(dataclasses.replace(self, stream=stream) for stream in ("rgb", "flow"))
+
+
+def all_cells(*, inits=("scratch",), transfers=("original",), seeds=(0,), pattern="*"):
+    """The cells of the tables, row by row, once for each seed; a sum comes after its parts.
+
+    Args:
+        inits: Names in `INITS`. Image starts are left out of systems without an Inception-V1.
+        transfers: Names in `TRANSFERS`. Of `given` weights there is no `original`.
+        seeds: Whole numbers.
+        pattern: Of names, with `*`, `?` and `[...]`.
+
+    Returns:
+        A list of `Cell`s.
+
+    Example:
+
+    >>> [cell.name for cell in all_cells(pattern="*.both.*")]
+    ['TwoStream.both.scratch.original.0', 'TwoStreamFused.both.scratch.original.0',
+     'TwoStreamI3D.both.scratch.original.0']
+    """
+    cells = [
+        Cell(system, stream, init, transfer, seed)
+        for seed in seeds  # a call that is stopped half way leaves whole tables of fewer seeds
+        for transfer in transfers
+        for system, row in ROWS.items()
+        for init in inits
+        for stream in row.streams
+        if (row.images or init not in IMAGES) and (init, transfer) != ("given", "original")
+    ]
+    return [cell for cell in cells if fnmatch.fnmatchcase(cell.name, pattern)]
+
+
+def group_title(group):
+    """A group in words, such as `I3D RGB+Flow`.
+
+    Args:
+        group: (system, stream, init, transfer).
+    """
+    system, stream = group[:2]
+    if system == APART:
+        return f"I3D {STREAM_TITLES[stream]}"
+    return ROWS[system].title
+
+
+STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", BOTH: "RGB+Flow"}
