@@ -22,6 +22,7 @@ from kinetics_i3d.cli import (
     inflate,
     prepare,
     systems,
+    tables,
     train,
     weights,
 )
@@ -43,6 +44,7 @@ VERBS = {
     "flow": flow,
     "prepare": prepare,
     "systems": systems,
+    "tables": tables,
     "weights": weights,
     "benchmark": benchmark,
 }
