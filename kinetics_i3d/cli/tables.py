@@ -53,8 +53,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--cells",
         default="*",
-        metavar="GLOB",
-        help="of names SYSTEM.STREAM.START.MODE.SEED, such as '*.rgb.scratch.original.*'",
+        metavar="GLOBS",
+        help="of names SYSTEM.STREAM.START.MODE.SEED, such as 'C3D.*,*.rgb.scratch.original.*'",
     )
     parser.add_argument(
         "--seeds", type=count, metavar="N", help="runs of each cell; by default the scale's"

@@ -94,13 +94,15 @@ def all_cells(*, inits=("scratch",), transfers=("original",), seeds=(0,), patter
         inits: Names in `INITS`. Image starts are left out of systems without an Inception-V1.
         transfers: Names in `TRANSFERS`. Of `given` weights there is no `original`.
         seeds: Whole numbers.
-        pattern: Of names, with `*`, `?` and `[...]`.
+        pattern: Of names, with `*`, `?` and `[...]`; or several with commas between them.
 
     Returns:
         A list of `Cell`s.
 
     Example:
 
+    >>> len(all_cells(pattern="C3D.*,ConvNetLSTM.*"))
+    2
     >>> [cell.name for cell in all_cells(pattern="*.both.*")]
     ['TwoStream.both.scratch.original.0', 'TwoStreamFused.both.scratch.original.0',
      'TwoStreamI3D.both.scratch.original.0']
@@ -114,7 +116,8 @@ def all_cells(*, inits=("scratch",), transfers=("original",), seeds=(0,), patter
         for stream in row.streams
         if (row.images or init not in IMAGES) and (init, transfer) != ("given", "original")
     ]
-    return [cell for cell in cells if fnmatch.fnmatchcase(cell.name, pattern)]
+    patterns = pattern.split(",")
+    return [cell for cell in cells if any(fnmatch.fnmatchcase(cell.name, p) for p in patterns)]
 
 
 def group_title(group):

@@ -89,10 +89,11 @@ _SMALL = _configs(
         "test_short_side": 128,
         "test_size": 112,
         "area": (0.35, 1.0),
-        "steps": 400,
+        "steps": 160,
         "batch": 16,
         "learning_rate": 1e-4,
         "norm_momentum": 0.95,
+        "precision": "mixed_bfloat16",
     },
     {
         "ConvNetLSTM": {"frames": 6, "stride": 5},
