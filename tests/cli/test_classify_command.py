@@ -40,7 +40,9 @@ def test_json_has_an_object_for_each_video(command, videos, weights):
         assert {one["label"] for one in each["predictions"]} == set(LABELS)
         assert sum(one["probability"] for one in each["predictions"]) == pytest.approx(1)
         assert each["seconds"] > 0
-    assert [line.split(": ")[2] for line in err.splitlines()] == [str(words[0]), str(words[2])]
+    # TensorFlow may add a line on how often it traced, after the other tests of this process.
+    told = [line for line in err.splitlines() if line.startswith("kinetics-i3d: ")]
+    assert [line.split(": ")[2] for line in told] == [str(words[0]), str(words[2])]
 
 
 @pytest.mark.parametrize("bad", ["missing", "empty", "text", "folder"])
