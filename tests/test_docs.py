@@ -61,6 +61,7 @@ def folder(stage, tmp_path):
     return shutil.copytree(stage, tmp_path / "folder")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_runs(name, folder, monkeypatch):
     monkeypatch.chdir(folder)

@@ -10,6 +10,8 @@ import pytest
 from kinetics_i3d.cli.classify import picture_paths
 from kinetics_i3d.core.errors import UserError
 
+pytestmark = pytest.mark.slow  # each trains or runs whole networks
+
 LABELS = ("sit", "stand", "wave")  # of the fixture `weights`
 
 

@@ -107,9 +107,7 @@ def test_mistakes_are_one_line(command, ucf101, tmp_path):
         assert (code, out) == (2, "") and why in err and err.count("\n") == 1, words
 
 
-@pytest.mark.parametrize(
-    "verb", ["train InceptionI3D --output out --data", "evaluate --weights x"]
-)
+@pytest.mark.parametrize("verb", ["train InceptionI3D --output out --data", "evaluate --weights x"])
 def test_verbs_read_the_dataset_that_is_meant(ucf101, verb):
     words = [*verb.split(), str(ucf101 / "lists")]
     words += ["--kind", "ucf101", "--videos", str(ucf101 / "videos"), "--split", "train"]

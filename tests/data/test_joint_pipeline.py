@@ -20,6 +20,8 @@ from kinetics_i3d.data.record_clips import RecordSplit, is_records, open_split
 from kinetics_i3d.data.stream_specs import stream_specs
 from kinetics_i3d.video.reader import read_frames
 
+pytestmark = pytest.mark.slow  # each trains or runs whole networks
+
 SPEC = ClipSpec("coded", short_side=64, size=64)
 BOTH = ("rgb", "flow")
 LENGTHS = (5, 8, 11, 9, 10, 7, 12)

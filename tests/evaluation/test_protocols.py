@@ -20,6 +20,8 @@ from kinetics_i3d.models.clip_model import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video
 
+pytestmark = pytest.mark.slow  # each trains or runs whole networks
+
 SPEC = ClipSpec("tiny", fps=10, short_side=36, size=32)
 LABELS = ("sit", "stand", "wave")
 LENGTHS = {"short": 5, "usual": 16, "long": 34}

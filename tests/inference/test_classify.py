@@ -10,6 +10,8 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.flow.coding import encode_flow
 from kinetics_i3d.video.writer import write_video
 
+pytestmark = pytest.mark.slow  # each trains or runs whole networks
+
 SPEC = ClipSpec("tiny", fps=10, short_side=36, size=32)
 LABELS = ("sit", "stand", "wave")
 

@@ -15,6 +15,8 @@ from kinetics_i3d.models.two_stream_fused import TwoStreamFused
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.weights.assign import named_variables
 
+pytestmark = pytest.mark.slow  # each trains or runs whole networks
+
 SYSTEMS = (ConvNetLSTM, TwoStream, TwoStreamFused, TwoStreamI3D)
 
 

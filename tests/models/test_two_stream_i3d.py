@@ -17,6 +17,8 @@ from kinetics_i3d.weights import catalog
 from kinetics_i3d.weights.assign import named_variables
 from kinetics_i3d.weights.checkpoint import read_checkpoint
 
+pytestmark = pytest.mark.slow  # each trains or runs whole networks
+
 LABELS = ("a", "b", "c")
 SPEC = dataclasses.replace(DEEPMIND, name="own", fps=12.5, short_side=40, size=32, low=0.0)
 FLOW_SPEC = dataclasses.replace(SPEC, name="own_flow", stream="flow", low=-1.0)

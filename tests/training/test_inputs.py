@@ -16,6 +16,8 @@ from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.inputs import training_batches, validation_batches
 from kinetics_i3d.video.writer import write_video
 
+pytestmark = pytest.mark.slow  # each trains or runs whole networks
+
 CONFIG = TrainConfig(frames=4, size=32, test_short_side=36, test_size=32, color=False)
 
 

@@ -15,6 +15,8 @@ from kinetics_i3d.training.network import build, frames_of, members, streams_of
 from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
 from kinetics_i3d.training.step import Step
 
+pytestmark = pytest.mark.slow  # each trains or runs whole networks
+
 LABELS = ("sit", "stand")
 
 

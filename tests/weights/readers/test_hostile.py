@@ -154,6 +154,7 @@ def test_an_impossible_tensor_is_refused_before_it_is_made(tmp_path, name):
     assert peak < 2**20
 
 
+@pytest.mark.slow
 def test_a_pickle_that_is_too_long_is_refused():
     with pytest.raises(WeightsError, match="larger than any state dict's"):
         load_pickle(io.BytesIO(b"\x80\x02" + b"]" * 2**21 + b"."), "m.pt")
