@@ -45,8 +45,8 @@ def _forward(config, classes):
         from kinetics_i3d.weights.read import read_weights
 
         architecture = read_weights(config.weights).info.architecture
-    key = (config.system, config.frames, config.stride, config.size, config.streams)
-    key = (*key, architecture, classes)
+    sizes = (config.frames, config.stride, config.size)
+    key = (config.system, config.streams, sizes, architecture, classes)
     if key not in _KNOWN:
         streams = streams_of(config)
         stride = {"rgb": config.stride if len(streams) > 1 else 1, "flow": 1}

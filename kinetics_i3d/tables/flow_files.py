@@ -33,7 +33,8 @@ def make_flow(dataset, plan, *, done=frozenset()):
         done: Names of cells that are finished and read no more flow.
 
     Returns:
-        How many files were written. Videos that cannot be read are logged.
+        How many files were written. Videos that cannot be read are logged, and where files cannot
+        be written none are.
     """
     open_jobs = tuple(job for job in plan.jobs if job.cell.name not in done)
     spec = flow_spec(dataclasses.replace(plan, jobs=open_jobs))
@@ -49,4 +50,7 @@ def make_flow(dataset, plan, *, done=frozenset()):
             written += 1
         except VideoError as error:
             logging.warning("no flow: %s", error)
+        except OSError as error:
+            logging.warning("no flow files (%s): flow is computed while training", error)
+            break
     return written

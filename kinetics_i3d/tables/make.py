@@ -13,7 +13,7 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.tables.flow_files import make_flow
 from kinetics_i3d.tables.frames import train_on_frames
 from kinetics_i3d.tables.layout import as_markdown
-from kinetics_i3d.tables.places import NUMBERS, TABLE, cell_folder
+from kinetics_i3d.tables.places import NUMBERS, TABLE, absolute, cell_folder
 from kinetics_i3d.tables.plan import make_plan
 from kinetics_i3d.tables.plot import draw_bars
 from kinetics_i3d.tables.results import results_of
@@ -56,7 +56,7 @@ def plan_tables(
         raise DatasetError("the split to test on must be another than 'train', that is trained on")
     images = {}
     if scale.frames:
-        images["frames"] = str(pathlib.Path(output) / FRAMES / "images.h5")
+        images["frames"] = absolute(pathlib.Path(output) / FRAMES / "images.h5")
     if imagenet is not None:
         found = read_weights(imagenet).info
         if (found.rank, found.architecture) != (2, scale.architecture):
@@ -65,7 +65,7 @@ def plan_tables(
                 f"{imagenet}: {kind}' weights of {found.architecture}, where scale {scale.name} "
                 f"starts from images' weights of {scale.architecture}"
             )
-        images["imagenet"] = str(imagenet)
+        images["imagenet"] = absolute(imagenet)
     held = "val" if any(video.split == "val" for video in dataset.videos) else "0.1"
     return make_plan(
         scale,
@@ -135,7 +135,7 @@ def make_tables(
         "split": split,
         "frames": (
             "an image network of single frames of these same videos, which stands in for ImageNet"
-            if plan.scale.frames
+            if any(job.cell.init == "frames" for job in plan.jobs)
             else None
         ),
         "imagenet": None if imagenet is None else str(imagenet),

@@ -81,7 +81,8 @@ def make_plan(scale, *, seeds=None, pattern="*", images=(), sources=None, valida
     left_out[f"RGB and Flow of {' and '.join(streams)}"] = (
         "they are trained as one network of both streams, whose answer is one"
     )
-    jobs, absent = [], set()
+    jobs: list = []
+    absent: set = set()
     for cell in cells:
         weights = None
         if cell.parts:
@@ -92,7 +93,9 @@ def make_plan(scale, *, seeds=None, pattern="*", images=(), sources=None, valida
             weights = sources.find(cell)
             if weights is None:
                 absent.add(cell)
-                left_out[cell.name] = "the source has no weights of this system and start"
+                left_out[".".join(cell.group)] = (
+                    "the source has no weights of this system and start"
+                )
                 continue
         config = config_of(
             scale, cell, images=images.get(cell.init), weights=weights, validation=validation

@@ -60,7 +60,12 @@ def run_cells(dataset, plan, output, *, split="test", save_every=500, progress=N
             found = read_cell(cell_folder(output, job.cell), facts)
             if found is None:
                 logging.info("%s: cell %d of %d", name, number, len(plan.jobs))
-                found = _run(job, dataset, output, facts=facts, save_every=save_every)
+                try:
+                    found = _run(job, dataset, output, facts=facts, save_every=save_every)
+                finally:
+                    # Of dozens of networks in one process Keras would keep a share of each.
+                    keras.utils.clear_session()
+                    gc.collect()
             done[name] = found
         except failures as error:
             failed[name] = first_line(error)
@@ -150,10 +155,6 @@ def _run(job, dataset, output, *, facts, save_every):
         "resumed": resumed,
     }
     _write(folder / CELL, found)
-    # Of dozens of networks in one process Keras would keep a share of each.
-    del models, tested
-    keras.utils.clear_session()
-    gc.collect()
     return found
 
 

@@ -8,7 +8,7 @@ import pathlib
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.tables.cells import APART, BOTH, INITS
-from kinetics_i3d.tables.places import cell_folder
+from kinetics_i3d.tables.places import absolute, cell_folder
 from kinetics_i3d.weights.catalog import PAIRS
 from kinetics_i3d.weights.read import read_weights
 
@@ -53,7 +53,7 @@ class Sources:
                         f"{member} and {self.files[key]}: both are weights of {' '.join(key)}; one "
                         "is needed"
                     )
-                self.files[key] = str(member)
+                self.files[key] = absolute(member)
 
     def __bool__(self):
         return bool(self.folders or self.files)
@@ -81,7 +81,7 @@ class Sources:
                 before = dataclasses.replace(cell, transfer="original", seed=seed)
                 path = cell_folder(folder, before) / "weights.h5"
                 if path.is_file():
-                    return str(path)
+                    return absolute(path)
         return None
 
 
