@@ -46,6 +46,8 @@ def test_cells_come_once_for_each_seed_and_sums_after_their_parts():
     # An image start doubles all but C3D, which has no Inception-V1.
     cells = all_cells(inits=("scratch", "imagenet"))
     assert len(cells) == 7 + 6 and not any("C3D.rgb.imagenet" in name for name in names(cells))
+    several = all_cells(pattern="C3D.*,*I3D.flow*")
+    assert names(several) == [first[1], first[5]]
     given = all_cells(inits=("given",), transfers=("original", "full"), pattern="C3D*")
     assert names(given) == ["C3D.rgb.given.full.0"]
     parts = {cell.name: names(cell.parts) for cell in all_cells()}
