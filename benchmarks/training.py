@@ -1,0 +1,165 @@
+"""Speed of training: the package's loop on real input against plain `fit`, and bfloat16.
+
+Both train the same network; `fit` reads one batch from memory again and again.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import argparse
+import contextlib
+import dataclasses
+import itertools
+import pathlib
+import statistics
+import tempfile
+import time
+
+import keras
+import tensorflow as tf
+from report import publish
+
+from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.data.figures import write_dataset
+from kinetics_i3d.data.prepare import prepare
+from kinetics_i3d.data.prepare_config import PrepareConfig
+from kinetics_i3d.data.record_clips import RecordSplit
+from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.training.inputs import training_batches
+from kinetics_i3d.training.interruption import Question
+from kinetics_i3d.training.loop import Loop
+from kinetics_i3d.training.network import build
+from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
+from kinetics_i3d.training.step import Step
+
+ENDLESS = 10**9
+SMALL = TrainConfig(
+    frames=16, size=112, test_short_side=128, test_size=112, batch=8, steps=ENDLESS, warmup=0.0
+)
+FULL = TrainConfig(frames=64, batch=1, steps=ENDLESS, warmup=0.0)
+
+
+def make_records(folder, config):
+    """Records of figures, and their labels."""
+    table = write_dataset(
+        folder / "videos", train_per_action=4, test_per_action=1, size=(128, 170), workers=2
+    )
+    settings = PrepareConfig(streams=("rgb",), spec=config.specs(("rgb",))["rgb"])
+    return RecordSplit(prepare(open_dataset(table), folder / "records", settings), "train")
+
+
+def network(config, labels):
+    """A model and its optimizer, ready to train."""
+    model = build(config, labels)
+    optimizer = make_optimizer(config)
+    prepare_optimizer(optimizer, model)
+    return model, optimizer
+
+
+def our_loop(config, labels, batches, folder):
+    """A function (steps) that lets the package's loop take so many steps."""
+    model, optimizer = network(config, labels)
+    step = Step(model, optimizer, smoothing=config.label_smoothing)
+    loop = Loop(config, step, folder, per_epoch=ENDLESS, save_every=ENDLESS)
+    iterator = iter(batches)
+
+    def run(steps):
+        with contextlib.suppress(StopIteration):  # the loop knows no other end than its last step
+            loop.run(itertools.islice(iterator, steps), Question())
+
+    return run, loop
+
+
+def plain_fit(config, labels, batch):
+    """A function (steps) that lets Keras' `fit` take so many steps on one batch."""
+    model, optimizer = network(config, labels)
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=config.label_smoothing
+    )
+    model.compile(optimizer, loss=loss, metrics=["accuracy"])
+    cached = tf.data.Dataset.from_tensors(batch).repeat()
+    return lambda steps: model.fit(cached, steps_per_epoch=steps, epochs=1, verbose=0)
+
+
+def interleaved(runs, *, steps, rounds):
+    """{name: median seconds a step}, each in turn after a first turn that does not count."""
+    taken = {name: [] for name in runs}
+    for number in range(rounds + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run(steps if number else 2)
+            if number:
+                taken[name].append((time.perf_counter() - start) / steps)
+    return {name: statistics.median(times) for name, times in taken.items()}, taken
+
+
+def rows_of(found, config, base, clips):
+    """The table's rows of one comparison."""
+    return [
+        {
+            "what": name,
+            "clips": clips,
+            "batch": config.batch,
+            "clips/s": f"{config.batch / seconds:.2f}",
+            "ratio": f"{found[base] / seconds:.2f}",
+        }
+        for name, seconds in found.items()
+    ]
+
+
+def against_fit(folder, options):
+    """Rows and numbers of the loop on records, and of `fit` on one batch in memory."""
+    source = make_records(folder, SMALL)
+    batches = training_batches(source, SMALL, ("rgb",), batch=SMALL.batch, seed=0)
+    clips, targets, _ = next(iter(batches))
+    ours, loop = our_loop(SMALL, source.labels, batches, folder / "loop")
+    runs = {
+        "`fit` on a batch in memory": plain_fit(SMALL, source.labels, (clips, targets)),
+        "`train`'s loop on records": ours,
+    }
+    found, taken = interleaved(runs, steps=options.steps, rounds=options.rounds)
+    shape = f"{SMALL.frames}x{SMALL.size}x{SMALL.size}"
+    rows = rows_of(found, SMALL, "`fit` on a batch in memory", shape)
+    return rows, {"seconds": taken, "waiting": loop.meter.rates()["waiting"]}
+
+
+def against_float32(folder, options):
+    """Rows and numbers of the loop in float32 and in bfloat16."""
+    clips = tf.random.stateless_normal((1, FULL.frames, FULL.size, FULL.size, 3), (0, 0))
+    batch = (clips, tf.one_hot([0], 400), tf.constant([0], tf.int64))
+    runs = {}
+    for precision in ("float32", "mixed_bfloat16"):
+        config = dataclasses.replace(FULL, precision=precision)
+        labels = [str(number) for number in range(400)]
+        runs[precision], _ = our_loop(config, labels, itertools.repeat(batch), folder / precision)
+    found, taken = interleaved(runs, steps=options.long_steps, rounds=options.rounds)
+    shape = f"{FULL.frames}x{FULL.size}x{FULL.size}"
+    return rows_of(found, FULL, "float32", shape), {"seconds": taken}
+
+
+def main(options):
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        rows, fit = against_fit(folder, options)
+        more, precision = against_float32(folder, options)
+    publish(
+        "training",
+        "Training an InceptionI3D: the loop against plain `fit`, bfloat16 against float32",
+        "python benchmarks/training.py",
+        [*rows, *more],
+        notes=f"Medians of {options.rounds} turns, taken in turn; AdamW, augmentation as `train` "
+        "has it. The loop reads, decodes and augments its clips while it trains, on the same "
+        f"processors, and waits {100 * fit['waiting']:.1f} % of its time for them; `fit` has its "
+        "one batch at hand. Ratios are to the row above of the same clips; states are not saved "
+        "meanwhile.",
+        data={"fit": fit, "precision": precision},
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=8, help="of a turn against `fit`")
+    parser.add_argument("--long-steps", type=int, default=3, help="of a turn at 64 frames")
+    main(parser.parse_args())
