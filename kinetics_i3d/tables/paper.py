@@ -9,7 +9,7 @@ STREAMS = ("rgb", "flow", BOTH)
 RGB_ALONE = ("ConvNetLSTM", "C3D")
 
 # Trained on the dataset alone: RGB, Flow, RGB+Flow.
-FROM_IMAGENET = {
+FROM_IMAGENET: dict = {
     "ucf101": {
         "ConvNetLSTM": (81.0, None, None),
         "TwoStream": (83.6, 85.6, 91.2),
@@ -29,7 +29,7 @@ FROM_IMAGENET = {
         "TwoStreamI3D": (71.1, 63.4, 74.2),
     },
 }
-FROM_SCRATCH = {
+FROM_SCRATCH: dict = {
     "ucf101": {"C3D": (51.6, None, None)},
     "hmdb51": {"C3D": (24.3, None, None)},
     "kinetics": {
@@ -42,7 +42,7 @@ FROM_SCRATCH = {
 }
 
 # After Kinetics: {start there: (original, fixed, full)} of RGB for (a) and (b), else of both.
-TRANSFER = {
+TRANSFER: dict = {
     "ucf101": {
         "ConvNetLSTM": {"imagenet": (81.0, 88.1, 91.0), "scratch": (54.2, 82.6, 86.8)},
         "C3D": {"scratch": (51.6, 76.0, 79.9)},
