@@ -63,25 +63,3 @@ def keep_weights(model, folder, *, epoch, keep, improved, **facts):
         match = EPOCH.fullmatch(file.name)
         if match and int(match[1]) <= epoch - keep:
             file.unlink()
-
-
-def event_writer(folder):
-    """A function (step, {name: value}) that writes scalars for TensorBoard.
-
-    Args:
-        folder: Where to.
-    """
-    import tensorflow as tf
-
-    writer = tf.summary.create_file_writer(str(folder))
-    # By hand: tf.summary.scalar needs TensorBoard installed where the run is.
-    kind = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
-    kind.plugin_data.plugin_name = "scalars"
-
-    def write(step, values):
-        with writer.as_default(step=step):
-            for name, value in values.items():
-                tf.summary.write(name, tf.constant(value, tf.float32), metadata=kind)
-        writer.flush()
-
-    return write

@@ -11,6 +11,7 @@ from absl import logging
 
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.models.pretrained import save_weights
+from kinetics_i3d.training.board import event_writer, write_clips
 from kinetics_i3d.training.distribute import make_strategy, place
 from kinetics_i3d.training.errors import TrainingStopped, writing
 from kinetics_i3d.training.head_start import fit_head
@@ -20,7 +21,7 @@ from kinetics_i3d.training.network import build, builder_of, members, streams_of
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
 from kinetics_i3d.training.parted import answer, part
 from kinetics_i3d.training.preflight import check_backend, check_output, check_run, open_any, parts
-from kinetics_i3d.training.results import event_writer, keep_weights, write_history
+from kinetics_i3d.training.results import keep_weights, write_history
 from kinetics_i3d.training.sources import ClipSource, FeatureSource
 from kinetics_i3d.training.statistics import recalibrate
 from kinetics_i3d.training.step import Step
@@ -52,7 +53,8 @@ def train(
         about: A JSON-ready dictionary that the weights carry.
         distribute: Over which devices: `"none"`, `"auto"`, `"mirrored"` or `"multiworker"`.
         save_every: Steps between states; there is one after each epoch anyway.
-        tensorboard: Whether to write the curves for TensorBoard too, into `tensorboard/`.
+        tensorboard: Whether to write the curves and some clips for TensorBoard too, into
+            `tensorboard/`.
 
     Returns:
         The trained model, in float32; of several processes the first one's.
@@ -117,6 +119,9 @@ def train(
     if config.head_start and not loop.facts.step:
         unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
         fit_head(model, unmixed, loop.per_epoch * config.head_start)
+    if board and not loop.facts.step:
+        shown, *_ = next(iter(clips.training(config.seed, mixup=config.mixup)))
+        write_clips(output / "tensorboard", shown)
     logging.info("%d videos, %d steps, %d of an epoch", len(training), loop.total, loop.per_epoch)
     with asked_to_stop() as question:
         batches = source.training(config.seed, mixup=config.mixup, start=start)

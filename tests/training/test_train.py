@@ -60,9 +60,9 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp
     names = {file.name for file in output.iterdir()}
     assert {"best.h5", "weights-epoch-0002.h5", "state", "tensorboard"} <= names
     assert "weights-epoch-0001.h5" not in names
-    (events,) = (output / "tensorboard").iterdir()
     shown = [
         value
+        for events in (output / "tensorboard").iterdir()
         for event in tf.compat.v1.train.summary_iterator(str(events))
         for value in [
             (one.tag, event.step, tf.make_ndarray(one.tensor)) for one in event.summary.value
@@ -71,6 +71,9 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp
     losses = [value for tag, step, value in shown if tag == "val_loss"]
     assert losses == pytest.approx([row["val_loss"] for row in history])
     assert ("loss", 6) in [(tag, step) for tag, step, _ in shown]
+    ((width, height, *strips),) = [value for tag, _, value in shown if tag == "clips/rgb"]
+    assert (int(width), int(height)) == (8 * 32, 32)
+    assert [tf.io.decode_png(each).shape for each in strips] == [(32, 8 * 32, 3)] * tiny.batch
 
     other = dataclasses.replace(config, seed=1)
     before = {file: file.read_bytes() for file in output.iterdir() if file.is_file()}

@@ -1,0 +1,90 @@
+"""A video of ten seconds: its flow, and both streams' answer, from the file to the label.
+
+Rounds in turn in one process, after one that compiles; the table gives medians. The network has the
+size of the released ones and random values, which take as long.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import argparse
+import itertools
+import pathlib
+import statistics
+import tempfile
+import time
+
+import numpy as np
+from report import publish
+
+from kinetics_i3d.data.flow_video import read_flow
+from kinetics_i3d.flow import optical_flow
+from kinetics_i3d.video.reader import read_frames
+from kinetics_i3d.video.writer import write_video
+
+SHARED = pathlib.Path(
+    os.environ.get("KINETICS_I3D_SHARED", pathlib.Path(__file__).resolve().parents[2] / "shared")
+)
+CLIP = "arm_wrestling.mp4"  # 340x256
+FRAMES = 251  # of 250 flows
+
+
+def measure(path, frames, rounds):
+    """{what: [(seconds, processor seconds), ...]}."""
+    import kinetics_i3d as ki3d
+
+    model = ki3d.TwoStreamI3D(classes=400)
+    model.labels = tuple(f"class {number}" for number in range(400))
+    shapes = {"rgb": 3, "flow": 2}
+    clips = {
+        name: np.zeros((1, 250, 224, 224, channels), np.float32)
+        for name, channels in shapes.items()
+    }
+    programs = {
+        "flow of 250 frames in memory": lambda: optical_flow(frames),
+        "flow of the file": lambda: sum(1 for _ in read_flow(path)),
+        "network alone, both streams, 250 frames": lambda: model.predict_on_batch(clips),
+        "classify with both streams, from the file": lambda: ki3d.classify(path, model),
+    }
+    found = {name: [] for name in programs}
+    for turn in range(rounds + 1):
+        for name, program in programs.items():
+            wall, processor = time.perf_counter(), time.process_time()
+            program()
+            if turn:
+                spent = time.perf_counter() - wall, time.process_time() - processor
+                found[name].append(spent)
+    return found
+
+
+def main(options):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "video.mp4"
+        source = read_frames(SHARED / "clips" / CLIP, fps=25, short_side=256)
+        frames = list(itertools.islice(itertools.cycle(list(source)), FRAMES))
+        write_video(path, frames, fps=25)
+        found = measure(path, np.stack(frames), options.rounds)
+    rows = [
+        {
+            "what": name,
+            "seconds (median)": f"{statistics.median(wall for wall, _ in spent):.2f}",
+            "least": f"{min(wall for wall, _ in spent):.2f}",
+            "processor seconds (median)": f"{statistics.median(cpu for _, cpu in spent):.2f}",
+        }
+        for name, spent in found.items()
+    ]
+    publish(
+        "two_stream",
+        "A video of 10 s, 340x256, 25 frames a second",
+        "python benchmarks/two_stream.py",
+        rows,
+        notes=f"{options.rounds} rounds in turn, float32, on all cores. TV-L1 by Numba.",
+        data=found,
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    main(parser.parse_args())
