@@ -18,6 +18,7 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.npy import parse_npy
 from kinetics_i3d.data.flow_info import CHUNK, FlowInfo, fingerprint, reading
 from kinetics_i3d.data.flow_video import FlowSettings, read_both
 from kinetics_i3d.flow.backends import pair_function
@@ -308,8 +309,7 @@ class FlowFile:
 
     def _read(self, name, shape):
         """An array of the file, after its checksum; of that shape, and of codes, if one is told."""
-        data = self._archive.read(f"{name}.npy")
-        array = np.load(io.BytesIO(data), allow_pickle=False)
+        array = parse_npy(self._archive.read(f"{name}.npy"))
         if shape is not None and (array.shape != shape or array.dtype != np.uint8):
             raise ValueError(f"{name} is {array.dtype} {array.shape}, not uint8 {shape}")
         return array

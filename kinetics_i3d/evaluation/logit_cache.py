@@ -13,6 +13,7 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.npy import parse_npy
 
 FORMAT = 1  # a new one when the same network and video would give other logits
 
@@ -65,10 +66,10 @@ class LogitCache:
         """
         path = self.path(video)
         try:
-            logits = np.load(path, allow_pickle=False)
+            logits = parse_npy(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError) as error:
             logging.warning("%s: damaged, so computed again (%s)", path, error)
             return None
         if logits.shape != (self.classes,) or logits.dtype != np.float32:
