@@ -90,7 +90,7 @@ def test_the_process_keeps_stderr_to_one_line(videos, weights):
         env=quiet,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 

@@ -323,7 +323,7 @@ def many(tmp_path_factory):
         path = folder / "tree" / f"class_{k % 4}" / f"{k}.mp4"
         write_video(path, sliding(8 + k % 5, k), fps=25)
     with start(folder / "tree", folder / "whole") as done:
-        out, err = done.communicate(timeout=100)
+        out, err = done.communicate(timeout=400)
     assert (done.returncode, err, len(out.splitlines())) == (0, "", 24)
     wanted = contents(folder / "whole")
     assert len(wanted) == 24
@@ -356,7 +356,7 @@ def test_killed_runs_leave_nothing_wrong_and_are_finished_by_the_next(many, tmp_
         seen = finished
     assert killed >= 8 and 0 < len(seen) < 24
     with start(tree, out) as last:
-        said, err = last.communicate(timeout=100)
+        said, err = last.communicate(timeout=400)
     assert (last.returncode, err, len(said.splitlines())) == (0, "", 24)
     assert contents(out) == wanted
 
@@ -372,7 +372,7 @@ def test_two_at_once_share_the_work(many, tmp_path):
         for _ in range(2)
     ]
     for run in runs:
-        said, _ = run.communicate(timeout=100)
+        said, _ = run.communicate(timeout=400)
         assert run.returncode == 0
         found = json.loads(said)
         assert len(found) == 24
@@ -403,7 +403,7 @@ def test_a_video_that_a_killed_process_had_is_waited_for_and_done(many, tmp_path
             time.sleep(0.2)
             assert run.poll() is None
             other.kill()
-            said, _ = run.communicate(timeout=60)
+            said, _ = run.communicate(timeout=400)
     assert run.returncode == 0 and said.splitlines()[-1] == str(out / "4.mp4.flow.npz")
     assert contents(out) == {
         os.path.basename(name): data for name, data in wanted.items() if name.startswith("class_0")

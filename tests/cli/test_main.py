@@ -17,7 +17,7 @@ def start(*words, **options):
         [sys.executable, "-m", "kinetics_i3d", *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         **options,
     )
 
@@ -109,6 +109,6 @@ def test_a_closed_pipe_is_quiet():
             stdout=pipe,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=400,
         )
     assert done.stderr == ""

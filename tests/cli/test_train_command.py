@@ -177,7 +177,7 @@ def test_sigterm_ends_the_command_with_its_code(dataset, tmp_path):
     while process.poll() is None and not (tmp_path / "run" / "state").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=400)
     assert (process.returncode, out) == (os.EX_TEMPFAIL, "")
     assert "stopped after step" in err.splitlines()[-1]
     (newest, *_) = sorted((tmp_path / "run" / "state").iterdir(), reverse=True)

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import time
 
 import numpy as np
 import pytest
@@ -390,7 +389,8 @@ NURSERY = """
     from kinetics_i3d.data.prepare import prepare
     from kinetics_i3d.data.prepare_config import PrepareConfig
 
-    table, folder, moments = sys.argv[1], sys.argv[2], [float(each) for each in sys.argv[3:]]
+    table, folder = sys.argv[1:]
+    draws = random.Random(0)
     spec = ClipSpec("small", fps=25.0, short_side=32, size=32)
     config = PrepareConfig(spec=spec, flow=FlowSettings("farneback"), shard_size=3)
 
@@ -404,13 +404,18 @@ NURSERY = """
                 os._exit(1)
         return pid
 
-    for moment in moments:
-        pid = child()
-        time.sleep(moment)
+    def done():
+        return sum(name.endswith(".tfrecord") for name in os.listdir(folder))
+
+    # By what is done and not by the clock alone, which on a busy machine tells nothing.
+    for number in range(10):
+        pid, wanted = child(), min(9 * number, 90)
+        while done() < wanted:
+            time.sleep(0.001)
+        time.sleep(draws.uniform(0, 0.1))
         os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
-        left = sum(name.endswith(".tfrecord") for name in os.listdir(folder))
-        print(os.WIFSIGNALED(status), left, flush=True)
+        print(os.WIFSIGNALED(status), done(), flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child(), 0)[1]))
 """
 
@@ -442,15 +447,11 @@ def test_ten_kills_lose_and_double_nothing(clips, tmp_path):
     table = table_of(tmp_path, clips, 300)
     out, whole = tmp_path / "killed", tmp_path / "whole"
     out.mkdir()
-    begin = time.monotonic()
     prepare(read_table(table), whole, CONFIG, workers=1)
-    seconds = time.monotonic() - begin
-    rng = random.Random(0)
-    moments = [rng.uniform(0.05, 0.2 + 0.1 * seconds) for _ in range(10)]
-    words = [sys.executable, "-c", textwrap.dedent(NURSERY), table, out, *moments]
+    words = [sys.executable, "-c", textwrap.dedent(NURSERY), table, out]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [*map(str, words)], capture_output=True, text=True, timeout=200, env=environment
+        [*map(str, words)], capture_output=True, text=True, timeout=500, env=environment
     )
     lines = done.stdout.split("\n")
     assert done.returncode == 0 and lines[-2] == "0", done.stderr[-2000:]
@@ -458,7 +459,7 @@ def test_ten_kills_lose_and_double_nothing(clips, tmp_path):
     assert len(killed) == 10 and sum(dead == "True" for dead, _ in killed) >= 5
     left = [int(number) for _, number in killed]
     assert left == sorted(left), "what was done stays"
-    assert len({*left} - {0, 100}) >= 2, "they fell in the middle of the work"
+    assert len({*left} - {0, 100}) >= 5, "they fell in the middle of the work"
     assert content(out) == content(whole)
     assert names(out) == {f"{index:04d}.mp4": 1 for index in range(300)}
     assert verify_records(out) == []
