@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLOORS = {
     5: ("cli", "app", "scale"),
     4: ("tables",),
-    3: ("training", "evaluation", "inference", "export"),
+    3: ("training", "evaluation", "inference", "exporting"),
     2: ("models", "data"),  # models read weights: InceptionI3D(weights=...)
     1: ("weights", "flow", "video"),
     0: ("core",),

@@ -20,6 +20,10 @@ class DatasetError(UserError):
     """A dataset's folder or table is missing something or contradicts itself."""
 
 
+class ExportError(UserError):
+    """An artifact cannot be made, or does not answer as the model that it was made from."""
+
+
 def first_line(error):
     """The first line of another library's error, or its kind where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
