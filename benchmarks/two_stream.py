@@ -9,6 +9,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import argparse
+import functools
 import itertools
 import pathlib
 import statistics
@@ -32,10 +33,17 @@ FRAMES = 251  # of 250 flows
 
 def measure(path, frames, rounds):
     """{what: [(seconds, processor seconds), ...]}."""
-    import kinetics_i3d as ki3d
+    import keras
 
-    model = ki3d.TwoStreamI3D(classes=400)
-    model.labels = tuple(f"class {number}" for number in range(400))
+    import kinetics_i3d as ki3d
+    from kinetics_i3d.models.load import PRECISIONS
+
+    models = {}
+    for precision, policy in PRECISIONS.items():
+        keras.config.set_dtype_policy(policy)
+        models[precision] = ki3d.TwoStreamI3D(classes=400)
+        models[precision].labels = tuple(f"class {number}" for number in range(400))
+    keras.config.set_dtype_policy("float32")
     shapes = {"rgb": 3, "flow": 2}
     clips = {
         name: np.zeros((1, 250, 224, 224, channels), np.float32)
@@ -44,9 +52,14 @@ def measure(path, frames, rounds):
     programs = {
         "flow of 250 frames in memory": lambda: optical_flow(frames),
         "flow of the file": lambda: sum(1 for _ in read_flow(path)),
-        "network alone, both streams, 250 frames": lambda: model.predict_on_batch(clips),
-        "classify with both streams, from the file": lambda: ki3d.classify(path, model),
     }
+    for precision, model in models.items():
+        programs |= {
+            f"network alone, both streams, {precision}": functools.partial(
+                model.predict_on_batch, clips
+            ),
+            f"classify from the file, {precision}": functools.partial(ki3d.classify, path, model),
+        }
     found = {name: [] for name in programs}
     for turn in range(rounds + 1):
         for name, program in programs.items():
@@ -79,7 +92,7 @@ def main(options):
         "A video of 10 s, 340x256, 25 frames a second",
         "python benchmarks/two_stream.py",
         rows,
-        notes=f"{options.rounds} rounds in turn, float32, on all cores. TV-L1 by Numba.",
+        notes=f"{options.rounds} rounds in turn, on all cores. TV-L1 by Numba.",
         data=found,
     )
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import keras
+
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.inception_i3d import InceptionI3D
@@ -11,22 +13,25 @@ from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.weights.catalog import PAIRS
 from kinetics_i3d.weights.read import read_weights
 
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 WANTED = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
 
 
-def load_model(weights, *, streams=None):
+def load_model(weights, *, streams=None, precision="float32"):
     """Builds the model of weights that say themselves what they are the weights of.
 
     Args:
         weights: A name in the catalog, of a pair too; a path; or `{"rgb": ..., "flow": ...}`.
         streams: `"rgb"`, `"flow"` or `"both"`, where it matters which; one of a pair is then taken
             alone. None takes what the weights read.
+        precision: What it computes in: `"float32"`, or `"bfloat16"`, which takes some 0.6 of the
+            time where the processor knows it (AVX512-BF16, AMX), and longer where it does not.
 
     Returns:
         A `ClipModel` with its top.
 
     Raises:
-        ValueError: If `streams` is unknown.
+        ValueError: If `streams` or `precision` is unknown.
         WeightsError: If the weights cannot be read, belong to no model of clips, or read other
             streams.
 
@@ -37,6 +42,19 @@ def load_model(weights, *, streams=None):
     """
     if streams not in WANTED:
         raise ValueError(f"`streams` must be one of {(*WANTED,)}. Received: streams={streams!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"`precision` must be one of {(*PRECISIONS,)}. Received: precision={precision!r}"
+        )
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(PRECISIONS[precision])
+    try:
+        return _load(weights, streams)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _load(weights, streams):
     pair = None if isinstance(weights, Mapping) else PAIRS.get(weights)
     if pair is not None and streams in STREAMS:
         weights, pair = getattr(pair, streams), None
