@@ -1,0 +1,54 @@
+"""`kinetics-i3d export`: writes weights as an artifact that serves without this package.
+
+It takes raw frames, carries its preprocessing and its labels, and is run and compared with the
+model before it gets its name.
+"""
+
+from kinetics_i3d.cli.arguments import count
+from kinetics_i3d.cli.quiet import load_keras
+
+FORMATS = ("savedmodel",)
+
+
+def add_arguments(parser):
+    """Adds this verb's arguments to `parser`."""
+    parser.add_argument(
+        "weights", metavar="WEIGHTS", help="a name in the catalog, of a pair too, or a file"
+    )
+    parser.add_argument("output", metavar="OUT", help="the folder or the file to write")
+    parser.add_argument("--to", choices=FORMATS, required=True, help="the format")
+    parser.add_argument(
+        "--flow-weights", metavar="NAME|PATH", help="those of the flow stream beside WEIGHTS"
+    )
+    # Left out, an option is the format's own business: its default, or none of its options.
+    parser.add_argument("--top", type=count, metavar="N", help="labels that it tells (5)")
+    parser.add_argument(
+        "--endpoints",
+        nargs="+",
+        metavar="NAME",
+        help="activations that the signature `features` gives, such as Mixed_4f (the last one "
+        "before the classifier)",
+    )
+
+
+OPTIONS = ("top", "endpoints")
+
+
+def run(options):
+    """Writes the artifact; returns the exit code."""
+    from kinetics_i3d.core.files import check_free
+    from kinetics_i3d.weights.catalog import find_members
+
+    weights = options.weights
+    if options.flow_weights:
+        weights = {"rgb": weights, "flow": options.flow_weights}
+    # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
+    check_free(options.output)
+    find_members(weights)
+    load_keras()
+    from kinetics_i3d.exporting.export import export
+
+    given = {name: getattr(options, name) for name in OPTIONS}
+    given = {name: value for name, value in given.items() if value is not None}
+    print(export(weights, options.output, to=options.to, **given))
+    return 0

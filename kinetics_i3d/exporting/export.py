@@ -1,0 +1,69 @@
+"""`export`: weights to an artifact that serves without this package, run before it counts.
+
+Each format has a module beside this one, which names its source.
+"""
+
+import inspect
+import pathlib
+
+from kinetics_i3d.exporting.saved_model import export_saved_model
+from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.models.load import load_model
+
+FORMATS = {"savedmodel": export_saved_model}
+
+
+def export(weights, output, *, to="savedmodel", **options):
+    """Writes an artifact, which takes raw frames and carries its preprocessing and its labels.
+
+    It is loaded and run where this package cannot be imported, and gets its name only if it answers
+    as the Keras model does. What fails leaves nothing.
+
+    Args:
+        weights: A name in the catalog, of a pair too; a path; `{"rgb": ..., "flow": ...}`; or a
+            `ClipModel` that ends in logits.
+        output: Where to.
+        to: One of `FORMATS`: `"savedmodel"`, a folder with the signatures `serving_default`,
+            `logits`, `features` and `float_clips`.
+        **options: Those of the format, such as `top=5`, labels told; see its function in `FORMATS`.
+
+    Returns:
+        `output` as a `pathlib.Path`.
+
+    Raises:
+        ExportError: If the model cannot be exported, or the artifact answers otherwise.
+        UserError: If something stands at `output`.
+        ValueError: If the format, or one of its options, is unknown or out of range.
+        WeightsError: If the weights cannot be read.
+
+    Example:
+
+    >>> ki3d.export(folder / "mine.h5", folder / "saved").name
+    'saved'
+    """
+    if to not in FORMATS:
+        raise ValueError(f"`to` must be one of {(*FORMATS,)}. Received: to={to!r}")
+    known = [
+        name
+        for name, each in inspect.signature(FORMATS[to]).parameters.items()
+        if each.kind is each.KEYWORD_ONLY
+    ]
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(
+                f"`{name}` must be left out for to={to!r}, whose options are {known}. "
+                f"Received: {name}={value!r}"
+            )
+    model = weights if isinstance(weights, ClipModel) else load_model(weights)
+    check_ends_in_logits(model)
+    return FORMATS[to](model, pathlib.Path(output), **options)
+
+
+def check_ends_in_logits(model):
+    """Raises `ValueError` where a model of clips has no top, or ends in an activation."""
+    names = [layer.name for layer in model.layers]
+    if len(model.minimum) != 3 or "Logits" not in names or "Predictions" in names:
+        raise ValueError(
+            "`weights` must be of a model of clips that ends in logits: include_top=True, "
+            f"classifier_activation=None. Received: {model.name} that ends in {names[-1]!r}"
+        )

@@ -1,0 +1,211 @@
+"""SavedModels: what the graph answers and refuses, what is beside it, and that it is run first."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kinetics_i3d as ki3d
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.errors import ExportError, UserError
+from kinetics_i3d.core.labels import softmax
+from kinetics_i3d.exporting import saved_model
+from kinetics_i3d.exporting.export import FORMATS
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def loaded(saved):
+    return tf.saved_model.load(str(saved)).signatures
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Two clips that need a crop and nothing else, so that NumPy can make the model's clips."""
+    return np.random.default_rng(3).integers(0, 256, (2, 11, 36, 44, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def wanted(model, frames):
+    """Logits by the Keras model."""
+    crop = frames[:, :, 2:34, 6:38].astype(np.float32)
+    return model(crop / 255 * 2.5 - 0.5, training=False).numpy()
+
+
+def test_labels_and_scores_are_the_models(loaded, frames, wanted):
+    found = loaded["serving_default"](rgb=tf.constant(frames))
+    odds = softmax(wanted)
+    np.testing.assert_allclose(found["probabilities"], odds, rtol=1e-4)
+    order = np.argsort(-odds, axis=1)[:, :2]
+    labels = np.array([b"sit", b"stand", b"wave"], object)
+    assert (found["labels"].numpy() == labels[order]).all()
+    np.testing.assert_allclose(found["scores"], np.take_along_axis(odds, order, 1), rtol=1e-4)
+    assert found["scores"].shape == (2, 2)
+
+
+def test_logits_features_and_float_clips(loaded, model, frames, wanted):
+    given = tf.constant(frames)
+    np.testing.assert_allclose(loaded["logits"](rgb=given)["logits"], wanted, rtol=1e-4, atol=1e-5)
+    clips = frames[:, :, 2:34, 6:38].astype(np.float32) / 255 * 2.5 - 0.5
+    floats = loaded["float_clips"](rgb=tf.constant(clips))
+    assert set(floats) == {"logits", "probabilities", "labels", "scores"}
+    np.testing.assert_allclose(floats["logits"], wanted, rtol=1e-4, atol=1e-5)
+    grid = ki3d.feature_model(model, "Mixed_5c")(clips).numpy()
+    features = loaded["features"](rgb=given)
+    assert set(features) == {"Mixed_5c"}
+    np.testing.assert_allclose(features["Mixed_5c"], grid, rtol=1e-3, atol=1e-5 * grid.max())
+
+
+WRONG = [
+    ("serving_default", (1, 8, 36, 36, 3), "rgb must have 9 frames or more"),
+    ("logits", (1, 9, 36, 36, 4), r"rgb must be \(batch, frames, height, width, 3\)"),
+    ("features", (0, 9, 36, 36, 3), "rgb must not be empty"),
+    ("serving_default", (1, 9, 0, 36, 3), "rgb must not be empty"),
+    ("float_clips", (1, 9, 31, 32, 3), "rgb must be 32 x 32 pixels or more"),
+    ("float_clips", (1, 8, 32, 32, 3), "rgb must have 9 frames or more"),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "said"), WRONG)
+def test_a_wrong_shape_is_refused_by_the_graph(loaded, name, shape, said):
+    dtype = tf.float32 if name == "float_clips" else tf.uint8
+    with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+        loaded[name](rgb=tf.zeros(shape, dtype))
+
+
+@pytest.mark.parametrize("value", [255.0, -2.0, np.nan, np.inf])
+def test_values_of_another_range_are_refused_by_the_graph(loaded, value):
+    clip = np.zeros((1, 9, 32, 32, 3), np.float32)
+    clip[0, 4, 7, 9, 1] = value
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"scaled to -0\.5 to 2, and finite"):
+        loaded["float_clips"](rgb=tf.constant(clip))
+
+
+def test_labels_and_spec_are_assets(saved, model):
+    assets = saved / "assets"
+    assert assets.joinpath("labels.txt").read_text() == "sit\nstand\nwave\n"
+    fields = json.loads(assets.joinpath("clip_spec.json").read_text())["rgb"]
+    assert fields.pop("minimum_frames") == 9
+    assert ClipSpec(**fields) == model.clip_spec
+
+
+def test_the_command_writes_it_and_an_endpoint(tmp_path, capsys, monkeypatch, model):
+    from kinetics_i3d.cli.main import main
+
+    path, output = tmp_path / "mine.h5", tmp_path / "out"
+    ki3d.save_weights(model, path)
+    asked = []
+
+    def run_fresh(folder, inputs, *, output):
+        asked.append(folder)
+        return answers_here(folder, inputs)
+
+    monkeypatch.setattr(saved_model, "run_fresh", run_fresh)
+    words = ["export", str(path), "--to", "savedmodel", str(output), "--endpoints", "Mixed_3b"]
+    assert main(words) == 0
+    assert capsys.readouterr().out == f"{output}\n"
+    assert asked[0].parent == tmp_path and not asked[0].exists()  # compared before it was renamed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.h5", "out"]
+
+
+def answers_here(folder, inputs, **_):
+    """What `fresh` would say, in this process."""
+    from kinetics_i3d.exporting import fresh
+
+    beside = pathlib.Path(folder)
+    np.savez(beside / "asked.npz", **inputs)
+    fresh.run(str(folder), beside / "asked.npz", beside / "answered.npz")
+    with np.load(beside / "answered.npz") as arrays:
+        found = dict(arrays)
+    for name in ("asked.npz", "answered.npz"):
+        (beside / name).unlink()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("logits/logits", r"its logits would be off by 0\.01 of the largest value"),
+        ("features/Mixed_5c", r"its features's Mixed_5c would be off by 0\.01"),
+        ("serving_default/labels", "another label would come first"),
+    ],
+)
+def test_a_failing_comparison_leaves_nothing_and_says_by_how_much(
+    saved, model, tmp_path, monkeypatch, key, said
+):
+    monkeypatch.setattr(saved_model, "write_saved_model", lambda model, folder, **_: None)
+
+    def run_fresh(folder, inputs, *, output):
+        found = answers_here(saved, inputs)
+        found[key] = found[key] * 1.01 if key != "serving_default/labels" else found[key][:, ::-1]
+        return found
+
+    monkeypatch.setattr(saved_model, "run_fresh", run_fresh)
+    with pytest.raises(ExportError, match=said) as raised:
+        ki3d.export(model, tmp_path / "out")
+    assert str(raised.value).startswith(f"{tmp_path / 'out'}: not written; ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_artifact_that_does_not_run_says_why(tmp_path):
+    with pytest.raises(ExportError, match=r"it does not run by itself \(.*exist"):
+        saved_model.run_fresh(tmp_path / "nothing", {}, output="out")
+
+
+def test_the_fresh_interpreter_has_no_package(tmp_path):
+    # The first lines of a program that would import it: so that a hidden need is an error.
+    source = pathlib.Path(saved_model.fresh.__file__).read_text(encoding="utf-8")
+    assert 'sys.modules["kinetics_i3d"] = None' in source
+
+
+def test_wrong_arguments(model, tmp_path):
+    with pytest.raises(ValueError, match="`to` must be one of"):
+        ki3d.export(model, tmp_path / "x", to="onxx")
+    with pytest.raises(ValueError, match=r"`frames` must be left out for to='savedmodel'"):
+        ki3d.export(model, tmp_path / "x", frames=16)
+    with pytest.raises(ValueError, match=r"`endpoints` must name activations .* 'Mixed_9z'"):
+        ki3d.export(model, tmp_path / "x", endpoints=("Mixed_9z",))
+    (tmp_path / "taken").write_text("old")
+    with pytest.raises(UserError, match="taken: exists already"):
+        ki3d.export(model, tmp_path / "taken")
+    nameless = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=3)
+    with pytest.raises(ExportError, match="its 3 classes have no names"):
+        ki3d.export(nameless, tmp_path / "x")
+    with pytest.raises(ValueError, match="ends in logits: include_top=True"):
+        ki3d.export(ki3d.feature_model(nameless, "Mixed_3b"), tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_the_command_offers_the_formats_that_the_library_writes():
+    from kinetics_i3d.cli import export
+
+    assert (*FORMATS,) == export.FORMATS
+
+
+def test_two_streams_take_frames_and_codes(tmp_path, monkeypatch):
+    model = ki3d.TwoStreamI3D(architecture="inception_v1_quarter", classes=3)
+    specs = {"rgb": ClipSpec("tiny", short_side=36, size=32)}
+    specs["flow"] = ClipSpec("tiny_flow", stream="flow", short_side=36, size=32)
+    model.labels, model.clip_specs = ("sit", "stand", "wave"), specs
+    monkeypatch.setattr(saved_model, "run_fresh", answers_here)
+    output = ki3d.export(model, tmp_path / "both")
+    loaded = tf.saved_model.load(str(output)).signatures
+    random = np.random.default_rng(1)
+    rgb = random.integers(0, 256, (1, 10, 36, 40, 3), np.uint8)
+    flow = random.integers(0, 256, (1, 10, 32, 32, 2), np.uint8)
+    clips = {"rgb": rgb[:, :, 2:34, 4:36], "flow": flow}
+    clips = {stream: clip.astype(np.float32) / 127.5 - 1 for stream, clip in clips.items()}
+    wanted = model(clips, training=False).numpy()
+    found = loaded["logits"](rgb=tf.constant(rgb), flow=tf.constant(flow))["logits"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert set(loaded["features"].structured_outputs) == {"rgb_Mixed_5c", "flow_Mixed_5c"}
+    for wrong, said in [
+        ((1, 11, 32, 32, 2), "flow must have 1 times the frames of rgb"),
+        ((2, 10, 32, 32, 2), "flow and rgb must be of the same videos"),
+        ((1, 10, 64, 64, 2), "flow must be computed between frames"),
+    ]:
+        with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+            loaded["logits"](rgb=tf.constant(rgb), flow=tf.zeros(wrong, tf.uint8))
