@@ -18,7 +18,7 @@ def run(folder, inputs, outputs):
     import numpy as np
     import tensorflow as tf
 
-    asked = {}
+    asked: dict = {}
     with np.load(inputs) as arrays:
         for key in arrays.files:
             name, stream = key.split("/")

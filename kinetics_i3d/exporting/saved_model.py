@@ -125,7 +125,7 @@ def verify_saved_model(model, folder, *, output, endpoints=None, call=None):
         wanted |= {f"features/{name}": value for name, value in features.items()}
     if call is not None:
         wanted["__call__/logits"] = probe.ask(call)
-    inputs = {}
+    inputs: dict = {}
     for name in {key.split("/")[0] for key in wanted}:
         given = probe.clips if name in ("float_clips", "__call__") else probe.pixels
         inputs |= {f"{name}/{stream}": array for stream, array in given.items()}
