@@ -97,7 +97,10 @@ class ClipSpec:
             float32 array of the same shape, `low` to `high`.
         """
         scale = np.float32((self.high - self.low) / 255.0)
-        return np.asarray(clip, np.float32) * scale + np.float32(self.low)
+        # One array of that size and no other: a clip of 10 s has 150 MB.
+        values = np.multiply(clip, scale, dtype=np.float32)
+        values += np.float32(self.low)
+        return values
 
     def denormalize(self, clip):
         """The inverse of `normalize`: values `low` to `high` back to uint8 pixels, rounded."""
