@@ -8,39 +8,19 @@ it was asked to end (SIGTERM) and has saved its state.
 import contextlib
 import sys
 
-from kinetics_i3d.cli.arguments import count, read_dataset
+from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset
 from kinetics_i3d.cli.complaints import complain
 from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.cli.train import COME_AGAIN
 from kinetics_i3d.core.canvas import pillow
-from kinetics_i3d.data.layouts import KINDS
 from kinetics_i3d.tables.scales import SCALES
 from kinetics_i3d.training.errors import TrainingStopped
 
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    parser.add_argument(
-        "--data",
-        dest="dataset",
-        required=True,
-        metavar="DATASET",
-        help="a csv table of videos, or the folder of a dataset; it has a split named train",
-    )
-    parser.add_argument(
-        "--kind", choices=KINDS, help="what DATASET is, where its files fit several"
-    )
-    parser.add_argument(
-        "--videos", metavar="FOLDER", help="where its videos are, if not beside its lists"
-    )
-    parser.add_argument(
-        "--split-number",
-        type=count,
-        default=1,
-        metavar="N",
-        help="which of the official splits of UCF-101, HMDB-51 and J-HMDB",
-    )
+    add_dataset_arguments(parser, dataset="--data")
     parser.add_argument("--split", default="test", metavar="NAME", help="which videos to test on")
     parser.add_argument(
         "--output",

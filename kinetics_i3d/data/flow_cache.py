@@ -4,7 +4,6 @@ A zip of .npy files, so that `numpy.load` opens it too: `about`, JSON as text, a
 `flow_000032`, ..., uint8 codes (flows, height, width, 2) of 32 flows each, named by their first.
 """
 
-import dataclasses
 import importlib.metadata
 import io
 import math
@@ -21,7 +20,6 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.npy import parse_npy
 from kinetics_i3d.data.flow_info import CHUNK, FlowInfo, fingerprint, reading
 from kinetics_i3d.data.flow_video import FlowSettings, read_both
-from kinetics_i3d.flow.backends import pair_function
 from kinetics_i3d.flow.coding import decode_flow
 from kinetics_i3d.video.clip import center_crop
 
@@ -129,7 +127,7 @@ def write_flows(video, file, *, spec=DEEPMIND_FLOW, settings=None, workers=None,
                     _add(archive, _chunk_name(count - len(chunk)), np.stack(chunk))
                     chunk.clear()
             info = FlowInfo(
-                settings=dataclasses.replace(settings, backend=_backend(settings)),
+                settings=settings.settled(),
                 reading=reading(spec),
                 size=size,
                 flows=count,
@@ -153,12 +151,6 @@ def _add(archive, name, array):
 
 def _chunk_name(first):
     return f"flow_{first:06d}"
-
-
-def _backend(settings):
-    """The backend that computes by these settings here."""
-    module = pair_function(settings.method, settings.backend).__module__
-    return module.rpartition(".")[2].removeprefix("tvl1_")
 
 
 def open_flow(path, *, video=None, spec=None, settings=None):

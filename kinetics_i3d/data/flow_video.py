@@ -11,7 +11,7 @@ import os
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.flow.backends import BACKENDS
+from kinetics_i3d.flow.backends import BACKENDS, pair_function
 from kinetics_i3d.flow.coding import BOUND, ROUNDINGS, encode_flow
 from kinetics_i3d.flow.pairs import SMALLEST, flow_stream
 from kinetics_i3d.flow.parameters import TVL1
@@ -80,6 +80,12 @@ class FlowSettings:
     def to_dict(self):
         """The fields as a JSON-ready dictionary; `from_dict` is the inverse."""
         return dataclasses.asdict(self)
+
+    def settled(self):
+        """These settings with the backend that computes by them here, where none is named."""
+        program = pair_function(self.method, self.backend).__module__
+        backend = program.rpartition(".")[2].removeprefix("tvl1_")
+        return dataclasses.replace(self, backend=backend)
 
     @classmethod
     def from_dict(cls, fields):

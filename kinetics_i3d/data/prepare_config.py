@@ -7,7 +7,6 @@ import dataclasses
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, STREAMS, ClipSpec
 from kinetics_i3d.data.flow_video import FlowSettings
-from kinetics_i3d.flow.backends import pair_function
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,15 +62,10 @@ class PrepareConfig:
     def to_dict(self):
         """The fields that count, JSON-ready; a backend that was left open is the one found here."""
         has_flow = "flow" in self.streams
-        flow = None
-        if has_flow:
-            program = pair_function(self.flow.method, self.flow.backend).__module__
-            backend = program.rpartition(".")[2].removeprefix("tvl1_")
-            flow = dataclasses.replace(self.flow, backend=backend).to_dict()
         return {
             "streams": list(self.streams),
             "spec": self.spec.to_dict(),
-            "flow": flow,
+            "flow": self.flow.settled().to_dict() if has_flow else None,
             "quality": self.quality if "rgb" in self.streams else None,
             "flow_quality": self.flow_quality if has_flow else None,
             "shard_size": self.shard_size,
