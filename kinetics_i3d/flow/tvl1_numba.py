@@ -5,23 +5,25 @@ the form of Sánchez Pérez et al., IPOL 2013, with the pyramid, the filters and
 
 The unknown is the flow u = (x, y); its dual variable p has a vector for each component. The kernels
 stand in this file, because Numba's cache on disk does not see a change in another one: after one in
-taps.py, touch this.
+rows.py, taps.py or vectors.py, touch this.
 
 What keeps the loops fast, found by measuring:
 
 - Rows are taken out of the arrays before the loop over x: LLVM gives up on computed row numbers.
 - No loop touches more than seven rows, or LLVM stops vectorising without a word.
-- A row that is passed to a function costs atomic operations, unless it is inlined.
+- The iteration, most of the time, has its vectors written out (`rows`).
+- Memory is kept from pair to pair (`_memory`).
 - Rows are as long as a whole number of vectors and 16 more. Columns behind the picture are worked
   on like the others, and kept from mattering by `inside`, which is 0 there.
 """
 
 import functools
-import math
+import threading
 
 import numpy as np
 
 from kinetics_i3d.flow.parameters import TVL1
+from kinetics_i3d.flow.rows import LANES, dual_row, primal_row
 from kinetics_i3d.flow.taps import CHANNELS, four_by_four
 
 try:
@@ -30,9 +32,11 @@ except ModuleNotFoundError:  # plain Python then, thousands of times slower
     numba = None
 
 F32 = np.float32
-LANES = 16  # float32 in the widest vector
 FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, one is to spare
 CUBIC = F32(-0.75)  # OpenCV's bicubic; 0.5 would be Catmull and Rom's
+SHARE = 26  # numbers a pixel that `_room` is asked for: 13 at the finest scale, 11 for all scales
+KEPT = SHARE * 1088 * 1952
+THREAD = threading.local()
 FLAT = F32(1.1920929e-07)  # squared slopes below float32's epsilon say nothing about motion
 
 # Without `reassoc` no sum is vectorised. Of fast-math only `ninf` is left out: the change of the
@@ -40,20 +44,15 @@ FLAT = F32(1.1920929e-07)  # squared slopes below float32's epsilon say nothing 
 MATHS = {"nnan", "nsz", "arcp", "contract", "reassoc", "afn"}
 
 
-def compiled(function, **options):
+def compiled(function):
     """Numba's `njit` for kernels, cached on disk if there is a folder that can be written."""
     if numba is None:
         return function
-    options = {"nogil": True, "fastmath": MATHS, "error_model": "numpy", **options}
+    options: dict = {"nogil": True, "fastmath": MATHS, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no such folder: compiled once in each process
         return numba.njit(**options)(function)
-
-
-def inlined(function):
-    """`compiled` as a part of its callers, for what they call row by row."""
-    return compiled(function, inline="always")
 
 
 def tvl1(first, second, parameters):
@@ -68,6 +67,7 @@ def tvl1(first, second, parameters):
         float32 array (height, width, 2), pixels, x then y.
     """
     return _tvl1(
+        _memory(*first.shape),
         np.ascontiguousarray(first, np.float32),
         np.ascontiguousarray(second, np.float32),
         float(parameters.tau),
@@ -83,6 +83,21 @@ def tvl1(first, second, parameters):
     )
 
 
+def _memory(height, width):
+    """(float32 numbers, how many are in use) for `_room`; what fits 1080p is kept by the thread.
+
+    Fresh memory costs page faults, a tenth of the time, and more where threads wait for each other.
+    """
+    count = SHARE * (height + 2 * FRAME + 2) * (width + 2 * LANES)
+    numbers: np.ndarray = getattr(THREAD, "numbers", np.empty(0, np.float32))
+    if len(numbers) < count:
+        numbers = np.empty(count + LANES, np.float32)
+        numbers = numbers[-numbers.ctypes.data % (4 * LANES) // 4 :]  # vectors begin at cache lines
+        if count <= KEPT:
+            THREAD.numbers = numbers
+    return numbers, np.zeros(1, np.int64)
+
+
 @functools.cache
 def compile_now():
     """Compiles in the caller's thread, once.
@@ -94,17 +109,37 @@ def compile_now():
 
 
 @compiled
-def _tvl1(first, second, tau, lam, theta, scales, warps, epsilon, inner, outer, scale_step, median):
+def _room(memory, shape):
+    """An array of zeros in memory that was used before, or of new memory if there is none left."""
+    numbers, used = memory
+    count = 1
+    for side in shape:
+        count *= side
+    begin = used[0]
+    if begin + count > len(numbers):
+        return np.zeros(shape, np.float32)
+    used[0] = (begin + count + LANES - 1) // LANES * LANES
+    numbers[begin : begin + count] = 0
+    return numbers[begin : begin + count].reshape(shape)
+
+
+@compiled
+def _tvl1(
+    memory, first, second, tau, lam, theta, scales, warps, epsilon, inner, outer, scale_step, median
+):
     """From coarse to fine: each scale begins with the flow of the coarser one."""
-    firsts, seconds = _pyramid(first, scales, scale_step), _pyramid(second, scales, scale_step)
+    firsts = _pyramid(memory, first, scales, scale_step)
+    seconds = _pyramid(memory, second, scales, scale_step)
     coarsest = len(firsts) - 1
     height, width = firsts[coarsest].shape
-    flow = np.zeros((2, height, _padded(width)), np.float32)
+    flow = _room(memory, (2, height, _padded(width)))
     for scale in range(coarsest, -1, -1):
         if scale < coarsest:
-            flow = _grow(flow, firsts[scale + 1].shape, firsts[scale].shape, scale_step)
+            flow = _grow(memory, flow, firsts[scale + 1].shape, firsts[scale].shape, scale_step)
         one, other = firsts[scale], seconds[scale]
-        _one_scale(one, other, flow, tau, lam, theta, warps, epsilon, inner, outer, median)
+        used = memory[1][0]
+        _one_scale(memory, one, other, flow, tau, lam, theta, warps, epsilon, inner, outer, median)
+        memory[1][0] = used
     height, width = first.shape
     result = np.empty((height, width, 2), np.float32)
     for y in range(height):
@@ -119,10 +154,10 @@ def _padded(width):
 
 
 @compiled
-def _grow(flow, shape, target, scale_step):
+def _grow(memory, flow, shape, target, scale_step):
     """The flow of the next finer scale: more pixels, and each moves by more of them."""
     (rows, columns), (height, width) = shape, target
-    grown = np.zeros((2, height, _padded(width)), np.float32)
+    grown = _room(memory, (2, height, _padded(width)))
     for part in range(2):
         coarse, fine = flow[part, :, :columns], grown[part, :, :width]
         _resize(coarse, fine, rows / height, columns / width, F32(1 / scale_step))
@@ -130,7 +165,7 @@ def _grow(flow, shape, target, scale_step):
 
 
 @compiled
-def _pyramid(picture, scales, step):
+def _pyramid(memory, picture, scales, step):
     """The picture and ever smaller ones, none with a side below 16."""
     levels = [picture]
     for _ in range(1, scales):
@@ -138,7 +173,7 @@ def _pyramid(picture, scales, step):
         height, width = int(np.rint(height * step)), int(np.rint(width * step))
         if height < 16 or width < 16:
             break
-        smaller: np.ndarray = np.empty((height, width), np.float32)
+        smaller = _room(memory, (height, width))
         # Exactly 1 / step apart, whatever the rounded size: some pixels at the right are lost.
         _resize(levels[-1], smaller, 1 / step, 1 / step, F32(1))
         levels.append(smaller)
@@ -175,40 +210,39 @@ def _neighbours(place, count):
 
 
 @compiled
-def _one_scale(first, second, flow, tau, lam, theta, warps, epsilon, inner, outer, median):
+def _one_scale(memory, first, second, flow, tau, lam, theta, warps, epsilon, inner, outer, median):
     """Improves `flow` in place: linearise around it, iterate, and again."""
     height, width = first.shape
     padded = flow.shape[2]
-    source = _with_slopes(second)
-    slopes = np.zeros((2, height, padded), np.float32)  # of the warped second picture
-    inverse = np.zeros((height, padded), np.float32)  # 1 / |slopes|^2
-    rest = np.zeros((height, padded), np.float32)  # rho without its term in the current flow
-    dual = np.zeros((2, 2, height + 1, padded), np.float32)  # kept from warp to warp
+    source = _with_slopes(memory, second)
+    slopes = _room(memory, (2, height, padded))  # of the warped second picture
+    inverse = _room(memory, (height, padded))  # 1 / |slopes|^2
+    rest = _room(memory, (height, padded))  # rho without its term in the current flow
+    dual = _room(memory, (2, 2, height + 1, padded))  # kept from warp to warp
+    before = _room(memory, (height, padded))
     inside = np.zeros(padded, np.float32)
     inside[:width] = F32(theta)
-    shrunk = np.zeros(padded, np.float32)
-    most, enough = lam * theta, epsilon * epsilon * height * width
+    most, step = F32(lam * theta), F32(tau / theta)
+    enough = epsilon * epsilon * height * width
     for _ in range(warps):
         _warp(source, first, flow, slopes, inverse, rest)
         change, rounds = np.inf, 0
         while change > enough and rounds < outer:
             if median:
-                _median(flow[0], width)
-                _median(flow[1], width)
+                _median(flow[0], before, width)
+                _median(flow[1], before, width)
             count = 0
             while change > enough and count < inner:
-                change = _iterate(
-                    flow, slopes, inverse, rest, dual, inside, shrunk, most, tau / theta, width
-                )
+                change = _iterate(flow, slopes, inverse, rest, dual, inside, most, step, width)
                 count += 1
             rounds += 1
 
 
 @compiled
-def _with_slopes(picture):
+def _with_slopes(memory, picture):
     """[picture, d/dx, d/dy, 0] pixel by pixel, in a frame of zeros: what is outside is black."""
     height, width = picture.shape
-    packed = np.zeros((height + 2 * FRAME + 2, (width + 2 * FRAME + 2) * CHANNELS), np.float32)
+    packed = _room(memory, (height + 2 * FRAME + 2, (width + 2 * FRAME + 2) * CHANNELS))
     half = F32(0.5)
     for y in range(height):
         above, below = max(y - 1, 0), min(y + 1, height - 1)
@@ -281,64 +315,23 @@ def _warp(source, first, flow, slopes, inverse, rest):
 
 
 @compiled
-def _iterate(flow, slopes, inverse, rest, dual, inside, shrunk, most, step, width):
+def _iterate(flow, slopes, inverse, rest, dual, inside, most, step, width):
     """One iteration over the picture; returns the sum of the squared changes of the flow.
 
     The dual of a row needs the flow of the next: it follows one row behind, so that a row is still
     in the cache.
     """
     height = flow.shape[1]
-    vectors = flow.shape[2] - LANES
     change = 0.0
     for y in range(height + 1):
         if y < height:
-            _threshold(flow, slopes, inverse, rest, shrunk, F32(most), y, vectors)
+            change += primal_row(flow, slopes, inverse, rest, dual, inside, most, y)
             for part in range(2):
-                change += _primal(flow, slopes, dual, inside, shrunk, part, y, width, vectors)
+                for x in range(width, flow.shape[2] - LANES + 1):
+                    flow[part, y, x] = flow[part, y, width - 1]  # no difference across the edge
         if y > 0:
-            for part in range(2):
-                _dual(flow, dual, F32(step), part, y - 1, height, vectors)
+            dual_row(flow, dual, step, y - 1, min(y, height - 1))
     return change
-
-
-@inlined
-def _threshold(flow, slopes, inverse, rest, shrunk, most, y, vectors):
-    """The data term, solved pixel by pixel: v = u + shrunk * slopes."""
-    u, v, gx, gy = flow[0, y], flow[1, y], slopes[0, y], slopes[1, y]
-    over, known = inverse[y], rest[y]
-    for x in range(vectors):
-        rho = known[x] + gx[x] * u[x] + gy[x] * v[x]
-        shrunk[x] = min(max(-rho * over[x], -most), most)
-
-
-@inlined
-def _primal(flow, slopes, dual, inside, shrunk, part, y, width, vectors):
-    """The smooth flow: u = v + theta div p, one row of one component."""
-    u, slope = flow[part, y], slopes[part, y]
-    # p has a row of zeros above and a column of zeros at the left.
-    across, down, above = dual[part, 0, y + 1], dual[part, 1, y + 1], dual[part, 1, y]
-    change = F32(0)
-    for x in range(vectors):
-        divergence = across[x + 1] - across[x] + down[x + 1] - above[x + 1]
-        delta = shrunk[x] * slope[x] + inside[x] * divergence
-        u[x] += delta
-        change += delta * delta
-    for x in range(width, vectors + 1):
-        u[x] = u[width - 1]  # no difference across the edge
-    return change
-
-
-@inlined
-def _dual(flow, dual, step, part, y, height, vectors):
-    """One row of p = (p + tau/theta grad u) / (1 + tau/theta |grad u|), for one component."""
-    below = min(y + 1, height - 1)
-    u, under = flow[part, y], flow[part, below]
-    across, down = dual[part, 0, y + 1], dual[part, 1, y + 1]
-    for x in range(vectors):
-        ux, uy = u[x + 1] - u[x], under[x] - u[x]
-        shrink = F32(1) / (F32(1) + step * math.sqrt(ux * ux + uy * uy))
-        across[x + 1] = (across[x + 1] + step * ux) * shrink
-        down[x + 1] = (down[x + 1] + step * uy) * shrink
 
 
 @compiled
@@ -361,15 +354,15 @@ def _sort5(a, b, c, d, e):
 
 
 @compiled
-def _median(picture, width):
-    """The 5x5 median of one component in place, its edge repeated outside.
+def _median(picture, before, width):
+    """The 5x5 median of one component in place, its edge repeated outside; `before` gets a copy.
 
     Columns are sorted, then the rows of equal ranks: ranks[i][j] grows with i and with j. Then at
     least 13 of the 25 are no smaller than what lies before the diagonal i + j = 4, and no larger
     than what lies behind it, and the median is that of three numbers (`_middle`).
     """
     height = picture.shape[0]
-    before = picture.copy()
+    before[:] = picture
     ranks = np.empty((5, width + 4), np.float32)
     for y in range(height):
         a, b = before[max(y - 2, 0)], before[max(y - 1, 0)]

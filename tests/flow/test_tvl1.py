@@ -140,8 +140,40 @@ def test_the_median_is_the_median(kernel):
     for levels in (2, 3, 1000):  # with many ties, and with none
         picture = random.integers(0, levels, (120, 133)).astype(np.float32)
         expected = plain_tvl1.median(picture)
-        tvl1_numba._median(picture, 133)
+        tvl1_numba._median(picture, np.empty_like(picture), 133)
         np.testing.assert_array_equal(picture, expected)
+
+
+def test_what_was_in_memory_before_changes_nothing(kernel, waves):
+    from kinetics_i3d.flow import tvl1_numba
+
+    small = waves.moved(turn(2), (2.3, -1.2), size=(40, 53))[:2]
+    expected = kernel(*small, DEFAULT)
+    kernel(*waves.moved(turn(-4), (5, 3), size=(90, 117))[:2], DEFAULT)
+    np.testing.assert_array_equal(kernel(*small, DEFAULT), expected)
+    tvl1_numba.THREAD.numbers[:] = np.nan
+    np.testing.assert_array_equal(kernel(*small, DEFAULT), expected)
+
+
+def test_where_the_memory_is_used_up_there_is_more(kernel, waves, monkeypatch):
+    from kinetics_i3d.flow import tvl1_numba
+
+    pair = waves.moved(turn(2), (2.3, -1.2), size=(40, 53))[:2]
+    expected = kernel(*pair, DEFAULT)
+    little = np.empty(100, np.float32), np.zeros(1, np.int64)
+    monkeypatch.setattr(tvl1_numba, "_memory", lambda height, width: little)
+    np.testing.assert_array_equal(kernel(*pair, DEFAULT), expected)
+
+
+def test_memory_of_large_pictures_is_not_kept(monkeypatch):
+    from kinetics_i3d.flow import tvl1_numba
+
+    monkeypatch.setattr(tvl1_numba, "THREAD", threading.local())
+    assert len(tvl1_numba._memory(40, 53)[0]) >= tvl1_numba.SHARE * 40 * 53
+    kept = tvl1_numba.THREAD.numbers
+    assert np.shares_memory(tvl1_numba._memory(30, 40)[0], kept)
+    assert len(tvl1_numba._memory(2160, 3840)[0]) >= tvl1_numba.SHARE * 2160 * 3840
+    assert tvl1_numba.THREAD.numbers is kept
 
 
 def test_other_threads_run_while_the_kernel_works(kernel, waves):
