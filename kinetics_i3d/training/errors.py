@@ -28,3 +28,24 @@ def writing(path, kept="the last state is kept"):
         raise TrainingError(
             f"{path}: cannot be written ({why}); {kept}: make room, and start again to go on"
         ) from error
+
+
+@contextlib.contextmanager
+def among(processes, output):
+    """Turns the end of another process of a run into a `TrainingError` of one line.
+
+    Args:
+        processes: How many there are.
+        output: The run's folder.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.AbortedError, tf.errors.UnavailableError) as error:
+        if processes == 1:
+            raise
+        raise TrainingError(
+            f"{output}: another of the {processes} processes ended; start all of them again to go "
+            "on from the last state"
+        ) from error

@@ -13,7 +13,7 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.board import event_writer, write_clips
 from kinetics_i3d.training.distribute import make_strategy, place
-from kinetics_i3d.training.errors import TrainingStopped, writing
+from kinetics_i3d.training.errors import TrainingStopped, among, writing
 from kinetics_i3d.training.head_start import fit_head
 from kinetics_i3d.training.interruption import asked_to_stop
 from kinetics_i3d.training.loop import Loop
@@ -123,7 +123,7 @@ def train(
         shown, *_ = next(iter(clips.training(config.seed, mixup=config.mixup)))
         write_clips(output / "tensorboard", shown)
     logging.info("%d videos, %d steps, %d of an epoch", len(training), loop.total, loop.per_epoch)
-    with asked_to_stop() as question:
+    with asked_to_stop() as question, among(here[1], output):
         batches = source.training(config.seed, mixup=config.mixup, start=start)
         loop.run(iter(batches), question)
     optimizer.finalize_variable_values(model.trainable_variables)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.training.distribute import cluster, make_strategy, place
+from kinetics_i3d.training.errors import TrainingError, among
 
 # Trains on the same global batch however it is parted; what one process prints, the others do.
 STEPS = """
@@ -159,3 +160,14 @@ def test_names_and_missing_workers(monkeypatch):
         make_strategy("miror")
     with pytest.raises(ValueError, match="'none' or 'mirrored' without workers in TF_CONFIG"):
         make_strategy("multiworker")
+
+
+def test_what_the_end_of_another_process_is_told_as():
+    import tensorflow as tf
+
+    lost = tf.errors.AbortedError(None, None, "Graph execution error:\nCollective ops is aborted")
+    told = r"^run: another of the 2 processes ended; start all"
+    with pytest.raises(TrainingError, match=told), among(2, "run"):
+        raise lost
+    with pytest.raises(tf.errors.AbortedError), among(1, "run"):
+        raise lost
