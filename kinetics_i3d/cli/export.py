@@ -7,7 +7,7 @@ model before it gets its name.
 from kinetics_i3d.cli.arguments import count
 from kinetics_i3d.cli.quiet import load_keras
 
-FORMATS = ("savedmodel",)
+FORMATS = ("savedmodel", "hub")
 
 
 def add_arguments(parser):
@@ -29,9 +29,16 @@ def add_arguments(parser):
         help="activations that the signature `features` gives, such as Mixed_4f (the last one "
         "before the classifier)",
     )
+    parser.add_argument(
+        "--without-top",
+        dest="include_top",
+        action="store_const",
+        const=False,
+        help="hub: a call gives features in place of logits, for a classifier of other classes",
+    )
 
 
-OPTIONS = ("top", "endpoints")
+OPTIONS = ("top", "endpoints", "include_top")
 
 
 def run(options):

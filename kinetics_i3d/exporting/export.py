@@ -6,11 +6,16 @@ Each format has a module beside this one, which names its source.
 import inspect
 import pathlib
 
+from kinetics_i3d.exporting.hub import export_hub
+from kinetics_i3d.exporting.origin import origin
 from kinetics_i3d.exporting.saved_model import export_saved_model
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import load_model
 
-FORMATS = {"savedmodel": export_saved_model}
+FORMATS = {
+    "savedmodel": export_saved_model,
+    "hub": export_hub,
+}
 
 
 def export(weights, output, *, to="savedmodel", **options):
@@ -24,7 +29,8 @@ def export(weights, output, *, to="savedmodel", **options):
             `ClipModel` that ends in logits.
         output: Where to.
         to: One of `FORMATS`: `"savedmodel"`, a folder with the signatures `serving_default`,
-            `logits`, `features` and `float_clips`.
+            `logits`, `features` and `float_clips`; `"hub"`, one that can be trained further, with a
+            model card.
         **options: Those of the format, such as `top=5`, labels told; see its function in `FORMATS`.
 
     Returns:
@@ -54,6 +60,8 @@ def export(weights, output, *, to="savedmodel", **options):
                 f"`{name}` must be left out for to={to!r}, whose options are {known}. "
                 f"Received: {name}={value!r}"
             )
+    if "about" in known:
+        options = {"about": origin(weights), **options}
     model = weights if isinstance(weights, ClipModel) else load_model(weights)
     check_ends_in_logits(model)
     return FORMATS[to](model, pathlib.Path(output), **options)
