@@ -7,7 +7,7 @@ model before it gets its name.
 from kinetics_i3d.cli.arguments import count
 from kinetics_i3d.cli.quiet import load_keras
 
-FORMATS = ("savedmodel", "hub")
+FORMATS = ("savedmodel", "hub", "serving")
 
 
 def add_arguments(parser):
@@ -36,9 +36,13 @@ def add_arguments(parser):
         const=False,
         help="hub: a call gives features in place of logits, for a classifier of other classes",
     )
+    parser.add_argument("--name", metavar="NAME", help="serving: what the server calls it (i3d)")
+    parser.add_argument(
+        "--model-version", dest="version", type=count, metavar="N", help="serving: its number (1)"
+    )
 
 
-OPTIONS = ("top", "endpoints", "include_top")
+OPTIONS = ("top", "endpoints", "include_top", "name", "version")
 
 
 def run(options):

@@ -9,12 +9,14 @@ import pathlib
 from kinetics_i3d.exporting.hub import export_hub
 from kinetics_i3d.exporting.origin import origin
 from kinetics_i3d.exporting.saved_model import export_saved_model
+from kinetics_i3d.exporting.serving import export_serving
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import load_model
 
 FORMATS = {
     "savedmodel": export_saved_model,
     "hub": export_hub,
+    "serving": export_serving,
 }
 
 
@@ -30,7 +32,7 @@ def export(weights, output, *, to="savedmodel", **options):
         output: Where to.
         to: One of `FORMATS`: `"savedmodel"`, a folder with the signatures `serving_default`,
             `logits`, `features` and `float_clips`; `"hub"`, one that can be trained further, with a
-            model card.
+            model card; `"serving"`, one with all that TensorFlow Serving needs.
         **options: Those of the format, such as `top=5`, labels told; see its function in `FORMATS`.
 
     Returns:

@@ -1,0 +1,285 @@
+"""The folder for TensorFlow Serving, through the loaders, the warm-up and the protos of the server.
+
+The server itself is C++: it loads a SavedModel into a session, replays the warm-up, and answers
+`Predict` and `GetModelMetadata`. Each of these is done here by what TensorFlow ships of it.
+"""
+
+import concurrent.futures
+import ctypes
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from kinetics_i3d.exporting.warm_up import PLACE, prediction_log, write_warm_up
+from kinetics_i3d.video.writer import write_video
+
+pytestmark = pytest.mark.slow
+CLIENT = pathlib.Path(__file__).parents[2] / "examples" / "serve_video.py"
+SIGNATURES = ["serving_default", "logits", "features", "float_clips"]
+
+
+@pytest.fixture(scope="module")
+def session(saved):
+    """A function of a signature's name and its inputs, in a session with no Python of the model."""
+    graph = tf.Graph()
+    with graph.as_default():
+        opened = tf.compat.v1.Session(graph=graph)
+        signatures = tf.compat.v1.saved_model.load(opened, ["serve"], str(saved)).signature_def
+
+    def ask(name, **inputs):
+        signature = signatures[name]
+        given = {signature.inputs[key].name: value for key, value in inputs.items()}
+        return opened.run({key: out.name for key, out in signature.outputs.items()}, given)
+
+    ask.signatures = signatures
+    yield ask
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return np.random.default_rng(0).integers(0, 256, (1, 9, 36, 36, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def wanted(model, frames):
+    clip = frames[:, :, 2:34, 2:34].astype(np.float32) / 255 * 2.5 - 0.5
+    return model(clip, training=False).numpy()
+
+
+def test_a_session_answers_as_the_model(session, frames, wanted):
+    assert set(SIGNATURES) <= set(session.signatures)
+    np.testing.assert_allclose(
+        session("logits", rgb=frames)["logits"], wanted, rtol=1e-4, atol=1e-5
+    )
+    said = session("serving_default", rgb=frames)
+    assert said["labels"][0, 0] == [b"sit", b"stand", b"wave"][wanted[0].argmax()]
+
+
+def test_a_wrong_request_is_told_what_is_wrong(session):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="rgb must have 9 frames or more"):
+        session("serving_default", rgb=np.zeros((1, 3, 36, 36, 3), np.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="and finite"):
+        session("float_clips", rgb=np.full((1, 9, 32, 32, 3), np.nan, np.float32))
+
+
+class Buffer(ctypes.Structure):
+    """`TF_Buffer` of `tensorflow/c/tf_buffer.h`."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
+        ("free", ctypes.c_void_p),
+    ]
+
+
+class Output(ctypes.Structure):
+    """`TF_Output` of `tensorflow/c/c_api.h`."""
+
+    _fields_ = [("operation", ctypes.c_void_p), ("index", ctypes.c_int)]
+
+
+@pytest.fixture(scope="module")
+def c_api():
+    """TensorFlow's own library, its functions returning pointers where they do."""
+    path = pathlib.Path(tf.__file__).with_name("libtensorflow_cc.so.2")
+    if not path.is_file():
+        pytest.skip("this TensorFlow has no libtensorflow_cc.so.2")
+    library = ctypes.CDLL(str(path))
+    pointers = "NewGraph NewStatus NewSessionOptions NewBuffer LoadSessionFromSavedModel"
+    pointers += " GraphOperationByName AllocateTensor TensorData"
+    for name in pointers.split():
+        getattr(library, f"TF_{name}").restype = ctypes.c_void_p
+    library.TF_Message.restype = ctypes.c_char_p
+    library.TF_TensorByteSize.restype = ctypes.c_size_t
+    return library
+
+
+def test_the_c_api_loads_and_runs_it(c_api, saved, frames, wanted):
+    pointer = ctypes.c_void_p
+    status = pointer(c_api.TF_NewStatus())
+
+    def check():
+        assert c_api.TF_GetCode(status) == 0, c_api.TF_Message(status)
+
+    graph, buffer = pointer(c_api.TF_NewGraph()), pointer(c_api.TF_NewBuffer())
+    tags = (ctypes.c_char_p * 1)(b"serve")
+    options = pointer(c_api.TF_NewSessionOptions())
+    folder = str(saved).encode()
+    session = pointer(
+        c_api.TF_LoadSessionFromSavedModel(options, None, folder, tags, 1, graph, buffer, status)
+    )
+    check()
+    held = ctypes.cast(buffer, ctypes.POINTER(Buffer)).contents
+    meta = meta_graph_pb2.MetaGraphDef.FromString(ctypes.string_at(held.data, held.length))
+    signature = meta.signature_def["logits"]
+
+    def place(info):
+        name, index = info.name.split(":")
+        found = c_api.TF_GraphOperationByName(graph, name.encode())
+        assert found, name
+        return Output(found, int(index))
+
+    inputs = (Output * 1)(place(signature.inputs["rgb"]))
+    outputs = (Output * 1)(place(signature.outputs["logits"]))
+    sides = (ctypes.c_int64 * 5)(*frames.shape)
+    size = ctypes.c_size_t(frames.nbytes)
+    given = pointer(c_api.TF_AllocateTensor(tf.uint8.as_datatype_enum, sides, 5, size))
+    ctypes.memmove(c_api.TF_TensorData(given), frames.tobytes(), frames.nbytes)
+    values, answers = (pointer * 1)(given), (pointer * 1)()
+    c_api.TF_SessionRun(
+        session, None, inputs, values, 1, outputs, answers, 1, None, 0, None, status
+    )
+    check()
+    answer = pointer(answers[0])
+    assert c_api.TF_TensorByteSize(answer) == wanted.nbytes
+    found = ctypes.string_at(c_api.TF_TensorData(answer), wanted.nbytes)
+    logits = np.frombuffer(found, np.float32).reshape(wanted.shape)
+    np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-5)
+    c_api.TF_CloseSession(session, status)
+    check()
+
+
+def fields(message):
+    """[(number, bytes)] of a message whose fields all hold bytes: the wire format read plainly."""
+    found, place = [], 0
+
+    def number():
+        nonlocal place
+        value = shift = 0
+        while True:
+            value |= (message[place] & 127) << shift
+            shift, place = shift + 7, place + 1
+            if message[place - 1] < 128:
+                return value
+
+    while place < len(message):
+        tag = number()
+        assert tag & 7 == 2
+        length = number()
+        found.append((tag >> 3, message[place : place + length]))
+        place += length
+    return found
+
+
+def test_the_warm_up_is_replayed(model, session, tmp_path):
+    write_warm_up(model, tmp_path, name="tiny", signatures=SIGNATURES)
+    assert (tmp_path / PLACE).stat().st_size < 1000
+    names = []
+    for record in tf.data.TFRecordDataset(str(tmp_path / PLACE)).as_numpy_iterator():
+        ((log, predict),) = fields(record)
+        ((first, request),) = fields(predict)
+        assert (log, first) == (6, 1)
+        spec, *inputs = fields(request)
+        assert spec[0] == 1 and dict(fields(spec[1])).keys() == {1, 3}
+        assert dict(fields(spec[1]))[1] == b"tiny"
+        name = dict(fields(spec[1]))[3].decode()
+        given = {}
+        for number, entry in inputs:
+            key, tensor = dict(fields(entry))[1], dict(fields(entry))[2]
+            assert number == 2
+            proto = tensor_pb2.TensorProto.FromString(tensor)
+            given[key.decode()] = tf.make_ndarray(proto)
+        assert given["rgb"].shape[:2] == (1, 9)
+        assert given["rgb"].dtype == (np.float32 if name == "float_clips" else np.uint8)
+        assert session(name, **given)
+        names.append(name)
+    assert names == SIGNATURES
+
+
+def test_the_messages_are_those_of_the_servers_protos():
+    log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    tensor = tf.make_tensor_proto(0, dtype=tf.uint8, shape=(1, 300, 2, 2, 3))
+    written = prediction_log({"rgb": tensor}, name="i3d", signature="logits")
+    wanted = log_pb2.PredictionLog()
+    request = wanted.predict_log.request
+    request.model_spec.name, request.model_spec.signature_name = "i3d", "logits"
+    request.inputs["rgb"].CopyFrom(tensor)
+    assert log_pb2.PredictionLog.FromString(written) == wanted
+    assert written == wanted.SerializeToString(deterministic=True)
+
+
+@pytest.fixture
+def server(session):
+    """`host:port` of a server that speaks TensorFlow Serving's protos and answers from the session.
+
+    It says what the real one says: a wrong request is INVALID_ARGUMENT with the graph's words.
+    """
+    grpc = pytest.importorskip("grpc")
+    apis = "tensorflow_serving.apis"
+    predict_pb2 = pytest.importorskip(f"{apis}.predict_pb2")
+    metadata_pb2 = pytest.importorskip(f"{apis}.get_model_metadata_pb2")
+    service = pytest.importorskip(f"{apis}.prediction_service_pb2_grpc")
+
+    class Service(service.PredictionServiceServicer):
+        def Predict(self, request, context):
+            given = {key: tf.make_ndarray(tensor) for key, tensor in request.inputs.items()}
+            answer = predict_pb2.PredictResponse(model_spec=request.model_spec)
+            try:
+                found = session(request.model_spec.signature_name, **given)
+            except tf.errors.InvalidArgumentError as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+            for key, array in found.items():
+                answer.outputs[key].CopyFrom(tf.make_tensor_proto(array))
+            return answer
+
+        def GetModelMetadata(self, request, context):
+            answer = metadata_pb2.GetModelMetadataResponse(model_spec=request.model_spec)
+            offered = metadata_pb2.SignatureDefMap()
+            for key, signature in session.signatures.items():
+                offered.signature_def[key].CopyFrom(signature)
+            answer.metadata["signature_def"].Pack(offered)
+            return answer
+
+    listening = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    service.add_PredictionServiceServicer_to_server(Service(), listening)
+    port = listening.add_insecure_port("127.0.0.1:0")
+    listening.start()
+    yield f"127.0.0.1:{port}"
+    listening.stop(None).wait()
+
+
+def test_the_client_in_examples_asks_over_grpc(server, session, tmp_path):
+    spec = importlib.util.spec_from_file_location("serve_video_grpc", CLIENT)
+    client = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(client)
+    path = tmp_path / "noise.mp4"
+    pictures = np.random.default_rng(2).integers(0, 256, (12, 36, 48, 3), np.uint8)
+    write_video(path, pictures, fps=10)
+    options = {"protocol": "grpc", "fps": 10, "short_side": 36}
+    found = client.ask(str(path), url=f"{server}/tiny", most=100, **options)
+    sent = np.stack(list(client.frames_of(str(path), fps=10, short_side=36, most=100)))[None]
+    assert sent.shape == (1, 12, 36, 48, 3)
+    wanted = session("serving_default", rgb=sent)
+    np.testing.assert_allclose(found["scores"], wanted["scores"][0], rtol=1e-5)
+    assert [label.encode() for label in found["labels"]] == list(wanted["labels"][0])
+    with pytest.raises(SystemExit, match=r"INVALID_ARGUMENT: .*rgb must have 9 frames or more"):
+        client.ask(str(path), url=f"{server}/tiny", most=5, **options)
+
+
+def test_metadata_tell_the_signatures(server):
+    import grpc
+    from tensorflow_serving.apis import get_model_metadata_pb2, prediction_service_pb2_grpc
+
+    request = get_model_metadata_pb2.GetModelMetadataRequest()
+    request.model_spec.name = "tiny"
+    request.metadata_field.append("signature_def")
+    with grpc.insecure_channel(server) as channel:
+        service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        answer = service.GetModelMetadata(request, timeout=20)
+    offered = get_model_metadata_pb2.SignatureDefMap()
+    assert answer.metadata["signature_def"].Unpack(offered)
+    assert set(SIGNATURES) <= set(offered.signature_def)
+    rgb = offered.signature_def["serving_default"].inputs["rgb"]
+    assert rgb.dtype == tf.uint8.as_datatype_enum and len(rgb.tensor_shape.dim) == 5
+    assert offered.signature_def["float_clips"].inputs["rgb"].dtype == tf.float32.as_datatype_enum
+    assert set(offered.signature_def["serving_default"].outputs) == {
+        "labels",
+        "scores",
+        "probabilities",
+    }
