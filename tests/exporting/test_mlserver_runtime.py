@@ -1,0 +1,96 @@
+"""The MLServer runtime in `examples/`: what a request claims is held against what it holds."""
+
+import asyncio
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+pytest.importorskip("mlserver", reason="mlserver is not installed")
+PATH = pathlib.Path(__file__).parents[2] / "examples" / "mlserver" / "runtime.py"
+PIXELS = tf.TensorSpec([None] * 5, tf.uint8, name="rgb")
+VALUES = tf.TensorSpec([None] * 5, tf.float32, name="rgb")
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    spec = importlib.util.spec_from_file_location("runtime", PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def given(data, *, shape=(1, 1, 1, 2, 2), datatype="UINT8"):
+    from mlserver.types import RequestInput
+
+    return RequestInput(name="rgb", shape=list(shape), datatype=datatype, data=data)
+
+
+def test_numbers_become_an_array(runtime):
+    found = runtime.decode(given([0, 1, 254, 255]), PIXELS)
+    assert found.dtype == np.uint8 and found.shape == (1, 1, 1, 2, 2)
+    assert found.ravel().tolist() == [0, 1, 254, 255]
+    found = runtime.decode(given([0, 0.5, -1, 1e39], datatype="FP32"), VALUES)
+    assert found.dtype == np.float32 and found.ravel().tolist() == [0, 0.5, -1, np.inf]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "said"),
+    [
+        ([0] * 4, {"datatype": "FP32"}, "rgb must be UINT8. Received: FP32"),
+        ([0] * 4, {"shape": (4,)}, r"rgb must be of 5 sizes above 0\. Received: \[4\]"),
+        ([0] * 4, {"shape": (1, -1, 1, -4, 1)}, "of 5 sizes above 0"),
+        ([], {"shape": (1, 0, 1, 1, 1)}, "of 5 sizes above 0"),
+        ([0] * 3, {}, r"the 4 numbers that its shape announces\. Received: 3"),
+        ([0] * 4, {"shape": (1, 10**9, 9, 9, 3)}, "the 243000000000 numbers .* Received: 4"),
+        ([[0, 0], [0, 0]], {}, "Received: 2"),
+        ([[0], [0], [0], [0]], {}, "whole numbers from 0 to 255"),
+        ([0, [0], 0, 0], {}, "whole numbers from 0 to 255"),
+        ("abcd", {}, "Received: no list"),
+        ([0, 0, 0, 256], {}, "whole numbers from 0 to 255"),
+        ([0, 0, 0, -1], {}, "whole numbers from 0 to 255"),
+        ([0, 0, 0, 0.5], {}, "whole numbers from 0 to 255"),
+        ([0, 0, 0, 10**30], {}, "whole numbers from 0 to 255"),
+        (["0"] * 4, {}, "whole numbers from 0 to 255"),
+        ([None] * 4, {}, "whole numbers from 0 to 255"),
+    ],
+)
+def test_what_is_not_what_it_claims_is_refused(runtime, data, options, said):
+    from mlserver.errors import InferenceError
+
+    with pytest.raises(InferenceError, match=said):
+        runtime.decode(given(data, **options), PIXELS)
+
+
+@pytest.mark.slow
+def test_it_answers_as_the_model(runtime, saved):
+    from mlserver import ModelSettings
+    from mlserver.errors import InferenceError
+    from mlserver.settings import ModelParameters
+    from mlserver.types import InferenceRequest
+
+    frames = np.random.default_rng(0).integers(0, 256, (1, 9, 36, 36, 3), np.uint8)
+    wanted = tf.saved_model.load(str(saved)).signatures["serving_default"](rgb=frames)
+    parameters = ModelParameters(uri=str(saved))
+    model = runtime.SavedModelRuntime(
+        ModelSettings(name="tiny", implementation=runtime.SavedModelRuntime, parameters=parameters)
+    )
+
+    def asked(frames):
+        return InferenceRequest(inputs=[given(frames.ravel().tolist(), shape=frames.shape)])
+
+    async def run():
+        assert await model.load()
+        answer = await model.predict(asked(frames))
+        with pytest.raises(InferenceError, match="rgb must have 9 frames or more"):
+            await model.predict(asked(frames[:, :8]))
+        return {each.name: each.data.root for each in answer.outputs}
+
+    found = asyncio.run(run())
+    labels = wanted["labels"].numpy().ravel()
+    assert [label.encode() for label in found["labels"]] == list(labels)
+    np.testing.assert_allclose(found["scores"], wanted["scores"].numpy().ravel(), rtol=1e-5)
+    (rgb,) = model.inputs
+    assert (rgb.name, rgb.datatype, rgb.shape) == ("rgb", "UINT8", [-1] * 5)
