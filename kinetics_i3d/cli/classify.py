@@ -7,7 +7,7 @@ passed over: exit code 1 if others could be, 2 if none.
 import json
 import pathlib
 
-from kinetics_i3d.cli.arguments import count
+from kinetics_i3d.cli.arguments import add_precision_argument, count
 from kinetics_i3d.cli.complaints import complain
 from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
@@ -41,12 +41,7 @@ def add_arguments(parser):
         help="what the model sees: frames, optical flow, which is computed on the way, or both "
         "(default: what the weights read)",
     )
-    parser.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="bfloat16 is faster on processors that know it, and its probabilities differ a little",
-    )
+    add_precision_argument(parser)
     parser.add_argument("--top", type=count, default=5, metavar="N", help="labels to tell")
     parser.add_argument(
         "--json", action="store_true", help="print one array of objects in place of text"

@@ -7,7 +7,11 @@ and left out. With --output, a call that was stopped goes on where it was.
 import json
 import pathlib
 
-from kinetics_i3d.cli.arguments import add_dataset_arguments, read_dataset
+from kinetics_i3d.cli.arguments import (
+    add_dataset_arguments,
+    add_precision_argument,
+    read_dataset,
+)
 from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.canvas import pillow
@@ -37,6 +41,7 @@ def add_arguments(parser):
         metavar="NAME|PATH",
         help="those of the flow stream beside --weights; the logits of both are added",
     )
+    add_precision_argument(parser)
     parser.add_argument("--split", default="test", metavar="NAME", help="which videos")
     parser.add_argument(
         "--views",
@@ -82,7 +87,9 @@ def run(options):
     from kinetics_i3d.evaluation.protocols import evaluate
     from kinetics_i3d.models.load import load_model
 
-    models = [load_model(name, streams=stream) for name, stream in names]
+    models = [
+        load_model(name, streams=stream, precision=options.precision) for name, stream in names
+    ]
     runs = sum(len(networks_of(model)) for model in models)
     evaluation = evaluate(
         models,

@@ -8,6 +8,7 @@ import pytest
 
 from kinetics_i3d.cli import evaluate as verb
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.data.flow_cache import write_flow_file
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.views import VIEWS
@@ -53,6 +54,18 @@ def flow_weights(tmp_path_factory):
 def test_the_choice_of_views_is_that_of_the_library():
     # The verb has a list of its own, so that --help reads no videos' code.
     assert tuple(VIEWS) == verb.VIEWS
+
+
+def test_the_precision_is_that_of_the_model(command, dataset, weights, monkeypatch):
+    from kinetics_i3d.models import load
+
+    def load_model(name, **given):
+        raise WeightsError(f"asked for {given['precision']}")
+
+    monkeypatch.setattr(load, "load_model", load_model)
+    words = ("evaluate", dataset, "--weights", weights["good"], "--precision", "bfloat16")
+    code, _, err = command(*words)
+    assert code == 2 and "asked for bfloat16" in err
 
 
 @pytest.mark.slow

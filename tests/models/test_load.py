@@ -16,8 +16,11 @@ def test_a_model_may_compute_in_bfloat16(tmp_path):
     quick = load_model(tmp_path / "mine.h5", precision="bfloat16")
     assert keras.config.dtype_policy() == policy
     convolutions = [one for one in quick.layers if isinstance(one, keras.layers.Conv3D)]
-    # The logits stay exact: sums over time, and over streams.
-    assert {one.compute_dtype for one in convolutions[:-1]} == {"bfloat16"}
+    assert {one.compute_dtype for one in convolutions} == {"bfloat16"}
+    # The logits stay exact, and batch norms are folded.
+    assert quick.get_layer("Logits").compute_dtype == "float32"
+    assert not any(isinstance(one, keras.layers.BatchNormalization) for one in quick.layers)
+    assert quick.labels == ("a", "b", "c")
     clips = np.random.default_rng(0).uniform(-1, 1, (1, 9, 64, 64, 3)).astype(np.float32)
     near, right = (model.predict(clips, verbose=0) for model in (quick, exact))
     assert near.dtype == np.float32 and not np.array_equal(near, right)
@@ -26,4 +29,4 @@ def test_a_model_may_compute_in_bfloat16(tmp_path):
 
 def test_other_precisions_are_refused():
     with pytest.raises(ValueError, match=r"`precision` must be one of \('float32', 'bfloat16'\)"):
-        load_model("rgb_figures", precision="int8")
+        load_model("rgb_figures", precision="float16")
