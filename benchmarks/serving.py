@@ -160,6 +160,19 @@ def served(python, weights):
             process.wait()
 
 
+def server_of(url):
+    """What an Open Inference Protocol server calls itself; "" where there is no such answer."""
+    where = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=TIMEOUT)
+    connection.request("GET", "/v2")
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    if answer.status != 200:
+        return ""
+    return "{name} {version}, ".format(**json.loads(text))
+
+
 def wait_for(process, port):
     """Waits until the model is ready."""
     while process.poll() is None:
@@ -197,16 +210,18 @@ def main():
             began = time.perf_counter()
             assert ask(url, place, bodies["good"]) == 200, "a good request alone is refused"
             alone.append(time.perf_counter() - began)
+        server = server_of(url)
         used = [memory(pid)[0]] if pid else []
         answers, seconds = storm(
             url, place, bodies, together=options.together, rounds=options.rounds
         )
-        assert ask(url, place, bodies["good"]) == 200, "the server no longer answers"
+        last = ask(url, place, bodies["good"])
+        assert last == 200, f"after the storm a good request is answered with {last}"
         used += memory(pid) if pid else ()
-    report(bodies, answers, alone, seconds, used, options)
+    report(bodies, answers, alone, seconds, used, server, options)
 
 
-def report(bodies, answers, alone, seconds, used, options):
+def report(bodies, answers, alone, seconds, used, server, options):
     """Writes the table: what was sent, what became of it, how long good ones took, the memory."""
     rows = [
         {
@@ -218,7 +233,8 @@ def report(bodies, answers, alone, seconds, used, options):
         for kind, body in bodies.items()
     ]
     notes = (
-        f"{options.rounds} rounds of {options.together} requests at once, {options.weights}, "
+        f"{server}{options.rounds} rounds of {options.together} requests at once, "
+        f"{options.weights}, "
         f"clips of {FRAMES[1]} frames {FRAMES[2]}x{FRAMES[3]} as JSON. A good request alone takes "
         f"{statistics.median(alone):.2f} s; in the storm {statistics.median(seconds):.1f} s in the "
         f"median and {max(seconds):.1f} s at most."
