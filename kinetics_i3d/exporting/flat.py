@@ -1,0 +1,115 @@
+"""`flatten`: a model of clips as 2D operations on its frames, for runtimes that know images alone.
+
+After the observation that a 3D kernel is a 2D one that reads several frames as channels; the forms
+of the layers, and why they are exact, stand in `exporting.flat_layers`.
+"""
+
+import keras
+from keras import layers, ops
+
+from kinetics_i3d.core.errors import ExportError
+from kinetics_i3d.exporting import flat_layers as forms
+from kinetics_i3d.models.layers import LocalResponseNorm
+
+# What a layer becomes, by its kind; the first that fits counts.
+FORMS = {
+    layers.Conv3D: forms.convolution,
+    layers.Conv2D: forms.convolution,
+    layers.Dense: forms.dense,
+    layers.BatchNormalization: forms.normalization,
+    layers.MaxPooling3D: forms.max_pool,
+    layers.AveragePooling3D: forms.average_pool,
+    layers.Concatenate: forms.concatenation,
+    layers.LSTM: forms.recurrence,
+    LocalResponseNorm: forms.response_norm,
+}
+
+
+class Flat(layers.Layer):
+    """A layer without variables that answers as another one, for one clip of known size.
+
+    Args:
+        layer: The layer that it stands for.
+        function: From Keras tensors to a tensor. Clips of a rank of 5 reach it, and leave it,
+            without their batch: the frames as a batch of pictures.
+    """
+
+    def __init__(self, layer, function):
+        super().__init__(name=layer.name, dtype="float32")
+        # In a tuple: Keras would track the layer as a part of this one, with its variables.
+        self._shape_of = (layer.compute_output_shape,)
+        self._function = function
+
+    def call(self, inputs, training=None, mask=None):
+        # The last two are what some of the layers take in whose place it stands. Reshapes, unlike
+        # indices, meet and vanish where the next layer begins as this one ends.
+        clips = any(len(x.shape) == 5 for x in keras.tree.flatten(inputs))
+        found = self._function(keras.tree.map_structure(_frames, inputs) if clips else inputs)
+        return ops.reshape(found, (1, *found.shape)) if clips else found
+
+    def compute_output_shape(self, input_shape):
+        return self._shape_of[0](input_shape)
+
+
+def _frames(clips):
+    return ops.reshape(clips, clips.shape[1:])
+
+
+def flatten(model, sizes):
+    """Builds the flat twin of a model: weights become constants, batch norms parts of kernels.
+
+    Args:
+        model: A `ClipModel` of any system.
+        sizes: {stream: (1, frames, height, width, channels)}.
+
+    Returns:
+        A functional `keras.Model` of clips of these sizes, a dictionary of several streams, that
+        answers as `model` does at test.
+
+    Raises:
+        ExportError: If it has a layer for which there is no 2D form.
+
+    Example:
+
+    >>> flatten(model, {"rgb": (1, 9, 32, 32, 3)}).count_params()
+    0
+    """
+    inputs = {stream: keras.Input(batch_shape=size, name=stream) for stream, size in sizes.items()}
+    units, absorbed = _units(model)
+
+    def twin(layer):
+        if id(layer) in absorbed or isinstance(layer, layers.Dropout):
+            return Flat(layer, lambda x: x)
+        for kind, form in FORMS.items():
+            if isinstance(layer, kind):
+                return Flat(layer, form(layer, *units.get(id(layer), (None, None))))
+        if getattr(layer, "weights", ()):
+            raise ExportError(
+                f"{model.name}: {layer.name} ({type(layer).__name__}) has no form in 2D"
+            )
+        return type(layer).from_config(layer.get_config())
+
+    return keras.models.clone_model(
+        model,
+        input_tensors=inputs if isinstance(model.input, dict) else next(iter(inputs.values())),
+        clone_function=twin,
+        recursive=True,
+    )
+
+
+def _units(model):
+    """({id of a layer: (its batch norm, its ReLU)}, ids of those): a unit's layers share a name."""
+    units: dict = {}
+    absorbed: set = set()
+    inside = {layer.name: layer for layer in model.layers}
+    for name, layer in inside.items():
+        if hasattr(layer, "layers"):
+            deeper = _units(layer)
+            units |= deeper[0]
+            absorbed |= deeper[1]
+        stem, _, kind = name.rpartition("_")
+        if kind in ("conv", "dense"):
+            norm, relu = inside.get(f"{stem}_bn"), inside.get(stem)
+            units[id(layer)] = (norm, relu)
+            absorbed |= {id(each) for each in (norm, relu) if each is not None}
+    return units, absorbed
