@@ -5,8 +5,6 @@ maximum is one over pictures and then one over time, and so is a mean without pa
 exact, as sums in another order are. Clips are (frames, height, width, channels) here.
 """
 
-import functools
-
 import numpy as np
 from keras import ops
 
@@ -33,10 +31,7 @@ def convolution(layer, norm, relu):
 
     def function(frames):
         if window > 1 or stride > 1:
-            around = around_time(frames, window, stride, layer.padding)
-            if any(around):
-                frames = ops.pad(frames, (around, (0, 0), (0, 0), (0, 0)))
-            frames = ops.concatenate(steps(frames, window, stride), axis=-1)
+            frames = neighbours(frames, window, stride, layer.padding)
         found = ops.conv(frames, kernel, strides=layer.strides[-2:], padding=layer.padding) + bias
         return found if relu is None else ops.relu(found)
 
@@ -62,33 +57,33 @@ def normalization(layer, *_):
 
 def max_pool(layer, *_):
     """A 3D maximum as one over pictures and then one over time, a function of frames."""
-    window, stride = layer.pool_size, layer.strides
-
-    def function(frames):
-        if window[1:] != (1, 1) or stride[1:] != (1, 1):
-            frames = ops.max_pool(frames, window[1:], strides=stride[1:], padding=layer.padding)
-        before, after = around_time(frames, window[0], stride[0], layer.padding)
-        # Frames that are in the window anyway, in place of minus infinity, which 8 bits lack.
-        frames = ops.concatenate([frames[:1]] * before + [frames] + [frames[-1:]] * after, axis=0)
-        return functools.reduce(ops.maximum, steps(frames, window[0], stride[0]))
-
-    return function
+    return _pool(layer, ops.max_pool)
 
 
 def average_pool(layer, *_):
     """A 3D mean as one over pictures and then one over time, a function of frames.
 
     Raises:
-        ExportError: If it pads: how many frames count then depends on the place.
+        ExportError: If it pads: over how many numbers it is taken then depends on the place.
     """
-    window, stride = layer.pool_size, layer.strides
     if layer.padding != "valid":
         raise ExportError(f"{layer.name}: a mean with padding has no form in 2D")
+    return _pool(layer, ops.average_pool)
+
+
+def _pool(layer, pool):
+    window, stride = layer.pool_size, layer.strides
 
     def function(frames):
         if window[1:] != (1, 1) or stride[1:] != (1, 1):
-            frames = ops.average_pool(frames, window[1:], strides=stride[1:], padding="valid")
-        return functools.reduce(ops.add, steps(frames, window[0], stride[0])) / window[0]
+            frames = pool(frames, window[1:], strides=stride[1:], padding=layer.padding)
+        if window[0] == stride[0] == 1:
+            return frames
+        # One picture, as high as the clip is long and as wide as a frame has pixels.
+        count, height, width, channels = frames.shape
+        picture = ops.reshape(frames, (1, count, height * width, channels))
+        picture = pool(picture, (window[0], 1), strides=(stride[0], 1), padding=layer.padding)
+        return ops.reshape(picture, (picture.shape[1], height, width, channels))
 
     return function
 
@@ -154,16 +149,38 @@ def folded_weights(layer, norm):
     return kernel.astype(np.float32), bias.astype(np.float32)
 
 
-def around_time(frames, window, stride, padding):
-    """Frames that a window needs before the first and after the last, as TensorFlow's SAME has."""
-    if padding == "valid":
-        return 0, 0
-    count = frames.shape[0]
-    missing = max((-(-count // stride) - 1) * stride + window - count, 0)
-    return missing // 2, missing - missing // 2
+def neighbours(frames, window, stride, padding):
+    """The frames under each place of a window that moves through time, beside each other.
 
+    Strided slices in time would do it too, but few runtimes have fast ones. So each `stride` frames
+    are made one of more channels first, and then windows overlap by whole frames.
 
-def steps(frames, window, stride):
-    """`window` tensors: the frames at each place of a window that moves through time."""
-    last = (frames.shape[0] - window) // stride * stride
-    return [frames[place : place + last + 1 : stride] for place in range(window)]
+    Args:
+        frames: Keras tensor (frames, height, width, channels).
+        window: Frames of a window.
+        stride: Frames that it moves by.
+        padding: `"same"` puts black frames around, as TensorFlow does, or `"valid"`.
+
+    Returns:
+        Keras tensor (places, height, width, window * channels).
+    """
+    count, height, width, channels = frames.shape
+    places = -(-count // stride) if padding == "same" else (count - window) // stride + 1
+    groups = places - 1 + -(-window // stride)
+    missing = max((places - 1) * stride + window - count, 0) if padding == "same" else 0
+    before = missing // 2
+    after = groups * stride - before - count
+    if before > 0 or after > 0:
+        frames = ops.pad(frames, ((before, max(after, 0)), (0, 0), (0, 0), (0, 0)))
+    frames = frames[: groups * stride]
+    if stride > 1:  # frames of a group lie above each other, where slices without strides reach
+        towers = ops.reshape(frames, (groups, stride * height, width, channels))
+        parts = [towers[:, place * height : (place + 1) * height] for place in range(stride)]
+    else:
+        parts = [frames]
+    found = []
+    for first in range(0, window, stride):
+        inside = parts[: window - first]
+        group = inside[0] if len(inside) == 1 else ops.concatenate(inside, axis=-1)
+        found.append(group[first // stride : first // stride + places])
+    return found[0] if len(found) == 1 else ops.concatenate(found, axis=-1)
