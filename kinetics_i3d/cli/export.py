@@ -7,7 +7,8 @@ model before it gets its name.
 from kinetics_i3d.cli.arguments import count
 from kinetics_i3d.cli.quiet import load_keras
 
-FORMATS = ("savedmodel", "hub", "serving")
+FORMATS = ("savedmodel", "hub", "serving", "litert")
+PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
 
 
 def add_arguments(parser):
@@ -40,9 +41,39 @@ def add_arguments(parser):
     parser.add_argument(
         "--model-version", dest="version", type=count, metavar="N", help="serving: its number (1)"
     )
+    parser.add_argument("--precision", choices=PRECISIONS, help="litert: of its numbers (float32)")
+    parser.add_argument(
+        "--frames", type=count, metavar="N", help="litert: of a clip, of the slowest stream (64)"
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="DATASET",
+        help="litert in int8: a csv table or a folder of the videos that it was trained on, by "
+        "which the ranges of its numbers are found",
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="litert: print how many of which operations it has"
+    )
 
 
-OPTIONS = ("top", "endpoints", "include_top", "name", "version")
+OPTIONS = (
+    "top",
+    "endpoints",
+    "include_top",
+    "name",
+    "version",
+    "precision",
+    "frames",
+    "calibration",
+)
+FILES = ("litert",)  # the others are folders, which replace nothing
+
+
+def print_report(operations):
+    """Prints a table of operations and how often each stands in the file."""
+    width = max(map(len, operations))
+    for name, often in operations.items():
+        print(f"{name:<{width}}  {often:4}")
 
 
 def run(options):
@@ -54,12 +85,15 @@ def run(options):
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
-    check_free(options.output)
+    if options.to not in FILES:
+        check_free(options.output)
     find_members(weights)
     load_keras()
     from kinetics_i3d.exporting.export import export
 
     given = {name: getattr(options, name) for name in OPTIONS}
     given = {name: value for name, value in given.items() if value is not None}
+    if options.report:
+        given["report"] = print_report
     print(export(weights, options.output, to=options.to, **given))
     return 0

@@ -7,6 +7,7 @@ import inspect
 import pathlib
 
 from kinetics_i3d.exporting.hub import export_hub
+from kinetics_i3d.exporting.litert import export_litert
 from kinetics_i3d.exporting.origin import origin
 from kinetics_i3d.exporting.saved_model import export_saved_model
 from kinetics_i3d.exporting.serving import export_serving
@@ -17,6 +18,7 @@ FORMATS = {
     "savedmodel": export_saved_model,
     "hub": export_hub,
     "serving": export_serving,
+    "litert": export_litert,
 }
 
 
@@ -32,7 +34,9 @@ def export(weights, output, *, to="savedmodel", **options):
         output: Where to.
         to: One of `FORMATS`: `"savedmodel"`, a folder with the signatures `serving_default`,
             `logits`, `features` and `float_clips`; `"hub"`, one that can be trained further, with a
-            model card; `"serving"`, one with all that TensorFlow Serving needs.
+            model card; `"serving"`, one with all that TensorFlow Serving needs;
+            `"litert"`, a file of builtin operations for clips of one size, in one of several
+            precisions.
         **options: Those of the format, such as `top=5`, labels told; see its function in `FORMATS`.
 
     Returns:

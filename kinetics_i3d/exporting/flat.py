@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.exporting import flat_layers as forms
+from kinetics_i3d.exporting.flat_layers import Unit
 from kinetics_i3d.models.layers import LocalResponseNorm
 
 # What a layer becomes, by its kind; the first that fits counts.
@@ -55,12 +56,13 @@ def _frames(clips):
     return ops.reshape(clips, clips.shape[1:])
 
 
-def flatten(model, sizes):
+def flatten(model, sizes, eight_bits=None):
     """Builds the flat twin of a model: weights become constants, batch norms parts of kernels.
 
     Args:
         model: A `ClipModel` of any system.
         sizes: {stream: (1, frames, height, width, channels)}.
+        eight_bits: The `EightBits` that shall round its numbers, or `None`.
 
     Returns:
         A functional `keras.Model` of clips of these sizes, a dictionary of several streams, that
@@ -75,14 +77,14 @@ def flatten(model, sizes):
     0
     """
     inputs = {stream: keras.Input(batch_shape=size, name=stream) for stream, size in sizes.items()}
-    units, absorbed = _units(model)
+    units, absorbed = units_of(model, eight_bits)
 
     def twin(layer):
         if id(layer) in absorbed or isinstance(layer, layers.Dropout):
             return Flat(layer, lambda x: x)
         for kind, form in FORMS.items():
             if isinstance(layer, kind):
-                return Flat(layer, form(layer, *units.get(id(layer), (None, None))))
+                return Flat(layer, form(layer, units.get(id(layer)) or Unit()))
         if getattr(layer, "weights", ()):
             raise ExportError(
                 f"{model.name}: {layer.name} ({type(layer).__name__}) has no form in 2D"
@@ -97,19 +99,36 @@ def flatten(model, sizes):
     )
 
 
-def _units(model):
-    """({id of a layer: (its batch norm, its ReLU)}, ids of those): a unit's layers share a name."""
+def units_of(model, eight_bits=None):
+    """What belongs to the layers with kernels; the layers of a unit share a name.
+
+    Args:
+        model: A functional model.
+        eight_bits: As for `flatten`.
+
+    Returns:
+        ({id of a layer: its `Unit`}, ids of the norms and ReLUs that are part of one).
+    """
     units: dict = {}
     absorbed: set = set()
     inside = {layer.name: layer for layer in model.layers}
+    joins = [layer for layer in model.layers if isinstance(layer, layers.Concatenate)]
+    joined = {id(part): layer for layer in joins for part in layer.input}
     for name, layer in inside.items():
         if hasattr(layer, "layers"):
-            deeper = _units(layer)
+            deeper = units_of(layer, eight_bits)
             units |= deeper[0]
             absorbed |= deeper[1]
         stem, _, kind = name.rpartition("_")
         if kind in ("conv", "dense"):
             norm, relu = inside.get(f"{stem}_bn"), inside.get(stem)
-            units[id(layer)] = (norm, relu)
-            absorbed |= {id(each) for each in (norm, relu) if each is not None}
+        elif isinstance(layer, LocalResponseNorm):
+            norm, relu = None, layer
+        else:  # classifiers too, which keep their precision
+            continue
+        units[id(layer)] = unit = Unit(norm, relu)
+        absorbed |= {id(each) for each in (norm, relu) if each not in (None, layer)}
+        if eight_bits is not None and relu is not None:
+            unit.place = eight_bits.place(id(joined.get(id(relu.output), relu)))
+            unit.rounded = eight_bits.kernel
     return units, absorbed

@@ -5,24 +5,52 @@ maximum is one over pictures and then one over time, and so is a mean without pa
 exact, as sums in another order are. Clips are (frames, height, width, channels) here.
 """
 
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 from keras import ops
 
 from kinetics_i3d.core.errors import ExportError
 
 
-def convolution(layer, norm, relu):
+def unchanged(x):
+    """What is given."""
+    return x
+
+
+@dataclasses.dataclass
+class Unit:
+    """What belongs to a layer.
+
+    Args:
+        norm: The `BatchNormalization` after it, or `None`.
+        relu: The `ReLU` after that, or what else ends it, or `None`.
+        place: What passes on its output, such as `EightBits.place` gives.
+        rounded: What is made of its kernel.
+    """
+
+    norm: Callable | None = None
+    relu: Callable | None = None
+    place: Callable = unchanged
+    rounded: Callable = unchanged
+
+    def finished(self, x):
+        """The output of the unit, of the sum that its layer has made."""
+        return self.place(x if self.relu is None else self.relu(x))
+
+
+def convolution(layer, unit):
     """A 3D or 2D convolution, its batch norm and its ReLU as one 2D convolution.
 
     Args:
         layer: The layer, of rank 2 or 3.
-        norm: The `BatchNormalization` after it, or `None`.
-        relu: The `ReLU` after that, or `None`.
+        unit: The `Unit` that it belongs to.
 
     Returns:
         A function of frames (frames, height, width, channels).
     """
-    kernel, bias = folded_weights(layer, norm)
+    kernel, bias = folded_weights(layer, unit.norm)
     in_time = kernel.ndim == 5
     window, stride = (kernel.shape[0], layer.strides[0]) if in_time else (1, 1)
     if in_time:
@@ -32,35 +60,31 @@ def convolution(layer, norm, relu):
     def function(frames):
         if window > 1 or stride > 1:
             frames = neighbours(frames, window, stride, layer.padding)
-        found = ops.conv(frames, kernel, strides=layer.strides[-2:], padding=layer.padding) + bias
-        return found if relu is None else ops.relu(found)
+        strides = layer.strides[-2:]
+        found = ops.conv(frames, unit.rounded(kernel), strides=strides, padding=layer.padding)
+        return unit.finished(found + bias)
 
     return function
 
 
-def dense(layer, norm, relu):
+def dense(layer, unit):
     """A dense layer, its batch norm and its ReLU as one product, a function of any tensor."""
-    kernel, bias = folded_weights(layer, norm)
-
-    def function(x):
-        found = ops.matmul(x, kernel) + bias
-        return found if relu is None else ops.relu(found)
-
-    return function
+    kernel, bias = folded_weights(layer, unit.norm)
+    return lambda x: unit.finished(ops.matmul(x, unit.rounded(kernel)) + bias)
 
 
-def normalization(layer, *_):
+def normalization(layer, unit):
     """A batch norm that follows no convolution, a function of any tensor."""
     scale, offset = (np.asarray(part, np.float32) for part in scale_and_offset(layer))
-    return lambda x: x * scale + offset
+    return lambda x: unit.finished(x * scale + offset)
 
 
-def max_pool(layer, *_):
+def max_pool(layer, unit):
     """A 3D maximum as one over pictures and then one over time, a function of frames."""
     return _pool(layer, ops.max_pool)
 
 
-def average_pool(layer, *_):
+def average_pool(layer, unit):
     """A 3D mean as one over pictures and then one over time, a function of frames.
 
     Raises:
@@ -88,12 +112,12 @@ def _pool(layer, pool):
     return function
 
 
-def concatenation(layer, *_):
+def concatenation(layer, unit):
     """Channels of clips joined as those of pictures, a function of a list."""
     return lambda parts: ops.concatenate(parts, axis=-1)
 
 
-def response_norm(layer, *_):
+def response_norm(layer, unit):
     """The sum over neighbouring channels as a 1x1 convolution with a banded kernel."""
 
     def function(frames):
@@ -101,12 +125,13 @@ def response_norm(layer, *_):
         near = np.abs(channel[:, None] - channel) <= layer.radius
         energy = ops.conv(ops.square(frames), (layer.alpha * near[None, None]).astype(np.float32))
         base = energy + layer.bias
-        return frames * (ops.rsqrt(base) if layer.beta == 0.5 else ops.power(base, -layer.beta))
+        factor = ops.rsqrt(base) if layer.beta == 0.5 else ops.power(base, -layer.beta)
+        return unit.place(frames * factor)
 
     return function
 
 
-def recurrence(layer, *_):
+def recurrence(layer, unit):
     """An LSTM step by step, a function of (1, steps, channels)."""
     kernel, recurrent, bias = (ops.convert_to_numpy(weight) for weight in layer.weights)
 

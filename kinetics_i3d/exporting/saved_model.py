@@ -140,13 +140,14 @@ def verify_saved_model(model, folder, *, output, endpoints=None, call=None):
     return off
 
 
-def run_fresh(folder, inputs, *, output):
-    """What a SavedModel answers in an interpreter of its own, see `exporting.fresh`.
+def run_fresh(artifact, inputs, *, output, program=fresh):
+    """What an artifact answers in an interpreter of its own.
 
     Args:
-        folder: The SavedModel.
+        artifact: A SavedModel, or what else `program` runs.
         inputs: {"signature/stream": array}.
         output: What to call it in an error.
+        program: The module that is run; see `exporting.fresh`.
 
     Returns:
         {"signature/output": array}.
@@ -158,7 +159,7 @@ def run_fresh(folder, inputs, *, output):
         asked, answered = (os.path.join(beside, name) for name in ("asked.npz", "answered.npz"))
         np.savez(asked, **inputs)
         done = subprocess.run(
-            [sys.executable, "-P", fresh.__file__, str(folder), asked, answered],
+            [sys.executable, "-P", program.__file__, str(artifact), asked, answered],
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
             capture_output=True,
             text=True,

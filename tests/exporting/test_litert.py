@@ -1,0 +1,205 @@
+"""LiteRT files: builtin operations, the model's logits, rounded numbers, and what is in the zip."""
+
+import collections
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+import kinetics_i3d as ki3d
+from kinetics_i3d.core.errors import DatasetError, ExportError
+from kinetics_i3d.exporting import fresh_litert, litert, litert_file
+from kinetics_i3d.exporting.eight_bits import EightBits
+from kinetics_i3d.video.writer import write_video
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Runs files in this process, which saves the start of another."""
+
+    def run_fresh(path, inputs, **_):
+        given = {key.split("/")[1]: value for key, value in inputs.items()}
+        return {"logits/logits": fresh_litert.open_file(path)(**given)["logits"]}
+
+    monkeypatch.setattr(litert, "run_fresh", run_fresh)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """A table of two videos to train and one to test, of noise that differs in brightness."""
+    folder = tmp_path_factory.mktemp("videos")
+    random, lines = np.random.default_rng(0), ["path,label,split\n"]
+    for name, split, top in [("a", "train", 256), ("b", "train", 128), ("c", "test", 256)]:
+        frames = random.integers(0, top, (12, 40, 48, 3), np.uint8)
+        write_video(folder / f"{name}.mp4", frames, fps=10)
+        lines.append(f"{name}.mp4,sit,{split}\n")
+    (folder / "videos.csv").write_text("".join(lines))
+    return folder / "videos.csv"
+
+
+@pytest.mark.slow
+def test_float32_runs_by_itself_and_answers_as_the_model(model, tmp_path):
+    path, said = tmp_path / "tiny.tflite", []
+    ki3d.export(model, path, to="litert", frames=10, report=said.append)
+    pixels = np.random.default_rng(5).integers(0, 256, (1, 10, 32, 32, 3), np.uint8)
+    wanted = model(pixels.astype(np.float32) / 255 * 2.5 - 0.5, training=False)
+    found = fresh_litert.open_file(path)(rgb=pixels)["logits"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    with zipfile.ZipFile(path) as beside:
+        assert beside.read("labels.txt").decode() == "sit\nstand\nwave\n"
+        assert json.loads(beside.read("clip_spec.json"))["rgb"]["low"] == -0.5
+        assert said == [json.loads(beside.read("operations.json"))]
+    # 57 units and the classifier, each one convolution.
+    assert said[0]["CONV_2D"] == 58
+    assert not {name for name in said[0] if "3D" in name or name.startswith("custom")}
+    assert [each.name for each in tmp_path.iterdir()] == ["tiny.tflite"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "share"), [("float16", 0.62), ("dynamic_int8", 0.42)])
+def test_smaller_files(model, tmp_path, here, precision, share):
+    path = tmp_path / "tiny.tflite"
+    ki3d.export(model, path, to="litert", frames=9, precision=precision)
+    assert path.stat().st_size < share * 4 * model.count_params()
+
+
+@pytest.mark.slow
+def test_int8_is_calibrated_by_training_videos(model, dataset, tmp_path, here, monkeypatch):
+    seen = []
+
+    def passed_on(videos, *arguments):
+        for clip in calibration_clips(videos, *arguments):
+            seen.append(clip["rgb"])
+            yield clip
+
+    calibration_clips = litert.calibration_clips
+    monkeypatch.setattr(litert, "calibration_clips", passed_on)
+    path = tmp_path / "x.tflite"
+    ki3d.export(model, path, to="litert", frames=9, precision="int8", calibration=dataset)
+    # Both training videos, each once; black is -0.5, and white of the first one 2.
+    assert sorted(round(float(clip.max())) for clip in seen) == [1, 2]
+    asked = fresh_litert.open_file(path)
+    given = asked.get_input_details()["rgb"]
+    scale, zero = given["quantization"]
+    # One step is one of the pixels', and 0 is the pixel of 51.
+    assert given["dtype"] == np.uint8 and zero == 51
+    assert scale == pytest.approx(2.5 / 255, rel=1e-3)
+    assert asked.get_output_details()["logits"]["dtype"] == np.float32
+    pixels = model.clip_spec.denormalize(seen[0])
+    wanted = model(seen[0], training=False)
+    found = asked(rgb=pixels)["logits"]
+    assert 0 < np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
+    # Kernels and activations of every unit, and no kernel beside those of the classifier.
+    kinds = collections.Counter(np.dtype(each["dtype"]).name for each in tensors(path))
+    assert kinds["int8"] > 2 * 57 and kinds["float32"] < 12
+
+
+def tensors(path):
+    """What is known about all tensors of a file."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    graph = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    names = {code: name.lower() for name, code in vars(schema.TensorType).items() if name.isupper()}
+    return [{"dtype": names[each.type]} for each in graph.subgraphs[0].tensors]
+
+
+@pytest.mark.slow
+def test_a_phones_delegate_takes_the_whole_network(model):
+    interpreter = pytest.importorskip(
+        "ai_edge_litert.interpreter", reason="the extra `litert` is not installed"
+    )
+    file = litert_file.convert(model, {"rgb": (1, 9, 32, 32, 3)})
+    network = interpreter.Interpreter(model_content=file, num_threads=1)
+    network.allocate_tensors()
+    kinds = [each["op_name"] for each in network._get_ops_details()]
+    # Beside the cast of pixels; an operation that it does not know would cut the network in two.
+    assert kinds.count("DELEGATE") == 1
+
+
+def test_ranges_are_measured_and_then_rounded_to():
+    import tensorflow as tf
+
+    bits = EightBits()
+    place, same, other = bits.place("a"), bits.place("a"), bits.place("b")
+    place(tf.constant([0.0, 10.0]))
+    same(tf.constant([25.5, 3.0]))
+    other(tf.constant([-2.0, 0.55]))
+    rounded = tf.function(lambda x: (place(x), other(x)))
+    found = rounded(tf.constant([0.04, 0.06, 12.34, 99.0, -3.0]))
+    np.testing.assert_allclose(found[0], [0.0, 0.1, 12.3, 25.5, 0.0], atol=1e-5)
+    np.testing.assert_allclose(found[1], [0.04, 0.06, 0.55, 0.55, -2.0], atol=1e-5)
+    kernel = np.array([[1.27, -100.0], [0.014, 127.0]], np.float32)
+    found = tf.function(lambda: bits.kernel(kernel))()
+    np.testing.assert_allclose(found, [[1.27, -100.0], [0.01, 127.0]], atol=1e-5)
+
+
+def test_a_comparison_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(litert, "convert", lambda *_, **__: b"")
+    monkeypatch.setattr(litert, "operations", lambda file: {"CONV_2D": 1})
+    wanted = {"logits/logits": np.full((1, 3), 1e3, np.float32)}
+    monkeypatch.setattr(litert, "run_fresh", lambda *_, **__: wanted)
+    with pytest.raises(ExportError, match=r"not written; its logits would be off by [\d.e+]+ of"):
+        ki3d.export(model, tmp_path / "x.tflite", to="litert", frames=9)
+    monkeypatch.setattr(litert, "operations", lambda file: {"custom FlexMaxPool3D": 1})
+    with pytest.raises(ExportError, match="it would need custom FlexMaxPool3D"):
+        ki3d.export(model, tmp_path / "x.tflite", to="litert", frames=9)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_program_cannot_import_the_package():
+    code = """if True:
+        import runpy, sys
+        try:
+            del sys.argv[0]
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except FileNotFoundError:
+            import kinetics_i3d
+    """
+    program = fresh_litert.__file__
+    done = subprocess.run(
+        [sys.executable, "-c", code, program, "x.tflite", "no.npz", "no.npz"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "ModuleNotFoundError: import of kinetics_i3d halted" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"precision": "int4"}, "`precision` must be one of"),
+        ({"precision": "int8"}, "`calibration` must be given for precision='int8'"),
+        ({"calibration": ["a.mp4"]}, "`calibration` must be given for precision='int8'"),
+        ({"frames": 8}, "`frames` must be at least 9"),
+    ],
+)
+def test_wrong_arguments(model, tmp_path, options, said):
+    with pytest.raises(ValueError, match=said):
+        ki3d.export(model, tmp_path / "x.tflite", to="litert", **options)
+
+
+def test_what_cannot_be_read_is_said(model, tmp_path):
+    with pytest.raises(ExportError, match=r"x\.h5: the name of a LiteRT file is needed"):
+        ki3d.export(model, tmp_path / "x.h5", to="litert")
+    int8 = {"to": "litert", "precision": "int8"}
+    with pytest.raises(DatasetError, match="nothing"):
+        ki3d.export(model, tmp_path / "x.tflite", calibration=tmp_path / "nothing", **int8)
+    with pytest.raises(ExportError, match="no videos to calibrate by"):
+        ki3d.export(model, tmp_path / "x.tflite", calibration=[], **int8)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sizes_of_clips(model):
+    assert litert.clip_sizes(model) == {"rgb": (1, 64, 32, 32, 3)}
+    both = ki3d.TwoStream(architecture="inception_v1_quarter", classes=3)
+    wanted = {"rgb": (1, 2, 224, 224, 3), "flow": (1, 20, 224, 224, 2)}
+    assert litert.clip_sizes(both, 2) == wanted
+    assert litert.clip_sizes(both)["flow"][1] == 10
+    fixed = ki3d.C3D(architecture="c3d_eighth", classes=3)
+    assert litert.clip_sizes(fixed) == {"rgb": (1, 16, 112, 112, 3)}
+    with pytest.raises(ValueError, match="`frames` must be 16 for c3d"):
+        litert.clip_sizes(fixed, 20)
