@@ -21,6 +21,7 @@ FORMS = {
     layers.MaxPooling3D: forms.max_pool,
     layers.AveragePooling3D: forms.average_pool,
     layers.Concatenate: forms.concatenation,
+    layers.GlobalAveragePooling3D: forms.global_mean,
     layers.LSTM: forms.recurrence,
     LocalResponseNorm: forms.response_norm,
 }
@@ -124,11 +125,15 @@ def units_of(model, eight_bits=None):
             norm, relu = inside.get(f"{stem}_bn"), inside.get(stem)
         elif isinstance(layer, LocalResponseNorm):
             norm, relu = None, layer
-        else:  # classifiers too, which keep their precision
+        elif isinstance(layer, (layers.Conv2D, layers.Conv3D)):
+            norm = relu = None  # a classifier, of whose answers the mean is taken
+        else:
             continue
         units[id(layer)] = unit = Unit(norm, relu)
         absorbed |= {id(each) for each in (norm, relu) if each not in (None, layer)}
-        if eight_bits is not None and relu is not None:
-            unit.place = eight_bits.place(id(joined.get(id(relu.output), relu)))
+        if eight_bits is not None:
             unit.rounded = eight_bits.kernel
+            unit.place = eight_bits.place(id(joined.get(id((relu or layer).output), layer)))
+            if relu is None:  # means come before it, and have more than 8 bits
+                unit.entrance = eight_bits.place(("before", id(layer)))
     return units, absorbed

@@ -26,12 +26,14 @@ class Unit:
     Args:
         norm: The `BatchNormalization` after it, or `None`.
         relu: The `ReLU` after that, or what else ends it, or `None`.
-        place: What passes on its output, such as `EightBits.place` gives.
+        entrance: What passes on its input, such as `EightBits.place` gives.
+        place: What passes on its output.
         rounded: What is made of its kernel.
     """
 
     norm: Callable | None = None
     relu: Callable | None = None
+    entrance: Callable = unchanged
     place: Callable = unchanged
     rounded: Callable = unchanged
 
@@ -60,7 +62,7 @@ def convolution(layer, unit):
     def function(frames):
         if window > 1 or stride > 1:
             frames = neighbours(frames, window, stride, layer.padding)
-        strides = layer.strides[-2:]
+        frames, strides = unit.entrance(frames), layer.strides[-2:]
         found = ops.conv(frames, unit.rounded(kernel), strides=strides, padding=layer.padding)
         return unit.finished(found + bias)
 
@@ -70,7 +72,7 @@ def convolution(layer, unit):
 def dense(layer, unit):
     """A dense layer, its batch norm and its ReLU as one product, a function of any tensor."""
     kernel, bias = folded_weights(layer, unit.norm)
-    return lambda x: unit.finished(ops.matmul(x, unit.rounded(kernel)) + bias)
+    return lambda x: unit.finished(ops.matmul(unit.entrance(x), unit.rounded(kernel)) + bias)
 
 
 def normalization(layer, unit):
@@ -127,6 +129,21 @@ def response_norm(layer, unit):
         base = energy + layer.bias
         factor = ops.rsqrt(base) if layer.beta == 0.5 else ops.power(base, -layer.beta)
         return unit.place(frames * factor)
+
+    return function
+
+
+def global_mean(layer, unit):
+    """The mean of all places as a product, a function of frames to (channels,).
+
+    A mean, or a sum, would be taken in 8 bits where its terms have 8; of a product, whose factors
+    nobody has rounded, the converter makes one of floats.
+    """
+
+    def function(frames):
+        count = int(np.prod(frames.shape[:3]))
+        places = ops.transpose(ops.reshape(frames, (count, frames.shape[-1])))
+        return ops.reshape(ops.matmul(places, np.full((count, 1), 1 / count, np.float32)), (-1,))
 
     return function
 
@@ -197,7 +214,8 @@ def neighbours(frames, window, stride, padding):
     after = groups * stride - before - count
     if before > 0 or after > 0:
         frames = ops.pad(frames, ((before, max(after, 0)), (0, 0), (0, 0), (0, 0)))
-    frames = frames[: groups * stride]
+    if after < 0:
+        frames = frames[: groups * stride]
     if stride > 1:  # frames of a group lie above each other, where slices without strides reach
         towers = ops.reshape(frames, (groups, stride * height, width, channels))
         parts = [towers[:, place * height : (place + 1) * height] for place in range(stride)]
