@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import kinetics_i3d as ki3d
+from kinetics_i3d.cli import export as verb
+from kinetics_i3d.cli.main import main
 from kinetics_i3d.core.errors import DatasetError, ExportError
 from kinetics_i3d.exporting import fresh_litert, litert, litert_file
 from kinetics_i3d.exporting.eight_bits import EightBits
@@ -67,7 +69,9 @@ def test_smaller_files(model, tmp_path, here, precision, share):
 
 
 @pytest.mark.slow
-def test_int8_is_calibrated_by_training_videos(model, dataset, tmp_path, here, monkeypatch):
+def test_the_command_calibrates_int8_by_training_videos(
+    model, dataset, tmp_path, here, monkeypatch, capsys
+):
     seen = []
 
     def passed_on(videos, *arguments):
@@ -77,8 +81,12 @@ def test_int8_is_calibrated_by_training_videos(model, dataset, tmp_path, here, m
 
     calibration_clips = litert.calibration_clips
     monkeypatch.setattr(litert, "calibration_clips", passed_on)
-    path = tmp_path / "x.tflite"
-    ki3d.export(model, path, to="litert", frames=9, precision="int8", calibration=dataset)
+    path, weights = tmp_path / "x.tflite", tmp_path / "mine.h5"
+    ki3d.save_weights(model, weights)
+    words = ["export", weights, path, "--to", "litert", "--precision", "int8", "--frames", 9]
+    assert main([str(word) for word in (*words, "--calibration", dataset, "--report")]) == 0
+    *report, last = capsys.readouterr().out.splitlines()
+    assert last == str(path) and "CONV_2D            58" in report
     # Both training videos, each once; black is -0.5, and white of the first one 2.
     assert sorted(round(float(clip.max())) for clip in seen) == [1, 2]
     asked = fresh_litert.open_file(path)
@@ -191,6 +199,11 @@ def test_what_cannot_be_read_is_said(model, tmp_path):
     with pytest.raises(ExportError, match="no videos to calibrate by"):
         ki3d.export(model, tmp_path / "x.tflite", calibration=[], **int8)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_offers_the_precisions_of_the_library():
+    # The verb has a list of its own, so that --help loads no Keras.
+    assert verb.PRECISIONS == litert_file.PRECISIONS
 
 
 def test_sizes_of_clips(model):
