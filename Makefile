@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test backends acceptance format lock wheel clean
+.PHONY: help demo check test backends formats acceptance format lock wheel clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -44,6 +44,10 @@ backends: $(VENV)/.dev  ## the same logits on TensorFlow, JAX and PyTorch, whose
 	@$(BIN)/python -m pip install -qq --requirement requirements/backends.txt
 	$(PYTEST) tests/models/test_backends.py tests/weights/readers/test_torch_reader.py
 
+formats: $(VENV)/.dev  ## every format of export, written and run (installs it; locked for Linux on x86-64)
+	@$(BIN)/python -m pip install -qq --requirement requirements/formats.txt
+	$(PYTEST) tests/exporting
+
 acceptance: $(VENV)/.dev  ## what a release must do, end to end (CI runs it after the tests)
 	$(BIN)/python .ci/acceptance.py
 
@@ -57,6 +61,10 @@ lock:  ## resolve requirements/*.txt afresh (needs uv)
 	    --output-file requirements/dev.txt pyproject.toml
 	$(COMPILE) --constraint requirements/dev.txt --extra pictures \
 	    --output-file requirements/core.txt pyproject.toml
+	$(UV) pip compile --quiet --upgrade --python-platform x86_64-manylinux_2_28 --python-version 3.11 \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	    --constraint requirements/dev.txt --output-file requirements/formats.txt \
+	    requirements/formats.in
 
 # One version of each package for all platforms and Pythons, and no address of a registry.
 COMPILE = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 \

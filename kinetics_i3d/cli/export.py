@@ -7,7 +7,7 @@ model before it gets its name.
 from kinetics_i3d.cli.arguments import count
 from kinetics_i3d.cli.quiet import load_keras
 
-FORMATS = ("savedmodel", "hub", "serving", "litert")
+FORMATS = ("savedmodel", "hub", "serving", "litert", "onnx", "openvino")
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
 
 
@@ -41,14 +41,18 @@ def add_arguments(parser):
     parser.add_argument(
         "--model-version", dest="version", type=count, metavar="N", help="serving: its number (1)"
     )
-    parser.add_argument("--precision", choices=PRECISIONS, help="litert: of its numbers (float32)")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="litert: of its numbers (float32); openvino: float32 or int8",
+    )
     parser.add_argument(
         "--frames", type=count, metavar="N", help="litert: of a clip, of the slowest stream (64)"
     )
     parser.add_argument(
         "--calibration",
         metavar="DATASET",
-        help="litert in int8: a csv table or a folder of the videos that it was trained on, by "
+        help="in int8: a csv table or a folder of the videos that it was trained on, by "
         "which the ranges of its numbers are found",
     )
     parser.add_argument(

@@ -8,6 +8,8 @@ import pathlib
 
 from kinetics_i3d.exporting.hub import export_hub
 from kinetics_i3d.exporting.litert import export_litert
+from kinetics_i3d.exporting.onnx_file import export_onnx
+from kinetics_i3d.exporting.openvino_folder import export_openvino
 from kinetics_i3d.exporting.origin import origin
 from kinetics_i3d.exporting.saved_model import export_saved_model
 from kinetics_i3d.exporting.serving import export_serving
@@ -19,6 +21,8 @@ FORMATS = {
     "hub": export_hub,
     "serving": export_serving,
     "litert": export_litert,
+    "onnx": export_onnx,
+    "openvino": export_openvino,
 }
 
 
@@ -36,7 +40,7 @@ def export(weights, output, *, to="savedmodel", **options):
             `logits`, `features` and `float_clips`; `"hub"`, one that can be trained further, with a
             model card; `"serving"`, one with all that TensorFlow Serving needs;
             `"litert"`, a file of builtin operations for clips of one size, in one of several
-            precisions.
+            precisions; `"onnx"`, a file; `"openvino"`, a folder, in float32 or in 8 bits.
         **options: Those of the format, such as `top=5`, labels told; see its function in `FORMATS`.
 
     Returns:

@@ -80,7 +80,7 @@ def frames_to_clips(frames, spec):
 
     size, shape = spec.size, tf.shape(frames)
     before = shape[2:4]
-    after = _resized(before[0], before[1], spec)
+    after = resized_in_graph(before[0], before[1], spec)
     narrow = f"rgb must be {size} pixels or wider when it is {spec.short_side} high."
     with tf.control_dependencies([require(tf.reduce_all(after >= size), narrow, shape)]):
         images = tf.reshape(frames, tf.concat([[-1], before, [spec.channels]], axis=0))
@@ -105,7 +105,7 @@ def frames_to_clips(frames, spec):
         pixels = tf.cond(shrinks, lambda: draw(shrink), lambda: draw(enlarge))
     # Decoders give whole numbers, 0 to 255, and that is what the network has been shown.
     pixels = tf.clip_by_value(tf.round(pixels), 0.0, 255.0)
-    return _scaled(tf.reshape(pixels, (-1, shape[1], size, size, spec.channels)), spec)
+    return scaled_in_graph(tf.reshape(pixels, (-1, shape[1], size, size, spec.channels)), spec)
 
 
 def codes_to_clips(codes, spec):
@@ -124,7 +124,7 @@ def codes_to_clips(codes, spec):
 
     size, shape = spec.size, tf.shape(codes)
     before = shape[2:4]
-    same = tf.reduce_all(_resized(before[0], before[1], spec) == before)
+    same = tf.reduce_all(resized_in_graph(before[0], before[1], spec) == before)
     text = (
         f"flow must be computed between frames resized as {spec.name} says (short_side="
         f"{spec.short_side}, resize={spec.resize}), whole or cropped to {size} x {size}."
@@ -134,10 +134,10 @@ def codes_to_clips(codes, spec):
         top, left = tf.unstack((before - size) // 2)
     pixels = codes[:, :, top : top + size, left : left + size]
     pixels = tf.ensure_shape(tf.cast(pixels, tf.float32), (None, None, size, size, spec.channels))
-    return _scaled(pixels, spec)
+    return scaled_in_graph(pixels, spec)
 
 
-def _resized(height, width, spec):
+def resized_in_graph(height, width, spec):
     """`core.clip_spec.resized` for sizes that only the request knows: an int32 tensor (2,)."""
     import tensorflow as tf
 
@@ -150,5 +150,6 @@ def _resized(height, width, spec):
     return tf.stack([(2 * side * short + smaller) // (2 * smaller) for side in (height, width)])
 
 
-def _scaled(pixels, spec):
+def scaled_in_graph(pixels, spec):
+    """Pixels, 0 to 255, in the range of a spec."""
     return pixels * ((spec.high - spec.low) / 255.0) + spec.low

@@ -34,7 +34,7 @@ def plain(frames, spec):
 
 @pytest.mark.parametrize("size", [(24, 31), (60, 47), (13, 17), (24, 24)])
 @pytest.mark.parametrize("resize", ["short_side", "stretch", "height"])
-def test_frames_are_resized_cropped_and_scaled(size, resize):
+def test_frames_are_resized_cropped_andscaled_in_graph(size, resize):
     spec = dataclasses.replace(SPEC, resize=resize, **({"size": 24} if resize == "stretch" else {}))
     if resize == "height" and spec.resized(*size)[1] < spec.size:
         pytest.skip("too narrow, see below")
@@ -62,7 +62,7 @@ def test_a_frame_too_narrow_for_the_crop_is_refused():
 @pytest.mark.parametrize("spec", [DEEPMIND, MEDIAPIPE, FVD])
 def test_sizes_are_those_of_the_spec(spec):
     for size in [(240, 320), (320, 240), (241, 333), (1080, 1920), (37, 51), (256, 256)]:
-        found = in_graph._resized(*map(tf.constant, size), spec)
+        found = in_graph.resized_in_graph(*map(tf.constant, size), spec)
         assert tuple(found.numpy()) == spec.resized(*size)
 
 

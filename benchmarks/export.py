@@ -1,0 +1,212 @@
+"""Speed of the engines that an exported I3D runs on, interleaved, one clip at a time, two threads.
+
+Every engine reads the same clip and answers for its logits. What is not installed, or cannot be
+exported here, is left out with a line that says why.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import argparse
+import dataclasses
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from report import publish
+
+from kinetics_i3d.core.clip_spec import DEEPMIND
+
+THREADS, CLASSES, SIZE = 2, 400, 224
+TORCH = """
+import sys, time
+import numpy as np, torch, keras
+import kinetics_i3d as ki3d
+torch.set_num_threads(int(sys.argv[3]))
+model = ki3d.InceptionI3D(weights=sys.argv[1])
+clips = np.load(sys.argv[2])
+with torch.inference_mode():
+    model(clips)
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        begin = time.perf_counter()
+        logits = model(clips)
+        print(time.perf_counter() - begin, flush=True)
+"""
+
+
+def random_model():
+    """An I3D whose statistics and offsets are not those of the start."""
+    import keras
+
+    import kinetics_i3d as ki3d
+
+    keras.utils.set_random_seed(0)
+    model = ki3d.InceptionI3D(classes=CLASSES)
+    random = np.random.default_rng(0)
+    for variable in model.variables:
+        if "moving_variance" in variable.path:
+            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+        elif "moving_mean" in variable.path or "beta" in variable.path:
+            variable.assign(random.normal(0, 0.2, variable.shape))
+    model.labels = tuple(f"class {number}" for number in range(CLASSES))
+    # Frames come in the right size: the network is measured, with whatever stands before it.
+    model.clip_spec = dataclasses.replace(DEEPMIND, resize="stretch", short_side=SIZE)
+    return model
+
+
+def engines(model, pixels, folder, calibration):
+    """{name: function that answers}, and {name: why it is left out}."""
+    import keras
+    import tensorflow as tf
+
+    import kinetics_i3d as ki3d
+
+    clips = model.clip_spec.normalize(pixels)
+    found, missing = {}, {}
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    low = ki3d.InceptionI3D(classes=CLASSES)
+    keras.config.set_dtype_policy("float32")
+    low.set_weights(model.get_weights())
+    found["TensorFlow float32"] = lambda: model.predict_on_batch(clips)
+    found["TensorFlow mixed_bfloat16"] = lambda: low.predict_on_batch(clips)
+    for precision in ("float32", "bfloat16"):
+        quick = ki3d.optimize(model, precision=precision)
+        found[f"optimize {precision}"] = lambda quick=quick: quick.predict_on_batch(clips)
+
+    def add(name, to, start, suffix="", **options):
+        path = folder / f"{name.replace(' ', '_')}{suffix}"
+        try:
+            ki3d.export(model, path, to=to, **options)
+            found[name] = start(path)
+        except (ki3d.ExportError, ImportError, ValueError) as error:
+            missing[name] = str(error)
+
+    def saved(path):
+        run = tf.saved_model.load(str(path)).signatures["float_clips"]
+        given = tf.constant(clips)
+        return lambda: run(rgb=given)["logits"].numpy()
+
+    def onnx(path):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = THREADS
+        session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        return lambda: session.run(["logits"], {"rgb": pixels})[0]
+
+    def openvino(hint):
+        def start(path):
+            import openvino
+
+            options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": THREADS}
+            run = openvino.Core().compile_model(path / "model.xml", "CPU", options)
+            return lambda: run([pixels])["logits"]
+
+        return start
+
+    def litert(path):
+        from kinetics_i3d.exporting.fresh_litert import open_file
+
+        run = open_file(path, threads=THREADS)
+        return lambda: run(rgb=pixels)["logits"]
+
+    frames = pixels.shape[1]
+    real = {"precision": "int8", "calibration": calibration}
+    add("SavedModel", "savedmodel", saved)
+    for precision in ("float32", "float16", "dynamic_int8", "int8"):
+        options = real if precision == "int8" else {"precision": precision}
+        add(f"LiteRT {precision}", "litert", litert, ".tflite", frames=frames, **options)
+    add("ONNX Runtime float32", "onnx", onnx, ".onnx")
+    add("OpenVINO float32", "openvino", openvino("f32"))
+    add("OpenVINO bfloat16", "openvino", openvino("bf16"))
+    add("OpenVINO int8", "openvino", openvino("f32"), **real)
+    add("OpenVINO int8, bfloat16", "openvino", openvino("bf16"), **real)
+    try:
+        found["Keras on PyTorch"] = torch_engine(model, clips, folder)
+    except ImportError as error:
+        missing["Keras on PyTorch"] = str(error)
+    return found, missing
+
+
+def torch_engine(model, clips, folder):
+    """A process of its own: Keras has one backend a process. It tells its own seconds."""
+    import torch  # noqa: F401 - or there is none
+
+    import kinetics_i3d as ki3d
+
+    ki3d.save_weights(model, folder / "model.h5")
+    np.save(folder / "clips.npy", clips)
+    process = subprocess.Popen(
+        [sys.executable, "-c", TORCH, folder / "model.h5", folder / "clips.npy", str(THREADS)],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+
+    def run():
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return float(process.stdout.readline())
+
+    return run
+
+
+def measure(found, rounds):
+    """{name: [seconds, ...]}, each engine once a round."""
+    for engine in found.values():
+        engine()
+    seconds = {name: [] for name in found}
+    for _ in range(rounds):
+        for name, engine in found.items():
+            begin = time.perf_counter()
+            answer = engine()
+            own = answer if isinstance(answer, float) else time.perf_counter() - begin
+            seconds[name].append(own)
+    return seconds
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calibration", required=True, help="a dataset of videos, for 8 bits")
+    parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--keep", help="a folder to put the artifacts in")
+    options = parser.parse_args()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    shape = (1, options.frames, SIZE, SIZE, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(options.keep or temporary)
+        found, missing = engines(random_model(), pixels, folder, options.calibration)
+        measured = measure(found, options.rounds)
+    base = statistics.median(measured["TensorFlow float32"])
+    rows = [
+        {
+            "engine": name,
+            "s a clip (median)": f"{statistics.median(seconds):.3f}",
+            "min": f"{min(seconds):.3f}",
+            "max": f"{max(seconds):.3f}",
+            "throughput against TensorFlow float32": f"{base / statistics.median(seconds):.2f}",
+        }
+        for name, seconds in measured.items()
+    ]
+    notes = "\n".join(f"- {name} is left out: {why}" for name, why in missing.items())
+    publish(
+        "export",
+        f"Exported I3D({CLASSES}) on {options.frames}x{SIZE}x{SIZE}, batch 1, {THREADS} threads",
+        "python benchmarks/export.py --calibration DATASET",
+        rows,
+        notes=notes,
+        data={"seconds": measured, "left_out": missing},
+    )

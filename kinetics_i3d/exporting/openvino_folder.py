@@ -1,0 +1,216 @@
+"""OpenVINO: a model that takes raw frames, in float32 or quantised by NNCF; run before it counts.
+
+https://docs.openvino.ai. In 8 bits the weights and what the convolutions read are integers, by
+ranges found on real clips; what comes before the first convolution is as exact as in float32.
+"""
+
+import contextlib
+import importlib
+import sys
+
+import numpy as np
+
+from kinetics_i3d.core.errors import ExportError
+from kinetics_i3d.core.files import atomic_folder
+from kinetics_i3d.exporting import fresh_openvino
+from kinetics_i3d.exporting.calibration import calibration_clips
+from kinetics_i3d.exporting.frames_function import (
+    check_output,
+    clips_function,
+    frames_function,
+    pixels_function,
+)
+from kinetics_i3d.exporting.in_graph import fixed_shape
+from kinetics_i3d.exporting.onnx_file import metadata, verify
+from kinetics_i3d.exporting.probes import Probe, compare
+from kinetics_i3d.exporting.saved_model import descriptions, run_fresh
+
+PRECISIONS = ("float32", "int8")
+FRAMES = 24  # of a calibration clip; the ranges depend little on the length
+CLIPS = 64
+# How far 8 bits may take the logits of a clip, of the largest. This only finds what is broken; how
+# much a quantised network has lost is measured on a test set.
+TOLERANCE = 0.35
+
+
+def export_openvino(model, output, *, precision="float32", calibration=None):
+    """Writes a folder with `model.xml` and `model.bin`, `labels.txt` and `clip_spec.json`.
+
+    Its inputs are called by their streams, uint8 (batch, frames, height, width, channels) of any
+    size and number; flow in its 8-bit codes, of frames of the spec's size. It answers `logits` and
+    `probabilities`. Labels and specs are in the model's runtime info too, under `kinetics_i3d`.
+
+    Bfloat16 is not written but chosen where it runs: `INFERENCE_PRECISION_HINT` is `"bf16"`, which
+    is OpenVINO's default where the processor has it, or `"f32"`.
+
+    Args:
+        model: A `ClipModel` that ends in logits.
+        output: The folder; nothing, or an empty folder, may stand there.
+        precision: `"float32"`, or `"int8"` for weights and activations in 8 bits.
+        calibration: For `"int8"`: a dataset or paths of videos, as for `calibration_clips`.
+
+    Returns:
+        `output` as a `pathlib.Path`.
+
+    Raises:
+        DatasetError: If the videos to calibrate by cannot be found.
+        ExportError: If the classes have no names, a package is missing, or the files answer
+            otherwise than the model.
+        UserError: If something stands at `output`.
+        ValueError: If an argument is out of range.
+        VideoError: If a video cannot be read.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"`precision` must be one of {PRECISIONS}. Received: precision={precision!r}"
+        )
+    if (calibration is not None) != (precision == "int8"):
+        raise ValueError(
+            "`calibration` must be given for precision='int8', and left out for 'float32'. "
+            f"Received: precision={precision!r}, calibration={calibration!r}"
+        )
+    output = check_output(model, output)
+    openvino = _library("openvino")
+    with atomic_folder(output) as folder:
+        if precision == "int8":
+            clips = calibration_clips(calibration, model, clip_sizes(model), count=CLIPS)
+            graph, first = quantized(model, clips)
+        else:
+            graph, first = _graph(*frames_function(model)), None
+        for key, text in metadata(model).items():
+            graph.set_rt_info(text, ["kinetics_i3d", key])
+        openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
+        for name, text in descriptions(model).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        if first is None:
+            verify(model, folder / "model.xml", output=output, program=fresh_openvino)
+        else:
+            verify_quantized(model, folder / "model.xml", first, output=output)
+    return output
+
+
+def quantized(model, clips):
+    """The graph of a model in 8 bits.
+
+    Args:
+        model: A `ClipModel` that ends in logits.
+        clips: Iterable of {stream: float32 array (1, frames, height, width, channels)}.
+
+    Returns:
+        (the OpenVINO model that takes pixels, the first of the clips).
+
+    Raises:
+        ExportError: If NNCF is missing.
+    """
+    nncf = _library("nncf")
+    clips = list(clips)
+    with contextlib.redirect_stdout(sys.stderr):  # where it draws its progress
+        network = nncf.quantize(
+            _graph(*clips_function(model)),
+            nncf.Dataset(clips),
+            # Weights symmetric, activations not.
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(clips),
+        )
+    # Only now the pixels before it, or NNCF would put the resize in 8 bits too.
+    return joined(_graph(*pixels_function(model)), network), clips[0]
+
+
+def joined(before, after):
+    """One OpenVINO model of two, where the first makes the clips that the second reads.
+
+    Args:
+        before: The `openvino.Model` of `pixels_function`.
+        after: That of `clips_function`, which is changed.
+
+    Returns:
+        An `openvino.Model`.
+    """
+    openvino = _library("openvino")
+    for given in after.inputs:
+        made = before.output(f"{given.any_name}_clips").get_node().input_value(0)
+        given.replace(made)
+    return openvino.Model(after.get_results(), before.get_parameters(), "kinetics_i3d")
+
+
+def verify_quantized(model, path, clips, *, output):
+    """Compares a model in 8 bits with the Keras model, on a clip of a real video.
+
+    Args:
+        model: The `ClipModel` that it was made from.
+        path: Its `.xml`.
+        clips: {stream: clip}; noise lies outside of the ranges that were found.
+        output: What to call it in an error.
+
+    Returns:
+        The largest difference of a logit, of the largest.
+
+    Raises:
+        ExportError: If it cannot be run, or answers otherwise.
+    """
+    specs = model.clip_specs
+    pixels = {stream: specs[stream].denormalize(clip) for stream, clip in clips.items()}
+    asked = {f"one/{stream}": framed(each, specs[stream]) for stream, each in pixels.items()}
+    probe = Probe(pixels, {stream: specs[stream].normalize(pixels[stream]) for stream in pixels})
+    found = run_fresh(path, asked, output=output, program=fresh_openvino)["one/logits"]
+    return compare(found, probe.ask(model), what="logits in int8", path=output, tolerance=TOLERANCE)
+
+
+def framed(pixels, spec):
+    """Frames whose crop, after the resize of a spec, is these pixels.
+
+    Args:
+        pixels: (batch, frames, spec.size, spec.size, channels).
+        spec: The `ClipSpec`.
+
+    Returns:
+        The same in black borders, as large as the spec resizes to.
+
+    Example:
+
+    >>> from kinetics_i3d.core.clip_spec import DEEPMIND
+    >>> framed(np.ones((1, 1, 224, 224, 3), np.uint8), DEEPMIND).shape
+    (1, 1, 256, 256, 3)
+    """
+    sides = spec.resized(spec.short_side, spec.short_side + spec.short_side % 2)
+    around = [(side - spec.size) // 2 for side in sides]
+    borders = [
+        (before, side - spec.size - before) for before, side in zip(around, sides, strict=True)
+    ]
+    return np.pad(pixels, [(0, 0), (0, 0), *borders, (0, 0)])
+
+
+def clip_sizes(model):
+    """The clips that a model is calibrated by: {stream: (1, frames, size, size, channels)}.
+
+    Args:
+        model: A `ClipModel`.
+
+    Example:
+
+    >>> clip_sizes(model)
+    {'rgb': (1, 18, 224, 224, 3)}
+    """
+    times = max(1, FRAMES // max(size[0] for size in model.minimums.values()))
+    return {
+        stream: (
+            1,
+            fixed_shape(model, stream)[0] or times * model.minimums[stream][0],
+            *(spec.size, spec.size, spec.channels),
+        )
+        for stream, spec in model.clip_specs.items()
+    }
+
+
+def _graph(function, _):
+    """An OpenVINO model whose inputs and outputs are called as the function's."""
+    return _library("openvino").convert_model(function.get_concrete_function())
+
+
+def _library(name):
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ExportError(
+            f"OpenVINO in this form needs {name}: pip install 'kinetics-i3d[openvino]'"
+        ) from error
