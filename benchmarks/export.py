@@ -34,9 +34,9 @@ with torch.inference_mode():
     model(clips)
     print("ready", flush=True)
     for _ in sys.stdin:
-        begin = time.perf_counter()
-        logits = model(clips)
-        print(time.perf_counter() - begin, flush=True)
+        begin = time.perf_counter(), time.process_time()
+        model(clips)
+        print(time.perf_counter() - begin[0], time.process_time() - begin[1], flush=True)
 """
 
 
@@ -79,10 +79,11 @@ def engines(model, pixels, folder, calibration):
         quick = ki3d.optimize(model, precision=precision)
         found[f"optimize {precision}"] = lambda quick=quick: quick.predict_on_batch(clips)
 
-    def add(name, to, start, suffix="", **options):
-        path = folder / f"{name.replace(' ', '_')}{suffix}"
+    def add(name, to, start, *, suffix="", **options):
+        path = folder / f"{to}_{options.get('precision', 'float32')}{suffix}"
         try:
-            ki3d.export(model, path, to=to, **options)
+            if not path.exists():
+                ki3d.export(model, path, to=to, **options)
             found[name] = start(path)
         except (ki3d.ExportError, ImportError, ValueError) as error:
             missing[name] = str(error)
@@ -121,8 +122,8 @@ def engines(model, pixels, folder, calibration):
     add("SavedModel", "savedmodel", saved)
     for precision in ("float32", "float16", "dynamic_int8", "int8"):
         options = real if precision == "int8" else {"precision": precision}
-        add(f"LiteRT {precision}", "litert", litert, ".tflite", frames=frames, **options)
-    add("ONNX Runtime float32", "onnx", onnx, ".onnx")
+        add(f"LiteRT {precision}", "litert", litert, suffix=".tflite", frames=frames, **options)
+    add("ONNX Runtime float32", "onnx", onnx, suffix=".onnx")
     add("OpenVINO float32", "openvino", openvino("f32"))
     add("OpenVINO bfloat16", "openvino", openvino("bf16"))
     add("OpenVINO int8", "openvino", openvino("f32"), **real)
@@ -154,22 +155,26 @@ def torch_engine(model, clips, folder):
     def run():
         process.stdin.write("\n")
         process.stdin.flush()
-        return float(process.stdout.readline())
+        return tuple(map(float, process.stdout.readline().split()))
 
     return run
 
 
 def measure(found, rounds):
-    """{name: [seconds, ...]}, each engine once a round."""
-    for engine in found.values():
-        engine()
+    """{name: [(seconds, processor seconds), ...]}, each engine once a round."""
+    answers = {name: engine() for name, engine in found.items()}
+    right = answers["TensorFlow float32"]
+    for name, answer in answers.items():
+        if not isinstance(answer, tuple):
+            off = np.abs(answer - right).max() / np.abs(right).max()
+            assert off < (0.5 if "int8" in name else 0.05), (name, off)
     seconds = {name: [] for name in found}
     for _ in range(rounds):
         for name, engine in found.items():
-            begin = time.perf_counter()
-            answer = engine()
-            own = answer if isinstance(answer, float) else time.perf_counter() - begin
-            seconds[name].append(own)
+            begin = time.perf_counter(), time.process_time()
+            told = engine()
+            spent = time.perf_counter() - begin[0], time.process_time() - begin[1]
+            seconds[name].append(told if isinstance(told, tuple) else spent)
     return seconds
 
 
@@ -178,7 +183,7 @@ if __name__ == "__main__":
     parser.add_argument("--calibration", required=True, help="a dataset of videos, for 8 bits")
     parser.add_argument("--frames", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--keep", help="a folder to put the artifacts in")
+    parser.add_argument("--keep", help="a folder of artifacts, to use again")
     options = parser.parse_args()
     import tensorflow as tf
 
@@ -188,20 +193,28 @@ if __name__ == "__main__":
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(options.keep or temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         found, missing = engines(random_model(), pixels, folder, options.calibration)
         measured = measure(found, options.rounds)
-    base = statistics.median(measured["TensorFlow float32"])
+    medians = {
+        name: [statistics.median(column) for column in zip(*spent, strict=True)]
+        for name, spent in measured.items()
+    }
+    base = medians["TensorFlow float32"]
     rows = [
         {
             "engine": name,
-            "s a clip (median)": f"{statistics.median(seconds):.3f}",
-            "min": f"{min(seconds):.3f}",
-            "max": f"{max(seconds):.3f}",
-            "throughput against TensorFlow float32": f"{base / statistics.median(seconds):.2f}",
+            "s a clip (median)": f"{wall:.3f}",
+            "min": f"{min(spent for spent, _ in measured[name]):.3f}",
+            "times TensorFlow float32": f"{base[0] / wall:.2f}",
+            "processor s": f"{processor:.3f}",
+            "by processor time": f"{base[1] / processor:.2f}",
         }
-        for name, seconds in measured.items()
+        for name, (wall, processor) in medians.items()
     ]
-    notes = "\n".join(f"- {name} is left out: {why}" for name, why in missing.items())
+    notes = "Processor seconds are those of both threads; what else runs on the machine changes "
+    notes += "them less than the clock's.\n\n"
+    notes += "\n".join(f"- {name} is left out: {why}" for name, why in missing.items())
     publish(
         "export",
         f"Exported I3D({CLASSES}) on {options.frames}x{SIZE}x{SIZE}, batch 1, {THREADS} threads",
