@@ -72,19 +72,20 @@ def filter_matrix(before, after, size, *, shrinks, interpolation):
     """
     import tensorflow as tf
 
-    ratio = tf.cast(before, tf.float32) / tf.cast(after, tf.float32)
-    first = tf.cast((after - size) // 2, tf.float32)
-    centres = (tf.range(size, dtype=tf.float32)[:, None] + first + 0.5) * ratio
-    places = tf.cast(tf.range(before), tf.float32)[None] + 0.5
-    away = tf.abs(places - centres) / tf.maximum(ratio, 1.0)
+    # Distances in whole numbers, a pixel of the frame being `2 * after` of them: bfloat16, which
+    # runtimes may choose, knows no place such as 200.5.
+    middles = (2 * (tf.range(size) + (after - size) // 2) + 1) * before
+    places = (2 * tf.range(before) + 1) * after
+    pixel, wider = 2 * after, 2 * tf.maximum(before, after)
+    apart = tf.abs(places[None] - middles[:, None])
+    away = tf.cast(apart, tf.float32) / tf.cast(wider, tf.float32)
     if interpolation == "bilinear":
-        weights = tf.maximum(0.0, 1.0 - away)
+        weights = tf.cast(tf.maximum(0, wider - apart), tf.float32)
     else:
         # How much of a pixel lies inside; all or nothing would hang on rounding at the edges.
-        width = tf.maximum(ratio, 1.0)
-        area = tf.clip_by_value(0.5 * (width + 1.0) - away * width, 0.0, 1.0)
+        inside = tf.clip_by_value(wider + pixel - 2 * apart, 0, 2 * pixel)
         near = ((1.5 * away - 2.5) * away) * away + 1.0  # Keys' cubic, a = -0.5
         far = ((-0.5 * away + 2.5) * away - 4.0) * away + 2.0
         cubic = tf.where(away < 1.0, near, tf.where(away < 2.0, far, 0.0))
-        weights = tf.where(shrinks, area, cubic)
+        weights = tf.where(shrinks, tf.cast(inside, tf.float32), cubic)
     return weights / tf.reduce_sum(weights, axis=1, keepdims=True)
