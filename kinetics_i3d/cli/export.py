@@ -70,7 +70,6 @@ OPTIONS = (
     "frames",
     "calibration",
 )
-FILES = ("litert",)  # the others are folders, which replace nothing
 
 
 def print_report(operations):
@@ -89,8 +88,7 @@ def run(options):
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
-    if options.to not in FILES:
-        check_free(options.output)
+    check_free(options.output)
     find_members(weights)
     load_keras()
     from kinetics_i3d.exporting.export import export

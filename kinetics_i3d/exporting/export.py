@@ -5,6 +5,7 @@ Each format has a module beside this one, which names its source.
 
 import inspect
 import pathlib
+from collections.abc import Callable
 
 from kinetics_i3d.exporting.hub import export_hub
 from kinetics_i3d.exporting.litert import export_litert
@@ -16,7 +17,7 @@ from kinetics_i3d.exporting.serving import export_serving
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import load_model
 
-FORMATS = {
+FORMATS: dict[str, Callable] = {
     "savedmodel": export_saved_model,
     "hub": export_hub,
     "serving": export_serving,

@@ -3,39 +3,11 @@
 Of plain operations alone: no assertions, no strings, no resize by a single operation.
 """
 
-import pathlib
-
 import keras
 
-from kinetics_i3d.core.errors import ExportError
-from kinetics_i3d.core.files import check_free
 from kinetics_i3d.exporting.in_graph import fixed_shape
 from kinetics_i3d.exporting.products import codes_to_clips, frames_to_clips
-from kinetics_i3d.exporting.signatures import class_names
 from kinetics_i3d.models.optimize import optimize
-
-
-def check_output(model, output, suffix=""):
-    """Raises `UserError` where an artifact cannot be written, before the minutes that it takes.
-
-    Args:
-        model: A `ClipModel`.
-        output: Where it shall stand; nothing may stand there.
-        suffix: How its name has to end.
-
-    Returns:
-        `output` as a `pathlib.Path`.
-
-    Raises:
-        ExportError: If the name ends otherwise, or the classes have no names.
-        UserError: If something stands there.
-    """
-    output = pathlib.Path(output)
-    check_free(output)
-    if suffix and output.suffix != suffix:
-        raise ExportError(f"{output}: the name must end in {suffix}")
-    class_names(model)
-    return output
 
 
 def frames_function(model):

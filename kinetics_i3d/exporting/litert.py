@@ -7,7 +7,6 @@ is no builtin 3D pool, and 3D convolutions are not quantised.
 import itertools
 import json
 import os
-import pathlib
 import zipfile
 
 import numpy as np
@@ -18,9 +17,9 @@ from kinetics_i3d.exporting import fresh_litert
 from kinetics_i3d.exporting.calibration import calibration_clips
 from kinetics_i3d.exporting.in_graph import fixed_shape
 from kinetics_i3d.exporting.litert_file import PRECISIONS, convert, operations
+from kinetics_i3d.exporting.output import check_output
 from kinetics_i3d.exporting.probes import Probe, compare
 from kinetics_i3d.exporting.saved_model import descriptions, run_fresh
-from kinetics_i3d.exporting.signatures import class_names
 
 # How far the logits may be off, of the largest. In 8 bits this only finds what is broken; how much
 # a quantised network has lost is measured on a test set.
@@ -54,11 +53,11 @@ def export_litert(
         DatasetError: If the videos to calibrate by cannot be found.
         ExportError: If the classes have no names, a layer has no 2D form, `output` has another
             ending, or the file answers otherwise than the model.
+        UserError: If something stands at `output`.
         ValueError: If an argument is out of range.
         VideoError: If a video cannot be read.
     """
-    output = pathlib.Path(output)
-    class_names(model)
+    output = check_output(model, output, ".tflite")
     sizes = clip_sizes(model, frames)
     if precision not in PRECISIONS:
         raise ValueError(
@@ -69,8 +68,6 @@ def export_litert(
             "`calibration` must be given for precision='int8', and left out for others. "
             f"Received: precision={precision!r}, calibration={calibration!r}"
         )
-    if output.suffix != ".tflite" or output.is_dir():
-        raise ExportError(f"{output}: the name of a LiteRT file is needed, which ends in .tflite")
     clips = [] if calibration is None else calibration_clips(calibration, model, sizes)
     with atomic_path(output) as temporary:
         probe, clips = _probe(model, sizes, clips)

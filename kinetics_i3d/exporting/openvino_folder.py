@@ -15,13 +15,13 @@ from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.exporting import fresh_openvino
 from kinetics_i3d.exporting.calibration import calibration_clips
 from kinetics_i3d.exporting.frames_function import (
-    check_output,
     clips_function,
     frames_function,
     pixels_function,
 )
 from kinetics_i3d.exporting.in_graph import fixed_shape
 from kinetics_i3d.exporting.onnx_file import metadata, verify
+from kinetics_i3d.exporting.output import check_output
 from kinetics_i3d.exporting.probes import Probe, compare
 from kinetics_i3d.exporting.saved_model import descriptions, run_fresh
 

@@ -21,7 +21,7 @@ def frames_to_clips(frames, spec):
 
     size, shape = spec.size, tf.shape(frames)
     before = tf.unstack(shape[2:4])
-    after = tf.unstack(resized_in_graph(*before, spec))
+    after = tf.unstack(resized_in_graph(before[0], before[1], spec))
     shrinks = after[0] * after[1] < before[0] * before[1]
     rows, columns = (
         filter_matrix(*sides, size, shrinks=shrinks, interpolation=spec.interpolation)

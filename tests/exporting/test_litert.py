@@ -12,7 +12,7 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli import export as verb
 from kinetics_i3d.cli.main import main
-from kinetics_i3d.core.errors import DatasetError, ExportError
+from kinetics_i3d.core.errors import DatasetError, ExportError, UserError
 from kinetics_i3d.exporting import fresh_litert, litert, litert_file
 from kinetics_i3d.exporting.eight_bits import EightBits
 from kinetics_i3d.video.writer import write_video
@@ -191,7 +191,7 @@ def test_wrong_arguments(model, tmp_path, options, said):
 
 
 def test_what_cannot_be_read_is_said(model, tmp_path):
-    with pytest.raises(ExportError, match=r"x\.h5: the name of a LiteRT file is needed"):
+    with pytest.raises(ExportError, match=r"x\.h5: the name must end in \.tflite"):
         ki3d.export(model, tmp_path / "x.h5", to="litert")
     int8 = {"to": "litert", "precision": "int8"}
     with pytest.raises(DatasetError, match="nothing"):
@@ -199,6 +199,10 @@ def test_what_cannot_be_read_is_said(model, tmp_path):
     with pytest.raises(ExportError, match="no videos to calibrate by"):
         ki3d.export(model, tmp_path / "x.tflite", calibration=[], **int8)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "taken.tflite").write_bytes(b"kept")
+    with pytest.raises(UserError, match=r"taken\.tflite: exists already"):
+        ki3d.export(model, tmp_path / "taken.tflite", to="litert")
+    assert (tmp_path / "taken.tflite").read_bytes() == b"kept"
 
 
 def test_the_command_offers_the_precisions_of_the_library():
