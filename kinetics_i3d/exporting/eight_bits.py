@@ -6,6 +6,10 @@ Inference", CVPR 2018: ranges found by running real clips; kernels rounded per f
 
 import numpy as np
 
+# Of the widest range: runtimes refuse a convolution whose output has far smaller steps than its
+# input, as that of filters which no clip excites would have.
+LEAST = 1e-3
+
 
 class EightBits:
     """The places in a flat model where numbers have 8 bits.
@@ -37,8 +41,9 @@ class EightBits:
                 lowest.append(float(tf.reduce_min(x)))
                 highest.append(float(tf.reduce_max(x)))
                 return x
-            low, high = min(0.0, *lowest), max(0.0, *highest)
-            return tf.quantization.fake_quant_with_min_max_args(x, low, high or 1e-6)
+            widest = max(map(max, self._highest.values()))
+            low, high = min(0.0, *lowest), max(LEAST * widest, *highest)
+            return tf.quantization.fake_quant_with_min_max_args(x, low, high)
 
         return passed
 

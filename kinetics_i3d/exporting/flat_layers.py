@@ -70,9 +70,19 @@ def convolution(layer, unit):
 
 
 def dense(layer, unit):
-    """A dense layer, its batch norm and its ReLU as one product, a function of any tensor."""
+    """A dense layer, its batch norm and its ReLU as a 1x1 convolution, a function of any tensor.
+
+    The converter rounds kernels of convolutions filter by filter, those of products as a whole.
+    """
     kernel, bias = folded_weights(layer, unit.norm)
-    return lambda x: unit.finished(ops.matmul(unit.entrance(x), unit.rounded(kernel)) + bias)
+    kernel = kernel[np.newaxis, np.newaxis]
+
+    def function(x):
+        pictures = ops.reshape(x, (-1, 1, 1, x.shape[-1]))
+        found = unit.finished(ops.conv(pictures, unit.rounded(kernel)) + bias)
+        return ops.reshape(found, (*x.shape[:-1], -1))
+
+    return function
 
 
 def normalization(layer, unit):

@@ -139,6 +139,11 @@ def test_ranges_are_measured_and_then_rounded_to():
     found = rounded(tf.constant([0.04, 0.06, 12.34, 99.0, -3.0]))
     np.testing.assert_allclose(found[0], [0.0, 0.1, 12.3, 25.5, 0.0], atol=1e-5)
     np.testing.assert_allclose(found[1], [0.04, 0.06, 0.55, 0.55, -2.0], atol=1e-5)
+    # Of what no clip excites, too, the steps are not too small for a runtime.
+    dead = bits.place("c")
+    dead(tf.constant([0.0, 1e-7]))
+    found = tf.function(dead)(tf.constant([1.0]))
+    np.testing.assert_allclose(found, 0.0255, rtol=1e-5)
     kernel = np.array([[1.27, -100.0], [0.014, 127.0]], np.float32)
     found = tf.function(lambda: bits.kernel(kernel))()
     np.testing.assert_allclose(found, [[1.27, -100.0], [0.01, 127.0]], atol=1e-5)
