@@ -63,7 +63,7 @@ A video classifier of the kind {model.system or "InceptionI3D"} ({model.architec
 {input_table(model)}
 ## Training data
 
-{about.get("data", UNKNOWN)}{trained}
+{about.get("data", UNKNOWN).rstrip(".")}.{trained}
 
 ## Accuracy
 
@@ -74,7 +74,7 @@ A video classifier of the kind {model.system or "InceptionI3D"} ({model.architec
 {LIMITS}
 ## Licence
 
-{about.get("licence", UNKNOWN)} The code that made this artifact is under Apache-2.0.
+{about.get("licence", UNKNOWN).rstrip(".")}. The code that made this artifact is under Apache-2.0.
 
 ## Classes
 

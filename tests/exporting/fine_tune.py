@@ -4,6 +4,7 @@ A program of its own, for any environment with tensorflow_hub and Keras 2 or tf_
 `python fine_tune.py FOLDER CLASSES`. It prints the losses as JSON.
 """
 
+import importlib
 import json
 import sys
 
@@ -11,10 +12,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_hub as hub
 
-try:
-    import tf_keras as keras
-except ImportError:
-    keras = tf.keras
+# As tensorflow_hub chooses: TensorFlow's own while that is Keras 2, else tf_keras.
+version = getattr(tf.keras, "version", lambda: "2")()
+keras = importlib.import_module("tf_keras") if version.startswith("3.") else tf.keras
 
 
 def tuned(folder, *, trainable, classes, optimizer=None, metrics=(), epochs=6):
