@@ -6,6 +6,7 @@ ranges found on real clips; what comes before the first convolution is as exact 
 
 import contextlib
 import importlib
+import logging
 import sys
 
 import numpy as np
@@ -103,6 +104,7 @@ def quantized(model, clips):
         ExportError: If NNCF is missing.
     """
     nncf = _library("nncf")
+    logging.getLogger("nncf").setLevel(logging.WARNING)  # it tells every node to stdout
     clips = list(clips)
     with contextlib.redirect_stdout(sys.stderr):  # where it draws its progress
         network = nncf.quantize(
