@@ -3,7 +3,9 @@
 import argparse
 import importlib.metadata
 
+from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.data.addresses import Address, path_or_address
 from kinetics_i3d.data.layouts import KINDS
 
 PROGRAM = "kinetics-i3d"
@@ -104,3 +106,16 @@ def read_dataset(options):
     return open_dataset(
         options.dataset, kind=options.kind, videos=options.videos, split=options.split_number
     )
+
+
+def read_records(path):
+    """The `Records` at a path or an address.
+
+    Raises:
+        DatasetError: As `open_records`.
+    """
+    from kinetics_i3d.data.records import open_records
+
+    if isinstance(path_or_address(path), Address):
+        load_keras()  # keeps TensorFlow quiet, which a manifest here is read without
+    return open_records(path)

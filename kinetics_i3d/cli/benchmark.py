@@ -5,12 +5,12 @@ Of the videos of a dataset, or of prepared records: clips a second, what takes t
 
 import dataclasses
 import json
-import pathlib
 
 from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset
 from kinetics_i3d.cli.prepare import streams
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.clip_spec import DEEPMIND
+from kinetics_i3d.data.addresses import path_or_address
 
 LIMITS = {
     "decoding": "reading and decoding; more processors help, or prepared records",
@@ -43,7 +43,8 @@ def run(options):
     """Prints what was measured; returns the exit code."""
     load_keras()
     from kinetics_i3d.data.input_speed import measure_input
-    from kinetics_i3d.data.record_clips import is_records, open_split
+    from kinetics_i3d.data.manifest import is_records
+    from kinetics_i3d.data.record_clips import open_split
 
     if is_records(options.dataset):
         source, kind = open_split(options.dataset, options.split), "records"
@@ -61,7 +62,7 @@ def run(options):
     )
     if options.json:
         about = {
-            "source": str(pathlib.Path(options.dataset)),
+            "source": str(path_or_address(options.dataset)),
             "kind": kind,
             "streams": list(options.streams),
             "clip": [options.frames, options.size, options.size],

@@ -8,7 +8,7 @@ listed: exit code 1 if there are some, 2 if there is no other.
 import argparse
 import dataclasses
 
-from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset
+from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset, read_records
 from kinetics_i3d.cli.complaints import complain
 from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
@@ -153,11 +153,10 @@ def of_splits(dataset, names):
 
 
 def check(folder):
-    """Verifies the records in a folder and prints what it found; returns the exit code."""
-    from kinetics_i3d.data.records import Records
+    """Verifies records and prints what it found; returns the exit code."""
     from kinetics_i3d.data.verify import verify_records
 
-    records = Records(folder)
+    records = read_records(folder)
     load_keras()
     shards = {split: len(records.manifest.splits[split].shards) for split in records.splits}
     progress = Progress(sum(shards.values()), "shards")

@@ -15,9 +15,9 @@ import sys
 import types
 import typing
 
-from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset
+from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset, read_records
 from kinetics_i3d.cli.quiet import load_keras
-from kinetics_i3d.data import manifest
+from kinetics_i3d.data.manifest import is_records
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.distribute import DISTRIBUTE
 from kinetics_i3d.training.errors import TrainingStopped
@@ -101,10 +101,8 @@ def run(options):
 
 def read_source(options):
     """The `Records` or the `VideoDataset` at `options.dataset`, all splits of it."""
-    if (pathlib.Path(options.dataset) / manifest.NAME).is_file():  # known without TensorFlow
-        from kinetics_i3d.data.records import open_records
-
-        return open_records(options.dataset)
+    if is_records(options.dataset):
+        return read_records(options.dataset)
     return read_dataset(options)
 
 

@@ -13,6 +13,7 @@ import pathlib
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.data.addresses import Address, path_or_address
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -135,11 +136,21 @@ def write_manifest(folder, manifest):
     _write(pathlib.Path(folder) / NAME, fields)
 
 
+def is_records(path):
+    """Whether a path is that of prepared records, by its manifest; no address is of anything else.
+
+    Args:
+        path: Of a folder or a file, or an address.
+    """
+    path = path_or_address(path)
+    return isinstance(path, Address) or (path / NAME).is_file()
+
+
 def read_manifest(folder, *, complete=True):
     """Reads `manifest.json` of a folder.
 
     Args:
-        folder: Where `prepare` has written.
+        folder: Where `prepare` has written, or the address of a copy.
         complete: Whether one that is not finished is refused.
 
     Returns:
@@ -148,9 +159,11 @@ def read_manifest(folder, *, complete=True):
     Raises:
         DatasetError: If it is missing, damaged, of another format, or not finished.
     """
-    path = pathlib.Path(folder) / NAME
+    path = path_or_address(folder) / NAME
     if not path.is_file():
-        raise DatasetError(f"{path}: no such manifest; `kinetics-i3d prepare` writes it last")
+        # File systems of the network say "not found" of servers that do not answer, too.
+        far = ", or nobody answers" if isinstance(path, Address) else ""
+        raise DatasetError(f"{path}: no such manifest{far}; `kinetics-i3d prepare` writes it last")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         if fields["format"] != FORMAT:

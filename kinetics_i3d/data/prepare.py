@@ -11,13 +11,13 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import pathlib
 import re
 import threading
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.data import manifest as manifests
+from kinetics_i3d.data.addresses import Address, path_or_address
 from kinetics_i3d.data.prepare_config import PrepareConfig
 from kinetics_i3d.data.record_writer import encode_video
 from kinetics_i3d.data.records import Records
@@ -63,7 +63,9 @@ def prepare(dataset, folder, config=None, *, workers=None, progress=None):
     workers = (os.cpu_count() or 1) if workers is None else workers
     if workers < 1:
         raise ValueError(f"`workers` must be 1 or more. Received: workers={workers!r}")
-    folder = pathlib.Path(folder)
+    folder = path_or_address(folder)
+    if isinstance(folder, Address):
+        raise DatasetError(f"{folder}: records are written to a folder here, and then copied there")
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)
     settings = {
         "labels": list(dataset.labels),
@@ -159,9 +161,16 @@ class _Writer:
 
 
 def file_sha256(path):
-    """The checksum of a file, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The checksum of a file, hexadecimal.
+
+    Args:
+        path: A `pathlib.Path` or an `Address`.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _claim(folder, settings):

@@ -5,14 +5,13 @@ since the last keyframe that a video needs.
 """
 
 import dataclasses
-import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import resized
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.data import manifest, transforms
+from kinetics_i3d.data import transforms
 from kinetics_i3d.data.records import Records, decode_flow_frames, decode_frames, parse_record
 from kinetics_i3d.data.stream_specs import fastest, strides
 from kinetics_i3d.data.video_clips import clip_seeds, share_of
@@ -43,16 +42,11 @@ class RecordSplit:
         return self.records.count(self.name)
 
 
-def is_records(path):
-    """Whether a path is that of a folder of prepared records, by its manifest."""
-    return (pathlib.Path(path) / manifest.NAME).is_file()
-
-
 def open_split(folder, split):
     """Opens a split of prepared records for `training_clips`.
 
     Args:
-        folder: Where `prepare` has written.
+        folder: Where `prepare` has written, or the address of a copy.
         split: The name of the split.
 
     Returns:

@@ -4,10 +4,9 @@ Field names are MediaSequence's, https://github.com/google-ai-edge/mediapipe (`u
 which TensorFlow's Model Garden reads too.
 """
 
-import pathlib
-
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data.addresses import path_or_address
 from kinetics_i3d.data.manifest import read_manifest
 
 LABEL_INDEX = "clip/label/index"
@@ -24,10 +23,12 @@ class Records:
     """A folder that `prepare` has filled.
 
     Args:
-        folder: With `manifest.json` and the shards.
+        folder: With `manifest.json` and the shards; an address such as `"s3://bucket/records"` is
+            read by TensorFlow's file systems.
 
     Raises:
-        DatasetError: If the manifest is missing, damaged or not finished.
+        DatasetError: If the manifest is missing, damaged or not finished, or there is no file
+            system for such an address.
 
     Example:
 
@@ -42,7 +43,7 @@ class Records:
     """
 
     def __init__(self, folder):
-        self.folder = pathlib.Path(folder)
+        self.folder = path_or_address(folder)
         self.manifest = read_manifest(self.folder)
 
     @property
@@ -77,7 +78,7 @@ class Records:
             split: One of `splits`.
 
         Returns:
-            A list of (`pathlib.Path`, number of records), in the order of their numbers.
+            A list of (`pathlib.Path` or `Address`, number of records), in their order.
 
         Raises:
             DatasetError: If there is no such split, or a file is missing.

@@ -7,7 +7,8 @@ import tempfile
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import VideoDataset, open_dataset
-from kinetics_i3d.data.record_clips import RecordSplit, is_records
+from kinetics_i3d.data.manifest import is_records
+from kinetics_i3d.data.record_clips import RecordSplit
 from kinetics_i3d.data.records import open_records
 from kinetics_i3d.training.errors import TrainingError
 

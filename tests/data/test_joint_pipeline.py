@@ -13,10 +13,11 @@ from kinetics_i3d.data import flow_cache, joint_frames, pipeline, record_writer,
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.flow_cache import FlowFileError, flow_path, write_flow_file
 from kinetics_i3d.data.flow_video import FlowSettings
+from kinetics_i3d.data.manifest import is_records
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.data.prepare import prepare
 from kinetics_i3d.data.prepare_config import PrepareConfig
-from kinetics_i3d.data.record_clips import RecordSplit, is_records, open_split
+from kinetics_i3d.data.record_clips import RecordSplit, open_split
 from kinetics_i3d.data.stream_specs import stream_specs
 from kinetics_i3d.video.reader import read_frames
 
