@@ -16,13 +16,20 @@ VIDEO   ?= examples/sit_down.mp4
 WEIGHTS ?= $(if $(filter examples/%,$(VIDEO)),rgb_figures,rgb_imagenet_jhmdb)
 OUTPUT  ?= demo.png
 
+# Environments of other times, one a lock; the package is installed where Keras 3 is.
+COMPAT        := .venv-compat
+COMPAT_DONE   := $(patsubst %,$(COMPAT)/%/.done,keras2 s3) $(patsubst %,$(COMPAT)/%/.package,lowest newest)
+IS_OLD        := import sys; sys.exit(sys.version_info[:2] != (3, 11))
+COMPAT_PYTHON ?= $(shell for python in python3.11 python3; do \
+              $$python -c '$(IS_OLD)' 2>/dev/null && { echo $$python; break; }; done)
+
 TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test backends formats acceptance format lock wheel clean
+.PHONY: help demo check test backends formats acceptance compat format lock wheel clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -48,6 +55,9 @@ formats: $(VENV)/.dev  ## every format of export, written and run (installs it; 
 	@$(BIN)/python -m pip install -qq --requirement requirements/formats.txt
 	$(PYTEST) tests/exporting
 
+compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is promised, the newest (installs 7 GB)
+	KINETICS_I3D_COMPAT=$(COMPAT) $(PYTEST) tests/compat
+
 acceptance: $(VENV)/.dev  ## what a release must do, end to end (CI runs it after the tests)
 	$(BIN)/python .ci/acceptance.py
 
@@ -65,10 +75,22 @@ lock:  ## resolve requirements/*.txt afresh (needs uv)
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	    --constraint requirements/dev.txt --output-file requirements/formats.txt \
 	    requirements/formats.in
+	$(COMPILE_COMPAT) --output-file requirements/compat-keras2.txt requirements/compat-keras2.in
+	$(COMPILE_COMPAT) --output-file requirements/compat-s3.txt requirements/compat-s3.in
+	$(COMPILE_COMPAT) --resolution lowest-direct --group build --extra flow --extra io --extra opencv \
+	    --extra pictures --output-file requirements/compat-lowest.txt pyproject.toml
+	$(COMPILE_COMPAT) --constraint requirements/constraints.in --group build --extra flow \
+	    --extra pictures --output-file requirements/compat-newest.txt pyproject.toml \
+	    requirements/compat-newest.in
 
 # One version of each package for all platforms and Pythons, and no address of a registry.
 COMPILE = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 \
     --fork-strategy fewest --group build --no-emit-index-url --no-emit-find-links \
+    --custom-compile-command "make lock"
+
+# What `make compat` builds is for one platform: not all have wheels of the old versions.
+COMPILE_COMPAT = $(UV) pip compile --quiet --upgrade --python-version 3.11 \
+    --python-platform x86_64-manylinux_2_28 --no-emit-index-url --no-emit-find-links \
     --custom-compile-command "make lock"
 
 wheel: $(VENV)/.core  ## build dist/*.whl, the checkpoints inside
@@ -76,7 +98,7 @@ wheel: $(VENV)/.core  ## build dist/*.whl, the checkpoints inside
 	$(BIN)/pip wheel . --quiet --no-deps --no-build-isolation --wheel-dir dist
 
 clean:  ## remove the environment and everything built
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(COMPAT) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than what they were built from, so a second `make` installs nothing.
@@ -97,4 +119,18 @@ $(VENV)/.core: requirements/core.txt pyproject.toml setup.py
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 	@echo "Adding the test tools to $(VENV)."
 	@$(BIN)/python -m pip install -qq --requirement requirements/dev.txt
+	@touch $@
+
+.PRECIOUS: $(COMPAT)/%/.done  # make would clear them away as steps on the way to .package
+$(COMPAT)/%/.done: requirements/compat-%.txt
+	@$(or $(COMPAT_PYTHON),false) -c '$(IS_OLD)' 2>/dev/null || { echo >&2 \
+	    "make compat needs Python 3.11, for which the old versions are built: COMPAT_PYTHON=/path/to/it"; \
+	    exit 1; }
+	@echo "Setting up $(@D)."
+	@test -x $(@D)/bin/pip || $(COMPAT_PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install -qq --requirement $<
+	@touch $@
+
+$(COMPAT)/%/.package: $(COMPAT)/%/.done pyproject.toml setup.py
+	@$(@D)/bin/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
