@@ -110,7 +110,7 @@ def test_training_from_s3_is_training_from_the_folder(lowest, records, s3, tmp_p
 
 
 def test_flow_is_the_same_there(lowest, examples, tmp_path):
-    frames = np.stack(list(read_frames(examples / "wave.mp4", fps=12.5, short_side=48)))[:3]
+    frames = np.stack(list(read_frames(examples / "wave.mp4", fps=12.5, short_side=48)))[12:15]
     np.save(tmp_path / "frames.npy", frames)
     words = ("flow", tmp_path / "frames.npy", tmp_path / "flow.npz")
     assert lowest.ask(PROGRAM, *words, cwd=tmp_path) == ["numba", "opencv", "tensorflow"]
