@@ -17,6 +17,23 @@ from kinetics_i3d.data.views import video_views
 CLIPS = 64
 
 
+def check_precision(precision, calibration, known):
+    """Raises `ValueError` where a precision is unknown, or is not the one that is calibrated.
+
+    Args:
+        precision: What is asked for.
+        calibration: The videos, or `None`.
+        known: The precisions of the format.
+    """
+    if precision not in known:
+        raise ValueError(f"`precision` must be one of {known}. Received: precision={precision!r}")
+    if (calibration is not None) != (precision == "int8"):
+        raise ValueError(
+            "`calibration` must be given for precision='int8', and left out for others. "
+            f"Received: precision={precision!r}, calibration={calibration!r}"
+        )
+
+
 def calibration_clips(videos, model, sizes, *, count=CLIPS, seed=0):
     """Reads the first clip of each of some videos, as the model reads it.
 

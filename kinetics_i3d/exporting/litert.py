@@ -14,7 +14,7 @@ import numpy as np
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.exporting import fresh_litert
-from kinetics_i3d.exporting.calibration import calibration_clips
+from kinetics_i3d.exporting.calibration import calibration_clips, check_precision
 from kinetics_i3d.exporting.in_graph import fixed_shape
 from kinetics_i3d.exporting.litert_file import PRECISIONS, convert, operations
 from kinetics_i3d.exporting.output import check_output
@@ -59,15 +59,7 @@ def export_litert(
     """
     output = check_output(model, output, ".tflite")
     sizes = clip_sizes(model, frames)
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"`precision` must be one of {PRECISIONS}. Received: precision={precision!r}"
-        )
-    if (calibration is not None) != (precision == "int8"):
-        raise ValueError(
-            "`calibration` must be given for precision='int8', and left out for others. "
-            f"Received: precision={precision!r}, calibration={calibration!r}"
-        )
+    check_precision(precision, calibration, PRECISIONS)
     clips = [] if calibration is None else calibration_clips(calibration, model, sizes)
     with atomic_path(output) as temporary:
         probe, clips = _probe(model, sizes, clips)

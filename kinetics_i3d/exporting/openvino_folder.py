@@ -14,7 +14,7 @@ import numpy as np
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.exporting import fresh_openvino
-from kinetics_i3d.exporting.calibration import calibration_clips
+from kinetics_i3d.exporting.calibration import calibration_clips, check_precision
 from kinetics_i3d.exporting.frames_function import (
     clips_function,
     frames_function,
@@ -61,15 +61,7 @@ def export_openvino(model, output, *, precision="float32", calibration=None):
         ValueError: If an argument is out of range.
         VideoError: If a video cannot be read.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"`precision` must be one of {PRECISIONS}. Received: precision={precision!r}"
-        )
-    if (calibration is not None) != (precision == "int8"):
-        raise ValueError(
-            "`calibration` must be given for precision='int8', and left out for 'float32'. "
-            f"Received: precision={precision!r}, calibration={calibration!r}"
-        )
+    check_precision(precision, calibration, PRECISIONS)
     output = check_output(model, output)
     openvino = _library("openvino")
     with atomic_folder(output) as folder:
