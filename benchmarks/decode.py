@@ -18,6 +18,7 @@ import numpy as np
 from report import publish
 
 from kinetics_i3d.core.clip_spec import DEEPMIND
+from kinetics_i3d.video import picture as pictures
 from kinetics_i3d.video.clip import read_clip
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
@@ -173,6 +174,7 @@ def rows_of(size, found):
 
 def main(options):
     rows, data = [], {}
+    pictures.compile_now()  # as the training pipeline does
     with tempfile.TemporaryDirectory() as folder:
         found = measure(make_videos(pathlib.Path(folder), options.seconds), options.rounds)
     for size, runs in found.items():

@@ -16,6 +16,7 @@ from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides
 from kinetics_i3d.flow.backends import pair_function
+from kinetics_i3d.video import picture as pictures
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.reader import read_frames
 
@@ -74,6 +75,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, sha
     labels = [dataset.labels.index(video.label) for video in videos]
     settings = _flow_settings(paths, spec) if "flow" in streams else None
     failed = set()
+    pictures.compile_now()
 
     def read(path, position):
         window = {"spec": spec, "frames": frames, "position": float(position)}

@@ -22,14 +22,10 @@ import threading
 
 import numpy as np
 
+from kinetics_i3d.core.compiled import compiled
 from kinetics_i3d.flow.parameters import TVL1
 from kinetics_i3d.flow.rows import LANES, dual_row, primal_row
 from kinetics_i3d.flow.taps import CHANNELS, four_by_four
-
-try:
-    import numba
-except ModuleNotFoundError:  # plain Python then, thousands of times slower
-    numba = None
 
 F32 = np.float32
 FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, one is to spare
@@ -44,15 +40,7 @@ FLAT = F32(1.1920929e-07)  # squared slopes below float32's epsilon say nothing 
 MATHS = {"nnan", "nsz", "arcp", "contract", "reassoc", "afn"}
 
 
-def compiled(function):
-    """Numba's `njit` for kernels, cached on disk if there is a folder that can be written."""
-    if numba is None:
-        return function
-    options: dict = {"nogil": True, "fastmath": MATHS, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no such folder: compiled once in each process
-        return numba.njit(**options)(function)
+kernel = compiled(fastmath=MATHS)
 
 
 def tvl1(first, second, parameters):
@@ -108,7 +96,7 @@ def compile_now():
     tvl1(blank, blank, TVL1())
 
 
-@compiled
+@kernel
 def _room(memory, shape):
     """An array of zeros in memory that was used before, or of new memory if there is none left."""
     numbers, used = memory
@@ -123,7 +111,7 @@ def _room(memory, shape):
     return numbers[begin : begin + count].reshape(shape)
 
 
-@compiled
+@kernel
 def _tvl1(
     memory, first, second, tau, lam, theta, scales, warps, epsilon, inner, outer, scale_step, median
 ):
@@ -148,12 +136,12 @@ def _tvl1(
     return result
 
 
-@compiled
+@kernel
 def _padded(width):
     return (width + LANES - 1) // LANES * LANES + LANES
 
 
-@compiled
+@kernel
 def _grow(memory, flow, shape, target, scale_step):
     """The flow of the next finer scale: more pixels, and each moves by more of them."""
     (rows, columns), (height, width) = shape, target
@@ -164,7 +152,7 @@ def _grow(memory, flow, shape, target, scale_step):
     return grown
 
 
-@compiled
+@kernel
 def _pyramid(memory, picture, scales, step):
     """The picture and ever smaller ones, none with a side below 16."""
     levels = [picture]
@@ -180,7 +168,7 @@ def _pyramid(memory, picture, scales, step):
     return levels
 
 
-@compiled
+@kernel
 def _resize(source, target, step_y, step_x, factor):
     """Bilinear between pixel centres, `step` source pixels apart; the edge goes on outside."""
     rows, columns = source.shape
@@ -198,7 +186,7 @@ def _resize(source, target, step_y, step_x, factor):
             target[y, x] = (top + (low - top) * share) * factor
 
 
-@compiled
+@kernel
 def _neighbours(place, count):
     """The pixels before and behind a place, and the share of the second."""
     if place <= 0:
@@ -209,7 +197,7 @@ def _neighbours(place, count):
     return before, before + 1, F32(place - before)
 
 
-@compiled
+@kernel
 def _one_scale(memory, first, second, flow, tau, lam, theta, warps, epsilon, inner, outer, median):
     """Improves `flow` in place: linearise around it, iterate, and again."""
     height, width = first.shape
@@ -238,7 +226,7 @@ def _one_scale(memory, first, second, flow, tau, lam, theta, warps, epsilon, inn
             rounds += 1
 
 
-@compiled
+@kernel
 def _with_slopes(memory, picture):
     """[picture, d/dx, d/dy, 0] pixel by pixel, in a frame of zeros: what is outside is black."""
     height, width = picture.shape
@@ -255,7 +243,7 @@ def _with_slopes(memory, picture):
     return packed
 
 
-@compiled
+@kernel
 def _cubic(t):
     """Weights of the four pixels around a place `t` behind the second of them."""
     a, one = CUBIC, F32(1)
@@ -266,7 +254,7 @@ def _cubic(t):
     return w0, w1, w2, one - w0 - w1 - w2
 
 
-@compiled
+@kernel
 def _places(row, offset, along, size, width, starts, weights):
     """Where the 4 pixels around each warped place begin, and their weights."""
     w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
@@ -280,7 +268,7 @@ def _places(row, offset, along, size, width, starts, weights):
         w0[x], w1[x], w2[x], w3[x] = _cubic(place - whole)
 
 
-@compiled
+@kernel
 def _warp(source, first, flow, slopes, inverse, rest):
     """Fetches the second picture and its slopes from where the flow points, and linearises.
 
@@ -314,7 +302,7 @@ def _warp(source, first, flow, slopes, inverse, rest):
             known[x] = fetched[x, 0] - gx[x] * u[x] - gy[x] * v[x] - before[x]
 
 
-@compiled
+@kernel
 def _iterate(flow, slopes, inverse, rest, dual, inside, most, step, width):
     """One iteration over the picture; returns the sum of the squared changes of the flow.
 
@@ -334,12 +322,12 @@ def _iterate(flow, slopes, inverse, rest, dual, inside, most, step, width):
     return change
 
 
-@compiled
+@kernel
 def _order(a, b):
     return min(a, b), max(a, b)
 
 
-@compiled
+@kernel
 def _sort5(a, b, c, d, e):
     a, b = _order(a, b)
     d, e = _order(d, e)
@@ -353,7 +341,7 @@ def _sort5(a, b, c, d, e):
     return a, b, c, d, e
 
 
-@compiled
+@kernel
 def _median(picture, before, width):
     """The 5x5 median of one component in place, its edge repeated outside; `before` gets a copy.
 

@@ -1,5 +1,8 @@
 """`Painter`: decoded pictures to upright RGB arrays of one size."""
 
+import contextlib
+import typing
+
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import resized
@@ -21,6 +24,8 @@ class Painter:
         interpolation: One of `clip_spec.INTERPOLATIONS`.
     """
 
+    shortcut: typing.Any = None  # set by `compile_now`
+
     def __init__(self, short_side=None, resize="short_side", interpolation="bilinear"):
         from av.video.reformatter import Interpolation, VideoReformatter
 
@@ -37,6 +42,7 @@ class Painter:
         self._short_side, self._resize = short_side, resize
         self._interpolation = interpolation
         self._size = None
+        self._shortcut = None if self.shortcut is None else self.shortcut()
 
     def __call__(self, picture):
         """Paints one picture.
@@ -50,7 +56,27 @@ class Painter:
         transposed, left_right, up_down = orientation(picture)
         if self._size is None:
             self._settle(upright_size(picture))
-        height, width = self._size[::-1] if transposed else self._size
+        stored = self._size[::-1] if transposed else self._size
+        short = self._shortcut if self._keeps(picture, stored) else None
+        rgb = None if short is None else short.paint(picture)
+        if rgb is None:
+            rgb = self._by_swscale(picture, *stored)
+            if short is not None:
+                short.learn(picture, rgb)
+        if transposed:
+            rgb = rgb.transpose(1, 0, 2)
+        if left_right:
+            rgb = rgb[:, ::-1]
+        if up_down:
+            rgb = rgb[::-1]
+        return np.ascontiguousarray(rgb)
+
+    def _keeps(self, picture, size):
+        """Whether a 4:2:0 picture has this size, of even sides, already."""
+        same = self._bilinear and size == (picture.height, picture.width)
+        return same and picture.format.name in PLANAR and not any(side % 2 for side in size)
+
+    def _by_swscale(self, picture, height, width):
         # One thread, so that neither the machine nor the setting changes a value.
         planar = self._bilinear and same_by_planes(picture, height)
         painted = self._reformatter.reformat(
@@ -66,13 +92,7 @@ class Painter:
         rgb = painted.to_ndarray()
         if painted is picture:  # Nothing to do: the pixels are the decoder's own.
             rgb = rgb.copy()
-        if transposed:
-            rgb = rgb.transpose(1, 0, 2)
-        if left_right:
-            rgb = rgb[:, ::-1]
-        if up_down:
-            rgb = rgb[::-1]
-        return np.ascontiguousarray(rgb)
+        return rgb
 
     def _settle(self, size):
         """Lets the first picture's size decide for all."""
@@ -87,6 +107,19 @@ class Painter:
             kernel = Interpolation.AREA if shrinks else Interpolation.BICUBIC
             self._method = self._method & ~Interpolation.BILINEAR | kernel
             self._bilinear = False
+
+
+def compile_now():
+    """Lets every later `Painter` of this process take the compiled shortcut for equal sizes.
+
+    The pixels are the same. It takes a second or so, and nothing without Numba; to be called
+    before threads that read videos begin.
+    """
+    if Painter.shortcut is None:
+        with contextlib.suppress(ImportError):  # a Numba that does not fit is no reason to stop
+            from kinetics_i3d.video import yuv420
+
+            Painter.shortcut = yuv420.Shortcut if yuv420.compile_now() else None
 
 
 def same_by_planes(picture, height):

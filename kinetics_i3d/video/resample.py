@@ -62,21 +62,22 @@ def at_rate(timed, *, fps, start=0, stop=None):
     step = 1 / fractions.Fraction(fps)
     slack = min(SLACK, step / 4)
     most = math.inf if stop is None else max(1, _count(stop - start, step))
-    tick, end, count = start, start, 0
-    newest = nearest = None
+    half, tick, count = step / 2, start, 0
+    newest = nearest = last = None
     for time, length, item in timed:
         # Ticks this far back cannot be this item's, and the video surely reaches past them.
-        while newest is not None and time - tick >= step / 2:
+        while newest is not None and time - tick >= half:
             yield nearest[1]
             count += 1
             if count >= most:
                 return
-            tick = start + count * step
+            tick += step
             nearest = newest
         newest = (time, item)
-        if nearest is None or abs(time - tick) < abs(nearest[0] - tick) - slack:
+        if nearest is None or abs(nearest[0] - tick) > abs(time - tick) + slack:
             nearest = newest
-        end = time + length
+        last = length
+    end = start if newest is None else newest[0] + last
     if end <= start:
         return
     for _ in range(count, min(most, max(1, _count(end - start, step)))):

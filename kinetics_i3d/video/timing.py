@@ -48,10 +48,13 @@ def presentation_times(pictures, *, tick, rate, clock="pts", first=None, discont
                 offset = (0 if last is None else expected) - stamp * tick
             time = stamp * tick + offset
         if last is not None:
-            if time < last - BACKWARD or time > last + forward:
+            moved = time - last
+            if not -BACKWARD <= moved <= forward:
                 offset += expected - time
-                time = expected
-            time = max(time, last)
-            gap = (time - last) or gap
+                time, moved = expected, gap
+            if moved > 0:
+                gap = moved
+            else:
+                time = last
         last = time
         yield time, (picture.duration or 0) * tick or gap, picture
