@@ -15,6 +15,8 @@ from kinetics_i3d.models.streams import (
     describe_rates,
 )
 
+FRAMES_AT_ONCE = 250  # as many as the paper's longest clip, in memory at a time
+
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
 class ClipModel(keras.Model):
@@ -123,18 +125,19 @@ class ClipModel(keras.Model):
         """Averages the outputs over the views of one video, weighted by their new frames.
 
         Args:
-            views: Iterable of (clips, share), such as `data.views.whole_video` gives; clips of two
-                streams are `{"rgb": ..., "flow": ...}`.
+            views: Iterable of (clips, share), one clip each, such as `data.views.whole_video`
+                gives; clips of two streams are `{"rgb": ..., "flow": ...}`. Short ones of one size
+                that follow each other are read as a batch.
 
         Returns:
             float32 array (outputs,), logits unless the model ends in an activation.
         """
-        outputs, shares = [], []
-        for clips, share in views:
+        outputs, weights = [], []
+        for clips, shares in batches(views):
             self.check_inputs(clips)  # a graph that has met several sizes no longer sees them
-            outputs.append(np.asarray(self.predict_on_batch(clips)[0], np.float32))
-            shares.append(share)
-        return np.average(outputs, axis=0, weights=shares).astype(np.float32)
+            outputs.extend(np.asarray(self.predict_on_batch(clips), np.float32))
+            weights.extend(shares)
+        return np.average(outputs, axis=0, weights=weights).astype(np.float32)
 
     def get_config(self):
         plain = keras.Model(self.input, self.output, name=self.name)  # no lists of one
@@ -169,6 +172,37 @@ class ClipModel(keras.Model):
             system=config.get("system"),
             name=plain.name,
         )
+
+
+def batches(views):
+    """Joins views of one size that follow each other, while they are not too many frames.
+
+    Args:
+        views: Iterable of (clips, share), see `ClipModel.predict_views`.
+
+    Yields:
+        (clips, list of shares), of `FRAMES_AT_ONCE` frames at most unless it is a single clip.
+
+    Example:
+
+    >>> views = [(np.zeros((1, 100, 8, 8, 3)), share) for share in (1, 2, 3)]
+    >>> [(clips.shape[0], shares) for clips, shares in batches(views)]
+    [(2, [1, 2]), (1, [3])]
+    """
+    held: list = []
+    shares: list = []
+    for clips, share in views:
+        sizes = [clip.shape for clip in keras.tree.flatten(clips)]
+        frames = max(size[1] for size in sizes)
+        if held:
+            other = sizes != [clip.shape for clip in keras.tree.flatten(held[0])]
+            if other or frames * (len(held) + 1) > FRAMES_AT_ONCE:
+                yield keras.tree.map_structure(lambda *clips: np.concatenate(clips), *held), shares
+                held, shares = [], []
+        held.append(clips)
+        shares.append(share)
+    if held:
+        yield keras.tree.map_structure(lambda *clips: np.concatenate(clips), *held), shares
 
 
 def feature_model(model, endpoint):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.models import clip_model
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum, feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
@@ -89,6 +90,23 @@ def test_views_are_averaged_by_their_share(model):
     assert found.shape == (3,) and found.dtype == np.float32
     np.testing.assert_allclose(found, (9 * first + 2 * second) / 11, rtol=1e-5)
     np.testing.assert_allclose(model.predict_views(views[:1]), first, rtol=1e-5)
+
+
+def test_short_views_of_one_size_are_read_together(model, monkeypatch):
+    views = [
+        (np.full((1, frames, 32, 32, 3), number / 8, np.float32), number + 1)
+        for number, frames in enumerate((9, 9, 9, 11, 9, 251, 9))
+    ]
+    single = [np.asarray(model(clips))[0] for clips, _ in views]
+    read = []
+    plain = ClipModel.predict_on_batch
+    monkeypatch.setattr(clip_model, "FRAMES_AT_ONCE", 20)
+    monkeypatch.setattr(
+        ClipModel, "predict_on_batch", lambda self, x: read.append(x.shape[:2]) or plain(self, x)
+    )
+    found = model.predict_views(views)
+    assert read == [(2, 9), (1, 9), (1, 11), (1, 9), (1, 251), (1, 9)]
+    np.testing.assert_allclose(found, np.average(single, axis=0, weights=range(1, 8)), rtol=1e-4)
 
 
 def test_unknown_sizes_pass_and_small_ones_are_named():
