@@ -28,7 +28,7 @@ _PUBLIC = {
     "inflate": "models.inflation",
     "load_clip": "video.clip",
     "optical_flow": "flow.pairs",
-    "optimize": "models.optimize",
+    "optimize": "exporting.optimize",
     "read_frames": "video.reader",
     "save_weights": "models.pretrained",
     "start_from_images": "models.start_from_images",

@@ -56,8 +56,8 @@ BANS = (
         ("tensorflow",),
         ON_IMPORT,
     ),
-    # Kernels are compiled where they are defined, in a module that flow loads when it needs it.
-    Ban(tuple(room for room in EVERYWHERE if room != "flow"), ("numba",), ANYWHERE),
+    # Kernels are compiled by core/compiled.py, in modules that are loaded when they are needed.
+    Ban(tuple(room for room in EVERYWHERE if room not in ("core", "flow")), ("numba",), ANYWHERE),
 )
 
 

@@ -7,7 +7,12 @@ passed over: exit code 1 if others could be, 2 if none.
 import json
 import pathlib
 
-from kinetics_i3d.cli.arguments import add_precision_argument, count
+from kinetics_i3d.cli.arguments import (
+    add_precision_arguments,
+    check_precision,
+    count,
+    with_precision,
+)
 from kinetics_i3d.cli.complaints import complain
 from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
@@ -41,7 +46,7 @@ def add_arguments(parser):
         help="what the model sees: frames, optical flow, which is computed on the way, or both "
         "(default: what the weights read)",
     )
-    add_precision_argument(parser)
+    add_precision_arguments(parser)
     parser.add_argument("--top", type=count, default=5, metavar="N", help="labels to tell")
     parser.add_argument(
         "--json", action="store_true", help="print one array of objects in place of text"
@@ -60,6 +65,7 @@ def run(options):
     from kinetics_i3d.weights.catalog import find_members
 
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
+    check_precision(options)
     pictures = picture_paths(options.output, options.videos)
     weights = options.weights or WEIGHTS[options.streams]
     if options.flow_weights:
@@ -71,7 +77,7 @@ def run(options):
         try:
             if model is None:
                 probe(video)
-                model = load_model(weights, options.streams, options.precision)
+                model = with_precision(load_model(weights, options.streams), options)
             found = look(video, model, top=options.top, picture=picture)
         except VideoError as error:
             progress.clear()
@@ -89,12 +95,12 @@ def run(options):
     return 0 if not failed else 2 if failed == len(results) else 1
 
 
-def load_model(weights, streams, precision):
+def load_model(weights, streams):
     """The model of weights, see `kinetics_i3d.models.load`."""
     load_keras()
     from kinetics_i3d.models import load
 
-    return load.load_model(weights, streams=streams, precision=precision)
+    return load.load_model(weights, streams=streams)
 
 
 def look(video, model, *, top, picture=None):

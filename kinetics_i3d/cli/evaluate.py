@@ -9,8 +9,10 @@ import pathlib
 
 from kinetics_i3d.cli.arguments import (
     add_dataset_arguments,
-    add_precision_argument,
+    add_precision_arguments,
+    check_precision,
     read_dataset,
+    with_precision,
 )
 from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
@@ -41,7 +43,7 @@ def add_arguments(parser):
         metavar="NAME|PATH",
         help="those of the flow stream beside --weights; the logits of both are added",
     )
-    add_precision_argument(parser)
+    add_precision_arguments(parser)
     parser.add_argument("--split", default="test", metavar="NAME", help="which videos")
     parser.add_argument(
         "--views",
@@ -73,6 +75,7 @@ def run(options):
     from kinetics_i3d.weights.catalog import find_weights
 
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
+    check_precision(options)
     names = member_names(options.weights, options.flow_weights)
     for name, _ in names:
         find_weights(name)
@@ -87,9 +90,7 @@ def run(options):
     from kinetics_i3d.evaluation.protocols import evaluate
     from kinetics_i3d.models.load import load_model
 
-    models = [
-        load_model(name, streams=stream, precision=options.precision) for name, stream in names
-    ]
+    models = [with_precision(load_model(name, streams=stream), options) for name, stream in names]
     runs = sum(len(networks_of(model)) for model in models)
     evaluation = evaluate(
         models,

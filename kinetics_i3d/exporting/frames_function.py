@@ -7,7 +7,7 @@ import keras
 
 from kinetics_i3d.exporting.in_graph import fixed_shape
 from kinetics_i3d.exporting.products import codes_to_clips, frames_to_clips
-from kinetics_i3d.models.optimize import optimize
+from kinetics_i3d.models.folding import fold
 
 
 def frames_function(model):
@@ -67,7 +67,7 @@ def clips_function(model):
     """
     import tensorflow as tf
 
-    network = optimize(model)  # batch norms need not be converted
+    network = fold(model)  # batch norms need not be converted
     streams = (*model.clip_specs,)
     signature = [_of(model, stream, tf.float32) for stream in streams]
 

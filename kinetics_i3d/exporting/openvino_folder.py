@@ -66,8 +66,9 @@ def export_openvino(model, output, *, precision="float32", calibration=None):
     openvino = _library("openvino")
     with atomic_folder(output) as folder:
         if precision == "int8":
-            clips = calibration_clips(calibration, model, clip_sizes(model), count=CLIPS)
-            graph, first = quantized(model, clips)
+            network, first = quantized(model, calibration)
+            # Only now the pixels before it, or NNCF would put the resize in 8 bits too.
+            graph = joined(_graph(*pixels_function(model)), network)
         else:
             graph, first = _graph(*frames_function(model)), None
         for key, text in metadata(model).items():
@@ -82,22 +83,25 @@ def export_openvino(model, output, *, precision="float32", calibration=None):
     return output
 
 
-def quantized(model, clips):
-    """The graph of a model in 8 bits.
+def quantized(model, calibration):
+    """The network of a model in 8 bits.
 
     Args:
         model: A `ClipModel` that ends in logits.
-        clips: Iterable of {stream: float32 array (1, frames, height, width, channels)}.
+        calibration: As for `calibration_clips`.
 
     Returns:
-        (the OpenVINO model that takes pixels, the first of the clips).
+        (the OpenVINO model that takes clips in the range of the specs, {stream: the first clip}).
 
     Raises:
-        ExportError: If NNCF is missing.
+        DatasetError: If the videos cannot be found.
+        ExportError: If OpenVINO or NNCF is missing.
+        VideoError: If a video cannot be read.
     """
+    _library("openvino")
     nncf = _library("nncf")
     logging.getLogger("nncf").setLevel(logging.WARNING)  # it tells every node to stdout
-    clips = list(clips)
+    clips = list(calibration_clips(calibration, model, clip_sizes(model), count=CLIPS))
     with contextlib.redirect_stdout(sys.stderr):  # where it draws its progress
         network = nncf.quantize(
             _graph(*clips_function(model)),
@@ -108,8 +112,7 @@ def quantized(model, clips):
             # Its sums of squares are of many sizes, and 8 bits lose the small ones.
             ignored_scope=nncf.IgnoredScope(patterns=[".*ResponseNorm.*"], validate=False),
         )
-    # Only now the pixels before it, or NNCF would put the resize in 8 bits too.
-    return joined(_graph(*pixels_function(model)), network), clips[0]
+    return network, clips[0]
 
 
 def joined(before, after):

@@ -7,7 +7,6 @@ import keras
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.inception_i3d import InceptionI3D
-from kinetics_i3d.models.optimize import check_precision, optimize
 from kinetics_i3d.models.pretrained import kind_of
 from kinetics_i3d.models.systems import SYSTEMS
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
@@ -17,22 +16,19 @@ from kinetics_i3d.weights.read import read_weights
 WANTED = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
 
 
-def load_model(weights, *, streams=None, precision="float32"):
+def load_model(weights, *, streams=None):
     """Builds the model of weights that say themselves what they are the weights of.
 
     Args:
         weights: A name in the catalog, of a pair too; a path; or `{"rgb": ..., "flow": ...}`.
         streams: `"rgb"`, `"flow"` or `"both"`, where it matters which; one of a pair is then taken
             alone. None takes what the weights read.
-        precision: What it computes in: `"float32"`, or `"bfloat16"`, which gives what `optimize`
-            makes of the model: about half the time where the processor knows it (AVX512-BF16,
-            AMX), longer where it does not, and not for training.
 
     Returns:
         A `ClipModel` with its top.
 
     Raises:
-        ValueError: If `streams` or `precision` is unknown.
+        ValueError: If `streams` is unknown.
         WeightsError: If the weights cannot be read, belong to no model of clips, or read other
             streams.
 
@@ -43,12 +39,10 @@ def load_model(weights, *, streams=None, precision="float32"):
     """
     if streams not in WANTED:
         raise ValueError(f"`streams` must be one of {(*WANTED,)}. Received: streams={streams!r}")
-    check_precision(precision)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        model = _load(weights, streams)
-        return model if precision == "float32" else optimize(model, precision=precision)
+        return _load(weights, streams)
     finally:
         keras.config.set_dtype_policy(before)
 

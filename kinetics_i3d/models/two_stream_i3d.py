@@ -98,12 +98,29 @@ def TwoStreamI3D(
         streams["flow"].clip_spec = flow_of(streams["rgb"].clip_spec)
     check_members(streams, members)
 
+    activation = classifier_activation
+    return joined(streams, shapes, top=include_top, activation=activation, name=name)
+
+
+def joined(streams, shapes, *, top=True, activation=None, name):
+    """One model of two networks, whose outputs are added, or set side by side.
+
+    Args:
+        streams: {stream: `ClipModel`}, each called `<stream>_stream`.
+        shapes: {stream: (frames, height, width, channels)}, as `stream_shapes` gives.
+        top: Whether they end in logits, which are added; else their features are joined.
+        activation: What follows the sum, or `None`.
+        name: The model's name.
+
+    Returns:
+        A `ClipModel`.
+    """
     clips = {stream: keras.Input(shapes[stream], name=stream) for stream in STREAMS}
     outputs = [streams[stream](clips[stream]) for stream in STREAMS]
-    if include_top:
+    if top:
         x = layers.Add(dtype="float32", name="Logits")(outputs)
-        if classifier_activation is not None:
-            x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
+        if activation is not None:
+            x = layers.Activation(activation, dtype="float32", name="Predictions")(x)
     else:
         x = layers.Concatenate(name="features")(outputs)
     return ClipModel(

@@ -19,6 +19,7 @@ from kinetics_i3d.weights.catalog import PAIRS
 
 LABELS = ("sit", "stand", "wave")  # of the fixture `weights`
 FLOW = ClipSpec("tiny_flow", stream="flow", fps=10, short_side=36, size=32)
+LOW = ("--precision", "bfloat16")
 FILES = ["confusion.png", "evaluation.json", "logits", "report.html", "worst_mistakes.png"]
 
 
@@ -57,15 +58,27 @@ def test_the_choice_of_views_is_that_of_the_library():
 
 
 def test_the_precision_is_that_of_the_model(command, dataset, weights, monkeypatch):
-    from kinetics_i3d.models import load
+    from kinetics_i3d.exporting import optimize as module
 
-    def load_model(name, **given):
-        raise WeightsError(f"asked for {given['precision']}")
+    def optimize(model, **given):
+        raise WeightsError(f"asked for {given}")
 
-    monkeypatch.setattr(load, "load_model", load_model)
-    words = ("evaluate", dataset, "--weights", weights["good"], "--precision", "bfloat16")
-    code, _, err = command(*words)
-    assert code == 2 and "asked for bfloat16" in err
+    monkeypatch.setattr(module, "optimize", optimize)
+    words = ("evaluate", dataset, "--weights", weights["good"], "--precision")
+    code, _, err = command(*words, "bfloat16")
+    assert code == 2 and "asked for {'precision': 'bfloat16', 'calibration': None}" in err
+    code, _, err = command(*words, "int8", "--calibration", "videos.csv")
+    assert code == 2 and "asked for {'precision': 'int8', 'calibration': 'videos.csv'}" in err
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "classify"])
+@pytest.mark.parametrize(
+    "words", [("--precision", "int8"), ("--calibration", "a.csv"), ("--calibration", "a.csv", *LOW)]
+)
+def test_eight_bits_and_videos_to_calibrate_by_go_together(command, dataset, verb, words):
+    weights = ("--weights", "rgb_figures") if verb == "evaluate" else ()
+    code, _, err = command(verb, dataset, *weights, *words)
+    assert code == 2 and "--precision int8 needs --calibration DATASET" in err
 
 
 @pytest.mark.slow

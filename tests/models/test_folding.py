@@ -1,4 +1,4 @@
-"""Optimised copies answer as their models do, in float32 and in bfloat16."""
+"""Folded copies answer as their models do, in float32 and in bfloat16."""
 
 import keras
 import numpy as np
@@ -7,9 +7,8 @@ from keras import layers
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import DEEPMIND
-from kinetics_i3d.models import optimize as module
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.optimize import Folded, foldable, folded, optimize
+from kinetics_i3d.models.folding import Folded, fold, foldable, folded
 
 SMALL = {"rgb": (9, 32, 40, 3), "flow": (9, 32, 40, 2)}
 STACKS = {"rgb": (2, 32, 32, 3), "flow": (20, 32, 32, 2)}
@@ -57,7 +56,7 @@ def test_the_copy_answers_alike(name, narrow, randomize):
     before = [array.copy() for array in model.get_weights()]
     right = model.predict_on_batch(clips)
     assert right.std(0).max() > 1e-3  # the clips can be told apart
-    quick = optimize(model)
+    quick = fold(model)
     reach = np.abs(right).max()
     np.testing.assert_allclose(quick.predict_on_batch(clips), right, atol=1e-4 * reach)
     for old, new in zip(before, model.get_weights(), strict=True):
@@ -71,7 +70,7 @@ def test_the_copy_answers_alike(name, narrow, randomize):
         assert getattr(quick, field) == getattr(model, field)
     assert not quick.trainable_variables
 
-    low = optimize(model, precision="bfloat16")
+    low = fold(model, "mixed_bfloat16")
     if name in ("InceptionI3D", "TwoStreamFused"):  # each takes seconds to compile
         near = low.predict_on_batch(clips)
         assert near.dtype == np.float32 and not np.array_equal(near, right)
@@ -126,7 +125,7 @@ def test_a_norm_that_is_not_alone_behind_a_plain_kernel_stays():
 
 @pytest.mark.slow
 def test_the_copy_is_saved_as_a_model_and_not_as_weights(tmp_path, narrow, randomize):
-    quick = optimize(randomize(build("InceptionI3D", narrow)))
+    quick = fold(randomize(build("InceptionI3D", narrow)))
     quick.save(tmp_path / "quick.keras")
     again = keras.saving.load_model(tmp_path / "quick.keras")
     clips = clips_of("InceptionI3D", 1)
@@ -134,27 +133,3 @@ def test_the_copy_is_saved_as_a_model_and_not_as_weights(tmp_path, narrow, rando
     ki3d.save_weights(quick, tmp_path / "quick.h5")
     with pytest.raises(ki3d.WeightsError, match=r"unknown architecture '.*, optimized'"):
         ki3d.InceptionI3D(weights=tmp_path / "quick.h5")
-
-
-def test_wrong_arguments():
-    with pytest.raises(ValueError, match=r"`precision` must be one of \('float32', 'bfloat16'\)"):
-        optimize(None, precision="float16")
-    with pytest.raises(ValueError, match=r"to='openvino', precision='int8'\).*precision='int8'$"):
-        optimize(None, precision="int8")
-    with pytest.raises(ValueError, match="`model` must be a ClipModel"):
-        optimize(keras.Sequential())
-
-
-@pytest.mark.parametrize(
-    ("text", "lacks"),
-    [
-        ("flags\t\t: fpu avx512f avx512_bf16\n", False),
-        ("flags\t\t: fpu amx_bf16\n", False),
-        ("processor\t: 0\nflags\t\t: fpu avx512f avx2\n", True),
-        ("Features\t: fp asimd bf16\n", False),  # another kind of processor
-    ],
-)
-def test_a_processor_without_bfloat16_is_known(tmp_path, text, lacks):
-    (tmp_path / "cpuinfo").write_text(text)
-    assert module.lacks_bfloat16(tmp_path / "cpuinfo") is lacks
-    assert module.lacks_bfloat16(tmp_path / "nothing") is False

@@ -1,54 +1,32 @@
-"""`optimize`: a model for serving, its batch norms folded into the kernels before them.
+"""`fold`: a copy of a model for serving, its batch norms folded into the kernels before them.
 
 Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference", CVPR 2018, section 3.2: kernel times gamma over the deviation, what remains as a bias.
 """
 
-import pathlib
-
 import keras
 import numpy as np
-from absl import logging
 from keras import layers
 
 from kinetics_i3d.models.clip_model import ClipModel
 
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 # What the builders, too, compute in float32 whatever the policy: sums over time and over streams.
 EXACT = ("Snapshots", "Logits", "Predictions")
 KERNELS = (layers.Conv2D, layers.Conv3D, layers.Dense)
-FLAGS = ("avx512_bf16", "amx_bf16")  # of /proc/cpuinfo
 
 
-def optimize(model, *, precision="float32"):
+def fold(model, policy="float32"):
     """Makes a copy of a model that answers alike and sooner, and is not for training.
 
     Args:
         model: A `ClipModel`; it stays as it is.
-        precision: What the copy computes in. `"float32"` differs by rounding alone. `"bfloat16"`
-            takes about half the time where the processor knows it (AVX512-BF16, AMX), with logits
-            off by some hundredths, and longer where it does not.
+        policy: The name of a Keras dtype policy, `"float32"` or `"mixed_bfloat16"`.
 
     Returns:
         A `ClipModel` with the same layers' names, where folded batch norms do nothing. It is
         frozen, and its weights are of no architecture: save the model that it was made from.
-
-    Raises:
-        ValueError: If `precision` is unknown, or `model` is no `ClipModel`.
-
-    Example:
-
-    >>> quick = ki3d.optimize(model)
-    >>> clips = np.random.default_rng(0).uniform(-1, 1, (1, 9, 64, 64, 3))
-    >>> np.allclose(quick.predict(clips, verbose=0), model.predict(clips, verbose=0), atol=1e-4)
-    True
     """
-    check_precision(precision)
-    if not isinstance(model, ClipModel):
-        raise ValueError(f"`model` must be a ClipModel. Received: {type(model).__name__}")
-    if precision == "bfloat16" and lacks_bfloat16():
-        logging.warning("this processor has no bfloat16: float32 is likely faster")
-    found = _copy(model, POLICIES[precision])
+    found = _copy(model, policy)
     found.trainable = False
     return found
 
@@ -62,35 +40,6 @@ class Folded(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
-
-
-def check_precision(precision):
-    """Raises `ValueError` where TensorFlow cannot compute in it, with who can."""
-    if precision == "int8":
-        raise ValueError(
-            "`precision` must be 'float32' or 'bfloat16' in Keras, which has no 3D convolution of "
-            "8 bits; export(..., to='openvino', precision='int8') makes a model that has. "
-            "Received: precision='int8'"
-        )
-    if precision not in POLICIES:
-        raise ValueError(
-            f"`precision` must be one of {(*POLICIES,)}. Received: precision={precision!r}"
-        )
-
-
-def lacks_bfloat16(cpuinfo="/proc/cpuinfo"):
-    """Whether this is known to be an x86 processor that has no bfloat16.
-
-    Args:
-        cpuinfo: Where Linux tells.
-
-    Returns:
-        False where nothing is known.
-    """
-    path = pathlib.Path(cpuinfo)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
-    flags = next((line.split() for line in lines if line.startswith("flags")), None)
-    return flags is not None and not set(FLAGS) & set(flags)
 
 
 def _copy(model, policy):
