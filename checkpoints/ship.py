@@ -4,6 +4,7 @@ python checkpoints/ship.py RUN NAME DATASET --command "kinetics-i3d train ..."
 """
 
 import argparse
+import dataclasses
 import pathlib
 
 import kinetics_i3d as ki3d
@@ -14,9 +15,11 @@ from kinetics_i3d.evaluation.protocols import evaluate
 FOLDER = pathlib.Path(__file__).parent
 
 
-def ship(run, name, dataset, command):
+def ship(run, name, dataset, command, spec_name=None):
     """Writes `NAME.h5` in float16, with the accuracy that this very file has on the test split."""
     model = ki3d.InceptionI3D(weights=run / "weights.h5")
+    if spec_name is not None:
+        model.clip_spec = dataclasses.replace(model.clip_spec, name=spec_name)
     path = FOLDER / f"{name}.h5"
     ki3d.save_weights(model, path, dtype="float16")
     shipped = ki3d.InceptionI3D(weights=path)
@@ -33,6 +36,7 @@ if __name__ == "__main__":
     parser.add_argument("name")
     parser.add_argument("dataset", type=pathlib.Path)
     parser.add_argument("--command", required=True)
+    parser.add_argument("--spec", metavar="NAME", help="what to call its clip spec from now on")
     options = parser.parse_args()
     test = open_dataset(options.dataset).split("test")
-    print(ship(options.run, options.name, test, options.command))
+    print(ship(options.run, options.name, test, options.command, options.spec))

@@ -23,8 +23,8 @@ from kinetics_i3d.core.errors import VideoError
 WEIGHTS = {
     None: "rgb_imagenet_jhmdb",
     "rgb": "rgb_imagenet_jhmdb",
-    "flow": "flow_imagenet_kinetics400",
-    "both": "imagenet_kinetics400",
+    "flow": "flow_imagenet_jhmdb",
+    "both": "imagenet_jhmdb",
 }
 
 

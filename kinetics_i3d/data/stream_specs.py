@@ -1,7 +1,8 @@
 """`stream_specs`: one `ClipSpec` for each stream of a joint clip, which must fit together.
 
-Carreira & Zisserman, CVPR 2017, section 2.5: both streams see the same crop of the same frames;
-table 1: systems (c) and (d) read one frame to ten flows.
+Carreira & Zisserman, CVPR 2017, section 2.5: both streams see the same crop of the same frames in
+training; table 1: systems (c) and (d) read one frame to ten flows. At test a stream of a Two-Stream
+I3D, which was trained by itself, may be of another size than the other.
 """
 
 import dataclasses
@@ -12,20 +13,22 @@ from kinetics_i3d.video.resample import as_rate
 SHARED = ("short_side", "size", "resize", "interpolation")
 
 
-def stream_specs(spec, streams):
+def stream_specs(spec, streams, *, apart=False):
     """The specs of some streams, in the order of `STREAMS`.
 
     Args:
         spec: {stream: `ClipSpec`}, as models carry theirs (`model.clip_specs`), or one `ClipSpec`:
             that of its own stream, and of flow beside rgb with the range -1 to 1.
         streams: Names out of `STREAMS`.
+        apart: Whether each may be resized and cropped in its own way, as at test.
 
     Returns:
         {stream: `ClipSpec`}.
 
     Raises:
         ValueError: If there is no such stream, none, or no spec of one, or if two specs differ in
-            anything but their range and rate, or their rates do not fit as `strides` says.
+            anything but their range and rate and are not `apart`, or their rates do not fit as
+            `strides` says.
 
     Example:
 
@@ -52,7 +55,7 @@ def stream_specs(spec, streams):
     for stream, other in specs.items():
         if other.stream != stream:
             raise ValueError(f"`spec` must be of the stream {stream!r}. Received: {other!r}")
-        for field in SHARED:
+        for field in () if apart else SHARED:
             if getattr(other, field) != getattr(first, field):
                 raise ValueError(
                     f"`spec` must have one `{field}` for all streams. Received: "

@@ -142,7 +142,7 @@ def video_views(
         raise ValueError(
             f"`window` must be at least `minimum`. Received: window={window}, minimum={minimum}"
         )
-    specs = stream_specs(spec, streams)
+    specs = stream_specs(spec, streams, apart=True)
     steps, read = strides(specs), fastest(specs)
     step = max(steps.values())
     if minimum % step or window % step:
@@ -152,14 +152,14 @@ def video_views(
         )
     if view.clips is None and snapshots is not None:
         view = dataclasses.replace(view, clips=snapshots, frames=minimum)
-    frames = _frames(path, read, (*specs,), settings)
-    with contextlib.closing(_crops(frames, view.crops, read, path)) as cropped:
+    frames = _frames(path, specs, settings)
+    with contextlib.closing(_crops(frames, view.crops, specs, path)) as cropped:
         if view.clips is None:
             taken = _windows(cropped, minimum, window, step)
         else:
             count = count_frames(path, read, flow="flow" in specs)
             if not count:  # the header does not tell
-                count = sum(1 for _ in _frames(path, read, (*specs,), settings))
+                count = sum(1 for _ in _frames(path, specs, settings))
             length = min(window, max(minimum, view.frames // step * step))
             taken = _spread(cropped, count, view.clips, length)
         for held, length, share in taken:
@@ -189,40 +189,64 @@ def _finished(clip, flip, specs):
     return clips if len(clips) > 1 else next(iter(clips.values()))
 
 
-def _frames(path, spec, streams, settings):
+def _frames(path, specs, settings):
     """{stream: frame} for each frame of the video."""
-    if "flow" in streams:
-        return joint_frames(path, spec=spec, streams=streams, settings=settings)
-    return ({"rgb": frame} for frame in read_frames(path, **spec.reading))
+    read = fastest(specs)
+    if "flow" not in specs:
+        return ({"rgb": frame} for frame in read_frames(path, **read.reading))
+    sizes = {(spec.short_side, spec.resize, spec.interpolation) for spec in specs.values()}
+    if len(sizes) == 1:
+        return joint_frames(path, spec=read, streams=(*specs,), settings=settings)
+    return _apart(path, specs, settings)
 
 
-def _crops(frames, places, spec, path):
+def _apart(path, specs, settings):
+    """As `joint_frames`, of streams that are resized in their own ways; both at the flow's rate."""
+    rgb = read_frames(path, **specs["rgb"].reading | {"fps": specs["flow"].fps})
+    flow = joint_frames(path, spec=specs["flow"], streams=("flow",), settings=settings)
+    with contextlib.closing(rgb), contextlib.closing(flow):
+        for moved, frame in zip(flow, rgb, strict=False):
+            yield {"rgb": frame, **moved}
+
+
+def _crops(frames, places, specs, path):
     """A list with {stream: square} for each place, of each frame."""
-    size, empty = spec.size, True
+    empty = True
     with contextlib.closing(frames):
         for frame in frames:
             empty = False
-            height, width = next(iter(frame.values())).shape[:2]
-            if width < size:  # only `resize="height"` leaves a side that the spec does not bound
-                raise VideoError(
-                    f"{path}: {width} pixels wide at a height of {height}, and the spec "
-                    f"{spec.name!r} crops {size}; one that resizes the short side reads upright "
-                    "videos"
-                )
-            corners = []
-            for long, short in places:
-                down, right = (long, short) if height > width else (short, long)
-                corners.append((int((height - size) * down), int((width - size) * right)))
-            # The copies let go of the whole frame around them.
+            corners = {
+                name: _corners(part, places, specs[name], path) for name, part in frame.items()
+            }
             yield [
                 {
-                    name: part[top : top + size, left : left + size].copy()
+                    name: _square(part, *corners[name][place], specs[name].size)
                     for name, part in frame.items()
                 }
-                for top, left in corners
+                for place in range(len(places))
             ]
     if empty:
         raise VideoError(f"{path}: a single frame has no flow; two are needed")
+
+
+def _corners(frame, places, spec, path):
+    """(top, left) of the square at each place of a frame."""
+    height, width = frame.shape[:2]
+    if width < spec.size:  # only `resize="height"` leaves a side that the spec does not bound
+        raise VideoError(
+            f"{path}: {width} pixels wide at a height of {height}, and the spec {spec.name!r} "
+            f"crops {spec.size}; one that resizes the short side reads upright videos"
+        )
+    turned = [place if height > width else place[::-1] for place in places]
+    return [
+        (int((height - spec.size) * down), int((width - spec.size) * right))
+        for down, right in turned
+    ]
+
+
+def _square(frame, top, left, size):
+    # The copy lets go of the whole frame around it.
+    return frame[top : top + size, left : left + size].copy()
 
 
 def _windows(frames, minimum, window, step):

@@ -1,6 +1,6 @@
 """What the clips of a model must be: large enough, and of one video where there are two streams.
 
-Both streams are made of one reading of the video, frame for frame.
+Each stream may have a size of its own; their frames are at the same times.
 """
 
 import dataclasses
@@ -8,8 +8,6 @@ from collections.abc import Mapping
 
 from kinetics_i3d.core.clip_spec import STREAMS
 
-# What both streams of a video share, so that one reading serves both.
-TOGETHER = ("resize", "interpolation", "short_side", "size")
 CHANNELS = {"rgb": 3, "flow": 2}
 
 
@@ -88,46 +86,20 @@ def stream_shapes(input_shape):
     )
 
 
-def disagreement(specs):
-    """Where the specs of two streams cannot belong to one video.
-
-    Args:
-        specs: {stream: `ClipSpec`}.
-
-    Returns:
-        The name of the first field of `TOGETHER` in which they differ, or `None`.
-
-    Example:
-
-    >>> from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, FVD
-    >>> disagreement({"rgb": DEEPMIND, "flow": DEEPMIND_FLOW})
-    >>> disagreement({"rgb": FVD, "flow": DEEPMIND_FLOW})
-    'resize'
-    """
-    for field in TOGETHER:
-        if len({getattr(spec, field) for spec in specs.values()}) > 1:
-            return field
-    return None
-
-
 def check_together(specs):
-    """Returns {stream: spec}, rgb first; `ValueError` where they contradict their keys or another.
+    """Returns {stream: spec}, rgb first; `ValueError` where they contradict their keys.
 
     Args:
         specs: {stream: `ClipSpec`} of one model.
 
     Raises:
-        ValueError: With the field that differs.
+        ValueError: If there is none, or one is of another stream.
     """
     wrong = {key: spec.stream for key, spec in specs.items() if key != spec.stream}
     if wrong or not specs:
         raise ValueError(
             f"`clip_specs` must be {{stream: ClipSpec of that stream}}. Received: {specs!r}"
         )
-    field = disagreement(specs)
-    if field is not None:
-        values = {stream: getattr(spec, field) for stream, spec in specs.items()}
-        raise ValueError(f"`clip_specs` must agree on `{field}`. Received: {values}")
     return {stream: specs[stream] for stream in STREAMS if stream in specs}
 
 

@@ -16,7 +16,7 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import kind_of
-from kinetics_i3d.models.streams import TOGETHER, flow_of, stream_shapes
+from kinetics_i3d.models.streams import flow_of, stream_shapes
 from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_rows
 from kinetics_i3d.weights.checkpoint import Checkpoint
 from kinetics_i3d.weights.read import read_weights
@@ -65,7 +65,7 @@ def TwoStreamI3D(
     Raises:
         ValueError: If an argument is outside what is allowed or contradicts the weights.
         WeightsError: If the weights are unknown, damaged, do not fit, or those of the streams
-            differ in their classes or in how they sample and size a video.
+            differ in their classes or their frames a second.
 
     Example:
 
@@ -236,11 +236,10 @@ def check_members(streams, members):
     paths = {stream: member.path for stream, member in members.items() if member is not None}
     rgb, flow = streams.values()
     pairs = {
-        field: (getattr(rgb.clip_spec, field), getattr(flow.clip_spec, field))
-        for field in ("fps", *TOGETHER)
+        "fps": (rgb.clip_spec.fps, flow.clip_spec.fps),
+        "classes": (rgb.output_shape[-1], flow.output_shape[-1]),
+        "labels": (rgb.labels, flow.labels),
     }
-    pairs["classes"] = (rgb.output_shape[-1], flow.output_shape[-1])
-    pairs["labels"] = (rgb.labels, flow.labels)
     for field, (one, other) in pairs.items():
         if one != other:
             raise WeightsError(

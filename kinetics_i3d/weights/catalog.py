@@ -139,6 +139,11 @@ FIGURES = (
 )
 
 PUBLISHED = "as published: Kinetics-400 test set, whole video, centre crop"
+JHMDB_TEST = "268 test clips of J-HMDB split 1, whole video, centre crop"
+JHMDB_TERMS = (
+    "Trained on J-HMDB (a part of HMDB51, CC BY 4.0) from Google's ImageNet Inception-V1 of 2014 "
+    "(Apache-2.0)"
+)
 RELEASED_TERMS = "Released by DeepMind under Apache-2.0; trained on {}"
 
 
@@ -168,11 +173,23 @@ CATALOG = {
             clip_spec=ClipSpec("jhmdb", fps=25.0, short_side=208, size=192),
             labels=JHMDB,
             accuracy={"top1": 56.7, "top5": 90.3, "mean_class": 54.7},
-            protocol="268 test clips of J-HMDB split 1, whole video, centre crop",
+            protocol=JHMDB_TEST,
             command="kinetics-i3d train InceptionI3D --data JHMDB --output RUN --recipe jhmdb "
             "--inflate INCEPTION5H --name jhmdb",
-            terms="Trained on J-HMDB (a part of HMDB51, CC BY 4.0) from Google's ImageNet "
-            "Inception-V1 of 2014 (Apache-2.0)",
+            terms=JHMDB_TERMS,
+        ),
+        CatalogEntry(
+            name="flow_imagenet_jhmdb",
+            system="InceptionI3D",
+            file="flow_imagenet_jhmdb.h5",
+            architecture="googlenet",
+            clip_spec=ClipSpec("jhmdb_flow", stream="flow", fps=25.0, short_side=128, size=112),
+            labels=JHMDB,
+            accuracy={"top1": 39.9, "top5": 79.5, "mean_class": 38.5},
+            protocol=JHMDB_TEST,
+            command="kinetics-i3d tables --data JHMDB --output RUN --scale small --imagenet "
+            "INCEPTION5H --cells TwoStreamI3D.flow.imagenet.original.0",
+            terms=JHMDB_TERMS,
         ),
         CatalogEntry(
             name="rgb_figures",
@@ -224,6 +241,13 @@ CATALOG = {
 PAIRS = {
     pair.name: pair
     for pair in (
+        Pair(
+            "imagenet_jhmdb",
+            rgb="rgb_imagenet_jhmdb",
+            flow="flow_imagenet_jhmdb",
+            accuracy={"top1": 63.8, "top5": 94.0, "mean_class": 62.6},
+            protocol=JHMDB_TEST,
+        ),
         Pair(
             "imagenet_kinetics400",
             rgb="rgb_imagenet_kinetics400",

@@ -1,5 +1,6 @@
 """`kinetics-i3d classify`: what it prints, draws, and does about files that are no videos."""
 
+import functools
 import json
 import os
 import subprocess
@@ -7,15 +8,22 @@ import sys
 
 import pytest
 
-from kinetics_i3d.cli.classify import picture_paths
+from kinetics_i3d.cli.classify import load_model, picture_paths
 from kinetics_i3d.core.errors import UserError
 
 pytestmark = pytest.mark.slow  # each trains or runs whole networks
 
 LABELS = ("sit", "stand", "wave")  # of the fixture `weights`
+KEPT = functools.cache(load_model)
 
 
-def test_text_ranks_the_labels(command, videos, weights):
+@pytest.fixture
+def kept(monkeypatch):
+    """Has a model that was loaded once be taken again: only the videos are others."""
+    monkeypatch.setattr("kinetics_i3d.cli.classify.load_model", KEPT)
+
+
+def test_text_ranks_the_labels(command, videos, weights, kept):
     code, out, err = command("classify", videos["one"], "--weights", weights["good"], "--top", "2")
     path, *lines = out.splitlines()
     assert (code, err, path) == (0, "", str(videos["one"]))
@@ -26,7 +34,7 @@ def test_text_ranks_the_labels(command, videos, weights):
     assert len({line.index("%") for line in lines}) == 1
 
 
-def test_json_has_an_object_for_each_video(command, videos, weights):
+def test_json_has_an_object_for_each_video(command, videos, weights, kept):
     names = ("missing", "one", "empty", "two")
     words = [videos[name] for name in names]
     code, out, err = command("classify", *words, "--weights", weights["good"], "--json")
@@ -95,7 +103,7 @@ def test_the_process_keeps_stderr_to_one_line(videos, weights):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
-def test_a_picture_is_written_and_none_by_a_failure(command, videos, weights, tmp_path):
+def test_a_picture_is_written_and_none_by_a_failure(command, videos, weights, tmp_path, kept):
     options = ("--weights", weights["good"], "--output", tmp_path / "out.png")
     assert command("classify", videos["text"], *options)[0] == 2
     assert list(tmp_path.iterdir()) == []

@@ -155,6 +155,20 @@ def test_both_streams_show_the_same_frames_but_for_the_last(
         np.testing.assert_array_equal(clips, both["flow"])
 
 
+def test_streams_may_be_of_unlike_sizes(coded_video, numbers, numbered_flow):
+    flow = dataclasses.replace(SPEC, stream="flow", short_side=SPEC.short_side + 9, size=70)
+    options = {"minimum": 9, "window": 20, "view": View(crops=views.THREE, flips=(False, True))}
+    path = coded_video(50)
+    both = list(video_views(path, spec={"rgb": SPEC, "flow": flow}, streams=BOTH, **options))
+    like = list(video_views(path, spec=SPEC, streams=BOTH, **options))
+    only = list(video_views(path, spec=flow, streams=("flow",), **options))
+    assert [share for _, share in both] == [share for _, share in only]
+    for (clips, _), (same, _), (alone, _) in zip(both, like, only, strict=True):
+        np.testing.assert_array_equal(clips["rgb"], same["rgb"])
+        np.testing.assert_array_equal(clips["flow"], alone)
+        assert clips["flow"].shape[2:] == (70, 70, 2)
+
+
 def test_a_flip_mirrors_and_turns_the_flow(coded_video, numbered_flow):
     options = {"spec": SPEC, "streams": BOTH, "minimum": 9, "window": 10}
     found = list(video_views(coded_video(15), view="flips", **options))

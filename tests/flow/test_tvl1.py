@@ -127,7 +127,7 @@ def test_it_is_opencv_s_method_at_any_size(kernel, waves, size):
 
 @pytest.mark.slow
 def test_the_two_programs_agree(kernel, waves):
-    first, second, _ = waves.moved(turn(2), (2.3, -1.2), size=(72, 100))
+    first, second, _ = waves.moved(turn(2), (2.3, -1.2))
     other = program("tensorflow")(first, second, DEFAULT)
     wrong = error(kernel(first, second, DEFAULT), other)
     assert wrong.mean() < 0.03 and np.percentile(wrong, 99) < 0.2

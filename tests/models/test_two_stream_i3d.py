@@ -47,8 +47,7 @@ def files(tmp_path_factory, known, randomize):
         "rgb": (3, SPEC, LABELS),
         "flow": (2, FLOW_SPEC, LABELS),
         "fps": (2, dataclasses.replace(FLOW_SPEC, fps=25.0), LABELS),
-        "size": (2, dataclasses.replace(FLOW_SPEC, size=40), LABELS),
-        "resize": (2, dataclasses.replace(FLOW_SPEC, resize="height"), LABELS),
+        "larger": (2, dataclasses.replace(FLOW_SPEC, short_side=56, size=48), LABELS),
         "labels": (2, FLOW_SPEC, ("a", "c", "b")),
         "nameless": (2, FLOW_SPEC, ()),
         "classes": (2, FLOW_SPEC, ("a", "b")),
@@ -176,8 +175,6 @@ def test_a_pair_of_the_catalog(monkeypatch, files, clips):
     ("other", "why"),
     [
         ("fps", r"must agree on fps, .*rgb has 12.5, flow 25.0"),
-        ("size", r"must agree on size, .*rgb has 32, flow 40"),
-        ("resize", r"must agree on resize, .*'short_side', flow 'height'"),
         ("labels", r"must agree on labels, .*'b', 'c'.*'c', 'b'"),
         ("nameless", r"must agree on labels"),
         ("classes", r"must agree on classes, .*rgb has 3, flow 2"),
@@ -188,6 +185,16 @@ def test_streams_that_do_not_belong_together(files, other, why):
     with pytest.raises(WeightsError, match=why) as raised:
         TwoStreamI3D(weights={"rgb": files["rgb"], "flow": files[other]})
     assert str(files[other]) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_streams_of_unlike_sizes(files, clips, tmp_path):
+    model = TwoStreamI3D(weights={"rgb": files["rgb"], "flow": files["larger"]})
+    assert {key: spec.size for key, spec in model.clip_specs.items()} == {"rgb": 32, "flow": 48}
+    larger = {**clips, "flow": np.repeat(clips["flow"], 2, axis=2)}
+    parts = [np.asarray(model.streams[key](larger[key])) for key in ("rgb", "flow")]
+    np.testing.assert_allclose(np.asarray(model(larger)), parts[0] + parts[1], rtol=1e-6)
+    save_weights(model, tmp_path / "both.h5")
+    assert TwoStreamI3D(weights=tmp_path / "both.h5").clip_specs == model.clip_specs
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """`read_weights`: one call for every kind of weights, and released rows that heal themselves."""
 
 import os
+import shutil
 
 import h5py
 import numpy as np
@@ -34,17 +35,23 @@ def save(arrays, prefix):
         tf.compat.v1.train.Saver(variables).save(session, str(prefix), write_meta_graph=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def arrays():
     return made(LAYOUTS["deepmind"], scales=False)
 
 
+@pytest.fixture(scope="session")
+def saved(arrays, tmp_path_factory):
+    """The folder of a checkpoint of them, to be copied."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "saved"
+    save(arrays, folder / "model.ckpt")
+    return folder
+
+
 @pytest.fixture
-def released(tmp_path, monkeypatch, arrays):
+def released(tmp_path, monkeypatch, saved):
     """The name of a released row whose source is a folder; the cache is empty."""
-    source = tmp_path / "source" / "small"
-    source.parent.mkdir()
-    save(arrays, source / "model.ckpt")
+    source = shutil.copytree(saved, tmp_path / "source" / "small")
     files = tuple(
         ReleasedFile(name, (source / name).stat().st_size, blob_id(source / name))
         for name in ("model.ckpt.index", DATA)
@@ -109,12 +116,11 @@ def test_what_is_not_inception_is_told_so_and_not_fetched_again(released, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["prefix", "folder", "index", "torch", "safetensors", "keras"])
-def test_a_path_of_any_kind(kind, tmp_path, arrays):
+def test_a_path_of_any_kind(kind, tmp_path, arrays, saved):
     torch = made(LAYOUTS["torch"])
     keras = made(LAYOUTS["keras_2018"])
-    prefix = tmp_path / "saved" / "model.ckpt"
+    prefix = saved / "model.ckpt"
     if kind in ("prefix", "folder", "index"):
-        save(arrays, prefix)
         same(
             read_weights(
                 {"prefix": prefix, "folder": prefix.parent}.get(
