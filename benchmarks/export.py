@@ -75,9 +75,14 @@ def engines(model, pixels, folder, calibration):
     low.set_weights(model.get_weights())
     found["TensorFlow float32"] = lambda: model.predict_on_batch(clips)
     found["TensorFlow mixed_bfloat16"] = lambda: low.predict_on_batch(clips)
-    for precision in ("float32", "bfloat16"):
-        quick = ki3d.optimize(model, precision=precision)
-        found[f"optimize {precision}"] = lambda quick=quick: quick.predict_on_batch(clips)
+    for precision in ("float32", "bfloat16", "int8"):
+        given = {"calibration": calibration} if precision == "int8" else {}
+        try:
+            quick = ki3d.optimize(model, precision=precision, **given)
+        except ki3d.ExportError as error:
+            missing[f"optimize {precision}"] = str(error)
+        else:
+            found[f"optimize {precision}"] = lambda quick=quick: quick.predict_on_batch(clips)
 
     def add(name, to, start, *, suffix="", **options):
         path = folder / f"{to}_{options.get('precision', 'float32')}{suffix}"
