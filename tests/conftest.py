@@ -4,6 +4,13 @@ import os
 import pathlib
 
 import pytest
+from short_network import register
+
+
+@pytest.fixture(scope="session")
+def short():
+    """The name of an architecture of three Inception modules, a quarter wide."""
+    return register()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ SPEC = ClipSpec("tiny", fps=10, short_side=36, size=32)
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory):
+def weights(tmp_path_factory, short):
     """Paths of checkpoints by what is special about them."""
     import keras
 
@@ -21,11 +21,11 @@ def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     paths = {name: folder / f"{name}.h5" for name in ("good", "nameless", "damaged", "image")}
     keras.utils.set_random_seed(0)
-    model = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=3)
+    model = ki3d.InceptionI3D(architecture=short, classes=3)
     ki3d.save_weights(model, paths["good"], labels=LABELS, clip_spec=SPEC)
     ki3d.save_weights(model, paths["nameless"], clip_spec=SPEC)
     paths["damaged"].write_bytes(paths["good"].read_bytes()[:3000])
-    image = ki3d.InceptionV1(architecture="inception_v1_quarter", classes=3)
+    image = ki3d.InceptionV1(architecture=short, classes=3)
     ki3d.save_weights(image, paths["image"], labels=LABELS)
     return paths
 

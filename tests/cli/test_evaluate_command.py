@@ -37,7 +37,7 @@ def dataset(tmp_path, videos):
 
 
 @pytest.fixture(scope="session")
-def flow_weights(tmp_path_factory):
+def flow_weights(tmp_path_factory, short):
     """A checkpoint of a flow network with the labels of `weights`."""
     import keras
 
@@ -46,8 +46,7 @@ def flow_weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("flow_weights") / "flow.h5"
     keras.utils.set_random_seed(5)
     shape = (None, None, None, 2)
-    quarter = "inception_v1_quarter"
-    model = ki3d.InceptionI3D(architecture=quarter, classes=3, input_shape=shape)
+    model = ki3d.InceptionI3D(architecture=short, classes=3, input_shape=shape)
     ki3d.save_weights(model, path, labels=LABELS, clip_spec=FLOW)
     return path
 

@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
@@ -17,6 +18,8 @@ from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.models.streams import at_rate, flow_of
 from kinetics_i3d.models.systems import SYSTEMS, clips_at_test
 from kinetics_i3d.video.reader import read_frames
+
+SHORT = register()
 
 FRAMES, SIZE, LARGER = 44, 32, 36
 SPEC = ClipSpec("tiny", short_side=LARGER, size=SIZE)
@@ -46,7 +49,7 @@ def tiny(name):
     import keras
 
     keras.utils.set_random_seed(3)
-    options = {"architecture": "inception_v1_quarter", "classes": 3}
+    options = {"architecture": SHORT, "classes": 3}
     if name == "C3D":
         options = {"architecture": "c3d_eighth", "classes": 3, "input_shape": (16, SIZE, SIZE, 3)}
     model = getattr(ki3d, name)(**options)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
@@ -20,6 +21,8 @@ from kinetics_i3d.models.clip_model import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video
 
+SHORT = register()
+
 pytestmark = pytest.mark.slow  # each trains or runs whole networks
 
 SPEC = ClipSpec("tiny", fps=10, short_side=36, size=32)
@@ -32,7 +35,7 @@ def make_model(spec, seed):
 
     keras.utils.set_random_seed(seed)
     shape = (None, None, None, spec.channels)
-    model = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=3, input_shape=shape)
+    model = ki3d.InceptionI3D(architecture=SHORT, classes=3, input_shape=shape)
     model.clip_spec, model.labels = spec, LABELS
     kernel, bias = model.get_layer("Conv3d_0c_1x1").get_weights()
     model.get_layer("Conv3d_0c_1x1").set_weights([kernel * 200, bias])
@@ -122,7 +125,7 @@ def test_other_labels_are_refused(model, folder):
     strange = VideoDataset("tiny", ("sit", *(f"a{number}" for number in range(9))), videos)
     with pytest.raises(DatasetError, match=r"not know: 'a0', .*'a4' and 4 more; it knows 3"):
         evaluate(model, strange)
-    nameless = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=4)
+    nameless = ki3d.InceptionI3D(architecture=SHORT, classes=4)
     with pytest.raises(DatasetError, match="tiny has 3 classes, the model 4 without names"):
         evaluate(nameless, dataset(folder, "short"))
 
@@ -152,9 +155,9 @@ def test_wrong_arguments_are_told(model, folder):
         evaluate(model, videos, views="sideways")
     with pytest.raises(ValueError, match=r"must read each stream once.*\['rgb', 'rgb'\]"):
         evaluate([model, model], videos)
-    quarter = {"architecture": "inception_v1_quarter", "classes": 3}
+    quarter = {"architecture": SHORT, "classes": 3}
     wrongs = (
-        feature_model(model, "Mixed_3b"),
+        feature_model(model, "Mixed_3c"),
         ki3d.InceptionI3D(classifier_activation="softmax", **quarter),
         ki3d.InceptionV1(**quarter),
     )

@@ -1,6 +1,7 @@
 """A tiny model, and its SavedModel."""
 
 import pytest
+from short_network import register
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 
@@ -9,13 +10,13 @@ SPEC = ClipSpec("tiny", fps=10, short_side=36, size=32, low=-0.5, high=2.0)
 
 
 def tiny(**options):
-    """An I3D of a quarter's width whose statistics are not those of the start."""
+    """A short I3D whose statistics are not those of the start."""
     import keras
 
     import kinetics_i3d as ki3d
 
     keras.utils.set_random_seed(0)
-    model = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=3, **options)
+    model = ki3d.InceptionI3D(architecture=register(), classes=3, **options)
     random = keras.random.SeedGenerator(1)
     for variable in model.non_trainable_variables:
         if "moving" in variable.path:

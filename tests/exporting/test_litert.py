@@ -55,7 +55,7 @@ def test_float32_runs_by_itself_and_answers_as_the_model(model, tmp_path):
         assert json.loads(beside.read("clip_spec.json"))["rgb"]["low"] == -0.5
         assert said == [json.loads(beside.read("operations.json"))]
     # 57 units and the classifier, each one convolution.
-    assert said[0]["CONV_2D"] == 58
+    assert said[0]["CONV_2D"] == 22
     assert not {name for name in said[0] if "3D" in name or name.startswith("custom")}
     assert [each.name for each in tmp_path.iterdir()] == ["tiny.tflite"]
 
@@ -86,7 +86,7 @@ def test_the_command_calibrates_int8_by_training_videos(
     words = ["export", weights, path, "--to", "litert", "--precision", "int8", "--frames", 9]
     assert main([str(word) for word in (*words, "--calibration", dataset, "--report")]) == 0
     *report, last = capsys.readouterr().out.splitlines()
-    assert last == str(path) and "CONV_2D            58" in report
+    assert last == str(path) and "CONV_2D            22" in report
     # Both training videos, each once; black is -0.5, and white of the first one 2.
     assert sorted(round(float(clip.max())) for clip in seen) == [1, 2]
     asked = fresh_litert.open_file(path)
@@ -102,7 +102,7 @@ def test_the_command_calibrates_int8_by_training_videos(
     assert 0 < np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
     # Kernels and activations of every unit, and no kernel beside those of the classifier.
     kinds = collections.Counter(np.dtype(each["dtype"]).name for each in tensors(path))
-    assert kinds["int8"] > 2 * 57 and kinds["float32"] < 12
+    assert kinds["int8"] > 2 * 21 and kinds["float32"] < 12
 
 
 def tensors(path):

@@ -44,10 +44,10 @@ def figures(tmp_path_factory):
 
 
 @pytest.fixture
-def smallest():
+def smallest(short):
     mini = SCALES["mini"]
     configs = {
-        name: dataclasses.replace(config, **SMALLEST)
+        name: dataclasses.replace(config, architecture=short, **SMALLEST)
         for name, config in mini.configs.items()
         if name != "C3D"
     }

@@ -29,10 +29,10 @@ def noisy(noise):
 
 
 @pytest.fixture(scope="session")
-def tiny():
+def tiny(short):
     """A config of three steps an epoch."""
     return TrainConfig(
-        architecture="inception_v1_quarter",
+        architecture=short,
         frames=9,
         size=32,
         test_short_side=36,

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from short_network import register
 
 from kinetics_i3d.core.labels import softmax
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.training.head_start import fit_head, linear_probe
+
+SHORT = register()
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_a_penalty_shrinks_the_kernel(examples):
 
 @pytest.mark.slow
 def test_a_head_is_fitted_to_the_mean_features_of_the_batches():
-    model = InceptionI3D(architecture="inception_v1_quarter", classes=2)
+    model = InceptionI3D(architecture=SHORT, classes=2)
     random = np.random.default_rng(1)
     body = [value.copy() for value in model.get_weights()[:-2]]
     targets = np.eye(2, dtype=np.float32)[[0, 1]]

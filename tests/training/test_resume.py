@@ -16,6 +16,7 @@ from kinetics_i3d.weights.checkpoint import read_checkpoint
 
 RUN = """
 import sys
+from short_network import register
 from absl import logging
 from kinetics_i3d.data.datasets import read_table
 from kinetics_i3d.training.config import TrainConfig
@@ -24,6 +25,7 @@ from kinetics_i3d.training.train import train
 
 table, output, config, save_every = sys.argv[1:]
 logging.set_verbosity(logging.INFO)
+register()
 try:
     train(read_table(table), eval(config), output, save_every=int(save_every))
 except TrainingStopped:
@@ -42,7 +44,11 @@ def start(noise, tiny, tmp_path):
         config = repr(dataclasses.replace(tiny, **fields))
         words = [sys.executable, "-c", RUN, str(noise), str(tmp_path / output), config]
         with log.open("a") as file:
-            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            environment = {
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+            }
             return subprocess.Popen([*words, str(save_every)], stderr=file, env=environment)
 
     call.log = log

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from short_network import register
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
@@ -25,6 +26,8 @@ from kinetics_i3d.training.step import Step
 from kinetics_i3d.training.train import train
 from kinetics_i3d.weights.assign import named_variables
 
+SHORT = register()
+
 
 @pytest.mark.slow
 def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp_path):
@@ -38,11 +41,11 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp
 
     loaded = InceptionI3D(weights=output / "weights.h5")
     assert loaded.labels == model.labels == ("sit", "stand")
-    assert loaded.architecture == "inception_v1_quarter"
+    assert loaded.architecture == SHORT
     assert loaded.clip_spec == ClipSpec("tiny", fps=25.0, short_side=36, size=32)
     clips = np.random.default_rng(1).uniform(-1, 1, (2, 9, 32, 32, 3)).astype(np.float32)
     np.testing.assert_array_equal(np.asarray(loaded(clips)), np.asarray(model(clips)))
-    start = InceptionI3D(architecture="inception_v1_quarter", classes=2)
+    start = InceptionI3D(architecture=SHORT, classes=2)
     moved = [  # statistics and weights both
         not np.array_equal(a, b)
         for a, b in zip(loaded.get_weights(), start.get_weights(), strict=True)
@@ -88,7 +91,7 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp
 def test_fixed_features_are_made_once_and_leave_the_trunk_as_it_was(
     noisy, tiny, tmp_path, monkeypatch
 ):
-    start = InceptionI3D(architecture="inception_v1_quarter", classes=3)
+    start = InceptionI3D(architecture=SHORT, classes=3)
     save_weights(start, tmp_path / "start.h5", labels=("a", "b", "c"))
     config = dataclasses.replace(
         tiny,
