@@ -1,6 +1,7 @@
 """Clips of rgb and flow: from videos and from records, each frame with its own flow, shared out."""
 
 import dataclasses
+import functools
 import logging
 
 import numpy as np
@@ -67,15 +68,16 @@ def stored(plain, tmp_path):
     return dataclasses.replace(plain, videos=tuple(videos))
 
 
-@pytest.fixture
-def records(plain, tmp_path):
-    """(shard_size=2) -> the same as records."""
+@pytest.fixture(scope="module")
+def records(plain, tmp_path_factory):
+    """(shard_size=2, spec=SPEC, streams=BOTH) -> the same as records, only to be read."""
 
+    @functools.cache
     def make(shard_size=2, spec=SPEC, streams=BOTH):
         config = PrepareConfig(
             streams=streams, spec=spec, flow=SETTINGS, quality=98, shard_size=shard_size
         )
-        return RecordSplit(prepare(plain, tmp_path / f"{shard_size}", config), "train")
+        return RecordSplit(prepare(plain, tmp_path_factory.mktemp("records"), config), "train")
 
     return make
 

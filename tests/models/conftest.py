@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from short_network import shortened
 
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, GOOGLENET, INCEPTION_V1
 from kinetics_i3d.weights.assign import named_variables
@@ -53,8 +54,8 @@ def arrays_of():
 
 @pytest.fixture(scope="session")
 def known():
-    """Puts the narrow rows among `ARCHITECTURES`, so that files may name them."""
+    """Puts the narrow rows, and short ones, among `ARCHITECTURES`, so that files may name them."""
     with pytest.MonkeyPatch.context() as patch:
-        for row in NARROW.values():
+        for row in (*NARROW.values(), *map(shortened, NARROW.values())):
             patch.setitem(ARCHITECTURES, row.name, row)
         yield NARROW
