@@ -102,17 +102,42 @@ def quantized(model, calibration):
     nncf = _library("nncf")
     logging.getLogger("nncf").setLevel(logging.WARNING)  # it tells every node to stdout
     clips = list(calibration_clips(calibration, model, clip_sizes(model), count=CLIPS))
+    graph = _graph(*clips_function(model))
     with contextlib.redirect_stdout(sys.stderr):  # where it draws its progress
         network = nncf.quantize(
-            _graph(*clips_function(model)),
+            graph,
             nncf.Dataset(clips),
             # Weights symmetric, activations not.
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(clips),
-            # Its sums of squares are of many sizes, and 8 bits lose the small ones.
-            ignored_scope=nncf.IgnoredScope(patterns=[".*ResponseNorm.*"], validate=False),
+            # Sums of squares are of many sizes, and 8 bits lose the small ones.
+            ignored_scope=nncf.IgnoredScope(names=response_norms(graph)),
         )
     return network, clips[0]
+
+
+def response_norms(graph):
+    """The names of the nodes of all response norms, from the squares to the last product.
+
+    Args:
+        graph: An `openvino.Model`.
+
+    Returns:
+        A list; of a norm only the product with its band keeps the layer's name, and leads to the
+        others.
+    """
+    names = []
+    for node in graph.get_ordered_ops():
+        if node.get_type_name() == "MatMul" and "ResponseNorm" in node.get_friendly_name():
+            before = [node.input_value(0).get_node()]
+            if before[0].get_type_name() == "Transpose":
+                before.append(before[0].input_value(0).get_node())
+            after = [node]
+            while len(after) < 2 or after[-2].get_type_name() != "Power":
+                (reader,) = after[-1].output(0).get_target_inputs()
+                after.append(reader.get_node())
+            names += [each.get_friendly_name() for each in (*before, *after)]
+    return names
 
 
 def joined(before, after):

@@ -1,10 +1,12 @@
 """OpenVINO models: what they answer in float32 and in 8 bits, and that they are run first."""
 
+import dataclasses
 import json
 import sys
 
 import numpy as np
 import pytest
+from short_network import shortened
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import DEEPMIND, FVD, MEDIAPIPE, ClipSpec
@@ -12,6 +14,7 @@ from kinetics_i3d.core.errors import ExportError, UserError
 from kinetics_i3d.core.labels import softmax
 from kinetics_i3d.exporting import openvino_folder
 from kinetics_i3d.exporting.openvino_folder import clip_sizes, framed
+from kinetics_i3d.models.inception_i3d import ARCHITECTURES
 from kinetics_i3d.video.clip import center_crop
 from kinetics_i3d.video.writer import write_video
 
@@ -81,6 +84,24 @@ def test_eight_bits_are_near_and_the_pixels_before_them_exact(
     found = answer(openvino, folder, SOME)["logits"]
     assert not np.allclose(found, wanted, rtol=1e-3)
     np.testing.assert_allclose(found, wanted, atol=0.2 * np.abs(wanted).max())
+
+
+def test_response_norms_stay_in_floats(openvino, tmp_path, monkeypatch):
+    pytest.importorskip("nncf", reason=WHY)
+    row = shortened(dataclasses.replace(ARCHITECTURES["googlenet"], width=0.1))
+    monkeypatch.setitem(ARCHITECTURES, row.name, row)
+    model = ki3d.InceptionI3D(architecture=row.name, classes=3)
+    model.clip_spec = ClipSpec("tiny", fps=10, short_side=36, size=32)
+    write_video(tmp_path / "a.mp4", SOME[0], fps=10)
+    graph, _ = openvino_folder.quantized(model, [tmp_path / "a.mp4"])
+    nodes = {node.get_friendly_name(): node for node in graph.get_ordered_ops()}
+    norms = openvino_folder.response_norms(graph)
+    assert len(norms) == 16 == len({*norms})  # two norms, from the squares to the last product
+    for name in norms:
+        inputs = range(nodes[name].get_input_size())
+        read = [nodes[name].input_value(index).get_node().get_type_name() for index in inputs]
+        assert "FakeQuantize" not in read, name
+    assert sum(node.get_type_name() == "FakeQuantize" for node in nodes.values()) > 20
 
 
 def test_a_failing_comparison_leaves_nothing_and_says_by_how_much(
