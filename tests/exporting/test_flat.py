@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.errors import ExportError
@@ -12,22 +13,22 @@ from kinetics_i3d.exporting import fresh_litert, litert_file
 from kinetics_i3d.exporting.flat import flatten
 from kinetics_i3d.models.inception_i3d import GOOGLENET
 
-QUARTER = {"architecture": "inception_v1_quarter", "classes": 5}
+SHORT = {"architecture": register(), "classes": 5}
 SYSTEMS = {
-    "e": (ki3d.TwoStreamI3D, QUARTER, {"rgb": (10, 33, 32, 3), "flow": (10, 33, 32, 2)}),
+    "e": (ki3d.TwoStreamI3D, SHORT, {"rgb": (10, 33, 32, 3), "flow": (10, 33, 32, 2)}),
     "googlenet": (
         ki3d.InceptionI3D,
         {"architecture": dataclasses.replace(GOOGLENET, width=0.1), "classes": 5},
         {"rgb": (9, 32, 34, 3)},
     ),
-    "a": (ki3d.ConvNetLSTM, QUARTER, {"rgb": (3, 32, 32, 3)}),
+    "a": (ki3d.ConvNetLSTM, SHORT, {"rgb": (3, 32, 32, 3)}),
     "b": (
         ki3d.C3D,
         {"architecture": "c3d_eighth", "classes": 5, "input_shape": (7, 20, 20, 3)},
         {"rgb": (7, 20, 20, 3)},
     ),
-    "c": (ki3d.TwoStream, QUARTER, {"rgb": (2, 32, 32, 3), "flow": (20, 32, 32, 2)}),
-    "d": (ki3d.TwoStreamFused, QUARTER, {"rgb": (2, 32, 32, 3), "flow": (20, 32, 32, 2)}),
+    "c": (ki3d.TwoStream, SHORT, {"rgb": (2, 32, 32, 3), "flow": (20, 32, 32, 2)}),
+    "d": (ki3d.TwoStreamFused, SHORT, {"rgb": (2, 32, 32, 3), "flow": (20, 32, 32, 2)}),
 }
 
 

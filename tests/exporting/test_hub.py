@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
@@ -116,7 +117,7 @@ def test_features_are_the_mean_of_the_last_grid(model, clips):
 
 
 def test_two_streams_are_called_with_a_dictionary():
-    both = ki3d.TwoStreamI3D(architecture="inception_v1_quarter", classes=3)
+    both = ki3d.TwoStreamI3D(architecture=register(), classes=3)
     specs = {"rgb": ClipSpec("tiny", short_side=36, size=32)}
     specs["flow"] = ClipSpec("tiny_flow", stream="flow", short_side=36, size=32)
     both.labels, both.clip_specs = ("sit", "stand", "wave"), specs
@@ -130,7 +131,7 @@ def test_two_streams_are_called_with_a_dictionary():
 
 
 def test_a_system_without_a_common_grid_has_no_feature_form(tmp_path):
-    model = ki3d.TwoStream(architecture="inception_v1_quarter", classes=3)
+    model = ki3d.TwoStream(architecture=register(), classes=3)
     model.labels = ("sit", "stand", "wave")
     assert feature_tensors(model) == {}
     with pytest.raises(ExportError, match="take include_top=True"):

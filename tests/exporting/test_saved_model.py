@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
@@ -171,11 +172,11 @@ def test_wrong_arguments(model, tmp_path):
     (tmp_path / "taken").write_text("old")
     with pytest.raises(UserError, match="taken: exists already"):
         ki3d.export(model, tmp_path / "taken")
-    nameless = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=3)
+    nameless = ki3d.InceptionI3D(architecture=register(), classes=3)
     with pytest.raises(ExportError, match="its 3 classes have no names"):
         ki3d.export(nameless, tmp_path / "x")
     with pytest.raises(ValueError, match="ends in logits: include_top=True"):
-        ki3d.export(ki3d.feature_model(nameless, "Mixed_3b"), tmp_path / "x")
+        ki3d.export(ki3d.feature_model(nameless, "Mixed_3c"), tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
@@ -186,7 +187,7 @@ def test_the_command_offers_the_formats_that_the_library_writes():
 
 
 def test_two_streams_take_frames_and_codes(tmp_path, monkeypatch):
-    model = ki3d.TwoStreamI3D(architecture="inception_v1_quarter", classes=3)
+    model = ki3d.TwoStreamI3D(architecture=register(), classes=3)
     specs = {"rgb": ClipSpec("tiny", short_side=36, size=32)}
     specs["flow"] = ClipSpec("tiny_flow", stream="flow", short_side=36, size=32)
     model.labels, model.clip_specs = ("sit", "stand", "wave"), specs

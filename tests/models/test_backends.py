@@ -34,7 +34,7 @@ print("tensorflow" in sys.modules)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, narrow, randomize):
+def folder(backends, tmp_path_factory, narrow, randomize):
     """Checkpoints with the clips to try them on."""
     folder = tmp_path_factory.mktemp("backends")
     random = np.random.default_rng(0)

@@ -89,7 +89,7 @@ def test_a_file_that_answers_otherwise_never_gets_its_name(source, tmp_path, mon
 @pytest.mark.parametrize("system", ["ConvNetLSTM", "TwoStream"])
 def test_systems_are_converted_where_the_format_tells_what_they_are(system, tmp_path, known):
     constructor = SYSTEMS[system].builder
-    model = constructor(architecture=ROW, classes=2)
+    model = constructor(architecture=f"{ROW}_short", classes=2)
     save_weights(model, tmp_path / "mine.h5", labels=("a", "b"))
     written = convert(tmp_path / "mine.h5", tmp_path / "mine.safetensors")
     again = constructor(weights=written)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from short_network import shortened
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import DEEPMIND
@@ -26,7 +27,8 @@ SYSTEMS = {
 
 def build(name, narrow):
     options = dict(SYSTEMS[name][0])
-    options["architecture"] = narrow.get(options["architecture"], options["architecture"])
+    row = options["architecture"]
+    options["architecture"] = shortened(narrow[row]) if row in narrow else row
     return getattr(ki3d, name.replace("GoogLeNet", "InceptionI3D"))(classes=5, **options)
 
 

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 import release_network
-import tensorflow as tf
+from tensorflow_checkpoint import save
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.convert import convert
@@ -34,19 +34,6 @@ def random_values(release, seed=0):
             values = random.normal(0, 0.3, shape)
         arrays[name] = values.astype(np.float32)
     return arrays
-
-
-def save(arrays, prefix):
-    """Writes a checkpoint with TensorFlow's own Saver, as the release was written."""
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        variables = [
-            tf.compat.v1.get_variable(name, array.shape, use_resource=False)
-            for name, array in arrays.items()
-        ]
-        for variable, array in zip(variables, arrays.values(), strict=True):
-            variable.load(array, session)
-        saver = tf.compat.v1.train.Saver(variables)
-        return saver.save(session, str(prefix), write_meta_graph=False)
 
 
 @pytest.fixture(scope="module", params=PREFIXES)

@@ -50,7 +50,7 @@ print("tensorflow" in sys.modules)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, known, randomize):
+def folder(backends, tmp_path_factory, known, randomize):
     """Checkpoints with clips, and TensorFlow's logits, which other tests hold against NumPy."""
     folder = tmp_path_factory.mktemp("systems")
     random = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-import tensorflow as tf
+from tensorflow_checkpoint import save
 from test_translate import made
 
 from kinetics_i3d.core.clip_spec import DEEPMIND
@@ -19,20 +19,9 @@ from kinetics_i3d.weights.readers.torch import write_torch
 from kinetics_i3d.weights.released import Release, ReleasedFile, blob_id
 from kinetics_i3d.weights.translate import translate
 
-pytestmark = pytest.mark.slow  # TensorFlow's Saver takes seconds for 230 variables
+pytestmark = pytest.mark.slow  # whole networks are written and read
 
 DATA = "model.ckpt.data-00000-of-00001"
-
-
-def save(arrays, prefix):
-    """Writes a checkpoint with TensorFlow's own Saver."""
-    prefix.parent.mkdir()
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        variables = []
-        for name, array in arrays.items():
-            variables.append(tf.compat.v1.get_variable(name, array.shape, use_resource=False))
-            variables[-1].load(array, session)
-        tf.compat.v1.train.Saver(variables).save(session, str(prefix), write_meta_graph=False)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +32,7 @@ def arrays():
 @pytest.fixture(scope="session")
 def saved(arrays, tmp_path_factory):
     """The folder of a checkpoint of them, to be copied."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "saved"
+    folder = tmp_path_factory.mktemp("saved")
     save(arrays, folder / "model.ckpt")
     return folder
 
@@ -104,6 +93,7 @@ def test_a_tensor_that_went_bad_in_the_cache_is_noticed_and_fetched_again(
 
 def test_what_is_not_inception_is_told_so_and_not_fetched_again(released, tmp_path, monkeypatch):
     source = tmp_path / "source" / "other"
+    source.mkdir()
     save({f"layer{k}/kernel": np.ones(2, np.float32) for k in range(4)}, source / "model.ckpt")
     files = tuple(
         ReleasedFile(name, (source / name).stat().st_size, blob_id(source / name))
