@@ -220,7 +220,7 @@ def _crops(frames, places, specs, path):
             }
             yield [
                 {
-                    name: _square(part, *corners[name][place], specs[name].size)
+                    name: _square(part, corners[name][place], specs[name].size)
                     for name, part in frame.items()
                 }
                 for place in range(len(places))
@@ -244,7 +244,8 @@ def _corners(frame, places, spec, path):
     ]
 
 
-def _square(frame, top, left, size):
+def _square(frame, corner, size):
+    top, left = corner
     # The copy lets go of the whole frame around it.
     return frame[top : top + size, left : left + size].copy()
 
