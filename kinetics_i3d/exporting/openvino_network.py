@@ -10,7 +10,6 @@ import numpy as np
 from keras import layers
 
 from kinetics_i3d.exporting.openvino_folder import quantized
-from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.streams import STREAMS
 from kinetics_i3d.models.two_stream_i3d import SYSTEM as TWO_STREAM_I3D
 from kinetics_i3d.models.two_stream_i3d import joined
@@ -55,16 +54,8 @@ def in_eight_bits(model, calibration):
     }
     graph, _ = quantized(model, calibration)
     logits = OpenVinoNetwork(graph, model.output_shape[-1], name="Logits")([*clips.values()])
-    return ClipModel(
-        clips if len(clips) > 1 else next(iter(clips.values())),
-        logits,
-        clip_spec=model.clip_specs,
-        labels=model.labels,
-        architecture=f"{model.architecture}, int8",
-        minimum=model.minimums,
-        system=model.system,
-        name=model.name,
-    )
+    inputs = clips if len(clips) > 1 else next(iter(clips.values()))
+    return model.copy_with(inputs, logits, architecture=f"{model.architecture}, int8")
 
 
 class OpenVinoNetwork(layers.Layer):

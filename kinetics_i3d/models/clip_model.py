@@ -121,6 +121,28 @@ class ClipModel(keras.Model):
         else:
             check_streams(inputs, self.clip_specs, self.minimums)
 
+    def copy_with(self, inputs, outputs, *, architecture):
+        """Another graph that stands for this model: its name, specs and labels are this one's.
+
+        Args:
+            inputs: Keras tensors, as for `ClipModel`.
+            outputs: Likewise.
+            architecture: What it is called; a name that is not in `ARCHITECTURES` cannot be built.
+
+        Returns:
+            A `ClipModel`.
+        """
+        return ClipModel(
+            inputs,
+            outputs,
+            clip_spec=self.clip_specs,
+            labels=self.labels,
+            architecture=architecture,
+            minimum=self.minimums,
+            system=self.system,
+            name=self.name,
+        )
+
     def predict_views(self, views):
         """Averages the outputs over the views of one video, weighted by their new frames.
 

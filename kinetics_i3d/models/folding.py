@@ -61,16 +61,8 @@ def _copy(model, policy):
         return type(layer).from_config({**config, "dtype": dtype})
 
     graph = keras.models.clone_model(model, clone_function=clone)
-    found = ClipModel(
-        graph.input,
-        graph.output,
-        clip_spec=model.clip_specs,
-        labels=model.labels,
-        architecture=f"{model.architecture}, optimized",
-        minimum=model.minimums,
-        system=model.system,
-        name=model.name,
-    )
+    name = f"{model.architecture}, optimized"
+    found = model.copy_with(graph.input, graph.output, architecture=name)
     for layer in model.layers:
         if layer.name in into:
             found.get_layer(layer.name).set_weights(folded(layer, into[layer.name]))
