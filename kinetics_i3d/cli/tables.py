@@ -14,7 +14,7 @@ from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.cli.train import COME_AGAIN
 from kinetics_i3d.core.canvas import pillow
-from kinetics_i3d.tables.scales import SCALES
+from kinetics_i3d.tables.scales import SCALES, with_steps
 from kinetics_i3d.training.errors import TrainingStopped
 
 
@@ -38,6 +38,9 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--seeds", type=count, metavar="N", help="runs of each cell; by default the scale's"
+    )
+    parser.add_argument(
+        "--steps", type=count, metavar="N", help="steps of every run; by default the scale's"
     )
     parser.add_argument(
         "--imagenet",
@@ -71,10 +74,11 @@ def run(options):
     from kinetics_i3d.tables.places import TABLE
 
     given = {"imagenet": options.imagenet, "sources": tuple(options.source), "split": options.split}
+    scale = SCALES[options.scale]
     plan = plan_tables(
         dataset,
         options.output,
-        SCALES[options.scale],
+        with_steps(scale, options.steps) if options.steps else scale,
         seeds=options.seeds,
         pattern=options.cells,
         **given,

@@ -150,6 +150,32 @@ SCALES = {
 }
 
 
+def with_steps(scale, steps):
+    """A scale whose runs are all of another length.
+
+    Args:
+        scale: A `Scale`.
+        steps: Steps of every run.
+
+    Returns:
+        A `Scale` of the same name that says so.
+
+    Example:
+
+    >>> with_steps(SCALES["mini"], 400).configs["C3D"].steps
+    400
+    """
+    return dataclasses.replace(
+        scale,
+        about=f"{scale.about}; here with {steps} steps a run",
+        configs={
+            system: dataclasses.replace(config, steps=steps)
+            for system, config in scale.configs.items()
+        },
+        transfers={mode: {**fields, "steps": steps} for mode, fields in scale.transfers.items()},
+    )
+
+
 def config_of(scale, cell, *, images=None, weights=None, validation=None):
     """The run of a cell.
 

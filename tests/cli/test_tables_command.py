@@ -55,6 +55,8 @@ def test_a_dry_run_prints_cells_and_costs_and_writes_nothing(command, dataset, l
     assert rows[2][:2] == ["2", "cells"]
     assert float(rows[2][2]) == pytest.approx(2 * float(rows[0][1]), abs=0.11)  # rounded
     assert rows[3][:4] == ["left", "out:", "ImageNet", "first:"]
+    _, out, _ = command(*words, "--cells", "C3D.*", "--seeds", "2", "--steps", "320")
+    assert float(out.splitlines()[3].split()[2]) == pytest.approx(2 * float(rows[2][2]), abs=0.11)
 
 
 def test_options_reach_the_library_and_stdout_holds_the_page(command, dataset, library, tmp_path):

@@ -1,5 +1,7 @@
 """Cells, scales and plans: what is run, with which settings, and what is left out and why."""
 
+import dataclasses
+
 import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
@@ -11,7 +13,7 @@ from kinetics_i3d.tables.flow_files import flow_spec
 from kinetics_i3d.tables.paper import FROM_IMAGENET, FROM_SCRATCH, TRANSFER, paper_number
 from kinetics_i3d.tables.places import absolute, cell_folder
 from kinetics_i3d.tables.plan import make_plan
-from kinetics_i3d.tables.scales import SCALES, config_of
+from kinetics_i3d.tables.scales import SCALES, config_of, with_steps
 from kinetics_i3d.tables.sources import Sources
 from kinetics_i3d.training.network import streams_of
 from kinetics_i3d.training.recipes import RECIPES
@@ -52,6 +54,17 @@ def test_cells_come_once_for_each_seed_and_sums_after_their_parts():
     assert names(given) == ["C3D.rgb.given.full.0"]
     parts = {cell.name: names(cell.parts) for cell in all_cells()}
     assert parts.pop(first[-1]) == first[4:6] and not any(parts.values())
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=lambda scale: scale.name)
+def test_another_number_of_steps_is_that_of_every_run_and_changes_nothing_else(scale):
+    longer = with_steps(scale, 4321)
+    assert scale.about in longer.about and "4321 steps" in longer.about
+    cells = all_cells(transfers=("original", "fixed", "full"))
+    for cell in [cell for cell in cells if not cell.parts]:
+        weights = None if cell.transfer == "original" else "mine.h5"
+        usual, other = (config_of(one, cell, weights=weights) for one in (scale, longer))
+        assert other == dataclasses.replace(usual, steps=4321) != usual
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=lambda scale: scale.name)
