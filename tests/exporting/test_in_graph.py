@@ -34,7 +34,7 @@ def plain(frames, spec):
 
 @pytest.mark.parametrize("size", [(24, 31), (60, 47), (13, 17), (24, 24)])
 @pytest.mark.parametrize("resize", ["short_side", "stretch", "height"])
-def test_frames_are_resized_cropped_andscaled_in_graph(size, resize):
+def test_frames_are_resized_cropped_and_scaled_in_graph(size, resize):
     spec = dataclasses.replace(SPEC, resize=resize, **({"size": 24} if resize == "stretch" else {}))
     if resize == "height" and spec.resized(*size)[1] < spec.size:
         pytest.skip("too narrow, see below")

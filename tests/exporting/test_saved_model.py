@@ -156,12 +156,6 @@ def test_an_artifact_that_does_not_run_says_why(tmp_path):
         saved_model.run_fresh(tmp_path / "nothing", {}, output="out")
 
 
-def test_the_fresh_interpreter_has_no_package(tmp_path):
-    # The first lines of a program that would import it: so that a hidden need is an error.
-    source = pathlib.Path(saved_model.fresh.__file__).read_text(encoding="utf-8")
-    assert 'sys.modules["kinetics_i3d"] = None' in source
-
-
 def test_wrong_arguments(model, tmp_path):
     with pytest.raises(ValueError, match="`to` must be one of"):
         ki3d.export(model, tmp_path / "x", to="onxx")
