@@ -3,7 +3,6 @@
 What is finished is only read, so that a call that was killed goes on where it was.
 """
 
-import gc
 import hashlib
 import json
 import time
@@ -65,7 +64,6 @@ def run_cells(dataset, plan, output, *, split="test", save_every=500, progress=N
                 finally:
                     # Of dozens of networks in one process Keras would keep a share of each.
                     keras.utils.clear_session()
-                    gc.collect()
             done[name] = found
         except failures as error:
             failed[name] = first_line(error)
