@@ -10,6 +10,7 @@ import shutil
 
 import numpy as np
 import pytest
+from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.video.writer import write_video
@@ -48,7 +49,7 @@ def stage(tmp_path_factory):
         write_video(folder / name, [picture] * 25, fps=25)
     table = "path,label,split\nvideo.mp4,sit,train\nmore.mp4,stand,test\n"
     (folder / "videos.csv").write_text(table)
-    model = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=2)
+    model = ki3d.InceptionI3D(architecture=register(), classes=2)
     kernel, _ = (np.zeros(part.shape, np.float32) for part in model.get_weights()[-2:])
     model.get_layer("Conv3d_0c_1x1").set_weights([kernel, np.array([0.0, 9.0], np.float32)])
     ki3d.save_weights(model, folder / "mine.h5", labels=("sit", "stand"))

@@ -185,8 +185,8 @@ def test_sigterm_ends_the_command_with_its_code(dataset, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_from_the_command_line_ends_in_weights(command, dataset, tmp_path):
-    small = "--architecture inception_v1_quarter --frames 9 --size 32 --test-size 32 --steps 2"
+def test_a_run_from_the_command_line_ends_in_weights(command, dataset, short, tmp_path):
+    small = f"--architecture {short} --frames 9 --size 32 --test-size 32 --steps 2"
     words = ("train", "InceptionI3D", "--data", dataset, "--output", tmp_path / "run", "--name")
     code, out, err = command(*words, "tiny", *small.split(), "--test-short-side", "36")
     assert code == 0, err

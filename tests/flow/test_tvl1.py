@@ -13,7 +13,7 @@ from kinetics_i3d.flow.parameters import TVL1
 
 DEFAULT = TVL1()
 # Without a stop by the flow's change, on which side of which float32 and float64 may differ.
-COUNTED = TVL1(epsilon=1e-9, inner=15, outer=2)
+COUNTED = TVL1(epsilon=1e-9, inner=15, outer=2, scales=3)
 INNER = np.s_[8:-8, 8:-8]  # away from the edge, where the other picture is black
 
 
@@ -83,7 +83,7 @@ CHOICES = {
     "defaults": (TVL1(), 0.05),
     "one scale, no median": (TVL1(scales=1, median=False), 1e-4),
     "other numbers": (OTHER, 1e-4),
-    "stopped by its count": (TVL1(epsilon=1e-9, inner=4, outer=2, warps=2), 1e-4),
+    "stopped by its count": (TVL1(epsilon=1e-9, inner=4, outer=2, warps=2, scales=2), 1e-4),
 }
 
 
