@@ -33,3 +33,10 @@ def shared():
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}; KINETICS_I3D_SHARED names another folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def backends():
+    """Skips where `make backends` does not run."""
+    if not os.environ.get("KINETICS_I3D_BACKENDS"):
+        pytest.skip("needs other backends; `make backends` installs them and runs this")

@@ -1,7 +1,6 @@
 """Narrow networks with random values everywhere, the moving statistics too."""
 
 import dataclasses
-import os
 
 import numpy as np
 import pytest
@@ -29,13 +28,6 @@ def fill(model, seed=0):
             values = random.normal(0, 0.3, shape)
         variable.assign(values.astype(np.float32))
     return model
-
-
-@pytest.fixture(scope="session")
-def backends():
-    """Skips where `make backends` does not run."""
-    if not os.environ.get("KINETICS_I3D_BACKENDS"):
-        pytest.skip("needs other backends; `make backends` installs them and runs this")
 
 
 @pytest.fixture(scope="session")
