@@ -4,11 +4,11 @@ Shares are of processor time, which says the same on a busy machine as on an idl
 """
 
 import dataclasses
-import os
 import resource
 import sys
 import time
 
+from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.data.pipeline import augmentation, decoded_clips, training_clips
 from kinetics_i3d.data.stream_specs import stream_specs
 
@@ -101,7 +101,7 @@ def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds
         frames=clips * frames / wall,
         decode=min(1.0, decode),
         processors=processor / wall,
-        available=_processors(),
+        available=usable_processors(),
         peak_mb=_peak_mb(),
         seconds=wall,
     )
@@ -118,12 +118,6 @@ def _drawn(batches, batch, seconds):
         wall = time.perf_counter() - start
         if wall >= seconds:
             return count, wall, time.process_time() - processor
-
-
-def _processors():
-    # macOS cannot tell which ones a process is bound to.
-    bound = getattr(os, "sched_getaffinity", None)
-    return len(bound(0)) if bound else os.cpu_count() or 1
 
 
 def _peak_mb():

@@ -6,6 +6,7 @@ looped, random crop and flip the same for the whole clip, of both streams.
 
 import tensorflow as tf
 
+from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.record_clips import RecordSplit, record_clips
 from kinetics_i3d.data.stream_specs import stream_specs, strides
@@ -44,7 +45,7 @@ def training_clips(
     augment,
     mixup=0.0,
     seed=0,
-    workers=tf.data.AUTOTUNE,
+    workers=None,
     shard=(0, 1),
     start=(0, 0),
     numbered=False,
@@ -66,7 +67,7 @@ def training_clips(
             alone, else of {stream: tensor}; flow comes as codes.
         mixup: Alpha of `transforms.mixup`; 0 leaves it out.
         seed: The same seed gives the same batches whatever `workers` is.
-        workers: Videos decoded at a time.
+        workers: Videos decoded at a time; `None` is one a processor.
         shard: (index, count) of one of several processes that share the source: together they see
             all of it, no two the same.
         start: (examples, batches) to leave out: what follows is what it would be after them.
@@ -91,6 +92,7 @@ def training_clips(
             f"`frames` must be whole stacks of {max(steps.values())} frames. "
             f"Received: frames={frames!r}"
         )
+    workers = workers or usable_processors()
     drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start[0]}
     decoded = decoded_clips(source, specs=specs, frames=frames, **drawn)
     shapes = {
@@ -122,9 +124,7 @@ def training_clips(
     return batches.prefetch(2)
 
 
-def decoded_clips(
-    source, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, shard=(0, 1), start=0
-):
+def decoded_clips(source, *, specs, frames, seed=0, workers=None, shard=(0, 1), start=0):
     """What `training_clips` augments: `record_clips` or `video_clips`, by what the source is.
 
     Args:
@@ -132,7 +132,7 @@ def decoded_clips(
         specs: {stream: `ClipSpec`}, as `stream_specs` gives.
         frames: Frames a clip, of the fastest stream.
         seed: Of the order and of the starts.
-        workers: Videos decoded at a time.
+        workers: Videos decoded at a time; `None` is one a processor.
         shard: (index, count).
         start: Examples to leave out.
 
@@ -140,5 +140,10 @@ def decoded_clips(
         A `tf.data.Dataset` of ({stream: clip}, seed, label, number).
     """
     read = record_clips if isinstance(source, RecordSplit) else video_clips
+    workers = workers or usable_processors()
     drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start}
-    return read(source, specs=specs, frames=frames, **drawn)
+    # The tuner sleeps for ever longer, up to a minute, and the end of an iterator waits until it
+    # wakes (TensorFlow 2.21): a run of minutes would stand still for as long after its last step.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return read(source, specs=specs, frames=frames, **drawn).with_options(options)

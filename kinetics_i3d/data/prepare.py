@@ -16,6 +16,7 @@ import threading
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.data import manifest as manifests
 from kinetics_i3d.data.addresses import Address, path_or_address
 from kinetics_i3d.data.prepare_config import PrepareConfig
@@ -60,7 +61,7 @@ def prepare(dataset, folder, config=None, *, workers=None, progress=None):
     (1, [])
     """
     config = PrepareConfig() if config is None else config
-    workers = (os.cpu_count() or 1) if workers is None else workers
+    workers = usable_processors() if workers is None else workers
     if workers < 1:
         raise ValueError(f"`workers` must be 1 or more. Received: workers={workers!r}")
     folder = path_or_address(folder)

@@ -61,7 +61,7 @@ def open_split(folder, split):
     return source
 
 
-def record_clips(source, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, shard=(0, 1), start=0):
+def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=0):
     """Endless random clips of a split's records: each comes once a pass, in another order.
 
     The order: files shuffled, several read in turn, clips shuffled among the next `SHUFFLED`.

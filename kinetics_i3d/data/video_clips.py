@@ -46,7 +46,7 @@ def decode_window(path, *, spec, frames, position):
     return loop_frames(clip, frames)
 
 
-def video_clips(dataset, *, specs, frames, seed=0, workers=tf.data.AUTOTUNE, shard=(0, 1), start=0):
+def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=0):
     """Endless random clips of a table's videos: each comes once a pass, in another order.
 
     Args:

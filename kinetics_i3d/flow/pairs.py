@@ -6,11 +6,11 @@ A pool of threads over the pairs, one thread a pair: the programs need no Python
 import collections
 import concurrent.futures
 import functools
-import os
 
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.flow.backends import pair_function
 from kinetics_i3d.flow.grey import to_grey
 from kinetics_i3d.flow.parameters import TVL1
@@ -105,7 +105,7 @@ def flow_stream(frames, *, method="tvl1", backend=None, parameters=None, workers
     if not isinstance(parameters, TVL1):
         raise ValueError(f"`parameters` must be a TVL1. Received: parameters={parameters!r}")
     if workers is None:
-        workers = _processors()
+        workers = usable_processors()
     if not isinstance(workers, int) or workers < 1:
         raise ValueError(f"`workers` must be a whole number above 0. Received: workers={workers!r}")
     program = functools.partial(pair_function(method, backend), parameters=parameters)
@@ -152,10 +152,3 @@ def _grey_frames(frames):
             )
         shape = frame.shape
         yield to_grey(frame)
-
-
-def _processors():
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -68,6 +68,12 @@ def test_a_seed_gives_the_same_batches_whatever_the_workers(dataset):
     assert not same(one, take(dataset, 5, seed=4, **options))
 
 
+def test_the_end_of_an_iterator_waits_for_no_tuner(dataset):
+    # After some 40 seconds of batches tf.data's would hold it up for about as long again.
+    batches = training_clips(dataset, spec=SPEC, frames=3, batch=2, augment=augmentation(SPEC))
+    assert not batches.options().autotune.enabled
+
+
 def test_a_video_that_comes_again_is_changed_anew(coded_video):
     path = coded_video(30)
     dataset = VideoDataset("one", ("a",), (Video(path, "a", "train", "x"),))
