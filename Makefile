@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     ?= uv
 PYTEST ?= $(BIN)/python -m pytest
+# A file's tests share networks and compiled functions, which two processes would each make.
+TWO    := -n 2 --dist loadfile
 
 # The first Python on the path that the locked TensorFlow has wheels for; `make PYTHON=...` overrides.
 FITS   := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -42,10 +44,10 @@ check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(PYTEST) -n 2 -m "not slow"
+	$(PYTEST) $(TWO) -m "not slow"
 
 test: $(VENV)/.dev  ## every test, the slow ones too
-	$(PYTEST) -n 2
+	$(PYTEST) $(TWO)
 
 backends: $(VENV)/.dev  ## the same logits on TensorFlow, JAX and PyTorch, whose files are read (installs it)
 	@$(BIN)/python -m pip install -qq --requirement requirements/backends.txt
