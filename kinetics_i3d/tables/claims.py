@@ -5,6 +5,7 @@ a start from images before none, and features from a larger dataset before none.
 """
 
 import math
+import statistics
 
 from kinetics_i3d.tables.cells import APART, BOTH, IMAGES, INITS, ROWS, TRANSFERS, group_title
 
@@ -24,27 +25,30 @@ def claims_of(scores):
     """Holds the paper's order against measured accuracies, wherever both sides have several seeds.
 
     A difference counts if it is larger than what both sides' spread over seeds, and the chance of
-    so few test videos, make of it together.
+    so few test videos, make of it together. Both sides answered the same videos, so that this
+    chance is of the differences between them, video by video.
 
     Args:
         scores: {(system, stream, init, transfer): `Score`}.
 
     Returns:
         A list of dictionaries: `first` and `second` (groups), `difference` (points), `spread` (of
-        both sides over seeds), `chance_error` (of both by the number of videos), `verdict` (`"yes"`
+        both sides over seeds), `chance_error` (of it by the number of videos), `verdict` (`"yes"`
         where the first is above, `"no"` where it is below, else `"not decided"`) and `sentence`.
 
     Example:
 
     >>> from kinetics_i3d.tables.results import Score
-    >>> lstm, i3d = Score((40.0, 44.0), (80.0, 80.0), (0, 1), 400), Score((60.0,) * 2, (90.0,) * 2,
-    ...     (0, 1), 400)
+    >>> more = {str(video): float(video < 240) for video in range(400)}
+    >>> less = {str(video): float(video < 168) for video in range(400)}
+    >>> i3d = Score((60.0, 60.0), (90.0, 90.0), (0, 1), 400, more)
+    >>> lstm = Score((40.0, 44.0), (80.0, 80.0), (0, 1), 400, less)
     >>> print(claims_of({
     ...     ("ConvNetLSTM", "rgb", "scratch", "original"): lstm,
     ...     ("TwoStreamI3D", "rgb", "scratch", "original"): i3d,
     ... })[0]["sentence"])
     I3D RGB above ConvNet+LSTM (Original, from scratch): yes, by 18.0 points (spread 2.8 over seeds,
-    3.5 by the number of videos).
+    1.9 by the number of videos).
     """
     claims = []
     for first, second, words in _pairs():
@@ -53,7 +57,7 @@ def claims_of(scores):
             continue
         difference = one.mean - two.mean
         spread = math.hypot(one.spread, two.spread)
-        chance = math.hypot(one.chance_error, two.chance_error)
+        chance = _chance(one.right, two.right)
         decided = abs(difference) > math.hypot(spread, chance)
         verdict = ("yes" if difference > 0 else "no") if decided else "not decided"
         told = {
@@ -74,6 +78,14 @@ def claims_of(scores):
             }
         )
     return claims
+
+
+def _chance(one, two):
+    """The standard error of a difference, in percent, of the videos that both sides tested."""
+    differences = [share - two[video] for video, share in one.items() if video in two]
+    if len(differences) < 2:
+        return 100.0
+    return 100 * statistics.stdev(differences) / math.sqrt(len(differences))
 
 
 def _pairs():

@@ -10,13 +10,14 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, UserError, WeightsError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.evaluation.report import read_report
 from kinetics_i3d.tables.flow_files import make_flow
 from kinetics_i3d.tables.frames import train_on_frames
 from kinetics_i3d.tables.layout import as_markdown
 from kinetics_i3d.tables.places import NUMBERS, TABLE, absolute, cell_folder
 from kinetics_i3d.tables.plan import make_plan
 from kinetics_i3d.tables.plot import draw_bars
-from kinetics_i3d.tables.results import results_of
+from kinetics_i3d.tables.results import results_of, right_of
 from kinetics_i3d.tables.run import CELL, run_cells
 from kinetics_i3d.tables.sources import Sources
 from kinetics_i3d.weights.read import read_weights
@@ -141,7 +142,12 @@ def make_tables(
         "imagenet": None if imagenet is None else str(imagenet),
         "sources": ", ".join(map(str, sources)) or None,
     }
-    results = results_of(plan, done, failed, about=about)
+    right = {
+        job.cell.name: right_of(read_report(cell_folder(output, job.cell)))
+        for job in plan.jobs
+        if job.cell.name in done
+    }
+    results = results_of(plan, done, failed, about=about, right=right)
     write_tables(output, results)
     return results
 

@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import importlib.metadata
 import math
+import pathlib
 import platform
 import statistics
 
@@ -27,6 +28,7 @@ class Score:
         top5: Likewise.
         seeds: Their seeds.
         videos: How many were tested.
+        right: {video: share of the seeds that named it rightly}, of videos that all of them tested.
 
     Example:
 
@@ -39,6 +41,7 @@ class Score:
     top5: tuple
     seeds: tuple
     videos: int
+    right: dict = dataclasses.field(default_factory=dict)
 
     @property
     def mean(self):
@@ -62,11 +65,32 @@ class Score:
         return 100 * math.sqrt(share * (1 - share) / self.videos)
 
 
-def scores_of(done):
+def right_of(report):
+    """Which videos a cell named rightly.
+
+    Args:
+        report: What its evaluation.json holds.
+
+    Returns:
+        {folder and name of a video: whether it was right}: the dataset may be moved.
+
+    Example:
+
+    >>> right_of({"videos_tested": [{"path": "there/sit/a.mp4", "rank": 1}]})
+    {'sit/a.mp4': True}
+    """
+    return {
+        "/".join(pathlib.PurePath(row["path"]).parts[-2:]): row["rank"] == 1
+        for row in report["videos_tested"]
+    }
+
+
+def scores_of(done, right):
     """Groups finished cells.
 
     Args:
         done: {name of a cell: what its cell.json holds}.
+        right: {name of a cell: what `right_of` gives}.
 
     Returns:
         {(system, stream, init, transfer): `Score`}.
@@ -74,20 +98,23 @@ def scores_of(done):
     groups = collections.defaultdict(list)
     for name, found in done.items():
         *group, seed = name.split(".")
-        groups[tuple(group)].append((int(seed), found))
+        groups[tuple(group)].append((int(seed), found, right[name]))
     scores = {}
     for group, rows in groups.items():
         rows.sort(key=lambda row: row[0])
+        answers = [answer for *_, answer in rows]
+        tested = set(answers[0]).intersection(*answers)
         scores[group] = Score(
-            tuple(100 * found["top1"] for _, found in rows),
-            tuple(100 * found["top5"] for _, found in rows),
-            tuple(seed for seed, _ in rows),
-            min(found["videos"] for _, found in rows),
+            tuple(100 * found["top1"] for _, found, _ in rows),
+            tuple(100 * found["top5"] for _, found, _ in rows),
+            tuple(seed for seed, *_ in rows),
+            min(found["videos"] for _, found, _ in rows),
+            {video: statistics.fmean(each[video] for each in answers) for video in tested},
         )
     return scores
 
 
-def results_of(plan, done, failed, *, about):
+def results_of(plan, done, failed, *, about, right):
     """All that the tables say.
 
     Args:
@@ -96,6 +123,7 @@ def results_of(plan, done, failed, *, about):
         failed: {name of a cell: why}.
         about: What was trained and tested on: `dataset`, `kind`, `classes`, `training_videos`,
             `test_videos`, `split`, `imagenet`, `sources`.
+        right: As for `scores_of`.
 
     Returns:
         A JSON-ready dictionary: `format` (1), `versions`, `scale`, `about`; `groups`, for each
@@ -104,7 +132,7 @@ def results_of(plan, done, failed, *, about):
         number (`paper`, mostly `None`); `claims`, see `claims_of`; `cells`, what the cell.json of
         each holds; `left_out` and `failed`, {what: why}.
     """
-    scores = scores_of(done)
+    scores = scores_of(done, right)
     groups = []
     for group, score in scores.items():
         names = dict(zip(("system", "stream", "init", "transfer"), group, strict=True))

@@ -25,8 +25,18 @@ def cell(top1, top5=1.0, videos=100):
     return {"top1": top1, "top5": top5, "videos": videos}
 
 
-def score(*top1, videos=10_000):
-    return Score(top1, top1, tuple(range(len(top1))), videos)
+def score(*top1, videos=10_000, order=1):
+    """Of the first videos, or with `order=-1` of the last, as many are right as the mean says."""
+    share = sum(top1) / len(top1) / 100
+    names = [str(number) for number in range(videos)][::order]
+    right = {name: float(place < share * videos) for place, name in enumerate(names)}
+    return Score(top1, top1, tuple(range(len(top1))), videos, right)
+
+
+def half(name):
+    """Of a cell: of two videos one is right, which one its seed says."""
+    seed = int(name[-1])
+    return {"sit/a.mp4": seed % 2 == 0, "sit/b.mp4": seed % 2 == 1}
 
 
 def test_mean_and_spread_by_hand():
@@ -36,12 +46,15 @@ def test_mean_and_spread_by_hand():
         "C3D.rgb.scratch.original.1": cell(0.54, 0.6, videos=99),
         "C3D.rgb.scratch.full.0": cell(0.5),
     }
-    scores = scores_of(done)
+    right = {name: half(name) for name in done}
+    del right["C3D.rgb.scratch.original.1"]["sit/a.mp4"]  # could not be read
+    scores = scores_of(done, right)
     found = scores["C3D", "rgb", "scratch", "original"]
     assert found.top1 == pytest.approx((50, 54, 58)) and found.seeds == (0, 1, 2)
     # Deviations -4, 0, 4: 32 by 2 degrees of freedom.
     assert (found.mean, found.spread) == (pytest.approx(54), pytest.approx(4))
     assert found.mean_top5 == pytest.approx(70) and found.videos == 99
+    assert found.right == {"sit/b.mp4": pytest.approx(1 / 3)}
     single = scores["C3D", "rgb", "scratch", "full"]
     assert single.spread is None
     assert single.chance_error == pytest.approx(5)  # of 100 flips of a coin
@@ -57,19 +70,21 @@ def test_a_rank_is_claimed_where_it_is_more_than_chance():
     assert verdict(score(60, 62), score(50, 52)) == [
         (
             "yes",
-            f"{head}yes, by 10.0 points (spread 2.0 over seeds, 0.7 by the number of videos).",
+            f"{head}yes, by 10.0 points (spread 2.0 over seeds, 0.3 by the number of videos).",
         )
     ]
     assert verdict(score(50, 52), score(60, 62))[0][1].startswith(f"{head}no, it is 10.0 points b")
     assert verdict(score(51, 53), score(50, 52))[0][1].startswith(
         f"{head}not decided, the difference is +1.0 points (spread 2.0"
     )
-    # Few videos leave the same difference undecided.
-    few = [score(*top1, videos=20) for top1 in ((60, 62), (50, 52))]
-    assert verdict(*few)[0][0] == "not decided"
-    assert claims_of({RGB: few[0], LSTM: few[1]})[0]["chance_error"] == pytest.approx(
-        math.sqrt(100**2 * (0.61 * 0.39 + 0.51 * 0.49) / 20)
-    )
+    # Few videos leave the same difference undecided, where it is not the same ones that are right.
+    i3d, same = (score(top1, top1, videos=100) for top1 in (58, 50))
+    other = score(50, 50, videos=100, order=-1)
+    assert [verdict(i3d, lstm)[0][0] for lstm in (same, other)] == ["yes", "not decided"]
+    # 8 videos of 100 are right on one side alone; or 50 on one and 42 on the other.
+    errors = [claims_of({RGB: i3d, LSTM: lstm})[0]["chance_error"] for lstm in (same, other)]
+    assert errors == pytest.approx([100 * math.sqrt(each / 99) for each in (0.0736, 0.9136)])
+    assert verdict(i3d, score(0, 0, videos=1))[0][0] == "not decided"
     # A single run has no spread, and nothing is claimed of it.
     assert verdict(score(60, 62), score(50)) == [] and verdict(score(60), score(50)) == []
 
@@ -124,7 +139,9 @@ def results(mini, monkeypatch):
         "sources": "runs/kinetics",
     }
     failed = {"TwoStreamI3D.flow.scratch.original.0": "the loss of step 3 is nan"}
-    return results_of(make_plan(mini, images={"imagenet": "x"}), done, failed, about=about)
+    right = {name: half(name) for name in done}
+    plan = make_plan(mini, images={"imagenet": "x"})
+    return results_of(plan, done, failed, about=about, right=right)
 
 
 PAGE = """\
@@ -169,7 +186,7 @@ Made with python 3.11, kinetics-i3d 1.0, keras 1.0, tensorflow 1.0, numpy 1.0.
 ## What the numbers say
 
 - I3D RGB above ConvNet+LSTM (Original, from scratch): yes, by 30.0 points (spread 2.0 over seeds, \
-6.7 by the number of videos).
+0.0 by the number of videos).
 
 ## Left out
 
