@@ -11,7 +11,6 @@ from kinetics_i3d.tables.plan import make_plan
 from kinetics_i3d.tables.run import run_cells
 from kinetics_i3d.training.errors import TrainingStopped
 
-
 RGB, FLOW, SUM = (f"TwoStreamI3D.{stream}.scratch.original.0" for stream in ("rgb", "flow", "both"))
 LSTM = "ConvNetLSTM.rgb.scratch.original.0"
 

@@ -53,8 +53,8 @@ def test_the_released_runs_are_as_long_as_the_release_says():
 
 def test_a_plateau_cuts_tenfold_and_counts_anew():
     plateau = Plateau(patience=2, least=0.01)
-    losses = (2.0, 1.0, 0.995, 1.2, 0.98, 1.0, 1.0, 0.5, 0.6, 0.6)
+    losses = (2.0, 1.0, 0.995, 1.2, 1.1, 0.98, 1.0, 1.0, 0.5, 0.6, 0.6)
     factors = [plateau.see(loss) for loss in losses]
     # 0.995 is no hundredth better; 0.98 is, and so is 0.5.
-    assert factors == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.001])
+    assert factors == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.001])
     assert plateau.best == 0.5
