@@ -76,7 +76,7 @@ def curves(path):
 @pytest.mark.slow
 def test_kills_leave_no_trace(start, tmp_path):
     # Mixing, dropout, an average, its validation and Adam's moments: all have to go on rightly.
-    fields = {"mixup": 0.4, "ema": 0.9, "validation": "test", "epochs": 4 + KILLS // 4, "keep": 2}
+    fields = {"mixup": 0.4, "ema": 0.9, "validation": "test", "epochs": 4 + 4 * KILLS, "keep": 2}
     whole = start("whole", save_every=1000, **fields)
     chance = random.Random(int(os.environ.get("KINETICS_I3D_SEED", "0")))
     killed, process = 0, start("killed", **fields)
@@ -89,7 +89,8 @@ def test_kills_leave_no_trace(start, tmp_path):
         assert process.wait() == -signal.SIGKILL
         killed += 1
         process = start("killed", **fields)
-    assert whole.wait() == 0 and process.wait() == 0 and killed
+    assert whole.wait() == 0 and process.wait() == 0
+    assert killed == KILLS, "the run was over before"
     one, other = tmp_path / "whole", tmp_path / "killed"
     assert start.log.read_text().count("goes on at step") >= killed - 1
     assert values(one / "weights.h5") == values(other / "weights.h5")
