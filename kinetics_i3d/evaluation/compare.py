@@ -113,11 +113,21 @@ def _by_name(first, second):
     if lists[0].keys() & lists[1].keys():
         return lists
     # The dataset was moved: no two files of one folder share a name.
-    short = [{_short(path): row for path, row in rows.items()} for rows in lists]
+    short = [{short_name(path): row for path, row in rows.items()} for rows in lists]
     return short if [*map(len, short)] == [*map(len, lists)] else lists
 
 
-def _short(path):
+def short_name(path):
+    """Folder and file name of a video, which stay where its dataset is moved.
+
+    Args:
+        path: The video's.
+
+    Example:
+
+    >>> short_name("there/sit/a.mp4")
+    'sit/a.mp4'
+    """
     return "/".join(pathlib.PurePath(path).parts[-2:])
 
 

@@ -7,10 +7,10 @@ import collections
 import dataclasses
 import importlib.metadata
 import math
-import pathlib
 import platform
 import statistics
 
+from kinetics_i3d.evaluation.compare import short_name
 from kinetics_i3d.tables.cells import Cell
 from kinetics_i3d.tables.claims import claims_of
 from kinetics_i3d.tables.paper import paper_number
@@ -72,17 +72,14 @@ def right_of(report):
         report: What its evaluation.json holds.
 
     Returns:
-        {folder and name of a video: whether it was right}: the dataset may be moved.
+        {`short_name` of a video: whether it was right}.
 
     Example:
 
     >>> right_of({"videos_tested": [{"path": "there/sit/a.mp4", "rank": 1}]})
     {'sit/a.mp4': True}
     """
-    return {
-        "/".join(pathlib.PurePath(row["path"]).parts[-2:]): row["rank"] == 1
-        for row in report["videos_tested"]
-    }
+    return {short_name(row["path"]): row["rank"] == 1 for row in report["videos_tested"]}
 
 
 def scores_of(done, right):
