@@ -78,3 +78,21 @@ def test_what_cannot_be_compared_is_told():
 def test_all_of_it_is_json_ready():
     fields = compare(OLD, NEW).to_dict()
     assert fields["lost"][0]["label"] == "b" and fields["p_value"] == 1.0
+
+
+def test_videos_of_a_moved_dataset_are_told_apart_by_their_folders():
+    def rows(root, wrong):
+        names = ("sit/a.mp4", "stand/a.mp4")
+        return [
+            {
+                "path": f"{root}/{name}",
+                "label": name.split("/")[0],
+                "prediction": "sit",
+                "rank": 1 + (name in wrong),
+            }
+            for name in names
+        ]
+
+    old = {"videos_tested": rows("here", ())}
+    found = compare(old, {"videos_tested": rows("there", ("stand/a.mp4",))})
+    assert found.videos == 2 and [change.path for change in found.lost] == ["there/stand/a.mp4"]
