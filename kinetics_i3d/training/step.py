@@ -39,8 +39,8 @@ class Step:
         self.smoothing, self.accumulate, self.clip_norm = smoothing, accumulate, clip_norm
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
+        self._train = None  # made for the first batch
         # Without XLA: on CPUs it is several times slower here.
-        self._train = tf.function(self._on_all, jit_compile=False)
         self._sum = tf.function(self._sum_on_all, jit_compile=False)
         self._test = tf.function(self._test_on_all, jit_compile=False)
 
@@ -56,8 +56,11 @@ class Step:
         Returns:
             (loss, accuracy, note): the means of the global batch, and the sum of the notes.
         """
-        note = tf.zeros((1,), tf.int64) if note is None else note
-        loss, right, note = self._train(*self._spread(clips, targets, note))
+        note = tf.zeros((1,), tf.int64) if note is None else tf.convert_to_tensor(note)
+        parts = self._spread(clips, targets, note)
+        if self._train is None:
+            self._train = tf.function(self._on_all, _any_batch(parts), jit_compile=False)
+        loss, right, note = self._train(*parts)
         return float(loss), float(right), note.numpy()
 
     def test(self, clips, targets):
@@ -125,7 +128,7 @@ class Step:
         """Gradients, loss and accuracy of this device's part of the global means."""
         if self.accumulate == 1:
             return self._of_part(clips, targets, share)
-        size = targets.shape[0] // self.accumulate
+        size = tf.shape(targets)[0] // self.accumulate
 
         def part_of(number):
             rows = slice(number * size, (number + 1) * size)
@@ -177,6 +180,21 @@ class Step:
             bound = self.optimizer.scale_loss(tf.constant(self.clip_norm, tf.float32))
             gradients, _ = tf.clip_by_global_norm(gradients, bound)
         return [one / self.replicas for one in gradients] if self.replicas > 1 else gradients
+
+
+def _any_batch(parts):
+    """The signature of tensors whose batch has any size, or `None` for those of several devices.
+
+    Where TensorFlow knows all sizes of a large sum of gradients, it adds each term as soon as that
+    is there (Grappler's memory optimizer), so that a sum of three depends on which came first, and
+    no two runs are the same to the last bit.
+    """
+    tensors = tf.nest.flatten(parts)
+    if not all(isinstance(one, tf.Tensor) for one in tensors):
+        return None
+    return tf.nest.map_structure(
+        lambda one: tf.TensorSpec((None, *one.shape[1:]), one.dtype), parts
+    )
 
 
 def _right(logits, targets):

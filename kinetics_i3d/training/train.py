@@ -42,9 +42,7 @@ def train(
 
     A run that was stopped or killed goes on from its last state when it is started again with the
     same config and output, and ends with the weights that it would have had; one that had finished
-    is only read. On one CPU this is to the bit for small clips. Of large ones, as `C3D` reads,
-    TensorFlow sums the first kernel's gradient in another order each time: two runs differ in the
-    last digit after a step, killed or not, and steps enlarge that, to 2e-3 after ten.
+    is only read. On one CPU this is to the bit.
 
     Args:
         dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either.

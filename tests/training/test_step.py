@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
@@ -96,6 +97,25 @@ def test_without_a_gradient_kernels_shrink_and_vectors_stay(optimizer):
     for old, new in zip(before, model.trainable_variables, strict=True):
         share = 1 - 0.1 * 0.3 if old.ndim > 1 else 1.0
         np.testing.assert_allclose(new.numpy(), old * share, rtol=1e-6)
+
+
+def test_large_gradients_are_summed_in_one_order():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 64, 64, 2))
+    x = keras.layers.Conv3D(16, 1, name="conv")(inputs)
+    x = keras.layers.BatchNormalization(name="norm")(x)  # a sum of three gradients
+    x = keras.ops.mean(keras.layers.ReLU()(x), axis=(1, 2, 3))
+    step = make(keras.Model(inputs, keras.layers.Dense(3, name="head")(x)))
+    context.enable_run_metadata()
+    try:
+        step.train(tf.random.normal((32, 8, 64, 64, 2)), tf.one_hot([0, 1] * 16, 3))
+        graphs = context.export_run_metadata().function_graphs
+    finally:
+        context.disable_run_metadata()
+    nodes = [node for graph in graphs for node in graph.post_optimization_graph.node]
+    # What Grappler makes of such a sum where it knows all sizes: each term is added as it comes.
+    assert not [node.name for node in nodes if node.op == "TemporaryVariable"]
+    assert any(node.op == "AddN" and len(node.input) == 3 for node in nodes)
 
 
 @pytest.mark.parametrize("parts", [2, 4])
