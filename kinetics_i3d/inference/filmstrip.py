@@ -3,8 +3,6 @@
 import math
 import pathlib
 
-import numpy as np
-
 from kinetics_i3d.core.canvas import (
     ACCENT,
     INK,
@@ -14,14 +12,14 @@ from kinetics_i3d.core.canvas import (
     check_picture_path,
     text_width,
 )
-from kinetics_i3d.video.reader import probe, read_frames
+from kinetics_i3d.video.reader import probe
+from kinetics_i3d.video.strip import seen, spread_frames
 
 WIDTH, MARGIN, GAP = 1200, 32, 8
 TITLE = 56  # height of the line above the frames
 MOST_HEIGHT = 320  # of a frame; a tall one becomes narrower
 SHORT_SIDE = 240  # frames are decoded at about the size that they are drawn at
 ROW, BAR, LABEL = 40, 14, 360
-OUTSIDE = 0.5  # brightness of what the model does not see
 
 FRAMES_BEHIND = (24, 27, 32)
 
@@ -72,37 +70,6 @@ def draw_filmstrip(path_out, video, classification, *, spec, frames=8):
     canvas.save(path_out)
 
 
-def spread_frames(path, count, *, fps, short_side):
-    """Picks frames at even distances from a video of any length, of which few are held at a time.
-
-    Args:
-        path: The video.
-        count: How many, 1 or more.
-        fps: Frames a second to pick from.
-        short_side: Pixels of their smaller side.
-
-    Returns:
-        A list of (seconds, uint8 (height, width, 3)): the middles of `count` equal parts, or all
-        frames of a video that has no more.
-
-    Raises:
-        ValueError: If `count` is below 1.
-        VideoError: If the file cannot be decoded.
-    """
-    if not isinstance(count, int) or count < 1:
-        raise ValueError(f"`frames` must be a whole number above 0. Received: frames={count!r}")
-    kept, step = [], 1
-    for index, frame in enumerate(read_frames(path, fps=fps, short_side=short_side)):
-        if index % step == 0:
-            kept.append((index / fps, frame))
-        # The length is known at the end only, so the net is made wider as the video goes on.
-        if len(kept) > 8 * count:
-            kept, step = kept[::2], 2 * step
-    if len(kept) <= count:
-        return kept
-    return [kept[int((part + 0.5) * len(kept) / count)] for part in range(count)]
-
-
 def grid(count, aspect):
     """Columns, and (width, height) of a cell, for `count` frames of an aspect (width by height)."""
     # One row of tall frames, two of usual ones, four of very wide ones.
@@ -111,18 +78,6 @@ def grid(count, aspect):
     widest = max(columns, 4 if rows < 4 else 2)  # few frames do not become larger
     width = (WIDTH - 2 * MARGIN - (widest - 1) * GAP) // widest
     return columns, (width, max(24, min(MOST_HEIGHT, round(width / aspect))))
-
-
-def seen(frame, spec):
-    """The frame with all that lies outside the centre crop of `spec` darkened; uint8."""
-    height, width, _ = frame.shape
-    new_height, new_width = spec.resized(height, width)
-    top = round(height * (1 - spec.size / new_height) / 2)
-    left = round(width * (1 - spec.size / new_width) / 2)
-    shown = (frame * OUTSIDE).astype(np.uint8)
-    inside = (slice(top, height - top), slice(left, width - left))
-    shown[inside] = frame[inside]
-    return shown
 
 
 def draw_bars(canvas, top, predictions):

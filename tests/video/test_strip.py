@@ -51,6 +51,11 @@ def test_what_lies_outside_the_crop_is_dark():
     assert (frame == 200).all()
 
 
+def test_nothing_is_dark_where_the_whole_picture_is_squeezed():
+    spec = ClipSpec("s", short_side=20, size=20, resize="stretch")
+    assert (strip.seen(np.full((40, 60, 3), 200, np.uint8), spec) == 200).all()
+
+
 def test_wrong_counts_and_files_are_told(tmp_path):
     for count in (0, 2.5):
         with pytest.raises(ValueError, match="`frames` must be a whole number above 0"):
