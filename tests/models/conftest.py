@@ -1,6 +1,11 @@
 """Narrow networks with random values everywhere, the moving statistics too."""
 
 import dataclasses
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ from short_network import shortened
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, GOOGLENET, INCEPTION_V1
 from kinetics_i3d.weights.assign import named_variables
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 NARROW = {
     row.name: dataclasses.replace(row, name=f"{row.name}_narrow", width=0.1)
     for row in (INCEPTION_V1, GOOGLENET)
@@ -59,3 +65,29 @@ def known():
         for row in (*NARROW.values(), *map(shortened, NARROW.values())):
             patch.setitem(ARCHITECTURES, row.name, row)
         yield NARROW
+
+
+@pytest.fixture(scope="session")
+def run_on():
+    """(backend, script, folder) -> what the script printed, run on that backend of Keras."""
+
+    def run(backend, script, folder):
+        if importlib.util.find_spec(backend) is None:
+            pytest.skip(f"{backend} is not installed")
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(folder)],
+            env={
+                **os.environ,
+                "KERAS_BACKEND": backend,
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+                # Most of JAX's time here is LLVM's, which need not try hard for one clip.
+                "XLA_FLAGS": "--xla_backend_optimization_level=0",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

@@ -1,11 +1,5 @@
 """The same checkpoint gives the same logits on every Keras backend that is installed."""
 
-import importlib.util
-import os
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import reference
@@ -13,7 +7,6 @@ import reference
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import save_weights
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = """
 import dataclasses, pathlib, sys
 import numpy as np
@@ -67,23 +60,8 @@ def expected(folder, arrays_of, known):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_a_backend_gives_the_same_logits(folder, expected, backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder)],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-            # Most of JAX's time here is LLVM's, which need not try hard for one clip.
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_a_backend_gives_the_same_logits(run_on, folder, expected, backend):
+    printed = run_on(backend, SCRIPT, folder)
     for name, logits in expected.items():
         found = np.load(folder / f"{name}.{backend}.npy")
         assert found.shape == logits.shape and found.dtype == np.float32
@@ -91,4 +69,4 @@ def test_a_backend_gives_the_same_logits(folder, expected, backend):
         print(f"{backend} {name}: {error:.1e}")
         assert error < 1e-4, name
     # The zoo asks Keras for everything, so no backend drags in another.
-    assert done.stdout.split()[-1] == str(backend == "tensorflow")
+    assert printed.split()[-1] == str(backend == "tensorflow")

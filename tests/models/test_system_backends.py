@@ -1,11 +1,5 @@
 """The five systems give the same logits on every Keras backend that is installed."""
 
-import importlib.util
-import os
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -16,7 +10,6 @@ from kinetics_i3d.models.two_stream import TwoStream
 from kinetics_i3d.models.two_stream_fused import TwoStreamFused
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 BOTH = {"rgb": (9, 40, 33, 3), "flow": (9, 40, 33, 2)}
 SNAPSHOTS = {"rgb": (2, 40, 33, 3), "flow": (20, 40, 33, 2)}
 C3D_CLIP = {"clips": (5, 33, 40, 3)}
@@ -68,23 +61,8 @@ def folder(backends, tmp_path_factory, known, randomize):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_a_backend_gives_the_same_logits(folder, backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder)],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-            # Most of JAX's time here is LLVM's, which need not try hard for one clip.
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_a_backend_gives_the_same_logits(run_on, folder, backend):
+    printed = run_on(backend, SCRIPT, folder)
     for constructor in CLIPS:
         name = constructor.__name__
         expected = np.load(folder / f"{name}.npy")
@@ -94,4 +72,4 @@ def test_a_backend_gives_the_same_logits(folder, backend):
         error = np.abs(found - expected).max() / np.abs(expected).max()
         print(f"{backend} {name}: {error:.1e}")
         assert error < 1e-4, name
-    assert done.stdout.split()[-1] == "False"
+    assert printed.split()[-1] == "False"
