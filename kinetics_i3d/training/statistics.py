@@ -22,15 +22,11 @@ def recalibrate(model, batches, count, *, strategy=None):
         count: Batches to take of it.
         strategy: The `tf.distribute.Strategy` that the model was built in.
     """
-    layers = [
-        layer
-        for layer in all_layers(model)
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-    ]
+    layers = measuring(model)
     if not layers:
         return
     strategy = strategy or tf.distribute.get_strategy()
-    moments = [one for layer in layers for one in (layer.moving_mean, layer.moving_variance)]
+    moments = moments_of(layers)
     sums = [np.zeros(one.shape, np.float64) for one in moments]
     drops = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.Dropout)]
     before = [(layer, "momentum", layer.momentum) for layer in layers]
@@ -50,6 +46,20 @@ def recalibrate(model, batches, count, *, strategy=None):
             setattr(layer, name, value)
     for moment, total in zip(moments, sums, strict=True):
         moment.assign((total / max(done, 1)).astype(np.float32))
+
+
+def measuring(model):
+    """The batch norms of a model that are not frozen."""
+    return [
+        layer
+        for layer in all_layers(model)
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
+
+
+def moments_of(layers):
+    """The moving means and variances of batch norms."""
+    return [one for layer in layers for one in (layer.moving_mean, layer.moving_variance)]
 
 
 def all_layers(model):

@@ -1,4 +1,7 @@
-"""A few noisy videos, and the smallest run over them."""
+"""A few noisy videos, the smallest run over them, and clusters on this machine."""
+
+import json
+import socket
 
 import numpy as np
 import pytest
@@ -41,3 +44,20 @@ def tiny(short):
         batch=2,
         learning_rate=1e-3,
     )
+
+
+@pytest.fixture(scope="session")
+def cluster_of():
+    """count -> the variable TF_CONFIG of each of so many processes on this machine."""
+
+    def make(count):
+        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
+        for one in held:
+            one.close()
+        return [
+            json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": n}})
+            for n in range(count)
+        ]
+
+    return make

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -39,6 +38,11 @@ with strategy.scope():
     model = keras.Model(inputs, keras.layers.Dense(3)(x))
     optimizer = make_optimizer(TrainConfig(optimizer="sgd", learning_rate=0.1, ema=0.5))
     prepare_optimizer(optimizer, model)
+    norm = keras.layers.BatchNormalization(momentum=0.5)  # which sees a device's clips alone
+    x = keras.layers.GlobalAveragePooling3D()(norm(inputs))
+    plain = keras.Model(inputs, keras.layers.Dense(3)(x))
+    other = make_optimizer(TrainConfig(optimizer="sgd"))
+    prepare_optimizer(other, plain)
 step = Step(model, optimizer, clip_norm=0.5, accumulate=2, strategy=strategy)
 random = np.random.default_rng(0)
 losses, half = [], 8 // count
@@ -56,12 +60,13 @@ for number in range(6):
     losses.append(loss)
 tested, _ = step.test(tf.constant(clips[mine]), tf.constant(targets[mine]))
 total = step.total([float(tested.sum()), len(tested)])
+Step(plain, other, strategy=strategy).train(tf.constant(clips[mine]), tf.constant(targets[mine]))
 recalibrate(model, iter([tf.constant(clips[mine])]), 1, strategy=strategy)
 optimizer.finalize_variable_values(model.trainable_variables)
 weights = [float(np.abs(one.numpy()).sum()) for one in model.variables if one.dtype == "float32"]
 print(json.dumps({
     "losses": losses, "tested": (total / total[-1]).tolist()[0], "weights": weights,
-    "note": note.tolist(), "replicas": step.replicas,
+    "note": note.tolist(), "replicas": step.replicas, "means": norm.moving_mean.numpy().tolist(),
 }))
 """
 
@@ -83,31 +88,13 @@ def result(process):
     return json.loads(out.splitlines()[-1])
 
 
-def free_addresses(count):
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
-    for one in held:
-        one.close()
-    return addresses
-
-
-def workers(count, **options):
-    addresses = free_addresses(count)
-    processes = []
-    for index in range(count):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        processes.append(run("multiworker", TF_CONFIG=json.dumps(task), **options))
-    return [result(process) for process in processes]
-
-
 def same(one, other):
     # Sums of floats in another order: the gradients differ in their last digits, and each step
     # carries that on.
     np.testing.assert_allclose(other["losses"], one["losses"], rtol=1e-5)
     assert other["tested"] == pytest.approx(one["tested"], rel=1e-4)
     np.testing.assert_allclose(other["weights"], one["weights"], rtol=1e-4)
+    np.testing.assert_allclose(other["means"], one["means"], rtol=1e-5)  # of all clips
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +103,12 @@ def single():
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_steps_of_one(single):
-    first, second = workers(2)
+def test_two_processes_take_the_steps_of_one(single, cluster_of):
+    processes = [run("multiworker", TF_CONFIG=config) for config in cluster_of(2)]
+    first, second = map(result, processes)
     assert (single["replicas"], first["replicas"]) == (1, 2)
     assert first["losses"] == second["losses"] and first["weights"] == second["weights"]
+    assert first["means"] == second["means"]
     assert first["note"] == second["note"] == [5, 15, 1]
     same(single, first)
 
