@@ -27,20 +27,21 @@ table, output, config, save_every = sys.argv[1:]
 logging.set_verbosity(logging.INFO)
 register()
 try:
-    train(read_table(table), eval(config), output, save_every=int(save_every))
+    train(read_table(table), eval(config), output, save_every=int(save_every), distribute="auto")
 except TrainingStopped:
     sys.exit(75)
 """
 TIMES = ("steps_per_second", "clips_per_second", "waiting")  # of the machine, not of the run
 KILLS = int(os.environ.get("KINETICS_I3D_KILLS", "1"))
+long = pytest.mark.skipif(KILLS == 1, reason="takes minutes; `make acceptance` runs this")
 
 
 @pytest.fixture
 def start(noise, tiny, tmp_path):
-    """(output, fields) -> a process that trains there."""
+    """(output, cluster, fields) -> a process that trains there."""
     log = tmp_path / "log"
 
-    def call(output, *, save_every=1, **fields):
+    def call(output, *, save_every=1, cluster="{}", **fields):
         config = repr(dataclasses.replace(tiny, **fields))
         words = [sys.executable, "-c", RUN, str(noise), str(tmp_path / output), config]
         with log.open("a") as file:
@@ -48,6 +49,7 @@ def start(noise, tiny, tmp_path):
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(sys.path),
                 "TF_CPP_MIN_LOG_LEVEL": "3",
+                "TF_CONFIG": cluster,
             }
             return subprocess.Popen([*words, str(save_every)], stderr=file, env=environment)
 
@@ -86,7 +88,7 @@ LARGE = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", [{}, LARGE], ids=["short", "large"])
+@pytest.mark.parametrize("network", [{}, pytest.param(LARGE, marks=long)], ids=["short", "large"])
 def test_kills_leave_no_trace(start, tmp_path, network):
     # Mixing, dropout, an average, its validation and Adam's moments: all have to go on rightly.
     fields = {"mixup": 0.4, "ema": 0.9, "validation": "test", "epochs": 4 + 4 * KILLS, "keep": 2}
@@ -113,3 +115,26 @@ def test_kills_leave_no_trace(start, tmp_path, network):
     assert len(curves(one / "history.csv")) == fields["epochs"]
     left = {file.name for file in other.iterdir() if not file.name.startswith(".")}
     assert left == {file.name for file in one.iterdir()}
+
+
+@long
+@pytest.mark.slow
+def test_a_worker_that_dies_ends_the_others_and_all_go_on_together(start, cluster_of, tmp_path):
+    def both(output):
+        return [
+            start(output, cluster=config, validation="test", epochs=8) for config in cluster_of(2)
+        ]
+
+    assert [one.wait() for one in both("whole")] == [0, 0]
+    first, second = both("killed")
+    wait_for_a_state(first, tmp_path / "killed" / "state")
+    second.kill()
+    assert second.wait() == -signal.SIGKILL
+    assert first.wait(timeout=120) == 1
+    assert "another of the 2 processes ended; start all" in start.log.read_text()
+    assert not (tmp_path / "killed" / "weights.h5").exists()
+    assert [one.wait() for one in both("killed")] == [0, 0]
+    assert "goes on at step" in start.log.read_text()
+    one, other = tmp_path / "whole", tmp_path / "killed"
+    assert values(one / "weights.h5") == values(other / "weights.h5")
+    assert curves(one / "history.csv") == curves(other / "history.csv")
