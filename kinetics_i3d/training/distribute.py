@@ -4,6 +4,7 @@ tf.distribute's, for a loop of our own. Several processes find one another by th
 TF_CONFIG, as docs/distributed.md says.
 """
 
+import functools
 import json
 import os
 
@@ -40,17 +41,30 @@ def make_strategy(distribute="none"):
     if distribute == "auto":
         several = len(tf.config.list_physical_devices("GPU")) > 1
         distribute = "multiworker" if workers > 1 else "mirrored" if several else "none"
+    if distribute == "multiworker" and not workers:
+        raise ValueError(
+            "`distribute` must be 'none' or 'mirrored' without workers in TF_CONFIG. "
+            f"Received: distribute='multiworker', TF_CONFIG={os.environ.get('TF_CONFIG')!r}"
+        )
+    if distribute == "none":
+        return tf.distribute.get_strategy()
+    return _strategy(distribute, os.environ.get("TF_CONFIG"))
+
+
+@functools.cache
+def _strategy(distribute, config):
+    """One for all runs of a process.
+
+    A second one of the same devices would number what these exchange from the start again, and
+    TensorFlow would take it for what the first one exchanged.
+    """
+    import tensorflow as tf
+
+    del config  # TensorFlow reads the variable
     if distribute == "multiworker":
-        if not workers:
-            raise ValueError(
-                "`distribute` must be 'none' or 'mirrored' without workers in TF_CONFIG. "
-                f"Received: distribute='multiworker', TF_CONFIG={os.environ.get('TF_CONFIG')!r}"
-            )
         return tf.distribute.MultiWorkerMirroredStrategy()
-    if distribute == "mirrored":
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.get_strategy()
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def cluster():
