@@ -31,8 +31,13 @@ def recalibrate(model, batches, count, *, strategy=None):
     drops = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.Dropout)]
     before = [(layer, "momentum", layer.momentum) for layer in layers]
     before += [(layer, "rate", layer.rate) for layer in drops]
+
+    def measure(clips):
+        model(clips, training=True)
+        agree_on(moments)
+
     # Traced anew, so that it sees these: with a decay of 0 the statistics are those of the batch.
-    look = tf.function(lambda clips: strategy.run(lambda one: model(one, training=True), (clips,)))
+    look = tf.function(lambda clips: strategy.run(measure, (clips,)))
     for layer, name, _ in before:
         setattr(layer, name, 0.0)
     try:
@@ -60,6 +65,19 @@ def measuring(model):
 def moments_of(layers):
     """The moving means and variances of batch norms."""
     return [one for layer in layers for one in (layer.moving_mean, layer.moving_variance)]
+
+
+def agree_on(moments):
+    """Makes moving statistics, of each device's own clips, the means over all devices.
+
+    Args:
+        moments: As `moments_of` gives; each device calls this.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1 and moments:
+        context = tf.distribute.get_replica_context()
+        means = context.all_reduce("MEAN", [tf.identity(one.value) for one in moments])
+        for moment, mean in zip(moments, means, strict=True):
+            moment.assign(mean)
 
 
 def all_layers(model):

@@ -7,7 +7,7 @@ every strategy of tf.distribute.
 import tensorflow as tf
 
 from kinetics_i3d.training.losses import cross_entropy, final
-from kinetics_i3d.training.statistics import measuring, moments_of
+from kinetics_i3d.training.statistics import agree_on, measuring, moments_of
 
 
 class Step:
@@ -123,17 +123,8 @@ class Step:
         share = 1.0 / (self.replicas * self.accumulate)  # equal parts of the global batch
         gradients, loss, right = self._first_order(clips, targets, share)
         self.optimizer.apply(self._whole(gradients), self.model.trainable_variables)
-        self._share_moments()
+        agree_on(moments_of(measuring(self.model)))
         return loss, right, note
-
-    def _share_moments(self):
-        """Makes batch norm's moving statistics, of each device's own clips, the means of all."""
-        moments = moments_of(measuring(self.model))
-        if self.replicas > 1 and moments:
-            context = tf.distribute.get_replica_context()
-            means = context.all_reduce("MEAN", [tf.identity(one.value) for one in moments])
-            for moment, mean in zip(moments, means, strict=True):
-                moment.assign(mean)
 
     def _first_order(self, clips, targets, share):
         """Gradients, loss and accuracy of this device's part of the global means."""

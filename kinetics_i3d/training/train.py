@@ -129,7 +129,8 @@ def train(
     optimizer.finalize_variable_values(model.trainable_variables)
     if config.norm == "recalibrate":
         seen = (batch[0] for batch in clips.training(config.seed + 2))
-        recalibrate(model, seen, config.norm_batches, strategy=strategy)
+        with among(here[1], output):
+            recalibrate(model, seen, config.norm_batches, strategy=strategy)
     if index == 0:
         with writing(output / "weights.h5"):
             save_weights(model, output / "weights.h5", **facts)

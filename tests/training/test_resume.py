@@ -120,10 +120,10 @@ def test_kills_leave_no_trace(start, tmp_path, network):
 @long
 @pytest.mark.slow
 def test_a_worker_that_dies_ends_the_others_and_all_go_on_together(start, cluster_of, tmp_path):
+    fields = {"validation": "test", "epochs": 8, "norm": "recalibrate", "norm_batches": 2}
+
     def both(output):
-        return [
-            start(output, cluster=config, validation="test", epochs=8) for config in cluster_of(2)
-        ]
+        return [start(output, cluster=config, **fields) for config in cluster_of(2)]
 
     assert [one.wait() for one in both("whole")] == [0, 0]
     first, second = both("killed")

@@ -63,12 +63,15 @@ for number in range(6):
 tested, _ = step.test(tf.constant(clips[mine]), tf.constant(targets[mine]))
 total = step.total([float(tested.sum()), len(tested)])
 Step(plain, other, strategy=again).train(tf.constant(clips[mine]), tf.constant(targets[mine]))
+means = norm.moving_mean.numpy().tolist()
 recalibrate(model, iter([tf.constant(clips[mine])]), 1, strategy=strategy)
+recalibrate(plain, iter([tf.constant(clips[mine])]), 1, strategy=again)
+means += norm.moving_mean.numpy().tolist()
 optimizer.finalize_variable_values(model.trainable_variables)
 weights = [float(np.abs(one.numpy()).sum()) for one in model.variables if one.dtype == "float32"]
 print(json.dumps({
     "losses": losses, "tested": (total / total[-1]).tolist()[0], "weights": weights,
-    "note": note.tolist(), "replicas": step.replicas, "means": norm.moving_mean.numpy().tolist(),
+    "note": note.tolist(), "replicas": step.replicas, "means": means,
 }))
 """
 
