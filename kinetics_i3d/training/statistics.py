@@ -1,4 +1,4 @@
-"""Batch norm's statistics measured anew, with the weights at rest.
+"""Batch norm's statistics: agreed on by all devices, and measured anew with the weights at rest.
 
 The moving statistics of training lag behind the weights, and fit no average of them: Izmailov et
 al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018.

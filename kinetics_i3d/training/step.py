@@ -40,8 +40,8 @@ class Step:
         self.smoothing, self.accumulate, self.clip_norm = smoothing, accumulate, clip_norm
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
-        self._train = None  # made for the first batch
         # Without XLA: on CPUs it is several times slower here.
+        self._train = None  # made for the first batch
         self._sum = tf.function(self._sum_on_all, jit_compile=False)
         self._test = tf.function(self._test_on_all, jit_compile=False)
 
