@@ -4,8 +4,11 @@ Carreira & Zisserman, CVPR 2017, section 2.4. On a boring video (one image repea
 network answers as the 2D one wherever zero padding in time is out of reach.
 """
 
+import dataclasses
+
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, InceptionI3D
 from kinetics_i3d.models.pretrained import HEAD
@@ -107,6 +110,54 @@ def fit_images(model, network, spec, *, temporal="average"):
             if name.endswith("/kernel") and name in targets:
                 arrays[name] = inflate_kernel(array, targets[name][0], temporal=temporal)
     return arrays
+
+
+def adapt_to_stream(checkpoint, stream):
+    """Makes the weights of an `InceptionI3D` of one stream the start of one of the other stream.
+
+    The first kernel is averaged over its input channels and repeated for those of `stream`; all
+    other variables are kept. Batch norm's statistics are those of the old stream: train them, or
+    measure them anew.
+
+    Args:
+        checkpoint: A `Checkpoint` of clips, such as `read_weights("rgb_kinetics400")`.
+        stream: `"rgb"` or `"flow"`.
+
+    Returns:
+        A `Checkpoint` whose `clip_spec` reads `stream`; `checkpoint` itself if it does already.
+
+    Raises:
+        WeightsError: If the checkpoint is not one of an `InceptionI3D`.
+
+    Example:
+
+    >>> from kinetics_i3d.models.pretrained import checkpoint_of
+    >>> rgb = ki3d.InceptionI3D(architecture="inception_v1_quarter")
+    >>> flow = adapt_to_stream(checkpoint_of(rgb), "flow")
+    >>> flow.arrays["Conv3d_1a_7x7_conv/kernel"].shape
+    (7, 7, 7, 2, 16)
+
+    Source: Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2 (cross-modality
+    pre-training).
+    """
+    info = checkpoint.info
+    if info.rank != 3 or info.system is not None:
+        raise WeightsError(
+            f"{checkpoint.path}: only weights of an InceptionI3D can be adapted to another stream"
+        )
+    spec = info.clip_spec
+    if spec is not None and spec.stream == stream:
+        return checkpoint
+    first = FIRST.replace("2d", "3d") + "/kernel"
+    mean = checkpoint.arrays[first].mean(axis=-2, keepdims=True)
+    channels = ClipSpec(stream, stream=stream).channels
+    return dataclasses.replace(
+        checkpoint,
+        info=dataclasses.replace(
+            info, clip_spec=None if spec is None else dataclasses.replace(spec, stream=stream)
+        ),
+        arrays={**checkpoint.arrays, first: np.repeat(mean, channels, axis=-2)},
+    )
 
 
 def twin_name(name):

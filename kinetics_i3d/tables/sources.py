@@ -73,9 +73,12 @@ class Sources:
             A name or path; `None` where there are none of its system, stream and start. Of earlier
             tables it is that of its seed, or, where one training has to do for several, of seed 0.
         """
-        named = self.files.get((cell.system, cell.stream, cell.init))
-        if named is not None:
-            return named
+        # Without weights of flow, those of frames are the start: training adapts the first kernel.
+        streams = (cell.stream, "rgb") if cell.stream == "flow" else (cell.stream,)
+        for stream in streams:
+            named = self.files.get((cell.system, stream, cell.init))
+            if named is not None:
+                return named
         for folder in self.folders:
             for seed in (cell.seed, 0):
                 before = dataclasses.replace(cell, transfer="original", seed=seed)

@@ -7,10 +7,11 @@ frozen features ("fixed"), or fine-tuned ("full").
 import re
 
 import keras
+from absl import logging
 
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.inflation import inflate
+from kinetics_i3d.models.inflation import adapt_to_stream, inflate
 from kinetics_i3d.models.pretrained import HEAD
 from kinetics_i3d.models.start_from_images import start_from_images
 from kinetics_i3d.models.systems import SYSTEMS
@@ -18,6 +19,7 @@ from kinetics_i3d.training.bfloat16 import keep_gradients_right
 from kinetics_i3d.training.config import check_choice
 from kinetics_i3d.training.statistics import all_layers
 from kinetics_i3d.weights.assign import named_variables
+from kinetics_i3d.weights.read import read_weights
 
 # Both streams are trained to answer by themselves; their sum is taken at test only.
 APART = "TwoStreamI3D"
@@ -174,7 +176,10 @@ def _begin(config, streams, classes):
         settings["head"] = "new"
     if config.weights is not None and config.head == "keep":
         del settings["classes"]
-    model = builder_of(config)(weights=config.weights, architecture=config.architecture, **settings)
+    weights = config.weights
+    if config.system == ONE_OF and weights is not None and config.streams:
+        weights = _weights_of_stream(weights, streams[0])
+    model = builder_of(config)(weights=weights, architecture=config.architecture, **settings)
     if config.weights is not None and tuple(model.clip_specs) != streams:
         raise ValueError(
             f"`streams` must be {tuple(model.clip_specs)} for weights={config.weights!r}. "
@@ -191,6 +196,32 @@ def _begin(config, streams, classes):
         images = InceptionV1(weights=config.inflate, architecture=config.architecture)
         start_from_images(model, images, temporal=config.temporal)
     return model
+
+
+def reads_other_stream(config):
+    """Whether the weights of a config were trained on the other stream than it trains on.
+
+    Batch norm's statistics do not fit such clips until they are measured on them.
+    """
+    if config.system != ONE_OF or config.weights is None or not config.streams:
+        return False
+    spec = read_weights(config.weights).info.clip_spec
+    return spec is not None and spec.stream != config.streams[0]
+
+
+def _weights_of_stream(weights, stream):
+    """The `Checkpoint` of weights, adapted where they read the other stream."""
+    checkpoint = read_weights(weights)
+    spec = checkpoint.info.clip_spec
+    if spec is None or spec.stream == stream:
+        return checkpoint
+    logging.info(
+        "%s: trained on %s; its first kernel is averaged over the input channels to read %s",
+        weights,
+        spec.stream,
+        stream,
+    )
+    return adapt_to_stream(checkpoint, stream)
 
 
 def _some(labels):

@@ -11,18 +11,19 @@ import numpy as np
 import tensorflow as tf
 
 
-def recalibrate(model, batches, count, *, strategy=None):
+def recalibrate(model, batches, count, *, strategy=None, frozen=False):
     """Sets moving means and variances to the means over batches of those of each batch.
 
-    Layers that are frozen keep theirs; dropout is off meanwhile.
+    Layers that are frozen keep theirs unless `frozen`; dropout is off meanwhile.
 
     Args:
         model: A model with batch norm; changed.
         batches: Iterable of clips, or of dictionaries of streams.
         count: Batches to take of it.
         strategy: The `tf.distribute.Strategy` that the model was built in.
+        frozen: Whether layers that are not trained are measured too.
     """
-    layers = measuring(model)
+    layers = norms_of(model) if frozen else measuring(model)
     if not layers:
         return
     strategy = strategy or tf.distribute.get_strategy()
@@ -31,6 +32,7 @@ def recalibrate(model, batches, count, *, strategy=None):
     drops = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.Dropout)]
     before = [(layer, "momentum", layer.momentum) for layer in layers]
     before += [(layer, "rate", layer.rate) for layer in drops]
+    before += [(layer, "trainable", layer.trainable) for layer in layers]
 
     def measure(clips):
         model(clips, training=True)
@@ -39,7 +41,8 @@ def recalibrate(model, batches, count, *, strategy=None):
     # Traced anew, so that it sees these: with a decay of 0 the statistics are those of the batch.
     look = tf.function(lambda clips: strategy.run(measure, (clips,)))
     for layer, name, _ in before:
-        setattr(layer, name, 0.0)
+        # A layer that is not trainable normalises by its moving statistics, not by the batch's.
+        setattr(layer, name, True if name == "trainable" else 0.0)
     try:
         done = 0
         for clips in itertools.islice(batches, count):
@@ -53,13 +56,16 @@ def recalibrate(model, batches, count, *, strategy=None):
         moment.assign((total / max(done, 1)).astype(np.float32))
 
 
+def norms_of(model):
+    """The batch norms of a model."""
+    return [
+        layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+
+
 def measuring(model):
     """The batch norms of a model that are not frozen."""
-    return [
-        layer
-        for layer in all_layers(model)
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-    ]
+    return [layer for layer in norms_of(model) if layer.trainable]
 
 
 def moments_of(layers):

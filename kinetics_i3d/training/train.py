@@ -17,7 +17,13 @@ from kinetics_i3d.training.errors import TrainingStopped, among, writing
 from kinetics_i3d.training.head_start import fit_head
 from kinetics_i3d.training.interruption import asked_to_stop
 from kinetics_i3d.training.loop import Loop
-from kinetics_i3d.training.network import build, builder_of, members, streams_of
+from kinetics_i3d.training.network import (
+    build,
+    builder_of,
+    members,
+    reads_other_stream,
+    streams_of,
+)
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
 from kinetics_i3d.training.parted import answer, part
 from kinetics_i3d.training.preflight import check_backend, check_output, check_run, open_any, parts
@@ -116,6 +122,18 @@ def train(
     start = loop.resume()
     if index == 0:
         write_history(output / "history.csv", loop.facts.history)
+    # A fixed run keeps its classifier alone in its state: its backbone is measured at each start.
+    if reads_other_stream(config) and (config.transfer == "fixed" or not loop.facts.step):
+        logging.info("measures the statistics of batch norm on %s", " and ".join(streams))
+        seen = (batch[0] for batch in clips.training(config.seed + 4))
+        with among(here[1], output):
+            recalibrate(
+                model,
+                seen,
+                min(config.norm_batches, loop.per_epoch),
+                strategy=strategy,
+                frozen=True,
+            )
     if config.head_start and not loop.facts.step:
         unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
         fit_head(model, unmixed, loop.per_epoch * config.head_start)

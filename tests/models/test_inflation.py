@@ -11,7 +11,8 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.clip_model import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.inflation import inflate, inflate_kernel
+from kinetics_i3d.models.inflation import adapt_to_stream, inflate, inflate_kernel
+from kinetics_i3d.models.pretrained import checkpoint_of
 from kinetics_i3d.weights.assign import named_variables
 
 FIRST = "Conv3d_1a_7x7_conv"
@@ -229,3 +230,27 @@ def test_wrong_arguments(flat, narrow):
     stranger = InceptionV1(architecture=dataclasses.replace(narrow["googlenet"], name="new"))
     with pytest.raises(WeightsError, match="unknown architecture 'new'"):
         inflate(stranger)
+
+
+def test_rgb_weights_adapted_to_flow_see_the_mean_of_the_input_channels(short, randomize):
+    rgb = randomize(InceptionI3D(architecture=short, classes=3), seed=1)
+    before = checkpoint_of(rgb)
+    after = adapt_to_stream(before, "flow")
+    flow = InceptionI3D(weights=after, architecture=short)
+    assert flow.clip_spec == dataclasses.replace(rgb.clip_spec, stream="flow")
+    kernel = f"{FIRST}/kernel"
+    for name, array in before.arrays.items():
+        if name != kernel:
+            np.testing.assert_array_equal(after.arrays[name], array)
+    # With one value in all channels, two averaged channels weigh two thirds of three.
+    values = np.random.default_rng(2).uniform(-1, 1, (1, 9, 32, 32, 1)).astype(np.float32)
+    three = feature_model(rgb, f"{FIRST}")(np.repeat(values, 3, axis=-1)).numpy()
+    two = feature_model(flow, f"{FIRST}")(np.repeat(values, 2, axis=-1)).numpy()
+    np.testing.assert_allclose(two, three * 2 / 3, rtol=1e-4, atol=1e-5)
+    assert adapt_to_stream(after, "flow") is after
+
+
+def test_only_an_i3d_is_adapted_to_another_stream(known):
+    images = InceptionV1(architecture=known["inception_v1"], classes=2)
+    with pytest.raises(WeightsError, match="only weights of an InceptionI3D can be adapted"):
+        adapt_to_stream(checkpoint_of(images), "flow")

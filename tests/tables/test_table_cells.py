@@ -162,6 +162,9 @@ def test_weights_that_are_named_one_by_one(mini, monkeypatch):
         "TwoStreamI3D.both.scratch.fixed.0": None,
         "ConvNetLSTM.rgb.given.fixed.0": absolute("lstm.h5"),
         "TwoStreamI3D.rgb.given.fixed.0": absolute("mine.h5"),
+        # No weights of flow are given: those of frames are adapted.
+        "TwoStreamI3D.flow.given.fixed.0": absolute("mine.h5"),
+        "TwoStreamI3D.both.given.fixed.0": None,
     }
     with pytest.raises(WeightsError, match=r"images\.h5: of images; .* for --imagenet"):
         Sources(["images.h5"])

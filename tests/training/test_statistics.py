@@ -35,6 +35,17 @@ def test_statistics_are_the_means_of_the_batches():
         np.testing.assert_array_equal(old, new.numpy())
 
 
+def test_frozen_layers_are_measured_on_request_and_stay_frozen():
+    inputs = keras.Input((2, 3, 3, 4))
+    norm = keras.layers.BatchNormalization(trainable=False)
+    model = keras.Model(inputs, norm(inputs))
+    batch = np.random.default_rng(0).normal(3, 2, (5, 2, 3, 3, 4)).astype(np.float32)
+    recalibrate(model, iter([batch]), 1, frozen=True)
+    np.testing.assert_allclose(norm.moving_mean, batch.mean((0, 1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, batch.var((0, 1, 2, 3)), rtol=1e-5)
+    assert not norm.trainable and model.trainable_variables == []
+
+
 def test_networks_inside_are_seen_and_others_left_alone():
     inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="deep")], name="inner")
     inputs = keras.Input((3,))

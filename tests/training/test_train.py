@@ -88,6 +88,37 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("transfer", ["full", "fixed"])
+def test_flow_starts_from_rgb_weights_with_statistics_measured_on_flow(
+    noisy, tiny, tmp_path, transfer
+):
+    rgb = InceptionI3D(architecture=SHORT, classes=2)
+    save_weights(rgb, tmp_path / "rgb.h5")
+    config = dataclasses.replace(
+        tiny,
+        weights=str(tmp_path / "rgb.h5"),
+        streams=("flow",),
+        transfer=transfer,
+        norm="freeze",
+        epochs=1,
+    )
+    model = train(noisy, config, tmp_path / "run")
+    assert model.clip_spec.stream == "flow"
+    if transfer == "fixed":
+        kernel = named_variables(rgb)["Conv3d_1a_7x7_conv/kernel"].numpy().mean(3, keepdims=True)
+        trained = named_variables(model)["Conv3d_1a_7x7_conv/kernel"].numpy()
+        np.testing.assert_array_equal(trained, np.repeat(kernel, 2, axis=3))
+    for name, variable in named_variables(model).items():
+        if name.endswith("moving_variance"):
+            assert not (variable.numpy() == 1.0).any(), name
+    # The state of a fixed run holds no backbone: finished anew, it measures the same statistics.
+    (tmp_path / "run" / "weights.h5").unlink()
+    again = train(noisy, config, tmp_path / "run")
+    for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.slow
 def test_fixed_features_are_made_once_and_leave_the_trunk_as_it_was(
     noisy, tiny, tmp_path, monkeypatch
 ):
