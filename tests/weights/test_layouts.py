@@ -37,7 +37,7 @@ def test_maps_are_one_to_one(layout):
 
 def test_all_maps_of_clips_meet_in_the_same_variables():
     clips = [set(layout.names().values()) for layout in LAYOUTS.values() if layout.rank == 3]
-    assert len(clips) == 4 and all(names == clips[0] for names in clips)
+    assert len(clips) == 5 and all(names == clips[0] for names in clips)
 
 
 def test_the_map_has_exactly_the_variables_of_the_network():
