@@ -223,9 +223,16 @@ def test_files_are_fetched_once(get, server, folder, waits):
 
 def test_a_library_call_says_what_it_fetches(get, server, folder, monkeypatch):
     said = []
-    monkeypatch.setattr(download.logging, "info", lambda text, *parts: said.append(text % parts))
+    monkeypatch.setattr(download.logging, "warning", lambda text, *parts: said.append(text % parts))
     get()
-    assert said == [f"tiny: fetching 0.6 MB from {server.address} to {folder}"]
+    assert said == [f"tiny: downloading 0.6 MB from {server.address} to {folder}"]
+
+
+def test_a_download_is_announced_where_logging_is_not_configured(server, tmp_path, folder):
+    process = start(tmp_path, server.address, tmp_path / "log")
+    assert process.wait(60) == 0
+    said = f"tiny: downloading 0.6 MB from {server.address} to {folder}\n"
+    assert said in (tmp_path / "log").read_text()
 
 
 def test_a_part_is_continued(get, server, folder, part):
@@ -591,7 +598,9 @@ def fetch_while(held, warned, get, folder):
         assert not (folder / DATA_NAME).exists()
     thread.join(20)
     assert_whole(folder)
-    assert warned == [f"{folder}: waiting for another process that fetches the same"]
+    waited, begun = warned
+    assert waited == f"{folder}: waiting for another process that fetches the same"
+    assert begun.startswith("tiny: downloading 0.6 MB from ")
 
 
 def test_who_waits_says_so(get, folder, warned):
