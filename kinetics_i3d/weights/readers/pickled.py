@@ -137,7 +137,7 @@ def load_pickle(file, path, dialect=TORCH):
     try:
         for number, (opcode, argument, position) in enumerate(pickletools.genops(file)):
             if position - start > dialect.max_bytes or number > dialect.max_opcodes:
-                raise WeightsError(f"{path}: its pickle is larger than any {dialect.about}'s")
+                raise WeightsError(f"{path}: its pickle is longer than that of any {dialect.about}")
             machine.step(opcode.name, argument)
         return machine.pop()
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
