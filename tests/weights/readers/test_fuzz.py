@@ -65,8 +65,8 @@ def raw_numbers(kind, path):
     if kind == "torch legacy":
         tensors = read_torch(path).values()
         return [range(size - 100 - 8 * len(tensors), size)]
-    # HDF5: the place of a tensor's values may change like they themselves. In a pickle of arrays, so
-    # may their order.
+    # HDF5: the place of a tensor's values may change like they themselves; in a pickle of arrays,
+    # their order may.
     return [range(size)]
 
 
