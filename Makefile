@@ -52,7 +52,8 @@ test: $(VENV)/.dev $(VENV)/.weights  ## every test, the slow ones too
 backends: $(VENV)/.dev $(VENV)/.weights  ## the same logits on TensorFlow, JAX and PyTorch, whose files are read (installs it)
 	@$(BIN)/python -m pip install -qq --requirement requirements/backends.txt
 	KINETICS_I3D_BACKENDS=1 $(PYTEST) tests/models/test_backends.py tests/models/test_system_backends.py \
-	    tests/weights/readers/test_torch_reader.py tests/training/test_jax_devices.py
+	    tests/models/test_kinetics400.py tests/weights/readers/test_torch_reader.py \
+	    tests/training/test_jax_devices.py
 
 formats: $(VENV)/.dev  ## every format of export, written and run (installs it; locked for Linux on x86-64)
 	@$(BIN)/python -m pip install -qq --requirement requirements/formats.txt
