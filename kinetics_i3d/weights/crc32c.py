@@ -26,7 +26,7 @@ def masked_crc32c(data):
     Example:
 
     >>> hex(masked_crc32c(b"123456789"))
-    '0xc78f3c7b'
+    '0xc78ab0e5'
     """
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF

@@ -264,7 +264,7 @@ def test_another_pickle_is_refused(install, row, monkeypatch):
     monkeypatch.setitem(CATALOG, "small", dataclasses.replace(row, distribution=distribution))
     path = install(content=other)
     assert refused() == (
-        f"{path}: a pickle, but not of a dictionary of arrays: 'a' is none{ADVICE}"
+        f"{path}: a pickle, but not of a dictionary of arrays: 'a' is not one{ADVICE}"
     )
 
 

@@ -92,7 +92,7 @@ def _flatten(tree, path):
                 todo.append((f"{name}/", value))
             elif not isinstance(value, Array):
                 raise WeightsError(
-                    f"{path}: a pickle, but not of a dictionary of arrays: {name[:80]!r} is none"
+                    f"{path}: a pickle, but not of a dictionary of arrays: {name[:80]!r} is not one"
                 )
             elif name in arrays:
                 raise WeightsError(f"{path}: has two arrays {name[:80]!r}")
