@@ -283,7 +283,10 @@ FLAX_PICKLES = {
         "a has no values",
     ),
     "a function for an array": (b"cnumpy\nndarray\n)R.", "is damaged"),
-    "another pickle": (named(b"K\x01"), "a pickle, but not of a dictionary of arrays: 'a' is not one"),
+    "another pickle": (
+        named(b"K\x01"),
+        "a pickle, but not of a dictionary of arrays: 'a' is not one",
+    ),
     "a list": (b"].", "a pickle, but not of a dictionary of arrays"),
     "nothing": (b"}.", "a pickle, but not of a dictionary of arrays"),
     "empty dictionaries": (named(b"}"), "a pickle without arrays"),
