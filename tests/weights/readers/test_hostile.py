@@ -168,6 +168,9 @@ NUMPY = {
     "built": b"b",
 }
 MINUS_ONE = b"J\xff\xff\xff\xff"
+FLOAT32 = (
+    b"cnumpy\ndtype\nX\x02\0\0\0f4\x89\x88\x87R(K\x03X\x01\0\0\0<NNN" + MINUS_ONE * 2 + b"K\0tb"
+)
 
 
 def numpy_array(**changes):
@@ -230,7 +233,10 @@ ARRAYS = {
     "another version": ({"version": b"K\x02"}, "is damaged"),
     "order of a number": ({"fortran": b"K\x01"}, "is damaged"),
     "never built": ({"built": b"0"}, "has a POP"),
-    "built twice": ({"built": b"b(K\x01K\x03\x85NNNtb"}, "is damaged"),
+    "built twice": (
+        {"built": b"b(K\x01K\x03\x85" + FLOAT32 + b"\x89C\x0c" + bytes(12) + b"tb"},
+        "is damaged",
+    ),
     "another class": ({"kind": b"cnumpy\nmatrix\n"}, "wants to call 'numpy.matrix': refused"),
     "a class for a dtype": ({"kind": b"cnumpy\ndtype\n"}, "is damaged"),
     "scalar": (
