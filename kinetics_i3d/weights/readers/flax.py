@@ -47,7 +47,7 @@ def read_flax(path, *, warn=True):
     with path.open("rb") as file:
         if file.read(1) != b"\x80":
             raise WeightsError(f"{path}: not a pickle of protocol 2 or later")
-        # A claimed length never makes it read more than there is, as it would make a file.
+        # Unlike a file, a map allocates no more than it has, whatever length a pickle claims.
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     with data:
         tree = load_pickle(data, path, NUMPY)

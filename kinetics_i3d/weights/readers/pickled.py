@@ -100,7 +100,7 @@ class Tensor:
 
 @dataclasses.dataclass(eq=False)
 class DType:
-    """A dtype of NumPy: its code, such as `"f4"`, and `"<"` or `"|"` once that is known."""
+    """A NumPy dtype: its code, such as `"f4"`, and its byte order, which BUILD sets."""
 
     code: str
     order: str | None = None
@@ -108,7 +108,7 @@ class DType:
 
 @dataclasses.dataclass(eq=False)
 class Array:
-    """An array of NumPy as its pickle describes it, unchecked; `dtype` is `None` until then."""
+    """A NumPy array as the pickle describes it, unchecked; BUILD sets all fields."""
 
     shape: object = ()
     dtype: DType | None = None
