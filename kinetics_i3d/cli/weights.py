@@ -1,9 +1,10 @@
 """`kinetics-i3d weights`: lists the weights that have a name, and downloads released ones.
 
-With names, of rows or of a pair: all about those. Released weights are downloaded when they are
-first used, or here with --fetch, into KINETICS_I3D_CACHE (by default ~/.cache/kinetics_i3d), from
-KINETICS_I3D_SOURCE (by default their public place). A download that was stopped is continued by
-repeating it. Exit code 1 if one failed.
+With names, of rows or of a pair: all about those. Released weights come from the cache, from an
+installed distribution that carries them, or from a download, whichever is first; the list shows
+which. They are downloaded when they are first used, or here with --fetch, into KINETICS_I3D_CACHE
+(by default ~/.cache/kinetics_i3d), from KINETICS_I3D_SOURCE (by default their public place). A
+download that was stopped is continued by repeating it. Exit code 1 if one failed.
 """
 
 import json
@@ -12,7 +13,18 @@ from kinetics_i3d.cli.complaints import complain
 from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.core.errors import UserError, WeightsError
 
-HEAD = ("name", "size", "classes", "clips", "state", "accuracy")
+HEAD = ("name", "size", "classes", "clips", "from", "verified", "accuracy")
+# state: (source of the weights, whether they are known to be whole). Checksums in a shipped file,
+# and those of the release, are compared whenever the weights are read.
+STATES = {
+    "shipped": ("shipped", "when read"),
+    "missing": ("shipped", "missing"),
+    "cached": ("cache", "yes"),
+    "to verify": ("cache", "when read"),
+    "installed": ("distribution", "yes"),
+    "damaged": ("distribution", "no"),
+    "to download": ("download", "when downloaded"),
+}
 FIRST_LABELS = 5
 MEGABYTE = 1_000_000
 
@@ -115,20 +127,22 @@ class DownloadProgress(Progress):
 
 
 def table(rows):
-    """All rows as aligned columns, and the pairs that they make."""
+    """All rows as aligned columns, the pairs that they make, and what is wrong with a file."""
     from kinetics_i3d.weights.catalog import PAIRS
 
-    lines = [HEAD]
+    lines, errors = [HEAD], []
     for row in rows:
         size = describe_size(row)
         spec = row.clip_spec
+        state, error = examine_row(row)
+        errors += [str(error)] if error else []
         lines.append(
             (
                 row.name,
                 "-" if size is None else f"{size / MEGABYTE:.1f} MB",
                 str(len(row.labels)),
                 f"{spec.stream}, {spec.fps:g} fps, {spec.size} px",
-                describe_state(row),
+                *STATES[state],
                 accuracy(row.accuracy),
             )
         )
@@ -138,7 +152,7 @@ def table(rows):
         f"{pair.name} = {pair.rgb} + {pair.flow}: {accuracy(pair.accuracy)}"
         for pair in PAIRS.values()
     ]
-    return "\n".join([*text, "", *pairs])
+    return "\n".join([*text, "", *pairs, *(["", *errors] if errors else [])])
 
 
 def details(row):
@@ -160,9 +174,14 @@ def details(row):
         ("terms", row.terms),
         ("command", row.command or "-"),
         ("pair", found["pair"] or "-"),
-        ("state", found["state"]),
+        ("from", found["from"]),
+        ("verified", found["verified"]),
         ("path", found["path"] or "-"),
     ]
+    if "error" in found:
+        lines.append(("error", found["error"]))
+    if row.distribution is not None:
+        lines.append(("install", row.distribution.command))
     if row.release is not None:
         lines.append(("source", found["source"]))
     lines += [
@@ -175,12 +194,15 @@ def details(row):
 def describe(row):
     """All about one row, ready for JSON."""
     from kinetics_i3d.weights.catalog import PAIRS
+    from kinetics_i3d.weights.distribution import find_file
     from kinetics_i3d.weights.released import ADDRESS, PREFIX, cache_folder
 
     pair = next((pair.name for pair in PAIRS.values() if row.name in pair.members), None)
+    state, error = examine_row(row)
+    where, verified = STATES[state]
     if row.release is None:
         files = [{"name": row.file, "size": describe_size(row), "blob": None}]
-        path = row.path if describe_state(row) == "shipped" else None
+        path = row.path if state == "shipped" else None
         source = None
     else:
         files = [
@@ -188,7 +210,9 @@ def describe(row):
         ]
         path = cache_folder() / row.name / PREFIX
         source = f"{ADDRESS}/{row.release.folder}"
-    return {
+    if state == "installed":
+        path = find_file(row.distribution, row.name)
+    found = {
         "name": row.name,
         "system": row.system,
         "architecture": row.architecture,
@@ -201,20 +225,42 @@ def describe(row):
         "command": row.command,
         "pair": pair,
         "size": describe_size(row),
-        "state": describe_state(row),
+        "from": where,
+        "verified": verified,
+        "sources": list(row.sources),
+        "install": None if row.distribution is None else row.distribution.command,
         "path": None if path is None else str(path),
         "source": source,
         "files": files,
     }
+    return found | ({"error": str(error)} if error else {})
 
 
-def describe_state(row):
-    """`"shipped"`, or `"missing"` where it should be; of released rows what the cache holds."""
+def examine_row(row):
+    """Where the weights of a row would come from, without a download.
+
+    Args:
+        row: A `CatalogEntry`. The file of an installed distribution is read and verified.
+
+    Returns:
+        (a key of `STATES`, the error of a `"damaged"` distribution or `None`).
+    """
+    from kinetics_i3d.weights.distribution import find_file, read_distributed
     from kinetics_i3d.weights.released import cache_folder, state
 
-    if row.release is not None:
-        return state(cache_folder() / row.name, row.release)
-    return "missing" if describe_size(row) is None else "shipped"
+    if row.release is None:
+        return "missing" if describe_size(row) is None else "shipped", None
+    found = state(cache_folder() / row.name, row.release)
+    if found != "to download" or row.distribution is None:
+        return found, None
+    try:
+        path = find_file(row.distribution, row.name)
+        if path is None:
+            return found, None
+        read_distributed(row, path)
+    except WeightsError as error:
+        return "damaged", error
+    return "installed", None
 
 
 def describe_size(row):

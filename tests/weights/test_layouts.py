@@ -37,7 +37,7 @@ def test_maps_are_one_to_one(layout):
 
 def test_all_maps_of_clips_meet_in_the_same_variables():
     clips = [set(layout.names().values()) for layout in LAYOUTS.values() if layout.rank == 3]
-    assert len(clips) == 4 and all(names == clips[0] for names in clips)
+    assert len(clips) == 5 and all(names == clips[0] for names in clips)
 
 
 def test_the_map_has_exactly_the_variables_of_the_network():
@@ -68,6 +68,18 @@ def test_the_map_has_exactly_the_variables_of_the_network():
         ),
         ("torch", "Mixed_4e.b0.bn.running_mean", "Mixed_4e_Branch_0_Conv3d_0a_1x1_bn/moving_mean"),
         ("torch", "logits.conv3d.bias", "Conv3d_0c_1x1/bias"),
+        ("flax", "Logits/Conv3d_0c_1x1/Conv_0/kernel", "Conv3d_0c_1x1/kernel"),
+        ("flax", "Conv3d_1a_7x7/BatchNorm_0/bias", "Conv3d_1a_7x7_bn/beta"),
+        (
+            "flax",
+            "Mixed_5b/Branch_2/Conv3d_0b_3x3/Conv_0/kernel",
+            "Mixed_5b_Branch_2_Conv3d_0a_3x3_conv/kernel",
+        ),
+        (
+            "flax",
+            "Mixed_3c/Branch_3/Conv3d_0b_1x1/BatchNorm_0/var",
+            "Mixed_3c_Branch_3_Conv3d_0b_1x1_bn/moving_variance",
+        ),
         ("torch", "Conv3d_1a_7x7.bn.bias", "Conv3d_1a_7x7_bn/beta"),
         (
             "torch_branches",

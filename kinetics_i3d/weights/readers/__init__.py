@@ -4,20 +4,22 @@ import pathlib
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.readers.archive import open_archive
+from kinetics_i3d.weights.readers.flax import read_flax
 from kinetics_i3d.weights.readers.keras import read_keras
 from kinetics_i3d.weights.readers.safetensors import read_safetensors
 from kinetics_i3d.weights.readers.tensorflow import checkpoint_prefix, read_tensorflow
-from kinetics_i3d.weights.readers.torch import read_torch
+from kinetics_i3d.weights.readers.torch import LEGACY_START, read_torch
 
 READERS = {
     "tensorflow": read_tensorflow,
     "torch": read_torch,
     "safetensors": read_safetensors,
     "keras": read_keras,
+    "flax": read_flax,
 }
 KNOWN = (
     "TensorFlow checkpoints and SavedModels, PyTorch state dicts (.pt, .pth), safetensors, "
-    "and Keras' .keras, .weights.h5 and .h5"
+    "Keras' .keras, .weights.h5 and .h5, and pickled dictionaries of NumPy arrays (Flax)"
 )
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -29,8 +31,8 @@ def read_arrays(path):
         path: A file, a folder, or the prefix of a TensorFlow checkpoint.
 
     Returns:
-        (format, {name: array}); the format is `"tensorflow"`, `"torch"`, `"safetensors"` or
-        `"keras"`.
+        (format, {name: array}); the format is `"tensorflow"`, `"torch"`, `"safetensors"`,
+        `"keras"` or `"flax"`.
 
     Raises:
         WeightsError: If there is nothing, it is of no known format, or it is damaged.
@@ -56,7 +58,7 @@ def _recognise(path):
             return "tensorflow"
         raise WeightsError(f"{path}: no such file")
     with path.open("rb") as file:
-        start = file.read(9)
+        start = file.read(32)
     if start.startswith(b"PK"):
         return _inside(path)
     if start.startswith(HDF5):
@@ -65,7 +67,7 @@ def _recognise(path):
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
         return "safetensors"
     if start.startswith(b"\x80"):
-        return "torch"
+        return "torch" if LEGACY_START in start else "flax"
     if checkpoint_prefix(path):
         return "tensorflow"
     raise WeightsError(f"{path}: unknown content; read are {KNOWN}")

@@ -1,12 +1,13 @@
-"""`load_pickle`: reads the pickle of a PyTorch state dict without ever calling what it names.
+"""`load_pickle`: reads a pickle of PyTorch tensors or NumPy arrays; nothing it names is called.
 
-A machine for the few opcodes and names that state dicts consist of; all others are refused.
+An interpreter of the few opcodes and globals that weights consist of; all others are refused.
 """
 
 import dataclasses
 import pickletools
 
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights.readers.values import MAX_BYTES
 
 MAX_PICKLE = 2 * 2**20  # 344 tensors take 40 kB
 STORAGES = {
@@ -29,6 +30,14 @@ CALLS = {
     "torch Size",
 }
 NAMES = CALLS | {f"torch {storage}" for storage in STORAGES}
+NUMPY_NAMES = {
+    "numpy ndarray",
+    "numpy dtype",
+    "numpy.core.multiarray _reconstruct",
+    "numpy._core.multiarray _reconstruct",  # NumPy 2
+}
+NUMPY_DTYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"}
+MAX_OPCODES = 2**18  # 230 arrays take 7633
 
 LITERALS = {
     "BININT", "BININT1", "BININT2", "LONG1", "INT", "LONG", "BINFLOAT", "BINUNICODE",
@@ -38,6 +47,28 @@ LITERALS = {
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 MARK = object()
+
+
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """What one kind of pickle may consist of.
+
+    Args:
+        about: What the file should be, for errors.
+        names: The globals that it may name, each as `"module name"`.
+        max_bytes: The longest pickle.
+        max_opcodes: The most opcodes.
+    """
+
+    about: str
+    names: frozenset
+    max_bytes: int
+    max_opcodes: int
+
+
+# An opcode takes at least a byte, so PyTorch's need no limit of their own.
+TORCH = Dialect("state dict", frozenset(NAMES), MAX_PICKLE, MAX_PICKLE)
+NUMPY = Dialect("dictionary of arrays", frozenset(NUMPY_NAMES), MAX_BYTES, MAX_OPCODES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,26 +98,46 @@ class Tensor:
     strides: object
 
 
-def load_pickle(file, path):
+@dataclasses.dataclass(eq=False)
+class DType:
+    """A NumPy dtype: its code, such as `"f4"`, and its byte order, which BUILD sets."""
+
+    code: str
+    order: str | None = None
+
+
+@dataclasses.dataclass(eq=False)
+class Array:
+    """A NumPy array as the pickle describes it, unchecked; BUILD sets all fields."""
+
+    shape: object = ()
+    dtype: DType | None = None
+    fortran: bool = False
+    data: bytes = b""
+
+
+def load_pickle(file, path, dialect=TORCH):
     """Runs one pickle.
 
     Args:
         file: Something with `read` and `readline` that cannot be asked for more than it has;
             it stands behind the pickle afterwards.
         path: The file, for errors.
+        dialect: `TORCH` or `NUMPY`.
 
     Returns:
-        Dictionaries, lists, tuples, texts and numbers, with a `Tensor` for every tensor.
+        Dictionaries, lists, tuples, texts and numbers, with a `Tensor` for every tensor of PyTorch
+        and an `Array` for every array of NumPy.
 
     Raises:
         WeightsError: If the pickle is damaged, or wants to call anything that is not listed.
     """
-    machine = _Machine(path)
+    machine = _Machine(path, dialect)
     start = file.tell()
     try:
-        for opcode, argument, position in pickletools.genops(file):
-            if position - start > MAX_PICKLE:
-                raise WeightsError(f"{path}: its pickle is larger than any state dict's")
+        for number, (opcode, argument, position) in enumerate(pickletools.genops(file)):
+            if position - start > dialect.max_bytes or number > dialect.max_opcodes:
+                raise WeightsError(f"{path}: its pickle is longer than that of any {dialect.about}")
             machine.step(opcode.name, argument)
         return machine.pop()
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -95,8 +146,8 @@ def load_pickle(file, path):
 
 
 class _Machine:
-    def __init__(self, path):
-        self.path, self.stack, self.memo = path, [], {}
+    def __init__(self, path, dialect):
+        self.path, self.dialect, self.stack, self.memo = path, dialect, [], {}
 
     def pop(self):
         value = self.stack.pop()
@@ -152,15 +203,15 @@ class _Machine:
             arguments, function = self.pop(), self.pop()
             push(self.call(function, arguments))
         elif code == "BUILD":
-            self.pop()  # an OrderedDict's attributes: PyTorch's `_metadata`
-            self.top(dict)
+            self.build(self.pop(), self.stack[-1])
         elif code == "BINPERSID":
             push(self.storage(self.pop()))
         elif code not in ("PROTO", "FRAME", "STOP"):
-            raise WeightsError(f"{self.path}: its pickle has a {code}, no state dict does: refused")
+            about = self.dialect.about
+            raise WeightsError(f"{self.path}: its pickle has a {code}, no {about} does: refused")
 
     def named(self, name):
-        if name not in NAMES:
+        if name not in self.dialect.names:
             shown = ".".join(name.split(" "))[:80]
             raise WeightsError(f"{self.path}: wants to call {shown!r}: refused")
         return Name(name)
@@ -190,7 +241,38 @@ class _Machine:
                 return Tensor(storage, offset, shape, strides)
             case "_rebuild_tensor_v2", (Storage() as storage, offset, shape, strides, *_):
                 return Tensor(storage, offset, shape, strides)
+            case "_reconstruct", (Name(name="numpy ndarray"), (0,), b"b"):
+                return Array()
+            case "dtype", (str() as code, _, _):
+                return self.dtype(code)
         raise ValueError(f"strange arguments of {function.name}")
+
+    def dtype(self, code):
+        if code not in NUMPY_DTYPES:
+            raise WeightsError(
+                f"{self.path}: has an array of dtype {code[:20]!r}, which holds no weights: refused"
+            )
+        return DType(code)
+
+    def build(self, state, target):
+        """Gives an object its state, as `__setstate__` would."""
+        match target, state:
+            case dict(), _:
+                pass  # an OrderedDict's attributes: PyTorch's `_metadata`
+            case DType(order=None), (3, ("<" | "|") as order, None, None, None, -1, -1, 0):
+                target.order = order
+            case DType(order=None), (3, ">", None, None, None, -1, -1, 0):
+                raise WeightsError(
+                    f"{self.path}: written on a big-endian machine, which is not read"
+                )
+            case (
+                Array(dtype=None),
+                (1, tuple() as shape, DType(order=str()) as dtype, bool() as fortran, bytes(data)),
+            ):
+                target.shape, target.dtype = shape, dtype
+                target.fortran, target.data = fortran, data
+            case _:
+                raise ValueError("a strange state of an object")
 
     def ordered(self, pairs):
         """An OrderedDict as Python 2 pickles it: a list of pairs."""

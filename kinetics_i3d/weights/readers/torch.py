@@ -19,6 +19,7 @@ from kinetics_i3d.weights.readers.pickled import MAX_PICKLE, Tensor, load_pickle
 from kinetics_i3d.weights.readers.values import as_float32, check_total, count, warn_unchecked
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_START = b"\x8a\n" + LEGACY_MAGIC.to_bytes(10, "little") + b"."  # its pickle
 LEGACY_VERSION = 1001
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 

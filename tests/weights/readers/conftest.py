@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pickle
 import shutil
 
 import numpy as np
@@ -94,7 +95,17 @@ def files(tmp_path_factory, network):
     from kinetics_i3d.weights.readers.torch import write_torch
 
     folder = tmp_path_factory.mktemp("weights")
-    for name in ("keras", "weights", "h5", "object", "safetensors", "plain", "torch", "golden"):
+    for name in (
+        "keras",
+        "weights",
+        "h5",
+        "object",
+        "safetensors",
+        "plain",
+        "torch",
+        "golden",
+        "flax",
+    ):
         (folder / name).mkdir()
     network.save(folder / "keras" / "m.keras")
     network.save_weights(folder / "weights" / "m.weights.h5")
@@ -106,6 +117,11 @@ def files(tmp_path_factory, network):
     write_safetensors(folder / "safetensors" / "m.safetensors", arrays, {"by": "a test"})
     write_plain_safetensors(folder / "plain" / "m.safetensors", arrays)
     write_torch(folder / "torch" / "m.pt", {**arrays, "bn.num_batches_tracked": np.int64(9)})
+    tree: dict = {}
+    for name, array in arrays.items():
+        layer, variable = name.split("/")
+        tree.setdefault(layer, {})[variable] = array
+    (folder / "flax" / "m.ckpt").write_bytes(pickle.dumps({"params": tree}, 4))
     for name in ("torch_zip.pt", "torch_legacy.pth"):
         shutil.copy(HERE / name, folder / "golden" / name)
     return {
@@ -120,4 +136,5 @@ def files(tmp_path_factory, network):
         "keras": folder / "keras" / "m.keras",
         "weights.h5": folder / "weights" / "m.weights.h5",
         "h5": folder / "h5" / "m.h5",
+        "flax": folder / "flax" / "m.ckpt",
     }

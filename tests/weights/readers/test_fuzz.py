@@ -31,8 +31,9 @@ VICTIMS = [
     ("keras", ""),
     ("weights.h5", ""),
     ("h5", ""),
+    ("flax", ""),
 ]
-UNCHECKED = ("torch legacy", "safetensors of others", "weights.h5", "h5")
+UNCHECKED = ("torch legacy", "safetensors of others", "weights.h5", "h5", "flax")
 
 
 def outcome(path, wanted):
@@ -64,7 +65,9 @@ def raw_numbers(kind, path):
     if kind == "torch legacy":
         tensors = read_torch(path).values()
         return [range(size - 100 - 8 * len(tensors), size)]
-    return [range(size)]  # HDF5: the place of a tensor's values may change like they themselves
+    # HDF5: the place of a tensor's values may change like they themselves; in a pickle of arrays,
+    # their order may.
+    return [range(size)]
 
 
 @pytest.mark.slow
@@ -106,7 +109,8 @@ def test_damage_is_seen(files, tmp_path, caplog):
         assert not set(counts) - set(columns)
         if not name.startswith(UNCHECKED):
             assert not counts["values"] and not counts["names"]
-        if name != "torch legacy":  # its shapes are numbers in a pickle, which nothing checks
+        # Shapes there are numbers in a pickle, which nothing checks.
+        if name not in ("torch legacy", "flax"):
             assert not counts["shapes"]
         assert counts["cut refused"] + counts["cut equal"] == CUTS
         assert sum(counts[column] for column in columns[2:]) == FLIPS

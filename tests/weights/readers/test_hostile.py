@@ -154,9 +154,229 @@ def test_an_impossible_tensor_is_refused_before_it_is_made(tmp_path, name):
     assert peak < 2**20
 
 
+# The opcodes of a NumPy array of three floats, of which tests replace parts.
+NUMPY = {
+    "function": b"cnumpy.core.multiarray\n_reconstruct\n",
+    "kind": b"cnumpy\nndarray\n",
+    "version": b"K\x01",
+    "shape": b"K\x03\x85",
+    "dtype": b"cnumpy\ndtype\n",
+    "code": b"X\x02\0\0\0f4",
+    "order": b"X\x01\0\0\0<",
+    "fortran": b"\x89",
+    "data": b"C\x0c" + bytes(12),
+    "built": b"b",
+}
+MINUS_ONE = b"J\xff\xff\xff\xff"
+FLOAT32 = (
+    b"cnumpy\ndtype\nX\x02\0\0\0f4\x89\x88\x87R(K\x03X\x01\0\0\0<NNN" + MINUS_ONE * 2 + b"K\0tb"
+)
+
+
+def numpy_array(**changes):
+    part = NUMPY | changes
+    dtype = part["dtype"] + part["code"] + b"\x89\x88\x87R(K\x03" + part["order"]
+    return b"".join(
+        [
+            part["function"] + part["kind"] + b"K\0\x85C\x01b\x87R",
+            b"(" + part["version"] + part["shape"],
+            dtype + b"NNN" + MINUS_ONE + MINUS_ONE + b"K\0tb",
+            part["fortran"] + part["data"] + b"t" + part["built"],
+        ]
+    )
+
+
+def flax_file(path, code):
+    path.write_bytes(b"\x80\x04" + code)
+    return path
+
+
+def named(code, name=b"X\x01\0\0\0a"):
+    return b"}" + name + code + b"s."
+
+
+def test_the_harmless_pickle_of_numpy_is_read(tmp_path):
+    data = np.array([1, 2, 3], "<f4")
+    for fortran in (b"\x88", b"\x89"):
+        code = numpy_array(data=b"C\x0c" + data.tobytes(), fortran=fortran)
+        path = flax_file(tmp_path / "m.ckpt", named(code))
+        kind, arrays = read_arrays(path)
+        assert kind == "flax"
+        np.testing.assert_array_equal(arrays["a"], data)
+
+
+ARRAYS = {
+    "too few bytes": ({"shape": b"K\x04\x85"}, "a has 12 bytes, its shape and dtype need 16"),
+    "too many bytes": ({"shape": b"K\x02\x85"}, "a has 12 bytes, its shape and dtype need 8"),
+    "another dtype": ({"code": b"X\x02\0\0\0f8"}, "its shape and dtype need 24"),
+    "huge": ({"shape": b"\x8a\x08" + b"\xff" * 7 + b"\x0f\x85"}, "an impossible shape"),
+    "large": ({"shape": b"J\xff\xff\xff\x7f\x85"}, "its shape and dtype need 8589934588"),
+    "negative": ({"shape": MINUS_ONE + b"\x85"}, "an impossible shape"),
+    "true": ({"shape": b"\x88\x85"}, "an impossible shape"),
+    "fraction": ({"shape": b"G@\x08\0\0\0\0\0\0\x85"}, "an impossible shape"),
+    "rank 17": ({"shape": b"(" + b"K\x01" * 17 + b"t"}, "an impossible shape"),
+    "nested shape": ({"shape": b"K\x03\x85\x85"}, "an impossible shape"),
+    "shape in a list": ({"shape": b"]K\x03a"}, "is damaged"),
+    "big-endian": ({"order": b"X\x01\0\0\0>"}, "written on a big-endian machine"),
+    "native order": ({"order": b"X\x01\0\0\0="}, "is damaged"),
+    "fields": ({"order": b"X\x01\0\0\0<", "dtype": b"ccollections\nOrderedDict\n"}, "refused"),
+    "objects": ({"code": b"X\x02\0\0\0O8"}, "an array of dtype 'O8', which holds no weights"),
+    "records": ({"code": b"X\x03\0\0\0V16"}, "an array of dtype 'V16', which holds no weights"),
+    "texts": ({"code": b"X\x02\0\0\0U4"}, "an array of dtype 'U4', which holds no weights"),
+    "complex": ({"code": b"X\x02\0\0\0c8"}, "an array of dtype 'c8', which holds no weights"),
+    "a long code": ({"code": b"X\x00\x01\0\0" + b"f" * 256}, "dtype 'ffffffffffffffffffff', which"),
+    "integers": ({"code": b"X\x02\0\0\0i4"}, "is int32 of shape"),
+    "a list of objects": ({"data": b"]"}, "is damaged"),
+    "a text for bytes": ({"data": b"X\x0c\0\0\0aaaaaaaaaaaa"}, "is damaged"),
+    "cut short": ({"data": b"B\xff\xff\xff\x7fabc"}, "is damaged"),
+    "cut short, 8 bytes": ({"data": b"\x8e" + b"\xff" * 7 + b"\x7fabc"}, "is damaged"),
+    "another version": ({"version": b"K\x02"}, "is damaged"),
+    "order of a number": ({"fortran": b"K\x01"}, "is damaged"),
+    "never built": ({"built": b"0"}, "has a POP"),
+    "built twice": (
+        {"built": b"b(K\x01K\x03\x85" + FLOAT32 + b"\x89C\x0c" + bytes(12) + b"tb"},
+        "is damaged",
+    ),
+    "another class": ({"kind": b"cnumpy\nmatrix\n"}, "wants to call 'numpy.matrix': refused"),
+    "a class for a dtype": ({"kind": b"cnumpy\ndtype\n"}, "is damaged"),
+    "scalar": (
+        {"function": b"cnumpy.core.multiarray\nscalar\n"},
+        "wants to call 'numpy.core.multiarray.scalar': refused",
+    ),
+    "load": ({"function": b"cnumpy\nload\n"}, "wants to call 'numpy.load': refused"),
+    "by text": (
+        {"function": b"X\x02\0\0\0osX\x06\0\0\0system\x93"},
+        "wants to call 'os.system': refused",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_an_impossible_array_is_refused_before_it_is_made(tmp_path, name):
+    changes, why = ARRAYS[name]
+    path = flax_file(tmp_path / "m.ckpt", named(numpy_array(**changes)))
+    tracemalloc.start()
+    with pytest.raises(WeightsError) as raised:
+        read_arrays(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    said = str(raised.value)
+    assert why in said and said.startswith(f"{path}: ") and "\n" not in said
+    assert len(said) < 400 + len(str(path)) and peak < 2**20
+
+
+FLAX_PICKLES = {
+    "os.system": (b"cos\nsystem\nX\x04\0\0\0true\x85R.", "wants to call 'os.system': refused"),
+    "eval": (b"cbuiltins\neval\nX\x01\0\0\x001\x85R.", "wants to call 'builtins.eval'"),
+    "FrozenDict": (
+        b"cflax.core.frozen_dict\nFrozenDict\n}\x85R.",
+        "wants to call 'flax.core.frozen_dict.FrozenDict': refused",
+    ),
+    "PyTorch": (
+        b"ctorch._utils\n_rebuild_tensor_v2\n)R.",
+        "wants to call 'torch._utils._rebuild_tensor_v2': refused",
+    ),
+    "OrderedDict": (b"ccollections\nOrderedDict\n)R.", "wants to call 'collections.OrderedDict'"),
+    "an instance": (b"(ios\nsystem\n.", "has a INST, no dictionary of arrays does: refused"),
+    "NEWOBJ": (b"cnumpy\nndarray\n)\x81.", "has a NEWOBJ"),
+    "a buffer": (b"\x97.", "has a NEXT_BUFFER"),
+    "a byte array": (b"\x96\x01" + bytes(8) + b".", "has a BYTEARRAY8"),
+    "extension": (b"\x82\x01.", "has a EXT1"),
+    "persistent": (b"K\x01Q.", "is damaged"),
+    "a class alone": (named(b"cnumpy\nndarray\n"), "'a' is not one"),
+    "an array never built": (
+        named(NUMPY["function"] + NUMPY["kind"] + b"K\0\x85C\x01b\x87R"),
+        "a has no values",
+    ),
+    "a function for an array": (b"cnumpy\nndarray\n)R.", "is damaged"),
+    "another pickle": (
+        named(b"K\x01"),
+        "a pickle, but not of a dictionary of arrays: 'a' is not one",
+    ),
+    "a list": (b"].", "a pickle, but not of a dictionary of arrays"),
+    "nothing": (b"}.", "a pickle, but not of a dictionary of arrays"),
+    "empty dictionaries": (named(b"}"), "a pickle without arrays"),
+    "left over": (named(numpy_array()) + b"more", "4 bytes are left over"),
+    "no end": (named(numpy_array())[:-1], "is damaged"),
+    "huge memo": (b"}r\xff\xff\xff\xff.", "a pickle, but not of"),
+    "huge text": (b"\x8d" + b"\xff" * 8, "is damaged"),
+    "a bomb of tuples": (b")" + b"q\0h\0h\0\x86" * 200 + b"q\0}h\0Ns.", "is damaged"),
+    "tuples in tuples": (b")" + b"\x85" * 100_000 + b".", "a pickle, but not of"),
+    "a number for a key": (named(numpy_array(), b"K\x01"), "a key in it is no name: of type int"),
+    "a huge number for a key": (
+        named(numpy_array(), b"\x8a\xff" + b"\x7f" * 255),
+        "a key in it is no name: of type int",
+    ),
+    "a line for a key": (named(numpy_array(), b"X\x02\0\0\0a\n"), r"is no name: 'a\n'"),
+    "no text for a key": (named(numpy_array(), b"X\0\0\0\0"), "is no name: ''"),
+    "a long key": (named(numpy_array(), b"X\0\x01\0\0" + b"a" * 256), "is no name: 'aaaa"),
+    "the same name": (
+        b"}X\x03\0\0\0a/b" + numpy_array() + b"sX\x01\0\0\0a}X\x01\0\0\0b" + numpy_array() + b"ss.",
+        "has two arrays 'a/b'",
+    ),
+    "a dictionary in itself": (b"}q\0X\x01\0\0\0ah\0s.", "stands in two places"),
+    "a bomb of dictionaries": (
+        b"}" + b"q\0}X\x01\0\0\0ah\0sX\x01\0\0\0bh\0s" * 10 + b".",
+        "stands in two places",
+    ),
+    "dictionaries in dictionaries": (
+        b"}X\x01\0\0\0a" * 20 + numpy_array() + b"s" * 20 + b".",
+        "nested more than 16 dictionaries deep",
+    ),
+    "dictionaries in dictionaries for ever": (
+        b"}X\x01\0\0\0a" * 50_000 + numpy_array() + b"s" * 50_000 + b".",
+        "nested more than 16 dictionaries deep",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLAX_PICKLES)
+def test_a_hostile_pickle_of_arrays_is_refused(tmp_path, name):
+    code, why = FLAX_PICKLES[name]
+    path = flax_file(tmp_path / "m.ckpt", code)
+    with pytest.raises(WeightsError) as raised:
+        read_arrays(path)
+    said = str(raised.value)
+    assert why in said and said.startswith(f"{path}: ") and "\n" not in said
+    assert len(said) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_nothing_in_a_pickle_of_arrays_is_executed(tmp_path, protocol):
+    trap, array = Trap(tmp_path / "trap"), np.ones(3, "f4")
+    for tree in (
+        trap,
+        {"a": trap},
+        {"params": {"a": array, "b": {"c": trap}}},
+        {"a": array, "b": [trap]},
+    ):
+        path = tmp_path / "m.ckpt"
+        path.write_bytes(pickle.dumps(tree, protocol))
+        with pytest.raises(WeightsError, match=r"wants to call '[\w.]+': refused"):
+            read_arrays(path)
+        assert not (tmp_path / "trap").exists()
+    pickle.loads(path.read_bytes())
+    assert (tmp_path / "trap").exists(), "the trap works"
+
+
+def test_one_array_a_thousand_times_is_refused_before_it_is_copied(tmp_path, monkeypatch):
+    monkeypatch.setattr("kinetics_i3d.weights.readers.values.MAX_BYTES", 2**20)
+    tree = dict.fromkeys(map(str, range(1000)), np.ones(1000, "f4"))
+    path = tmp_path / "m.ckpt"
+    path.write_bytes(pickle.dumps(tree, 4))
+    with pytest.raises(WeightsError, match="GiB of tensors"):
+        read_arrays(path)
+
+
+def test_more_opcodes_than_weights_have_are_refused(tmp_path):
+    path = flax_file(tmp_path / "m.ckpt", b"]" * 2**19 + b".")
+    with pytest.raises(WeightsError, match="its pickle is longer than that of any dict"):
+        read_arrays(path)
+
+
 @pytest.mark.slow
 def test_a_pickle_that_is_too_long_is_refused():
-    with pytest.raises(WeightsError, match="larger than any state dict's"):
+    with pytest.raises(WeightsError, match="longer than that of any state dict"):
         load_pickle(io.BytesIO(b"\x80\x02" + b"]" * 2**21 + b"."), "m.pt")
 
 

