@@ -20,6 +20,7 @@ _PUBLIC = {
     "WeightsError": "core.errors",
     "all_steps_loss": "models.conv_net_lstm",
     "classify": "inference.classify",
+    "config_from_recipe": "training.recipes",
     "convert": "models.convert",
     "decode_predictions": "core.labels",
     "examine": "inference.doctor.examine",
