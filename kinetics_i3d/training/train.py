@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.board import event_writer, write_clips
 from kinetics_i3d.training.distribute import make_strategy, place
@@ -21,7 +22,7 @@ from kinetics_i3d.training.network import build, builder_of, members, streams_of
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
 from kinetics_i3d.training.parted import answer, part
 from kinetics_i3d.training.preflight import check_backend, check_output, check_run, open_any, parts
-from kinetics_i3d.training.results import keep_weights, write_history
+from kinetics_i3d.training.results import keep_weights, write_history, write_videos
 from kinetics_i3d.training.sources import ClipSource, FeatureSource
 from kinetics_i3d.training.statistics import recalibrate
 from kinetics_i3d.training.step import Step
@@ -45,10 +46,12 @@ def train(
     is only read. On one CPU this is to the bit.
 
     Args:
-        dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either.
+        dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either. Of
+            videos without any split, such as a folder a class, a part is held out to validate on.
         config: A `TrainConfig`; it names the split of the dataset.
         output: Folder for `weights.h5`, `config.json`, `history.csv` and the states; with
-            validation also `best.h5`, and with `config.keep` the weights of the last epochs.
+            validation also `best.h5`, and `videos.csv`, a table of the videos with the splits
+            `train` and `val`; with `config.keep` the weights of the last epochs.
         spec_name: Name of the `ClipSpec` that the weights carry.
         about: A JSON-ready dictionary that the weights carry.
         distribute: Over which devices: `"none"`, `"auto"`, `"mirrored"` or `"multiworker"`.
@@ -113,6 +116,9 @@ def train(
     )
     if index == 0:
         _claim(output / "config.json", config)
+        if isinstance(held, VideoDataset):
+            write_videos(output / "videos.csv", training, held)
+            logging.info("%s lists the videos of both parts", output / "videos.csv")
     start = loop.resume()
     if index == 0:
         write_history(output / "history.csv", loop.facts.history)
