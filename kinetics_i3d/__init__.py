@@ -32,6 +32,7 @@ _PUBLIC = {
     "optimize": "exporting.optimize",
     "read_frames": "video.reader",
     "save_weights": "models.pretrained",
+    "show_progress": "core.progress",
     "start_from_images": "models.start_from_images",
     "train": "training.train",
 }

@@ -14,10 +14,10 @@ from kinetics_i3d.cli.arguments import (
     with_precision,
 )
 from kinetics_i3d.cli.complaints import complain
-from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.progress import Progress
 
 # By what is asked for with --streams.
 WEIGHTS = {
@@ -72,23 +72,23 @@ def run(options):
         weights = {"rgb": weights, "flow": options.flow_weights}
     find_members(weights)
     model, results = None, []
-    progress = Progress(len(options.videos), "videos")
-    for video, picture in zip(options.videos, pictures, strict=True):
-        try:
-            if model is None:
-                probe(video)
-                model = with_precision(load_model(weights, options.streams), options)
-            found = look(video, model, top=options.top, picture=picture)
-        except VideoError as error:
-            progress.clear()
-            complain(error)
-            results.append({"path": video, "error": str(error)})
-        else:
-            results.append(found.to_dict())
-            if not options.json:
+    with Progress(len(options.videos), "videos") as progress:
+        for video, picture in zip(options.videos, pictures, strict=True):
+            try:
+                if model is None:
+                    probe(video)
+                    model = with_precision(load_model(weights, options.streams), options)
+                found = look(video, model, top=options.top, picture=picture)
+            except VideoError as error:
                 progress.clear()
-                show(found)
-        progress(len(results))
+                complain(error)
+                results.append({"path": video, "error": str(error)})
+            else:
+                results.append(found.to_dict())
+                if not options.json:
+                    progress.clear()
+                    show(found)
+            progress(len(results))
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
     failed = sum("error" in result for result in results)

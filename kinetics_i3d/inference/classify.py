@@ -9,6 +9,9 @@ import os
 import time
 
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
+from kinetics_i3d.core.progress import track
+from kinetics_i3d.data.joint_frames import count_frames
+from kinetics_i3d.data.stream_specs import fastest
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.systems import clips_at_test
 
@@ -74,8 +77,15 @@ def classify(path, model, *, top=5, window=None):
     check_model(model)
     begin = time.perf_counter()
     clips = clips_at_test(model) | ({} if window is None else {"window": window})
-    views = video_views(path, spec=model.clip_specs, streams=(*model.clip_specs,), **clips)
-    logits = model.predict_views(views)
+    streams = (*model.clip_specs,)
+    views = video_views(path, spec=model.clip_specs, streams=streams, **clips)
+    if clips["snapshots"] is None:
+        spec = fastest(model.clip_specs)
+        total, noun = count_frames(path, spec, flow="flow" in streams) or None, "frames"
+    else:
+        total, noun = clips["snapshots"], "clips"
+    shown = track(views, os.fspath(path), total=total, noun=noun, size=lambda view: view[1])
+    logits = model.predict_views(shown)
     (predictions,) = decode_predictions(logits[None], top=top, labels=model.labels)
     seconds = time.perf_counter() - begin
     return Classification(os.fspath(path), tuple(predictions), seconds, model.clip_specs)

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kinetics_i3d.core.progress import track
+
 
 def recalibrate(model, batches, count, *, strategy=None):
     """Sets moving means and variances to the means over batches of those of each batch.
@@ -42,7 +44,8 @@ def recalibrate(model, batches, count, *, strategy=None):
         setattr(layer, name, 0.0)
     try:
         done = 0
-        for clips in itertools.islice(batches, count):
+        taken = itertools.islice(batches, count)
+        for clips in track(taken, "batch norm statistics", total=count, noun="batches"):
             look(clips)
             sums = [one + moment.numpy() for one, moment in zip(sums, moments, strict=True)]
             done += 1

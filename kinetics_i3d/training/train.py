@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.progress import stage
 from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.board import event_writer, write_clips
@@ -110,7 +111,9 @@ def train(
         per_epoch=source.per_epoch,
         place=here,
         save_every=save_every,
-        validate=None if held is None else _validation(step, source, optimizer, model, output),
+        validate=None
+        if held is None
+        else _validation(step, source, optimizer, model, output, total=len(held)),
         report=_report(config, optimizer, model, output, facts, board),
         board=board,
     )
@@ -124,7 +127,9 @@ def train(
         write_history(output / "history.csv", loop.facts.history)
     if config.head_start and not loop.facts.step:
         unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
-        fit_head(model, unmixed, loop.per_epoch * config.head_start)
+        steps = loop.per_epoch * config.head_start
+        logging.info("fits the classifier to the features of %d clips", steps * config.batch)
+        fit_head(model, unmixed, steps, batch=config.batch)
     if board and not loop.facts.step:
         shown, *_ = next(iter(clips.training(config.seed, mixup=config.mixup)))
         write_clips(output / "tensorboard", shown)
@@ -162,17 +167,19 @@ def _source_and_step(config, clips, model, optimizer, strategy, output):
     return source, step
 
 
-def _validation(step, source, optimizer, model, output):
+def _validation(step, source, optimizer, model, output, *, total):
     """A function of what tells whether to stop, to (loss, accuracy), the same on all processes."""
 
     def validate(stopped):
         sums = np.zeros(3)
-        with averaged(optimizer, model):
+        shown = stage("validation", total=total, noun="clips")
+        with averaged(optimizer, model), shown as show:
             for clips, targets, counts in source.validation():
                 if stopped():
                     raise TrainingStopped(f"{output}: stopped in a validation; goes on with it")
                 loss, right = step.test(clips, targets)
                 sums += [float((one * counts.numpy()).sum()) for one in (loss, right, 1.0)]
+                show(int(sums[-1]))
         loss, right, count = step.total(sums)
         return float(loss / count), float(right / count)
 
