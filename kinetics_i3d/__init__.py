@@ -28,6 +28,7 @@ _PUBLIC = {
     "feature_model": "models.clip_model",
     "inflate": "models.inflation",
     "load_clip": "video.clip",
+    "load_model": "models.load",
     "optical_flow": "flow.pairs",
     "optimize": "exporting.optimize",
     "read_frames": "video.reader",

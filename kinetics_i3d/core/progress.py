@@ -8,6 +8,7 @@ and an argument for it would have to pass through all of them.
 
 import contextlib
 import logging
+import os
 import sys
 import threading
 import time
@@ -59,7 +60,8 @@ class Progress:
                 unit=f" {noun}",
                 file=self.stream,
                 leave=False,
-                dynamic_ncols=True,
+                ncols=None if _columns(self.stream) else 80,
+                dynamic_ncols=_columns(self.stream) > 0,
                 delay=DELAY,
             )
             _drawn.append(self.bar)
@@ -225,6 +227,14 @@ def as_time(seconds):
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _columns(stream):
+    """The width of a terminal; 0 where it does not tell, as in containers."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
 
 
 class _Silent:
