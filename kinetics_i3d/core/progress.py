@@ -113,7 +113,7 @@ def show_progress():
     Example:
 
     >>> with ki3d.show_progress():
-    ...     label = ki3d.classify(folder / "video.mp4", model).predictions[0]
+    ...     found = ki3d.classify(folder / "video.mp4", ki3d.load_model("rgb_figures"))
     """
     logger = logging.getLogger("absl")
     _programs.append(True)
