@@ -16,7 +16,7 @@ import time
 DELAY = 1.0  # seconds before a bar is drawn: quick work shows none
 EVERY = 30.0  # seconds between lines where stderr is a file
 
-_programs: list = []  # that asked for progress
+_programs: list = []  # that asked for progress: seconds between their lines
 _drawn: list = []  # bars on the terminal
 _stages: list = []  # that are running, the innermost last
 
@@ -24,8 +24,8 @@ _stages: list = []  # that are running, the innermost last
 class Progress:
     """Shows how many of several items are done.
 
-    On a terminal this is a bar, which disappears when it is closed. Elsewhere it is a line every
-    30 seconds, without control characters.
+    On a terminal this is a bar, which disappears when it is closed. Elsewhere it is a line now and
+    then, without control characters.
 
     Args:
         total: How many there are, or `None`; a single one shows nothing.
@@ -33,6 +33,7 @@ class Progress:
         stage: What is being done with them.
         initial: How many were done before.
         lines: Whether a log gets lines; a terminal gets its bar anyway.
+        every: Seconds between lines; by default `EVERY`.
         stream: Where to; by default stderr.
 
     Example:
@@ -43,9 +44,9 @@ class Progress:
     >>> progress.close()
     """
 
-    def __init__(self, total, noun, *, stage=None, initial=0, lines=True, stream=None):
+    def __init__(self, total, noun, *, stage=None, initial=0, lines=True, every=None, stream=None):
         self.total, self.noun, self.stage, self.initial = total, noun, stage, initial
-        self.lines = lines
+        self.lines, self.every = lines, EVERY if every is None else every
         self.stream = stream or sys.stderr
         self.bar = None
         self.begun = self.shown = time.monotonic()
@@ -72,7 +73,7 @@ class Progress:
             if note:
                 self.bar.set_postfix_str(note, refresh=False)
             self.bar.update(done - self.bar.n)
-        elif self.lines and self._is_long and time.monotonic() - self.shown > EVERY:
+        elif self.lines and self._is_long and time.monotonic() - self.shown > self.every:
             self.shown = time.monotonic()
             print(self._line(done, note), file=self.stream, flush=True)
 
@@ -107,8 +108,11 @@ class Progress:
 
 
 @contextlib.contextmanager
-def show_progress():
+def show_progress(*, every=None):
     """Shows the progress of everything that runs inside the block, on stderr.
+
+    Args:
+        every: Seconds between lines where stderr is a file, 30 by default. A terminal shows a bar.
 
     Example:
 
@@ -116,7 +120,7 @@ def show_progress():
     ...     found = ki3d.classify(folder / "video.mp4", ki3d.load_model("rgb_figures"))
     """
     logger = logging.getLogger("absl")
-    _programs.append(True)
+    _programs.append(EVERY if every is None else every)
     logger.addFilter(_clear_bars)
     try:
         yield
@@ -143,7 +147,7 @@ def stage(name, *, total, noun, initial=0, lines=True):
     if not _programs:
         yield _Silent()
         return
-    progress = Progress(total, noun, stage=name, initial=initial, lines=lines)
+    progress = Progress(total, noun, stage=name, initial=initial, lines=lines, every=_programs[-1])
     _stages.append(progress)
     try:
         yield progress
@@ -193,9 +197,10 @@ def waiting(name):
     ended, begun, stream = threading.Event(), time.monotonic(), sys.stderr
     _stages.append(ended)
     is_terminal = stream.isatty()
+    every = DELAY if is_terminal else _programs[-1]
 
     def show():
-        while not ended.wait(DELAY if is_terminal else EVERY):
+        while not ended.wait(every):
             if _stages[-1] is not ended:
                 continue
             text = f"{name}: {as_time(time.monotonic() - begun)}"

@@ -114,9 +114,10 @@ def test_nothing_is_shown_to_those_who_did_not_ask(stderr, is_terminal):
     assert stream.getvalue() == ""
 
 
-def test_items_are_counted_by_their_size(stderr):
+def test_items_are_counted_by_their_size_and_shown_as_often_as_asked_for(stderr, monkeypatch):
     stream = stderr(False)
-    with show_progress():
+    monkeypatch.setattr(module, "EVERY", 60.0)
+    with show_progress(every=0.01):
         batches = track(quick(), "features", total=6, noun="clips", size=lambda number: number + 1)
         assert list(batches) == [0, 1, 2]
     lines = [line.partition(",")[0] for line in stream.getvalue().splitlines()]
