@@ -85,6 +85,13 @@ def test_weights_are_taken_in_place_of_a_model(model, video, tmp_path, monkeypat
     assert len(built) == 1  # the default is kept
 
 
+def test_progress_counts_the_frames_of_a_long_video(model, video, capsys):
+    with ki3d.show_progress(every=0.0):
+        ki3d.classify(video, model, window=16)
+    shown = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert shown == [f"{video}: {done} of 34 frames" for done in (16, 32, 34)]
+
+
 def test_the_result_is_frozen_and_json_ready(model, video):
     found = ki3d.classify(video, model, top=1)
     with pytest.raises(dataclasses.FrozenInstanceError):

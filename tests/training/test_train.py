@@ -14,6 +14,7 @@ from short_network import register
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.progress import show_progress
 from kinetics_i3d.data.datasets import read_table
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import save_weights
@@ -136,6 +137,32 @@ def test_fixed_features_are_made_once_and_leave_the_trunk_as_it_was(
         np.testing.assert_array_equal(one, other)
     curves = [read_history(tmp_path / name / "history.csv") for name in ("whole", "parts")]
     assert len({json.dumps([row["val_loss"] for row in rows]) for rows in curves}) == 1
+
+
+@pytest.mark.slow
+def test_each_stage_shows_its_progress_to_those_who_ask(noisy, tiny, tmp_path, capsys):
+    config = dataclasses.replace(
+        tiny, epochs=1, head_start=2, validation="test", norm="recalibrate", norm_batches=3
+    )
+    with show_progress(every=0.0):
+        train(noisy, config, tmp_path / "full")
+    shown = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    stages = [line.partition(":")[0] for line in shown]
+    expected = ["classifier warm-up", "validation", "batch norm statistics"]
+    assert list(dict.fromkeys(stages)) == expected
+    assert "classifier warm-up: 12 of 12 clips" in shown
+    assert "batch norm statistics: 3 of 3 batches" in shown
+
+    start = tmp_path / "full" / "weights.h5"
+    fixed = {"weights": str(start), "transfer": "fixed", "validation": "test", "epochs": 1}
+    with show_progress(every=0.0):
+        train(noisy, dataclasses.replace(tiny, **fixed), tmp_path / "fixed")
+    shown = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert "training features: 6 of 6 clips" in shown
+
+    train(noisy, config, tmp_path / "silent")
+    out, err = capsys.readouterr()
+    assert " of " not in out + err
 
 
 @pytest.mark.slow
