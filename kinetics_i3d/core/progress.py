@@ -102,7 +102,6 @@ class Progress:
         """Removes the bar."""
         if self.bar is not None:
             _drawn.remove(self.bar)
-            self.bar.leave = False
             self.bar.close()
             self.bar = None
 

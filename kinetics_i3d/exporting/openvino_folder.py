@@ -6,8 +6,8 @@ ranges found on real clips; what comes before the first convolution is as exact 
 
 import contextlib
 import importlib
-import io
 import logging
+import os
 
 import numpy as np
 
@@ -105,7 +105,11 @@ def quantized(model, calibration):
     clips = list(calibration_clips(calibration, model, clip_sizes(model), count=CLIPS))
     graph = _graph(*clips_function(model))
     # NNCF draws bars of its own on stdout, asked or not.
-    with contextlib.redirect_stdout(io.StringIO()), waiting("quantization"):
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nothing,
+        contextlib.redirect_stdout(nothing),
+        waiting("quantization"),
+    ):
         network = nncf.quantize(
             graph,
             nncf.Dataset(clips),

@@ -92,6 +92,13 @@ def test_the_start_that_the_user_names_replaces_that_of_the_recipe(tmp_path):
     assert config.architecture == "googlenet"
 
 
+def test_weights_replace_the_images_of_a_recipe(monkeypatch):
+    inflated = dataclasses.replace(RECIPES["jhmdb"], inflate="images.h5")
+    monkeypatch.setitem(RECIPES, "jhmdb", inflated)
+    config = config_from_recipe("jhmdb", weights="rgb_kinetics400")
+    assert (config.weights, config.inflate) == ("rgb_kinetics400", None)
+
+
 def test_the_frame_rates_of_two_streams_prevail(tmp_path):
     path = weights_file(tmp_path / "both.h5", system="TwoStream", flow_fps=25.0)
     config = config_from_recipe("paper_two_stream", weights=path)
