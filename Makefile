@@ -12,10 +12,10 @@ FITS   := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
               $$python -c '$(FITS)' 2>/dev/null && { echo $$python; break; }; done)
 
-# What `make demo` looks at. The example clips show what the small figure model knows;
-# any other video goes to the model of real actions.
+# What `make demo` looks at. The example clips show figures, which the small figure model knows;
+# any other video goes to the command's own default, the 400 actions of Kinetics.
 VIDEO   ?= examples/sit_down.mp4
-WEIGHTS ?= $(if $(filter examples/%,$(VIDEO)),rgb_figures,rgb_imagenet_jhmdb)
+WEIGHTS ?= $(if $(filter examples/%,$(VIDEO)),rgb_figures)
 OUTPUT  ?= demo.png
 
 # Environments of other times, one a lock; the package is installed where Keras 3 is.
@@ -38,7 +38,8 @@ help:  ## list these targets
 	    while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/.core $(VENV)/.weights  ## name the action in VIDEO=file.mp4 (default: an example clip), draw demo.png
-	$(BIN)/kinetics-i3d classify "$(VIDEO)" --weights "$(WEIGHTS)" --output "$(OUTPUT)"
+	$(BIN)/kinetics-i3d classify "$(VIDEO)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") --output "$(OUTPUT)"
+	$(if $(filter examples/%,$(VIDEO)),@echo "Your own video (400 actions): make demo VIDEO=path/to/video.mp4")
 
 check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
 	$(BIN)/ruff check .
@@ -62,7 +63,7 @@ formats: $(VENV)/.dev  ## every format of export, written and run (installs it; 
 compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is promised, the newest (installs 7 GB)
 	KINETICS_I3D_COMPAT=$(COMPAT) $(PYTEST) tests/compat
 
-acceptance: $(VENV)/.dev  ## what a release must do, end to end (CI runs it after the tests)
+acceptance: $(VENV)/.dev $(VENV)/.weights  ## what a release must do, end to end (CI runs it after the tests)
 	$(BIN)/python .ci/acceptance.py
 	KINETICS_I3D_KILLS=20 $(PYTEST) tests/training/test_resume.py
 

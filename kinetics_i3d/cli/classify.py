@@ -6,6 +6,7 @@ passed over: exit code 1 if others could be, 2 if none.
 
 import json
 import pathlib
+import sys
 
 from kinetics_i3d.cli.arguments import (
     add_precision_arguments,
@@ -14,18 +15,11 @@ from kinetics_i3d.cli.arguments import (
     with_precision,
 )
 from kinetics_i3d.cli.complaints import complain
-from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import VideoError
-
-# By what is asked for with --streams.
-WEIGHTS = {
-    None: "rgb_imagenet_jhmdb",
-    "rgb": "rgb_imagenet_jhmdb",
-    "flow": "flow_imagenet_jhmdb",
-    "both": "imagenet_jhmdb",
-}
+from kinetics_i3d.core.progress import Progress
+from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
 
 
 def add_arguments(parser):
@@ -34,8 +28,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--weights",
         metavar="NAME|PATH",
-        help=f"name in the catalog, of one stream or a pair, or a file (default: {WEIGHTS[None]}; "
-        f"with --streams both {WEIGHTS['both']})",
+        help="name in the catalog, of one stream or a pair, or a file (default: "
+        f"{DEFAULT_WEIGHTS[None]}, 400 actions; with --streams flow {DEFAULT_WEIGHTS['flow']}, "
+        f"with --streams both {DEFAULT_WEIGHTS['both']})",
     )
     parser.add_argument(
         "--flow-weights", metavar="NAME|PATH", help="those of the flow stream beside --weights"
@@ -67,32 +62,40 @@ def run(options):
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
     check_precision(options)
     pictures = picture_paths(options.output, options.videos)
-    weights = options.weights or WEIGHTS[options.streams]
+    weights = options.weights or DEFAULT_WEIGHTS[options.streams]
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
     find_members(weights)
-    model, results = None, []
-    progress = Progress(len(options.videos), "videos")
-    for video, picture in zip(options.videos, pictures, strict=True):
-        try:
-            if model is None:
-                probe(video)
-                model = with_precision(load_model(weights, options.streams), options)
-            found = look(video, model, top=options.top, picture=picture)
-        except VideoError as error:
-            progress.clear()
-            complain(error)
-            results.append({"path": video, "error": str(error)})
-        else:
-            results.append(found.to_dict())
-            if not options.json:
+    model, results, named = None, [], " and ".join(map(str, names_of(weights)))
+    with Progress(len(options.videos), "videos") as progress:
+        for video, picture in zip(options.videos, pictures, strict=True):
+            try:
+                if model is None:
+                    probe(video)
+                    model = with_precision(load_model(weights, options.streams), options)
+                found = look(video, model, top=options.top, picture=picture)
+            except VideoError as error:
                 progress.clear()
-                show(found)
-        progress(len(results))
+                complain(error)
+                results.append({"path": video, "error": str(error)})
+            else:
+                if not options.json:
+                    progress.clear()
+                    if not any("weights" in result for result in results):
+                        actions = model.output_shape[-1]
+                        print(f"weights: {named}, {actions} actions", file=sys.stderr, flush=True)
+                    show(found)
+                results.append(found.to_dict() | {"weights": named})
+            progress(len(results))
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
     failed = sum("error" in result for result in results)
     return 0 if not failed else 2 if failed == len(results) else 1
+
+
+def names_of(weights):
+    """The names or paths of weights, of a dictionary those of its streams."""
+    return weights.values() if isinstance(weights, dict) else [weights]
 
 
 def load_model(weights, streams):

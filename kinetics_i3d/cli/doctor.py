@@ -6,10 +6,11 @@ something is or a file could not be read, 2 if none could.
 
 import json
 
-from kinetics_i3d.cli.classify import WEIGHTS, picture_paths
+from kinetics_i3d.cli.classify import picture_paths
 from kinetics_i3d.cli.complaints import complain
 from kinetics_i3d.core.clip_spec import SPECS
 from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
 
 
 def add_arguments(parser):
@@ -20,7 +21,7 @@ def add_arguments(parser):
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--weights",
-        default=WEIGHTS[None],
+        default=DEFAULT_WEIGHTS[None],
         metavar="NAME|PATH",
         help="the model that shall read it: a name in the catalog, or a file",
     )

@@ -14,9 +14,9 @@ from kinetics_i3d.cli.arguments import (
     read_dataset,
     with_precision,
 )
-from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.canvas import pillow
+from kinetics_i3d.core.progress import Progress
 
 VIEWS = ("center", "flips", "clips_3_crops", "ten_crop")  # those of data.views
 LOGITS = "logits"
@@ -92,13 +92,14 @@ def run(options):
 
     models = [with_precision(load_model(name, streams=stream), options) for name, stream in names]
     runs = sum(len(networks_of(model)) for model in models)
-    evaluation = evaluate(
-        models,
-        dataset,
-        views=options.views,
-        cache=folder and folder / LOGITS,
-        progress=Progress(runs * len(dataset), "videos"),
-    )
+    with Progress(runs * len(dataset), "videos") as progress:
+        evaluation = evaluate(
+            models,
+            dataset,
+            views=options.views,
+            cache=folder and folder / LOGITS,
+            progress=progress,
+        )
     report = report_of(
         evaluation,
         dataset=dataset.name,

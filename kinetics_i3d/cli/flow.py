@@ -10,9 +10,9 @@ import pathlib
 
 from kinetics_i3d.cli.arguments import count
 from kinetics_i3d.cli.complaints import complain
-from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, FLOW_BOUND, SPECS
 from kinetics_i3d.core.errors import UserError, VideoError
+from kinetics_i3d.core.progress import Progress
 
 
 def add_arguments(parser):
@@ -109,7 +109,7 @@ def run(options):
                 progress.clear()
                 print(result.job.path, flush=True)
         progress(len(results))
-    progress.clear()
+    progress.close()
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
     for error in failures:
@@ -138,8 +138,6 @@ def show(result, folder):
 class FlowProgress(Progress):
     """Shows how many videos are done, and of one video how many flows.
 
-    Draws by itself: Keras' bar loads for seconds.
-
     Args:
         jobs: What is to be done.
         stream: Where to; by default stderr.
@@ -147,20 +145,13 @@ class FlowProgress(Progress):
 
     def __init__(self, jobs, *, stream=None):
         super().__init__(len(jobs), "videos", stream=stream)
-        self.done = self.at = 0
+        self.done = 0
 
-    def __call__(self, done):
+    def __call__(self, done, note=""):
         """Shows that `done` videos are done."""
-        self.done, self.at = done, 0
-        super().__call__(done)
+        self.done = done
+        super().__call__(done, note)
 
     def flows(self, done):
         """Shows that `done` flows are of the next video."""
-        self.at = done
-        if self.stream.isatty():
-            self._draw(self.done)
-
-    def _draw(self, done):
-        self.bar = done
-        text = f"{done} of {self.total} {self.noun}" + (f", {self.at} flows" if self.at else "")
-        print(f"\r\033[K{text}", end="", file=self.stream, flush=True)
+        super().__call__(self.done, f"{done} flows of the next")

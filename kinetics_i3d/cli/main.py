@@ -30,6 +30,7 @@ from kinetics_i3d.cli import (
 from kinetics_i3d.cli.arguments import PROGRAM, Parser, ShowVersion
 from kinetics_i3d.cli.complaints import complain, is_about_argument
 from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.progress import show_progress
 
 # A verb is a module with `add_arguments(parser)` and `run(options) -> exit code`; its docstring is
 # the help.
@@ -85,7 +86,8 @@ def main(arguments):
     try:
         options = make_parser().parse_args(arguments)
         options.command = [PROGRAM, *arguments]
-        code = VERBS[options.verb].run(options)
+        with show_progress():
+            code = VERBS[options.verb].run(options)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

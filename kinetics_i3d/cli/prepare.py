@@ -10,10 +10,10 @@ import dataclasses
 
 from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset, read_records
 from kinetics_i3d.cli.complaints import complain
-from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.clip_spec import SPECS, STREAMS
 from kinetics_i3d.core.errors import DatasetError, VideoError
+from kinetics_i3d.core.progress import Progress
 from kinetics_i3d.flow.backends import BACKENDS
 from kinetics_i3d.flow.coding import BOUND, ROUNDINGS
 
@@ -113,9 +113,10 @@ def run(options):
     )
     dataset = of_splits(read_dataset(options), options.split)
     load_keras()
-    progress = Progress(len(dataset) + len(dataset.missing), "videos")
-    records = prepare(dataset, options.output, config, workers=options.workers, progress=progress)
-    progress.clear()
+    with Progress(len(dataset) + len(dataset.missing), "videos") as progress:
+        records = prepare(
+            dataset, options.output, config, workers=options.workers, progress=progress
+        )
     failures = [failure for split in records.splits for failure in records.failures(split)]
     for name, message in failures[:SHOWN]:
         complain(VideoError(f"{name}: {message}"))
@@ -159,9 +160,8 @@ def check(folder):
     records = read_records(folder)
     load_keras()
     shards = {split: len(records.manifest.splits[split].shards) for split in records.splits}
-    progress = Progress(sum(shards.values()), "shards")
-    bad = verify_records(folder, progress=progress)
-    progress.clear()
+    with Progress(sum(shards.values()), "shards") as progress:
+        bad = verify_records(folder, progress=progress)
     for path, wrong in bad:
         complain(DatasetError(f"{path}: {wrong}; delete it and repeat the command that made it"))
     if bad:

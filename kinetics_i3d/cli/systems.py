@@ -6,8 +6,8 @@ stands the paper's. Needs seconds and no weights.
 
 import json
 
-from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.core.progress import track
 
 HEAD = (
     "system",
@@ -35,12 +35,8 @@ def run(options):
     load_keras()
     from kinetics_i3d.models.systems import SYSTEMS
 
-    progress = Progress(len(SYSTEMS), "systems")
-    found = []
-    for system in SYSTEMS.values():
-        found.append(describe(system))
-        progress(len(found))
-    progress.clear()
+    systems = track(SYSTEMS.values(), "building", total=len(SYSTEMS), noun="systems")
+    found = [describe(system) for system in systems]
     print(json.dumps(found, indent=2) if options.json else table(found))
     return 0
 

@@ -10,10 +10,10 @@ import sys
 
 from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset
 from kinetics_i3d.cli.complaints import complain
-from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.cli.train import COME_AGAIN
 from kinetics_i3d.core.canvas import pillow
+from kinetics_i3d.core.progress import Progress
 from kinetics_i3d.tables.scales import SCALES, with_steps
 from kinetics_i3d.training.errors import TrainingStopped
 
@@ -88,9 +88,9 @@ def run(options):
         return 0
     # The paper's numbers are of the first split.
     kind = recognise(options.dataset, kind=options.kind)[0] if options.split_number == 1 else None
-    progress = Progress(len(plan.jobs), "cells")
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout holds the result alone
+        # stdout holds the result alone
+        with contextlib.redirect_stdout(sys.stderr), Progress(len(plan.jobs), "cells") as progress:
             results = make_tables(
                 dataset,
                 options.output,

@@ -21,7 +21,7 @@ from kinetics_i3d.data.manifest import is_records
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.distribute import DISTRIBUTE
 from kinetics_i3d.training.errors import TrainingStopped
-from kinetics_i3d.training.recipes import RECIPES
+from kinetics_i3d.training.recipes import RECIPES, config_from_recipe
 
 COME_AGAIN = os.EX_TEMPFAIL  # 75, what schedulers know as "try again"
 
@@ -47,7 +47,10 @@ def add_arguments(parser):
         help="what the clip spec of the weights is called",
     )
     parser.add_argument(
-        "--recipe", choices=sorted(RECIPES), help="settings to start from; those below change them"
+        "--recipe",
+        choices=sorted(RECIPES),
+        help="settings to start from; those below change them, and those that contradict --weights "
+        "give way",
     )
     parser.add_argument(
         "--distribute", choices=DISTRIBUTE, default="none", help="over which devices and processes"
@@ -65,13 +68,7 @@ def run(options):
     """Trains, and prints the path of the weights; returns the exit code."""
     from kinetics_i3d.weights.catalog import PAIRS, find_weights
 
-    recipe = RECIPES.get(options.recipe, TrainConfig(system=options.system))
-    if recipe.system != options.system:
-        raise ValueError(
-            f"`recipe` must be one for {options.system}; {options.recipe!r} trains "
-            f"{recipe.system}. Received: recipe={options.recipe!r}"
-        )
-    config = read_fields(options, recipe)
+    config = config_from_recipe(options.recipe, **read_fields(options, TrainConfig))
     for weights in (config.inflate, config.weights):
         if weights is not None and weights not in PAIRS:
             find_weights(weights)
@@ -131,16 +128,12 @@ def add_fields(parser, config_class, *, leave_out=()):
         )
 
 
-def read_fields(options, config):
-    """`config` with the fields that `add_fields` read in place of its own.
-
-    Raises:
-        ValueError: As the dataclass itself.
-    """
-    names = {field.name for field in dataclasses.fields(config)}
+def read_fields(options, config_class):
+    """The fields of a dataclass that the options name, {name: value}."""
+    names = {field.name for field in dataclasses.fields(config_class)}
     given = {name: value for name, value in vars(options).items() if name in names}
     tuples = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    return dataclasses.replace(config, **given | tuples)
+    return given | tuples
 
 
 def documented_fields(config_class):

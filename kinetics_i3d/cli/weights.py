@@ -10,8 +10,8 @@ download that was stopped is continued by repeating it. Exit code 1 if one faile
 import json
 
 from kinetics_i3d.cli.complaints import complain
-from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.core.errors import UserError, WeightsError
+from kinetics_i3d.core.progress import Progress
 
 HEAD = ("name", "size", "classes", "clips", "from", "verified", "accuracy")
 # state: (source of the weights, whether they are known to be whole). Checksums in a shipped file,
@@ -97,14 +97,14 @@ def fetch_row(row, source, *, quiet=False):
         return error
     finally:
         if progress is not None:
-            progress.clear()
+            progress.close()
     if not quiet:
         print(path, flush=True)
     return None
 
 
 class DownloadProgress(Progress):
-    """Shows how far a download is; draws by itself, since Keras' bar loads for seconds.
+    """Shows how far a download is.
 
     Args:
         name: What is downloaded.
@@ -113,17 +113,11 @@ class DownloadProgress(Progress):
     """
 
     def __init__(self, name, size, *, stream=None):
-        super().__init__(-(-size // MEGABYTE), f"MB of {name}", stream=stream)
+        super().__init__(-(-size // MEGABYTE), "MB", stage=name, stream=stream)
 
     def __call__(self, done, size=None):
         """Shows that `done` bytes are done."""
         super().__call__(-(-done // MEGABYTE))
-
-    def _draw(self, done):
-        if done != self.bar:
-            self.bar = done
-            text = f"\r\033[K{done} of {self.total} {self.noun}"
-            print(text, end="", file=self.stream, flush=True)
 
 
 def table(rows):

@@ -11,6 +11,7 @@ import random
 import numpy as np
 
 from kinetics_i3d.core.errors import ExportError
+from kinetics_i3d.core.progress import track
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.views import video_views
 
@@ -66,7 +67,7 @@ def calibration_clips(videos, model, sizes, *, count=CLIPS, seed=0):
         raise ExportError("no videos to calibrate by; some that it was trained on are needed")
     window = max(size[1] for size in sizes.values())
     streams = (*model.clip_specs,)
-    for path in videos:
+    for path in track(videos, "calibration", total=len(videos), noun="videos"):
         views = video_views(
             path, spec=model.clip_specs, streams=streams, minimum=window, window=window
         )

@@ -7,6 +7,7 @@ import inspect
 import pathlib
 from collections.abc import Callable
 
+from kinetics_i3d.core.progress import waiting
 from kinetics_i3d.exporting.hub import export_hub
 from kinetics_i3d.exporting.litert import export_litert
 from kinetics_i3d.exporting.onnx_file import export_onnx
@@ -75,7 +76,8 @@ def export(weights, output, *, to="savedmodel", **options):
         options = {"about": origin(weights), **options}
     model = weights if isinstance(weights, ClipModel) else load_model(weights)
     check_ends_in_logits(model)
-    return FORMATS[to](model, pathlib.Path(output), **options)
+    with waiting(f"writing {output}"):
+        return FORMATS[to](model, pathlib.Path(output), **options)
 
 
 def check_ends_in_logits(model):

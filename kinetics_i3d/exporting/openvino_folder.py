@@ -7,12 +7,13 @@ ranges found on real clips; what comes before the first convolution is as exact 
 import contextlib
 import importlib
 import logging
-import sys
+import os
 
 import numpy as np
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_folder
+from kinetics_i3d.core.progress import waiting
 from kinetics_i3d.exporting import fresh_openvino
 from kinetics_i3d.exporting.calibration import calibration_clips, check_precision
 from kinetics_i3d.exporting.frames_function import (
@@ -103,7 +104,12 @@ def quantized(model, calibration):
     logging.getLogger("nncf").setLevel(logging.WARNING)  # it tells every node to stdout
     clips = list(calibration_clips(calibration, model, clip_sizes(model), count=CLIPS))
     graph = _graph(*clips_function(model))
-    with contextlib.redirect_stdout(sys.stderr):  # where it draws its progress
+    # NNCF draws bars of its own on stdout, asked or not.
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nothing,
+        contextlib.redirect_stdout(nothing),
+        waiting("quantization"),
+    ):
         network = nncf.quantize(
             graph,
             nncf.Dataset(clips),

@@ -14,6 +14,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_folder
+from kinetics_i3d.core.progress import waiting
 from kinetics_i3d.exporting import fresh
 from kinetics_i3d.exporting.probes import Probe, compare
 from kinetics_i3d.exporting.signatures import class_names, feature_tensors, signatures
@@ -158,13 +159,14 @@ def run_fresh(artifact, inputs, *, output, program=fresh):
     with tempfile.TemporaryDirectory() as beside:
         asked, answered = (os.path.join(beside, name) for name in ("asked.npz", "answered.npz"))
         np.savez(asked, **inputs)
-        done = subprocess.run(
-            [sys.executable, "-P", program.__file__, str(artifact), asked, answered],
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        with waiting(f"checking {output}"):
+            done = subprocess.run(
+                [sys.executable, "-P", program.__file__, str(artifact), asked, answered],
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         if done.returncode != 0:
             said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise ExportError(f"{output}: not written; it does not run by itself ({said})")

@@ -5,11 +5,18 @@ section 2.4: those of both streams added.
 """
 
 import dataclasses
+import functools
 import os
 import time
 
+import keras
+
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
+from kinetics_i3d.core.progress import track
+from kinetics_i3d.data.joint_frames import count_frames
+from kinetics_i3d.data.stream_specs import fastest
 from kinetics_i3d.data.views import video_views
+from kinetics_i3d.models.load import load_model
 from kinetics_i3d.models.systems import clips_at_test
 
 
@@ -42,14 +49,15 @@ class Classification:
         }
 
 
-def classify(path, model, *, top=5, window=None):
+def classify(path, model=None, *, top=5, window=None):
     """Names the action in a video, by the clips of it that the paper tests on: of most, all of it.
 
     Args:
         path: A local video file.
         model: A `ClipModel` that ends in logits, such as `InceptionI3D(weights=...)` of rgb or of
-            flow, or `TwoStreamI3D(weights=...)`. Flow is computed on the way, or read from the file
-            beside the video where `kinetics-i3d flow` has left one.
+            flow, or `TwoStreamI3D(weights=...)`; or weights, as `load_model` takes them, by default
+            `rgb_kinetics400` for the 400 actions of Kinetics. Flow is computed on the way, or read
+            from the file beside the video where `kinetics-i3d flow` has left one.
         top: How many classes to tell, 1 or more; all of them if there are fewer.
         window: Most frames that the network reads at once. A longer video is read in windows, whose
             logits are averaged by their frames; memory grows with the window, not with the video.
@@ -61,6 +69,7 @@ def classify(path, model, *, top=5, window=None):
     Raises:
         ValueError: If `model` cannot name actions, or a number is out of its range.
         VideoError: If the file cannot be decoded.
+        WeightsError: If weights are named and cannot be read.
 
     Example:
 
@@ -71,14 +80,31 @@ def classify(path, model, *, top=5, window=None):
     """
     if not isinstance(top, int) or top < 1:
         raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
+    if model is None:
+        model = _default_model()
+    elif not isinstance(model, keras.Model):
+        model = load_model(model)
     check_model(model)
     begin = time.perf_counter()
     clips = clips_at_test(model) | ({} if window is None else {"window": window})
-    views = video_views(path, spec=model.clip_specs, streams=(*model.clip_specs,), **clips)
-    logits = model.predict_views(views)
+    streams = (*model.clip_specs,)
+    views = video_views(path, spec=model.clip_specs, streams=streams, **clips)
+    if clips["snapshots"] is None:
+        spec = fastest(model.clip_specs)
+        total, noun = count_frames(path, spec, flow="flow" in streams) or None, "frames"
+    else:
+        total, noun = clips["snapshots"], "clips"
+    shown = track(views, os.fspath(path), total=total, noun=noun, size=lambda view: view[1])
+    logits = model.predict_views(shown)
     (predictions,) = decode_predictions(logits[None], top=top, labels=model.labels)
     seconds = time.perf_counter() - begin
     return Classification(os.fspath(path), tuple(predictions), seconds, model.clip_specs)
+
+
+@functools.cache
+def _default_model():
+    """Built once: of several videos each would wait for it."""
+    return load_model()
 
 
 def check_model(model):

@@ -11,16 +11,19 @@ from kinetics_i3d.models.pretrained import kind_of
 from kinetics_i3d.models.systems import SYSTEMS
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.weights.catalog import PAIRS
+from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
 from kinetics_i3d.weights.read import read_weights
 
 WANTED = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
 
 
-def load_model(weights, *, streams=None):
+def load_model(weights=None, *, streams=None):
     """Builds the model of weights that say themselves what they are the weights of.
 
     Args:
-        weights: A name in the catalog, of a pair too; a path; or `{"rgb": ..., "flow": ...}`.
+        weights: A name in the catalog, of a pair too; a path; or `{"rgb": ..., "flow": ...}`. By
+            default `rgb_kinetics400`, which tells the 400 actions of Kinetics apart; of flow, and
+            of both streams, the weights that ship with the package.
         streams: `"rgb"`, `"flow"` or `"both"`, where it matters which; one of a pair is then taken
             alone. None takes what the weights read.
 
@@ -34,11 +37,13 @@ def load_model(weights, *, streams=None):
 
     Example:
 
-    >>> load_model("rgb_figures").name
-    'inception_i3d'
+    >>> ki3d.load_model("rgb_figures").labels[:3]
+    ('bow', 'clap', 'jump')
     """
     if streams not in WANTED:
         raise ValueError(f"`streams` must be one of {(*WANTED,)}. Received: streams={streams!r}")
+    if weights is None:
+        weights = DEFAULT_WEIGHTS[streams]
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

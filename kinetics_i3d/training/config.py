@@ -75,8 +75,10 @@ class TrainConfig:
         head_start: Passes over the videos that fit the classifier alone before training begins.
         freeze: Beginnings of names of layers that are not trained.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
-        split: The videos to train on.
-        validation: The split to validate on, or a share such as 0.1 of the training videos.
+        split: The videos to train on; `all` where nothing says which split they belong to, and none
+            shall be held out.
+        validation: The split to validate on, or a share such as 0.1 of the training videos. Of
+            videos without a split a fifth is held out anyway.
         validate_every: Epochs between validations.
         keep: How many of the last epochs' weights are kept; the best by validation always are.
         seed: Of everything random.

@@ -12,6 +12,8 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
+from kinetics_i3d.core.progress import track
+
 ONLY = "clips"  # what the features of a network with one classifier are called in files
 
 
@@ -78,7 +80,7 @@ class Features:
             yield *self.take(rows % len(self)), tf.constant(rows < len(self), tf.float32)
 
 
-def make_features(folder, trunk, batches):
+def make_features(folder, trunk, batches, *, total=None):
     """Runs a trunk over clips, unless that was done before.
 
     Args:
@@ -86,6 +88,7 @@ def make_features(folder, trunk, batches):
         trunk: A functional model from clips to a tensor, or to {stream: tensor}.
         batches: Called for an iterable of (clips, targets, counts), where it was not done before;
             rows whose count is 0 are left out.
+        total: How many clips there are, where that is known.
 
     Returns:
         `Features`.
@@ -100,7 +103,14 @@ def make_features(folder, trunk, batches):
     shapes: dict = {}
     targets: list = []
     try:
-        for clips, wanted, counts in batches():
+        shown = track(
+            batches(),
+            f"{folder.name} features",
+            total=total,
+            noun="clips",
+            size=lambda batch: int(np.sum(batch[2])),
+        )
+        for clips, wanted, counts in shown:
             kept = np.asarray(counts) > 0
             made = run(clips)
             for name, part in (made if isinstance(made, dict) else {ONLY: made}).items():

@@ -10,20 +10,30 @@ import keras
 import numpy as np
 
 from kinetics_i3d.core.labels import softmax
+from kinetics_i3d.core.progress import track
 
 
-def fit_head(model, clips, steps):
+def fit_head(model, clips, steps, *, batch):
     """Sets the classifier of an `InceptionI3D` to a linear probe of its features.
 
     Args:
         model: With its top; changed.
         clips: Iterable of (clips, one-hot targets).
         steps: Batches to take of it.
+        batch: Clips a batch.
     """
     pooled = keras.Model(model.input, model.get_layer("AvgPool_0a_7x7").output)
     features, targets = [], []
-    for batch, target in itertools.islice(clips, steps):
-        features.append(np.asarray(pooled.predict_on_batch(batch), np.float64).mean(axis=(1, 2, 3)))
+    batches = track(
+        itertools.islice(clips, steps),
+        "classifier warm-up",
+        total=steps * batch,
+        noun="clips",
+        size=lambda each: len(each[1]),
+    )
+    for inputs, target in batches:
+        made = np.asarray(pooled.predict_on_batch(inputs), np.float64)
+        features.append(made.mean(axis=(1, 2, 3)))
         targets.append(np.asarray(target))
     kernel, bias = linear_probe(np.concatenate(features), np.concatenate(targets))
     model.get_layer("Conv3d_0c_1x1").set_weights([kernel[None, None, None], bias])

@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.progress import stage
 from kinetics_i3d.training.errors import TrainingError, TrainingStopped
 from kinetics_i3d.training.meter import Meter
 from kinetics_i3d.training.schedules import SCHEDULES, Plateau
@@ -116,14 +117,22 @@ class Loop:
             TrainingError: If the loss is not finite, or a state cannot be saved.
         """
         self.meter.restart()
-        shown = time.monotonic()
         if self._ends() and len(self.facts.history) < math.ceil(self.facts.step / self.per_epoch):
             self._end_epoch(question)  # which was stopped in its validation
+        shown = stage(
+            "training", total=self.total, noun="steps", initial=self.facts.step, lines=False
+        )
+        with shown as show:
+            self._steps(batches, question, show)
+
+    def _steps(self, batches, question, show):
+        shown = time.monotonic()
         while self.facts.step < self.total:
             batch = next(batches)
             self.meter.waited()
             stop = self._one(batch, question.asked)
             step = self.facts.step
+            show(step, self._means())
             ends = self._ends()
             if ends:
                 if self.validate:
@@ -137,7 +146,9 @@ class Loop:
                 )
             if ends or time.monotonic() - shown > EVERY:
                 shown = time.monotonic()
-                logging.info("step %d of %d: %s", step, self.total, self._line())
+                line = self._line()
+                if ends or show.bar is None:
+                    logging.info("step %d of %d: %s", step, self.total, line)
             self.meter.pause()
             if ends:
                 self.meter.restart()
@@ -225,6 +236,10 @@ class Loop:
         line = self.meter.line(self.total - self.facts.step)
         if self.board:
             self.board(self.facts.step, {"learning_rate": self.rate(), **self.meter.rates()})
+        return f"{self._means()}, {line}"
+
+    def _means(self):
+        """Loss and accuracy of this epoch so far, or of the one that has just ended."""
         facts = self.facts
         steps = facts.step - len(facts.history) * self.per_epoch
         if steps > 0:
@@ -232,4 +247,4 @@ class Loop:
         else:
             row = facts.history[-1]
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
-        return ", ".join([*(f"{name} {row[name]:.3f}" for name in names if name in row), line])
+        return ", ".join(f"{name} {row[name]:.3f}" for name in names if name in row)

@@ -2,6 +2,8 @@
 
 import time
 
+from kinetics_i3d.core.progress import as_time
+
 
 class Meter:
     """Counts steps and the time between them.
@@ -64,16 +66,3 @@ class Meter:
             f"{rates['steps_per_second']:.2f} steps/s, {rates['clips_per_second']:.1f} clips/s, "
             f"{100 * rates['waiting']:.0f} % waiting for clips, {as_time(seconds)} to go"
         )
-
-
-def as_time(seconds):
-    """Seconds in hours, minutes and seconds.
-
-    Example:
-
-    >>> as_time(3725), as_time(59.6)
-    ('1:02:05', '1:00')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -10,6 +10,7 @@ from kinetics_i3d.data.datasets import VideoDataset, open_dataset
 from kinetics_i3d.data.manifest import is_records
 from kinetics_i3d.data.record_clips import RecordSplit
 from kinetics_i3d.data.records import open_records
+from kinetics_i3d.data.split import SHARE, is_undivided, split_undivided
 from kinetics_i3d.training.errors import TrainingError
 
 
@@ -59,6 +60,9 @@ def open_any(dataset):
 def parts(dataset, config):
     """The videos to train on, and those to validate on.
 
+    Of videos that no list and no folder assigns to a split, a part of every class is held out to
+    validate on; `split="all"` trains on all of them.
+
     Args:
         dataset: A `VideoDataset` or `Records`.
         config: A `TrainConfig`.
@@ -69,6 +73,11 @@ def parts(dataset, config):
     Raises:
         DatasetError: If there is no such split, it is empty, or a share is asked of records.
     """
+    if _needs_split(dataset, config):
+        share = SHARE if config.share is None else _checked(config.share, config)
+        training, held = split_undivided(dataset, share=share, seed=config.seed)
+        _check_left(training, share)
+        return training, held if len(held) else None
     training = _split(dataset, config.split)
     if config.validation is None:
         return training, None
@@ -79,17 +88,11 @@ def parts(dataset, config):
                 "share such as 0.1"
             )
         return training, _split(dataset, config.validation)
-    if not 0 < config.share < 1:
-        raise DatasetError(
-            f"validation must be a split, or a share above 0 and below 1, not {config.validation}"
-        )
+    _checked(config.share, config)
     if not isinstance(training, VideoDataset):
         raise DatasetError("validation must be a split where records are trained on, not a share")
     kept, held = training.hold_out(config.share, seed=config.seed)
-    if not len(kept):
-        raise DatasetError(
-            f"{training.name}: validation of {config.share:g} leaves nothing to train"
-        )
+    _check_left(kept, config.share)
     return kept, held
 
 
@@ -134,6 +137,30 @@ def check_run(config, training, strategy):
             "`label_smoothing` must be 0 for a single class. "
             f"Received: label_smoothing={config.label_smoothing!r}"
         )
+
+
+def _needs_split(dataset, config):
+    """Whether a split has to be made: none is there, and none but the usual ones is asked for."""
+    usual = config.validation in (None, "val") or config.share is not None
+    return (
+        isinstance(dataset, VideoDataset)
+        and config.split == "train"
+        and usual
+        and is_undivided(dataset)
+    )
+
+
+def _checked(share, config):
+    if not 0 < share < 1:
+        raise DatasetError(
+            f"validation must be a split, or a share above 0 and below 1, not {config.validation}"
+        )
+    return share
+
+
+def _check_left(training, share):
+    if not len(training):
+        raise DatasetError(f"{training.name}: validation of {share:g} leaves nothing to train")
 
 
 def _split(dataset, name):

@@ -3,7 +3,11 @@
 Carreira & Zisserman, CVPR 2017, table 1 and section 2.5, and the code released with it.
 """
 
-from kinetics_i3d.training.config import TrainConfig
+import dataclasses
+
+from absl import logging
+
+from kinetics_i3d.training.config import TrainConfig, check_choice
 
 # What the released code says of its training; 64 replicas of 6 clips.
 _RELEASED: dict = {
@@ -43,6 +47,50 @@ RECIPES = {
         freeze=("Conv3d_1a", "Conv3d_2b", "Conv3d_2c"),
         precision="mixed_bfloat16",
     ),
+    # Any folder of videos, from the Kinetics-400 weights. Batch norm keeps its statistics, so that
+    # small batches do no harm. The modules up to Mixed_4e are not trained, which saves most of the
+    # backward pass, and on a few hundred videos costs little: they are what Kinetics has taught.
+    "finetune_kinetics": TrainConfig(
+        weights="rgb_kinetics400",
+        head="new",
+        transfer="full",
+        norm="freeze",
+        frames=24,
+        size=224,
+        test_short_side=256,
+        test_size=224,
+        area=(0.4, 1.0),
+        mixup=0.2,
+        epochs=12,
+        batch=16,
+        learning_rate=2e-4,
+        head_start=2,
+        freeze=("Conv3d_1a", "Conv3d_2", "Mixed_3", *(f"Mixed_4{module}" for module in "bcde")),
+        precision="mixed_bfloat16",
+    ),
+    # Optical flow, from the same weights. All layers are trained, batch norm with them: flow is not
+    # what they have seen. 160 pixels leave time for that on two cores.
+    "finetune_kinetics_flow": TrainConfig(
+        weights="rgb_kinetics400",
+        streams=("flow",),
+        head="new",
+        transfer="full",
+        norm="recalibrate",
+        norm_momentum=0.95,
+        norm_batches=84,
+        frames=24,
+        size=160,
+        test_short_side=208,
+        test_size=192,
+        area=(0.35, 1.0),
+        mixup=0.2,
+        epochs=14,
+        batch=16,
+        learning_rate=3e-4,
+        dropout=0.6,
+        head_start=2,
+        precision="mixed_bfloat16",
+    ),
     # Performances of 2.56 s: 32 frames span them at 12.5 a second. At 8 a second the network, which
     # halves the frames at once, cannot tell a walk from a walk backwards.
     "figures": TrainConfig(
@@ -73,3 +121,115 @@ RECIPES = {
         **_RELEASED, streams=("flow",), steps=155_000, schedule="release_flow"
     ),
 }
+
+
+def config_from_recipe(name, **settings):
+    """The `TrainConfig` of a recipe with some fields changed.
+
+    A field that is given is kept. A field of the recipe that contradicts the given ones, or the
+    weights, gives way, and the log says so: `architecture`, `stride`, and `streams` that are not
+    set, become those of the weights, `transfer="original"` becomes `"full"`, and `inflate` and
+    `weights` replace each other.
+
+    Args:
+        name: A key of `RECIPES`, or `None` for the defaults of `TrainConfig`.
+        **settings: Fields of `TrainConfig`.
+
+    Returns:
+        A `TrainConfig`.
+
+    Raises:
+        ValueError: If there is no such recipe, it trains another system than `system`, or the given
+            fields contradict each other.
+        WeightsError: If the weights cannot be found or read.
+
+    Example:
+
+    >>> config = ki3d.config_from_recipe("jhmdb", weights="rgb_figures")
+    >>> config.architecture, config.transfer, config.frames
+    ('inception_v1_quarter', 'full', 24)
+    """
+    if name is None:
+        recipe, source = TrainConfig(), "defaults"
+        recipe = dataclasses.replace(recipe, system=settings.get("system", recipe.system))
+    else:
+        check_choice("recipe", name, tuple(RECIPES))
+        recipe, source = RECIPES[name], f"recipe {name!r}"
+    system = settings.get("system", recipe.system)
+    if system != recipe.system:
+        raise ValueError(
+            f"`recipe` must be one for {system}; {name!r} trains {recipe.system}. "
+            f"Received: recipe={name!r}"
+        )
+    changes = _changes(dataclasses.asdict(recipe), settings)
+    replaced = {field: value for field, (value, _) in changes.items()}
+    config = dataclasses.replace(recipe, **settings | replaced)
+    for field, (value, reason) in changes.items():
+        logging.info(
+            "%s: %s=%r gives way to %r because of %s",
+            source,
+            field,
+            getattr(recipe, field),
+            value,
+            reason,
+        )
+    return config
+
+
+def _changes(recipe, settings):
+    """The fields of a recipe that give way, {field: (value, reason)}.
+
+    Args:
+        recipe: {field: value}, the fields of the recipe.
+        settings: {field: value}, the fields that are given and therefore stay.
+    """
+    changes: dict = {}
+    fields = recipe | settings
+
+    def settle(field, value, reason):
+        if field not in settings and fields[field] != value:
+            fields[field] = value
+            changes[field] = (value, f"{reason}={fields[reason]!r}")
+
+    if settings.get("weights") is not None:
+        settle("inflate", None, "weights")
+    elif settings.get("inflate") is not None:
+        settle("weights", None, "inflate")
+    if fields["transfer"] == "fixed":
+        settle("mixup", 0.0, "transfer")  # the features are made once
+    if fields["weights"] is not None:
+        if fields["transfer"] == "original":
+            settle("transfer", "full", "weights")
+        settle("temporal", TrainConfig.temporal, "weights")  # nothing is inflated
+    start = "inflate" if fields["weights"] is None else "weights"
+    if fields[start] is None:
+        return changes
+    architecture, specs = _described(fields[start])
+    if fields["architecture"] is not None and architecture is not None:
+        settle("architecture", architecture, start)
+    if start == "weights" and specs:
+        if fields["system"] == "InceptionI3D" and len(specs) == 1:
+            # Weights of one stream may start a network of the other, where a recipe names it.
+            if not fields["streams"] and tuple(specs) != ("rgb",):
+                settle("streams", tuple(specs), start)
+        elif len(specs) == 2:
+            stride = specs["flow"].fps / specs["rgb"].fps
+            if stride.is_integer():
+                settle("stride", int(stride), start)
+    return changes
+
+
+def _described(weights):
+    """The architecture of weights and their {stream: `ClipSpec`}, as far as they say."""
+    from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_rows, find_weights
+    from kinetics_i3d.weights.checkpoint import read_info
+    from kinetics_i3d.weights.read import read_weights
+
+    if weights in CATALOG or weights in PAIRS:
+        rows = find_rows(weights)
+        architectures = {row.architecture for row in rows}
+        specs = {row.clip_spec.stream: row.clip_spec for row in rows}
+        return architectures.pop() if len(architectures) == 1 else None, specs
+    path = find_weights(weights)
+    info = (read_info(path) if path.is_file() else None) or read_weights(path).info
+    return info.architecture, info.clip_specs

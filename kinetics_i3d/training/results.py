@@ -1,6 +1,7 @@
 """What a run leaves beside its state: curves, the best weights, those of the last epochs."""
 
 import csv
+import dataclasses
 import re
 
 from kinetics_i3d.core.files import atomic_path
@@ -41,6 +42,22 @@ def read_history(path):
             {key: float(value) for key, value in row.items() if value not in ("", "NA")}
             for row in csv.DictReader(file)
         ]
+
+
+def write_videos(path, training, validation):
+    """Writes which videos a run trains on, and which it validates on.
+
+    Args:
+        path: The csv file, a table that `read_table` reads.
+        training: A `VideoDataset`; its videos get the split `train`.
+        validation: A `VideoDataset`; its videos get the split `val`.
+    """
+    videos = tuple(
+        dataclasses.replace(video, split=split)
+        for split, part in (("train", training), ("val", validation))
+        for video in part.videos
+    )
+    dataclasses.replace(training, videos=videos, missing=()).write_table(path)
 
 
 def keep_weights(model, folder, *, epoch, keep, improved, **facts):

@@ -78,12 +78,17 @@ class FeatureSource:
             return once(self.clips.training(config.seed), limit)
 
         with writing(self.folder, "nothing is trained yet"):
-            return make_features(self.folder / "training", self.trunk, batches)
+            return make_features(self.folder / "training", self.trunk, batches, total=limit)
 
     @functools.cached_property
     def _held(self):
         with writing(self.folder):
-            return make_features(self.folder / "validation", self.trunk, self.clips.validation)
+            return make_features(
+                self.folder / "validation",
+                self.trunk,
+                self.clips.validation,
+                total=len(self.clips.held),
+            )
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
         """Endless batches of features, as `Features.training` gives; they are not mixed."""

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kinetics_i3d.core.progress import track
+
 
 def recalibrate(model, batches, count, *, strategy=None, frozen=False):
     """Sets moving means and variances to the means over batches of those of each batch.
@@ -45,7 +47,8 @@ def recalibrate(model, batches, count, *, strategy=None, frozen=False):
         setattr(layer, name, True if name == "trainable" else 0.0)
     try:
         done = 0
-        for clips in itertools.islice(batches, count):
+        taken = itertools.islice(batches, count)
+        for clips in track(taken, "batch norm statistics", total=count, noun="batches"):
             look(clips)
             sums = [one + moment.numpy() for one, moment in zip(sums, moments, strict=True)]
             done += 1

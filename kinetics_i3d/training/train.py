@@ -10,6 +10,8 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.progress import stage
+from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.board import event_writer, write_clips
 from kinetics_i3d.training.distribute import make_strategy, place
@@ -27,7 +29,7 @@ from kinetics_i3d.training.network import (
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
 from kinetics_i3d.training.parted import answer, part
 from kinetics_i3d.training.preflight import check_backend, check_output, check_run, open_any, parts
-from kinetics_i3d.training.results import keep_weights, write_history
+from kinetics_i3d.training.results import keep_weights, write_history, write_videos
 from kinetics_i3d.training.sources import ClipSource, FeatureSource
 from kinetics_i3d.training.statistics import recalibrate
 from kinetics_i3d.training.step import Step
@@ -51,10 +53,12 @@ def train(
     is only read. On one CPU this is to the bit.
 
     Args:
-        dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either.
+        dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either. Of
+            videos without any split, such as a folder a class, a part is held out to validate on.
         config: A `TrainConfig`; it names the split of the dataset.
         output: Folder for `weights.h5`, `config.json`, `history.csv` and the states; with
-            validation also `best.h5`, and with `config.keep` the weights of the last epochs.
+            validation also `best.h5`, and `videos.csv`, a table of the videos with the splits
+            `train` and `val`; with `config.keep` the weights of the last epochs.
         spec_name: Name of the `ClipSpec` that the weights carry.
         about: A JSON-ready dictionary that the weights carry.
         distribute: Over which devices: `"none"`, `"auto"`, `"mirrored"` or `"multiworker"`.
@@ -113,12 +117,17 @@ def train(
         per_epoch=source.per_epoch,
         place=here,
         save_every=save_every,
-        validate=None if held is None else _validation(step, source, optimizer, model, output),
+        validate=None
+        if held is None
+        else _validation(step, source, optimizer, model, output, total=len(held)),
         report=_report(config, optimizer, model, output, facts, board),
         board=board,
     )
     if index == 0:
         _claim(output / "config.json", config)
+        if isinstance(held, VideoDataset):
+            write_videos(output / "videos.csv", training, held)
+            logging.info("%s lists the videos of both parts", output / "videos.csv")
     start = loop.resume()
     if index == 0:
         write_history(output / "history.csv", loop.facts.history)
@@ -136,7 +145,9 @@ def train(
             )
     if config.head_start and not loop.facts.step:
         unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
-        fit_head(model, unmixed, loop.per_epoch * config.head_start)
+        steps = loop.per_epoch * config.head_start
+        logging.info("fits the classifier to the features of %d clips", steps * config.batch)
+        fit_head(model, unmixed, steps, batch=config.batch)
     if board and not loop.facts.step:
         shown, *_ = next(iter(clips.training(config.seed, mixup=config.mixup)))
         write_clips(output / "tensorboard", shown)
@@ -174,17 +185,19 @@ def _source_and_step(config, clips, model, optimizer, strategy, output):
     return source, step
 
 
-def _validation(step, source, optimizer, model, output):
+def _validation(step, source, optimizer, model, output, *, total):
     """A function of what tells whether to stop, to (loss, accuracy), the same on all processes."""
 
     def validate(stopped):
         sums = np.zeros(3)
-        with averaged(optimizer, model):
+        shown = stage("validation", total=total, noun="clips")
+        with averaged(optimizer, model), shown as show:
             for clips, targets, counts in source.validation():
                 if stopped():
                     raise TrainingStopped(f"{output}: stopped in a validation; goes on with it")
                 loss, right = step.test(clips, targets)
                 sums += [float((one * counts.numpy()).sum()) for one in (loss, right, 1.0)]
+                show(int(sums[-1]))
         loss, right, count = step.total(sums)
         return float(loss / count), float(right / count)
 

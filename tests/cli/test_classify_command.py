@@ -26,7 +26,8 @@ def kept(monkeypatch):
 def test_text_ranks_the_labels(command, videos, weights, kept):
     code, out, err = command("classify", videos["one"], "--weights", weights["good"], "--top", "2")
     path, *lines = out.splitlines()
-    assert (code, err, path) == (0, "", str(videos["one"]))
+    assert (code, path) == (0, str(videos["one"]))
+    assert err == f"weights: {weights['good']}, 3 actions\n"
     shares = [float(line.split()[0]) for line in lines]
     assert [line.split()[1] for line in lines] == ["%", "%"]
     assert {line.split()[2] for line in lines} < set(LABELS)
@@ -43,8 +44,9 @@ def test_json_has_an_object_for_each_video(command, videos, weights, kept):
     assert [each["path"] for each in found] == [str(word) for word in words]
     assert [sorted(each) for each in found] == [
         ["error", "path"],
-        ["clip_specs", "path", "predictions", "seconds"],
+        ["clip_specs", "path", "predictions", "seconds", "weights"],
     ] * 2
+    assert [each.get("weights") for each in found] == [None, str(weights["good"])] * 2
     assert str(videos["missing"]) in found[0]["error"]
     for each in found[1::2]:
         assert {one["label"] for one in each["predictions"]} == set(LABELS)

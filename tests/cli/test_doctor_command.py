@@ -51,7 +51,7 @@ def test_json(command, arrays, weights):
 
 def test_specs_by_name_and_by_weights(command, arrays, videos):
     assert "(for fvd, rgb)" in command("doctor", videos["one"], "--spec", "fvd")[1]
-    assert "(for jhmdb, rgb)" in command("doctor", videos["one"])[1]
+    assert "(for deepmind, rgb)" in command("doctor", videos["one"])[1]
     assert "(for figures, rgb)" in command("doctor", videos["one"], "--weights", "rgb_figures")[1]
 
 

@@ -286,25 +286,15 @@ def test_what_stands_still_is_shown_white(tmp_path):
     assert picture[:128, 320:].min() > 250
 
 
-def test_progress_counts_videos_and_the_flows_of_one(originals, monkeypatch):
-    class Terminal:
-        text = ""
-
-        def write(self, text):
-            self.text += text
-
-        def flush(self):
-            pass
-
-        def isatty(self):
-            return True
-
-    terminal = Terminal()
-    progress = flow.FlowProgress(["a", "b"], stream=terminal)
+def test_progress_counts_videos_and_the_flows_of_one(capsys, monkeypatch):
+    monkeypatch.setattr("kinetics_i3d.core.progress.EVERY", -1)
+    progress = flow.FlowProgress(["a", "b"])
     progress.flows(7)
     progress(1)
-    progress.clear()
-    assert terminal.text == ("\r\033[K0 of 2 videos, 7 flows\r\033[K1 of 2 videos\r\033[K")
+    progress.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "0 of 2 videos, 7 flows of the next"
+    assert lines[1].startswith("1 of 2 videos, ") and "flows" not in lines[1]
 
 
 def start(tree, out):

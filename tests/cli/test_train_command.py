@@ -54,7 +54,7 @@ def library(monkeypatch):
 
 def test_every_field_of_the_config_is_an_option_with_help():
     options = make_parser().parse_args(HEAD)
-    assert train.read_fields(options, TrainConfig()) == TrainConfig()
+    assert train.read_fields(options, TrainConfig) == {"system": "InceptionI3D"}
     meanings = train.documented_fields(TrainConfig)
     for field in dataclasses.fields(TrainConfig):
         assert meanings[field.name]
@@ -64,7 +64,7 @@ def test_options_keep_their_types():
     words = "--learning-rate 1e-3 --epochs 3 --no-flip --area 0.5 0.9 --freeze Conv3d_1a Mixed_3b"
     words += " --streams flow --validation 0.1 --clip-norm 2 --synchronize-norm"
     options = make_parser().parse_args([*HEAD, *words.split(), "--inflate", "x"])
-    config = train.read_fields(options, TrainConfig())
+    config = TrainConfig(**train.read_fields(options, TrainConfig))
     assert config == TrainConfig(
         learning_rate=1e-3,
         epochs=3,
@@ -98,7 +98,7 @@ def test_fields_to_come_are_read_too():
     assert "Of both things, 100%." in " ".join(parser.format_help().split())
     assert "hidden" not in parser.format_help()
     options = parser.parse_args(["--some", "4", "--no-more"])
-    assert train.read_fields(options, Later()) == Later(some=4, more=False)
+    assert train.read_fields(options, Later) == {"some": 4, "more": False}
     wrong = dataclasses.make_dataclass("Wrong", [("field", dict, None)])
     with pytest.raises(TypeError, match="field"):
         train.add_fields(parser, wrong)
@@ -124,6 +124,19 @@ def test_a_recipe_is_changed_by_options(command, dataset, library, tmp_path):
     assert library[0][1] == dataclasses.replace(RECIPES["figures"], epochs=1)
     code, _, err = command("train", "C3D", *words[2:], "--recipe", "figures")
     assert code == 2 and "`recipe` must be one for C3D; 'figures' trains InceptionI3D" in err
+
+
+def test_weights_prevail_over_a_recipe(command, dataset, library, tmp_path, caplog):
+    words = ("train", "InceptionI3D", "--data", dataset, "--output", tmp_path / "run")
+    with caplog.at_level("INFO", logger="absl"):
+        code, _, err = command(*words, "--recipe", "jhmdb", "--weights", "rgb_figures")
+    assert code == 0, err
+    config = library[0][1]
+    assert (config.architecture, config.transfer) == ("inception_v1_quarter", "full")
+    assert any("architecture='googlenet'" in message for message in caplog.messages)
+    more = ("--weights", "rgb_figures", "--transfer", "original")
+    code, _, err = command(*words, "--recipe", "jhmdb", *more)
+    assert code == 2 and "`transfer` must be 'full' or 'fixed'" in err
 
 
 def test_records_are_recognised(command, dataset, library, tmp_path):

@@ -5,7 +5,6 @@ import csv
 import pytest
 
 from kinetics_i3d.cli import convert
-from kinetics_i3d.cli.progress import Progress
 from kinetics_i3d.weights.read import read_weights
 
 LABELS = ("sit", "stand", "wave")  # of the fixture `weights`
@@ -86,40 +85,3 @@ def test_figures_writes_a_dataset(command, tmp_path):
     code, _, err = command("figures", tmp_path / "g", "--size", "15", "16")
     assert (code, err.count("\n")) == (2, 1)
     assert "`size`" in err
-
-
-class Terminal:
-    """A stream that says it is a terminal."""
-
-    def __init__(self, is_terminal):
-        self.text, self.is_terminal = "", is_terminal
-
-    def write(self, text):
-        self.text += text
-
-    def flush(self):
-        pass
-
-    def isatty(self):
-        return self.is_terminal
-
-
-def test_progress_is_a_bar_on_a_terminal_and_a_rare_line_elsewhere(monkeypatch, capsys):
-    bar = Terminal(True)
-    progress = Progress(3, "videos", stream=bar)
-    for done in (1, 2, 3):
-        progress(done)
-    assert "3/3" in bar.text
-
-    log = Terminal(False)
-    progress = Progress(3, "videos", stream=log)
-    progress(1)
-    assert log.text == ""
-    monkeypatch.setattr("kinetics_i3d.cli.progress.EVERY", -1)
-    progress(2)
-    assert log.text == "2 of 3 videos\n"
-
-    single = Terminal(True)
-    Progress(1, "videos", stream=single)(1)
-    assert single.text == ""
-    assert capsys.readouterr().out == ""

@@ -162,13 +162,13 @@ def test_only_what_is_named_is_fetched(command, mirror, cache):
 
 
 def test_one_that_fails_does_not_stop_the_rest(command, mirror, cache, monkeypatch):
-    cleared = []
-    monkeypatch.setattr(DownloadProgress, "clear", lambda self: cleared.append(self.noun))
+    closed = []
+    monkeypatch.setattr(DownloadProgress, "close", lambda self: closed.append(self.stage))
     (mirror / f"folder_of_{NAMES[1]}" / "model.ckpt.index").unlink()
     code, out, err = command("weights", "--fetch", "--source", mirror)
     assert (code, err.count("\n")) == (1, 1)
     assert f"folder_of_{NAMES[1]}/model.ckpt.index: cannot be read" in err
-    assert cleared == [f"MB of {name}" for name in NAMES]
+    assert closed == list(NAMES)
     assert out.splitlines() == [str(cache / name / PREFIX) for name in (NAMES[0], NAMES[2])]
     code, out, err = command("weights", "--fetch", "--source", mirror, "--json")
     rows = json.loads(out)
@@ -229,30 +229,14 @@ def test_a_shipped_file_that_is_missing_is_told(command, mirror, monkeypatch):
     assert code == 1 and "rgb_figures.h5 is missing" in err
 
 
-def test_progress_is_one_line_that_is_drawn_over(capsys):
-    class Terminal:
-        text = ""
-
-        def write(self, text):
-            self.text += text
-
-        def flush(self):
-            pass
-
-        def isatty(self):
-            return True
-
-    stream = Terminal()
-    progress = DownloadProgress("tiny", 2_500_000, stream=stream)
-    for done in (1_000_000, 1_000_001, 1_500_000, 2_500_000):
+def test_progress_is_told_in_megabytes(capsys, monkeypatch):
+    monkeypatch.setattr("kinetics_i3d.core.progress.EVERY", -1)
+    progress = DownloadProgress("tiny", 2_500_000)
+    for done in (1_000_000, 1_500_000, 2_500_000):
         progress(done, 2_500_000)
-    progress.clear()
-    assert stream.text.split("\r\033[K")[1:] == [
-        "1 of 3 MB of tiny",
-        "2 of 3 MB of tiny",
-        "3 of 3 MB of tiny",
-        "",
-    ]
+    progress.close()
+    lines = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert lines == [f"tiny: {done} of 3 MB" for done in (1, 2, 3)]
 
 
 def test_nothing_heavy_is_loaded():

@@ -9,6 +9,7 @@ from short_network import register
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.flow.coding import encode_flow
+from kinetics_i3d.inference import classify as module
 from kinetics_i3d.video.writer import write_video
 
 SHORT = register()
@@ -67,6 +68,28 @@ def test_a_long_video_is_the_average_weighted_by_new_frames(model, video):
     whole = dict(ki3d.classify(video, model).predictions)
     # The test would notice an ignored window.
     assert max(abs(whole[x] - found[x]) for x in LABELS) > 1e-4
+
+
+def test_weights_are_taken_in_place_of_a_model(model, video, tmp_path, monkeypatch):
+    ki3d.save_weights(model, tmp_path / "mine.h5")
+    expected = ki3d.classify(video, model).predictions
+    assert ki3d.classify(video, tmp_path / "mine.h5").predictions == expected
+    with pytest.raises(ki3d.WeightsError, match="no such weights file"):
+        ki3d.classify(video, tmp_path / "none.h5")
+    built = []
+    monkeypatch.setattr(module, "load_model", lambda: built.append(model) or model)
+    module._default_model.cache_clear()
+    for _ in range(2):
+        assert ki3d.classify(video).predictions == expected
+    module._default_model.cache_clear()
+    assert len(built) == 1  # the default is kept
+
+
+def test_progress_counts_the_frames_of_a_long_video(model, video, capsys):
+    with ki3d.show_progress(every=0.0):
+        ki3d.classify(video, model, window=16)
+    shown = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert shown == [f"{video}: {done} of 34 frames" for done in (16, 32, 34)]
 
 
 def test_the_result_is_frozen_and_json_ready(model, video):

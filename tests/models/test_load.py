@@ -1,9 +1,13 @@
 """Models of weights by what those say they are."""
 
 import keras
+import pytest
 
 import kinetics_i3d as ki3d
+from kinetics_i3d.models import load
 from kinetics_i3d.models.load import load_model
+from kinetics_i3d.weights.catalog import CATALOG, PAIRS
+from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
 
 
 def test_a_model_is_in_float32_whatever_the_policy(tmp_path):
@@ -17,3 +21,19 @@ def test_a_model_is_in_float32_whatever_the_policy(tmp_path):
         keras.config.set_dtype_policy("float32")
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert model.labels == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("streams", [None, "rgb", "flow", "both"])
+def test_default_weights_are_in_the_catalog_and_read_what_is_asked_for(streams, monkeypatch):
+    name = DEFAULT_WEIGHTS[streams]
+    members = PAIRS[name].members if name in PAIRS else (name,)
+    read = tuple(CATALOG[member].clip_spec.stream for member in members)
+    assert read == {None: ("rgb",), "both": ("rgb", "flow")}.get(streams, (streams,))
+    asked = []
+    monkeypatch.setattr(load, "_load", lambda *given: asked.append(given))
+    ki3d.load_model(streams=streams)
+    assert asked == [(name, streams)]
+
+
+def test_frames_are_told_apart_into_400_actions_by_default():
+    assert len(CATALOG[DEFAULT_WEIGHTS[None]].labels) == 400

@@ -57,7 +57,7 @@ def test_a_head_is_fitted_to_the_mean_features_of_the_batches():
         ((random.normal(0, 0.1, (2, 9, 32, 32, 3)) + light).astype(np.float32), targets)
         for _ in range(4)
     ]
-    fit_head(model, iter(batches), 3)
+    fit_head(model, iter(batches), 3, batch=len(batches[0][1]))
     for clips, _ in batches:
         assert model.predict(clips, verbose=0).argmax(axis=1).tolist() == [0, 1]
     for old, new in zip(body, model.get_weights()[:-2], strict=True):

@@ -14,13 +14,15 @@ from short_network import register
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.progress import show_progress
+from kinetics_i3d.data.datasets import read_table
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training import preflight
 from kinetics_i3d.training import train as train_module
 from kinetics_i3d.training.errors import TrainingError, TrainingStopped
 from kinetics_i3d.training.features import Features
-from kinetics_i3d.training.results import read_history, write_history
+from kinetics_i3d.training.results import read_history, write_history, write_videos
 from kinetics_i3d.training.sources import ClipSource
 from kinetics_i3d.training.step import Step
 from kinetics_i3d.training.train import train
@@ -61,7 +63,7 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp
         assert 0 <= row["accuracy"] <= 1 and 0 <= row["val_accuracy"] <= 1
         assert 0 <= row["waiting"] <= 1 and row["clips_per_second"] > 0
     names = {file.name for file in output.iterdir()}
-    assert {"best.h5", "weights-epoch-0002.h5", "state", "tensorboard"} <= names
+    assert {"best.h5", "weights-epoch-0002.h5", "state", "tensorboard", "videos.csv"} <= names
     assert "weights-epoch-0001.h5" not in names
     shown = [
         value
@@ -169,6 +171,32 @@ def test_fixed_features_are_made_once_and_leave_the_trunk_as_it_was(
 
 
 @pytest.mark.slow
+def test_each_stage_shows_its_progress_to_those_who_ask(noisy, tiny, tmp_path, capsys):
+    config = dataclasses.replace(
+        tiny, epochs=1, head_start=2, validation="test", norm="recalibrate", norm_batches=3
+    )
+    with show_progress(every=0.0):
+        train(noisy, config, tmp_path / "full")
+    shown = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    stages = [line.partition(":")[0] for line in shown]
+    expected = ["classifier warm-up", "validation", "batch norm statistics"]
+    assert list(dict.fromkeys(stages)) == expected
+    assert "classifier warm-up: 12 of 12 clips" in shown
+    assert "batch norm statistics: 3 of 3 batches" in shown
+
+    start = tmp_path / "full" / "weights.h5"
+    fixed = {"weights": str(start), "transfer": "fixed", "validation": "test", "epochs": 1}
+    with show_progress(every=0.0):
+        train(noisy, dataclasses.replace(tiny, **fixed), tmp_path / "fixed")
+    shown = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert "training features: 6 of 6 clips" in shown
+
+    train(noisy, config, tmp_path / "silent")
+    out, err = capsys.readouterr()
+    assert " of " not in out + err
+
+
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_run_and_shows_the_batch(noisy, tiny, tmp_path):
     config = dataclasses.replace(
         tiny, learning_rate=1e30, warmup=0.0, schedule="constant", optimizer="sgd"
@@ -233,6 +261,34 @@ def test_a_share_of_the_training_videos_is_held_out(noisy, tiny):
     again = preflight.parts(noisy, config)[1]
     assert again == validation
     assert preflight.parts(noisy, tiny)[1] is None
+
+
+def test_of_videos_without_a_split_a_part_is_held_out(noisy, tiny):
+    videos = tuple(dataclasses.replace(video, split="all") for video in noisy.videos)
+    undivided = dataclasses.replace(noisy, videos=videos)
+    training, validation = preflight.parts(undivided, tiny)
+    assert (len(training), len(validation)) == (6, 2)
+    assert {video.split for video in validation.videos} == {"val"}
+    named = preflight.parts(undivided, dataclasses.replace(tiny, validation="val"))
+    assert named == (training, validation)
+    half = preflight.parts(undivided, dataclasses.replace(tiny, validation="0.5"))
+    assert [len(part) for part in half] == [4, 4]
+    everything, none = preflight.parts(undivided, dataclasses.replace(tiny, split="all"))
+    assert len(everything) == 8 and none is None
+    with pytest.raises(DatasetError, match="no videos in split 'train'"):
+        preflight.parts(undivided, dataclasses.replace(tiny, validation="dev"))
+    with pytest.raises(DatasetError, match=r"validation of 0\.99 leaves nothing to train"):
+        preflight.parts(undivided, dataclasses.replace(tiny, validation="0.99"))
+
+
+def test_the_videos_of_both_parts_are_listed(noisy, tiny, tmp_path):
+    config = dataclasses.replace(tiny, validation="0.3")
+    training, validation = preflight.parts(noisy, config)
+    write_videos(tmp_path / "run" / "videos.csv", training, validation)
+    table = read_table(tmp_path / "run" / "videos.csv")
+    for split, part in (("train", training), ("val", validation)):
+        read = {(video.path, video.label) for video in table.split(split).videos}
+        assert read == {(video.path.resolve(), video.label) for video in part.videos}
 
 
 def test_curves_are_read_as_they_were_written(tmp_path):

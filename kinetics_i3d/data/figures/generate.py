@@ -9,6 +9,7 @@ import pathlib
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.progress import track
 from kinetics_i3d.data.figures.actions import ACTIONS
 from kinetics_i3d.data.figures.render import render_clip
 from kinetics_i3d.video.writer import write_video
@@ -148,14 +149,15 @@ def _claim(folder, settings):
 
 
 def _work_off(jobs, workers):
+    shown = {"total": len(jobs), "noun": "videos"}
     if workers == 1:
-        for job in jobs:
+        for job in track(jobs, "rendering", **shown):
             _write_one(job)
         return
     # Spawned, not forked: a fork of a process in which TensorFlow has threads may hang.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        for _ in pool.map(_write_one, jobs, chunksize=4):
+        for _ in track(pool.map(_write_one, jobs, chunksize=4), "rendering", **shown):
             pass
 
 

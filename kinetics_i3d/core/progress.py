@@ -1,0 +1,261 @@
+"""How far long work is: a bar on a terminal, a line now and then in a log file.
+
+Functions that take long report their stages by `track`, `stage` and `waiting`. These show nothing
+by themselves: a program asks for it by `show_progress`, as the command line does. That is Keras'
+habit of a global switch, and not one of arguments: a training has five stages in as many modules,
+and an argument for it would have to pass through all of them.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+
+DELAY = 1.0  # seconds before a bar is drawn: quick work shows none
+EVERY = 30.0  # seconds between lines where stderr is a file
+
+_programs: list = []  # that asked for progress: seconds between their lines
+_drawn: list = []  # bars on the terminal
+_stages: list = []  # that are running, the innermost last
+
+
+class Progress:
+    """Shows how many of several items are done.
+
+    On a terminal this is a bar, which disappears when it is closed. Elsewhere it is a line now and
+    then, without control characters.
+
+    Args:
+        total: How many there are, or `None`; a single one shows nothing.
+        noun: What they are, in the plural.
+        stage: What is being done with them.
+        initial: How many were done before.
+        lines: Whether a log gets lines; a terminal gets its bar anyway.
+        every: Seconds between lines; by default `EVERY`.
+        stream: Where to; by default stderr.
+
+    Example:
+
+    >>> progress = Progress(2, "videos")
+    >>> progress(1)
+    >>> progress(2)
+    >>> progress.close()
+    """
+
+    def __init__(self, total, noun, *, stage=None, initial=0, lines=True, every=None, stream=None):
+        self.total, self.noun, self.stage, self.initial = total, noun, stage, initial
+        self.lines, self.every = lines, EVERY if every is None else every
+        self.stream = stream or sys.stderr
+        self.bar = None
+        self.begun = self.shown = time.monotonic()
+        self._is_long = total is None or total > 1
+        if self._is_long and self.stream.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                total=total,
+                initial=initial,
+                desc=stage,
+                unit=f" {noun}",
+                file=self.stream,
+                leave=False,
+                ncols=None if _columns(self.stream) else 80,
+                dynamic_ncols=_columns(self.stream) > 0,
+                delay=DELAY,
+            )
+            _drawn.append(self.bar)
+
+    def __call__(self, done, note=""):
+        """Shows that `done` of them are done, and `note` beside it."""
+        if self.bar is not None:
+            if note:
+                self.bar.set_postfix_str(note, refresh=False)
+            self.bar.update(done - self.bar.n)
+        elif self.lines and self._is_long and time.monotonic() - self.shown > self.every:
+            self.shown = time.monotonic()
+            print(self._line(done, note), file=self.stream, flush=True)
+
+    def _line(self, done, note):
+        count, left = f"{done}", ""
+        if self.total is not None:
+            count = f"{done} of {self.total}"
+            if self.initial < done < self.total:
+                rate = (done - self.initial) / (time.monotonic() - self.begun)
+                left = f"{as_time((self.total - done) / rate)} left"
+        head = f"{self.stage}: " if self.stage else ""
+        return head + ", ".join(filter(None, [f"{count} {self.noun}", note, left]))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def clear(self):
+        """Empties the bar's line, so that something else can be printed there."""
+        if self.bar is not None:
+            _clear(self.bar)
+
+    def close(self):
+        """Removes the bar."""
+        if self.bar is not None:
+            _drawn.remove(self.bar)
+            self.bar.close()
+            self.bar = None
+
+
+@contextlib.contextmanager
+def show_progress(*, every=None):
+    """Shows the progress of everything that runs inside the block, on stderr.
+
+    Args:
+        every: Seconds between lines where stderr is a file, 30 by default. A terminal shows a bar.
+
+    Example:
+
+    >>> with ki3d.show_progress():
+    ...     found = ki3d.classify(folder / "video.mp4", ki3d.load_model("rgb_figures"))
+    """
+    logger = logging.getLogger("absl")
+    _programs.append(EVERY if every is None else every)
+    logger.addFilter(_clear_bars)
+    try:
+        yield
+    finally:
+        _programs.pop()
+        if not _programs:
+            logger.removeFilter(_clear_bars)
+
+
+@contextlib.contextmanager
+def stage(name, *, total, noun, initial=0, lines=True):
+    """A stage of a long function.
+
+    Args:
+        name: What is being done.
+        total: How many items it has, or `None`.
+        noun: What they are, in the plural.
+        initial: How many were done before.
+        lines: Whether a log gets lines.
+
+    Yields:
+        A function of (items done, note=""), whose attribute `bar` is None where no bar is drawn.
+    """
+    if not _programs:
+        yield _Silent()
+        return
+    progress = Progress(total, noun, stage=name, initial=initial, lines=lines, every=_programs[-1])
+    _stages.append(progress)
+    try:
+        yield progress
+    finally:
+        _stages.remove(progress)
+        progress.close()
+
+
+def track(items, name, *, total, noun, size=None):
+    """Passes items on, and shows how many of them have been dealt with.
+
+    Args:
+        items: Any iterable.
+        name: What is being done with them.
+        total: How many there are, or `None`.
+        noun: What they are, in the plural.
+        size: Function of an item: for how many it counts, by default 1.
+
+    Yields:
+        The items.
+
+    Example:
+
+    >>> sum(track([1, 2, 3], "sum", total=3, noun="numbers"))
+    6
+    """
+    with stage(name, total=total, noun=noun) as show:
+        done = 0
+        for item in items:
+            yield item
+            done += size(item) if size else 1
+            show(done)
+
+
+@contextlib.contextmanager
+def waiting(name):
+    """A stage that cannot be counted: shows for how long it has been running.
+
+    While a stage inside it runs, only that one is shown.
+
+    Args:
+        name: What is being done.
+    """
+    if not _programs:
+        yield
+        return
+    ended, begun, stream = threading.Event(), time.monotonic(), sys.stderr
+    _stages.append(ended)
+    is_terminal = stream.isatty()
+    every = DELAY if is_terminal else _programs[-1]
+
+    def show():
+        while not ended.wait(every):
+            if _stages[-1] is not ended:
+                continue
+            text = f"{name}: {as_time(time.monotonic() - begun)}"
+            if is_terminal:
+                print(f"\r\033[K{text}", end="", file=stream, flush=True)
+            else:
+                print(text, file=stream, flush=True)
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        _stages.remove(ended)
+        if is_terminal:
+            print("\r\033[K", end="", file=stream, flush=True)
+
+
+def as_time(seconds):
+    """Seconds in hours, minutes and seconds.
+
+    Example:
+
+    >>> as_time(3725), as_time(59.6)
+    ('1:02:05', '1:00')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _columns(stream):
+    """The width of a terminal; 0 where it does not tell, as in containers."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
+class _Silent:
+    bar = None
+
+    def __call__(self, done, note=""):
+        pass
+
+
+def _clear_bars(record):
+    """A filter of the log that lets everything pass: a line must not begin behind a bar."""
+    del record
+    for bar in _drawn:
+        _clear(bar)
+    return True
+
+
+def _clear(bar):
+    if bar.last_print_t >= bar.start_t + bar.delay:  # else it was not drawn yet
+        bar.clear()
