@@ -14,6 +14,7 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.label_files import write_labels
 from kinetics_i3d.data.layouts import LAYOUTS, recognise
 from kinetics_i3d.data.layouts.files import VideoFinder
 from kinetics_i3d.data.layouts.label_order import given_labels, hint, own_labels
@@ -124,8 +125,7 @@ class VideoDataset:
         ('sit', 'stand')
         """
         path = pathlib.Path(path)
-        with atomic_path(labels_file(path)) as temporary:
-            temporary.write_text("".join(f"{label}\n" for label in self.labels), encoding="utf-8")
+        write_labels(labels_file(path), self.labels)
         here = os.path.join(os.path.abspath(path.parent), "")
         with (
             atomic_path(path) as temporary,

@@ -7,9 +7,7 @@ import difflib
 
 from absl import logging
 
-from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.labels import BY_COUNT, label_list
-from kinetics_i3d.data.layouts.text import read_lines
 
 
 def bare(label):
@@ -103,27 +101,3 @@ def hint(label, known):
     spelt = {bare(each): each for each in known}
     like = difflib.get_close_matches(bare(label), spelt, n=1)
     return f"; did you mean {spelt[like[0]]!r}?" if like else ""
-
-
-def read_labels(path):
-    """A file with one label a line, in the order of a model's outputs.
-
-    Args:
-        path: A `pathlib.Path`.
-
-    Returns:
-        A tuple of labels.
-
-    Raises:
-        DatasetError: If it is not text, is empty, or names a label twice.
-    """
-    seen: dict = {}
-    for line, label in read_lines(path):
-        if label in seen:
-            raise DatasetError(
-                f"{path}, line {line}: {label!r} stands in line {seen[label]} already"
-            )
-        seen[label] = line
-    if not seen:
-        raise DatasetError(f"{path}: must have one label a line, is empty")
-    return tuple(seen)

@@ -6,15 +6,15 @@ The lists of MMAction2 and SlowFast have this form; their numbers count from 0.
 import re
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.text import read_lines
 from kinetics_i3d.data.layouts import hmdb51, ucf101
 from kinetics_i3d.data.layouts.files import is_video
-from kinetics_i3d.data.layouts.label_order import read_labels
 from kinetics_i3d.data.layouts.listing import UNDIVIDED, Listing, Row, folder_name, place_of
+from kinetics_i3d.data.layouts.numbered import LABEL_FILES, label_ids_for
 from kinetics_i3d.data.layouts.tables import labels_file
-from kinetics_i3d.data.layouts.text import cells_of, read_lines
+from kinetics_i3d.data.layouts.text import cells_of
 
 LOOKS_LIKE = "lists without a header whose lines are a video's path and its label, or its number"
-LABEL_FILES = ("labels.txt", "classes.txt", "label_map.txt")
 PART = re.compile(r"(?<![a-z])(?:train|val|test)")
 
 
@@ -37,8 +37,8 @@ def read(files, *, root, split, labels):
         files: What `find` found.
         root: The folder that was asked for.
         split: Not used, there is one.
-        labels: Class names by number, from 0; by default those of the file `<list>.labels.txt`,
-            `labels.txt`, `classes.txt` or `label_map.txt` beside the list, with one a line.
+        labels: Class names by number, from 0; by default those of the label file beside the list:
+            `<list>.labels.txt`, or one of `LABEL_FILES`, in any form that `read_labels` reads.
 
     Returns:
         A `Listing`. Paths are relative to the list's folder; every file is its own `source`.
@@ -49,19 +49,23 @@ def read(files, *, root, split, labels):
     del split
     found = [(file, line, text) for file in files for line, text in read_lines(file)]
     rows = [(file, line, *_parted(text, place_of(file, line))) for file, line, text in found]
-    beside = [labels_file(files[0]), *(files[0].parent / name for name in LABEL_FILES)]
-    known_by = next((file for file in beside if file.is_file()), None)
-    order = tuple(labels or (known_by and read_labels(known_by)) or ())
-    if all(label.isdecimal() for *_, label in rows):
-        if not order:
+    numbered = all(label.isdecimal() for *_, label in rows)
+    if labels:
+        named = dict(enumerate(labels))
+    else:
+        numbers = {int(label) for *_, label in rows} if numbered else ()
+        named = label_ids_for(files, own=labels_file(files[0]), numbers=numbers)
+    if numbered:
+        if not named:
             raise DatasetError(
                 f"{files[0]}: its labels are numbers; needs {LABEL_FILES[0]} beside it, with one "
-                "class a line in their order"
+                f"class a line in their order, or another label file ({', '.join(LABEL_FILES[1:])})"
             )
         rows = [
-            (file, line, name, _named(int(label), order, place_of(file, line)))
+            (file, line, name, _named(int(label), named, place_of(file, line)))
             for file, line, name, label in rows
         ]
+    order = tuple(named[number] for number in sorted(named))
     parts = {file: part_by_name(file.stem) for file in files}
     made = tuple(
         Row(name, label, parts[file], name, file, line) for file, line, name, label in rows
@@ -100,10 +104,10 @@ def _parted(line, where):
     return parts
 
 
-def _named(number, order, where):
-    if number >= len(order):
+def _named(number, named, where):
+    if number not in named:
         raise DatasetError(
-            f"{where}: label {number} must be one of 0 to {len(order) - 1}, as {len(order)} labels "
-            "are known"
+            f"{where}: label {number} must be one of {min(named)} to {max(named)}, as {len(named)} "
+            "labels are known"
         )
-    return order[number]
+    return named[number]

@@ -7,8 +7,8 @@ import pathlib
 import re
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.label_files import read_labels
 from kinetics_i3d.data.layouts.hmdb51 import source_film
-from kinetics_i3d.data.layouts.label_order import read_labels
 from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name, place_of
 from kinetics_i3d.data.layouts.text import cells_of, columns_of, read_csv
 

@@ -1,52 +1,15 @@
-"""`read_lines` and `read_csv`: lists as people's programs leave them, with numbered lines.
+"""`read_csv`: tables as other programs leave them, with numbered lines.
 
-Line ends of Windows, a byte order mark and empty lines at the end are all in order.
+Line ends of Windows, a byte order mark and empty lines are accepted.
 """
 
 import csv
 import io
-import re
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.text import LINE_END, read_text
 
-LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also part at U+2028 within a name
 HEAD = 65536  # bytes in which two lines are looked for
-
-
-def read_text(path):
-    """The text of a file.
-
-    Args:
-        path: A `pathlib.Path`.
-
-    Returns:
-        A string, without the byte order mark.
-
-    Raises:
-        DatasetError: If it is not UTF-8.
-    """
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path}: must be text in UTF-8, and is not at byte {error.start}"
-        ) from error
-
-
-def read_lines(path):
-    """The lines that say something, stripped.
-
-    Args:
-        path: A `pathlib.Path`.
-
-    Returns:
-        A list of (number from 1, line).
-
-    Raises:
-        DatasetError: If it is not UTF-8.
-    """
-    lines = enumerate(LINE_END.split(read_text(path)), start=1)
-    return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
 def read_csv(path):
