@@ -1,6 +1,6 @@
 """`kinetics-i3d datasets`: tells what is found at a path: kind, classes, videos and missing ones.
 
-It looks as `train` and `evaluate` do, and reads no video. With --table it makes a table of them.
+It looks as `train` and `evaluate` do, and decodes no video. With --table it makes a table of them.
 """
 
 import collections
@@ -43,7 +43,7 @@ def run(options):
         )
     if options.missing:
         for video in dataset.missing:
-            print(video.path)
+            print(video.location)
     if options.table:
         dataset.write_table(options.table)
         print(f"{'table':<10}{options.table}")

@@ -18,17 +18,32 @@ from kinetics_i3d.core.label_files import write_labels
 from kinetics_i3d.data.layouts import LAYOUTS, recognise
 from kinetics_i3d.data.layouts.files import VideoFinder
 from kinetics_i3d.data.layouts.label_order import given_labels, hint, own_labels
-from kinetics_i3d.data.layouts.tables import COLUMNS, SOURCE, labels_file, read_one
+from kinetics_i3d.data.layouts.tables import COLUMNS, SOURCE, TIMES, labels_file, read_one
+from kinetics_i3d.data.layouts.times import cut
+from kinetics_i3d.video.span import Span
 
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """One row: a file, its class, its split, and the longer video that it was cut from."""
+    """One row: a file or a part of it, its class and split.
+
+    Args:
+        path: The file.
+        label, split: Its class and part.
+        source: The longer video that it was cut from.
+        span: The `Span` of the file that it is of, or None for all of it.
+    """
 
     path: pathlib.Path
     label: str
     split: str
     source: str
+    span: Span | None = None
+
+    @property
+    def location(self):
+        """The path with the span behind it, as every reader of videos takes it."""
+        return self.path if self.span is None else pathlib.Path(self.span.located(self.path))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,10 +147,13 @@ class VideoDataset:
             temporary.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow((*COLUMNS, SOURCE))
+            spans = any(video.span is not None for video in self.videos)
+            writer.writerow((*COLUMNS, SOURCE, *(TIMES if spans else ())))
             for video in self.videos:
                 name = os.path.abspath(video.path).removeprefix(here).replace(os.sep, "/")
-                writer.writerow((name, video.label, video.split, video.source))
+                times = ("", "") if video.span is None else dataclasses.astuple(video.span)
+                row = (name, video.label, video.split, video.source, *(times if spans else ()))
+                writer.writerow(row)
 
 
 def read_table(path, *, labels=None, source=None):
@@ -143,7 +161,8 @@ def read_table(path, *, labels=None, source=None):
 
     Args:
         path: A csv file with the columns `path` (relative to the file), `label` and `split`, and by
-            choice `source`. The order of the labels may stand in `<name>.labels.txt` beside it.
+            choice `source`, `start` and `end` (seconds of the part of the file). The order of the
+            labels may stand in `<name>.labels.txt` beside it.
         labels: Class names in order; by default those of that file, or else of the table: in the
             order of Kinetics-400 or -600 if they are exactly those, else sorted.
         source: `Video -> str`, which names the longer video a clip was cut from; by default the
@@ -237,18 +256,20 @@ def _look_for(listing, *, videos=None, labels=None):
     finder = VideoFinder(folder)
     allowed = set(known)
     seen: dict = {}
-    present: list = []
-    missing: list = []
+    files: list = []
     for row in listing.rows:
         if row.label not in allowed:
             raise DatasetError(f"{row.where}: unknown label {row.label!r}{hint(row.label, known)}")
-        first = seen.setdefault(row.name, row)
+        first = seen.setdefault((row.name, row.start, row.end), row)
         if first is not row:
             there = f"line {first.line}" if first.file == row.file else first.where
             raise DatasetError(f"{row.where}: {row.name} stands in {there} already")
-        path = finder.find(row)
+        files.append((row, *finder.find_stem(row)))
+    present: list = []
+    missing: list = []
+    for row, path, span in cut(files, listing.path):
         part = missing if path is None else present
-        part.append(Video(path or folder / row.name, row.label, row.split, row.source))
+        part.append(Video(path or folder / row.name, row.label, row.split, row.source, span))
     if not present:
         raise DatasetError(
             f"{listing.path}: none of its {len(missing)} videos exist below {folder}, such as "

@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
-from kinetics_i3d.data.flow_cache import FlowFileError, flow_path, open_flow
+from kinetics_i3d.data.flow_cache import FlowFile, FlowFileError, open_stored, stored_paths
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides
@@ -71,7 +71,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     streams = (*specs,)
     spec, steps = fastest(specs), strides(specs)
     videos = share_of(dataset.videos, shard)
-    paths = [str(video.path) for video in videos]
+    paths = [str(video.location) for video in videos]
     labels = [dataset.labels.index(video.label) for video in videos]
     settings = _flow_settings(paths, spec) if "flow" in streams else None
     failed = set()
@@ -154,7 +154,7 @@ def share_of(examples, shard):
 
 def _flow_settings(paths, spec):
     """The settings of the flow files that lie beside videos, None where there are none."""
-    stored = [path for path in paths if flow_path(path).is_file()]
+    stored = [path for path in paths if stored_paths(path, spec)]
     if len(stored) < len(paths):
         logging.warning(
             "%d of %d videos have no flow file: their flow is computed while training, which is "
@@ -164,7 +164,15 @@ def _flow_settings(paths, spec):
         )
     settings = None
     if stored:
-        with open_flow(flow_path(stored[0]), spec=spec) as file:
+        file = open_stored(stored[0], spec=spec)
+        if file is None:  # computing all of it would take days
+            with FlowFile(stored_paths(stored[0], spec)[0]) as other:
+                told = "; ".join(other.info.differences(spec=spec).values())
+            raise FlowFileError(
+                f"{other.path}: {told}; `kinetics-i3d flow` with the --spec or the --weights of "
+                "this training stores what is needed, beside the other"
+            )
+        with file:
             settings = file.info.settings
     if len(stored) < len(paths):
         chosen = settings or FlowSettings()

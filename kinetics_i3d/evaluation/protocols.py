@@ -69,7 +69,7 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
         if found is not None:
             # What one stream could not read need not be read by the other.
             known = set(found.paths)
-            videos = tuple(video for video in videos if str(video.path) in known)
+            videos = tuple(video for video in videos if str(video.location) in known)
 
         before = (number + 1) * len(dataset) - len(videos)
 
@@ -87,7 +87,7 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
         videos, logits = zip(*rows, strict=True)
         one = Evaluation(
             dataset.labels,
-            tuple(str(video.path) for video in videos),
+            tuple(str(video.location) for video in videos),
             np.array([dataset.labels.index(video.label) for video in videos]),
             {network.name: np.stack(logits)},
             skipped,
@@ -141,11 +141,11 @@ def _run(network: Network, videos, *, views, cache, progress):
     def read(video):
         """What is known of a video already, or its first view and the iterator of the others."""
         try:
-            mark = network.mark(video.path) if store else None
+            mark = network.mark(video.location) if store else None
             kept = store.get(mark) if store else None
             if kept is not None:
                 return mark, kept, None
-            rest = network.views(video.path, views)
+            rest = network.views(video.location, views)
             return mark, None, ([next(rest)], rest)
         except UNREADABLE as error:
             return error

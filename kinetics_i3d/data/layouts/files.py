@@ -48,15 +48,20 @@ class VideoFinder:
         Returns:
             A `pathlib.Path`, or `None` if there is no such file.
         """
+        return self.find_stem(row)[0]
+
+    def find_stem(self, row):
+        """As `find`, with the one of the row's stems that was found, or `None`."""
         if not row.stems:
-            return self._listed(row.name)
+            return self._listed(row.name), None
         if self._stems is None:
             self._stems = self._walked()
         for stem in row.stems:
             found = self._stems.get(_composed(stem))
             if found:
-                return self.folder / (found[0] if len(found) == 1 else _best(found, row))
-        return None
+                name = found[0] if len(found) == 1 else _best(found, row)
+                return self.folder / name, stem
+        return None, None
 
     def _listed(self, name):
         parent, base = os.path.split(os.path.join(self.folder, name))

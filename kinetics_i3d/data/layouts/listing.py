@@ -31,6 +31,11 @@ class Row:
         file, line: Where it stands.
         stems: File names without suffix; where there are some, the video may lie anywhere below the
             folder under one of them, the first that is found.
+        start, end: Seconds of the video that the row is of; None where it is of all of it. An
+            `end` of infinity is the video's.
+        whole: Those of `stems` that may name a file of the whole video or one that is cut already,
+            which the length of the file tells.
+        shared: Whether other rows are of the same whole video.
     """
 
     name: str
@@ -40,6 +45,10 @@ class Row:
     file: pathlib.Path
     line: int
     stems: tuple = ()
+    start: float | None = None
+    end: float | None = None
+    whole: tuple = ()
+    shared: bool = False
 
     @property
     def where(self):

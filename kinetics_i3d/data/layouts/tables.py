@@ -1,8 +1,11 @@
 """Tables with the columns path, label, split: anybody's, those of J-HMDB and those of figures.
 
+With columns start and end, in seconds, a row is of that part of its video.
+
 J-HMDB: Jhuang et al., "Towards Understanding Action Recognition", ICCV 2013.
 """
 
+import math
 import pathlib
 import re
 
@@ -14,12 +17,14 @@ from kinetics_i3d.data.layouts.text import cells_of, columns_of, read_csv
 
 COLUMNS = ("path", "label", "split")
 SOURCE = "source"  # a column that may be there too
+TIMES = ("start", "end")  # and these, in seconds
 LOOKS_LIKE = "a csv table with the columns path, label, split"
 JHMDB_LOOKS_LIKE = "split1.csv, a table of clips with the names of HMDB"
 FIGURES_LOOKS_LIKE = "figures.csv"
 
 JHMDB_TABLES = re.compile(r"split(\d)\.csv")
 FIGURES_TABLE = "figures.csv"
+TIME = re.compile(r"(?:\d+:){0,2}\d+(?:\.\d*)?")
 
 
 def find(place):
@@ -116,10 +121,61 @@ def read_one(path, *, source=None):
         if not (name.strip() and label and split):
             raise DatasetError(f"{place_of(path, line)}: one of {COLUMNS} is empty")
         origin = source(name, label) if source else row.get(SOURCE) or name
-        rows.append(Row(name, label, split, origin, path, line))
+        start, end = read_times(row, place_of(path, line))
+        rows.append(Row(name, label, split, origin, path, line, start=start, end=end))
     beside = labels_file(path)
     order = read_labels(beside) if beside.is_file() else ()
     return Listing(path, folder_name(path.parent), path.parent, tuple(rows), order)
+
+
+def read_times(row, where):
+    """The seconds of a row's cells `start` and `end`.
+
+    Args:
+        row: {column: cell}.
+        where: What errors name.
+
+    Returns:
+        (start, end); (None, None) where both are empty. An empty start is 0, an empty end that of
+        the video, infinity.
+
+    Raises:
+        DatasetError: If one is no time, or the end is not behind the start.
+
+    Example:
+
+    >>> read_times({"start": "1.5", "end": ""}, "videos.csv, line 2")
+    (1.5, inf)
+    """
+    cells = [row.get(name, "").strip() for name in TIMES]
+    if not any(cells):
+        return None, None
+    start, end = (
+        default if not cell else seconds(cell, where)
+        for cell, default in zip(cells, (0.0, math.inf), strict=True)
+    )
+    if end <= start:
+        raise DatasetError(f"{where}: end must be behind start, has {cells[0]!r} and {cells[1]!r}")
+    return start, end
+
+
+def seconds(text, where):
+    """Reads a time: seconds, or minutes and hours before them as in `1:02:03.5`.
+
+    Raises:
+        DatasetError: If it is none.
+
+    Example:
+
+    >>> seconds("1:02:03.5", "videos.csv, line 2")
+    3723.5
+    """
+    if not TIME.fullmatch(text):
+        raise DatasetError(f"{where}: must be a time in seconds, is {text!r}")
+    total = 0.0
+    for part in text.split(":"):
+        total = 60 * total + float(part)
+    return total
 
 
 def labels_file(table):
