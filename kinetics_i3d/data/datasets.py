@@ -17,7 +17,7 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.label_files import write_labels
 from kinetics_i3d.data.layouts import LAYOUTS, recognise
 from kinetics_i3d.data.layouts.files import VideoFinder
-from kinetics_i3d.data.layouts.label_order import given_labels, hint, own_labels
+from kinetics_i3d.data.layouts.label_order import given_labels, hint, match_labels, own_labels
 from kinetics_i3d.data.layouts.tables import COLUMNS, SOURCE, TIMES, labels_file, read_one
 from kinetics_i3d.data.layouts.times import cut
 from kinetics_i3d.video.span import Span
@@ -254,11 +254,20 @@ def _look_for(listing, *, videos=None, labels=None):
     if not listing.rows:
         raise DatasetError(f"{listing.path}: lists no videos")
     finder = VideoFinder(folder)
-    allowed = set(known)
+    spelling, _ = match_labels({row.label for row in listing.rows}, known)
+    other = sorted(label for label, name in spelling.items() if label != name)
+    if other:
+        logging.info(
+            "%s: %d labels are spelt otherwise, such as %r for %r",
+            listing.path,
+            len(other),
+            other[0],
+            spelling[other[0]],
+        )
     seen: dict = {}
     files: list = []
     for row in listing.rows:
-        if row.label not in allowed:
+        if row.label not in spelling:
             raise DatasetError(f"{row.where}: unknown label {row.label!r}{hint(row.label, known)}")
         first = seen.setdefault((row.name, row.start, row.end), row)
         if first is not row:
@@ -269,7 +278,9 @@ def _look_for(listing, *, videos=None, labels=None):
     missing: list = []
     for row, path, span in cut(files, listing.path):
         part = missing if path is None else present
-        part.append(Video(path or folder / row.name, row.label, row.split, row.source, span))
+        part.append(
+            Video(path or folder / row.name, spelling[row.label], row.split, row.source, span)
+        )
     if not present:
         raise DatasetError(
             f"{listing.path}: none of its {len(missing)} videos exist below {folder}, such as "

@@ -296,11 +296,7 @@ def test_the_order_of_the_released_weights_need_not_be_sorted(table, monkeypatch
 
 def test_a_misspelt_label_is_told_what_it_may_be(table):
     path = table("a.mp4,Sit_Down,train")
-    with pytest.raises(
-        DatasetError, match=r"line 2: unknown label 'Sit_Down'; did you mean 'sit down'"
-    ):
-        read_table(path, labels=("run", "sit down"))
-    with pytest.raises(DatasetError, match=r"'Sit_Down'; did you mean 'sit dawn'\?$"):
+    with pytest.raises(DatasetError, match=r"line 2: unknown label 'Sit_Down'; did you mean 'sit dawn'\?$"):
         read_table(path, labels=("run", "sit dawn"))
     with pytest.raises(DatasetError, match=r"unknown label 'Sit_Down'$"):
         read_table(path, labels=("run", "swim"))
