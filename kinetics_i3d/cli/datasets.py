@@ -27,7 +27,7 @@ def run(options):
     """Prints what was found; returns the exit code."""
     from kinetics_i3d.data.layouts import recognise
 
-    options.kind, _ = recognise(options.dataset, kind=options.kind)
+    options.kind, _ = recognise(options.dataset, kind=options.kind, videos=options.videos)
     dataset = read_dataset(options)
     for name, value in describe(dataset, options.kind):
         print(f"{name:<10}{value}")

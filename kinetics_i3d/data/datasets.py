@@ -233,7 +233,7 @@ def open_dataset(path, *, kind=None, videos=None, split=1, labels=None):
     labels = given_labels(labels)
     if isinstance(split, bool) or not isinstance(split, int) or split < 1:
         raise ValueError(f"`split` must be a whole number from 1. Received: split={split!r}")
-    kind, files = recognise(path, kind=kind)
+    kind, files = recognise(path, kind=kind, videos=videos)
     layout = LAYOUTS[kind]
     if split != 1 and not layout.splits:
         raise DatasetError(f"{path}: {kind} has no official splits by number; needs 1, not {split}")
@@ -270,7 +270,9 @@ def _look_for(listing, *, videos=None, labels=None):
         if row.label not in spelling:
             raise DatasetError(f"{row.where}: unknown label {row.label!r}{hint(row.label, known)}")
         first = seen.setdefault((row.name, row.start, row.end), row)
-        if first is not row:
+        # The lists of SlowFast name the same videos for validation and for the test.
+        both = {first.split, row.split} == {"val", "test"} and first.label == row.label
+        if first is not row and not both:
             there = f"line {first.line}" if first.file == row.file else first.where
             raise DatasetError(f"{row.where}: {row.name} stands in {there} already")
         files.append((row, *finder.find_stem(row)))

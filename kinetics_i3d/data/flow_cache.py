@@ -24,6 +24,7 @@ from kinetics_i3d.data.flow_info import CHUNK, FlowInfo, fingerprint, reading, t
 from kinetics_i3d.data.flow_video import FlowSettings, read_both
 from kinetics_i3d.flow.coding import decode_flow
 from kinetics_i3d.video.clip import center_crop
+from kinetics_i3d.video.frame_folder import split_rate
 from kinetics_i3d.video.resample import as_rate
 from kinetics_i3d.video.span import split_span
 
@@ -66,7 +67,7 @@ def flow_path(video, spec=None):
     'wave.avi.5-15s.flow.npz'
     """
     file, span = split_span(video)
-    path = pathlib.Path(file)
+    path = pathlib.Path(split_rate(file)[0])
     name = path.name
     if span is not None:
         start, _, end = span.located("").removeprefix("#t=").partition(",")

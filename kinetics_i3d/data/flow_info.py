@@ -10,6 +10,7 @@ import os
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.flow_video import FlowSettings
+from kinetics_i3d.video.frame_folder import frames_of, split_rate
 from kinetics_i3d.video.resample import as_rate
 from kinetics_i3d.video.span import Span, split_span
 
@@ -149,7 +150,8 @@ def fingerprint(video):
         video: A file; a span behind its path says nothing of it.
 
     Returns:
-        {"bytes": its size, "sha256": of its first and last 64 KiB}.
+        {"bytes": its size, "sha256": of its first and last 64 KiB}. Of a folder of pictures the
+        sum of their sizes, and of their names, their sizes and the first and last picture.
 
     Raises:
         VideoError: If it cannot be read.
@@ -159,8 +161,11 @@ def fingerprint(video):
     >>> sorted(fingerprint(folder / "video.mp4"))
     ['bytes', 'sha256']
     """
+    path, _ = split_rate(split_span(video)[0])
     try:
-        with open(split_span(video)[0], "rb") as file:
+        if os.path.isdir(path):
+            return _fingerprint_of_folder(path)
+        with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             digest = hashlib.sha256(file.read(ENDS))
             file.seek(max(ENDS, size - ENDS))
@@ -168,6 +173,19 @@ def fingerprint(video):
     except OSError as error:
         raise VideoError(f"{os.fspath(video)}: cannot be read ({error.strerror})") from error
     return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def _fingerprint_of_folder(path):
+    files = frames_of(path)
+    digest, total = hashlib.sha256(), 0
+    for number, file in enumerate(files):
+        size = os.stat(file).st_size
+        total += size
+        digest.update(f"{os.path.basename(file)} {size}\n".encode(errors="surrogateescape"))
+        if number in (0, len(files) - 1):
+            with open(file, "rb") as opened:
+                digest.update(opened.read(ENDS))
+    return {"bytes": total, "sha256": digest.hexdigest()}
 
 
 def reading(spec):

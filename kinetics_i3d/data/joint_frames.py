@@ -16,9 +16,9 @@ from kinetics_i3d.data.flow_cache import open_stored
 from kinetics_i3d.data.flow_info import CHUNK
 from kinetics_i3d.data.flow_video import FlowSettings, read_both
 from kinetics_i3d.video.clip import loop_frames
+from kinetics_i3d.video.frame_folder import open_source
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.resample import as_rate
-from kinetics_i3d.video.source import Source
 from kinetics_i3d.video.span import split_span
 
 
@@ -167,7 +167,7 @@ def duration(path):
         VideoError: If the video cannot be opened.
     """
     file, span = split_span(path)
-    with Source(file, threads=1) as source:
+    with open_source(file, threads=1) as source:
         whole = source.duration or 0.0
     return whole if span is None or not whole else span.length(whole)
 

@@ -12,7 +12,7 @@ import typing
 from kinetics_i3d.core import clip_spec, errors
 from kinetics_i3d.video import picture as pictures
 from kinetics_i3d.video import resample
-from kinetics_i3d.video.source import Source
+from kinetics_i3d.video.frame_folder import open_source
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.timing import presentation_times
 
@@ -64,7 +64,7 @@ def probe(path):
     (320, 240, 25.0)
     """
     file, span = split_span(path)
-    with Source(file, threads=1) as source:
+    with open_source(file, threads=1) as source:
         # Rotation is told with the pictures, and their size may differ from the header's.
         first = next(source.pictures())
         height, width = pictures.upright_size(first)
@@ -80,7 +80,7 @@ def probe(path):
             rotation=rotation,
             fps=float(source.rate),
             duration=source.duration if span is None else _length(span, source.duration),
-            codec=source.stream.codec_context.codec.canonical_name,
+            codec=source.codec,
         )
 
 
@@ -110,8 +110,9 @@ def read_frames(
     closed or dropped.
 
     Args:
-        path: A local file, text or `os.PathLike`. With a span behind it (`talk.mp4#t=5,15`) the
-            frames are those of the span, and `start` and `stop` count from its beginning.
+        path: A local file, or a folder of numbered pictures; text or `os.PathLike`. With a span
+            behind it (`talk.mp4#t=5,15`) the frames are those of the span, and `start` and `stop`
+            count from its beginning.
         fps: Frames a second to sample, a number or a fraction; None gives every frame as stored.
         start: Seconds from the first picture.
         stop: Seconds from the first picture where to stop; None reads to the end.
@@ -180,7 +181,7 @@ def _seconds(name, value):
 def _frames(path, rate, start, stop, paint, threads):
     if stop is not None and stop <= start:
         raise errors.VideoError(f"{path}: its span ends before start={float(start):g} seconds")
-    with Source(path, threads=threads) as source:
+    with open_source(path, threads=threads) as source:
         timed = _timed(source, start)
         if rate is None:
             taken = resample.between(timed, start=start, stop=stop)
@@ -207,7 +208,7 @@ def _timed(source, start):
         source.rewind()
     return presentation_times(
         source.pictures(),
-        tick=source.stream.time_base,
+        tick=source.tick,
         rate=source.rate,
         clock=source.clock,
         discontinuous=source.discontinuous,
@@ -216,7 +217,7 @@ def _timed(source, start):
 
 def _after_seek(source, start, first):
     """As `_timed`, by a seek; None if the place is not proved to be a keyframe early enough."""
-    tick = source.stream.time_base
+    tick = source.tick
     if not source.seek(first + int(max(0, start - SEEK_EARLIER) / tick)):
         return None
     found = source.pictures()

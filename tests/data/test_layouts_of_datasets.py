@@ -31,7 +31,7 @@ def plant(tmp_path):
         for name in videos:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            path.write_bytes(b".")
         return tmp_path
 
     return write
@@ -160,7 +160,7 @@ def test_the_released_list_of_kinetics_400(shared, tmp_path):
     # 0wR5jVB-WPk, 417 to 427, and 3caPS4FHFF8, 36 to 46, are the first two rows.
     for name in ("0wR5jVB-WPk_000417_000427.mp4", "abseiling/3caPS4FHFF8.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(b".")
     dataset = open_dataset(table, videos=tmp_path)
     assert (len(dataset), len(dataset.missing)) == (2, 19904)
     assert {(v.label, v.split) for v in dataset.videos} == {("abseiling", "val")}
@@ -244,7 +244,7 @@ def make_official(lists, names, folder):
     for name in names:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.touch()
+        path.write_bytes(b".")
 
 
 @pytest.mark.slow
@@ -546,7 +546,7 @@ def test_tables_of_other_programs(tmp_path, end, mark):
     table = tmp_path / "t.csv"
     table.write_bytes(mark + end.join([*lines, ""]).encode())
     for name in ("a, ä\u2028.mp4", "b.mp4"):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(b".")
     dataset = open_dataset(table)
     assert found(dataset) == {
         "a, ä\u2028.mp4": ("sit", "train", "a, ä\u2028.mp4"),

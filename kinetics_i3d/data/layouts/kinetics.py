@@ -67,6 +67,11 @@ def read(files, *, root, split, labels):
 def _row(file, line, row, times):
     label, video, start, end, split = (row[column].strip() for column in COLUMNS)
     where = place_of(file, line)
+    if video.startswith("#NAME"):
+        raise DatasetError(
+            f"{where}: the id is {video!r}: a spreadsheet took one that begins with - for a "
+            "formula; take the released list"
+        )
     if not (label and video and split):
         raise DatasetError(f"{where}: one of {COLUMNS} is empty")
     start, end = _seconds(start, where), _seconds(end, where)
@@ -102,7 +107,17 @@ def piece(video, start, end, *, label, split, file, line, shared):
     """
     stem = f"{video}_{int(start):06d}_{int(end):06d}"
     return Row(
-        f"{stem}.mp4", label, split, video, file, line, (stem, video), start, end, (video,), shared
+        f"{stem}.mp4",
+        label,
+        split,
+        video,
+        file,
+        line,
+        (stem, video),
+        start=start,
+        end=end,
+        whole=(video,),
+        shared=(video,) if shared else (),
     )
 
 

@@ -11,7 +11,7 @@ import re
 from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.source import Source
+from kinetics_i3d.video.frame_folder import open_source
 from kinetics_i3d.video.span import Span
 
 CUT = re.compile(r"(?s).*_(\d{6})_(\d{6})")  # the name of a cut file, without suffix
@@ -42,7 +42,7 @@ def cut(files, where):
             if _is_whole(lengths[path], span):
                 shortened += 1
             else:
-                path = None if row.shared else path
+                path = None if stem in row.shared else path
                 span = None
         found.append((row, path, span))
     if shortened:
@@ -81,7 +81,7 @@ def _is_whole(length, span):
 def _length(path):
     """Seconds that a file's header tells, or None."""
     try:
-        with Source(path, threads=1) as source:
+        with open_source(path, threads=1) as source:
             return source.duration
     except VideoError:  # whoever reads the video says so
         return None
