@@ -52,7 +52,8 @@ def _is_list(place, file):
         return True
     if file.name in OTHERS or SIMILAR.fullmatch(file.name) or file.name.endswith(".labels.txt"):
         return False
-    named = [_unsure(line) for line in lines]
+    # A first line without a suffix above one with one is a header with other columns.
+    named = [None if _sure(line) else _unsure(line) for line in lines]
     return None not in named and any(place.has(name) for name, _ in named)
 
 
