@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 import threading
+import typing
 import zipfile
 import zlib
 
@@ -141,7 +142,7 @@ _told: set = set()
 _telling = threading.Lock()
 
 
-def open_stored(video, *, spec, settings=None):
+def open_stored(video, *, spec, settings=None, strict=False):
     """Opens the flow that is stored of a video, if it was made by a spec.
 
     Flow by another spec is passed over; that is said once for each folder and spec.
@@ -152,11 +153,15 @@ def open_stored(video, *, spec, settings=None):
         spec: The `ClipSpec` that frames must have been sampled and resized by.
         settings: The `FlowSettings` that it must have been computed and coded by; None is any.
 
+        strict: Whether flow by another spec is an error.
+
     Returns:
-        A `FlowFile` or `FlowPart`, to be used in a `with` block; None if none is stored that fits.
+        A `FlowFile`, `FlowPart` or `FlowPictures`, to be used in a `with` block; None if none is
+        stored that fits.
 
     Raises:
-        FlowFileError: If it is damaged, or that of another video or of other settings.
+        FlowFileError: If it is damaged, or that of another video or of other settings; if `strict`,
+            also if it is by another spec.
         VideoError: If `video` cannot be read.
 
     Example:
@@ -167,16 +172,21 @@ def open_stored(video, *, spec, settings=None):
     ...     len(flow)
     9
     """
+    from kinetics_i3d.data.flow_pictures import FlowPictures, has_flow_pictures
+
     file, span = split_span(video)
     other = None
-    for path in stored_paths(video, spec):
-        found = FlowFile(path)
+    paths = [*stored_paths(video, spec), *([file] if has_flow_pictures(file) else [])]
+    for path in paths:
+        pictured = path is file
+        found: typing.Any = FlowPictures(path) if pictured else FlowFile(path)
         whole = found.info.span is None
         if found.info.differences(spec=spec) or not (whole or found.info.covers(span)):
-            other = found.info
+            other = found
             found.close()
             continue
-        differences = found.info.differences(video=file if whole else video, settings=settings)
+        known = None if pictured else file if whole else video
+        differences = found.info.differences(video=known, settings=settings)
         if differences:
             found.close()
             raise FlowFileError(f"{found.path}: {'; '.join(differences.values())}")
@@ -185,8 +195,14 @@ def open_stored(video, *, spec, settings=None):
         first, stop = span.ticks(as_rate(spec.fps))
         end = len(found) if stop is None else min(stop - 1, len(found))
         return FlowPart(found, min(first, len(found)), max(0, end - first))
+    if other is not None and strict:
+        told = other.info.differences(spec=spec) or {"span": "it is of another part of the video"}
+        raise FlowFileError(
+            f"{other.path}: {'; '.join(told.values())}; `kinetics-i3d flow` with the --spec or the "
+            "--weights that are used here stores what is needed, beside the other"
+        )
     if other is not None:
-        _tell(video, other, spec)
+        _tell(video, other.info, spec)
     return None
 
 

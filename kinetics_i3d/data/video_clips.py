@@ -11,7 +11,8 @@ import tensorflow as tf
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
-from kinetics_i3d.data.flow_cache import FlowFile, FlowFileError, open_stored, stored_paths
+from kinetics_i3d.data.flow_cache import FlowFileError, open_stored, stored_paths
+from kinetics_i3d.data.flow_pictures import has_flow_pictures
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides
@@ -154,7 +155,7 @@ def share_of(examples, shard):
 
 def _flow_settings(paths, spec):
     """The settings of the flow files that lie beside videos, None where there are none."""
-    stored = [path for path in paths if stored_paths(path, spec)]
+    stored = [path for path in paths if stored_paths(path, spec) or has_flow_pictures(path)]
     if len(stored) < len(paths):
         logging.warning(
             "%d of %d videos have no flow file: their flow is computed while training, which is "
@@ -164,15 +165,8 @@ def _flow_settings(paths, spec):
         )
     settings = None
     if stored:
-        file = open_stored(stored[0], spec=spec)
-        if file is None:  # computing all of it would take days
-            with FlowFile(stored_paths(stored[0], spec)[0]) as other:
-                told = "; ".join(other.info.differences(spec=spec).values())
-            raise FlowFileError(
-                f"{other.path}: {told}; `kinetics-i3d flow` with the --spec or the --weights of "
-                "this training stores what is needed, beside the other"
-            )
-        with file:
+        # Strictly: computing all flow anew would take days.
+        with open_stored(stored[0], spec=spec, strict=True) as file:
             settings = file.info.settings
     if len(stored) < len(paths):
         chosen = settings or FlowSettings()

@@ -55,7 +55,7 @@ def test_json_has_an_object_for_each_video(command, videos, weights, kept):
     assert [line.split(": ")[2] for line in told] == [str(words[0]), str(words[2])]
 
 
-@pytest.mark.parametrize("bad", ["missing", "empty", "text", "folder"])
+@pytest.mark.parametrize("bad", ["missing", "empty", "text"])
 def test_no_video_at_all_is_one_line_without_loading_a_model(
     command, videos, weights, bad, monkeypatch
 ):

@@ -111,7 +111,7 @@ class VideoFinder:
         return stems
 
 
-def walk_videos(folder):
+def walk_videos(folder, *, empty=False):
     """All videos below a folder: files by their suffix, and folders of numbered pictures.
 
     Hidden and empty files are passed over. Links to folders are followed, unless they lead back to
@@ -119,6 +119,7 @@ def walk_videos(folder):
 
     Args:
         folder: Where to begin.
+        empty: Whether empty files count, too.
 
     Yields:
         Paths relative to it, as strings, sorted within every folder.
@@ -141,7 +142,7 @@ def walk_videos(folder):
                     yield name
                 else:
                     pending.append((entry.path, f"{name}/", (*above, here)))
-            elif is_video(name) and _is_full(entry):
+            elif is_video(name) and (entry.is_file() if empty else _is_full(entry)):
                 yield name
 
 
