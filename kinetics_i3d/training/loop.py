@@ -123,6 +123,8 @@ class Loop:
             batch = next(batches)
             self.meter.waited()
             stop = self._one(batch, question.asked)
+            # Several processes agree within a step, so they learn of it by the next one.
+            stop = stop or (self.workers == 1 and question.asked)
             step = self.facts.step
             ends = self._ends()
             if ends:

@@ -15,7 +15,7 @@ from kinetics_i3d.training.board import event_writer, write_clips
 from kinetics_i3d.training.distribute import make_strategy, place
 from kinetics_i3d.training.errors import TrainingStopped, among, writing
 from kinetics_i3d.training.head_start import fit_head
-from kinetics_i3d.training.interruption import asked_to_stop
+from kinetics_i3d.training.interruption import asked_to_stop, heeded
 from kinetics_i3d.training.loop import Loop
 from kinetics_i3d.training.network import build, builder_of, members, streams_of
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
@@ -116,26 +116,39 @@ def train(
     start = loop.resume()
     if index == 0:
         write_history(output / "history.csv", loop.facts.history)
-    if config.head_start and not loop.facts.step:
-        unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
-        fit_head(model, unmixed, loop.per_epoch * config.head_start)
-    if board and not loop.facts.step:
-        shown, *_ = next(iter(clips.training(config.seed, mixup=config.mixup)))
-        write_clips(output / "tensorboard", shown)
-    logging.info("%d videos, %d steps, %d of an epoch", len(training), loop.total, loop.per_epoch)
-    with asked_to_stop() as question, among(here[1], output):
-        batches = source.training(config.seed, mixup=config.mixup, start=start)
-        loop.run(iter(batches), question)
-    optimizer.finalize_variable_values(model.trainable_variables)
-    if config.norm == "recalibrate":
-        seen = (batch[0] for batch in clips.training(config.seed + 2))
-        with among(here[1], output):
-            recalibrate(model, seen, config.norm_batches, strategy=strategy)
+    with asked_to_stop() as question:
+        # Several processes would have to agree; they do so in the steps of the loop alone.
+        alone = question if here[1] == 1 else None
+        clips.question = alone
+        if config.head_start and not loop.facts.step:
+            unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
+            unmixed = heeded(unmixed, alone, output, "the classifier is fitted")
+            fit_head(model, unmixed, loop.per_epoch * config.head_start)
+        _run(loop, source, clips, start, board, question)
+        optimizer.finalize_variable_values(model.trainable_variables)
+        if config.norm == "recalibrate":
+            seen = (batch[0] for batch in clips.training(config.seed + 2))
+            seen = heeded(seen, alone, output, "batch norm is measured")
+            with among(here[1], output):
+                recalibrate(model, seen, config.norm_batches, strategy=strategy)
     if index == 0:
         with writing(output / "weights.h5"):
             save_weights(model, output / "weights.h5", **facts)
         return builder_of(config)(weights=output / "weights.h5")
     return model
+
+
+def _run(loop, source, clips, start, board, question):
+    """Trains until the last step, and shows some clips first."""
+    config, output = clips.config, loop.output
+    if board and not loop.facts.step:
+        shown, *_ = next(iter(clips.training(config.seed, mixup=config.mixup)))
+        write_clips(output / "tensorboard", shown)
+    count = len(clips.videos)
+    logging.info("%d videos, %d steps, %d of an epoch", count, loop.total, loop.per_epoch)
+    with among(clips.place[1], output):
+        batches = source.training(config.seed, mixup=config.mixup, start=start)
+        loop.run(iter(batches), question)
 
 
 def _source_and_step(config, clips, model, optimizer, strategy, output):
