@@ -9,6 +9,7 @@ import dataclasses
 import os
 import pathlib
 import random
+import re
 
 from absl import logging
 
@@ -21,6 +22,8 @@ from kinetics_i3d.data.layouts.label_order import given_labels, hint, match_labe
 from kinetics_i3d.data.layouts.tables import COLUMNS, SOURCE, TIMES, labels_file, read_one
 from kinetics_i3d.data.layouts.times import cut
 from kinetics_i3d.video.span import Span
+
+GROUP = re.compile(r"(?s)source(!?=)(.+)")  # a part of a dataset by the source of its videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,13 +71,34 @@ class VideoDataset:
     def split(self, name):
         """The part of one split.
 
+        Args:
+            name: A split of the dataset; or `"source=NAME"`, the videos of one source, whatever
+                their split, and `"source!=NAME"`, all others: so one group of videos is left out
+                of a training and tested on (leave-one-group-out).
+
+        Returns:
+            A `VideoDataset`.
+
         Raises:
             DatasetError: If no video is in it.
+
+        Example:
+
+        >>> dataset = open_dataset(folder)
+        >>> len(dataset.split("source=video.mp4")), len(dataset.split("source!=video.mp4"))
+        (1, 1)
         """
+        group = GROUP.fullmatch(name)
         videos, missing = (
-            tuple(video for video in part if video.split == name)
+            tuple(video for video in part if _belongs(video, name, group))
             for part in (self.videos, self.missing)
         )
+        if not videos and group:
+            known = sorted({video.source for video in self.videos})
+            raise DatasetError(
+                f"{self.name}: no videos in {name!r}; there are {len(known)} sources, such as "
+                f"{', '.join(known[:5])}"
+            )
         if not videos:
             known = sorted({video.split for video in self.videos})
             gone = f" (all {len(missing)} are missing)" if missing else ""
@@ -154,6 +178,11 @@ class VideoDataset:
                 times = ("", "") if video.span is None else dataclasses.astuple(video.span)
                 row = (name, video.label, video.split, video.source, *(times if spans else ()))
                 writer.writerow(row)
+
+
+def _belongs(video, name, group):
+    """Whether a video is in a split, or in the part of a match of `GROUP`."""
+    return video.split == name if group is None else (video.source == group[2]) == (group[1] == "=")
 
 
 def read_table(path, *, labels=None, source=None):

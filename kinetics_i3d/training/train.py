@@ -3,6 +3,8 @@
 Carreira & Zisserman, CVPR 2017, section 2.5.
 """
 
+import contextlib
+import os
 import pathlib
 
 import keras
@@ -20,7 +22,14 @@ from kinetics_i3d.training.loop import Loop
 from kinetics_i3d.training.network import build, builder_of, members, streams_of
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
 from kinetics_i3d.training.parted import answer, part
-from kinetics_i3d.training.preflight import check_backend, check_output, check_run, open_any, parts
+from kinetics_i3d.training.preflight import (
+    check_backend,
+    check_output,
+    check_run,
+    extends,
+    open_any,
+    parts,
+)
 from kinetics_i3d.training.results import keep_weights, write_history
 from kinetics_i3d.training.sources import ClipSource, FeatureSource
 from kinetics_i3d.training.statistics import recalibrate
@@ -42,7 +51,9 @@ def train(
 
     A run that was stopped or killed goes on from its last state when it is started again with the
     same config and output, and ends with the weights that it would have had; one that had finished
-    is only read. On one CPU this is to the bit.
+    is only read. On one CPU this is to the bit. With more `epochs` and the same config otherwise, a
+    run goes on from its last state, at the rates that its schedule has in the longer run; the
+    weights of the shorter one stay as `weights_before.h5`.
 
     Args:
         dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either.
@@ -79,7 +90,8 @@ def train(
     output = pathlib.Path(output)
     check_backend()
     check_output(output, config)
-    if (output / "weights.h5").is_file() and (output / "config.json").is_file():
+    more = extends(output, config)
+    if not more and (output / "weights.h5").is_file() and (output / "config.json").is_file():
         logging.info("%s: trained already", output)
         return builder_of(config)(weights=output / "weights.h5")
     streams = streams_of(config)
@@ -112,6 +124,9 @@ def train(
         board=board,
     )
     if index == 0:
+        if more:  # the weights of the shorter run stay under another name
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(output / "weights.h5", output / "weights_before.h5")
         _claim(output / "config.json", config)
     start = loop.resume()
     if index == 0:

@@ -371,3 +371,25 @@ def test_jhmdb_can_be_parted_again(shared):
     assert len(kept) + len(held) == 660 and not sources(kept) & sources(held)
     assert {video.label for video in held.videos} == set(train.labels)
     assert 0.1 < len(held) / 660 < 0.3
+
+
+def test_one_source_can_be_left_out(table):
+    lines = ["a.mp4,sit,train,g1", "b.mp4,run,test,g1", "c.mp4,sit,train,g2", "d.mp4,run,train,g3"]
+    path = table(*lines, header="path,label,split,source")
+    (path.parent / "d.mp4").unlink()
+    dataset = read_table(path)
+    names = {
+        name: [video.path.name for video in dataset.split(name).videos]
+        for name in ("source=g1", "source!=g1", "train")
+    }
+    assert names == {
+        "source=g1": ["a.mp4", "b.mp4"],
+        "source!=g1": ["c.mp4"],
+        "train": ["a.mp4", "c.mp4"],
+    }
+    assert [video.path.name for video in dataset.split("source!=g1").missing] == ["d.mp4"]
+    assert not {v.source for v in dataset.split("source!=g2").videos} & {"g2"}
+    with pytest.raises(DatasetError, match=r"no videos in 'source=g4'; there are 2 sources, .* g1"):
+        dataset.split("source=g4")
+    with pytest.raises(DatasetError, match="no videos in split 'val'"):
+        dataset.split("val")

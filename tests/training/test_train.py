@@ -173,6 +173,9 @@ def test_sigterm_is_heeded_before_and_after_the_steps(
                 signal.raise_signal(signal.SIGTERM)
             yield batch
 
+    if "transfer" in fields:
+        save_weights(InceptionI3D(architecture=SHORT, classes=3), tmp_path / "start.h5")
+        fields = {**fields, "weights": str(tmp_path / "start.h5")}
     monkeypatch.setattr(ClipSource, "training", asked)
     with pytest.raises(TrainingStopped, match=why):
         train(noisy, dataclasses.replace(tiny, **fields), tmp_path / "run")
@@ -181,10 +184,29 @@ def test_sigterm_is_heeded_before_and_after_the_steps(
 
 
 @pytest.mark.slow
+def test_a_finished_run_goes_on_for_more_epochs(noisy, tiny, tmp_path):
+    config = dataclasses.replace(tiny, schedule="constant", epochs=2, validation="test")
+    whole = train(noisy, config, tmp_path / "whole")
+    train(noisy, dataclasses.replace(config, epochs=1), tmp_path / "parts")
+    first = (tmp_path / "parts/weights.h5").read_bytes()
+    parts = train(noisy, config, tmp_path / "parts")
+    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(read_history(tmp_path / "parts/history.csv")) == 2
+    assert (tmp_path / "parts/weights_before.h5").read_bytes() == first
+    for wrong in ({"epochs": 1}, {"epochs": 3, "seed": 1}, {"steps": 9}):
+        with pytest.raises(FileExistsError, match="another config is here; choose another output"):
+            train(noisy, dataclasses.replace(config, **wrong), tmp_path / "parts")
+
+
+@pytest.mark.slow
 def test_features_serve_a_run_with_another_learning_rate_and_output(
     noisy, tiny, tmp_path, monkeypatch
 ):
-    config = dataclasses.replace(tiny, transfer="fixed", validation="test", epochs=1)
+    save_weights(InceptionI3D(architecture=SHORT, classes=3), tmp_path / "start.h5")
+    config = dataclasses.replace(
+        tiny, weights=str(tmp_path / "start.h5"), transfer="fixed", validation="test", epochs=1
+    )
     train(noisy, config, tmp_path / "one")
     fresh = train(noisy, dataclasses.replace(config, learning_rate=0.1), tmp_path / "else/two")
     monkeypatch.setattr(ClipSource, "training", None)
