@@ -26,12 +26,12 @@ def check_output(folder, config):
         TrainingError: If it is no folder, or nothing can be written there.
     """
     path = pathlib.Path(folder) / "config.json"
-    if path.is_file() and path.read_text(encoding="utf-8") != config.to_json():
-        if not extends(folder, config):
-            raise FileExistsError(
-                f"{path}: a run of another config is here; choose another output (more `epochs` of "
-                "the same config go on with it)"
-            )
+    other = path.is_file() and path.read_text(encoding="utf-8") != config.to_json()
+    if other and not extends(folder, config):
+        raise FileExistsError(
+            f"{path}: a run of another config is here; choose another output (more `epochs` of the "
+            "same config go on with it)"
+        )
     there = next(one for one in (folder, *folder.parents) if one.exists())
     # Only tried: what is wrong with the config shall leave nothing behind.
     with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=there):
