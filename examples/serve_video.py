@@ -6,9 +6,8 @@
 
 It needs PyAV and NumPy, and for gRPC the packages of `pip install kinetics-i3d[serving]`. Only the
 frames that the model reads are sent, at its rate and size, and of each only the square around what
-it sees. HTTP sends each as it is decoded, to TensorFlow Serving as numbers of one width, to MLServer
-as base64, which is a third of that: the length is known before, and no more than a frame is ever in
-memory.
+it sees. HTTP sends each as it is decoded: numbers of one width to TensorFlow Serving, base64 to
+MLServer, a third of that. The length is known before, and one frame is in memory at a time.
 """
 
 import argparse
