@@ -305,6 +305,9 @@ def test_numbers_of_a_table_are_named_by_the_label_file(plant):
     folder = plant(texts, ["x.mp4", "y.mp4"])
     assert found(folder) == {"x.mp4": ("run", "all"), "y.mp4": ("sit", "all")}
     assert open_dataset(folder).labels == ("sit", "run")
+    # A table may have the name of a label file itself.
+    plant({"own/labels.csv": ["path,label", "x.mp4,1"]}, ["own/x.mp4"])
+    assert found(folder / "own") == {"x.mp4": ("1", "all")}
     plant({"t.csv": ["path,label", "x.mp4,2"]})
     with pytest.raises(DatasetError, match="line 2: label 2 must be one of 0 to 1"):
         open_dataset(folder)

@@ -14,7 +14,7 @@ LABEL_FILES = (
 SIMILAR = re.compile(r"(?i).*(?:label|class|categor).*\.(?:txt|csv|json|pbtxt|tsv)")
 
 
-def label_ids_for(files, *, own=None, numbers=()):
+def label_ids_for(files, *, own=None, numbers=(), similar=True):
     """Reads the label file beside some lists.
 
     Args:
@@ -22,6 +22,7 @@ def label_ids_for(files, *, own=None, numbers=()):
         own: A label file that belongs to these lists alone, which comes first.
         numbers: The numbers that the lists use as labels; without any, only files with one of the
             usual names are looked for.
+        similar: Whether files with similar names count where none has a usual one.
 
     Returns:
         {number: class name}, by the numbers as the lists count; empty if there is no such file.
@@ -34,8 +35,9 @@ def label_ids_for(files, *, own=None, numbers=()):
     if own is not None and own.is_file():
         paths = [own]
     else:
-        paths = [folder / name for name in LABEL_FILES if (folder / name).is_file()]
-        if numbers and not paths:
+        usual = [folder / name for name in LABEL_FILES]
+        paths = [path for path in usual if path not in files and path.is_file()]
+        if similar and numbers and not paths:
             paths = sorted(
                 path
                 for path in folder.iterdir()

@@ -171,7 +171,7 @@ def read_one(path, *, source=None):
     beside = labels_file(path)
     order = read_labels(beside) if beside.is_file() else ()
     if not order and read and all(row.label.isdecimal() for row in read):
-        named = label_ids_for([path], numbers={int(row.label) for row in read})
+        named = label_ids_for([path], numbers={int(row.label) for row in read}, similar=False)
         if named:
             read = [_renamed(row, named) for row in read]
             order = tuple(named[number] for number in sorted(named))
