@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import importlib.util
+import json
 import pathlib
 
 import numpy as np
@@ -135,3 +136,15 @@ def test_it_answers_as_the_model(runtime, saved):
     np.testing.assert_allclose(found["scores"], wanted["scores"].numpy().ravel(), rtol=1e-5)
     (rgb,) = model.inputs
     assert (rgb.name, rgb.datatype, rgb.shape) == ("rgb", "UINT8", [-1] * 5)
+
+
+def test_the_gate_lets_in_ten_seconds_of_the_model_s_size(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(PATH.parent))
+    import serve
+
+    assert serve.most_bytes(tmp_path) == 32 << 20
+    (tmp_path / "assets").mkdir()
+    spec = {"rgb": {"short_side": 256}}
+    (tmp_path / "assets" / "clip_spec.json").write_text(json.dumps(spec))
+    most = serve.most_bytes(tmp_path)
+    assert 4 * -(-250 * 256 * 256 * 3 // 3) < most < 70 << 20
