@@ -181,6 +181,11 @@ class FrameFolder:
         return float(len(self.files) / self.rate)
 
     @property
+    def claimed(self):
+        """The number of pictures."""
+        return len(self.files)
+
+    @property
     def codec(self):
         """The short name of the first picture's codec."""
         return CODECS[os.path.splitext(self.files[0])[1].lower()]
@@ -205,17 +210,18 @@ class FrameFolder:
                 picture = decode_picture(self.files[number])
             except errors.VideoError as error:
                 reason = str(error)
-                if not self._damaged:
-                    logging.warning(
-                        "%s is damaged (%s); reading what can be decoded.", self.path, error
-                    )
-                self._damaged = True
+                self._log(reason)
                 continue
             count += 1
             picture.pts, picture.time_base = number, self.tick
             yield picture
         if not count:
             raise errors.VideoError(f"{self.path}: not one picture can be decoded ({reason})")
+
+    def _log(self, reason):
+        if not self._damaged:
+            logging.warning("%s is damaged (%s); reading what can be decoded.", self.path, reason)
+        self._damaged = True
 
 
 def decode_picture(path):

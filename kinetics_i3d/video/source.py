@@ -91,6 +91,11 @@ class Source:
         return self.stream.time_base
 
     @property
+    def claimed(self):
+        """The number of pictures that the header tells, 0 where it does not."""
+        return self.stream.frames
+
+    @property
     def codec(self):
         """The codec's short name."""
         return self.stream.codec_context.codec.canonical_name
