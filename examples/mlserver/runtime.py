@@ -5,6 +5,7 @@ wrong with the frames themselves, the graph says. https://mlserver.readthedocs.i
 """
 
 import asyncio
+import base64
 import math
 
 import numpy as np
@@ -89,6 +90,8 @@ def decode(given, spec):
         )
     announced = math.prod(given.shape)
     data = given.data.root
+    if getattr(given.parameters, "content_type", None) == "base64":
+        return decode_base64(data, given.shape, spec)
     if not isinstance(data, list) or announced != len(data):
         held = len(data) if isinstance(data, list) else "no list"
         raise InferenceError(
@@ -107,6 +110,30 @@ def decode(given, spec):
     except (ValueError, OverflowError) as error:
         kind = "whole numbers from 0 to 255" if datatype == "UINT8" else "numbers"
         raise InferenceError(f"{name} must hold {kind}") from error
+
+
+def decode_base64(data, shape, spec):
+    """The array of an input that is one text of base64, a third of the size of numbers.
+
+    Raises:
+        InferenceError: If it is no such text, or of another length than the shape announces.
+    """
+    kind = np.dtype(spec.dtype.as_numpy_dtype).newbyteorder("<")
+    announced = math.prod(shape) * kind.itemsize
+    if not isinstance(data, list) or len(data) != 1 or not isinstance(data[0], str):
+        raise InferenceError(f"{spec.name} must hold one text in base64")
+    if len(data[0]) != 4 * -(-announced // 3):
+        raise InferenceError(
+            f"{spec.name} must hold the {announced} bytes that its shape announces, which are "
+            f"{4 * -(-announced // 3)} letters of base64. Received: {len(data[0])}"
+        )
+    try:
+        held = base64.b64decode(data[0], validate=True)
+    except ValueError as error:
+        raise InferenceError(f"{spec.name} must hold base64") from error
+    if len(held) != announced:
+        raise InferenceError(f"{spec.name} must hold {announced} bytes. Received: {len(held)}")
+    return np.frombuffer(held, kind).reshape(shape)
 
 
 def encode(name, array):

@@ -2,12 +2,18 @@
 
 import argparse
 import importlib.metadata
+import os
+import sys
 
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.data.addresses import Address, path_or_address
 from kinetics_i3d.data.layouts import KINDS
 
+SOURCES = (
+    "a video, also a part of one (talk.mp4#t=5,15) or a folder of frames; a folder of videos, "
+    "which is searched with all folders inside; a pattern in quotes; or a list or csv table"
+)
 PROGRAM = "kinetics-i3d"
 
 
@@ -27,6 +33,9 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=HelpFormatter, **kwargs)
 
     def error(self, message):
+        named = [word for word in sys.argv[1:] if word.startswith("-") and os.path.exists(word)]
+        if named:
+            message = f"{message}; write ./{named[0]} for a file that begins with a hyphen"
         raise UserError(f"{message}; see {self.prog} --help")
 
 
@@ -118,6 +127,28 @@ def add_dataset_arguments(parser, *, dataset="dataset", number="--split-number")
         metavar="N",
         help="which of the official splits of UCF-101, HMDB-51 and J-HMDB",
     )
+
+
+def expand_videos(sources):
+    """The videos that arguments name: files, folders, patterns, lists and tables.
+
+    Args:
+        sources: The arguments, as `SOURCES` describes them.
+
+    Returns:
+        A list of paths; a file that is named twice is there twice.
+
+    Raises:
+        UserError: As `find_videos`.
+
+    Example:
+
+    >>> expand_videos(["a.mp4", "b.mp4"])
+    ['a.mp4', 'b.mp4']
+    """
+    from kinetics_i3d.data.find_videos import find_videos
+
+    return [path for source in sources for path in find_videos(source)[1]]
 
 
 def read_dataset(options):

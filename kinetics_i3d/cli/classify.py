@@ -9,9 +9,11 @@ import pathlib
 import sys
 
 from kinetics_i3d.cli.arguments import (
+    SOURCES,
     add_precision_arguments,
     check_precision,
     count,
+    expand_videos,
     with_precision,
 )
 from kinetics_i3d.cli.complaints import complain
@@ -24,7 +26,7 @@ from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="a video file")
+    parser.add_argument("videos", nargs="+", metavar="VIDEO|FOLDER|LIST", help=SOURCES)
     parser.add_argument(
         "--weights",
         metavar="NAME|PATH",
@@ -61,6 +63,7 @@ def run(options):
 
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
     check_precision(options)
+    options.videos = expand_videos(options.videos)
     pictures = picture_paths(options.output, options.videos)
     weights = options.weights or DEFAULT_WEIGHTS[options.streams]
     if options.flow_weights:

@@ -1,6 +1,6 @@
 """`kinetics-i3d datasets`: tells what is found at a path: kind, classes, videos and missing ones.
 
-It looks as `train` and `evaluate` do, and reads no video. With --table it makes a table of them.
+It looks as `train` and `evaluate` do, and decodes no video. With --table it makes a table of them.
 """
 
 import collections
@@ -27,7 +27,7 @@ def run(options):
     """Prints what was found; returns the exit code."""
     from kinetics_i3d.data.layouts import recognise
 
-    options.kind, _ = recognise(options.dataset, kind=options.kind)
+    options.kind, _ = recognise(options.dataset, kind=options.kind, videos=options.videos)
     dataset = read_dataset(options)
     for name, value in describe(dataset, options.kind):
         print(f"{name:<10}{value}")
@@ -43,7 +43,7 @@ def run(options):
         )
     if options.missing:
         for video in dataset.missing:
-            print(video.path)
+            print(video.location)
     if options.table:
         dataset.write_table(options.table)
         print(f"{'table':<10}{options.table}")

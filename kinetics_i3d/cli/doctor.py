@@ -6,6 +6,7 @@ something is or a file could not be read, 2 if none could.
 
 import json
 
+from kinetics_i3d.cli.arguments import SOURCES, expand_videos
 from kinetics_i3d.cli.classify import picture_paths
 from kinetics_i3d.cli.complaints import complain
 from kinetics_i3d.core.clip_spec import SPECS
@@ -16,7 +17,7 @@ from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="a video, or a clip as *.npy or *.npz"
+        "files", nargs="+", metavar="FILE", help=f"a clip as *.npy or *.npz; {SOURCES}"
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -44,6 +45,7 @@ def run(options):
     from kinetics_i3d.inference.doctor.examine import examine, is_array
     from kinetics_i3d.inference.doctor.spec import spec_of_weights
 
+    options.files = expand_videos(options.files)
     pictures = picture_paths(options.output, options.files)
     spec = SPECS[options.spec] if options.spec else spec_of_weights(options.weights)
     for path in options.files:

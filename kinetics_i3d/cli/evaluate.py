@@ -44,7 +44,12 @@ def add_arguments(parser):
         help="those of the flow stream beside --weights; the logits of both are added",
     )
     add_precision_arguments(parser)
-    parser.add_argument("--split", default="test", metavar="NAME", help="which videos")
+    parser.add_argument(
+        "--split",
+        default="test",
+        metavar="NAME",
+        help="which videos; source=NAME are those of one source (column source of a table)",
+    )
     parser.add_argument(
         "--views",
         choices=VIEWS,

@@ -1,6 +1,7 @@
 """`kinetics-i3d flow`: computes the optical flow of videos, and keeps it in a file beside each.
 
-wave.avi gets wave.avi.flow.npz, which numpy.load opens. What is there already and right is kept:
+wave.avi gets wave.avi.flow.npz, which numpy.load opens; flow for another spec gets a name of its
+own beside it, such as wave.avi.25fps_128px.flow.npz. What is there already and right is kept:
 a call that was stopped is finished by repeating it, and several at once share the work. A video
 that cannot be read is passed over and told at the end: exit code 1 if others could be, 2 if none.
 """
@@ -8,7 +9,7 @@ that cannot be read is passed over and told at the end: exit code 1 if others co
 import json
 import pathlib
 
-from kinetics_i3d.cli.arguments import count
+from kinetics_i3d.cli.arguments import SOURCES, count
 from kinetics_i3d.cli.complaints import complain
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, FLOW_BOUND, SPECS
 from kinetics_i3d.core.errors import UserError, VideoError
@@ -20,9 +21,8 @@ def add_arguments(parser):
     parser.add_argument(
         "sources",
         nargs="+",
-        metavar="VIDEO|FOLDER",
-        help="a video file, or a folder, which is searched with all folders inside for files named "
-        "*.mp4, *.avi, *.mkv, *.webm and the like",
+        metavar="VIDEO|FOLDER|LIST",
+        help=SOURCES,
     )
     parser.add_argument(
         "--out", metavar="FOLDER", help="put the files there, in folders as the videos are in"
@@ -39,12 +39,19 @@ def add_arguments(parser):
     parser.add_argument(
         "--backend", choices=("numba", "tensorflow", "opencv"), help="what computes it"
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--spec",
         choices=tuple(SPECS),
         default=DEEPMIND_FLOW.name,
         metavar="NAME",
         help=f"how frames are sampled and resized: one of {', '.join(SPECS)}",
+    )
+    what.add_argument(
+        "--weights",
+        metavar="NAME|PATH",
+        help="in place of it: the weights that will read the flow, by a name in the catalog, also "
+        "of a pair, or a file",
     )
     parser.add_argument(
         "--bound",
@@ -60,10 +67,18 @@ def add_arguments(parser):
         "--workers", type=count, metavar="N", help="pairs of frames at a time; one a processor"
     )
     parser.add_argument(
-        "--replace", action="store_true", help="make anew what was made by other settings"
+        "--replace",
+        action="store_true",
+        help="make anew what was made by another spec or other settings",
     )
     parser.add_argument(
         "--show", metavar="FOLDER", help="also write videos of the frames beside their flow there"
+    )
+    parser.add_argument(
+        "--pictures",
+        metavar="FOLDER",
+        help="also write the flow as pictures flow_x_00001.jpg and flow_y_00001.jpg, as denseflow "
+        "does, into a folder for each video there",
     )
     parser.add_argument(
         "--json", action="store_true", help="print one array of objects in place of text"
@@ -85,11 +100,12 @@ def run(options):
         bound=options.bound,
         rounding=options.rounding,
     )
+    spec = flow_spec(options.weights) if options.weights else SPECS[options.spec]
     jobs = find_jobs(options.sources, out=options.out)
     progress = FlowProgress(jobs)
     made = make_flow(
         jobs,
-        spec=SPECS[options.spec],
+        spec=spec,
         settings=settings,
         workers=options.workers,
         replace=options.replace,
@@ -100,6 +116,8 @@ def run(options):
         error = result.error
         if error is None and options.show is not None:
             error = show(result, options.show)
+        if error is None and options.pictures is not None:
+            error = write_pictures(result, options.pictures)
         if error is not None:
             failures.append(error)
             results.append({"video": str(result.job.video), "error": str(error)})
@@ -117,11 +135,46 @@ def run(options):
     return 0 if not failures else 2 if len(failures) == len(results) else 1
 
 
+def flow_spec(weights):
+    """The `ClipSpec` of the flow that weights read.
+
+    Args:
+        weights: A name in the catalog, also of a pair, or a path.
+
+    Returns:
+        A `ClipSpec`.
+
+    Raises:
+        UserError: If they read no flow.
+        WeightsError: If there are no such weights.
+
+    Example:
+
+    >>> flow_spec("imagenet_jhmdb").short_side
+    128
+    """
+    from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_weights
+    from kinetics_i3d.weights.checkpoint import read_info
+
+    name = PAIRS[weights].members[1] if weights in PAIRS else weights
+    if name in CATALOG:
+        specs = {CATALOG[name].clip_spec.stream: CATALOG[name].clip_spec}
+    else:
+        info = read_info(find_weights(name))
+        specs = info.clip_specs if info else {}
+    if "flow" not in specs:
+        raise UserError(
+            f"--weights must name weights that read flow. Received: {weights}, which read "
+            f"{' and '.join(specs) or 'what their file does not say (--spec tells it)'}"
+        )
+    return specs["flow"]
+
+
 def show(result, folder):
     """Writes the video to look at, unless it is there; returns the error, if that failed."""
+    from kinetics_i3d.data.find_videos import SHOWN
     from kinetics_i3d.data.flow_cache import FlowFileError
     from kinetics_i3d.data.flow_shown import show_flow
-    from kinetics_i3d.data.flow_tree import SHOWN
 
     name = result.job.name
     path = pathlib.Path(folder) / name.with_name(name.name + SHOWN)
@@ -131,6 +184,21 @@ def show(result, folder):
     try:
         show_flow(result.job.video, result.job.path, path)
     except (VideoError, FlowFileError) as error:
+        return error
+    return None
+
+
+def write_pictures(result, folder):
+    """Writes the flow as pictures, unless they are there; returns the error, if that failed."""
+    from kinetics_i3d.data.flow_cache import FlowFileError
+    from kinetics_i3d.data.flow_pictures import write_flow_pictures
+
+    path = pathlib.Path(folder) / result.job.name.with_suffix("")
+    if not result.flows or (path.is_dir() and any(path.iterdir())):
+        return None
+    try:
+        write_flow_pictures(result.job.path, path)
+    except FlowFileError as error:
         return error
     return None
 

@@ -9,25 +9,44 @@ import dataclasses
 import os
 import pathlib
 import random
+import re
 
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.label_files import write_labels
 from kinetics_i3d.data.layouts import LAYOUTS, recognise
 from kinetics_i3d.data.layouts.files import VideoFinder
-from kinetics_i3d.data.layouts.label_order import given_labels, hint, own_labels
-from kinetics_i3d.data.layouts.tables import COLUMNS, SOURCE, labels_file, read_one
+from kinetics_i3d.data.layouts.label_order import given_labels, hint, match_labels, own_labels
+from kinetics_i3d.data.layouts.tables import COLUMNS, SOURCE, TIMES, labels_file, read_one
+from kinetics_i3d.data.layouts.times import cut
+from kinetics_i3d.video.span import Span
+
+GROUP = re.compile(r"(?s)source(!?=)(.+)")  # a part of a dataset by the source of its videos
 
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """One row: a file, its class, its split, and the longer video that it was cut from."""
+    """One row: a file or a part of it, its class and split.
+
+    Args:
+        path: The file.
+        label, split: Its class and part.
+        source: The longer video that it was cut from.
+        span: The `Span` of the file that it is of, or None for all of it.
+    """
 
     path: pathlib.Path
     label: str
     split: str
     source: str
+    span: Span | None = None
+
+    @property
+    def location(self):
+        """The path with the span behind it, as every reader of videos takes it."""
+        return self.path if self.span is None else pathlib.Path(self.span.located(self.path))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +71,34 @@ class VideoDataset:
     def split(self, name):
         """The part of one split.
 
+        Args:
+            name: A split of the dataset; or `"source=NAME"`, the videos of one source, whatever
+                their split, and `"source!=NAME"`, all others: so one group of videos is left out
+                of a training and tested on (leave-one-group-out).
+
+        Returns:
+            A `VideoDataset`.
+
         Raises:
             DatasetError: If no video is in it.
+
+        Example:
+
+        >>> dataset = open_dataset(folder)
+        >>> len(dataset.split("source=video.mp4")), len(dataset.split("source!=video.mp4"))
+        (1, 1)
         """
+        group = GROUP.fullmatch(name)
         videos, missing = (
-            tuple(video for video in part if video.split == name)
+            tuple(video for video in part if _belongs(video, name, group))
             for part in (self.videos, self.missing)
         )
+        if not videos and group:
+            known = sorted({video.source for video in self.videos})
+            raise DatasetError(
+                f"{self.name}: no videos in {name!r}; there are {len(known)} sources, such as "
+                f"{', '.join(known[:5])}"
+            )
         if not videos:
             known = sorted({video.split for video in self.videos})
             gone = f" (all {len(missing)} are missing)" if missing else ""
@@ -124,18 +164,25 @@ class VideoDataset:
         ('sit', 'stand')
         """
         path = pathlib.Path(path)
-        with atomic_path(labels_file(path)) as temporary:
-            temporary.write_text("".join(f"{label}\n" for label in self.labels), encoding="utf-8")
+        write_labels(labels_file(path), self.labels)
         here = os.path.join(os.path.abspath(path.parent), "")
         with (
             atomic_path(path) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow((*COLUMNS, SOURCE))
+            spans = any(video.span is not None for video in self.videos)
+            writer.writerow((*COLUMNS, SOURCE, *(TIMES if spans else ())))
             for video in self.videos:
                 name = os.path.abspath(video.path).removeprefix(here).replace(os.sep, "/")
-                writer.writerow((name, video.label, video.split, video.source))
+                times = ("", "") if video.span is None else dataclasses.astuple(video.span)
+                row = (name, video.label, video.split, video.source, *(times if spans else ()))
+                writer.writerow(row)
+
+
+def _belongs(video, name, group):
+    """Whether a video is in a split, or in the part of a match of `GROUP`."""
+    return video.split == name if group is None else (video.source == group[2]) == (group[1] == "=")
 
 
 def read_table(path, *, labels=None, source=None):
@@ -143,7 +190,8 @@ def read_table(path, *, labels=None, source=None):
 
     Args:
         path: A csv file with the columns `path` (relative to the file), `label` and `split`, and by
-            choice `source`. The order of the labels may stand in `<name>.labels.txt` beside it.
+            choice `source`, `start` and `end` (seconds of the part of the file). The order of the
+            labels may stand in `<name>.labels.txt` beside it.
         labels: Class names in order; by default those of that file, or else of the table: in the
             order of Kinetics-400 or -600 if they are exactly those, else sorted.
         source: `Video -> str`, which names the longer video a clip was cut from; by default the
@@ -214,7 +262,7 @@ def open_dataset(path, *, kind=None, videos=None, split=1, labels=None):
     labels = given_labels(labels)
     if isinstance(split, bool) or not isinstance(split, int) or split < 1:
         raise ValueError(f"`split` must be a whole number from 1. Received: split={split!r}")
-    kind, files = recognise(path, kind=kind)
+    kind, files = recognise(path, kind=kind, videos=videos)
     layout = LAYOUTS[kind]
     if split != 1 and not layout.splits:
         raise DatasetError(f"{path}: {kind} has no official splits by number; needs 1, not {split}")
@@ -235,20 +283,35 @@ def _look_for(listing, *, videos=None, labels=None):
     if not listing.rows:
         raise DatasetError(f"{listing.path}: lists no videos")
     finder = VideoFinder(folder)
-    allowed = set(known)
+    spelling, _ = match_labels({row.label for row in listing.rows}, known)
+    other = sorted(label for label, name in spelling.items() if label != name)
+    if other:
+        logging.info(
+            "%s: %d labels are spelt otherwise, such as %r for %r",
+            listing.path,
+            len(other),
+            other[0],
+            spelling[other[0]],
+        )
     seen: dict = {}
-    present: list = []
-    missing: list = []
+    files: list = []
     for row in listing.rows:
-        if row.label not in allowed:
+        if row.label not in spelling:
             raise DatasetError(f"{row.where}: unknown label {row.label!r}{hint(row.label, known)}")
-        first = seen.setdefault(row.name, row)
-        if first is not row:
+        first = seen.setdefault((row.name, row.start, row.end), row)
+        # The lists of SlowFast name the same videos for validation and for the test.
+        both = {first.split, row.split} == {"val", "test"} and first.label == row.label
+        if first is not row and not both:
             there = f"line {first.line}" if first.file == row.file else first.where
             raise DatasetError(f"{row.where}: {row.name} stands in {there} already")
-        path = finder.find(row)
+        files.append((row, *finder.find_stem(row)))
+    present: list = []
+    missing: list = []
+    for row, path, span in cut(files, listing.path):
         part = missing if path is None else present
-        part.append(Video(path or folder / row.name, row.label, row.split, row.source))
+        part.append(
+            Video(path or folder / row.name, spelling[row.label], row.split, row.source, span)
+        )
     if not present:
         raise DatasetError(
             f"{listing.path}: none of its {len(missing)} videos exist below {folder}, such as "

@@ -10,6 +10,9 @@ import os
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.flow_video import FlowSettings
+from kinetics_i3d.video.frame_folder import frames_of, split_rate
+from kinetics_i3d.video.resample import as_rate
+from kinetics_i3d.video.span import Span, split_span
 
 FORMAT = 1
 CHUNK = 32  # flows in a part of a file, which is read as a whole
@@ -30,6 +33,7 @@ class FlowInfo:
         flows: How many there are; one fewer than frames.
         video: `fingerprint` of the video, and its name.
         version: Of the package that wrote it.
+        span: The part of the video that the flow is of, (start, end) in seconds; None is all of it.
     """
 
     settings: FlowSettings
@@ -38,10 +42,13 @@ class FlowInfo:
     flows: int
     video: dict
     version: str
+    span: tuple | None = None
 
     def to_json(self):
         """The fields, with the format's number, as one line of JSON."""
         fields = {"format": FORMAT, "chunk": CHUNK, **dataclasses.asdict(self)}
+        if self.span is None:  # as files were before there were spans
+            del fields["span"]
         return json.dumps(fields, sort_keys=True)
 
     @classmethod
@@ -57,13 +64,23 @@ class FlowInfo:
         if settings.to_dict() != told:  # here nothing is left to a default
             raise ValueError(f"settings {told}")
         size = tuple(fields.pop("size"))
-        info = cls(settings=settings, size=size, **fields)
+        span = fields.pop("span", None)
+        if span is not None:
+            span = dataclasses.astuple(Span(*span))
+        info = cls(settings=settings, size=size, span=span, **fields)
         whole = all(isinstance(number, int) and number >= 0 for number in (*size, info.flows))
         if not whole or len(size) != 2 or max(size) > LARGEST:
             raise ValueError(f"{info.flows} flows of size {size}")
         if {*info.reading} != READING or {*info.video} != VIDEO:
             raise ValueError(f"fields {sorted([*info.reading, *info.video])}")
         return info
+
+    def covers(self, span):
+        """Whether the flow of a span of the video can be taken from this; None is all of it."""
+        if self.span is None or span is None:
+            return self.span is None
+        rate = as_rate(self.reading["fps"])
+        return Span(*self.span).ticks(rate) == span.ticks(rate)
 
     def differences(self, *, video=None, spec=None, settings=None):
         """What is not as asked for.
@@ -81,8 +98,10 @@ class FlowInfo:
         Raises:
             VideoError: If `video` cannot be read.
         """
-        pairs = []
+        pairs: list = []
         if video is not None:
+            if not self.covers(split_span(video)[1]):
+                pairs.append(("span", self.span, split_span(video)[1]))
             known, found = dict(self.video), fingerprint(video)
             names = known.pop("name"), os.fspath(video)
             if known != found:
@@ -105,14 +124,34 @@ class FlowInfo:
         }
 
 
+def tag(reading):
+    """What names a file of flow of frames that were sampled and resized in some way.
+
+    Args:
+        reading: `ClipSpec.reading`.
+
+    Returns:
+        Text, that of no other way.
+
+    Example:
+
+    >>> tag({"fps": 25, "short_side": 128, "resize": "height", "interpolation": "bilinear"})
+    '25fps_128px_height'
+    """
+    words = [f"{float(reading['fps']):.6g}fps", f"{reading['short_side']}px"]
+    usual = {"resize": "short_side", "interpolation": "bilinear"}
+    return "_".join(words + [reading[name] for name in usual if reading[name] != usual[name]])
+
+
 def fingerprint(video):
     """What a video is known again by, without reading all of it.
 
     Args:
-        video: A file.
+        video: A file; a span behind its path says nothing of it.
 
     Returns:
-        {"bytes": its size, "sha256": of its first and last 64 KiB}.
+        {"bytes": its size, "sha256": of its first and last 64 KiB}. Of a folder of pictures the
+        sum of their sizes, and of their names, their sizes and the first and last picture.
 
     Raises:
         VideoError: If it cannot be read.
@@ -122,8 +161,11 @@ def fingerprint(video):
     >>> sorted(fingerprint(folder / "video.mp4"))
     ['bytes', 'sha256']
     """
+    path, _ = split_rate(split_span(video)[0])
     try:
-        with open(video, "rb") as file:
+        if os.path.isdir(path):
+            return _fingerprint_of_folder(path)
+        with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             digest = hashlib.sha256(file.read(ENDS))
             file.seek(max(ENDS, size - ENDS))
@@ -131,6 +173,19 @@ def fingerprint(video):
     except OSError as error:
         raise VideoError(f"{os.fspath(video)}: cannot be read ({error.strerror})") from error
     return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def _fingerprint_of_folder(path):
+    files = frames_of(path)
+    digest, total = hashlib.sha256(), 0
+    for number, file in enumerate(files):
+        size = os.stat(file).st_size
+        total += size
+        digest.update(f"{os.path.basename(file)} {size}\n".encode(errors="surrogateescape"))
+        if number in (0, len(files) - 1):
+            with open(file, "rb") as opened:
+                digest.update(opened.read(ENDS))
+    return {"bytes": total, "sha256": digest.hexdigest()}
 
 
 def reading(spec):

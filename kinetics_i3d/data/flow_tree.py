@@ -11,15 +11,13 @@ import pathlib
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.data.claims import claim
-from kinetics_i3d.data.flow_cache import FlowFile, FlowFileError, flow_path, write_flows
+from kinetics_i3d.data.find_videos import find_videos
+from kinetics_i3d.data.flow_cache import FlowFile, FlowFileError, flow_path, free_path, write_flows
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.flow.backends import pair_function
+from kinetics_i3d.video.frame_folder import split_rate
+from kinetics_i3d.video.span import split_span
 
-VIDEOS = (
-    *(".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts"),
-    *(".webm", ".wmv"),
-)
-SHOWN = ".flow.mp4"  # what `show_flow` writes
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -60,8 +58,7 @@ def find_jobs(sources, *, out=None):
     """Finds videos, and says where the flow of each goes.
 
     Args:
-        sources: Paths of videos, and of folders, which are searched with all folders inside for
-            files that end in one of `VIDEOS`. Hidden ones are passed over.
+        sources: Paths as `find_videos` takes them: of videos, folders, lists and tables.
         out: The folder for flow files, which gets the folders that videos lie in below their
             source; None puts each beside its video.
 
@@ -69,7 +66,7 @@ def find_jobs(sources, *, out=None):
         A list of `FlowJob`s, those of a folder in alphabetical order, each video once.
 
     Raises:
-        UserError: If a folder holds no video, or two videos would have the same flow file.
+        UserError: As `find_videos`, or if two videos would have the same flow file.
 
     Example:
 
@@ -77,12 +74,9 @@ def find_jobs(sources, *, out=None):
     ['more.mp4', 'video.mp4']
     """
     jobs: dict = {}
-    for source in map(pathlib.Path, sources):
-        videos = list(_walk(source)) if source.is_dir() else [source]
-        if not videos:
-            raise UserError(f"{source}: no video in this folder; they end in {', '.join(VIDEOS)}")
-        root = source if source.is_dir() else source.parent
-        for video in videos:
+    for source in sources:
+        root, videos = find_videos(source)
+        for video in map(pathlib.Path, videos):
             name = video.relative_to(root)
             path = flow_path(video if out is None else pathlib.Path(out) / name)
             job = jobs.setdefault(os.path.abspath(path), FlowJob(video, path, name))
@@ -92,16 +86,6 @@ def find_jobs(sources, *, out=None):
                     "output folder"
                 )
     return list(jobs.values())
-
-
-def _walk(folder):
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            # macOS leaves ._wave.avi beside wave.avi where it copies to other file systems.
-            hidden = name.startswith(".") or name.endswith(SHOWN)
-            if not hidden and name.lower().endswith(VIDEOS):
-                yield pathlib.Path(where) / name
 
 
 def make_flow(
@@ -117,8 +101,9 @@ def make_flow(
         spec: A `ClipSpec`: how frames are sampled and resized.
         settings: A `FlowSettings`; None is the release's.
         workers: As for `read_flow`.
-        replace: Whether to also make anew what was made by another `spec` or other `settings`,
-            which else is an error, since it may have taken days.
+        replace: Whether to also make anew what was made by another `spec` or other `settings`.
+            Otherwise flow by another spec stays, and the new one gets a name of its own beside it;
+            other settings of the same spec are an error, since the file may have taken days.
         progress: Called with the number of flows of a video done, while it is worked on.
 
     Returns:
@@ -159,8 +144,10 @@ def _results(jobs, replace, how):
 def _result(job, replace, how, *, wait):
     """The `FlowResult` of a job; None if another process is at it and this one shall not wait."""
     try:
-        if not job.video.exists():  # before folders are made for it
+        if not os.path.exists(split_rate(split_span(job.video)[0])[0]):  # before making folders
             raise VideoError(f"{job.video}: there is no such file")
+        if not replace:
+            job = dataclasses.replace(job, path=free_path(job.path, how["spec"]))
         flows, made = _there(job, replace, how), False
         if flows is None:
             with claim(job.path, wait=wait) as part:
@@ -195,6 +182,7 @@ def _there(job, replace, how):
         return None
     if found:
         raise FlowFileError(
-            f"{job.path}: {'; '.join(found.values())}; replace it, or name another folder"
+            f"{job.path}: {'; '.join(found.values())}; replace it (--replace), or name another "
+            "folder (--out)"
         )
     return len(file)

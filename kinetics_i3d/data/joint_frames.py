@@ -1,8 +1,8 @@
 """`joint_frames`, `joint_window`: the frames of a video with the codes of their flow.
 
-Flow comes from the file beside the video where there is one, else it is computed on the way, which
-takes some fifty times as long as decoding. Frame k goes with the flow from frame k to k + 1, so the
-last frame has none and is left out.
+Flow comes from the file beside the video where there is one by the same spec, else it is computed
+on the way, which takes some fifty times as long as decoding. Frame k goes with the flow from frame
+k to k + 1, so the last frame has none and is left out.
 """
 
 import contextlib
@@ -12,13 +12,14 @@ import itertools
 import numpy as np
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.data.flow_cache import flow_path, open_flow
+from kinetics_i3d.data.flow_cache import open_stored
 from kinetics_i3d.data.flow_info import CHUNK
 from kinetics_i3d.data.flow_video import FlowSettings, read_both
 from kinetics_i3d.video.clip import loop_frames
+from kinetics_i3d.video.frame_folder import open_source
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.resample import as_rate
-from kinetics_i3d.video.source import Source
+from kinetics_i3d.video.span import split_span
 
 
 def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
@@ -49,8 +50,9 @@ def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
     >>> len(frames), frames[0]["flow"].shape
     (4, (256, 341, 2))
     """
-    if flow_path(path).is_file():
-        yield from _stored(path, spec, streams, settings, start)
+    stored = open_stored(path, spec=spec, settings=settings)
+    if stored is not None:
+        yield from _stored(path, stored, spec, streams, start)
         return
     settings = FlowSettings() if settings is None else settings
     begin = _seconds(start, spec)
@@ -62,12 +64,10 @@ def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
                 yield {stream: both[stream] for stream in streams}
 
 
-def _stored(path, spec, streams, settings, start):
+def _stored(path, file, spec, streams, start):
     """As `joint_frames`, with the flow of the file beside the video."""
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(
-            open_flow(flow_path(path), video=path, spec=spec, settings=settings)
-        )
+        stack.enter_context(file)
         frames = None
         if "rgb" in streams:
             frames = read_frames(path, start=_seconds(start, spec), **spec.reading)
@@ -143,16 +143,33 @@ def count_frames(path, spec, *, flow):
     >>> count_frames(folder / "video.mp4", DEEPMIND, flow=True)
     24
     """
-    if flow and flow_path(path).is_file():
-        with open_flow(flow_path(path)) as file:
-            return len(file)
-    return max(0, round(duration(path) * as_rate(spec.fps)) - flow)
+    if flow:
+        stored = open_stored(path, spec=spec)
+        if stored is not None:
+            with stored:
+                return len(stored)
+    rate = as_rate(spec.fps)
+    file, span = split_span(path)
+    count = round(duration(file) * rate)
+    if span is not None:
+        first, stop = span.ticks(rate)
+        count = (count if stop is None else min(stop, count)) - first
+    return max(0, count - flow)
 
 
 def duration(path):
-    """Seconds that a video's header tells, 0 where it does not; nothing is decoded."""
-    with Source(path, threads=1) as source:
-        return source.duration or 0.0
+    """Seconds that a video's header tells, 0 where it does not; nothing is decoded.
+
+    Args:
+        path: The video, with a span behind it or not, whose seconds are told then.
+
+    Raises:
+        VideoError: If the video cannot be opened.
+    """
+    file, span = split_span(path)
+    with open_source(file, threads=1) as source:
+        whole = source.duration or 0.0
+    return whole if span is None or not whole else span.length(whole)
 
 
 def _seconds(frame, spec):

@@ -36,9 +36,9 @@ def encode_video(video, *, name, labels, config, stop=None):
     """
     spec, flow = config.spec, config.flow
     if "flow" in config.streams:
-        pairs = read_both(video.path, spec=spec, settings=flow, workers=1)
+        pairs = read_both(video.location, spec=spec, settings=flow, workers=1)
     else:
-        pairs = ((frame, None) for frame in read_frames(video.path, **spec.reading))
+        pairs = ((frame, None) for frame in read_frames(video.location, **spec.reading))
     jpegs: dict = {stream: [] for stream in config.streams}
     size, total = None, 0
     with contextlib.closing(pairs):

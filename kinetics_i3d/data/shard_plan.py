@@ -20,7 +20,7 @@ def plan_shards(dataset, *, size, seed=0):
 
     Returns:
         {split: list of (file name, list of (name, `Video`))}; a video's name is its path from the
-        folder that holds them all.
+        folder that holds them all, with its span behind it if it has one.
 
     Raises:
         DatasetError: If there is no video, or a split's name cannot be that of a file.
@@ -39,7 +39,10 @@ def plan_shards(dataset, *, size, seed=0):
     root = os.path.commonpath([path.parent for path in paths])
     by_split = collections.defaultdict(list)
     for path, video in zip(paths, every, strict=True):
-        by_split[video.split].append((path.relative_to(root).as_posix(), video))
+        name = path.relative_to(root).as_posix()
+        by_split[video.split].append(
+            (name if video.span is None else video.span.located(name), video)
+        )
     plan = {}
     for split, videos in sorted(by_split.items()):
         if pathlib.PurePath(split).name != split or split.startswith("."):

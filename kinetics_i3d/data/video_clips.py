@@ -11,7 +11,8 @@ import tensorflow as tf
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
-from kinetics_i3d.data.flow_cache import FlowFileError, flow_path, open_flow
+from kinetics_i3d.data.flow_cache import FlowFileError, open_stored, stored_paths
+from kinetics_i3d.data.flow_pictures import has_flow_pictures
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides
@@ -71,7 +72,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     streams = (*specs,)
     spec, steps = fastest(specs), strides(specs)
     videos = share_of(dataset.videos, shard)
-    paths = [str(video.path) for video in videos]
+    paths = [str(video.location) for video in videos]
     labels = [dataset.labels.index(video.label) for video in videos]
     settings = _flow_settings(paths, spec) if "flow" in streams else None
     failed = set()
@@ -154,7 +155,7 @@ def share_of(examples, shard):
 
 def _flow_settings(paths, spec):
     """The settings of the flow files that lie beside videos, None where there are none."""
-    stored = [path for path in paths if flow_path(path).is_file()]
+    stored = [path for path in paths if stored_paths(path, spec) or has_flow_pictures(path)]
     if len(stored) < len(paths):
         logging.warning(
             "%d of %d videos have no flow file: their flow is computed while training, which is "
@@ -164,7 +165,8 @@ def _flow_settings(paths, spec):
         )
     settings = None
     if stored:
-        with open_flow(flow_path(stored[0]), spec=spec) as file:
+        # Strictly: computing all flow anew would take days.
+        with open_stored(stored[0], spec=spec, strict=True) as file:
             settings = file.info.settings
     if len(stored) < len(paths):
         chosen = settings or FlowSettings()

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from kinetics_i3d.data.flow_cache import flow_path
+from kinetics_i3d.data.flow_cache import open_stored
 from kinetics_i3d.data.flow_info import fingerprint
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation.result import BOTH
 from kinetics_i3d.models.systems import clips_at_test
+from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import named_variables
 
 SEPARATE = ("TwoStreamI3D",)  # systems whose logits are the sum of those of their streams
@@ -76,10 +77,15 @@ class Network:
             VideoError: If it cannot be read.
         """
         mark = {"video": fingerprint(path)}
+        span = split_span(path)[1]
+        if span is not None:
+            mark["span"] = [span.start, span.end]
         if "flow" in self.specs:
-            stored = flow_path(path)
-            there = stored.is_file()
-            mark["flow"] = fingerprint(stored) if there else FlowSettings().to_dict()
+            stored = open_stored(path, spec=self.specs["flow"])
+            mark["flow"] = FlowSettings().to_dict()
+            if stored is not None:
+                with stored:
+                    mark["flow"] = fingerprint(stored.path)
         return mark
 
     def views(self, path, views):

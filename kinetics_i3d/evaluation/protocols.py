@@ -11,6 +11,7 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
 from kinetics_i3d.data.flow_cache import FlowFileError
+from kinetics_i3d.data.layouts.label_order import hint, match_labels
 from kinetics_i3d.data.views import VIEWS
 from kinetics_i3d.evaluation.combine import check_labels, combine, listed
 from kinetics_i3d.evaluation.logit_cache import LogitCache
@@ -69,7 +70,7 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
         if found is not None:
             # What one stream could not read need not be read by the other.
             known = set(found.paths)
-            videos = tuple(video for video in videos if str(video.path) in known)
+            videos = tuple(video for video in videos if str(video.location) in known)
 
         before = (number + 1) * len(dataset) - len(videos)
 
@@ -87,7 +88,7 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
         videos, logits = zip(*rows, strict=True)
         one = Evaluation(
             dataset.labels,
-            tuple(str(video.path) for video in videos),
+            tuple(str(video.location) for video in videos),
             np.array([dataset.labels.index(video.label) for video in videos]),
             {network.name: np.stack(logits)},
             skipped,
@@ -110,8 +111,8 @@ def with_labels_of(model, dataset):
         A `VideoDataset`.
 
     Raises:
-        DatasetError: If it has labels that the model does not know, or their number differs where
-            the model has no names.
+        DatasetError: If it has labels that the model does not know, in whatever spelling, or their
+            number differs where the model has no names.
     """
     classes = model.output_shape[-1]
     if not model.labels:
@@ -121,15 +122,27 @@ def with_labels_of(model, dataset):
                 "names; they must be as many, in the same order"
             )
         return dataset
-    known = set(model.labels)
-    strange = [label for label in dataset.labels if label not in known]
+    spelling, strange = match_labels(dataset.labels, model.labels)
     if strange:
         raise DatasetError(
             f"{dataset.name} has labels that the model does not know: "
-            f"{listed([*map(repr, strange)])}; it knows {len(known)}, such as "
-            f"{model.labels[0]!r}"
+            f"{listed([repr(label) + hint(label, model.labels) for label in strange])}; it knows "
+            f"{len(model.labels)}, such as {model.labels[0]!r}"
         )
-    return dataclasses.replace(dataset, labels=tuple(model.labels))
+    other = sorted(label for label, name in spelling.items() if label != name)
+    if other:
+        logging.warning(
+            "%s: %d labels are spelt as the model spells them, such as %r as %r",
+            dataset.name,
+            len(other),
+            other[0],
+            spelling[other[0]],
+        )
+    videos, missing = (
+        tuple(dataclasses.replace(video, label=spelling[video.label]) for video in part)
+        for part in (dataset.videos, dataset.missing)
+    )
+    return dataclasses.replace(dataset, labels=tuple(model.labels), videos=videos, missing=missing)
 
 
 def _run(network: Network, videos, *, views, cache, progress):
@@ -141,11 +154,11 @@ def _run(network: Network, videos, *, views, cache, progress):
     def read(video):
         """What is known of a video already, or its first view and the iterator of the others."""
         try:
-            mark = network.mark(video.path) if store else None
+            mark = network.mark(video.location) if store else None
             kept = store.get(mark) if store else None
             if kept is not None:
                 return mark, kept, None
-            rest = network.views(video.path, views)
+            rest = network.views(video.location, views)
             return mark, None, ([next(rest)], rest)
         except UNREADABLE as error:
             return error

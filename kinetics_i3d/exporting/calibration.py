@@ -87,5 +87,5 @@ def _training_videos(path, count, seed):
     dataset = open_dataset(path)
     if any(video.split == "train" for video in dataset.videos):
         dataset = dataset.split("train")
-    videos = sorted(video.path for video in dataset.videos)
+    videos = sorted(video.location for video in dataset.videos)
     return random.Random(seed).sample(videos, min(count, len(videos)))

@@ -5,7 +5,7 @@ import dataclasses
 from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.data.flow_cache import flow_path, write_flow_file
+from kinetics_i3d.data.flow_cache import FlowFileError, open_stored, write_flow_file
 from kinetics_i3d.training.network import streams_of
 
 
@@ -40,7 +40,7 @@ def make_flow(dataset, plan, *, done=frozenset()):
     spec = flow_spec(dataclasses.replace(plan, jobs=open_jobs))
     if spec is None:
         return 0
-    missing = [video.path for video in dataset.videos if not flow_path(video.path).is_file()]
+    missing = [video.location for video in dataset.videos if not _has_flow(video.location, spec)]
     if missing:
         logging.info("flow of %d videos, into files beside them", len(missing))
     written = 0
@@ -54,3 +54,14 @@ def make_flow(dataset, plan, *, done=frozenset()):
             logging.warning("no flow files (%s): flow is computed while training", error)
             break
     return written
+
+
+def _has_flow(video, spec):
+    """Whether the flow of a video by a spec is stored, and whole."""
+    try:
+        stored = open_stored(video, spec=spec)
+    except (FlowFileError, VideoError):
+        return False
+    if stored is not None:
+        stored.close()
+    return stored is not None

@@ -113,7 +113,7 @@ def read_cell(folder, facts):
 def dataset_digest(dataset):
     """A checksum of the files' names, labels and splits of a `VideoDataset`; it may be moved."""
     digest = hashlib.sha256("\n".join(dataset.labels).encode())
-    rows = sorted((v.split, v.label, v.path.name) for v in dataset.videos)
+    rows = sorted((v.split, v.label, v.location.name) for v in dataset.videos)
     for row in rows:
         digest.update("\n".join(row).encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

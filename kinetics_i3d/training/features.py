@@ -5,16 +5,22 @@ need not run again.
 """
 
 import functools
+import json
+import math
 import os
 import pathlib
 import shutil
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
+from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import track
 
 ONLY = "clips"  # what the features of a network with one classifier are called in files
+TARGETS = "targets"
+ABOUT, BEGUN = "about.json", "begun.json"  # of whole features, and of those that are being made
 
 
 class Features:
@@ -80,48 +86,123 @@ class Features:
             yield *self.take(rows % len(self)), tf.constant(rows < len(self), tf.float32)
 
 
-def make_features(folder, trunk, batches, *, total=None):
-    """Runs a trunk over clips, unless that was done before.
+def make_features(folder, trunk, batches, *, key=None, total=None):
+    """Runs a trunk over clips, unless that was done before, here or by a run beside this one.
 
     Args:
         folder: Where to; it appears whole or not at all.
         trunk: A functional model from clips to a tensor, or to {stream: tensor}.
         batches: Called for an iterable of (clips, targets, counts), where it was not done before;
-            rows whose count is 0 are left out.
+            rows whose count is 0 are left out. With a `key`, of (clips, targets, counts, position):
+            JSON-ready, what `batches` is called with to go on behind a batch.
+        key: A checksum of all that the features depend on, by which those that another run made, or
+            that a killed one had begun, are known again. Without it only `folder` itself counts.
         total: How many clips there are, where that is known.
 
     Returns:
         `Features`.
     """
     folder = pathlib.Path(folder)
-    if folder.is_dir():
+    if folder.is_dir() or (key is not None and _taken(folder, key)):
         return Features(folder)
     temporary = folder.with_name(f".{folder.name}-unfinished")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
-    temporary.mkdir(parents=True)
+    begun = None if key is None else _begun(temporary, key)
+    if begun is None:
+        shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+        temporary.mkdir(parents=True)
+        begun = {"key": key, "rows": 0, "shapes": {}, "target": [], "position": None}
     run = tf.function(lambda clips: trunk(clips, training=False), jit_compile=False)
-    shapes: dict = {}
-    targets: list = []
+    position = begun["position"]
     try:
         shown = track(
-            batches(),
+            batches() if position is None else batches(position),
             f"{folder.name} features",
-            total=total,
+            total=None if total is None else total - begun["rows"],
             noun="clips",
             size=lambda batch: int(np.sum(batch[2])),
         )
-        for clips, wanted, counts in shown:
+        for clips, wanted, counts, *after in shown:
             kept = np.asarray(counts) > 0
             made = run(clips)
-            for name, part in (made if isinstance(made, dict) else {ONLY: made}).items():
-                values = tf.cast(part, tf.float32).numpy()[kept]
-                shapes[name] = values.shape[1:]
+            parts = {
+                name: tf.cast(part, tf.float32).numpy()[kept]
+                for name, part in (made if isinstance(made, dict) else {ONLY: made}).items()
+            }
+            begun["shapes"] = {name: values.shape[1:] for name, values in parts.items()}
+            parts[TARGETS] = np.asarray(wanted, np.float32)[kept]
+            begun["target"] = parts[TARGETS].shape[1:]
+            for name, values in parts.items():
                 # Row after row: there may be more of them than fits into memory.
                 with open(temporary / f"{name}.f32", "ab") as file:
                     file.write(values.tobytes())
-            targets.append(np.asarray(wanted)[kept])
-        np.savez(temporary / "rows.npz", targets=np.concatenate(targets), **shapes)
+            begun["rows"] += int(kept.sum())
+            if key is not None:
+                (begun["position"],) = after
+                _note(temporary / BEGUN, begun)
+        targets = np.fromfile(temporary / f"{TARGETS}.f32", np.float32)
+        targets = targets.reshape(begun["rows"], *begun["target"])
+        np.savez(temporary / "rows.npz", targets=targets, **begun["shapes"])
+        (temporary / f"{TARGETS}.f32").unlink()
+        (temporary / BEGUN).unlink(missing_ok=True)
+        if key is not None:
+            _note(temporary / ABOUT, {"key": key})
         os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    except BaseException:
+        if key is None:  # else the next run goes on with it
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
     return Features(folder)
+
+
+def _note(path, fields):
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(fields), encoding="utf-8")
+
+
+def _read(path, key):
+    """The fields that stand in a file, if they are those of this key; None else."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return fields if isinstance(fields, dict) and fields.get("key") == key else None
+
+
+def _begun(temporary, key):
+    """What a stopped run has made of these features, cut to its last whole batch; None if none."""
+    begun = _read(temporary / BEGUN, key)
+    if begun is None:
+        return None
+    for name, shape in {**begun["shapes"], TARGETS: begun["target"]}.items():
+        path, size = temporary / f"{name}.f32", 4 * begun["rows"] * math.prod(shape)
+        if not path.is_file() or path.stat().st_size < size:
+            return None
+        os.truncate(path, size)  # a batch may have been written in part
+    logging.info("%s: goes on behind %d clips", temporary, begun["rows"])
+    return begun
+
+
+def _taken(folder, key):
+    """Whether a run beside this one had the same features, which are linked then, not copied."""
+    for about in sorted(folder.parent.parent.parent.glob(f"*/features/{folder.name}/{ABOUT}")):
+        if _read(about, key) is None:
+            continue
+        temporary = folder.with_name(f".{folder.name}-{os.getpid()}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            shutil.copytree(about.parent, temporary, copy_function=_linked)
+            os.replace(temporary, folder)
+        except OSError as error:  # such as that the other run is being removed
+            logging.info("%s: not taken (%s)", about.parent, error)
+            shutil.rmtree(temporary, ignore_errors=True)
+            continue
+        logging.info("%s: takes the features of %s", folder, about.parent)
+        return True
+    return False
+
+
+def _linked(source, target):
+    try:
+        os.link(source, target)
+    except OSError:  # some file systems have no links
+        shutil.copy2(source, target)

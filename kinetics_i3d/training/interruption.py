@@ -1,8 +1,11 @@
 """`asked_to_stop`: SIGTERM as a question, so that a run can save itself before it ends."""
 
 import contextlib
+import itertools
 import signal
 import threading
+
+from kinetics_i3d.training.errors import TrainingStopped
 
 
 class Question:
@@ -14,6 +17,28 @@ class Question:
     def ask(self, *_):
         """Asks; what a signal calls."""
         self.asked = True
+
+
+def heeded(batches, question, output, doing):
+    """Passes batches on until the run is asked to stop.
+
+    Args:
+        batches: An iterable.
+        question: A `Question`, or None if nobody can ask.
+        output: The run's folder, for the message.
+        doing: What is done with the batches, for the message.
+
+    Yields:
+        The batches.
+
+    Raises:
+        TrainingStopped: Behind a batch, if the run was asked to stop.
+    """
+    for batch in itertools.chain([None], batches):  # asked before each, and behind the last one
+        if batch is not None:
+            yield batch
+        if question is not None and question.asked:
+            raise TrainingStopped(f"{output}: stopped while {doing}; goes on with that")
 
 
 @contextlib.contextmanager

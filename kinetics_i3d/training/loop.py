@@ -131,6 +131,8 @@ class Loop:
             batch = next(batches)
             self.meter.waited()
             stop = self._one(batch, question.asked)
+            # Several processes agree within a step, so they learn of it by the next one.
+            stop = stop or (self.workers == 1 and question.asked)
             step = self.facts.step
             show(step, self._means())
             ends = self._ends()

@@ -1,6 +1,7 @@
 """What is checked before the first step: the output, the videos, the devices and the config."""
 
 import contextlib
+import json
 import os
 import pathlib
 import tempfile
@@ -22,17 +23,38 @@ def check_output(folder, config):
         config: The `TrainConfig`.
 
     Raises:
-        FileExistsError: If it holds a run of another config.
+        FileExistsError: If it holds a run of another config, which `extends` does not allow.
         TrainingError: If it is no folder, or nothing can be written there.
     """
     path = pathlib.Path(folder) / "config.json"
-    if path.is_file() and path.read_text(encoding="utf-8") != config.to_json():
-        raise FileExistsError(f"{path}: a run of another config is here; choose another output")
+    other = path.is_file() and path.read_text(encoding="utf-8") != config.to_json()
+    if other and not extends(folder, config):
+        raise FileExistsError(
+            f"{path}: a run of another config is here; choose another output (more `epochs` of the "
+            "same config go on with it)"
+        )
     there = next(one for one in (folder, *folder.parents) if one.exists())
     # Only tried: what is wrong with the config shall leave nothing behind.
     with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=there):
         return
     raise TrainingError(f"{folder}: nothing can be written there; choose another output")
+
+
+def extends(folder, config):
+    """Whether a folder holds a finished run of the same config for fewer epochs.
+
+    Args:
+        folder: A `pathlib.Path`.
+        config: A `TrainConfig` that counts by epochs.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        before = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    wanted = json.loads(config.to_json())
+    more = not config.steps and before.get("epochs", wanted["epochs"]) < wanted["epochs"]
+    return more and {**before, "epochs": 0} == {**wanted, "epochs": 0}
 
 
 def check_backend():

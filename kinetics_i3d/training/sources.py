@@ -3,14 +3,27 @@
 Carreira & Zisserman, CVPR 2017, table 4: of "fixed" features only the classifier is trained.
 """
 
+import dataclasses
 import functools
+import hashlib
+import importlib.metadata
+import itertools
 import math
+import os
+import typing
 
+import keras
+import numpy as np
+import tensorflow as tf
 from absl import logging
 
+from kinetics_i3d.data.datasets import VideoDataset
+from kinetics_i3d.data.flow_cache import stored_paths
 from kinetics_i3d.training.errors import writing
 from kinetics_i3d.training.features import make_features
-from kinetics_i3d.training.inputs import once, training_batches, validation_batches
+from kinetics_i3d.training.inputs import training_batches, validation_batches
+from kinetics_i3d.training.interruption import heeded
+from kinetics_i3d.video.frame_folder import split_rate
 
 
 class ClipSource:
@@ -27,6 +40,7 @@ class ClipSource:
     def __init__(self, config, streams, training, held, *, place=(0, 1)):
         self.config, self.streams, self.place = config, streams, place
         self.videos, self.held = training, held
+        self.question: typing.Any = None  # whoever may ask the run to stop
         self.per_epoch = math.ceil(len(training) / config.batch)
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
@@ -55,8 +69,23 @@ class ClipSource:
         )
 
 
+# Fields of a config that say nothing of the features of a frozen trunk: the classifier's training,
+# and what is known by the trunk's weights or by the videos themselves.
+ELSEWHERE = frozenset(
+    [
+        *("optimizer", "learning_rate", "schedule", "warmup", "patience", "weight_decay"),
+        *("clip_norm", "label_smoothing", "dropout", "ema", "epochs", "steps", "mixup", "keep"),
+        *("accumulate", "validate_every", "head_start", "weights", "inflate", "split"),
+        "validation",
+    ]
+)
+
+
 class FeatureSource:
     """Batches of the features of a frozen trunk, which runs once over each clip.
+
+    Features are made anew only for other clips or another trunk: a run with another learning rate
+    takes those of the run in the folder beside its own.
 
     Args:
         clips: A `ClipSource` of one process.
@@ -73,22 +102,70 @@ class FeatureSource:
         config = self.clips.config
         limit = config.feature_passes * len(self.clips.videos)
 
-        def batches():
-            logging.info("%s: makes the features of %d clips", self.folder, limit)
-            return once(self.clips.training(config.seed), limit)
+        def batches(start=(0, 0)):
+            logging.info("%s: makes the features of %d clips", self.folder, limit - start[0])
+            done = start[1]
+            for clips, targets, numbers in self.clips.training(config.seed, start=tuple(start)):
+                done += 1
+                counts = tf.cast(numbers < limit, tf.float32)
+                if tf.reduce_any(counts > 0):
+                    yield clips, targets, counts, [int(numbers[-1]) + 1, done]
+                if numbers[-1] >= limit - 1:
+                    return
 
         with writing(self.folder, "nothing is trained yet"):
-            return make_features(self.folder / "training", self.trunk, batches, total=limit)
+            return make_features(
+                self.folder / "training",
+                self.trunk,
+                lambda *start: self._heeded(batches(*start)),
+                key=self._key(self.clips.videos),
+                total=limit,
+            )
 
     @functools.cached_property
     def _held(self):
+        def batches(start=0):
+            rest = itertools.islice(self.clips.validation(), start, None)
+            return ((*batch, start + done) for done, batch in enumerate(rest, 1))
+
         with writing(self.folder):
             return make_features(
                 self.folder / "validation",
                 self.trunk,
-                self.clips.validation,
+                lambda *start: self._heeded(batches(*start)),
+                key=self._key(self.clips.held),
                 total=len(self.clips.held),
             )
+
+    def _heeded(self, batches):
+        return heeded(batches, self.clips.question, self.folder, "the features are made")
+
+    def _key(self, videos):
+        """All that features depend on, as one checksum."""
+        digest = hashlib.sha256(importlib.metadata.version("kinetics-i3d").encode())
+        fields = dataclasses.asdict(self.clips.config)
+        digest.update(repr([(k, v) for k, v in fields.items() if k not in ELSEWHERE]).encode())
+        digest.update(repr((self.clips.streams, self.trunk.output_shape)).encode())
+        for variable in self.trunk.weights:
+            digest.update(f"{variable.shape} {variable.dtype}".encode())
+            digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)))
+        for row in self._rows(videos):
+            digest.update(repr(row).encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def _rows(self, videos):
+        yield tuple(videos.labels)
+        if not isinstance(videos, VideoDataset):
+            yield dataclasses.asdict(videos.records.manifest.splits[videos.name])
+            return
+        spec = self.clips.config.specs(self.clips.streams).get("flow")
+        for video in videos.videos:
+            files = (
+                [video.path] if spec is None else [video.path, *stored_paths(video.location, spec)]
+            )
+            stats = [os.stat(split_rate(file)[0]) for file in files if os.path.exists(file)]
+            times = [(each.st_size, each.st_mtime_ns) for each in stats]
+            yield str(video.location), video.label, times
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
         """Endless batches of features, as `Features.training` gives; they are not mixed."""

@@ -3,6 +3,8 @@
 Carreira & Zisserman, CVPR 2017, section 2.5.
 """
 
+import contextlib
+import os
 import pathlib
 
 import keras
@@ -17,7 +19,7 @@ from kinetics_i3d.training.board import event_writer, write_clips
 from kinetics_i3d.training.distribute import make_strategy, place
 from kinetics_i3d.training.errors import TrainingStopped, among, writing
 from kinetics_i3d.training.head_start import fit_head
-from kinetics_i3d.training.interruption import asked_to_stop
+from kinetics_i3d.training.interruption import asked_to_stop, heeded
 from kinetics_i3d.training.loop import Loop
 from kinetics_i3d.training.network import (
     build,
@@ -28,7 +30,14 @@ from kinetics_i3d.training.network import (
 )
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
 from kinetics_i3d.training.parted import answer, part
-from kinetics_i3d.training.preflight import check_backend, check_output, check_run, open_any, parts
+from kinetics_i3d.training.preflight import (
+    check_backend,
+    check_output,
+    check_run,
+    extends,
+    open_any,
+    parts,
+)
 from kinetics_i3d.training.results import keep_weights, write_history, write_videos
 from kinetics_i3d.training.sources import ClipSource, FeatureSource
 from kinetics_i3d.training.statistics import recalibrate
@@ -50,7 +59,9 @@ def train(
 
     A run that was stopped or killed goes on from its last state when it is started again with the
     same config and output, and ends with the weights that it would have had; one that had finished
-    is only read. On one CPU this is to the bit.
+    is only read. On one CPU this is to the bit. With more `epochs` and the same config otherwise, a
+    run goes on from its last state, at the rates that its schedule has in the longer run; the
+    weights of the shorter one stay as `weights_before.h5`.
 
     Args:
         dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either. Of
@@ -89,7 +100,8 @@ def train(
     output = pathlib.Path(output)
     check_backend()
     check_output(output, config)
-    if (output / "weights.h5").is_file() and (output / "config.json").is_file():
+    more = extends(output, config)
+    if not more and (output / "weights.h5").is_file() and (output / "config.json").is_file():
         logging.info("%s: trained already", output)
         return builder_of(config)(weights=output / "weights.h5")
     streams = streams_of(config)
@@ -124,6 +136,9 @@ def train(
         board=board,
     )
     if index == 0:
+        if more:  # the weights of the shorter run stay under another name
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(output / "weights.h5", output / "weights_before.h5")
         _claim(output / "config.json", config)
         if isinstance(held, VideoDataset):
             write_videos(output / "videos.csv", training, held)
@@ -131,40 +146,49 @@ def train(
     start = loop.resume()
     if index == 0:
         write_history(output / "history.csv", loop.facts.history)
-    # A fixed run keeps its classifier alone in its state: its backbone is measured at each start.
-    if reads_other_stream(config) and (config.transfer == "fixed" or not loop.facts.step):
-        logging.info("measures the statistics of batch norm on %s", " and ".join(streams))
-        seen = (batch[0] for batch in clips.training(config.seed + 4))
-        with among(here[1], output):
-            recalibrate(
-                model,
-                seen,
-                min(config.norm_batches, loop.per_epoch),
-                strategy=strategy,
-                frozen=True,
-            )
-    if config.head_start and not loop.facts.step:
-        unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
-        steps = loop.per_epoch * config.head_start
-        logging.info("fits the classifier to the features of %d clips", steps * config.batch)
-        fit_head(model, unmixed, steps, batch=config.batch)
-    if board and not loop.facts.step:
-        shown, *_ = next(iter(clips.training(config.seed, mixup=config.mixup)))
-        write_clips(output / "tensorboard", shown)
-    logging.info("%d videos, %d steps, %d of an epoch", len(training), loop.total, loop.per_epoch)
-    with asked_to_stop() as question, among(here[1], output):
-        batches = source.training(config.seed, mixup=config.mixup, start=start)
-        loop.run(iter(batches), question)
-    optimizer.finalize_variable_values(model.trainable_variables)
-    if config.norm == "recalibrate":
-        seen = (batch[0] for batch in clips.training(config.seed + 2))
-        with among(here[1], output):
-            recalibrate(model, seen, config.norm_batches, strategy=strategy)
+    with asked_to_stop() as question:
+        # Several processes would have to agree; they do so in the steps of the loop alone.
+        alone = question if here[1] == 1 else None
+        clips.question = alone
+        # The state of a fixed run holds its classifier alone: its backbone is measured each time.
+        if reads_other_stream(config) and (config.transfer == "fixed" or not loop.facts.step):
+            logging.info("measures the statistics of batch norm on %s", " and ".join(streams))
+            seen = (batch[0] for batch in clips.training(config.seed + 4))
+            seen = heeded(seen, alone, output, "batch norm is measured")
+            count = min(config.norm_batches, loop.per_epoch)
+            with among(here[1], output):
+                recalibrate(model, seen, count, strategy=strategy, frozen=True)
+        if config.head_start and not loop.facts.step:
+            unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
+            unmixed = heeded(unmixed, alone, output, "the classifier is fitted")
+            steps = loop.per_epoch * config.head_start
+            logging.info("fits the classifier to the features of %d clips", steps * config.batch)
+            fit_head(model, unmixed, steps, batch=config.batch)
+        _run(loop, source, clips, start, board, question)
+        optimizer.finalize_variable_values(model.trainable_variables)
+        if config.norm == "recalibrate":
+            seen = (batch[0] for batch in clips.training(config.seed + 2))
+            seen = heeded(seen, alone, output, "batch norm is measured")
+            with among(here[1], output):
+                recalibrate(model, seen, config.norm_batches, strategy=strategy)
     if index == 0:
         with writing(output / "weights.h5"):
             save_weights(model, output / "weights.h5", **facts)
         return builder_of(config)(weights=output / "weights.h5")
     return model
+
+
+def _run(loop, source, clips, start, board, question):
+    """Trains until the last step, and shows some clips first."""
+    config, output = clips.config, loop.output
+    if board and not loop.facts.step:
+        shown, *_ = next(iter(clips.training(config.seed, mixup=config.mixup)))
+        write_clips(output / "tensorboard", shown)
+    count = len(clips.videos)
+    logging.info("%d videos, %d steps, %d of an epoch", count, loop.total, loop.per_epoch)
+    with among(clips.place[1], output):
+        batches = source.training(config.seed, mixup=config.mixup, start=start)
+        loop.run(iter(batches), question)
 
 
 def _source_and_step(config, clips, model, optimizer, strategy, output):

@@ -12,7 +12,8 @@ import typing
 from kinetics_i3d.core import clip_spec, errors
 from kinetics_i3d.video import picture as pictures
 from kinetics_i3d.video import resample
-from kinetics_i3d.video.source import Source
+from kinetics_i3d.video.frame_folder import open_source
+from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.timing import presentation_times
 
 # Below this, decoding from the beginning costs less than seeking and the pictures around it.
@@ -48,10 +49,10 @@ def probe(path):
     """Tells a video's size, rate, length and codec from its headers and its first picture.
 
     Args:
-        path: The file.
+        path: The file, with a span behind it or not (`talk.mp4#t=5,15`).
 
     Returns:
-        A `VideoInfo`.
+        A `VideoInfo`; of a span, its duration is that of the span.
 
     Raises:
         VideoError: If the file is no video or not one picture can be decoded.
@@ -62,7 +63,8 @@ def probe(path):
     >>> info.width, info.height, info.fps
     (320, 240, 25.0)
     """
-    with Source(path, threads=1) as source:
+    file, span = split_span(path)
+    with open_source(file, threads=1) as source:
         # Rotation is told with the pictures, and their size may differ from the header's.
         first = next(source.pictures())
         height, width = pictures.upright_size(first)
@@ -72,13 +74,13 @@ def probe(path):
         else:
             rotation = 180 if left_right and up_down else 0
         return VideoInfo(
-            path=source.path,
+            path=os.fspath(path),
             width=width,
             height=height,
             rotation=rotation,
             fps=float(source.rate),
-            duration=source.duration,
-            codec=source.stream.codec_context.codec.canonical_name,
+            duration=source.duration if span is None else _length(span, source.duration),
+            codec=source.codec,
         )
 
 
@@ -108,7 +110,9 @@ def read_frames(
     closed or dropped.
 
     Args:
-        path: A local file, text or `os.PathLike`.
+        path: A local file, or a folder of numbered pictures; text or `os.PathLike`. With a span
+            behind it (`talk.mp4#t=5,15`) the frames are those of the span, and `start` and `stop`
+            count from its beginning.
         fps: Frames a second to sample, a number or a fraction; None gives every frame as stored.
         start: Seconds from the first picture.
         stop: Seconds from the first picture where to stop; None reads to the end.
@@ -135,7 +139,7 @@ def read_frames(
     (256, 341, 3)
     >>> frames.close()
     """
-    path = os.fspath(path)
+    path, span = split_span(path)
     rate = None if fps is None else resample.as_rate(fps)
     first = _seconds("start", start)
     last = None if stop is None else _seconds("stop", stop)
@@ -149,8 +153,18 @@ def read_frames(
         ):
             raise ValueError(f"`{name}` must be a whole number above 0. Received: {name}={value!r}")
     clip_spec.check_resize(resize, interpolation)
+    if span is not None:
+        begin, end = span.seconds(rate)
+        first += begin
+        last = min((each for each in (last and last + begin, end) if each), default=None)
     paint = pictures.Painter(short_side, resize, interpolation)
     return _frames(path, rate, first, last, paint, threads)
+
+
+def _length(span, duration):
+    if duration is None:
+        return None if span.end is None else span.end - span.start
+    return span.length(duration)
 
 
 def _seconds(name, value):
@@ -165,7 +179,9 @@ def _seconds(name, value):
 
 
 def _frames(path, rate, start, stop, paint, threads):
-    with Source(path, threads=threads) as source:
+    if stop is not None and stop <= start:
+        raise errors.VideoError(f"{path}: its span ends before start={float(start):g} seconds")
+    with open_source(path, threads=threads) as source:
         timed = _timed(source, start)
         if rate is None:
             taken = resample.between(timed, start=start, stop=stop)
@@ -192,7 +208,7 @@ def _timed(source, start):
         source.rewind()
     return presentation_times(
         source.pictures(),
-        tick=source.stream.time_base,
+        tick=source.tick,
         rate=source.rate,
         clock=source.clock,
         discontinuous=source.discontinuous,
@@ -201,7 +217,7 @@ def _timed(source, start):
 
 def _after_seek(source, start, first):
     """As `_timed`, by a seek; None if the place is not proved to be a keyframe early enough."""
-    tick = source.stream.time_base
+    tick = source.tick
     if not source.seek(first + int(max(0, start - SEEK_EARLIER) / tick)):
         return None
     found = source.pictures()

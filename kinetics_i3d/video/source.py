@@ -86,6 +86,21 @@ class Source:
         return bool(self.container.format.flags & Flags.ts_discont.value)
 
     @property
+    def tick(self):
+        """Seconds of a stamp's unit, as a fraction."""
+        return self.stream.time_base
+
+    @property
+    def claimed(self):
+        """The number of pictures that the header tells, 0 where it does not."""
+        return self.stream.frames
+
+    @property
+    def codec(self):
+        """The codec's short name."""
+        return self.stream.codec_context.codec.canonical_name
+
+    @property
     def rate(self):
         """The frame rate that the header tells, else 25, as a fraction."""
         for rate in (self.stream.average_rate, self.stream.guessed_rate):

@@ -35,6 +35,21 @@ def test_text_ranks_the_labels(command, videos, weights, kept):
     assert len({line.index("%") for line in lines}) == 1
 
 
+def test_tables_and_folders_are_classified(command, videos, weights, kept, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.mp4").write_bytes(videos[name].read_bytes())
+    (tmp_path / "t.csv").write_text(
+        "path,label,split,start,end\ntwo.mp4,sit,test,0,1\ntwo.mp4,sit,test,0.9,\n"
+    )
+    words = ("--weights", weights["good"], "--json")
+    code, out, _ = command("classify", tmp_path, tmp_path / "t.csv", *words)
+    found = json.loads(out)
+    names = ["one.mp4", "two.mp4", "two.mp4#t=0,1", "two.mp4#t=0.9"]
+    assert code == 0 and [each["path"] for each in found] == [str(tmp_path / n) for n in names]
+    shares = [each["predictions"][0]["probability"] for each in found[1:]]
+    assert len(set(shares)) == 3  # each part is another video
+
+
 def test_json_has_an_object_for_each_video(command, videos, weights, kept):
     names = ("missing", "one", "empty", "two")
     words = [videos[name] for name in names]
@@ -57,7 +72,7 @@ def test_json_has_an_object_for_each_video(command, videos, weights, kept):
     assert [line.split(": ")[2] for line in told] == [str(words[0]), str(words[2])]
 
 
-@pytest.mark.parametrize("bad", ["missing", "empty", "text", "folder"])
+@pytest.mark.parametrize("bad", ["missing", "empty", "text"])
 def test_no_video_at_all_is_one_line_without_loading_a_model(
     command, videos, weights, bad, monkeypatch
 ):

@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from kinetics_i3d.core.canvas import pillow
+
 
 @pytest.fixture
 def arrays(tmp_path):
@@ -26,6 +28,31 @@ def test_a_line_for_each_finding(command, arrays, weights):
     assert len({line.index(line.split()[2]) for line in lines if "size" not in line}) <= 2
     (wrong,) = [line for line in lines if line.split()[0] == "wrong"]
     assert wrong.split()[1] == "range" and wrong.endswith("mend: clip * 2 - 1")
+
+
+def test_folders_patterns_and_tables_are_examined(command, weights, videos, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.mp4").write_bytes(videos[name].read_bytes())
+    (tmp_path / "t.csv").write_text("path,label,split,start,end\ntwo.mp4,x,test,0.5,1.5\n")
+    options = ("--weights", weights["good"], "--json")
+    for words, paths in (
+        ([tmp_path], ["one.mp4", "two.mp4"]),
+        ([f"{tmp_path}/t*.mp4"], ["two.mp4"]),
+        ([tmp_path / "t.csv"], ["two.mp4#t=0.5,1.5"]),
+    ):
+        _, out, _ = command("doctor", *words, *options)
+        found = json.loads(out)
+        assert [each["path"] for each in found] == [str(tmp_path / path) for path in paths]
+        assert not any("error" in each for each in found)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(12):
+        picture = np.full((48, 64, 3), 20 * number, np.uint8)
+        pillow()[0].fromarray(picture).save(frames / f"img_{number:05d}.jpg")
+    _, out, _ = command("doctor", frames, *options)
+    assert "error" not in json.loads(out)[0]
+    _, _, err = command("doctor", f"{tmp_path}/two.mp4#t=7,8", *options)
+    assert "no picture is shown in this part of the video" in err
 
 
 def test_codes_over_several_files(command, arrays, weights, videos):

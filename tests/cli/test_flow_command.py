@@ -1,5 +1,6 @@
 """`kinetics-i3d flow`: whole trees, killed runs, several at once, and what cannot be read."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -14,14 +15,16 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.cli import flow
+from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, SPECS
 from kinetics_i3d.data import flow_shown, flow_tree
-from kinetics_i3d.data.flow_cache import open_flow, write_flow_file
+from kinetics_i3d.data.flow_cache import open_flow, open_stored, write_flow_file
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.flow import pairs
 from kinetics_i3d.flow.parameters import TVL1
 from kinetics_i3d.flow.picture import beside_frame
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
+from kinetics_i3d.weights.catalog import CATALOG
 
 pytest.importorskip("cv2", reason="needs OpenCV, an extra")
 
@@ -172,14 +175,64 @@ def test_bad_videos_are_told_at_the_end_and_the_others_done(command, tree):
 def test_what_other_settings_made_is_kept_and_told(command, tree):
     assert command("flow", tree, *QUICK)[0] == 0
     before = contents(tree)
-    code, out, err = command("flow", tree, *QUICK, "--bound", "10", "--spec", "fvd")
+    code, out, err = command("flow", tree, *QUICK, "--bound", "10")
     assert (code, out, err.count("\n")) == (2, "", 3)
-    assert f"{tree / 'a.avi.flow.npz'}: its short_side is 256, asked for is 224; its resize" in err
-    assert "its bound is 20.0, asked for is 10.0; replace it, or name another folder" in err
+    assert f"{tree / 'a.avi.flow.npz'}: its bound is 20.0, asked for is 10.0; replace it (-" in err
     assert contents(tree) == before
     assert command("flow", tree, *QUICK, "--bound", "10", "--replace")[0] == 0
     with open_flow(tree / "a.avi.flow.npz") as file:
         assert file.info.settings.bound == 10
+
+
+def test_flow_for_several_specs_lies_side_by_side(command, tree):
+    video = tree / "b.mp4"
+    assert command("flow", video, *QUICK)[0] == 0
+    usual = (tree / "b.mp4.flow.npz").read_bytes()
+    code, out, _ = command("flow", video, *QUICK, "--spec", "fvd")
+    assert (code, out) == (0, f"{video}.25fps_224px_stretch.flow.npz\n")
+    code, out, _ = command("flow", video, *QUICK, "--weights", "imagenet_jhmdb")
+    assert (code, out) == (0, f"{video}.25fps_128px.flow.npz\n")
+    assert (tree / "b.mp4.flow.npz").read_bytes() == usual
+    before = contents(tree)
+    for words in (("--spec", "fvd"), ("--weights", "flow_imagenet_jhmdb"), ()):
+        code, out, _ = command("flow", video, *QUICK, *words, "--json")
+        assert code == 0 and not json.loads(out)[0]["made"]
+    assert contents(tree) == before
+    small = CATALOG["flow_imagenet_jhmdb"].clip_spec
+    for spec, size in ((DEEPMIND_FLOW, 256), (small, 128), (SPECS["fvd"], 224)):
+        with open_stored(video, spec=spec) as stored:
+            assert min(stored.info.size) == size and len(stored) == 3
+    assert open_stored(video, spec=dataclasses.replace(small, short_side=64, size=64)) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--weights", "rgb_figures"), "--weights must name weights that read flow. Received: rgb"),
+        (("--weights", "rgb_figure"), "did you mean rgb_figures"),
+        (("--weights", "rgb_figures", "--spec", "fvd"), "not allowed with argument"),
+    ],
+)
+def test_weights_without_flow_have_no_flow_spec(command, tree, words, said):
+    code, out, err = command("flow", tree, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1) and said in err
+
+
+def test_flow_of_patterns_lists_tables_and_spans(command, tree, tmp_path):
+    (tree / "t.csv").write_text(
+        "path,label,split,start,end\nb.mp4,x,train,0,0.12\nin/c.MKV,x,test,,\n"
+    )
+    (tree / "train.txt").write_text("a.avi 0\n")
+    (tree / "labels.txt").write_text("x\n")
+    code, out, _ = command("flow", tree / "t.csv", tree / "train.txt", *QUICK)
+    names = ["b.mp4.0-0.12s", "in/c.MKV", "a.avi"]
+    assert code == 0 and out.splitlines() == [f"{tree / name}.flow.npz" for name in names]
+    with open_stored(f"{tree / 'b.mp4'}#t=0,0.12", spec=DEEPMIND_FLOW) as stored:
+        assert len(stored) == 2
+    code, out, _ = command("flow", f"{tree}/**/*.[ma][pv][4i]", *QUICK, "--out", tmp_path / "out")
+    assert code == 0 and {*contents(tmp_path / "out")} == {"a.avi.flow.npz", "b.mp4.flow.npz"}
+    code, _, err = command("flow", f"{tree}/*.webm", *QUICK)
+    assert code == 2 and "no file has such a name" in err
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "another video"])

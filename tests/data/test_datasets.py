@@ -23,7 +23,7 @@ def table(tmp_path):
             file = tmp_path / line.split(",")[0]
             if file.suffix:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.touch()
+                file.write_bytes(b".")
         return path
 
     return write
@@ -38,7 +38,7 @@ def test_rows_are_read_relative_to_the_table(table, tmp_path):
 
 
 def test_columns_may_stand_in_any_order_beside_others(table, tmp_path):
-    (tmp_path / "a.mp4").touch()
+    (tmp_path / "a.mp4").write_bytes(b".")
     path = table("x,train,sit,a.mp4", header="more,split,label,path")
     assert read_table(path).videos == (Video(tmp_path / "a.mp4", "sit", "train", "a.mp4"),)
 
@@ -79,8 +79,8 @@ def test_a_wrong_line_is_named_by_its_number(table, lines, why):
 def test_a_table_that_is_none(table, tmp_path):
     with pytest.raises(DatasetError, match=r"none.csv: no such table of videos"):
         read_table(tmp_path / "none.csv")
-    with pytest.raises(DatasetError, match=r"needs the columns .* has \['path', 'class'\]"):
-        read_table(table("a.mp4,sit", header="path,class"))
+    with pytest.raises(DatasetError, match=r"needs the columns .* has \['path', 'colour'\]"):
+        read_table(table("a.mp4,sit", header="path,colour"))
     with pytest.raises(DatasetError, match=r"videos\.csv: lists no videos$"):
         read_table(table())
     with pytest.raises(DatasetError, match="none of its 1 videos exist"):
@@ -227,13 +227,13 @@ def test_what_is_no_dataset_is_told_with_what_was_looked_for(table, tmp_path):
         open_dataset(tmp_path / "empty")
     text = str(caught.value)
     assert text.startswith(f"{tmp_path / 'empty'}: no dataset of a known kind; looked for ")
-    for word in (*KINDS, "youtube_id", "classInd.txt", "_test_split1.txt", "path, label, split"):
+    for word in (*KINDS, "youtube_id", "classInd.txt", "_test_split1.txt", "path and label"):
         assert word in text
     assert "\n" not in text
     with pytest.raises(DatasetError, match="none: no such file or folder"):
         open_dataset(tmp_path / "none")
-    with pytest.raises(DatasetError, match=r"its first line is 'path,class'$"):
-        open_dataset(table("a.mp4,sit", header="path,class"))
+    with pytest.raises(DatasetError, match=r"its first line is 'path,colour'$"):
+        open_dataset(table("a.mp4,sit", header="path,colour"))
     (tmp_path / "film.mp4").write_bytes(b"\0\1\2")
     with pytest.raises(DatasetError, match=r"film.mp4: .*it is empty or no text$"):
         open_dataset(tmp_path / "film.mp4")
@@ -269,7 +269,7 @@ def test_videos_may_be_elsewhere_and_labels_be_given(table, tmp_path):
     ):
         open_dataset(path)
     (tmp_path / "there").mkdir()
-    (tmp_path / "there/b.mp4").touch()
+    (tmp_path / "there/b.mp4").write_bytes(b".")
     dataset = open_dataset(path, videos=str(tmp_path / "there"), labels=["stand", "sit"])
     assert [video.path for video in dataset.videos] == [tmp_path / "there/b.mp4"]
     assert [video.path for video in dataset.missing] == [tmp_path / "there/a.mp4"]
@@ -279,7 +279,7 @@ def test_videos_may_be_elsewhere_and_labels_be_given(table, tmp_path):
 @pytest.mark.parametrize("count", [400, 600])
 def test_labels_of_kinetics_have_the_order_of_the_released_weights(table, tmp_path, count):
     known = label_list(f"kinetics{count}")
-    (tmp_path / "a.mp4").touch()
+    (tmp_path / "a.mp4").write_bytes(b".")
     lines = [f"{number}.mp4,{label},train" for number, label in enumerate(known)][::-1]
     lines.append("a.mp4,abseiling,test")
     assert read_table(table(*lines, present=False)).labels == known
@@ -297,10 +297,8 @@ def test_the_order_of_the_released_weights_need_not_be_sorted(table, monkeypatch
 def test_a_misspelt_label_is_told_what_it_may_be(table):
     path = table("a.mp4,Sit_Down,train")
     with pytest.raises(
-        DatasetError, match=r"line 2: unknown label 'Sit_Down'; did you mean 'sit down'"
+        DatasetError, match=r"line 2: unknown label 'Sit_Down'; did you mean 'sit dawn'\?$"
     ):
-        read_table(path, labels=("run", "sit down"))
-    with pytest.raises(DatasetError, match=r"'Sit_Down'; did you mean 'sit dawn'\?$"):
         read_table(path, labels=("run", "sit dawn"))
     with pytest.raises(DatasetError, match=r"unknown label 'Sit_Down'$"):
         read_table(path, labels=("run", "swim"))
@@ -325,7 +323,7 @@ def test_a_table_that_is_written_is_read_back(tmp_path):
     videos = tuple(Video(*row) for row in rows)
     for video in videos:
         video.path.parent.mkdir(parents=True, exist_ok=True)
-        video.path.touch()
+        video.path.write_bytes(b".")
     gone = Video(inside / "gone.mp4", "sit", "train", "film 4")
     dataset = VideoDataset("data", ("sit", "stand", "Run"), videos, (gone,))
     dataset.write_table(inside / "new/../videos.csv")
@@ -342,7 +340,7 @@ def test_a_table_that_is_written_is_read_back(tmp_path):
 
 def test_a_table_written_from_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pathlib.Path("a.mp4").touch()
+    pathlib.Path("a.mp4").write_bytes(b".")
     video = Video(pathlib.Path("a.mp4"), "sit", "train", "a")
     VideoDataset("here", ("sit",), (video,)).write_table("sub/videos.csv")
     assert (tmp_path / "sub/videos.csv").read_text().splitlines()[
@@ -373,3 +371,25 @@ def test_jhmdb_can_be_parted_again(shared):
     assert len(kept) + len(held) == 660 and not sources(kept) & sources(held)
     assert {video.label for video in held.videos} == set(train.labels)
     assert 0.1 < len(held) / 660 < 0.3
+
+
+def test_one_source_can_be_left_out(table):
+    lines = ["a.mp4,sit,train,g1", "b.mp4,run,test,g1", "c.mp4,sit,train,g2", "d.mp4,run,train,g3"]
+    path = table(*lines, header="path,label,split,source")
+    (path.parent / "d.mp4").unlink()
+    dataset = read_table(path)
+    names = {
+        name: [video.path.name for video in dataset.split(name).videos]
+        for name in ("source=g1", "source!=g1", "train")
+    }
+    assert names == {
+        "source=g1": ["a.mp4", "b.mp4"],
+        "source!=g1": ["c.mp4"],
+        "train": ["a.mp4", "c.mp4"],
+    }
+    assert [video.path.name for video in dataset.split("source!=g1").missing] == ["d.mp4"]
+    assert not {v.source for v in dataset.split("source!=g2").videos} & {"g2"}
+    with pytest.raises(DatasetError, match=r"no videos in 'source=g4'; there are 2 sources, .* g1"):
+        dataset.split("source=g4")
+    with pytest.raises(DatasetError, match="no videos in split 'val'"):
+        dataset.split("val")

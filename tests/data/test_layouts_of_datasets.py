@@ -8,12 +8,13 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.labels import label_list
+from kinetics_i3d.core.text import read_lines
 from kinetics_i3d.data.datasets import Video, open_dataset
 from kinetics_i3d.data.layouts import recognise
 from kinetics_i3d.data.layouts.files import VideoFinder, walk_videos
 from kinetics_i3d.data.layouts.label_order import bare
 from kinetics_i3d.data.layouts.listing import Row
-from kinetics_i3d.data.layouts.text import read_csv, read_lines
+from kinetics_i3d.data.layouts.text import read_csv
 
 KINETICS = "label,youtube_id,time_start,time_end,split,is_cc"
 
@@ -30,7 +31,7 @@ def plant(tmp_path):
         for name in videos:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            path.write_bytes(b".")
         return tmp_path
 
     return write
@@ -159,7 +160,7 @@ def test_the_released_list_of_kinetics_400(shared, tmp_path):
     # 0wR5jVB-WPk, 417 to 427, and 3caPS4FHFF8, 36 to 46, are the first two rows.
     for name in ("0wR5jVB-WPk_000417_000427.mp4", "abseiling/3caPS4FHFF8.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(b".")
     dataset = open_dataset(table, videos=tmp_path)
     assert (len(dataset), len(dataset.missing)) == (2, 19904)
     assert {(v.label, v.split) for v in dataset.videos} == {("abseiling", "val")}
@@ -226,9 +227,8 @@ def test_ucf101_in_class_folders_or_flat_or_in_another_format(plant, end):
             ["Run/v_Run_g01_c07.avi", "Sit/v_Sit_g08_c01.avi"],
             r"line 2: Sit/v_Sit_g08_c01.avi stands in .*trainlist01.txt, line 1 already",
         ),
-        ("classInd", ["1 Sit", "3 Run"], "line 2: must be '2 <a new class>', is '3 Run'"),
-        ("classInd", ["1 Sit", "2 Sit"], "line 2: must be '2 <a new class>'"),
-        ("classInd", ["1"], "line 1: must be '1 <a new class>'"),
+        ("classInd", ["1 Sit", "3 Run"], "line 2: ids must be 1 to 2 without gaps"),
+        ("classInd", ["1 Sit", "2 Sit"], "line 2: 'Sit' stands in line 1 already"),
     ],
 )
 def test_a_wrong_line_of_ucf101(plant, file, lines, why):
@@ -244,7 +244,7 @@ def make_official(lists, names, folder):
     for name in names:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.touch()
+        path.write_bytes(b".")
 
 
 @pytest.mark.slow
@@ -349,6 +349,50 @@ def test_lists_by_name_or_number(plant):
     assert [(video.label, video.split) for video in one.videos] == [("B", "val"), ("A", "val")]
     plant({"val.labels.txt": ["C", "D"]})
     assert open_dataset(folder / "val.csv").labels == ("C", "D")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "id,name\n0,sit\n1,stand"),
+        ("classids.json", '{"stand": 1, "sit": 0}'),
+        ("kinetics_400_labels.csv", "id,name\n0,sit\n1,stand"),
+        ("label_map_k400.txt", "sit\nstand"),
+        ("something-something-v2-labels.json", '{"sit": "0", "stand": "1"}'),
+        ("classInd.txt", "1 sit\n2 stand"),  # as MMAction2 uses it: the list counts from 0
+    ],
+)
+def test_numbers_of_a_list_by_any_label_file(plant, name, text):
+    folder = plant({"train.txt": ["a.mp4 1", "b.mp4 0"], name: [text]}, ["a.mp4", "b.mp4"])
+    dataset = open_dataset(folder)
+    assert [video.label for video in dataset.videos] == ["stand", "sit"]
+    assert dataset.labels == ("sit", "stand")
+
+
+def test_label_files_that_count_from_one(plant):
+    texts = {"train.txt": ["a.mp4 1", "b.mp4 2"], "classes.txt": ["1 sit", "2 stand"]}
+    folder = plant(texts, ["a.mp4", "b.mp4"])
+    assert [video.label for video in open_dataset(folder).videos] == ["sit", "stand"]
+    plant({"train.txt": ["a.mp4 1"]})
+    with pytest.raises(
+        DatasetError, match=r"classes.txt: counts from 1, and the lists use neither"
+    ):
+        open_dataset(folder)
+
+
+def test_label_files_that_differ_are_refused(plant):
+    texts = {"train.txt": ["a.mp4 0"], "labels.txt": ["sit"], "classids.json": ['{"stand": 0}']}
+    folder = plant(texts, ["a.mp4"])
+    with pytest.raises(DatasetError, match=r"label files labels.txt and classids.json differ"):
+        open_dataset(folder)
+
+
+def test_the_shared_list_with_a_header_in_its_labels(shared):
+    dataset = open_dataset(shared / "cases/labels_header")
+    assert {video.path.name: video.label for video in dataset.videos} == {
+        "x.mp4": "abseiling",
+        "y.mp4": "air drumming",
+    }
 
 
 def test_a_list_with_names_is_sorted(plant):
@@ -502,7 +546,7 @@ def test_tables_of_other_programs(tmp_path, end, mark):
     table = tmp_path / "t.csv"
     table.write_bytes(mark + end.join([*lines, ""]).encode())
     for name in ("a, ä\u2028.mp4", "b.mp4"):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(b".")
     dataset = open_dataset(table)
     assert found(dataset) == {
         "a, ä\u2028.mp4": ("sit", "train", "a, ä\u2028.mp4"),
@@ -550,6 +594,9 @@ def test_the_disk_is_asked_once_a_folder_and_not_once_a_row(plant, monkeypatch):
         "k/k.csv": [KINETICS, *(f"x,{name[2:13]},0,10,train,0" for name in names)],
     }
     folder = plant(texts, names)
+    # Of a file that is named by its id alone the length has to be read.
+    for name in names:
+        plant({}, [f"cut/{name[:-4]}_000000_000010.mp4"])
     asked = []
 
     def counted(real):
@@ -562,7 +609,7 @@ def test_the_disk_is_asked_once_a_folder_and_not_once_a_row(plant, monkeypatch):
     for name in ("stat", "lstat", "scandir", "open"):
         monkeypatch.setattr(os, name, counted(getattr(os, name)))
     assert len(open_dataset(folder / "t.csv")) == 300
-    assert len(open_dataset(folder / "k/k.csv", videos=folder)) == 300
+    assert len(open_dataset(folder / "k/k.csv", videos=folder / "cut")) == 300
     assert len(asked) < 50
 
 

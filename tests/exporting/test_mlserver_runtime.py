@@ -1,7 +1,9 @@
 """The MLServer runtime in `examples/`: what a request claims is held against what it holds."""
 
 import asyncio
+import base64
 import importlib.util
+import json
 import pathlib
 
 import numpy as np
@@ -64,6 +66,46 @@ def test_what_is_not_what_it_claims_is_refused(runtime, data, options, said):
         runtime.decode(given(data, **options), PIXELS)
 
 
+def coded(array):
+    return [base64.b64encode(array.tobytes()).decode()]
+
+
+def base64_input(data, **options):
+    given_input = given(data, **options)
+    from mlserver.types import Parameters
+
+    return given_input.model_copy(update={"parameters": Parameters(content_type="base64")})
+
+
+def test_base64_becomes_an_array(runtime):
+    frames = np.random.default_rng(0).integers(0, 256, (1, 2, 5, 7, 3), np.uint8)
+    found = runtime.decode(base64_input(coded(frames), shape=frames.shape), PIXELS)
+    np.testing.assert_array_equal(found, frames)
+    values = frames.astype("<f4")
+    options = {"shape": frames.shape, "datatype": "FP32"}
+    np.testing.assert_array_equal(
+        runtime.decode(base64_input(coded(values), **options), VALUES), values
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ([], "must hold one text in base64"),
+        (["AAAA", "AAAA"], "must hold one text in base64"),
+        ([0, 1, 2, 3], "must hold one text in base64"),
+        (["AAAA"], "the 4 bytes that its shape announces, which are 8 letters .* Received: 4"),
+        (["AAAAAAAA"], "must hold 4 bytes. Received: 6"),
+        (["AAAA!A=="], "must hold base64"),
+    ],
+)
+def test_base64_that_is_not_what_it_claims_is_refused(runtime, data, said):
+    from mlserver.errors import InferenceError
+
+    with pytest.raises(InferenceError, match=said):
+        runtime.decode(base64_input(data), PIXELS)
+
+
 @pytest.mark.slow
 def test_it_answers_as_the_model(runtime, saved):
     from mlserver import ModelSettings
@@ -94,3 +136,15 @@ def test_it_answers_as_the_model(runtime, saved):
     np.testing.assert_allclose(found["scores"], wanted["scores"].numpy().ravel(), rtol=1e-5)
     (rgb,) = model.inputs
     assert (rgb.name, rgb.datatype, rgb.shape) == ("rgb", "UINT8", [-1] * 5)
+
+
+def test_the_gate_lets_in_ten_seconds_of_the_model_s_size(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(PATH.parent))
+    import serve
+
+    assert serve.most_bytes(tmp_path) == 32 << 20
+    (tmp_path / "assets").mkdir()
+    spec = {"rgb": {"short_side": 256}}
+    (tmp_path / "assets" / "clip_spec.json").write_text(json.dumps(spec))
+    most = serve.most_bytes(tmp_path)
+    assert 4 * -(-250 * 256 * 256 * 3 // 3) < most < 70 << 20

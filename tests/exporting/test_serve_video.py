@@ -1,14 +1,17 @@
 """The client in `examples/` over HTTP, against a server that reads JSON and knows nothing else."""
 
+import base64
 import http.server
 import importlib.util
 import json
 import pathlib
+import socket
 import threading
 
 import numpy as np
 import pytest
 
+from kinetics_i3d.video.clip import center_crop
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 
@@ -39,7 +42,9 @@ def server():
             else:
                 (given,) = request["inputs"]
                 assert (given["name"], given["datatype"]) == ("rgb", "UINT8")
-                frames = np.array(given["data"]).reshape(given["shape"])
+                assert given["parameters"] == {"content_type": "base64"}
+                (text,) = given["data"]
+                frames = np.frombuffer(base64.b64decode(text), np.uint8).reshape(given["shape"])
                 labels, scores = (
                     {"name": name, "data": data}
                     for name, data in (("labels", ["sit", "stand"]), ("scores", [0.75, 0.25]))
@@ -107,3 +112,56 @@ def test_the_number_of_frames_is_bounded_and_a_refusal_is_told(client, server, v
     assert len(received) == 1
     client.ask(video, most=100, most_bytes=size, **options)
     assert len(received) == 2
+
+
+def test_the_middle_is_what_the_model_cuts(client):
+    rng = np.random.default_rng(0)
+    for height, width in ((256, 341), (455, 256), (257, 256), (256, 340)):
+        frame = rng.integers(0, 256, (height, width, 3), np.uint8)
+        cut = client.middle(frame, side=256, size=224)
+        assert cut.shape == (256, 256, 3)
+        np.testing.assert_array_equal(center_crop(cut, 224), center_crop(frame, 224))
+    small = client.middle(rng.integers(0, 256, (36, 49, 3), np.uint8), side=36, size=33)
+    assert small.shape == (36, 36, 3)
+
+
+def test_only_the_square_is_sent(client, server, video):
+    url, received = server
+    options = {"protocol": "v2", "url": f"{url}/v2/models/tiny", "fps": 5, "short_side": 24}
+    client.ask(video, most=100, size=20, **options)
+    assert received[0][1].shape == (1, 5, 24, 24, 3)
+
+
+@pytest.mark.parametrize("says_why_first", [True, False])
+def test_a_body_that_is_too_large_is_refused_in_the_server_s_words(client, says_why_first):
+    """As the gate: it answers by the announced length alone, reads nothing and closes."""
+    bodies = []
+
+    def serve(listening):
+        connection, _ = listening.accept()
+        with connection:
+            head = connection.recv(65536)
+            assert b"Expect: 100-continue" in head
+            if not says_why_first:
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                bodies.append(connection.recv(10))
+            text = b'{"error": "bodies must have 5 bytes or fewer"}'
+            head = b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n" % len(text)
+            connection.sendall(head + text)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v2/models/tiny"
+        frame = np.zeros((2, 2, 3), np.uint8)
+        with pytest.raises(SystemExit, match="413: bodies must have 5 bytes or fewer"):
+            client.ask_http(client.v2, url, lambda: [frame], (1, 2, 2, 3))
+        thread.join()
+    assert len(bodies) == (not says_why_first)
+
+
+def test_a_server_that_is_not_there_or_no_json_is_one_line(client, server):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(SystemExit, match="no answer to"):
+        client.ask_http(client.v2, f"http://127.0.0.1:{port}/v2", list, (1, 2, 2, 3))

@@ -1,6 +1,8 @@
 """`classify`: the whole-video protocol, held against a loop by hand."""
 
 import dataclasses
+import logging
+import pathlib
 
 import numpy as np
 import pytest
@@ -8,6 +10,10 @@ from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.data.flow_cache import write_flow_file
+from kinetics_i3d.data.flow_video import FlowSettings
+from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.flow.coding import encode_flow
 from kinetics_i3d.inference import classify as module
 from kinetics_i3d.video.writer import write_video
@@ -140,6 +146,28 @@ def test_a_model_of_flow_alone(two_streams, video):
     odds = dict(ki3d.classify(video, flow).predictions)
     logits = np.asarray(flow(flow_by_hand(video)))[0]
     np.testing.assert_allclose([odds[x] for x in LABELS], softmax(logits), rtol=1e-3)
+
+
+def test_flow_stored_for_another_spec_is_passed_over(two_streams, video, tmp_path, caplog):
+    flow = two_streams.streams["flow"]
+    flow.labels, flow.clip_spec = LABELS, two_streams.clip_specs["flow"]
+    wanted = ki3d.classify(video, flow).predictions
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(pathlib.Path(video).read_bytes())
+    quick = FlowSettings("farneback")
+    write_flow_file(copy, settings=quick)  # 256 pixels, as `kinetics-i3d flow` makes it
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        assert ki3d.classify(copy, flow).predictions == wanted
+        ki3d.classify(copy, flow)
+    assert caplog.text.count("flow is of frames by 25fps_256px, and 10fps_36px is needed") == 1
+    assert "`kinetics-i3d flow --weights NAME`" in caplog.text
+    # Beside it there may be that of this spec, which is taken.
+    write_flow_file(copy, spec=flow.clip_spec, settings=quick)
+    assert len(list(tmp_path.glob("*.flow.npz"))) == 2
+    assert ki3d.classify(copy, flow).predictions != wanted
+    # So it is by an evaluation.
+    dataset = VideoDataset("x", LABELS, (Video(copy, LABELS[0], "test", "x"),))
+    assert evaluate(flow, dataset, cache=tmp_path / "logits").paths == (str(copy),)
 
 
 def test_the_spec_is_in_the_result(model, video):

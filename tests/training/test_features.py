@@ -1,15 +1,20 @@
 """Features: every row once a pass, in an order of its own, from any row on; made once."""
 
 import itertools
+import os
 import resource
+import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kinetics_i3d.training.errors import TrainingError, writing
+from kinetics_i3d.training.errors import TrainingError, TrainingStopped, writing
 from kinetics_i3d.training.features import Features, make_features
+from kinetics_i3d.training.interruption import asked_to_stop, heeded
 
 
 @pytest.fixture
@@ -97,3 +102,111 @@ def test_validation_counts_each_row_once(trunk, tmp_path):
     seen = [(b[0].numpy()[:, 0, 0] / 2, b[2].numpy() > 0) for b in made.validation(batch=4)]
     assert [len(values) for values, _ in seen] == [4, 4]
     assert np.concatenate([values[real] for values, real in seen]).tolist() == list(range(7))
+
+
+def positioned(start=0):
+    """`batches` from one on, with the position behind each."""
+    return ((*batch, number) for number, batch in enumerate(batches(), 1) if number > start)
+
+
+def rows_of(features):
+    return features.take(np.arange(len(features)))[0].numpy(), features.targets
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(rows_of(one), rows_of(other), strict=True))
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_stopped_making_goes_on_behind_its_last_batch(trunk, tmp_path, torn):
+    whole = make_features(tmp_path / "whole", trunk, batches)
+    with asked_to_stop() as question:
+
+        def stopping(*start):
+            for batch in positioned(*start):
+                if batch[-1] == 2:
+                    signal.raise_signal(signal.SIGTERM)
+                yield batch
+
+        with pytest.raises(TrainingStopped, match="stopped while the features are made; goes on"):
+            make_features(
+                tmp_path / "made",
+                trunk,
+                lambda *start: heeded(
+                    stopping(*start), question, tmp_path, "the features are made"
+                ),
+                key="1",
+            )
+    assert not (tmp_path / "made").exists()
+    if torn:  # a kill in the middle of a batch
+        with open(tmp_path / ".made-unfinished" / "clips.f32", "ab") as file:
+            file.write(b"torn")
+    taken = []
+
+    def rest(*start):
+        taken.extend(start)
+        return positioned(*start)
+
+    made = make_features(tmp_path / "made", trunk, rest, key="1")
+    assert taken == [2] and same(made, whole)
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
+        "about.json",
+        "clips.f32",
+        "rows.npz",
+    ]
+
+
+def test_what_another_trunk_had_begun_is_not_gone_on_with(trunk, tmp_path):
+    def failing():
+        yield next(positioned())
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        make_features(tmp_path / "made", trunk, failing, key="1")
+    assert (tmp_path / ".made-unfinished").is_dir()
+    made = make_features(tmp_path / "made", trunk, positioned, key="2")
+    assert same(made, make_features(tmp_path / "whole", trunk, batches))
+
+
+KILLED = """
+import os, signal, sys
+import keras
+from kinetics_i3d.training.features import make_features
+sys.path.insert(0, os.path.dirname(sys.argv[2]))
+from test_features import positioned
+
+def killing():
+    for batch in positioned():
+        if batch[-1] == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield batch
+
+inputs = keras.Input((2, 3))
+trunk = keras.Model(inputs, keras.layers.Rescaling(2.0)(inputs))
+make_features(sys.argv[1], trunk, killing, key="1")
+"""
+
+
+@pytest.mark.slow
+def test_made_features_survive_sigkill(trunk, tmp_path):
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "made"), __file__]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run(words, env=environment, check=False).returncode == -signal.SIGKILL
+    taken = []
+    made = make_features(
+        tmp_path / "made", trunk, lambda *start: taken.extend(start) or positioned(*start), key="1"
+    )
+    assert taken == [2] and same(made, make_features(tmp_path / "whole", trunk, batches))
+
+
+def test_features_of_a_run_beside_serve_the_next_one(trunk, tmp_path):
+    first = make_features(tmp_path / "a/features/training", trunk, positioned, key="1")
+    second = make_features(tmp_path / "b/features/training", None, None, key="1")
+    assert same(first, second)
+    one, two = (tmp_path / f"{name}/features/training/clips.f32" for name in "ab")
+    assert os.path.samefile(one, two)  # linked: they may be large
+    other = make_features(tmp_path / "c/features/training", trunk, positioned, key="2")
+    assert not os.path.samefile(one, tmp_path / "c/features/training/clips.f32") and len(other) == 7
+    # Validation's are others.
+    made = make_features(tmp_path / "b/features/validation", trunk, positioned, key="1")
+    assert len(made) == 7

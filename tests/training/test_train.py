@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import types
 
 import keras
@@ -194,6 +195,86 @@ def test_each_stage_shows_its_progress_to_those_who_ask(noisy, tiny, tmp_path, c
     train(noisy, config, tmp_path / "silent")
     out, err = capsys.readouterr()
     assert " of " not in out + err
+
+
+@pytest.mark.slow
+def test_sigterm_in_a_step_ends_the_run_right_after_it(noisy, tiny, tmp_path, monkeypatch):
+    steps = []
+
+    def asked(*batch, taken=Step.train):
+        steps.append(batch)
+        if len(steps) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return taken(*batch)
+
+    monkeypatch.setattr(Step, "train", asked)
+    with pytest.raises(TrainingStopped, match="stopped after step 2; goes on from there"):
+        train(noisy, dataclasses.replace(tiny, epochs=3), tmp_path / "run")
+    assert len(steps) == 2
+    assert [path.name for path in (tmp_path / "run/state").iterdir()] == ["step-000000002.npz"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"head_start": 2}, "stopped while the classifier is fitted"),
+        ({"norm": "recalibrate", "norm_batches": 9, "epochs": 1}, "stopped while batch norm is me"),
+        ({"transfer": "fixed"}, "stopped while the features are made"),
+    ],
+)
+def test_sigterm_is_heeded_before_and_after_the_steps(
+    noisy, tiny, tmp_path, monkeypatch, fields, why
+):
+    def asked(self, seed, *, taken=ClipSource.training, **options):
+        for batch in taken(self, seed, **options):
+            if seed != tiny.seed or "transfer" in fields:
+                signal.raise_signal(signal.SIGTERM)
+            yield batch
+
+    if "transfer" in fields:
+        save_weights(InceptionI3D(architecture=SHORT, classes=3), tmp_path / "start.h5")
+        fields = {**fields, "weights": str(tmp_path / "start.h5")}
+    monkeypatch.setattr(ClipSource, "training", asked)
+    with pytest.raises(TrainingStopped, match=why):
+        train(noisy, dataclasses.replace(tiny, **fields), tmp_path / "run")
+    monkeypatch.undo()
+    assert train(noisy, dataclasses.replace(tiny, **fields), tmp_path / "run").labels
+
+
+@pytest.mark.slow
+def test_a_finished_run_goes_on_for_more_epochs(noisy, tiny, tmp_path):
+    config = dataclasses.replace(tiny, schedule="constant", epochs=2, validation="test")
+    whole = train(noisy, config, tmp_path / "whole")
+    train(noisy, dataclasses.replace(config, epochs=1), tmp_path / "parts")
+    first = (tmp_path / "parts/weights.h5").read_bytes()
+    parts = train(noisy, config, tmp_path / "parts")
+    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(read_history(tmp_path / "parts/history.csv")) == 2
+    assert (tmp_path / "parts/weights_before.h5").read_bytes() == first
+    for wrong in ({"epochs": 1}, {"epochs": 3, "seed": 1}, {"steps": 9}):
+        with pytest.raises(FileExistsError, match="another config is here; choose another output"):
+            train(noisy, dataclasses.replace(config, **wrong), tmp_path / "parts")
+
+
+@pytest.mark.slow
+def test_features_serve_a_run_with_another_learning_rate_and_output(
+    noisy, tiny, tmp_path, monkeypatch
+):
+    save_weights(InceptionI3D(architecture=SHORT, classes=3), tmp_path / "start.h5")
+    config = dataclasses.replace(
+        tiny, weights=str(tmp_path / "start.h5"), transfer="fixed", validation="test", epochs=1
+    )
+    train(noisy, config, tmp_path / "one")
+    fresh = train(noisy, dataclasses.replace(config, learning_rate=0.1), tmp_path / "else/two")
+    monkeypatch.setattr(ClipSource, "training", None)
+    monkeypatch.setattr(ClipSource, "validation", None)
+    again = train(noisy, dataclasses.replace(config, learning_rate=0.1), tmp_path / "two")
+    for one, other in zip(fresh.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(TypeError):  # other clips have to be made
+        train(noisy, dataclasses.replace(config, size=40, test_size=32), tmp_path / "three")
 
 
 @pytest.mark.slow

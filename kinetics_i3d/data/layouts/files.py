@@ -8,14 +8,10 @@ import os
 import pathlib
 import unicodedata
 
+from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.layouts.label_order import bare
-
-# fmt: off
-SUFFIXES = frozenset([
-    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
-    ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv",
-])
-# fmt: on
+from kinetics_i3d.data.layouts.listing import is_video, loose
+from kinetics_i3d.video.frame_folder import is_frame_folder, open_source, split_rate
 
 
 class VideoFinder:
@@ -38,9 +34,11 @@ class VideoFinder:
         self._stems = None
 
     def find(self, row):
-        """The file of a row.
+        """The file of a row, or the folder of its frames; empty files count as missing.
 
-        Of several files of one name that in the class's folder is taken, then that in the split's.
+        Of several files of one name that is taken whose folders are the listed ones, then that in
+        the class's folder, then that in the split's; and the next of these where one cannot be
+        opened. Files of Kinetics' folder of replacements come first.
 
         Args:
             row: A `Row`.
@@ -48,37 +46,80 @@ class VideoFinder:
         Returns:
             A `pathlib.Path`, or `None` if there is no such file.
         """
-        if not row.stems:
-            return self._listed(row.name)
+        return self.find_stem(row)[0]
+
+    def has(self, name):
+        """Whether there is a video of a listed path, or one of a name that `loose` looks for."""
+        name, stems, _ = loose(name)
+        if self._listed(name) is not None:
+            return True
+        if self._stems is None:
+            self._stems = self._walked()
+        return any(_composed(stem) in self._stems for stem in stems)
+
+    def find_stem(self, row):
+        """As `find`, with the one of the row's stems that was found, or `None`."""
+        if row.listed or not row.stems:
+            name, rate = split_rate(row.name)
+            path = self._listed(name)
+            if path is not None and rate is not None:
+                path = path.with_name(f"{path.name}#fps={float(rate):g}")
+            if path is not None or not row.stems:
+                return path, None
         if self._stems is None:
             self._stems = self._walked()
         for stem in row.stems:
             found = self._stems.get(_composed(stem))
             if found:
-                return self.folder / (found[0] if len(found) == 1 else _best(found, row))
-        return None
+                name = found[0] if len(found) == 1 else self._best(found, row)
+                if name is not None:
+                    return self.folder / name, stem
+        return None, None
 
     def _listed(self, name):
         parent, base = os.path.split(os.path.join(self.folder, name))
         if parent not in self._names:
-            self._names[parent] = {_composed(each): each for each in _files_in(parent)}
+            self._names[parent] = {_composed(each): each for each in _names_in(parent)}
         base = self._names[parent].get(_composed(base))
-        return None if base is None else pathlib.Path(parent, base)
+        if base is None:
+            return None
+        path = pathlib.Path(parent, base.removesuffix("/"))
+        return path if not base.endswith("/") or is_frame_folder(path) else None
+
+    def _best(self, names, row):
+        """The best of several files of one name; None if nothing tells which one is meant."""
+        label, split = bare(row.label), bare(row.split)
+        listed = f"/{os.path.splitext(row.name)[0]}"
+
+        def rank(name):
+            folders = [bare(part) for part in name.split("/")[:-1]]
+            path = f"/{os.path.splitext(name)[0]}"
+            same = "/" in row.name and (listed.endswith(path) or path.endswith(listed))
+            replaced = any(folder.startswith("replacement") for folder in folders)
+            return (not replaced, not same, label not in folders, split not in folders)
+
+        ranked = sorted(names, key=lambda name: (*rank(name), name))
+        if row.listed and all(rank(ranked[0])):
+            return None
+        return next((name for name in ranked if _opens(self.folder / name)), ranked[0])
 
     def _walked(self):
         stems = collections.defaultdict(list)
         for name in walk_videos(self.folder):
-            stems[_composed(os.path.splitext(os.path.basename(name))[0])].append(name)
+            base = os.path.basename(name)
+            stems[_composed(os.path.splitext(base)[0] if is_video(base) else base)].append(name)
         return stems
 
 
-def walk_videos(folder):
-    """All files below a folder that are videos by their suffix, but for hidden ones.
+def walk_videos(folder, *, empty=False):
+    """All videos below a folder: files by their suffix, and folders of numbered pictures.
 
-    Links to folders are followed, unless they lead back to where they come from.
+    Hidden and empty files are passed over. Links to folders are followed, unless they lead back to
+    where they come from.
 
     Args:
         folder: Where to begin.
+        empty: Whether empty files count, too.
 
     Yields:
         Paths relative to it, as strings, sorted within every folder.
@@ -97,34 +138,39 @@ def walk_videos(folder):
                 continue
             name = f"{prefix}{entry.name}"
             if entry.is_dir():
-                pending.append((entry.path, f"{name}/", (*above, here)))
-            elif is_video(name) and entry.is_file():
+                if is_frame_folder(entry.path):
+                    yield name
+                else:
+                    pending.append((entry.path, f"{name}/", (*above, here)))
+            elif is_video(name) and (entry.is_file() if empty else _is_full(entry)):
                 yield name
 
 
-def is_video(name):
-    """Whether a file is a video by its suffix."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+def _is_full(entry):
+    return entry.is_file() and entry.stat().st_size > 0
 
 
-def _files_in(folder):
+def _opens(path):
+    try:
+        with open_source(path, threads=1):
+            return True
+    except VideoError:
+        return False
+
+
+def _names_in(folder):
+    """Names of the files that are not empty, and with a slash behind them of the folders."""
     try:
         with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_file()]
+            return [
+                f"{entry.name}/" if entry.is_dir() else entry.name
+                for entry in entries
+                if entry.is_dir() or _is_full(entry)
+            ]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
 def _composed(name):
     # macOS stores an umlaut as two characters where a table has one.
-    return unicodedata.normalize("NFC", name)
-
-
-def _best(names, row):
-    label = bare(row.label)
-
-    def rank(name):
-        folders = [bare(part) for part in name.split("/")[:-1]]
-        return (label not in folders, bare(row.split) not in folders, name)
-
-    return min(names, key=rank)
+    return unicodedata.normalize("NFC", name.removesuffix("/"))

@@ -15,7 +15,10 @@ from kinetics_i3d.data.layouts.listing import (
     split_name,
 )
 
-LOOKS_LIKE = "a folder of videos a class, or of such folders a split (train, val, test)"
+LOOKS_LIKE = (
+    "a folder of videos or of folders of frames a class, or of such folders a split (train, val, "
+    "test)"
+)
 
 
 def find(place):

@@ -36,8 +36,8 @@ def read(files, *, root, split, labels):
         labels: Not used, rows have names.
 
     Returns:
-        A `Listing`. A video that is named by its id alone counts only if the id stands in one row:
-        of several pieces nothing would say which it is.
+        A `Listing`. A video that is named by its id alone may be all of the upload, of which rows
+        are then cut; one that is not longer than they are counts only if the id stands in one row.
 
     Raises:
         DatasetError: If no table has labels, columns are missing, or a row is incomplete.
@@ -67,11 +67,58 @@ def read(files, *, root, split, labels):
 def _row(file, line, row, times):
     label, video, start, end, split = (row[column].strip() for column in COLUMNS)
     where = place_of(file, line)
+    if video.startswith("#NAME"):
+        raise DatasetError(
+            f"{where}: the id is {video!r}: a spreadsheet took one that begins with - for a "
+            "formula; take the released list"
+        )
     if not (label and video and split):
         raise DatasetError(f"{where}: one of {COLUMNS} is empty")
-    stem = f"{video}_{_seconds(start, where):06d}_{_seconds(end, where):06d}"
-    stems = (stem, video) if times[video] == 1 else (stem,)
-    return Row(f"{stem}.mp4", label, split_name(split), video, file, line, stems)
+    start, end = _seconds(start, where), _seconds(end, where)
+    if end <= start:
+        raise DatasetError(f"{where}: time_end must be behind time_start, has {start} and {end}")
+    return piece(
+        video,
+        start,
+        end,
+        label=label,
+        split=split_name(split),
+        file=file,
+        line=line,
+        shared=times[video] > 1,
+    )
+
+
+def piece(video, start, end, *, label, split, file, line, shared):
+    """The `Row` of seconds of a video that is named as Kinetics' tools name it, or by its id.
+
+    Args:
+        video: Its id.
+        start: Seconds.
+        end: Seconds.
+        label: As for `Row`.
+        split: As for `Row`.
+        file: As for `Row`.
+        line: As for `Row`.
+        shared: Whether other rows are of the same id.
+
+    Returns:
+        A `Row`.
+    """
+    stem = f"{video}_{int(start):06d}_{int(end):06d}"
+    return Row(
+        f"{stem}.mp4",
+        label,
+        split,
+        video,
+        file,
+        line,
+        (stem, video),
+        start=start,
+        end=end,
+        whole=(video,),
+        shared=(video,) if shared else (),
+    )
 
 
 def _seconds(text, where):

@@ -4,12 +4,11 @@ The orders of Kinetics-400 and -600 are those of the released weights, `kinetics
 """
 
 import difflib
+import unicodedata
 
 from absl import logging
 
-from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.labels import BY_COUNT, label_list
-from kinetics_i3d.data.layouts.text import read_lines
 
 
 def bare(label):
@@ -20,7 +19,8 @@ def bare(label):
     >>> bare("Massaging_persons-head") == bare("massaging person's head")
     True
     """
-    return "".join(filter(str.isalnum, label.casefold()))
+    # An umlaut may be stored as one character or as two.
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFC", label).casefold()))
 
 
 def order_labels(found):
@@ -92,6 +92,39 @@ def known_spelling(found):
     return {each: each for each in found}
 
 
+def match_labels(found, known):
+    """Finds known labels that are spelt otherwise: with underscores, in another case.
+
+    Args:
+        found: Labels of a dataset.
+        known: Labels that they must be among, such as those of a model.
+
+    Returns:
+        ({label: known label}, labels that match none or more than one): a label that is known as it
+        stands is itself; another one is that known label which `bare` makes equal to it, if it is
+        the only one and no other label of the dataset is that one.
+
+    Example:
+
+    >>> match_labels(["Sit_Down", "run", "fly"], ("run", "sit down"))
+    ({'run': 'run', 'Sit_Down': 'sit down'}, ['fly'])
+    """
+    found, allowed = sorted(set(found)), set(known)
+    spelt: dict = {}
+    for label in allowed:
+        spelt.setdefault(bare(label), []).append(label)
+    matched = {label: label for label in found if label in allowed}
+    likely: dict = {}
+    for label in found:
+        names: list = spelt.get(bare(label), []) if bare(label) else []
+        if label not in matched and len(names) == 1:
+            likely.setdefault(names[0], []).append(label)
+    for name, labels in likely.items():
+        if len(labels) == 1 and name not in matched.values():
+            matched[labels[0]] = name
+    return matched, [label for label in found if label not in matched]
+
+
 def hint(label, known):
     """`"; did you mean 'sit'?"` for a label that is nearly a known one, else `""`.
 
@@ -103,27 +136,3 @@ def hint(label, known):
     spelt = {bare(each): each for each in known}
     like = difflib.get_close_matches(bare(label), spelt, n=1)
     return f"; did you mean {spelt[like[0]]!r}?" if like else ""
-
-
-def read_labels(path):
-    """A file with one label a line, in the order of a model's outputs.
-
-    Args:
-        path: A `pathlib.Path`.
-
-    Returns:
-        A tuple of labels.
-
-    Raises:
-        DatasetError: If it is not text, is empty, or names a label twice.
-    """
-    seen: dict = {}
-    for line, label in read_lines(path):
-        if label in seen:
-            raise DatasetError(
-                f"{path}, line {line}: {label!r} stands in line {seen[label]} already"
-            )
-        seen[label] = line
-    if not seen:
-        raise DatasetError(f"{path}: must have one label a line, is empty")
-    return tuple(seen)

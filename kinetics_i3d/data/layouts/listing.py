@@ -4,7 +4,9 @@ Every layout is read into this one form; `kinetics_i3d.data.datasets` looks for 
 """
 
 import dataclasses
+import os
 import pathlib
+import re
 
 # The names that releases and toolkits give to the three parts.
 SPLITS = {
@@ -17,6 +19,14 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
+PART = re.compile(r"(?<![a-z])(?:train|val|test)")
+DRIVE = re.compile(r"[A-Za-z]:/")
+# fmt: off
+SUFFIXES = frozenset([
+    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+])
+# fmt: on
 UNDIVIDED = "all"  # the split of videos of which nothing says in which one they are
 
 
@@ -31,6 +41,12 @@ class Row:
         file, line: Where it stands.
         stems: File names without suffix; where there are some, the video may lie anywhere below the
             folder under one of them, the first that is found.
+        listed: Whether the video may also be at `name` itself, which comes first.
+        start, end: Seconds of the video that the row is of; None where it is of all of it. An
+            `end` of infinity is the video's.
+        whole: Those of `stems` that may name a file of the whole video or one that is cut already,
+            which the length of the file tells.
+        shared: Those of `whole` that other rows have too.
     """
 
     name: str
@@ -40,6 +56,11 @@ class Row:
     file: pathlib.Path
     line: int
     stems: tuple = ()
+    listed: bool = False
+    start: float | None = None
+    end: float | None = None
+    whole: tuple = ()
+    shared: tuple = ()
 
     @property
     def where(self):
@@ -66,9 +87,52 @@ class Listing:
     labels: tuple = ()
 
 
+def loose(name):
+    r"""Where else a listed video may be, for `Row`: paths of other machines, names without folder.
+
+    Args:
+        name: The path as a list has it.
+
+    Returns:
+        (name, stems, listed): the name with slashes for backslashes.
+
+    Example:
+
+    >>> loose(r"D:\videos\sit\a.mp4")
+    ('D:/videos/sit/a.mp4', ('a',), True)
+    >>> loose("sit/a.mp4")
+    ('sit/a.mp4', (), False)
+    """
+    if "\\" in name and "/" not in name:
+        name = name.replace("\\", "/")
+    base = name.rpartition("/")[2]
+    stem, dot, _ = base.rpartition(".")
+    elsewhere = name.startswith("/") or DRIVE.match(name) or "/" not in name
+    if elsewhere or not is_video(base):
+        return name, (stem if dot and is_video(base) else base,), True
+    return name, (), False
+
+
 def place_of(file, line):
     """How errors name a line of a file; videos that no file lists have none."""
     return f"{file}, line {line}" if line else str(file)
+
+
+def part_by_name(stem):
+    """The split that a file's name tells.
+
+    Example:
+
+    >>> part_by_name("kinetics400_val_list"), part_by_name("videos")
+    ('val', 'all')
+    """
+    found = set(PART.findall(stem.casefold()))
+    return found.pop() if len(found) == 1 else UNDIVIDED
+
+
+def is_video(name):
+    """Whether a file is a video by its suffix."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def folder_name(path):

@@ -1,33 +1,60 @@
-"""Lists without a header: "path label", or "path,number" with a file of labels.
+"""Lists without a header: "path label", "path,number", "folder frames number", or paths alone.
 
-The lists of MMAction2 and SlowFast have this form; their numbers count from 0.
+The lists of MMAction2, SlowFast, TSN, Jester and many others. Numbers are those of a label file
+beside the list; without a label the folder of a video is its class.
 """
 
 import re
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.text import read_lines
 from kinetics_i3d.data.layouts import hmdb51, ucf101
-from kinetics_i3d.data.layouts.files import is_video
-from kinetics_i3d.data.layouts.label_order import read_labels
-from kinetics_i3d.data.layouts.listing import UNDIVIDED, Listing, Row, folder_name, place_of
-from kinetics_i3d.data.layouts.tables import labels_file
-from kinetics_i3d.data.layouts.text import cells_of, read_lines
+from kinetics_i3d.data.layouts.label_order import known_spelling
+from kinetics_i3d.data.layouts.listing import (
+    Listing,
+    Row,
+    folder_name,
+    is_video,
+    loose,
+    part_by_name,
+    place_of,
+)
+from kinetics_i3d.data.layouts.numbered import LABEL_FILES, SIMILAR, label_ids_for
+from kinetics_i3d.data.layouts.tables import is_table, labels_file
+from kinetics_i3d.data.layouts.text import cells_of
 
-LOOKS_LIKE = "lists without a header whose lines are a video's path and its label, or its number"
-LABEL_FILES = ("labels.txt", "classes.txt", "label_map.txt")
-PART = re.compile(r"(?<![a-z])(?:train|val|test)")
+LOOKS_LIKE = (
+    "lists without a header whose lines are a video's path and its label or number, a folder of "
+    "frames with their count and its number, or the path of a video in the folder of its class"
+)
+COUNTED = re.compile(r"(\S.*?)[\s,;]+(\d+)[\s,;]+(\d+)")
+OTHERS = (*LABEL_FILES, "requirements.txt", "readme.txt")
 
 
 def find(place):
-    """The lists in a `Place`, known by a first line that begins with a video's path."""
-    return tuple(
-        file
-        for file in place.files
-        if place.head(file)
-        and _parts(place.head(file)[0])
-        and not hmdb51.FILES.fullmatch(file.name)
-        and not ucf101.LISTS.fullmatch(file.name)
-    )
+    """The lists in a `Place`, known by a first line that begins with a video's path.
+
+    A path without a suffix, such as an id or a folder of frames, has to be there.
+    """
+    return tuple(file for file in place.files if place.head(file) and _is_list(place, file))
+
+
+def _is_list(place, file):
+    if (
+        hmdb51.FILES.fullmatch(file.name)
+        or ucf101.LISTS.fullmatch(file.name)
+        or is_table(place, file)
+        or file.suffix.lower() == ".json"
+    ):
+        return False
+    lines = place.head(file)
+    if _sure(lines[0]):
+        return True
+    if file.name in OTHERS or SIMILAR.fullmatch(file.name) or file.name.endswith(".labels.txt"):
+        return False
+    # A first line without a suffix above one with one is a header with other columns.
+    named = [None if _sure(line) else _unsure(line) for line in lines]
+    return None not in named and any(place.has(name) for name, _ in named)
 
 
 def read(files, *, root, split, labels):
@@ -37,8 +64,8 @@ def read(files, *, root, split, labels):
         files: What `find` found.
         root: The folder that was asked for.
         split: Not used, there is one.
-        labels: Class names by number, from 0; by default those of the file `<list>.labels.txt`,
-            `labels.txt`, `classes.txt` or `label_map.txt` beside the list, with one a line.
+        labels: Class names by number, from 0; by default those of the label file beside the list:
+            `<list>.labels.txt`, or one of `LABEL_FILES`, in any form that `read_labels` reads.
 
     Returns:
         A `Listing`. Paths are relative to the list's folder; every file is its own `source`.
@@ -47,63 +74,93 @@ def read(files, *, root, split, labels):
         DatasetError: If a line has no label, or labels are numbers that nothing names.
     """
     del split
-    found = [(file, line, text) for file in files for line, text in read_lines(file)]
-    rows = [(file, line, *_parted(text, place_of(file, line))) for file, line, text in found]
-    beside = [labels_file(files[0]), *(files[0].parent / name for name in LABEL_FILES)]
-    known_by = next((file for file in beside if file.is_file()), None)
-    order = tuple(labels or (known_by and read_labels(known_by)) or ())
-    if all(label.isdecimal() for *_, label in rows):
-        if not order:
+    rows: list = []
+    for file in files:
+        lines = read_lines(file)
+        sure = bool(lines) and _sure(lines[0][1]) is not None
+        for line, text in lines:
+            rows.append((file, line, *_parted(text, place_of(file, line), sure)))
+    if all(label is None for *_, label in rows):
+        spelling = known_spelling(_class_folder(name) for _, _, name, _ in rows)
+        rows = [(*row[:3], spelling[_class_folder(row[2])]) for row in rows]
+    for file, line, name, label in rows:
+        if label is None:
+            raise DatasetError(
+                f"{place_of(file, line)}: must be a video's path and its label, is {name!r}"
+            )
+    numbered = all(label.isdecimal() for *_, label in rows)
+    if labels:
+        named = dict(enumerate(labels))
+    else:
+        numbers = {int(label) for *_, label in rows} if numbered else ()
+        named = label_ids_for(files, own=labels_file(files[0]), numbers=numbers)
+    if numbered:
+        if not named:
             raise DatasetError(
                 f"{files[0]}: its labels are numbers; needs {LABEL_FILES[0]} beside it, with one "
-                "class a line in their order"
+                f"class a line in their order, or another label file ({', '.join(LABEL_FILES[1:])})"
             )
         rows = [
-            (file, line, name, _named(int(label), order, place_of(file, line)))
+            (file, line, name, _named(int(label), named, place_of(file, line)))
             for file, line, name, label in rows
         ]
+    order = tuple(named[number] for number in sorted(named))
     parts = {file: part_by_name(file.stem) for file in files}
-    made = tuple(
-        Row(name, label, parts[file], name, file, line) for file, line, name, label in rows
-    )
+    made = []
+    for file, line, listed, label in rows:
+        name, stems, also = loose(listed)
+        made.append(Row(name, label, parts[file], name, file, line, stems, also))
     path = files[0] if len(files) == 1 else root
-    return Listing(path, folder_name(root), files[0].parent, made, order)
+    return Listing(path, folder_name(root), files[0].parent, tuple(made), order)
 
 
-def part_by_name(stem):
-    """The split that a file's name tells.
-
-    Example:
-
-    >>> part_by_name("kinetics400_val_list"), part_by_name("videos")
-    ('val', 'all')
-    """
-    found = set(PART.findall(stem.casefold()))
-    return found.pop() if len(found) == 1 else UNDIVIDED
+def _class_folder(name):
+    return re.split(r"[/\\]", name)[-2]
 
 
-def _parts(line):
-    """(path, label) of a line, or None: its path ends as videos do, its label is what follows."""
+def _sure(line):
+    """(path, label or None) of a line whose path ends as videos do; None for another one."""
     cells = [cell.strip() for cell in cells_of(line)]
     if len(cells) == 2 and is_video(cells[0]) and cells[1]:
         return cells[0], cells[1]
+    counted = COUNTED.fullmatch(line)
+    if counted and is_video(counted[1]):
+        return counted[1], counted[3]
     spaced = line.rsplit(maxsplit=1)
     if len(spaced) == 2 and is_video(spaced[0]):
+        return spaced[0], spaced[1]
+    if is_video(line) and re.search(r"[^/\\][/\\]", line):
+        return line, None
+    return None
+
+
+def _unsure(line):
+    """(path, label or None) of a line whose path has no suffix; None for another one."""
+    counted = COUNTED.fullmatch(line)
+    if counted:
+        return counted[1], counted[3]
+    cells = [cell.strip() for cell in cells_of(line)]
+    if len(cells) == 2 and all(cells):
+        return cells[0], cells[1]
+    spaced = line.rsplit(maxsplit=1)
+    if re.search(r"[^/\\][/\\]", spaced[-1]) and not spaced[-1].isdecimal():
+        return line, None
+    if len(cells) == 1 and len(spaced) == 2 and (spaced[1].isdecimal() or " " not in spaced[0]):
         return spaced[0], spaced[1]
     return None
 
 
-def _parted(line, where):
-    parts = _parts(line)
+def _parted(line, where, sure):
+    parts = _sure(line) or (None if sure else _unsure(line))
     if parts is None:
         raise DatasetError(f"{where}: must be a video's path and its label, is {line!r}")
     return parts
 
 
-def _named(number, order, where):
-    if number >= len(order):
+def _named(number, named, where):
+    if number not in named:
         raise DatasetError(
-            f"{where}: label {number} must be one of 0 to {len(order) - 1}, as {len(order)} labels "
-            "are known"
+            f"{where}: label {number} must be one of {min(named)} to {max(named)}, as {len(named)} "
+            "labels are known"
         )
-    return order[number]
+    return named[number]

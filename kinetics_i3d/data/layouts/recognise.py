@@ -9,10 +9,19 @@ import pathlib
 import typing
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.data.layouts import folders, hmdb51, kinetics, lists, tables, ucf101
-from kinetics_i3d.data.layouts.text import first_lines
+from kinetics_i3d.data.layouts import (
+    folders,
+    hmdb51,
+    json_lists,
+    kinetics,
+    lists,
+    tables,
+    ucf101,
+)
+from kinetics_i3d.data.layouts.files import VideoFinder
+from kinetics_i3d.data.layouts.text import first_lines, first_text
 
-INDEX_SUFFIXES = (".csv", ".txt", ".list")
+INDEX_SUFFIXES = (".csv", ".json", ".list", ".tsv", ".txt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +34,7 @@ class Layout:
         read: `(files, root, split, labels) -> Listing`.
         splits: Whether it has several official splits.
         below: Whether its lists may lie in a folder of their own beside those of the videos.
+        unless: Kinds that come before it where both fit, since they say the same.
     """
 
     looks_like: str
@@ -32,10 +42,14 @@ class Layout:
     read: typing.Callable
     splits: bool = False
     below: bool = False
+    unless: tuple = ()
 
 
 LAYOUTS = {
     "kinetics": Layout(kinetics.LOOKS_LIKE, kinetics.find, kinetics.read, below=True),
+    "json": Layout(
+        json_lists.LOOKS_LIKE, json_lists.find, json_lists.read, below=True, unless=("kinetics",)
+    ),
     "ucf101": Layout(ucf101.LOOKS_LIKE, ucf101.find, ucf101.read, splits=True, below=True),
     "hmdb51": Layout(hmdb51.LOOKS_LIKE, hmdb51.find, hmdb51.read, splits=True, below=True),
     "jhmdb": Layout(tables.JHMDB_LOOKS_LIKE, tables.find_jhmdb, tables.read_jhmdb, splits=True),
@@ -52,12 +66,13 @@ class Place:
 
     Args:
         path: What was asked for.
+        videos: The folder of the videos, where it is not that of their list.
 
     Raises:
         DatasetError: If there is nothing.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, *, videos=None):
         self.path = pathlib.Path(path)
         if not self.path.exists():
             raise DatasetError(f"{path}: no such file or folder")
@@ -75,6 +90,7 @@ class Place:
             ]
             self.files = tuple(sorted(lists))
         self._heads: dict = {}
+        self._finder = VideoFinder(self.root if videos is None else videos)
 
     def head(self, file):
         """The first two lines of a file."""
@@ -82,12 +98,20 @@ class Place:
             self._heads[file] = first_lines(file)
         return self._heads[file]
 
+    def start(self, file):
+        """The beginning of a file as text; empty for what is not text."""
+        return first_text(file)
+
+    def has(self, name):
+        """Whether a listed path, or a name without suffix, is that of a video here."""
+        return self._finder.has(name)
+
     def below(self):
         """Places of the folders in this one, but for hidden ones."""
         return [Place(folder) for folder in self._folders]
 
 
-def recognise(path, *, kind=None):
+def recognise(path, *, kind=None, videos=None):
     """Finds out what lies at a path.
 
     Lists come before folders: videos in folders of their class are also a dataset without lists.
@@ -95,6 +119,7 @@ def recognise(path, *, kind=None):
     Args:
         path: A list, or a folder.
         kind: One of `KINDS`, if that is known.
+        videos: The folder of the videos, where it is not that of their list.
 
     Returns:
         (kind, files for the layout's `read`).
@@ -110,13 +135,18 @@ def recognise(path, *, kind=None):
     """
     if kind not in (None, *KINDS):
         raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
-    place = Place(path)
+    place = Place(path, videos=videos)
     listed = [kind] if kind else [each for each in KINDS if each != "folders"]
     found = _fitting(listed, place) or _fitting_below(listed, place)
     if not found and not kind:
         found = _fitting(["folders"], place)
     if not found:
         raise DatasetError(_nothing(place, kind))
+    found = {
+        each: files
+        for each, files in found.items()
+        if not any(other in found for other in LAYOUTS[each].unless)
+    }
     if len(found) > 1:
         fits = "; ".join(f"{each!r} ({', '.join(_names(found[each]))})" for each in found)
         raise DatasetError(f"{path}: may be of several kinds, {fits}; `kind` (--kind) decides")

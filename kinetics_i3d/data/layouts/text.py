@@ -1,6 +1,6 @@
-"""`read_lines` and `read_csv`: lists as people's programs leave them, with numbered lines.
+"""`read_csv`: tables as other programs leave them, with numbered lines.
 
-Line ends of Windows, a byte order mark and empty lines at the end are all in order.
+Line ends of Windows, a byte order mark and empty lines are accepted.
 """
 
 import csv
@@ -8,49 +8,15 @@ import io
 import re
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.text import LINE_END, read_text
 
-LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also part at U+2028 within a name
+DELIMITERS = (",", ";", "\t")  # the first of those that are as frequent
+SEPARATOR = re.compile(r"(?i)sep=[,;\t]?")  # a line that Excel reads and writes
 HEAD = 65536  # bytes in which two lines are looked for
 
 
-def read_text(path):
-    """The text of a file.
-
-    Args:
-        path: A `pathlib.Path`.
-
-    Returns:
-        A string, without the byte order mark.
-
-    Raises:
-        DatasetError: If it is not UTF-8.
-    """
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path}: must be text in UTF-8, and is not at byte {error.start}"
-        ) from error
-
-
-def read_lines(path):
-    """The lines that say something, stripped.
-
-    Args:
-        path: A `pathlib.Path`.
-
-    Returns:
-        A list of (number from 1, line).
-
-    Raises:
-        DatasetError: If it is not UTF-8.
-    """
-    lines = enumerate(LINE_END.split(read_text(path)), start=1)
-    return [(number, line.strip()) for number, line in lines if line.strip()]
-
-
 def read_csv(path):
-    """The rows of a csv table with a header.
+    """The rows of a table with a header, whose cells are parted by commas, semicolons or tabs.
 
     Args:
         path: A `pathlib.Path`.
@@ -63,8 +29,15 @@ def read_csv(path):
         DatasetError: If it is not UTF-8, its quotes do not match, or a row has more cells than the
             header.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    text = read_text(path)
+    lines = [line for line in LINE_END.split(text[:HEAD]) if line.strip()]
+    told = bool(lines) and SEPARATOR.fullmatch(lines[0].strip())
+    header = lines[bool(told)] if len(lines) > bool(told) else ""
+    mark = delimiter(header)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     try:
+        if told:
+            next(reader)
         header = next(reader, None)
         columns = None if header is None else columns_of(header)
         rows = []
@@ -74,7 +47,7 @@ def read_csv(path):
             if any(cell.strip() for cell in cells[len(columns) :]):
                 raise DatasetError(
                     f"{path}, line {reader.line_num}: must have {len(columns)} cells as the header,"
-                    f" has {len(cells)}; a cell with a comma needs quotes"
+                    f" has {len(cells)}; a cell with {mark!r} needs quotes"
                 )
             cells += [""] * (len(columns) - len(cells))
             rows.append((reader.line_num, dict(zip(columns, cells, strict=False))))
@@ -88,6 +61,18 @@ def columns_of(header):
     return [cell.strip().lower() for cell in header]
 
 
+def first_text(path):
+    """The first 64 KiB of a file as text; empty for what is not text.
+
+    Args:
+        path: A `pathlib.Path`.
+    """
+    with path.open("rb") as file:
+        start = file.read(HEAD)
+    # The last character may be cut in two.
+    return "" if b"\0" in start else start.decode("utf-8-sig", errors="replace")
+
+
 def first_lines(path):
     """Up to two lines that say something, to recognise a file by; none for what is not text.
 
@@ -97,18 +82,27 @@ def first_lines(path):
     Returns:
         A tuple of stripped lines.
     """
-    with path.open("rb") as file:
-        start = file.read(HEAD)
-    if b"\0" in start:
-        return ()
-    # The last character may be cut in two.
-    lines = LINE_END.split(start.decode("utf-8-sig", errors="replace"))
-    return tuple(line.strip() for line in lines if line.strip())[:2]
+    lines = LINE_END.split(first_text(path))
+    lines = [line.strip() for line in lines if line.strip()]
+    if lines and SEPARATOR.fullmatch(lines[0]):
+        del lines[0]
+    return tuple(lines[:2])
+
+
+def delimiter(line):
+    r"""What parts the cells of a line: a comma, or else the semicolon or tab of other programs.
+
+    Example:
+
+    >>> delimiter("path;label;split"), delimiter("path,label;split,x")
+    (';', ',')
+    """
+    return max(DELIMITERS, key=line.count)
 
 
 def cells_of(line):
-    """The cells of one line of a csv; empty where its quotes do not match."""
+    """The cells of one line of a table; empty where its quotes do not match."""
     try:
-        return next(csv.reader([line], strict=True), [])
+        return next(csv.reader([line], delimiter=delimiter(line), strict=True), [])
     except csv.Error:
         return []

@@ -6,9 +6,10 @@ Soomro et al., "UCF101", https://arxiv.org/abs/1212.0402.
 import re
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.label_files import read_label_ids
+from kinetics_i3d.core.text import read_lines
 from kinetics_i3d.data.layouts.label_order import hint
 from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name, place_of
-from kinetics_i3d.data.layouts.text import read_lines
 
 LOOKS_LIKE = "classInd.txt with trainlist01.txt and testlist01.txt"
 INDEX = "classInd.txt"
@@ -42,7 +43,7 @@ def read(files, *, root, split, labels):
     """
     del labels
     index, *lists = files
-    known = _read_index(index)
+    known = {label: number for number, label in sorted(read_label_ids(index).items())}
     rows: list = []
     for part in ("train", "test"):
         name = f"{part}list0{split}.txt"
@@ -52,19 +53,6 @@ def read(files, *, root, split, labels):
             raise DatasetError(f"{index.parent}: has no {name}; its splits are {numbers}")
         rows += [_row(text, part, known, file, line) for line, text in read_lines(file)]
     return Listing(index.parent, folder_name(root), root, tuple(rows), tuple(known))
-
-
-def _read_index(path):
-    """{label: number}, in the order of the numbers, which count from 1."""
-    known: dict = {}
-    for line, text in read_lines(path):
-        number, *rest = text.split(maxsplit=1)
-        if number != str(len(known) + 1) or not rest or rest[0] in known:
-            raise DatasetError(
-                f"{path}, line {line}: must be '{len(known) + 1} <a new class>', is {text!r}"
-            )
-        known[rest[0]] = int(number)
-    return known
 
 
 def _row(text, part, known, file, line):

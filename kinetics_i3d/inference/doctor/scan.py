@@ -5,12 +5,16 @@ Times by presentation, as frames are sampled by it: `kinetics_i3d.video.timing`.
 
 import dataclasses
 import itertools
+import os
 
 import numpy as np
 
+from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.video.frame_folder import FrameFolder, split_rate
 from kinetics_i3d.video.picture import orientation, upright_size
 from kinetics_i3d.video.resample import as_rate, at_rate
 from kinetics_i3d.video.source import Source
+from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.timing import presentation_times
 
 MOST = 1500  # pictures; a minute of most videos
@@ -71,22 +75,47 @@ class VideoFacts:
         return sum(1 for _ in at_rate(self.timed, fps=as_rate(fps)))
 
 
-class _Listener(Source):
-    """A `Source` that keeps the decoder's complaints instead of logging the first."""
+class _Listening:
+    """A source that keeps the decoder's complaints instead of logging the first."""
 
     def __init__(self, path):
         self.damage = []
-        super().__init__(path, threads=1)
+        super().__init__(path, threads=1)  # type: ignore[call-arg]
 
     def _log(self, reason):
         self.damage.append(reason)
+
+
+class _Listener(_Listening, Source):
+    """Of a file."""
+
+
+class _FolderListener(_Listening, FrameFolder):
+    """Of a folder of frames."""
+
+
+def _within(timed, span, path):
+    """The pictures of a span, with times from its beginning; all where there is none."""
+    if span is None:
+        yield from timed
+        return
+    begin, end = span.seconds(None)
+    shown = False
+    for time, length, picture in timed:
+        if end is not None and time >= end:
+            break
+        if time >= begin:
+            shown = True
+            yield time - begin, length, picture
+    if not shown:
+        raise VideoError(f"{path}: no picture is shown in this part of the video")
 
 
 def scan(path, *, most=MOST):
     """Decodes a video and measures its pictures, small and in grey.
 
     Args:
-        path: The file.
+        path: The file, or a folder of frames, with a span behind it or not.
         most: Pictures to read.
 
     Returns:
@@ -106,14 +135,17 @@ def scan(path, *, most=MOST):
     reformatter = VideoReformatter()
     shown, means, contrasts, still = [], [], [], []
     interlaced, brightest, before = 0, None, None
-    with _Listener(path) as source:
+    file, span = split_span(path)
+    listener = _FolderListener if os.path.isdir(split_rate(file)[0]) else _Listener
+    with listener(file) as source:
         timed = presentation_times(
             source.pictures(),
-            tick=source.stream.time_base,
+            tick=source.tick,
             rate=source.rate,
             clock=source.clock,
             discontinuous=source.discontinuous,
         )
+        timed = _within(timed, span, path)
         first = None
         for time, length, picture in itertools.islice(timed, most):
             if first is None:
@@ -136,16 +168,16 @@ def scan(path, *, most=MOST):
         height, width = upright_size(first)
         rotation = _degrees(*orientation(first))
         return VideoFacts(
-            codec=source.stream.codec_context.codec.canonical_name,
+            codec=source.codec,
             pixels=first.format.name,
             depth=first.format.components[0].bits,
             height=height,
             width=width,
             rotation=rotation,
-            tick=source.stream.time_base,
+            tick=source.tick,
             fps=float(source.rate),
-            claimed=source.stream.frames,
-            duration=source.duration,
+            claimed=0 if span else source.claimed,
+            duration=span.length(source.duration) if span and source.duration else source.duration,
             timed=tuple(shown),
             whole=whole,
             interlaced=interlaced,

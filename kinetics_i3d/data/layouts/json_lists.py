@@ -1,0 +1,192 @@
+"""JSON annotations: Kinetics (train.json), ActivityNet and HACS, WLASL, Something-Something.
+
+Kinetics-700 comes with the same lists as csv tables, which are taken where both are there.
+"""
+
+import collections
+import dataclasses
+import json
+import math
+import re
+
+from absl import logging
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.text import read_text
+from kinetics_i3d.data.layouts.kinetics import piece
+from kinetics_i3d.data.layouts.listing import (
+    UNDIVIDED,
+    Listing,
+    Row,
+    folder_name,
+    part_by_name,
+    split_name,
+)
+
+LOOKS_LIKE = (
+    "*.json with annotations of Kinetics, ActivityNet, WLASL (gloss, instances) or "
+    "Something-Something (id, template)"
+)
+MARKS = (("annotations", "subset"), ("gloss", "instances"), ("id", "template"))
+WATCH = re.compile(r"(?:[?&]v=|youtu\.be/|/embed/|/shorts/)([\w-]{11})")
+
+
+def find(place):
+    """The JSON files in a `Place` whose beginning has the words of a known form."""
+    return tuple(
+        file
+        for file in place.files
+        if file.suffix.lower() == ".json"
+        and any(all(f'"{word}"' in place.start(file) for word in words) for words in MARKS)
+    )
+
+
+def read(files, *, root, split, labels):
+    """Reads annotations. Videos are named by their ids, with times or alone.
+
+    Args:
+        files: What `find` found.
+        root: The folder that was asked for.
+        split: Not used, there is one.
+        labels: Not used, rows have names.
+
+    Returns:
+        A `Listing`; rows with times are of that part of their video.
+
+    Raises:
+        DatasetError: If a file is no JSON of a known form, or an entry is incomplete.
+    """
+    del split, labels
+    rows: list = []
+    for file in files:
+        try:
+            found = json.loads(read_text(file))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise DatasetError(f"{file}: cannot be read as JSON ({error})") from error
+        rows += _rows(file, found)
+    if not rows:
+        names = ", ".join(map(str, files))
+        raise DatasetError(f"{names}: must have videos with labels")
+    times = collections.Counter(stem for row in rows for stem in row.whole)
+    rows = [
+        dataclasses.replace(row, shared=tuple(stem for stem in row.whole if times[stem] > 1))
+        for row in rows
+    ]
+    path = files[0] if len(files) == 1 else root
+    return Listing(path, folder_name(root), root, tuple(rows))
+
+
+def _rows(file, found):
+    if isinstance(found, dict):
+        database = found.get("database", found)
+        if not isinstance(database, dict):
+            raise DatasetError(f"{file}: its database must be a JSON object")
+        return _of_segments(file, database)
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise DatasetError(f"{file}: must be a JSON object of videos, or a list of objects")
+    if found and "gloss" in found[0]:
+        return _of_glosses(file, found)
+    return _of_templates(file, found)
+
+
+def _of_segments(file, database):
+    """Rows of {id: {"subset", "annotations": one or a list of {"label", "segment"}}}."""
+    rows, bare = [], 0
+    for video, entry in database.items():
+        where = f"{file}, {video!r}"
+        if not isinstance(entry, dict):
+            raise DatasetError(f"{where}: must be a JSON object")
+        annotations = entry.get("annotations")
+        annotations = [annotations] if isinstance(annotations, dict) else annotations
+        if not annotations:
+            bare += 1
+            continue
+        part = split_name(str(entry.get("subset") or part_by_name(file.stem)))
+        for annotation in annotations:
+            try:
+                label = annotation["label"]
+                start, end = (float(second) for second in annotation["segment"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise DatasetError(f"{where}: must have a label and a segment") from error
+            if not isinstance(label, str) or not label.strip() or not 0 <= start < end < math.inf:
+                raise DatasetError(
+                    f"{where}: must have a label, and a segment of two times in order. Received: "
+                    f"{label!r}, {[start, end]}"
+                )
+            row = piece(
+                video,
+                start,
+                end,
+                label=label.strip(),
+                split=part,
+                file=file,
+                line=0,
+                shared=False,
+            )
+            name = f"{video}_{start:g}_{end:g}.mp4"
+            stems = (*row.stems, f"v_{video}")
+            whole = (video, f"v_{video}")
+            rows.append(dataclasses.replace(row, name=name, stems=stems, whole=whole))
+    if bare:
+        logging.warning("%s: %d videos have no annotations and are left out", file, bare)
+    return rows
+
+
+def _of_glosses(file, found):
+    """Rows of WLASL: [{"gloss", "instances": [{"video_id", "frame_start", "fps", ...}]}]."""
+    rows = []
+    for entry in found:
+        label = str(entry.get("gloss", "")).strip()
+        for instance in entry.get("instances", ()):
+            where = f"{file}, {instance.get('video_id')!r} of {label!r}"
+            try:
+                video = str(instance["video_id"])
+                rate = float(instance.get("fps") or 25)
+                first, last = (
+                    int(instance.get("frame_start", 1)),
+                    int(instance.get("frame_end", -1)),
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                raise DatasetError(f"{where}: must have video_id, fps and frames") from error
+            if not label or rate <= 0:
+                raise DatasetError(f"{where}: must have a gloss and an fps above 0")
+            start = max(0, first - 1) / rate
+            end = last / rate if last > 0 else math.inf
+            if end <= start:
+                raise DatasetError(f"{where}: frame_end must be behind frame_start")
+            watched = WATCH.search(str(instance.get("url", "")))
+            stems = (video, *([watched[1]] if watched else ()))
+            whole = () if (start, end) == (0, math.inf) else stems
+            rows.append(
+                Row(
+                    f"{video}.mp4",
+                    label,
+                    split_name(str(instance.get("split") or UNDIVIDED)),
+                    watched[1] if watched else video,
+                    file,
+                    0,
+                    stems,
+                    start=start if whole else None,
+                    end=end if whole else None,
+                    whole=whole,
+                )
+            )
+    return rows
+
+
+def _of_templates(file, found):
+    """Rows of Something-Something: [{"id", "template"}]; the test has ids alone."""
+    rows, bare = [], 0
+    for entry in found:
+        video, template = str(entry.get("id", "")).strip(), entry.get("template")
+        if not video:
+            raise DatasetError(f"{file}: each entry must have an id. Received: {entry!r:.80}")
+        if not template:
+            bare += 1
+            continue
+        label = str(template).replace("[", "").replace("]", "")
+        part = part_by_name(file.stem)
+        rows.append(Row(f"{video}.webm", label, part, video, file, 0, (video,)))
+    if bare:
+        logging.warning("%s: has no labels for %d videos, which are left out", file, bare)
+    return rows

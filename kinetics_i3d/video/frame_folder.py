@@ -1,0 +1,270 @@
+"""`FrameFolder`: the pictures of a folder (img_00001.jpg, ...) read like a video.
+
+The "rawframes" of MMAction2, TSN and denseflow, and the folders of Jester and Something-Something.
+Such pictures do not tell their rate: they are taken to be 25 a second, and `folder#fps=30` names
+another rate.
+"""
+
+import collections
+import fractions
+import os
+import re
+import typing
+
+from absl import logging
+
+from kinetics_i3d.core import errors
+from kinetics_i3d.video.resample import as_rate
+from kinetics_i3d.video.source import Source
+
+# FFmpeg's decoder of each kind of picture; none of them opens another file.
+CODECS = {
+    ".jpg": "mjpeg",
+    ".jpeg": "mjpeg",
+    ".png": "png",
+    ".bmp": "bmp",
+    ".webp": "webp",
+    ".ppm": "ppm",
+}
+RATE = 25
+NUMBERED = re.compile(r"(?s)(.*?)(\d+)(\.[A-Za-z]+)")
+FLOW = re.compile(r"(?i)(?:flow_?[xy]|[xyuv]|flow)_?")
+# Prefixes of frames, where a folder holds other numbered pictures too.
+FRAMES = ("img_", "image_", "frame_", "frame", "img", "image", "rgb_", "")
+LOCATED = re.compile(r"(?s)(.+)#fps=(\d+(?:\.\d+)?)")
+
+
+def split_rate(path):
+    """Takes `folder#fps=30` apart.
+
+    Args:
+        path: Text or `os.PathLike`.
+
+    Returns:
+        (path as text, frames a second as a fraction, or None).
+
+    Example:
+
+    >>> split_rate("frames#fps=30")
+    ('frames', Fraction(30, 1))
+    """
+    path = os.fspath(path)
+    match = LOCATED.fullmatch(path) if isinstance(path, str) and "#fps=" in path else None
+    if match is None or not float(match[2]):
+        return path, None
+    return match[1], as_rate(float(match[2]))
+
+
+def numbered_pictures(folder):
+    """The numbered pictures of a folder.
+
+    Args:
+        folder: Its path.
+
+    Returns:
+        {prefix: list of paths in the order of their numbers}; empty if there is no such folder.
+    """
+    found = collections.defaultdict(list)
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                match = NUMBERED.fullmatch(entry.name)
+                if match and match[3].lower() in CODECS and not entry.name.startswith("."):
+                    found[match[1]].append((int(match[2]), entry.path))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {prefix: [path for _, path in sorted(files)] for prefix, files in found.items()}
+
+
+def is_frame_folder(path):
+    """Whether a path is a folder whose first file is a numbered picture."""
+    path, _ = split_rate(path)
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or not entry.is_file():
+                    continue
+                match = NUMBERED.fullmatch(entry.name)
+                if match and match[3].lower() in CODECS:
+                    return True
+                if os.path.splitext(entry.name)[1].lower() not in (".txt", ".json", ".csv"):
+                    return False
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return False
+    return False
+
+
+def frames_of(folder):
+    """The frames of a folder in their order, without pictures of flow.
+
+    Args:
+        folder: Its path.
+
+    Returns:
+        A list of paths; empty where there are none.
+
+    Raises:
+        VideoError: If there are pictures of several kinds and none is known to be the frames.
+    """
+    found = {
+        prefix: paths
+        for prefix, paths in numbered_pictures(folder).items()
+        if not prefix or not FLOW.fullmatch(prefix)
+    }
+    if len(found) > 1:
+        known = [prefix for prefix in FRAMES if prefix in found]
+        if not known:
+            raise errors.VideoError(
+                f"{folder}: holds numbered pictures of several names, {sorted(found)}; the frames "
+                f"must be called {FRAMES[0]}00001.jpg or the like"
+            )
+        return found[known[0]]
+    return next(iter(found.values()), [])
+
+
+class FrameFolder:
+    """A folder of pictures with the interface of `Source`; use it in a `with` block.
+
+    Args:
+        path: The folder, with `#fps=30` behind it or not.
+        threads: Not used.
+
+    Raises:
+        VideoError: If it holds no numbered pictures.
+
+    Example:
+
+    >>> FrameFolder(folder)
+    Traceback (most recent call last):
+    ...
+    kinetics_i3d.core.errors.VideoError: ...
+    """
+
+    clock = "pts"
+    discontinuous = False
+
+    def __init__(self, path, *, threads=1):
+        del threads
+        self.path = os.fspath(path)
+        folder, rate = split_rate(path)
+        self.rate = fractions.Fraction(RATE) if rate is None else rate
+        self.files = frames_of(folder)
+        if not self.files:
+            raise errors.VideoError(
+                f"{folder}: a video file is needed, this is a folder without numbered pictures "
+                "(img_00001.jpg, ...)"
+            )
+        self._next = 0
+        self._damaged = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Does nothing: each picture is opened by itself."""
+
+    def rewind(self):
+        """Goes back to the first picture."""
+        self._next = 0
+
+    @property
+    def tick(self):
+        """Seconds of a stamp's unit: a picture."""
+        return 1 / self.rate
+
+    @property
+    def duration(self):
+        """Seconds."""
+        return float(len(self.files) / self.rate)
+
+    @property
+    def claimed(self):
+        """The number of pictures."""
+        return len(self.files)
+
+    @property
+    def codec(self):
+        """The short name of the first picture's codec."""
+        return CODECS[os.path.splitext(self.files[0])[1].lower()]
+
+    def seek(self, stamp):
+        """Goes to a picture by its number from 0."""
+        self._next = min(max(0, stamp), len(self.files) - 1)
+        return True
+
+    def pictures(self):
+        """Decodes on from here; pictures that cannot be decoded are left out, and logged once.
+
+        Yields:
+            `av.VideoFrame`s.
+
+        Raises:
+            VideoError: If there is not one picture.
+        """
+        count, reason = 0, ""
+        for number in range(self._next, len(self.files)):
+            try:
+                picture = decode_picture(self.files[number])
+            except errors.VideoError as error:
+                reason = str(error)
+                self._log(reason)
+                continue
+            count += 1
+            picture.pts, picture.time_base = number, self.tick
+            yield picture
+        if not count:
+            raise errors.VideoError(f"{self.path}: not one picture can be decoded ({reason})")
+
+    def _log(self, reason):
+        if not self._damaged:
+            logging.warning("%s is damaged (%s); reading what can be decoded.", self.path, reason)
+        self._damaged = True
+
+
+def decode_picture(path):
+    """Decodes a picture file.
+
+    Args:
+        path: The file; its suffix tells its kind.
+
+    Returns:
+        An `av.VideoFrame`.
+
+    Raises:
+        VideoError: If it cannot be read or decoded.
+    """
+    import av
+
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        codec: typing.Any = av.CodecContext.create(CODECS[os.path.splitext(path)[1].lower()], "r")
+        codec.thread_count = 1
+        pictures = [*codec.decode(av.Packet(data)), *codec.decode(None)] if data else []
+    except OSError as error:  # those of libav are, too
+        raise errors.VideoError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise errors.VideoError(f"{path}: {errors.first_line(error)}") from error
+    if not pictures:
+        raise errors.VideoError(f"{path}: no picture in it")
+    return pictures[0]
+
+
+def open_source(path, *, threads):
+    """Opens a video file, or a folder of pictures.
+
+    Args:
+        path: Either.
+        threads: Threads of the decoder of a file.
+
+    Returns:
+        A `Source` or a `FrameFolder`.
+
+    Raises:
+        VideoError: If it is neither.
+    """
+    folder, _ = split_rate(path)
+    return (FrameFolder if os.path.isdir(folder) else Source)(path, threads=threads)

@@ -1,0 +1,85 @@
+"""What arguments of commands name: videos, folders, patterns, lists and tables."""
+
+import os
+import shutil
+
+import pytest
+
+from kinetics_i3d.cli.arguments import expand_videos
+from kinetics_i3d.core.errors import DatasetError, UserError
+from kinetics_i3d.data.find_videos import find_videos
+from kinetics_i3d.data.layouts.listing import SUFFIXES
+
+
+@pytest.fixture
+def tree(coded_video, tmp_path, monkeypatch):
+    for name in ("b.mp4", "a.avi", "in/c.webm", "in/d.gif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(coded_video(5), tmp_path / name)
+    (tmp_path / "b.mp4.flow.mp4").write_bytes(b".")
+    (tmp_path / "notes.md").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_folders_and_patterns(tree):
+    names = ["a.avi", "b.mp4", "in/c.webm", "in/d.gif"]
+    assert find_videos(tree) == (tree, [str(tree / name) for name in names])
+    assert expand_videos(["."]) == [f"./{name}" for name in names]
+    assert expand_videos(["*.avi", "in/*", "b.mp4"]) == [*names[:1], *names[2:], "b.mp4"]
+    assert expand_videos(["**/*.gif"]) == ["in/d.gif"]
+    assert expand_videos(["i?"]) == names[2:]  # a folder
+
+
+def test_every_suffix_of_a_video_is_found_by_all(tree):
+    folder = tree / "all"
+    folder.mkdir()
+    for suffix in SUFFIXES:
+        (folder / f"x{suffix.upper()}").write_bytes(b"")  # told as empty by whoever reads it
+    assert len(expand_videos([folder])) == len(SUFFIXES) == 18
+
+
+def test_lists_and_tables_with_spans(tree):
+    (tree / "t.csv").write_text(
+        "path;label;split;start;end\nb.mp4;x;train;0,04;0,12\na.avi;x;val;;\n"
+    )
+    (tree / "list.txt").write_text("in/c.webm x\n")
+    assert expand_videos(["t.csv", "list.txt"]) == ["b.mp4#t=0.04,0.12", "a.avi", "in/c.webm"]
+    (tree / "notes.txt").write_text("two words\n")
+    with pytest.raises(DatasetError, match=r"notes\.txt: no dataset of a known kind"):
+        expand_videos(["notes.txt"])
+
+
+def test_what_is_a_video_itself_stays_as_it_is(tree):
+    (tree / "frames").mkdir()
+    for number in (1, 2):
+        (tree / f"frames/img_{number}.jpg").write_bytes(b".")
+    shutil.copy(tree / "b.mp4", tree / "[a]*.mp4")
+    shutil.copy(tree / "b.mp4", tree / "-b.mp4")
+    for name in (
+        "b.mp4",
+        "b.mp4#t=1,2",
+        "frames",
+        "frames#fps=5",
+        "[a]*.mp4",
+        "-b.mp4",
+        "none.mp4",
+    ):
+        assert expand_videos([name, name]) == [name, name]
+
+
+def test_nothing_to_find_is_told(tree):
+    (tree / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty: no video in this folder; they end in \.3gp"):
+        expand_videos(["empty"])
+    with pytest.raises(UserError, match=r"\*\.mkv: no file has such a name"):
+        expand_videos(["*.mkv"])
+
+
+def test_files_that_begin_with_a_hyphen_are_told(tree, monkeypatch):
+    from kinetics_i3d.cli.main import make_parser
+
+    os.rename("b.mp4", "-b.mp4")
+    monkeypatch.setattr("sys.argv", ["kinetics-i3d", "classify", "-b.mp4"])
+    with pytest.raises(UserError, match=r"write \./-b.mp4 for a file that begins with a hyphen"):
+        make_parser().parse_args(["classify", "-b.mp4"])
