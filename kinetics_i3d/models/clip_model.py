@@ -8,6 +8,7 @@ import numpy as np
 from keras import layers
 
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.models.graph_checks import guard_clips
 from kinetics_i3d.models.streams import (
     check_minimum,
     check_streams,
@@ -61,6 +62,8 @@ class ClipModel(keras.Model):
         minimums = minimum if isinstance(minimum, dict) else dict.fromkeys(specs, minimum)
         self._minimums = tuple(tuple(minimums[stream]) for stream in specs)
         self.system = system
+        # Converters that know no assertions set it to False, see `exporting.frames_function`.
+        self.guards_graph = True
 
     @property
     def clip_spec(self):
@@ -113,6 +116,11 @@ class ClipModel(keras.Model):
         # Not in `call`: Keras would wrap the error and print the whole clip into it.
         self.check_inputs(inputs)
         return super().__call__(inputs, *args, **kwargs)
+
+    def call(self, inputs, training=None, mask=None, **kwargs):
+        if self.guards_graph:
+            inputs = guard_clips(inputs, self.clip_specs, self.minimums)
+        return super().call(inputs, training=training, mask=mask, **kwargs)
 
     def check_inputs(self, inputs):
         """Raises `ValueError` where clips are too small, or those of two streams do not match."""
