@@ -9,6 +9,7 @@ from keras import layers
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.models.graph_checks import guard_clips
+from kinetics_i3d.models.layers import Conv3D
 from kinetics_i3d.models.streams import (
     check_minimum,
     check_streams,
@@ -188,7 +189,7 @@ class ClipModel(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         plain = keras.saving.deserialize_keras_object(
-            config["functional"], custom_objects=custom_objects
+            _with_own_convolutions(config["functional"]), custom_objects=custom_objects
         )
         spec = ClipSpec(**config["clip_spec"])
         specs = [ClipSpec(**fields) for fields in config.get("clip_specs", ())]
@@ -202,6 +203,20 @@ class ClipModel(keras.Model):
             system=config.get("system"),
             name=plain.name,
         )
+
+
+def _with_own_convolutions(config):
+    """The configuration with the package's `Conv3D` in place of Keras', as older files have it."""
+    if isinstance(config, dict):
+        config = {key: _with_own_convolutions(value) for key, value in config.items()}
+        if (config.get("class_name"), config.get("module")) == ("Conv3D", "keras.layers"):
+            config |= {
+                "module": Conv3D.__module__,
+                "registered_name": keras.saving.get_registered_name(Conv3D),
+            }
+    elif isinstance(config, list):
+        config = [_with_own_convolutions(value) for value in config]
+    return config
 
 
 def batches(views):
