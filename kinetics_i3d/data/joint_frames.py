@@ -16,6 +16,7 @@ from kinetics_i3d.data.flow_cache import flow_path, open_flow
 from kinetics_i3d.data.flow_info import CHUNK
 from kinetics_i3d.data.flow_video import FlowSettings, read_both
 from kinetics_i3d.video.clip import loop_frames
+from kinetics_i3d.video.frames import VideoFrames
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.resample import as_rate
 from kinetics_i3d.video.source import Source
@@ -25,7 +26,7 @@ def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
     """Reads a video and its flow, one frame after the other.
 
     Args:
-        path: The video.
+        path: The video, or `VideoFrames`.
         spec: A `ClipSpec`; its rate and resize are used, its crop and range are not.
         streams: `("rgb", "flow")` or `("flow",)`.
         settings: A `FlowSettings` that the flow must have been, or is, computed and coded by. None
@@ -49,7 +50,7 @@ def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
     >>> len(frames), frames[0]["flow"].shape
     (4, (256, 341, 2))
     """
-    if flow_path(path).is_file():
+    if has_stored_flow(path):
         yield from _stored(path, spec, streams, settings, start)
         return
     settings = FlowSettings() if settings is None else settings
@@ -143,10 +144,15 @@ def count_frames(path, spec, *, flow):
     >>> count_frames(folder / "video.mp4", DEEPMIND, flow=True)
     24
     """
-    if flow and flow_path(path).is_file():
+    if flow and has_stored_flow(path):
         with open_flow(flow_path(path)) as file:
             return len(file)
     return max(0, round(duration(path) * as_rate(spec.fps)) - flow)
+
+
+def has_stored_flow(path):
+    """Whether a flow file stands beside a video; never beside frames in memory."""
+    return not isinstance(path, VideoFrames) and flow_path(path).is_file()
 
 
 def duration(path):

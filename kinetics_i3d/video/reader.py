@@ -1,4 +1,4 @@
-"""`read_frames`, `probe`: a video file as upright RGB frames at any rate, one after the other.
+"""`read_frames`, `video_info`: a video file as upright RGB frames at any rate, one after the other.
 
 Sampling by presentation time: `kinetics_i3d.video.resample` has the rule.
 """
@@ -6,12 +6,12 @@ Sampling by presentation time: `kinetics_i3d.video.resample` has the rule.
 import dataclasses
 import fractions
 import itertools
-import os
 import typing
 
 from kinetics_i3d.core import clip_spec, errors
 from kinetics_i3d.video import picture as pictures
 from kinetics_i3d.video import resample
+from kinetics_i3d.video.frames import check_video
 from kinetics_i3d.video.source import Source
 from kinetics_i3d.video.timing import presentation_times
 
@@ -32,6 +32,8 @@ class VideoInfo:
         rotation: Degrees clockwise by which the stored picture is turned: 0, 90, 180 or 270.
         fps: Frames a second on average.
         duration: Seconds, or None where the file does not say.
+        frames: How many pictures the header tells, else `duration * fps`; None where neither is
+            known.
         codec: The codec's short name, such as `"h264"`.
     """
 
@@ -41,14 +43,15 @@ class VideoInfo:
     rotation: int
     fps: float
     duration: float | None
+    frames: int | None
     codec: str
 
 
-def probe(path):
+def video_info(path):
     """Tells a video's size, rate, length and codec from its headers and its first picture.
 
     Args:
-        path: The file.
+        path: The file, or `VideoFrames`.
 
     Returns:
         A `VideoInfo`.
@@ -58,9 +61,9 @@ def probe(path):
 
     Example:
 
-    >>> info = probe(folder / "video.mp4")
-    >>> info.width, info.height, info.fps
-    (320, 240, 25.0)
+    >>> info = ki3d.video_info(folder / "video.mp4")
+    >>> info.width, info.height, info.fps, info.frames, info.duration
+    (320, 240, 25.0, 25, 1.0)
     """
     with Source(path, threads=1) as source:
         # Rotation is told with the pictures, and their size may differ from the header's.
@@ -71,15 +74,22 @@ def probe(path):
             rotation = 90 if left_right else 270
         else:
             rotation = 180 if left_right and up_down else 0
+        count = source.stream.frames or None
+        if count is None and source.duration:
+            count = round(source.duration * source.rate)
         return VideoInfo(
-            path=source.path,
+            path=str(source.path),
             width=width,
             height=height,
             rotation=rotation,
             fps=float(source.rate),
             duration=source.duration,
+            frames=count,
             codec=source.stream.codec_context.codec.canonical_name,
         )
+
+
+probe = video_info  # as the package's own modules call it
 
 
 def read_frames(
@@ -108,7 +118,7 @@ def read_frames(
     closed or dropped.
 
     Args:
-        path: A local file, text or `os.PathLike`.
+        path: A local file, text or `os.PathLike`, or `VideoFrames`.
         fps: Frames a second to sample, a number or a fraction; None gives every frame as stored.
         start: Seconds from the first picture.
         stop: Seconds from the first picture where to stop; None reads to the end.
@@ -135,7 +145,7 @@ def read_frames(
     (256, 341, 3)
     >>> frames.close()
     """
-    path = os.fspath(path)
+    path = check_video(path)
     rate = None if fps is None else resample.as_rate(fps)
     first = _seconds("start", start)
     last = None if stop is None else _seconds("stop", stop)
