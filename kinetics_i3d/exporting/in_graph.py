@@ -36,6 +36,9 @@ def check_clips(clips, model):
     """
     import tensorflow as tf
 
+    clips = {
+        stream: _of_rank_5(clip, stream, model.clip_specs[stream]) for stream, clip in clips.items()
+    }
     shapes = {stream: tf.shape(clip) for stream, clip in clips.items()}
     checks = []
     for stream, shape in shapes.items():
@@ -58,6 +61,17 @@ def check_clips(clips, model):
         checks.append(require(flow[0] == rgb[0], "flow and rgb must be of the same videos.", both))
     with tf.control_dependencies(checks):
         return {stream: tf.identity(clip) for stream, clip in clips.items()}
+
+
+def _of_rank_5(clip, stream, spec):
+    """The clips behind an assertion on their number of axes; a forgotten batch is the usual one."""
+    import tensorflow as tf
+
+    # A signature's shape is not enforced, and what it promises is optimized away. This hides it.
+    hidden = tf.raw_ops.PlaceholderWithDefault(input=clip, shape=tf.TensorShape(None))
+    layout = f"{stream} must be (batch, frames, height, width, {spec.channels})."
+    with tf.control_dependencies([require(tf.rank(hidden) == 5, layout, tf.shape(hidden))]):
+        return tf.ensure_shape(tf.identity(hidden), [None] * 5)
 
 
 def fixed_shape(model, stream):
