@@ -5,12 +5,13 @@ section 2.4: those of both streams added.
 """
 
 import dataclasses
-import os
 import time
 
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
 from kinetics_i3d.data.views import video_views
+from kinetics_i3d.models.load import as_model
 from kinetics_i3d.models.systems import clips_at_test
+from kinetics_i3d.video.frames import check_video
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +47,11 @@ def classify(path, model, *, top=5, window=None):
     """Names the action in a video, by the clips of it that the paper tests on: of most, all of it.
 
     Args:
-        path: A local video file.
+        path: A local video file, or `VideoFrames`.
         model: A `ClipModel` that ends in logits, such as `InceptionI3D(weights=...)` of rgb or of
-            flow, or `TwoStreamI3D(weights=...)`. Flow is computed on the way, or read from the file
-            beside the video where `kinetics-i3d flow` has left one.
+            flow, or `TwoStreamI3D(weights=...)`; or weights, a name in the catalog or a path, of
+            which it is built. Flow is computed on the way, or read from the file beside the video
+            where `kinetics-i3d flow` has left one.
         top: How many classes to tell, 1 or more; all of them if there are fewer.
         window: Most frames that the network reads at once. A longer video is read in windows, whose
             logits are averaged by their frames; memory grows with the window, not with the video.
@@ -71,6 +73,7 @@ def classify(path, model, *, top=5, window=None):
     """
     if not isinstance(top, int) or top < 1:
         raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
+    path, model = check_video(path), as_model(model)
     check_model(model)
     begin = time.perf_counter()
     clips = clips_at_test(model) | ({} if window is None else {"window": window})
@@ -78,7 +81,7 @@ def classify(path, model, *, top=5, window=None):
     logits = model.predict_views(views)
     (predictions,) = decode_predictions(logits[None], top=top, labels=model.labels)
     seconds = time.perf_counter() - begin
-    return Classification(os.fspath(path), tuple(predictions), seconds, model.clip_specs)
+    return Classification(str(path), tuple(predictions), seconds, model.clip_specs)
 
 
 def check_model(model):

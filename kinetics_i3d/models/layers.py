@@ -60,6 +60,7 @@ class Conv3D(layers.Conv3D):
 
 CONV = {2: layers.Conv2D, 3: Conv3D}
 MAX_POOL = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
+BATCH_NORM_MOMENTUM = 0.999  # Sonnet's decay; Keras' default is 0.99
 
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
@@ -103,10 +104,32 @@ def batch_norm_of(name):
     """The batch norm of all systems; without scale, which the next kernel makes redundant."""
     return layers.BatchNormalization(
         scale=False,
-        momentum=0.999,  # Sonnet's decay; Keras' default is 0.99
+        momentum=BATCH_NORM_MOMENTUM,
         epsilon=1e-3,
         name=name,
     )
+
+
+def set_batch_norm_momentum(model, momentum):
+    """Sets the decay of the moving statistics in a model, and in the networks inside of it.
+
+    Args:
+        model: A functional model.
+        momentum: 0 to 1, below 1.
+
+    Raises:
+        ValueError: If it is out of its range.
+    """
+    if not 0 <= momentum < 1:
+        raise ValueError(
+            "`batch_norm_momentum` must be at least 0 and below 1. "
+            f"Received: batch_norm_momentum={momentum!r}"
+        )
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = momentum
+        elif hasattr(layer, "layers"):
+            set_batch_norm_momentum(layer, momentum)
 
 
 def conv_unit(
