@@ -64,14 +64,15 @@ def check_clips(clips, model):
 
 
 def _of_rank_5(clip, stream, spec):
-    """The clips behind an assertion on their number of axes; a forgotten batch is the usual one."""
+    """The clips, refused where they have another number of axes; the batch is what is forgotten.
+
+    A signature's shape is not enforced, yet assertions on what it promises are optimized away. This
+    check remains; its error shows the shapes and, for words, the name of the operation.
+    """
     import tensorflow as tf
 
-    # A signature's shape is not enforced, and what it promises is optimized away. This hides it.
-    hidden = tf.raw_ops.PlaceholderWithDefault(input=clip, shape=tf.TensorShape(None))
-    layout = f"{stream} must be (batch, frames, height, width, {spec.channels})."
-    with tf.control_dependencies([require(tf.rank(hidden) == 5, layout, tf.shape(hidden))]):
-        return tf.ensure_shape(tf.identity(hidden), [None] * 5)
+    name = f"{stream}_must_be_batch_frames_height_width_{spec.channels}"
+    return tf.ensure_shape(clip, [None] * 5, name=name)
 
 
 def fixed_shape(model, stream):

@@ -60,7 +60,7 @@ def test_logits_features_and_float_clips(loaded, model, frames, wanted):
     np.testing.assert_allclose(features["Mixed_5c"], grid, rtol=1e-3, atol=1e-5 * grid.max())
 
 
-RANK = r"rgb must be \(batch, frames, height, width, 3\)"
+RANK = "rgb_must_be_batch_frames_height_width_3"
 WRONG = [
     ("serving_default", (1, 8, 36, 36, 3), "rgb must have 9 frames or more"),
     ("logits", (1, 9, 36, 36, 4), r"rgb must be \(batch, frames, height, width, 3\)"),
@@ -68,7 +68,7 @@ WRONG = [
     ("serving_default", (1, 9, 0, 36, 3), "rgb must not be empty"),
     ("float_clips", (1, 9, 31, 32, 3), "rgb must be 32 x 32 pixels or more"),
     ("float_clips", (1, 8, 32, 32, 3), "rgb must have 9 frames or more"),
-    ("serving_default", (9, 36, 36, 3), RANK + r"\. Received:"),
+    ("serving_default", (9, 36, 36, 3), r"(?s)\[9,36,36,3\].*" + RANK),
     ("logits", (36, 36, 3), RANK),
     ("features", (1, 1, 9, 36, 36, 3), RANK),
     ("float_clips", (9, 32, 32, 3), RANK),
