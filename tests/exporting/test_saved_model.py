@@ -94,7 +94,7 @@ def test_values_of_another_range_are_refused_by_the_graph(loaded, value):
 
 def test_the_names_of_the_hub_tutorial_work(loaded, model, frames):
     """https://www.tensorflow.org/hub/tutorials/action_recognition_with_tf_hub: `default`."""
-    clips = frames[:, :, 2:34, 6:38].astype(np.float32) / 255
+    clips = frames[:, :, 2:34, 6:38].astype(np.float32) / 255 * 2.5 - 0.5
     found = loaded["default"](tf.constant(clips))
     assert set(found) == {"default"}
     np.testing.assert_allclose(found["default"], model(clips), rtol=1e-4, atol=1e-5)
