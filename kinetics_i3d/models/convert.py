@@ -79,6 +79,7 @@ def convert(source, output, *, to=None, architecture=None, labels=None):
             written = keras.saving.load_model(temporary, compile=False)
         else:
             written = build(read_weights(temporary), architecture=model.architecture)
+            written.clip_specs = model.clip_specs  # not every format keeps them
         verify(written, model, output)
     return output
 

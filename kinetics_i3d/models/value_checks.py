@@ -139,7 +139,7 @@ def check_values(clips, spec, *, stream=None):
     if span <= 4 and spec.low < 0 <= low and high <= 1:
         scaled = f"{name} * {span:g} - {-spec.low:g}"
         return f"{wanted.format('')}; these look like 0 to 1, and {scaled} scales them. {received}"
-    if span > 4 and low >= -1 and high <= 1:
+    if span > 50 and low >= -1 and high <= 1:
         scaled = f"({name} + 1) * {span / 2:g} + {spec.low:g}"
         return f"{wanted.format('')}; these look like -1 to 1, and {scaled} scales them. {received}"
     return None
