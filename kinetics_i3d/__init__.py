@@ -1,9 +1,13 @@
 """Two-Stream Inflated 3D ConvNets for Keras: videos in, actions out.
 
-The public names load their modules when they are first used, so that the import does no work.
+The public names load their modules when they are first used, so that the import does no work. What
+`.keras` files name is registered as soon as Keras is imported, so that `keras.models.load_model`
+reads them.
 """
 
 import importlib
+
+from kinetics_i3d.core.import_hook import after_import
 
 _PUBLIC = {
     "C3D": "models.c3d",
@@ -17,6 +21,7 @@ _PUBLIC = {
     "TwoStreamFused": "models.two_stream_fused",
     "TwoStreamI3D": "models.two_stream_i3d",
     "VideoError": "core.errors",
+    "VideoFrames": "video.frames",
     "WeightsError": "core.errors",
     "all_steps_loss": "models.conv_net_lstm",
     "classify": "inference.classify",
@@ -29,13 +34,16 @@ _PUBLIC = {
     "inflate": "models.inflation",
     "load_clip": "video.clip",
     "load_model": "models.load",
+    "load_streams": "data.views",
     "optical_flow": "flow.pairs",
     "optimize": "exporting.optimize",
     "read_frames": "video.reader",
     "save_weights": "models.pretrained",
     "show_progress": "core.progress",
+    "set_input_checks": "models.value_checks",
     "start_from_images": "models.start_from_images",
     "train": "training.train",
+    "video_info": "video.reader",
 }
 
 __all__ = sorted(_PUBLIC)
@@ -53,3 +61,6 @@ def __getattr__(name):
 
 def __dir__():
     return sorted([*globals(), *_PUBLIC])
+
+
+after_import("keras", lambda: importlib.import_module(f"{__name__}.models"))

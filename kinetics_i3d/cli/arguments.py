@@ -3,6 +3,7 @@
 import argparse
 import importlib.metadata
 import os
+import pathlib
 import sys
 
 from kinetics_i3d.cli.quiet import load_keras
@@ -95,6 +96,47 @@ def with_precision(model, options):
     from kinetics_i3d.exporting.optimize import optimize
 
     return optimize(model, precision=options.precision, calibration=options.calibration)
+
+
+def add_labels_argument(parser):
+    """Adds --labels, the class names of weights that bring none."""
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="label file with the class names of weights that bring none: text, csv or JSON",
+    )
+
+
+def read_labels_option(options):
+    """The class names that --labels gives, or None.
+
+    Raises:
+        DatasetError: If the file cannot be read.
+        UserError: If there is no such file.
+    """
+    if options.labels is None:
+        return None
+    from kinetics_i3d.core.label_files import read_labels
+
+    path = pathlib.Path(options.labels)
+    if not path.is_file():
+        raise UserError(f"--labels {path}: there is no such file")
+    return read_labels(path)
+
+
+def with_labels(model, labels):
+    """The model with other class names, or as it is for None.
+
+    Raises:
+        UserError: If they are not as many as its outputs.
+    """
+    if labels is None:
+        return model
+    classes = model.output_shape[-1]
+    if len(labels) != classes:
+        raise UserError(f"--labels names {len(labels)} classes; the weights have {classes}")
+    model.labels = tuple(labels)
+    return model
 
 
 def add_dataset_arguments(parser, *, dataset="dataset", number="--split-number"):

@@ -10,10 +10,13 @@ import sys
 
 from kinetics_i3d.cli.arguments import (
     SOURCES,
+    add_labels_argument,
     add_precision_arguments,
     check_precision,
     count,
     expand_videos,
+    read_labels_option,
+    with_labels,
     with_precision,
 )
 from kinetics_i3d.cli.complaints import complain
@@ -43,6 +46,7 @@ def add_arguments(parser):
         help="what the model sees: frames, optical flow, which is computed on the way, or both "
         "(default: what the weights read)",
     )
+    add_labels_argument(parser)
     add_precision_arguments(parser)
     parser.add_argument("--top", type=count, default=5, metavar="N", help="labels to tell")
     parser.add_argument(
@@ -64,6 +68,7 @@ def run(options):
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
     check_precision(options)
     options.videos = expand_videos(options.videos)
+    labels = read_labels_option(options)
     pictures = picture_paths(options.output, options.videos)
     weights = options.weights or DEFAULT_WEIGHTS[options.streams]
     if options.flow_weights:
@@ -75,7 +80,8 @@ def run(options):
             try:
                 if model is None:
                     probe(video)
-                    model = with_precision(load_model(weights, options.streams), options)
+                    model = with_labels(load_model(weights, options.streams), labels)
+                    model = with_precision(model, options)
                 found = look(video, model, top=options.top, picture=picture)
             except VideoError as error:
                 progress.clear()

@@ -4,6 +4,7 @@ Reads TensorFlow and PyTorch checkpoints, safetensors, Keras files, SavedModels 
 network runs from both files before the new one gets its name.
 """
 
+from kinetics_i3d.cli.arguments import add_labels_argument, read_labels_option
 from kinetics_i3d.cli.quiet import load_keras
 
 FORMATS = ("h5", "keras", "weights.h5", "safetensors", "torch")
@@ -21,6 +22,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--architecture", metavar="NAME", help="the row that built SOURCE, where it does not say so"
     )
+    add_labels_argument(parser)
 
 
 def run(options):
@@ -28,8 +30,10 @@ def run(options):
     from kinetics_i3d.weights.catalog import find_weights
 
     find_weights(options.source)
+    labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.models.convert import convert
 
-    print(convert(options.source, options.output, to=options.to, architecture=options.architecture))
+    chosen = {"to": options.to, "architecture": options.architecture, "labels": labels}
+    print(convert(options.source, options.output, **chosen))
     return 0

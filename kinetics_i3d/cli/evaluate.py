@@ -9,9 +9,12 @@ import pathlib
 
 from kinetics_i3d.cli.arguments import (
     add_dataset_arguments,
+    add_labels_argument,
     add_precision_arguments,
     check_precision,
     read_dataset,
+    read_labels_option,
+    with_labels,
     with_precision,
 )
 from kinetics_i3d.cli.quiet import load_keras
@@ -43,6 +46,7 @@ def add_arguments(parser):
         metavar="NAME|PATH",
         help="those of the flow stream beside --weights; the logits of both are added",
     )
+    add_labels_argument(parser)
     add_precision_arguments(parser)
     parser.add_argument(
         "--split",
@@ -81,6 +85,7 @@ def run(options):
 
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
     check_precision(options)
+    labels = read_labels_option(options)
     names = member_names(options.weights, options.flow_weights)
     for name, _ in names:
         find_weights(name)
@@ -95,7 +100,8 @@ def run(options):
     from kinetics_i3d.evaluation.protocols import evaluate
     from kinetics_i3d.models.load import load_model
 
-    models = [with_precision(load_model(name, streams=stream), options) for name, stream in names]
+    models = [with_labels(load_model(name, streams=stream), labels) for name, stream in names]
+    models = [with_precision(model, options) for model in models]
     runs = sum(len(networks_of(model)) for model in models)
     with Progress(runs * len(dataset), "videos") as progress:
         evaluation = evaluate(

@@ -4,7 +4,12 @@ It takes raw frames, carries its preprocessing and its labels, and is run and co
 model before it gets its name.
 """
 
-from kinetics_i3d.cli.arguments import count
+from kinetics_i3d.cli.arguments import (
+    add_labels_argument,
+    count,
+    read_labels_option,
+    with_labels,
+)
 from kinetics_i3d.cli.quiet import load_keras
 
 FORMATS = ("savedmodel", "hub", "serving", "litert", "onnx", "openvino")
@@ -21,6 +26,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--flow-weights", metavar="NAME|PATH", help="those of the flow stream beside WEIGHTS"
     )
+    add_labels_argument(parser)
     # Left out, an option is the format's own business: its default, or none of its options.
     parser.add_argument("--top", type=count, metavar="N", help="labels that it tells (5)")
     parser.add_argument(
@@ -90,8 +96,14 @@ def run(options):
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
     check_free(options.output)
     find_members(weights)
+    labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.exporting.export import export
+
+    if labels is not None:
+        from kinetics_i3d.models.load import load_model
+
+        weights = with_labels(load_model(weights), labels)
 
     given = {name: getattr(options, name) for name in OPTIONS}
     given = {name: value for name, value in given.items() if value is not None}

@@ -7,7 +7,6 @@ import collections
 import contextlib
 import dataclasses
 import math
-import os
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import VideoError
@@ -242,7 +241,7 @@ def _flows(both):
 
 def _of_one_shape(frames, path):
     """Passes a video's frames on, and refuses those that flow cannot be computed from."""
-    path, first = os.fspath(path), None
+    first = None
     with contextlib.closing(frames):
         for index, frame in enumerate(frames):
             height, width = frame.shape[:2]

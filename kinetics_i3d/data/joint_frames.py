@@ -17,6 +17,7 @@ from kinetics_i3d.data.flow_info import CHUNK
 from kinetics_i3d.data.flow_video import FlowSettings, read_both
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.frame_folder import open_source
+from kinetics_i3d.video.frames import VideoFrames
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.resample import as_rate
 from kinetics_i3d.video.span import split_span
@@ -26,7 +27,7 @@ def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
     """Reads a video and its flow, one frame after the other.
 
     Args:
-        path: The video.
+        path: The video, or `VideoFrames`.
         spec: A `ClipSpec`; its rate and resize are used, its crop and range are not.
         streams: `("rgb", "flow")` or `("flow",)`.
         settings: A `FlowSettings` that the flow must have been, or is, computed and coded by. None
@@ -50,7 +51,7 @@ def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
     >>> len(frames), frames[0]["flow"].shape
     (4, (256, 341, 2))
     """
-    stored = open_stored(path, spec=spec, settings=settings)
+    stored = _open_stored(path, spec, settings)
     if stored is not None:
         yield from _stored(path, stored, spec, streams, start)
         return
@@ -144,7 +145,7 @@ def count_frames(path, spec, *, flow):
     24
     """
     if flow:
-        stored = open_stored(path, spec=spec)
+        stored = _open_stored(path, spec)
         if stored is not None:
             with stored:
                 return len(stored)
@@ -155,6 +156,13 @@ def count_frames(path, spec, *, flow):
         first, stop = span.ticks(rate)
         count = (count if stop is None else min(stop, count)) - first
     return max(0, count - flow)
+
+
+def _open_stored(path, spec, settings=None):
+    """The flow file beside a video; none stands beside frames in memory."""
+    return (
+        None if isinstance(path, VideoFrames) else open_stored(path, spec=spec, settings=settings)
+    )
 
 
 def duration(path):

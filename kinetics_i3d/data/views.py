@@ -9,6 +9,9 @@ Simonyan & Zisserman, "Two-Stream Convolutional Networks", NIPS 2014, section 5.
 import collections
 import contextlib
 import dataclasses
+import fractions
+import itertools
+import warnings
 
 import numpy as np
 
@@ -16,6 +19,7 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.joint_frames import count_frames, joint_frames
 from kinetics_i3d.data.stream_specs import fastest, stream_specs, strides
 from kinetics_i3d.video.reader import read_frames
+from kinetics_i3d.video.resample import as_rate
 
 WINDOW = 250
 MIDDLE = (0.5, 0.5)
@@ -104,7 +108,7 @@ def video_views(
     clips of 25 rgb frames and 250 flows, each rgb frame that where its stack of 10 flows begins.
 
     Args:
-        path: The file.
+        path: The file, or `VideoFrames`.
         spec: A `ClipSpec`, or {stream: `ClipSpec`}, such as `model.clip_specs`.
         view: A `View`, or a name in `VIEWS`.
         streams: `"rgb"`, `"flow"` or both. With flow the last frame is left out: it moves nowhere.
@@ -172,6 +176,56 @@ def video_views(
                     yield _finished(clip, flip, specs), share
 
 
+def load_streams(video, specs, *, start=0.0, frames=None, settings=None):
+    """Reads a video as one clip of flow, or of rgb and flow, ready for a model of these streams.
+
+    Args:
+        video: A local video file, or `VideoFrames`. Flow is read from the file beside a video where
+            `kinetics-i3d flow` has left one, else computed.
+        specs: {stream: `ClipSpec`}, as `model.clip_specs` gives.
+        start: Seconds from the first picture.
+        frames: How many frames of the fastest stream to give, flow where there is flow: a multiple
+            of the streams' ratio. A shorter video is looped. None gives all to the end.
+        settings: A `FlowSettings`; None is the release's.
+
+    Returns:
+        `{stream: clips}` of two streams, of one its clips alone: float32 (1, frames, spec.size,
+        spec.size, channels) in the spec's range. The last frame of a video has no flow and is left
+        out where flow is read.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+        VideoError: If the video cannot be decoded, ends before `start`, or has no flow.
+
+    Example:
+
+    >>> model = ki3d.TwoStreamI3D(architecture="inception_v1_quarter", classes=2)
+    >>> frames = ki3d.VideoFrames([np.zeros((240, 320, 3), np.uint8)] * 11, fps=25)
+    >>> clips = ki3d.load_streams(frames, model.clip_specs)
+    >>> clips["rgb"].shape, clips["flow"].shape
+    ((1, 10, 224, 224, 3), (1, 10, 224, 224, 2))
+    """
+    specs = stream_specs(specs, (*specs,), apart=True)
+    steps = strides(specs)
+    whole = max(steps.values())
+    if frames is not None and (not isinstance(frames, int) or frames < 1 or frames % whole):
+        raise ValueError(
+            f"`frames` must be a multiple of {whole}, 1 or more. Received: frames={frames!r}"
+        )
+    taken = _frames(video, specs, settings, start=start)
+    with contextlib.closing(_crops(taken, (MIDDLE,), specs, video)) as cropped:
+        held = [crops[0] for crops in itertools.islice(cropped, frames)]
+    length = frames or max(whole, len(held) // whole * whole)
+    if start and len(held) < length:
+        warnings.warn(
+            f"{video}: {len(held)} frames are left after start={start:g} seconds, and are repeated "
+            f"to fill {length}",
+            stacklevel=2,
+        )
+    clip = {name: _stacked([frame[name] for frame in held], length, steps[name]) for name in specs}
+    return _finished(clip, False, specs)
+
+
 def _stacked(frames, length, step):
     """Every `step`-th frame of a clip that is looped to `length`."""
     return np.stack([frames[place % len(frames)] for place in range(0, length, step)])
@@ -189,21 +243,32 @@ def _finished(clip, flip, specs):
     return clips if len(clips) > 1 else next(iter(clips.values()))
 
 
-def _frames(path, specs, settings):
-    """{stream: frame} for each frame of the video."""
+def _frames(path, specs, settings, start=0.0):
+    """{stream: frame} for each frame of the video from a time on."""
     read = fastest(specs)
     if "flow" not in specs:
-        return ({"rgb": frame} for frame in read_frames(path, **read.reading))
+        return ({"rgb": frame} for frame in read_frames(path, start=start, **read.reading))
     sizes = {(spec.short_side, spec.resize, spec.interpolation) for spec in specs.values()}
     if len(sizes) == 1:
-        return joint_frames(path, spec=read, streams=(*specs,), settings=settings)
-    return _apart(path, specs, settings)
+        first = _frame_at(start, read)
+        return joint_frames(path, spec=read, streams=(*specs,), settings=settings, start=first)
+    return _apart(path, specs, settings, start)
 
 
-def _apart(path, specs, settings):
+def _frame_at(start, spec):
+    """The number of the frame at a time, at a spec's rate."""
+    if not start >= 0:
+        raise ValueError(f"`start` must be seconds, 0 or more. Received: start={start!r}")
+    return round(as_rate(spec.fps) * fractions.Fraction(start))
+
+
+def _apart(path, specs, settings, start=0.0):
     """As `joint_frames`, of streams that are resized in their own ways; both at the flow's rate."""
-    rgb = read_frames(path, **specs["rgb"].reading | {"fps": specs["flow"].fps})
-    flow = joint_frames(path, spec=specs["flow"], streams=("flow",), settings=settings)
+    first = _frame_at(start, specs["flow"])
+    begin = first / as_rate(specs["flow"].fps)
+    reading = specs["rgb"].reading | {"fps": specs["flow"].fps, "start": begin}
+    rgb = read_frames(path, **reading)
+    flow = joint_frames(path, spec=specs["flow"], streams=("flow",), settings=settings, start=first)
     with contextlib.closing(rgb), contextlib.closing(flow):
         for moved, frame in zip(flow, rgb, strict=False):
             yield {"rgb": frame, **moved}

@@ -15,8 +15,7 @@ from kinetics_i3d.exporting.openvino_folder import export_openvino
 from kinetics_i3d.exporting.origin import origin
 from kinetics_i3d.exporting.saved_model import export_saved_model
 from kinetics_i3d.exporting.serving import export_serving
-from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.load import load_model
+from kinetics_i3d.models.load import as_model
 
 FORMATS: dict[str, Callable] = {
     "savedmodel": export_saved_model,
@@ -39,8 +38,9 @@ def export(weights, output, *, to="savedmodel", **options):
             `ClipModel` that ends in logits.
         output: Where to.
         to: One of `FORMATS`: `"savedmodel"`, a folder with the signatures `serving_default`,
-            `logits`, `features` and `float_clips`; `"hub"`, one that can be trained further, with a
-            model card; `"serving"`, one with all that TensorFlow Serving needs;
+            `logits`, `features`, `float_clips` and, of one stream, `default`, the name in
+            TensorFlow Hub's tutorial; `"hub"`, one that can be trained further, with a model card;
+            `"serving"`, one with all that TensorFlow Serving needs;
             `"litert"`, a file of builtin operations for clips of one size, in one of several
             precisions; `"onnx"`, a file; `"openvino"`, a folder, in float32 or in 8 bits.
         **options: Those of the format, such as `top=5`, labels told; see its function in `FORMATS`.
@@ -74,7 +74,7 @@ def export(weights, output, *, to="savedmodel", **options):
             )
     if "about" in known:
         options = {"about": origin(weights), **options}
-    model = weights if isinstance(weights, ClipModel) else load_model(weights)
+    model = as_model(weights)
     check_ends_in_logits(model)
     with waiting(f"writing {output}"):
         return FORMATS[to](model, pathlib.Path(output), **options)

@@ -68,6 +68,8 @@ def clips_function(model):
     import tensorflow as tf
 
     network = fold(model)  # batch norms need not be converted
+    for part in (network, *network.streams.values()):
+        part.guards_graph = False
     streams = (*model.clip_specs,)
     signature = [_of(model, stream, tf.float32) for stream in streams]
 

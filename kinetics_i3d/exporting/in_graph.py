@@ -36,6 +36,9 @@ def check_clips(clips, model):
     """
     import tensorflow as tf
 
+    clips = {
+        stream: _of_rank_5(clip, stream, model.clip_specs[stream]) for stream, clip in clips.items()
+    }
     shapes = {stream: tf.shape(clip) for stream, clip in clips.items()}
     checks = []
     for stream, shape in shapes.items():
@@ -58,6 +61,18 @@ def check_clips(clips, model):
         checks.append(require(flow[0] == rgb[0], "flow and rgb must be of the same videos.", both))
     with tf.control_dependencies(checks):
         return {stream: tf.identity(clip) for stream, clip in clips.items()}
+
+
+def _of_rank_5(clip, stream, spec):
+    """The clips, refused where they have another number of axes; the batch is what is forgotten.
+
+    A signature's shape is not enforced, yet assertions on what it promises are optimized away. This
+    check remains; its error shows the shapes and, for words, the name of the operation.
+    """
+    import tensorflow as tf
+
+    name = f"{stream}_must_be_batch_frames_height_width_{spec.channels}"
+    return tf.ensure_shape(clip, [None] * 5, name=name)
 
 
 def fixed_shape(model, stream):

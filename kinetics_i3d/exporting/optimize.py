@@ -6,8 +6,8 @@ import keras
 from absl import logging
 
 from kinetics_i3d.exporting.calibration import check_precision
-from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.folding import fold
+from kinetics_i3d.models.load import as_model
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 FLAGS = ("avx512_bf16", "amx_bf16")  # of /proc/cpuinfo
@@ -17,7 +17,8 @@ def optimize(model, *, precision="float32", calibration=None):
     """Makes a copy of a model that answers alike and sooner, and is not for training.
 
     Args:
-        model: A `ClipModel`; it stays as it is. In 8 bits it must end in logits.
+        model: A `ClipModel`, which stays as it is, or weights as `load_model` takes them. In 8 bits
+            it must end in logits.
         precision: What the copy computes in. `"float32"` differs by rounding alone. `"bfloat16"`
             takes about half the time where the processor knows it (AVX512-BF16, AMX), with logits
             off by some hundredths, and longer where it does not. `"int8"` takes about a third: the
@@ -46,8 +47,7 @@ def optimize(model, *, precision="float32", calibration=None):
     True
     """
     check_precision(precision, calibration, PRECISIONS)
-    if not isinstance(model, ClipModel):
-        raise ValueError(f"`model` must be a ClipModel. Received: {type(model).__name__}")
+    model = as_model(model)
     if precision == "int8":
         from kinetics_i3d.exporting.openvino_network import in_eight_bits
 

@@ -118,6 +118,8 @@ def verify_saved_model(model, folder, *, output, endpoints=None, call=None):
     probe = Probe.of(model)
     wanted = {"logits/logits": probe.ask(model)}
     wanted["float_clips/logits"] = wanted["logits/logits"]
+    if len(model.clip_specs) == 1:
+        wanted["default/default"] = wanted["logits/logits"]
     odds = np.exp(wanted["logits/logits"] - wanted["logits/logits"].max())
     wanted["serving_default/probabilities"] = odds / odds.sum()
     tensors = feature_tensors(model, endpoints)
@@ -128,7 +130,7 @@ def verify_saved_model(model, folder, *, output, endpoints=None, call=None):
         wanted["__call__/logits"] = probe.ask(call)
     inputs: dict = {}
     for name in {key.split("/")[0] for key in wanted}:
-        given = probe.clips if name in ("float_clips", "__call__") else probe.pixels
+        given = probe.clips if name in ("float_clips", "default", "__call__") else probe.pixels
         inputs |= {f"{name}/{stream}": array for stream, array in given.items()}
     found = run_fresh(folder, inputs, output=output)
     off = {}

@@ -84,8 +84,10 @@ def signatures(model, *, top=5, endpoints=None):
         endpoints: As for `feature_tensors`.
 
     Returns:
-        {name: `tf.function` with its input signature}. All but `float_clips` take pixels, uint8
-        (batch, frames, height, width, channels), of any size and number; flow in its 8-bit codes.
+        {name: `tf.function` with its input signature}. All but `float_clips` and `default` take
+        pixels, uint8 (batch, frames, height, width, channels), of any size and number; flow in its
+        8-bit codes. `default`, of one stream, gives the logits of values in the range of the spec
+        as `"default"`: the names of TensorFlow Hub's own I3D and of its tutorial.
 
     Raises:
         ExportError: If the classes have no names.
@@ -120,9 +122,14 @@ def signatures(model, *, top=5, endpoints=None):
         found = ask(model, checked_values(clips, model))
         return {"logits": found, **answers(found)}
 
+    def default(**clips):
+        return {"default": ask(model, checked_values(clips, model))}
+
     by_pixels = [serving_default, logits, *([features] if tensors else [])]
     offered = {}
-    for function, dtype in [*((one, tf.uint8) for one in by_pixels), (float_clips, tf.float32)]:
+    by_values = [float_clips, *([default] if len(model.clip_specs) == 1 else [])]
+    functions = [(one, tf.uint8) for one in by_pixels] + [(one, tf.float32) for one in by_values]
+    for function, dtype in functions:
         # Channels are left open too: the graph's own complaint says what they should be.
         specs = {
             stream: tf.TensorSpec([None] * 5, dtype, name=stream) for stream in model.clip_specs

@@ -6,6 +6,7 @@ A pool of threads over the pairs, one thread a pair: the programs need no Python
 import collections
 import concurrent.futures
 import functools
+from collections.abc import Iterable
 
 import numpy as np
 from absl import logging
@@ -25,7 +26,8 @@ def optical_flow(
 
     Args:
         frames: uint8 array (frames, height, width, 3), RGB, or (frames, height, width, 1), grey,
-            0 to 255; two frames or more, of 16 pixels or more each way.
+            0 to 255; two frames or more, of 16 pixels or more each way. Or an iterable of such
+            frames, as `read_frames` gives them.
         method: `"tvl1"`, as the networks' weights expect it. `"dis"` and `"farneback"` are quick,
             need OpenCV, and err by more than most things move.
         backend: What computes TV-L1: `"numba"`, `"tensorflow"` (slower; compiles for every size
@@ -51,6 +53,8 @@ def optical_flow(
     >>> optical_flow(frames, parameters=TVL1(scales=1)).shape
     (2, 32, 48, 2)
     """
+    if isinstance(frames, Iterable) and not hasattr(frames, "shape"):
+        frames = list(frames)
     frames = np.asarray(frames)
     if frames.ndim != 4 or len(frames) < 2:
         raise ValueError(

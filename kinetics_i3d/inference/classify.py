@@ -6,18 +6,16 @@ section 2.4: those of both streams added.
 
 import dataclasses
 import functools
-import os
 import time
-
-import keras
 
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.data.joint_frames import count_frames
 from kinetics_i3d.data.stream_specs import fastest
 from kinetics_i3d.data.views import video_views
-from kinetics_i3d.models.load import load_model
+from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
+from kinetics_i3d.video.frames import check_video
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +51,7 @@ def classify(path, model=None, *, top=5, window=None):
     """Names the action in a video, by the clips of it that the paper tests on: of most, all of it.
 
     Args:
-        path: A local video file.
+        path: A local video file, or `VideoFrames`.
         model: A `ClipModel` that ends in logits, such as `InceptionI3D(weights=...)` of rgb or of
             flow, or `TwoStreamI3D(weights=...)`; or weights, as `load_model` takes them, by default
             `rgb_kinetics400` for the 400 actions of Kinetics. Flow is computed on the way, or read
@@ -80,10 +78,8 @@ def classify(path, model=None, *, top=5, window=None):
     """
     if not isinstance(top, int) or top < 1:
         raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
-    if model is None:
-        model = _default_model()
-    elif not isinstance(model, keras.Model):
-        model = load_model(model)
+    path = check_video(path)
+    model = _default_model() if model is None else as_model(model)
     check_model(model)
     begin = time.perf_counter()
     clips = clips_at_test(model) | ({} if window is None else {"window": window})
@@ -94,11 +90,11 @@ def classify(path, model=None, *, top=5, window=None):
         total, noun = count_frames(path, spec, flow="flow" in streams) or None, "frames"
     else:
         total, noun = clips["snapshots"], "clips"
-    shown = track(views, os.fspath(path), total=total, noun=noun, size=lambda view: view[1])
+    shown = track(views, str(path), total=total, noun=noun, size=lambda view: view[1])
     logits = model.predict_views(shown)
     (predictions,) = decode_predictions(logits[None], top=top, labels=model.labels)
     seconds = time.perf_counter() - begin
-    return Classification(os.fspath(path), tuple(predictions), seconds, model.clip_specs)
+    return Classification(str(path), tuple(predictions), seconds, model.clip_specs)
 
 
 @functools.cache

@@ -61,6 +61,7 @@ def C3D(
     classifier_activation=None,
     architecture=None,
     head=None,
+    batch_norm_momentum=0.999,
     name="c3d",
 ):
     """Builds C3D with batch norm: 8 convolutions, 5 pools, two dense layers and a classifier.
@@ -84,6 +85,9 @@ def C3D(
         architecture: `"c3d"`, `"c3d_eighth"` of an eighth of its width, or a `C3DArchitecture`; by
             default what the weights have.
         head: `"new"` puts a classifier of random values in the place of the weights' own.
+        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
+            from random values, or on few clips.
         name: The model's name.
 
     Returns:
@@ -132,5 +136,12 @@ def C3D(
         x = pool_features(x, pooling)
     minimum = shape[:3] if include_top else (1, 1, 1)
     return assemble(
-        clips, x, resolved, include_top=include_top, minimum=minimum, name=name, head=head
+        clips,
+        x,
+        resolved,
+        include_top=include_top,
+        minimum=minimum,
+        name=name,
+        head=head,
+        batch_norm_momentum=batch_norm_momentum,
     )

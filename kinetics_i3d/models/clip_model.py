@@ -2,17 +2,27 @@
 
 import difflib
 import types
+import warnings
 
 import keras
 import numpy as np
 from keras import layers
 
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.models.graph_checks import guard_clips
+from kinetics_i3d.models.layers import Conv3D
 from kinetics_i3d.models.streams import (
     check_minimum,
     check_streams,
     check_together,
     describe_rates,
+)
+from kinetics_i3d.models.value_checks import (
+    check_layout,
+    check_values,
+    checks_enabled,
+    guard_values,
+    outermost_call,
 )
 
 FRAMES_AT_ONCE = 250  # as many as the paper's longest clip, in memory at a time
@@ -61,6 +71,9 @@ class ClipModel(keras.Model):
         minimums = minimum if isinstance(minimum, dict) else dict.fromkeys(specs, minimum)
         self._minimums = tuple(tuple(minimums[stream]) for stream in specs)
         self.system = system
+        self._has_warned = False
+        # Converters that know no assertions set it to False, see `exporting.frames_function`.
+        self.guards_graph = True
 
     @property
     def clip_spec(self):
@@ -112,13 +125,115 @@ class ClipModel(keras.Model):
     def __call__(self, inputs, *args, **kwargs):
         # Not in `call`: Keras would wrap the error and print the whole clip into it.
         self.check_inputs(inputs)
-        return super().__call__(inputs, *args, **kwargs)
+        with outermost_call() as is_outermost:
+            if is_outermost:
+                self._check_values(inputs)
+            return super().__call__(inputs, *args, **kwargs)
+
+    def _check_values(self, inputs):
+        """Raises `ValueError` where values are clearly not of the specs; warns where they may be.
+
+        Args:
+            inputs: As for a call. What is no array or tensor, such as a dataset, is passed over.
+        """
+        if not checks_enabled():
+            return
+        for stream, spec, clips in self._by_stream(inputs):
+            found = check_values(clips, spec, stream=stream)
+            if found is not None and not self._has_warned:
+                self._has_warned = True
+                warnings.warn(f"{self.name}: {found}", stacklevel=3)
+
+    def _by_stream(self, inputs):
+        """[(key or `None`, `ClipSpec`, array)] of what a call or `fit` is given."""
+        if len(self._specs) > 1:
+            given = inputs if isinstance(inputs, dict) else {}
+            return [
+                (stream, spec, given[stream])
+                for stream, spec in self.clip_specs.items()
+                if hasattr(given.get(stream), "dtype") and hasattr(given[stream], "shape")
+            ]
+        leaves = [inputs] if hasattr(inputs, "dtype") else inputs
+        if isinstance(leaves, dict):
+            leaves = list(leaves.values())
+        if not isinstance(leaves, (list, tuple)) or len(leaves) != 1:
+            return []
+        is_array = hasattr(leaves[0], "dtype") and hasattr(leaves[0], "shape")
+        return [(None, self._specs[0], leaves[0])] if is_array else []
+
+    def _check_given(self, given):
+        """Checks the arrays that a method such as `fit` is given, before they go into a graph."""
+        if not isinstance(given, (list, tuple, dict)) and not hasattr(given, "shape"):
+            return  # a dataset or a generator; `_guard_batch` looks at its batches
+        self._check_values(given)
+        if self._by_stream(given):
+            self.check_inputs(given)
+
+    def fit(self, x=None, *args, **kwargs):
+        self._check_given(x)
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, (list, tuple)) and validation:
+            self._check_given(validation[0])
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        self._check_given(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        self._check_given(x)
+        return super().predict(x, *args, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        self._check_given(x)
+        return super().train_on_batch(x, *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        self._check_given(x)
+        return super().test_on_batch(x, *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        self._check_given(x)
+        return super().predict_on_batch(x)
+
+    def train_step(self, *args, **kwargs):
+        return super().train_step(*self._guard_batch(args), **kwargs)
+
+    def test_step(self, *args, **kwargs):
+        return super().test_step(*self._guard_batch(args), **kwargs)
+
+    def predict_step(self, *args, **kwargs):
+        return super().predict_step(*self._guard_batch(args), **kwargs)
+
+    def _guard_batch(self, args):
+        """The arguments of a step with the clips of its batch behind assertions, in TensorFlow."""
+        if keras.backend.backend() != "tensorflow" or not checks_enabled() or len(args) != 1:
+            return args
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(args[0])
+        found = self._by_stream(x)
+        guarded = [guard_values(clips, spec, stream=stream) for stream, spec, clips in found]
+        if len(self._specs) > 1 and found:
+            x = {**x, **dict(zip((stream for stream, *_ in found), guarded, strict=True))}
+        elif found:
+            x = keras.tree.pack_sequence_as(x, guarded)
+        return ((x, y, sample_weight),)
+
+    def call(self, inputs, training=None, mask=None, **kwargs):
+        if self.guards_graph:
+            inputs = guard_clips(inputs, self.clip_specs, self.minimums)
+        return super().call(inputs, training=training, mask=mask, **kwargs)
 
     def check_inputs(self, inputs):
         """Raises `ValueError` where clips are too small, or those of two streams do not match."""
         if len(self._specs) == 1:
-            check_minimum(getattr(inputs, "shape", None), self.minimum)
+            ((_, _, clips),) = self._by_stream(inputs) or ((None, None, inputs),)
+            shape = getattr(clips, "shape", None)
+            check_layout(shape, self.input.shape[-1], len(self.minimum), self._specs[0].stream)
+            check_minimum(shape, self.minimum)
         else:
+            for stream, _, clips in self._by_stream(inputs):
+                channels = self.input[stream].shape[-1]
+                check_layout(clips.shape, channels, len(self._minimums[0]), stream)
             check_streams(inputs, self.clip_specs, self.minimums)
 
     def copy_with(self, inputs, outputs, *, architecture):
@@ -180,7 +295,7 @@ class ClipModel(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         plain = keras.saving.deserialize_keras_object(
-            config["functional"], custom_objects=custom_objects
+            _with_own_convolutions(config["functional"]), custom_objects=custom_objects
         )
         spec = ClipSpec(**config["clip_spec"])
         specs = [ClipSpec(**fields) for fields in config.get("clip_specs", ())]
@@ -194,6 +309,20 @@ class ClipModel(keras.Model):
             system=config.get("system"),
             name=plain.name,
         )
+
+
+def _with_own_convolutions(config):
+    """The configuration with the package's `Conv3D` in place of Keras', as older files have it."""
+    if isinstance(config, dict):
+        config = {key: _with_own_convolutions(value) for key, value in config.items()}
+        if (config.get("class_name"), config.get("module")) == ("Conv3D", "keras.layers"):
+            config |= {
+                "module": Conv3D.__module__,
+                "registered_name": keras.saving.get_registered_name(Conv3D),
+            }
+    elif isinstance(config, list):
+        config = [_with_own_convolutions(value) for value in config]
+    return config
 
 
 def batches(views):
@@ -231,8 +360,8 @@ def feature_model(model, endpoint):
     """Cuts a model at a named activation.
 
     Args:
-        model: A `ClipModel` with its trunk, such as `InceptionI3D()`, or one of the `streams` of a
-            larger one.
+        model: A `ClipModel` with its trunk, such as `InceptionI3D()`, one of the `streams` of a
+            larger one, or weights as `load_model` takes them.
         endpoint: The paper's name of an activation, such as `"Mixed_4f"` or `"Conv3d_1a_7x7"`.
 
     Returns:
@@ -248,6 +377,9 @@ def feature_model(model, endpoint):
     >>> middle.output_shape[-1]
     832
     """
+    from kinetics_i3d.models.load import as_model  # it imports this module
+
+    model = as_model(model)
     names = [layer.name for layer in model.layers if not hasattr(layer, "layers")]
     if endpoint not in names:
         near = difflib.get_close_matches(endpoint, names, n=3, cutoff=0.3)

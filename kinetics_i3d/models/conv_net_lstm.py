@@ -32,6 +32,7 @@ def ConvNetLSTM(
     all_steps=False,
     architecture=None,
     head=None,
+    batch_norm_momentum=0.999,
     name="conv_net_lstm",
 ):
     """Builds Inception-V1 on every frame, an LSTM over the frames and a classifier.
@@ -53,6 +54,9 @@ def ConvNetLSTM(
         architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
             have, or `"inception_v1"`.
         head: `"new"` puts a classifier of random values in the place of the weights' own.
+        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
+            from random values, or on few clips.
         name: The model's name.
 
     Returns:
@@ -101,7 +105,14 @@ def ConvNetLSTM(
     else:
         x = pool_features(x, pooling)
     return assemble(
-        clips, x, resolved, include_top=include_top, minimum=MINIMUM, name=name, head=head
+        clips,
+        x,
+        resolved,
+        include_top=include_top,
+        minimum=MINIMUM,
+        name=name,
+        head=head,
+        batch_norm_momentum=batch_norm_momentum,
     )
 
 

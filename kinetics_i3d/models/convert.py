@@ -10,8 +10,9 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.pretrained import checkpoint_of, save_weights
+from kinetics_i3d.models.pretrained import checkpoint_of
 from kinetics_i3d.models.systems import SYSTEMS
+from kinetics_i3d.weights.checkpoint import write_checkpoint
 from kinetics_i3d.weights.layouts import LAYOUTS
 from kinetics_i3d.weights.read import read_weights
 from kinetics_i3d.weights.readers.safetensors import write_safetensors
@@ -31,7 +32,7 @@ FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
 TOLERANCE = 1e-5  # of the largest logit: sums in another order, nothing else
 
 
-def convert(source, output, *, to=None, architecture=None):
+def convert(source, output, *, to=None, architecture=None, labels=None):
     """Converts weights, and runs the network from both files before the new one gets its name.
 
     Args:
@@ -41,12 +42,14 @@ def convert(source, output, *, to=None, architecture=None):
             `"weights.h5"`, `"safetensors"`, or `"torch"` (a state dict under the names of PyTorch's
             I3D). By default what the ending of `output` says.
         architecture: A name in `ARCHITECTURES`, where the source does not say it.
+        labels: Class names in the order of the outputs, for weights that bring none; `.h5`,
+            `.keras` and safetensors keep them.
 
     Returns:
         `output` as a `pathlib.Path`.
 
     Raises:
-        ValueError: If the format is unknown.
+        ValueError: If the format is unknown, or `labels` are not as many as the classes.
         WeightsError: If the source cannot be read, the format cannot hold it, or the written file
             answers otherwise than the source.
 
@@ -63,12 +66,20 @@ def convert(source, output, *, to=None, architecture=None):
             f"Received: to={to!r}, output={str(output)!r}"
         )
     model = build(read_weights(source), architecture=architecture)
+    if labels is not None:
+        if len(labels) != model.output_shape[-1]:
+            raise ValueError(
+                f"`labels` must name the {model.output_shape[-1]} classes. "
+                f"Received: {len(labels)} labels"
+            )
+        model.labels = tuple(labels)
     with atomic_path(output) as temporary:
         _WRITERS[to](model, temporary)
         if to == "keras":
             written = keras.saving.load_model(temporary, compile=False)
         else:
             written = build(read_weights(temporary), architecture=model.architecture)
+            written.clip_specs = model.clip_specs  # not every format keeps them
         verify(written, model, output)
     return output
 
@@ -119,6 +130,10 @@ def _random_inputs(model):
     return made if both else made[stream]
 
 
+def _write_own(model, path):
+    write_checkpoint(path, checkpoint_of(model))
+
+
 def _write_keras(model, path):
     model.save(path)
 
@@ -159,7 +174,7 @@ def _check_plain(model, path):
 
 
 _WRITERS = {
-    "h5": save_weights,
+    "h5": _write_own,
     "keras": _write_keras,
     "weights.h5": _write_keras_weights,
     "safetensors": _write_safetensors,

@@ -89,6 +89,7 @@ def InceptionI3D(
     classifier_activation=None,
     architecture=None,
     head=None,
+    batch_norm_momentum=0.999,
     name="inception_i3d",
 ):
     """Builds the Inflated Inception-V1 of the paper: clips to logits, or to features.
@@ -107,6 +108,9 @@ def InceptionI3D(
         architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
             have, or `"inception_v1"`.
         head: `"new"` puts a classifier of random values in the place of the weights' own.
+        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
+            from random values, or on few clips.
         name: The model's name.
 
     Returns:
@@ -153,5 +157,12 @@ def InceptionI3D(
     else:
         x = pool_features(x, pooling)
     return assemble(
-        clips, x, resolved, include_top=include_top, minimum=minimum, name=name, head=head
+        clips,
+        x,
+        resolved,
+        include_top=include_top,
+        minimum=minimum,
+        name=name,
+        head=head,
+        batch_norm_momentum=batch_norm_momentum,
     )

@@ -24,6 +24,7 @@ def InceptionV1(
     classifier_activation=None,
     architecture=None,
     head=None,
+    batch_norm_momentum=0.999,
     name="inception_v1",
 ):
     """Builds Inception-V1: images to logits, or to features.
@@ -41,6 +42,9 @@ def InceptionV1(
         architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
             have, or `"inception_v1"`. The ImageNet release has `"googlenet"`.
         head: `"new"` puts a classifier of random values in the place of the weights' own.
+        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
+            from random values, or on few clips.
         name: The model's name.
 
     Returns:
@@ -83,5 +87,12 @@ def InceptionV1(
     else:
         x = pool_features(x, pooling)
     return assemble(
-        images, x, resolved, include_top=include_top, minimum=minimum, name=name, head=head
+        images,
+        x,
+        resolved,
+        include_top=include_top,
+        minimum=minimum,
+        name=name,
+        head=head,
+        batch_norm_momentum=batch_norm_momentum,
     )

@@ -6,11 +6,13 @@ network answers as the 2D one wherever zero padding in time is out of reach.
 
 import dataclasses
 
+import keras
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, InceptionI3D
+from kinetics_i3d.models.layers import BATCH_NORM_MOMENTUM
 from kinetics_i3d.models.pretrained import HEAD
 from kinetics_i3d.weights.assign import assign, named_variables
 
@@ -63,7 +65,13 @@ def inflate(
     include_top = any(layer.name == "Conv2d_0c_1x1" for layer in model.layers)
     spec = clip_spec or model.clip_spec
     channels = channels or spec.channels
+    momenta = [
+        layer.momentum
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     twin = InceptionI3D(
+        batch_norm_momentum=momenta[0] if momenta else BATCH_NORM_MOMENTUM,
         include_top=include_top or classes is not None,
         input_shape=(None, None, None, channels),
         classes=classes or (model.output_shape[-1] if include_top else None),

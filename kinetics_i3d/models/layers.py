@@ -3,11 +3,64 @@
 Szegedy et al., "Going Deeper with Convolutions", CVPR 2015; Ioffe & Szegedy, ICML 2015.
 """
 
+import sys
+
 import keras
 from keras import layers, ops
 
-CONV = {2: layers.Conv2D, 3: layers.Conv3D}
+
+@keras.saving.register_keras_serializable("kinetics_i3d")
+class Conv3D(layers.Conv3D):
+    """Keras' `Conv3D`, whose kernel gets the right gradient in bfloat16 on a CPU too.
+
+    oneDNN's filter gradient of a 3D convolution in bfloat16 reads uninitialized memory where the
+    input has fewer frames than the kernel, and more than one. Such layers compute that gradient in
+    float32; everything else, the outputs included, is that of the layer of Keras.
+    """
+
+    def convolution_op(self, inputs, kernel):
+        if not self._gradient_is_wrong(inputs):
+            return super().convolution_op(inputs, kernel)
+        tf = sys.modules["tensorflow"]  # `models` imports no backend; Keras has loaded it
+        shared = {"strides": (1, *self.strides, 1), "padding": self.padding.upper()}
+
+        @tf.custom_gradient
+        def convolve(x, filters):
+            def gradient(upstream):
+                of_inputs = tf.raw_ops.Conv3DBackpropInputV2(
+                    input_sizes=tf.shape(x), filter=filters, out_backprop=upstream, **shared
+                )
+                of_filters = tf.raw_ops.Conv3DBackpropFilterV2(
+                    input=tf.cast(x, tf.float32),
+                    filter_sizes=tf.shape(filters),
+                    out_backprop=tf.cast(upstream, tf.float32),
+                    **shared,
+                )
+                return of_inputs, tf.cast(of_filters, filters.dtype)
+
+            return tf.nn.conv3d(x, filters, **shared), gradient
+
+        # A Keras variable, which TensorFlow takes for a tensor, has to become one.
+        return convolve(inputs, tf.cast(tf.convert_to_tensor(kernel), inputs.dtype))
+
+    def _gradient_is_wrong(self, inputs):
+        if self.compute_dtype != "bfloat16" or keras.backend.backend() != "tensorflow":
+            return False
+        plain = self.data_format == "channels_last" and self.groups == 1
+        frames, length = inputs.shape[1], self.kernel_size[0]
+        short = length > 1 if frames is None else 1 < frames < length
+        tf = sys.modules["tensorflow"]
+        return (
+            plain
+            and short
+            and set(self.dilation_rate) == {1}
+            and not tf.config.list_physical_devices("GPU")
+        )
+
+
+CONV = {2: layers.Conv2D, 3: Conv3D}
 MAX_POOL = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
+BATCH_NORM_MOMENTUM = 0.999  # Sonnet's decay; Keras' default is 0.99
 
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
@@ -51,10 +104,32 @@ def batch_norm_of(name):
     """The batch norm of all systems; without scale, which the next kernel makes redundant."""
     return layers.BatchNormalization(
         scale=False,
-        momentum=0.999,  # Sonnet's decay; Keras' default is 0.99
+        momentum=BATCH_NORM_MOMENTUM,
         epsilon=1e-3,
         name=name,
     )
+
+
+def set_batch_norm_momentum(model, momentum):
+    """Sets the decay of the moving statistics in a model, and in the networks inside of it.
+
+    Args:
+        model: A functional model.
+        momentum: 0 to 1, below 1.
+
+    Raises:
+        ValueError: If it is out of its range.
+    """
+    if not 0 <= momentum < 1:
+        raise ValueError(
+            "`batch_norm_momentum` must be at least 0 and below 1. "
+            f"Received: batch_norm_momentum={momentum!r}"
+        )
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = momentum
+        elif hasattr(layer, "layers"):
+            set_batch_norm_momentum(layer, momentum)
 
 
 def conv_unit(

@@ -1,11 +1,13 @@
 """`load_model`: the model that weights belong to, whichever system of the paper it is."""
 
+import os
 from collections.abc import Mapping
 
 import keras
 
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import kind_of
 from kinetics_i3d.models.systems import SYSTEMS
@@ -78,3 +80,31 @@ def _of_file(checkpoint):
     if system not in SYSTEMS:
         raise WeightsError(f"{checkpoint.path}: unknown system {system!r}")
     return SYSTEMS[system].builder(weights=checkpoint)
+
+
+def as_model(model):
+    """The model that a function was given, or that of the weights that it was given.
+
+    Args:
+        model: A `ClipModel`, or weights as `load_model` takes them.
+
+    Returns:
+        A `ClipModel`.
+
+    Raises:
+        ValueError: If it is neither.
+        WeightsError: As `load_model`.
+
+    Example:
+
+    >>> as_model("rgb_figures").name
+    'inception_i3d'
+    """
+    if isinstance(model, ClipModel):
+        return model
+    if isinstance(model, (str, os.PathLike, Mapping)):
+        return load_model(model)
+    raise ValueError(
+        "`model` must be a ClipModel, such as InceptionI3D(), or the name or path of weights. "
+        f"Received: model={type(model).__name__}"
+    )

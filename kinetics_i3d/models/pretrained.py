@@ -2,16 +2,21 @@
 
 import dataclasses
 import difflib
+import pathlib
 import re
 
+import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.models.layers import BATCH_NORM_MOMENTUM, set_batch_norm_momentum
 from kinetics_i3d.models.streams import check_together
 from kinetics_i3d.weights.assign import assign, named_variables
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_checkpoint
 from kinetics_i3d.weights.read import read_weights
+from kinetics_i3d.weights.readers.safetensors import write_safetensors
 
 # The classifier's variables, of each stream where there are several.
 HEAD = r"((rgb|flow)/)?(Conv[23]d_0c_1x1|Classifier)/"
@@ -102,7 +107,17 @@ def check_head(head):
         raise ValueError(f"`head` must be None or 'new'. Received: head={head!r}")
 
 
-def assemble(inputs, outputs, resolved, *, include_top, minimum, name, head=None):
+def assemble(
+    inputs,
+    outputs,
+    resolved,
+    *,
+    include_top,
+    minimum,
+    name,
+    head=None,
+    batch_norm_momentum=BATCH_NORM_MOMENTUM,
+):
     """The model between two Keras tensors, with the arrays of its checkpoint, if it has one.
 
     Args:
@@ -113,11 +128,13 @@ def assemble(inputs, outputs, resolved, *, include_top, minimum, name, head=None
         minimum: The least size of an input; of two streams `{stream: ...}`.
         name: The model's name.
         head: `"new"` leaves the checkpoint's classifier out.
+        batch_norm_momentum: Decay of batch norm's moving statistics.
 
     Returns:
         A `ClipModel`.
 
     Raises:
+        ValueError: If `batch_norm_momentum` is out of its range.
         WeightsError: If the arrays do not fit.
     """
     row, info, checkpoint = resolved
@@ -132,6 +149,7 @@ def assemble(inputs, outputs, resolved, *, include_top, minimum, name, head=None
         system=info.system,
         name=name,
     )
+    set_batch_norm_momentum(model, batch_norm_momentum)
     if checkpoint is not None:
         if include_top and head is None and outputs.shape[-1] != info.classes:
             raise WeightsError(
@@ -157,14 +175,17 @@ def save_weights(model, path, *, dtype="float32", labels=None, clip_spec=None, a
 
     Args:
         model: A `ClipModel` such as `InceptionI3D`, trained or not.
-        path: The file, by custom `*.h5`. It appears whole or not at all.
-        dtype: `"float32"`, or `"float16"` for half the size.
+        path: The file. It appears whole or not at all. Its suffix is its format: `*.h5`, this
+            package's own; `*.keras`, a whole model for `keras.models.load_model`; or
+            `*.safetensors`. `convert` writes the formats that hold neither labels nor specs.
+        dtype: `"float32"`, or `"float16"` for half the size of an `*.h5`.
         labels: Class names in order; by default the model's.
         clip_spec: How inputs are made, of two streams `{stream: ClipSpec}`; by default the model's.
-        about: A JSON-ready dictionary of anything worth keeping.
+        about: A JSON-ready dictionary of anything worth keeping; `*.keras` cannot keep it.
 
     Raises:
-        ValueError: If the number of labels is not that of the classes.
+        ValueError: If `model` is no `ClipModel`, the number of labels is not that of the classes,
+            or the format of `path` is another or cannot hold what is given.
         WeightsError: If a value is not finite in `dtype`.
 
     Example:
@@ -173,9 +194,49 @@ def save_weights(model, path, *, dtype="float32", labels=None, clip_spec=None, a
     >>> ki3d.InceptionI3D(weights=folder / "mine.h5").labels
     ('sit', 'stand')
     """
-    write_checkpoint(
-        path, checkpoint_of(model, labels=labels, clip_spec=clip_spec, about=about), dtype=dtype
-    )
+    if not isinstance(model, ClipModel):
+        raise ValueError(
+            "`model` must be a ClipModel, such as InceptionI3D(); a model of Keras is saved by its "
+            f"own save() and save_weights(). Received: model={model!r}"
+        )
+    to = _format_of(path)
+    checkpoint = checkpoint_of(model, labels=labels, clip_spec=clip_spec, about=about)
+    if to == "h5":
+        write_checkpoint(path, checkpoint, dtype=dtype)
+        return
+    if dtype != "float32":
+        raise ValueError(f"`dtype` must be 'float32' in a {to} file. Received: dtype={dtype!r}")
+    for name, array in checkpoint.arrays.items():
+        if not np.isfinite(array).all():
+            raise WeightsError(f"{path}: {name} has values that are not finite")
+    if to == "safetensors":
+        metadata = {"kinetics_i3d": checkpoint.info.to_json()}
+        with atomic_path(path) as temporary:
+            write_safetensors(temporary, checkpoint.arrays, metadata=metadata)
+        return
+    if about is not None:
+        raise ValueError(f"`about` must be None in a keras file. Received: about={about!r}")
+    saved = model.copy_with(model.input, model.output, architecture=model.architecture)
+    saved.labels, saved.clip_specs = checkpoint.info.labels, checkpoint.info.clip_specs
+    with atomic_path(path) as temporary:
+        saved.save(temporary)
+
+
+def _format_of(path):
+    """`"h5"`, `"keras"` or `"safetensors"`, by the suffix of a path; none is `"h5"`."""
+    suffixes = [suffix.lower() for suffix in pathlib.Path(path).suffixes[-2:]]
+    last = suffixes[-1] if suffixes else ".h5"
+    formats = {".h5": "h5", ".hdf5": "h5", ".keras": "keras", ".safetensors": "safetensors"}
+    if suffixes == [".weights", ".h5"] or last in (".pt", ".pth"):
+        raise ValueError(
+            "`path` must end in .h5, .keras or .safetensors, which keep labels and specs; "
+            f"convert() writes other formats from one of these. Received: path={str(path)!r}"
+        )
+    if last not in formats:
+        raise ValueError(
+            f"`path` must end in .h5, .keras or .safetensors. Received: path={str(path)!r}"
+        )
+    return formats[last]
 
 
 def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):

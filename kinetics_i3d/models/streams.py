@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.models.graph_checks import AXES, describe_minimum
 
 CHANNELS = {"rgb": 3, "flow": 2}
 
@@ -146,10 +147,9 @@ def check_streams(inputs, specs, minimums):
 
 def check_minimum(shape, minimum):
     """Raises `ValueError` where (batch, [frames,] height, width, channels) is below `minimum`."""
-    names = ("frames", "height", "width")[-len(minimum) :]
+    names = AXES[-len(minimum) :]
     for name, size, least in zip(names, (shape or ())[1:-1], minimum, strict=False):
         if size is not None and size < least:
             raise ValueError(
-                f"This model needs {' x '.join(map(str, minimum))} ({' x '.join(names)}) or more. "
-                f"Received: {name}={size} in shape={tuple(shape)}"
+                f"{describe_minimum(minimum)} Received: {name}={size} in shape={tuple(shape)}"
             )

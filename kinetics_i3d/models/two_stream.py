@@ -31,6 +31,7 @@ def TwoStream(
     classifier_activation=None,
     architecture=None,
     head=None,
+    batch_norm_momentum=0.999,
     name="two_stream",
 ):
     """Builds two Inception-V1s, of single frames and of stacks of 10 flow frames, averaged.
@@ -51,6 +52,9 @@ def TwoStream(
         architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
             have, or `"inception_v1"`.
         head: `"new"` puts classifiers of random values in the place of the weights' own.
+        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
+            from random values, or on few clips.
         name: The model's name.
 
     Returns:
@@ -100,5 +104,12 @@ def TwoStream(
     else:
         x = pool_features(layers.Concatenate(name="Joined")(found), pooling)
     return assemble(
-        clips, x, resolved, include_top=include_top, minimum=MINIMUM, name=name, head=head
+        clips,
+        x,
+        resolved,
+        include_top=include_top,
+        minimum=MINIMUM,
+        name=name,
+        head=head,
+        batch_norm_momentum=batch_norm_momentum,
     )

@@ -32,6 +32,7 @@ def TwoStreamFused(
     classifier_activation=None,
     architecture=None,
     head=None,
+    batch_norm_momentum=0.999,
     name="two_stream_fused",
 ):
     """Builds two Inception-V1s whose grids over time are joined, convolved in 3D and classified.
@@ -54,6 +55,9 @@ def TwoStreamFused(
         architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
             have, or `"inception_v1"`.
         head: `"new"` puts a classifier of random values in the place of the weights' own.
+        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
+            from random values, or on few clips.
         name: The model's name.
 
     Returns:
@@ -114,5 +118,12 @@ def TwoStreamFused(
     else:
         x = pool_features(x, pooling)
     return assemble(
-        clips, x, resolved, include_top=include_top, minimum=MINIMUM, name=name, head=head
+        clips,
+        x,
+        resolved,
+        include_top=include_top,
+        minimum=MINIMUM,
+        name=name,
+        head=head,
+        batch_norm_momentum=batch_norm_momentum,
     )

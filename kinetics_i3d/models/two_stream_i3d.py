@@ -35,6 +35,7 @@ def TwoStreamI3D(
     classifier_activation=None,
     architecture=None,
     head=None,
+    batch_norm_momentum=0.999,
     name="two_stream_i3d",
 ):
     """Builds two I3Ds, one of frames and one of optical flow, whose logits are added.
@@ -54,6 +55,9 @@ def TwoStreamI3D(
         architecture: A name in `ARCHITECTURES`, or an `Architecture`, of both streams; by default
             what the weights have, or `"inception_v1"`.
         head: `"new"` puts classifiers of random values in the place of the weights' own.
+        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
+            from random values, or on few clips.
         name: The model's name.
 
     Returns:
@@ -90,6 +94,7 @@ def TwoStreamI3D(
             dropout=dropout,
             architecture=architecture,
             head=head,
+            batch_norm_momentum=batch_norm_momentum,
             name=f"{stream}_stream",
         )
         for stream in STREAMS

@@ -6,6 +6,7 @@ preprocessing"); looping of short videos: https://arxiv.org/abs/1705.07750, sect
 
 import difflib
 import itertools
+import warnings
 
 import numpy as np
 
@@ -18,11 +19,12 @@ def load_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=
     """Reads a video as a batch of one clip, ready for a model.
 
     Args:
-        path: A local video file.
+        path: A local video file, or `VideoFrames`.
         spec: A `ClipSpec`, as models carry theirs (`model.clip_spec`), or the name of one.
         start: Seconds from the first picture.
         frames: How many frames to give. A shorter video is looped as often as needed, as in the
-            paper. None gives all to the end; how few a model can read is the model's to say.
+            paper, and a rest of it after `start` with a warning. None gives all to the end; how few
+            a model can read is the model's to say.
         threads: Threads of the decoder.
 
     Returns:
@@ -48,7 +50,7 @@ def read_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=
     """Reads a video as one clip of pixels; `load_clip` before scaling and batching.
 
     Args:
-        path: A local video file.
+        path: A local video file, or `VideoFrames`.
         spec: A `ClipSpec` or the name of one.
         start: Seconds from the first picture.
         frames: How many frames to give, looping a shorter video; None gives all to the end.
@@ -75,7 +77,15 @@ def read_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=
         clip = np.stack(list(itertools.islice(stream, frames)))
     finally:
         stream.close()
-    return clip if frames is None else loop_frames(clip, frames)
+    if frames is None:
+        return clip
+    if start and len(clip) < frames:
+        warnings.warn(
+            f"{path}: {len(clip)} frames are left after start={start:g} seconds, and are repeated "
+            f"to fill the {frames} that were asked for",
+            stacklevel=3,
+        )
+    return loop_frames(clip, frames)
 
 
 def crop_frames(frames, *, spec, path):

@@ -14,6 +14,7 @@ import typing
 from absl import logging
 
 from kinetics_i3d.core import errors
+from kinetics_i3d.video.frames import VideoFrames
 from kinetics_i3d.video.resample import as_rate
 from kinetics_i3d.video.source import Source
 
@@ -92,6 +93,11 @@ def is_frame_folder(path):
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return False
     return False
+
+
+def is_folder(path):
+    """Whether a video is a folder, with `#fps=30` behind it or not; `VideoFrames` are none."""
+    return not isinstance(path, VideoFrames) and os.path.isdir(split_rate(path)[0])
 
 
 def frames_of(folder):
@@ -254,10 +260,10 @@ def decode_picture(path):
 
 
 def open_source(path, *, threads):
-    """Opens a video file, or a folder of pictures.
+    """Opens a video file, a folder of pictures, or frames in memory.
 
     Args:
-        path: Either.
+        path: The path of either, or `VideoFrames`.
         threads: Threads of the decoder of a file.
 
     Returns:
@@ -266,5 +272,4 @@ def open_source(path, *, threads):
     Raises:
         VideoError: If it is neither.
     """
-    folder, _ = split_rate(path)
-    return (FrameFolder if os.path.isdir(folder) else Source)(path, threads=threads)
+    return (FrameFolder if is_folder(path) else Source)(path, threads=threads)

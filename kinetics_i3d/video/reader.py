@@ -1,4 +1,4 @@
-"""`read_frames`, `probe`: a video file as upright RGB frames at any rate, one after the other.
+"""`read_frames`, `video_info`: a video file as upright RGB frames at any rate, one after the other.
 
 Sampling by presentation time: `kinetics_i3d.video.resample` has the rule.
 """
@@ -6,13 +6,13 @@ Sampling by presentation time: `kinetics_i3d.video.resample` has the rule.
 import dataclasses
 import fractions
 import itertools
-import os
 import typing
 
 from kinetics_i3d.core import clip_spec, errors
 from kinetics_i3d.video import picture as pictures
 from kinetics_i3d.video import resample
 from kinetics_i3d.video.frame_folder import open_source
+from kinetics_i3d.video.frames import check_video
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.timing import presentation_times
 
@@ -33,6 +33,8 @@ class VideoInfo:
         rotation: Degrees clockwise by which the stored picture is turned: 0, 90, 180 or 270.
         fps: Frames a second on average.
         duration: Seconds, or None where the file does not say.
+        frames: How many pictures the header tells, else `duration * fps`; None where neither is
+            known.
         codec: The codec's short name, such as `"h264"`.
     """
 
@@ -42,14 +44,15 @@ class VideoInfo:
     rotation: int
     fps: float
     duration: float | None
+    frames: int | None
     codec: str
 
 
-def probe(path):
+def video_info(path):
     """Tells a video's size, rate, length and codec from its headers and its first picture.
 
     Args:
-        path: The file, with a span behind it or not (`talk.mp4#t=5,15`).
+        path: The file, with a span behind it or not (`talk.mp4#t=5,15`), or `VideoFrames`.
 
     Returns:
         A `VideoInfo`; of a span, its duration is that of the span.
@@ -59,11 +62,11 @@ def probe(path):
 
     Example:
 
-    >>> info = probe(folder / "video.mp4")
-    >>> info.width, info.height, info.fps
-    (320, 240, 25.0)
+    >>> info = ki3d.video_info(folder / "video.mp4")
+    >>> info.width, info.height, info.fps, info.frames, info.duration
+    (320, 240, 25.0, 25, 1.0)
     """
-    file, span = split_span(path)
+    file, span = split_span(check_video(path))
     with open_source(file, threads=1) as source:
         # Rotation is told with the pictures, and their size may differ from the header's.
         first = next(source.pictures())
@@ -73,15 +76,23 @@ def probe(path):
             rotation = 90 if left_right else 270
         else:
             rotation = 180 if left_right and up_down else 0
+        duration = source.duration if span is None else _length(span, source.duration)
+        count = source.claimed if span is None else None
+        if not count:
+            count = round(duration * source.rate) if duration else None
         return VideoInfo(
-            path=os.fspath(path),
+            path=str(path),
             width=width,
             height=height,
             rotation=rotation,
             fps=float(source.rate),
-            duration=source.duration if span is None else _length(span, source.duration),
+            duration=duration,
+            frames=count,
             codec=source.codec,
         )
+
+
+probe = video_info  # as the package's own modules call it
 
 
 def read_frames(
@@ -112,7 +123,7 @@ def read_frames(
     Args:
         path: A local file, or a folder of numbered pictures; text or `os.PathLike`. With a span
             behind it (`talk.mp4#t=5,15`) the frames are those of the span, and `start` and `stop`
-            count from its beginning.
+            count from its beginning. `VideoFrames` are taken too.
         fps: Frames a second to sample, a number or a fraction; None gives every frame as stored.
         start: Seconds from the first picture.
         stop: Seconds from the first picture where to stop; None reads to the end.
@@ -139,7 +150,7 @@ def read_frames(
     (256, 341, 3)
     >>> frames.close()
     """
-    path, span = split_span(path)
+    path, span = split_span(check_video(path))
     rate = None if fps is None else resample.as_rate(fps)
     first = _seconds("start", start)
     last = None if stop is None else _seconds("stop", stop)

@@ -4,12 +4,12 @@ Decoder: FFmpeg's libraries through PyAV, https://pyav.basswood-io.com.
 """
 
 import fractions
-import os
 import pathlib
 
 from absl import logging
 
 from kinetics_i3d.core import errors
+from kinetics_i3d.video.frames import VideoFrames, check_video
 
 # Without a list libav opens text as ANSI art, and playlists (hls, concat) that name further files:
 # a video from a stranger must not make the reader open anything else.
@@ -20,10 +20,10 @@ FORMATS = (
 
 
 class Source:
-    """An open video file; use it in a `with` block.
+    """An open video file, or frames in memory; use it in a `with` block.
 
     Args:
-        path: The file.
+        path: The file, or `VideoFrames`.
         threads: Threads of the decoder.
 
     Raises:
@@ -38,7 +38,8 @@ class Source:
     """
 
     def __init__(self, path, *, threads):
-        self.path = os.fspath(path)
+        self.path = check_video(path)
+        self._memory = path if isinstance(path, VideoFrames) else None
         self.threads = threads
         self.container = self.stream = None
         self._damaged = False
@@ -59,6 +60,9 @@ class Source:
     def rewind(self):
         """Goes back to the first picture by opening the file anew, which every format can."""
         self.close()
+        if self._memory is not None:
+            self.stream = self._memory.stream()
+            return
         self.container = _open(self.path)
         try:
             self.stream = _best_stream(self.container, self.path)
@@ -76,6 +80,8 @@ class Source:
         libav makes up AVI's times of showing, wrongly where pictures are stored out of order; its
         times of decoding come with the pictures in the order of showing.
         """
+        if self._memory is not None:
+            return "pts"
         return "dts" if self.container.format.name == "avi" else "pts"
 
     @property
@@ -83,6 +89,8 @@ class Source:
         """Whether the format (MPEG streams) may start its clock anew in mid-file."""
         from av.format import Flags
 
+        if self._memory is not None:
+            return False
         return bool(self.container.format.flags & Flags.ts_discont.value)
 
     @property
@@ -103,6 +111,8 @@ class Source:
     @property
     def rate(self):
         """The frame rate that the header tells, else 25, as a fraction."""
+        if self._memory is not None:
+            return self._memory.fps
         for rate in (self.stream.average_rate, self.stream.guessed_rate):
             if rate:
                 return rate
@@ -111,6 +121,8 @@ class Source:
     @property
     def duration(self):
         """Seconds that the header tells, or None."""
+        if self._memory is not None:
+            return self._memory.duration
         if self.stream.duration:
             return float(self.stream.duration * self.stream.time_base)
         # The container's is in microseconds and may be that of a longer sound.
@@ -124,6 +136,8 @@ class Source:
         """
         from av.error import FFmpegError
 
+        if self._memory is not None:
+            return False
         try:
             self.container.seek(stamp, stream=self.stream, backward=True)
         except FFmpegError:
@@ -141,6 +155,9 @@ class Source:
         """
         from av.error import FFmpegError
 
+        if self._memory is not None:
+            yield from self._memory.pictures()
+            return
         count, reason = 0, "it holds no packets"
         for packet in self._packets():
             if packet is not None and packet.is_corrupt:

@@ -10,6 +10,8 @@ import math
 import os
 import re
 
+from kinetics_i3d.video.frames import VideoFrames
+
 NUMBER = r"\d+(?:\.\d+)?"
 LOCATION = re.compile(rf"(?s)(.+)#t=({NUMBER})?(?:,({NUMBER}))?")
 PRECISION = 1_000_000  # of times, as a part of a second
@@ -89,10 +91,11 @@ def split_span(path):
     """Takes a path apart.
 
     Args:
-        path: Of a video, with a span behind it or not; text or `os.PathLike`.
+        path: Of a video, with a span behind it or not; text or `os.PathLike`. `VideoFrames` have
+            no span.
 
     Returns:
-        (path as text, `Span`), or (path as text, None).
+        (path as text, `Span`), or (path as text, None); `VideoFrames` as they are.
 
     Raises:
         ValueError: If the span ends before it begins.
@@ -104,6 +107,8 @@ def split_span(path):
     >>> split_span("talk.mp4")
     ('talk.mp4', None)
     """
+    if isinstance(path, VideoFrames):
+        return path, None
     path = os.fspath(path)
     match = LOCATION.fullmatch(path) if isinstance(path, str) and "#t=" in path else None
     if match is None or not (match[2] or match[3]):

@@ -1,6 +1,8 @@
-"""Reads Google's ImageNet Inception-V1 of 2014 ("inception5h"), a folder of one HDF5 file a tensor.
+"""Reads Google's ImageNet Inception-V1 of 2014 ("inception5h") in the forms that people hold.
 
-The folder is that of the public repository soumith/inception.torch (Apache-2.0).
+They are TensorFlow's `inception5h.zip`, the `tensorflow_inception_graph.pb` inside, and the folder
+of one HDF5 file a tensor of the public repository soumith/inception.torch; all Apache-2.0.
+https://storage.googleapis.com/download.tensorflow.org/models/inception5h.zip
 """
 
 import pathlib
@@ -11,6 +13,8 @@ from absl import logging
 from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
+from kinetics_i3d.weights.readers.archive import open_archive
+from kinetics_i3d.weights.readers.frozen_graph import parse_frozen_graph, read_frozen_graph
 from kinetics_i3d.weights.readers.values import digest, tensor_digest
 
 STEM = {
@@ -40,6 +44,9 @@ UNITS = {
 }
 # Of the release's tensors as they are read here; its files have no checksum of their own.
 DIGEST = "89db7a08d9e22169f0c901f8cf0368e1ceb6bdbb2aab50fe6310c76f3885fb28"
+GRAPH = "tensorflow_inception_graph.pb"
+LABELS = "imagenet_comp_graph_label_strings.txt"
+MAX_GRAPH, MAX_LABELS = 2**28, 2**20
 # The two auxiliary classifiers of training; some copies of the folder leave parts of them out.
 UNUSED = ("head0_bottleneck", "head1_bottleneck", "nn0", "nn1", "softmax0", "softmax1")
 
@@ -55,24 +62,70 @@ def layer_names():
 
 
 def is_inception5h(path):
-    """Whether `path` is a folder that looks like the release."""
-    return (pathlib.Path(path) / "conv2d0_w.h5").is_file()
+    """Whether `path` looks like the release: a folder, a frozen graph or a zip archive of one."""
+    path = pathlib.Path(path)
+    if path.is_file() and path.suffix.lower() == ".zip":
+        with open_archive(path) as archive:
+            return _graph_in(archive) is not None
+    return (path / "conv2d0_w.h5").is_file() or (path.is_file() and path.suffix.lower() == ".pb")
 
 
-def read_inception5h(folder):
-    """Reads the folder into the names of `InceptionV1(architecture="googlenet")`.
+def read_inception5h(path):
+    """Reads the release into the names of `InceptionV1(architecture="googlenet")`.
 
     Args:
-        folder: With `conv2d0_w.h5` ... `softmax2_b.h5` and `synsets.txt`.
+        path: `inception5h.zip`, its `tensorflow_inception_graph.pb`, or a folder with
+            `conv2d0_w.h5` ... `softmax2_b.h5` and `synsets.txt`. An archive is read where it lies
+            and not unpacked.
 
     Returns:
-        A `Checkpoint`; kernels are (height, width, in, out), labels the lines of `synsets.txt`. The
-        log tells if the tensors are not the release's.
+        A `Checkpoint`; kernels are (height, width, in, out), labels the lines of `synsets.txt` or
+        of the archive's list; a graph alone has none. The log tells if the tensors are not the
+        release's.
 
     Raises:
-        WeightsError: If a file is missing, unreadable or unknown; all of them in one message.
+        WeightsError: If a tensor is missing or unknown, all of them in one message, or a file
+            cannot be read.
     """
-    folder = pathlib.Path(folder)
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return _read_folder(path)
+    labels = ()
+    if path.suffix.lower() == ".zip":
+        with open_archive(path) as archive:
+            data = archive.read(_graph_in(archive), MAX_GRAPH)
+            listed = [name for name in archive.sizes if name.split("/")[-1] == LABELS]
+            if listed:
+                text = archive.read(listed[0], MAX_LABELS).decode("utf-8", "replace")
+                labels = tuple(text.splitlines())
+        found = parse_frozen_graph(data, path)
+    else:
+        found = read_frozen_graph(path)
+    names = layer_names()
+    wanted = {f"{stem}_{part}" for stem in names for part in "wb"}
+    missing = sorted(wanted - set(found))
+    if missing:
+        raise WeightsError(
+            f"{path}: not the inception5h release; constants that are missing: {missing}"
+        )
+    arrays = {}
+    for stem, layer in names.items():
+        kernel = found[f"{stem}_w"]  # (height, width, in, out); the last is a matrix there
+        if kernel.ndim == 2:
+            kernel = kernel[None, None]
+        if kernel.ndim != 4:
+            raise WeightsError(f"{path}: {stem}_w has the shape {kernel.shape}, not of a kernel")
+        arrays[f"{layer}/kernel"] = kernel
+        arrays[f"{layer}/bias"] = found[f"{stem}_b"].reshape(-1)
+    return _checkpoint(arrays, labels, path)
+
+
+def _graph_in(archive):
+    """The name of the frozen graph in an archive, or `None`."""
+    return next((name for name in archive.sizes if name.split("/")[-1] == GRAPH), None)
+
+
+def _read_folder(folder):
     names = layer_names()
     wanted = {f"{stem}_{part}" for stem in names for part in "wb"}
     spare = {f"{stem}_{part}" for stem in UNUSED for part in "wb"}
@@ -87,13 +140,17 @@ def read_inception5h(folder):
         # (out, height, width, in) there, (height, width, in, out) in Keras.
         arrays[f"{layer}/kernel"] = _read(folder, f"{stem}_w").transpose(1, 2, 3, 0)
         arrays[f"{layer}/bias"] = _read(folder, f"{stem}_b")
-    if digest(tensor_digest(*pair) for pair in arrays.items()) != DIGEST:
-        logging.warning("%s: its tensors are not those of the release", folder)
     synsets = folder / "synsets.txt"
     labels = tuple(synsets.read_text().splitlines()) if synsets.is_file() else ()
+    return _checkpoint(arrays, labels, folder)
+
+
+def _checkpoint(arrays, labels, path):
+    if digest(tensor_digest(*pair) for pair in arrays.items()) != DIGEST:
+        logging.warning("%s: its tensors are not those of the release", path)
     classes = len(arrays["Conv2d_0c_1x1/bias"])
     info = WeightsInfo("googlenet", 2, INCEPTION5H, classes, labels[:classes])
-    return Checkpoint(info, arrays, folder)
+    return Checkpoint(info, arrays, path)
 
 
 def _read(folder, name):

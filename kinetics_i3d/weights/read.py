@@ -12,6 +12,7 @@ from kinetics_i3d.weights.download import fetch
 from kinetics_i3d.weights.foreign import read_foreign
 from kinetics_i3d.weights.inception5h import is_inception5h, read_inception5h
 from kinetics_i3d.weights.released import STAMPS, lacking
+from kinetics_i3d.weights.tar_archive import checkpoint_in_tar, is_tar
 
 
 def read_weights(weights):
@@ -19,8 +20,9 @@ def read_weights(weights):
 
     Args:
         weights: A name in `CATALOG`, or a path: a checkpoint of this package, TensorFlow's or
-            PyTorch's, safetensors, a Keras file, a SavedModel, a Flax pickle, or the folder of
-            inception5h.
+            PyTorch's, safetensors, a Keras file, a SavedModel, a Flax pickle, or inception5h:
+            `inception5h.zip`, its `tensorflow_inception_graph.pb`, or a folder of its tensors; or a
+            tar archive with one TensorFlow checkpoint, such as TF-Slim's.
 
     Returns:
         A `Checkpoint`.
@@ -34,6 +36,9 @@ def read_weights(weights):
     path = find_weights(weights)
     if is_inception5h(path):
         return read_inception5h(path)
+    if is_tar(path):
+        with checkpoint_in_tar(path) as prefix:
+            return dataclasses.replace(read_foreign(prefix), path=path)
     if path.is_file() and read_info(path) is not None:
         return read_checkpoint(path)
     return read_foreign(path)

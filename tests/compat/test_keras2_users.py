@@ -37,7 +37,7 @@ def test_a_saved_model_answers_there_as_the_model_does_here(old, model, clips, e
     np.savez(tmp_path / "asked.npz", **asked)
     words = ("serve", tmp_path / "saved", tmp_path / "asked.npz", tmp_path / "answers.npz")
     found = old.ask(PROGRAM, *words, cwd=tmp_path)
-    assert found == ["features", "float_clips", "logits", "serving_default"]
+    assert found == ["default", "features", "float_clips", "logits", "serving_default"]
     wanted = np.asarray(model(clips[1:2]))
     grid = np.asarray(ki3d.feature_model(model, "Mixed_5c")(clips[1:2]))
     with np.load(tmp_path / "answers.npz") as answers:

@@ -43,7 +43,13 @@ def test_a_call_gives_the_logits_of_the_model(folder, loaded, model, clips):
     np.testing.assert_allclose(loaded(clips), wanted, rtol=1e-4, atol=1e-5)
     layer = keras.layers.TFSMLayer(str(folder), call_endpoint="__call__")
     np.testing.assert_allclose(layer(clips), wanted, rtol=1e-4, atol=1e-5)
-    assert set(loaded.signatures) == {"serving_default", "logits", "features", "float_clips"}
+    assert set(loaded.signatures) == {
+        "serving_default",
+        "logits",
+        "features",
+        "float_clips",
+        "default",
+    }
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_logits_features_and_float_clips(loaded, model, frames, wanted):
     np.testing.assert_allclose(features["Mixed_5c"], grid, rtol=1e-3, atol=1e-5 * grid.max())
 
 
+RANK = "rgb_must_be_batch_frames_height_width_3"
 WRONG = [
     ("serving_default", (1, 8, 36, 36, 3), "rgb must have 9 frames or more"),
     ("logits", (1, 9, 36, 36, 4), r"rgb must be \(batch, frames, height, width, 3\)"),
@@ -67,12 +68,18 @@ WRONG = [
     ("serving_default", (1, 9, 0, 36, 3), "rgb must not be empty"),
     ("float_clips", (1, 9, 31, 32, 3), "rgb must be 32 x 32 pixels or more"),
     ("float_clips", (1, 8, 32, 32, 3), "rgb must have 9 frames or more"),
+    ("serving_default", (9, 36, 36, 3), r"(?s)\[9,36,36,3\].*" + RANK),
+    ("logits", (36, 36, 3), RANK),
+    ("features", (1, 1, 9, 36, 36, 3), RANK),
+    ("float_clips", (9, 32, 32, 3), RANK),
+    ("default", (9, 32, 32, 3), RANK),
+    ("default", (1, 8, 32, 32, 3), "rgb must have 9 frames or more"),
 ]
 
 
 @pytest.mark.parametrize(("name", "shape", "said"), WRONG)
 def test_a_wrong_shape_is_refused_by_the_graph(loaded, name, shape, said):
-    dtype = tf.float32 if name == "float_clips" else tf.uint8
+    dtype = tf.float32 if name in ("float_clips", "default") else tf.uint8
     with pytest.raises(tf.errors.InvalidArgumentError, match=said):
         loaded[name](rgb=tf.zeros(shape, dtype))
 
@@ -83,6 +90,14 @@ def test_values_of_another_range_are_refused_by_the_graph(loaded, value):
     clip[0, 4, 7, 9, 1] = value
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"scaled to -0\.5 to 2, and finite"):
         loaded["float_clips"](rgb=tf.constant(clip))
+
+
+def test_the_names_of_the_hub_tutorial_work(loaded, model, frames):
+    """https://www.tensorflow.org/hub/tutorials/action_recognition_with_tf_hub: `default`."""
+    clips = frames[:, :, 2:34, 6:38].astype(np.float32) / 255 * 2.5 - 0.5
+    found = loaded["default"](tf.constant(clips))
+    assert set(found) == {"default"}
+    np.testing.assert_allclose(found["default"], model(clips), rtol=1e-4, atol=1e-5)
 
 
 def test_labels_and_spec_are_assets(saved, model):

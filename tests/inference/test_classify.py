@@ -193,3 +193,31 @@ def test_what_cannot_name_actions_is_refused_before_decoding(model):
             ki3d.classify("/none.mp4", model, top=top)
     with pytest.raises(ki3d.VideoError, match=r"/none\.mp4"):
         ki3d.classify("/none.mp4", model)
+
+
+def test_frames_in_memory_are_classified_as_their_file(model, video):
+    from kinetics_i3d.video.reader import read_frames
+
+    memory = ki3d.VideoFrames(np.stack(list(read_frames(video))), fps=10)
+    found, wanted = (ki3d.classify(one, model, top=3) for one in (memory, video))
+    assert found.path == "frames in memory"
+    assert [label for label, _ in found.predictions] == [label for label, _ in wanted.predictions]
+    np.testing.assert_allclose(
+        [p for _, p in found.predictions], [p for _, p in wanted.predictions], atol=0.02
+    )
+
+
+def test_weights_are_taken_where_a_model_is(model, video, tmp_path):
+    ki3d.save_weights(model, tmp_path / "mine.h5")
+    found, wanted = (ki3d.classify(video, one) for one in (tmp_path / "mine.h5", model))
+    assert found.predictions == wanted.predictions
+    assert ki3d.feature_model("rgb_figures", "Mixed_4f").name == "inception_i3d_Mixed_4f"
+    for wrong in (7, None, [model]):
+        with pytest.raises(ValueError, match="`model` must be a ClipModel"):
+            ki3d.classify(video, wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, None, np.zeros((9, 8, 8, 3), np.uint8)])
+def test_what_is_no_video_is_refused_before_anything_is_built(wrong):
+    with pytest.raises(ValueError, match="`video` must be a path or VideoFrames"):
+        ki3d.classify(wrong, "rgb_figures")

@@ -100,7 +100,7 @@ def test_batch_norm_may_be_frozen(tiny, norm, trained):
     norms = [layer for layer in model.layers if is_norm(layer)]
     assert len(norms) == 21 and all(layer.trainable == trained for layer in norms)
     assert all(layer.momentum == 0.9 for layer in norms)
-    clips = np.random.default_rng(0).normal(size=(1, 9, 32, 32, 3)).astype(np.float32)
+    clips = np.random.default_rng(0).uniform(-1, 1, (1, 9, 32, 32, 3)).astype(np.float32)
     model(clips, training=True)
     assert (norms[0].moving_mean.numpy().any()) == trained
 

@@ -29,7 +29,7 @@ def clips_of(config, model, batch=2):
     channels = {"rgb": 3, "flow": 2}
     random = np.random.default_rng(0)
     clips = {
-        name: random.normal(size=(batch, frames, config.size, config.size, channels[name]))
+        name: random.uniform(-1, 1, (batch, frames, config.size, config.size, channels[name]))
         for name, frames in frames_of(config, model).items()
     }
     clips = {name: tf.constant(clip, tf.float32) for name, clip in clips.items()}

@@ -55,14 +55,24 @@ def test_whole_video_at_its_rate(video, numbers):
         (0.0, 5, [0, 1, 2, 3, 4]),
         (0.4, 5, [10, 11, 12, 13, 14]),
         (1.08, 3, [27, 28, 29]),
-        (1.08, 7, [27, 28, 29, 27, 28, 29, 27]),
-        (1.16, 3, [29, 29, 29]),
         (0.0, 64, [*range(30), *range(30), 0, 1, 2, 3]),
         (1.0, None, [25, 26, 27, 28, 29]),
     ],
 )
 def test_frames_and_start(video, numbers, start, frames, shown):
     assert numbers(read_clip(video, spec=SMALL, start=start, frames=frames)) == shown
+
+
+@pytest.mark.parametrize(
+    ("start", "frames", "shown"),
+    [(1.08, 7, [27, 28, 29, 27, 28, 29, 27]), (1.16, 3, [29, 29, 29])],
+)
+def test_frames_after_a_late_start_are_repeated_with_a_warning(
+    video, numbers, start, frames, shown
+):
+    with pytest.warns(UserWarning, match="are left after start="):
+        clip = read_clip(video, spec=SMALL, start=start, frames=frames)
+    assert numbers(clip) == shown
 
 
 def test_asked_frames_bound_the_reading(video, decoded):

@@ -15,6 +15,7 @@ from kinetics_i3d.inference.doctor.flow import compare_flow_with_video, examine_
 from kinetics_i3d.inference.doctor.match import compare_with_video
 from kinetics_i3d.inference.doctor.report import Finding, Report
 from kinetics_i3d.inference.doctor.video import examine_video
+from kinetics_i3d.video.frames import check_video
 
 # Of 132 real videos this rule takes 5 (4 %) for BGR as they are, and 53 (40 %) with red and blue
 # swapped: no more than a hint. Sky, shade and blue floors are what it is wrong about.
@@ -25,7 +26,7 @@ def examine(path, *, spec=DEEPMIND, video=None, frames=None):
     """Looks at a video, or at an array that somebody made of one.
 
     Args:
-        path: A video file, or `*.npy` or `*.npz` with a clip.
+        path: A video file, `VideoFrames`, or `*.npy` or `*.npz` with a clip.
         spec: The `ClipSpec` of the model that shall read it.
         video: For an array, the video that it was made from; far more can be told with it.
         frames: Length of the clips that the model was trained on; None where nobody knows.
@@ -44,12 +45,13 @@ def examine(path, *, spec=DEEPMIND, video=None, frames=None):
     >>> report.wrong, [f.mend for f in report.findings if f.severity == "wrong"]
     (True, ['clip * 2 - 1'])
     """
-    path = os.fspath(path)
-    if not is_array(path):
+    if not isinstance(path, (str, os.PathLike)) or not is_array(path):
+        path = check_video(path)
         if video is not None:
             raise ValueError(f"`video` must be None for a video. Received: video={str(video)!r}")
         rgb = dataclasses.replace(spec, stream="rgb")
-        return Report(path, "video", spec, tuple(examine_video(path, spec=rgb, frames=frames)))
+        return Report(str(path), "video", spec, tuple(examine_video(path, spec=rgb, frames=frames)))
+    path = os.fspath(path)
     findings, sample = examine_array(read_array(path), spec=spec)
     if sample is not None and frames and sample.count < frames:
         found, wants = f"{sample.count} frames", f"{frames} as in training"

@@ -5,12 +5,11 @@ Times by presentation, as frames are sampled by it: `kinetics_i3d.video.timing`.
 
 import dataclasses
 import itertools
-import os
 
 import numpy as np
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.frame_folder import FrameFolder, split_rate
+from kinetics_i3d.video.frame_folder import FrameFolder, is_folder
 from kinetics_i3d.video.picture import orientation, upright_size
 from kinetics_i3d.video.resample import as_rate, at_rate
 from kinetics_i3d.video.source import Source
@@ -136,7 +135,7 @@ def scan(path, *, most=MOST):
     shown, means, contrasts, still = [], [], [], []
     interlaced, brightest, before = 0, None, None
     file, span = split_span(path)
-    listener = _FolderListener if os.path.isdir(split_rate(file)[0]) else _Listener
+    listener = _FolderListener if is_folder(file) else _Listener
     with listener(file) as source:
         timed = presentation_times(
             source.pictures(),

@@ -80,4 +80,9 @@ def _inside(path):
             return "torch"
         if "config.json" in archive.sizes:
             return "keras"
+        if any(name.endswith("serialized_exported_program.json") for name in archive.sizes):
+            raise WeightsError(
+                f"{path}: a program of torch.export, no state dict: torch.save(torch.export.load("
+                f"{path.name!r}).state_dict, 'weights.pt') saves one; give that file"
+            )
     raise WeightsError(f"{path}: a zip archive without weights; read are {KNOWN}")

@@ -20,6 +20,8 @@ MAX_CONFIG = 64 * 2**20
 MEMBER = "model.weights.h5"
 # What trains a model, or draws its random numbers, is not what it has learned.
 STATE = re.compile(r"(optimizer|optimizer_weights|seed_generator|random_seed_generator|metrics)")
+CELL = re.compile(r"(^|/)lstm(_\d+)?/cell$")
+STREAM_NETWORKS = ("rgb_stream", "flow_stream")
 CONVOLUTION = re.compile(r"(depthwise_)?conv[123]d(_transpose)?|dense")
 BATCH_NORM = {
     (True, True): ("gamma", "beta"),
@@ -35,7 +37,9 @@ def read_keras(path):
     A `.weights.h5` does not say which variables a batch norm has. By their number they are
     gamma, beta, moving_mean and moving_variance (4), beta and the statistics (3: a scale without
     offset, which nobody uses, would be misnamed), or the statistics (2); a `.keras` says it.
-    Variables of layers other than convolutions, dense layers and batch norm keep their numbers.
+    Variables of layers other than convolutions, dense layers, LSTMs and batch norm keep their
+    numbers. Of a model of this package, those of the networks `rgb_stream` and `flow_stream` begin
+    with `rgb/` and `flow/`.
 
     Args:
         path: A `.keras`, `.weights.h5` or `.h5` file; which of them is seen from the content.
@@ -162,17 +166,35 @@ def _keras3_rows(file, config, path):
         setting = settings.get(group, {})
         layer = named[group] or setting.get("name") or group.removeprefix("layers/")
         kind = re.sub(r"_\d+$", "", group.rsplit("/", 1)[-1])
+        if CELL.search(group):  # a recurrent layer keeps its variables in a layer inside
+            outer = group.removesuffix("/cell")
+            name = file.attributes.get(f"{outer}/vars", {}).get("name")
+            layer = name if isinstance(name, str) else settings.get(outer, setting).get("name")
+            layer = layer or outer.removeprefix("layers/")
         shapes = [file.datasets[dataset].shape for dataset in ordered]
+        layer = _stream_of(group, settings) + layer
         for variable, dataset in zip(_variables(kind, shapes, setting), ordered, strict=True):
             rows.append((f"{layer}/{variable}", dataset))
-    order = {row["name"]: number for number, row in enumerate(settings.values())}
+    order = {
+        _stream_of(group, settings) + row["name"]: number
+        for number, (group, row) in enumerate(settings.items())
+    }
     # HDF5 lists groups by alphabet; with a configuration they come in the model's order.
     return sorted(rows, key=lambda row: order.get(row[0].rsplit("/", 1)[0], 0))
+
+
+def _stream_of(group, settings):
+    """`"rgb/"` or `"flow/"` of a layer inside the network of a stream, else nothing."""
+    outer = "/".join(group.split("/")[:2])
+    name = settings.get(outer, {}).get("name", "") if outer != group else ""
+    return f"{name.removesuffix('_stream')}/" if name in STREAM_NETWORKS else ""
 
 
 def _settings(config, above=""):
     """{group: its layer's configuration}, with Keras' rule for groups: the class and a number."""
     inner = config.get("config")
+    if isinstance(inner, dict) and isinstance(inner.get("functional"), dict):  # a `ClipModel`
+        inner = inner["functional"].get("config")
     layers = inner.get("layers") if isinstance(inner, dict) else None
     found: dict = {}
     used: dict = {}
@@ -183,6 +205,8 @@ def _settings(config, above=""):
         number = used[name] = used.get(name, -1) + 1
         group = f"{above}layers/{name}_{number}" if number else f"{above}layers/{name}"
         setting = layer.get("config")
+        if isinstance(setting, dict) and "name" not in setting:  # a `ClipModel` inside
+            setting = {**setting, "name": layer.get("name")}
         if isinstance(setting, dict) and isinstance(setting.get("name"), str):
             found[group] = setting
             if len(above) < 200:
@@ -206,6 +230,8 @@ def _variables(kind, shapes, setting):
         names = (*BATCH_NORM.get(has, ()), "moving_mean", "moving_variance")
     elif CONVOLUTION.fullmatch(kind):
         names = ("kernel", "bias")[:total]
+    elif kind == "cell":
+        names = ("kernel", "recurrent_kernel", "bias")[:total]
     else:
         names = ()
     return names if len(names) == total else tuple(str(number) for number in range(total))

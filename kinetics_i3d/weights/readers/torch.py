@@ -21,6 +21,7 @@ from kinetics_i3d.weights.readers.values import as_float32, check_total, count, 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = b"\x8a\n" + LEGACY_MAGIC.to_bytes(10, "little") + b"."  # its pickle
 LEGACY_VERSION = 1001
+SAVE = "torch.save({}.state_dict(), 'weights.pt') saves one; give that file"
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
@@ -132,7 +133,14 @@ def _read_zip(path):
         if f"{root}byteorder" in archive.sizes:
             _check_order(archive.read(f"{root}byteorder", 16) == b"little", path)
         archive.read(f"{root}version", 64)  # there is always one
-        found = load_pickle(io.BytesIO(archive.read(pickles[0], MAX_PICKLE)), path)
+        if any(name.startswith(f"{root}code/") for name in archive.sizes):
+            raise WeightsError(
+                f"{path}: a TorchScript archive, a whole module and not a state dict: "
+                f"{SAVE.format(f'torch.jit.load({path.name!r})')}"
+            )
+        pickled = archive.read(pickles[0], MAX_PICKLE)
+        _check_no_module(pickled, path)
+        found = load_pickle(io.BytesIO(pickled), path)
         tensors = _state_dict(found, path)
         for tensor in tensors.values():
             name = f"{root}data/{tensor.storage.key}"
@@ -156,6 +164,7 @@ def _read_legacy(data, path):
         raise WeightsError(f"{path}: a pickle, but not one of torch.save")
     system = load_pickle(data, path)
     _check_order(isinstance(system, dict) and system.get("little_endian") is True, path)
+    _check_no_module(data[data.tell() : data.tell() + MAX_PICKLE], path)
     tensors = _state_dict(load_pickle(data, path), path)
     keys = load_pickle(data, path)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
@@ -176,6 +185,16 @@ def _read_legacy(data, path):
         name: _array(tensor, data, name, path, starts[tensor.storage.key])
         for name, tensor in tensors.items()
     }
+
+
+def _check_no_module(pickled, path):
+    """Raises `WeightsError` where a pickle holds modules, whose classes only their code has."""
+    if all(word in pickled for word in (b"_parameters", b"_buffers", b"_modules")):
+        load = f"torch.load({path.name!r}, weights_only=False)"
+        raise WeightsError(
+            f"{path}: a whole module, pickled with its class, and not a state dict: where its code "
+            f"is at hand, {SAVE.format(load)}"
+        )
 
 
 def _check_order(little, path):

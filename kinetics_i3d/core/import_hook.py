@@ -1,0 +1,50 @@
+"""`after_import`: runs something once a module has been imported, without importing it."""
+
+import importlib.abc
+import sys
+
+
+def after_import(name, action):
+    """Calls `action()` after the module `name` is imported; at once if it has been already.
+
+    Args:
+        name: A top-level module, such as `"keras"`. It may be missing, and is not imported here.
+        action: A function of no arguments. What it raises, the import raises.
+
+    Example:
+
+    >>> after_import("json", lambda: print("json is there"))
+    json is there
+    """
+    if name in sys.modules:
+        action()
+    else:
+        sys.meta_path.insert(0, _Watcher(name, action))
+
+
+class _Watcher(importlib.abc.MetaPathFinder):
+    """Finds one module as the other finders do, and adds an action to its loader."""
+
+    def __init__(self, name, action):
+        self.name, self.action = name, action
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != self.name:
+            return None
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                break
+        else:
+            return None
+        if spec.loader is not None:  # a namespace has none in some versions of Python
+            execute = spec.loader.exec_module
+
+            def exec_module(module):
+                execute(module)
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                    self.action()
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec

@@ -1,0 +1,209 @@
+"""Checks that what a model is given looks like clips of its `ClipSpec`: type, layout and range.
+
+Raw pixels, channels in front and another range are the most frequent mistakes with I3D; the network
+answers all of them, wrongly and without a word.
+"""
+
+import contextlib
+import sys
+import threading
+
+import keras
+import numpy as np
+
+SAMPLES = 8  # values that a check reads along an axis, to less than twice as many
+_SWITCH = {"enabled": True}
+
+
+class _Calls(threading.local):
+    depth = 0
+
+
+_CALLS = _Calls()
+
+
+def set_input_checks(enabled):
+    """Switches the checks of input values on or off, for all models of this process.
+
+    They read a small sample of each batch that a model is called on. Integers where floats are
+    needed, values far outside the range of `model.clip_spec`, and values that are not finite are a
+    `ValueError`; values that look like 0 to 1 where a model reads -1 to 1 are a warning, once a
+    model. Sizes and the order of axes are always checked.
+
+    Args:
+        enabled: Whether to check; true when a process starts.
+
+    Returns:
+        What was set before.
+
+    Example:
+
+    >>> before = ki3d.set_input_checks(False)  # for clips in a range of your own
+    >>> ki3d.set_input_checks(before)
+    False
+    """
+    before = _SWITCH["enabled"]
+    _SWITCH["enabled"] = bool(enabled)
+    return before
+
+
+def checks_enabled():
+    """Whether `set_input_checks` has left the checks on."""
+    return _SWITCH["enabled"]
+
+
+@contextlib.contextmanager
+def outermost_call():
+    """Yields whether this is a call from outside, not that of a network inside of another."""
+    _CALLS.depth += 1
+    try:
+        yield _CALLS.depth == 1
+    finally:
+        _CALLS.depth -= 1
+
+
+def check_layout(shape, channels, rank, stream):
+    """Raises `ValueError` where a shape is not (batch, [frames,] height, width, channels).
+
+    Args:
+        shape: A tuple of sizes, None where one is unknown; or `None`.
+        channels: How many there should be, or `None`.
+        rank: 2 for images, 3 for clips.
+        stream: `"rgb"` or `"flow"`, for the message.
+    """
+    if shape is None or channels is None:
+        return
+    shape = tuple(shape)
+    axes = ("batch", "frames", "height", "width", str(channels))
+    wanted = f"`inputs` must be ({', '.join(axes if rank == 3 else (axes[0], *axes[2:]))})"
+    received = f"Received: {stream} of shape={shape}"
+    if len(shape) == rank + 1 and shape[-1] == channels:
+        raise ValueError(f"{wanted}; add the batch: inputs[None]. {received}")
+    if len(shape) != rank + 2:
+        raise ValueError(f"{wanted}. {received}")
+    if shape[-1] in (None, channels):
+        return
+    front = next((axis for axis in range(1, rank + 1) if shape[axis] == channels), None)
+    if front is None:
+        raise ValueError(f"{wanted}. {received}")
+    raise ValueError(
+        f"{wanted}; channels come last here: np.moveaxis(inputs, {front}, -1). {received}"
+    )
+
+
+def check_values(clips, spec, *, stream=None):
+    """Looks at a sample of clips.
+
+    Args:
+        clips: An array or tensor. One without values yet, as while a graph is traced, shows its
+            type alone.
+        spec: The `ClipSpec` that it should follow.
+        stream: The key of the clips in a dictionary, or `None`.
+
+    Returns:
+        What is suspicious, as one line, or `None`.
+
+    Raises:
+        ValueError: With what is wrong and the line that fixes it.
+    """
+    name = "inputs" if stream is None else f'inputs["{stream}"]'
+    specs = "model.clip_spec" if stream is None else f'model.clip_specs["{stream}"]'
+    normalized = f"{specs}.normalize({name})"
+    dtype = keras.backend.standardize_dtype(clips.dtype)
+    wanted = f"`{name}` must be {{}}values from {spec.low:g} to {spec.high:g}"
+    if not _may_hold(dtype, spec):
+        raise ValueError(
+            f"{wanted.format('float ')} ({spec.name}); pixels and codes of flow become such by "
+            f"{normalized}. Received: dtype={dtype}"
+        )
+    sample = _sample(clips)
+    if sample is None or not sample.size:
+        return None
+    low, high = float(sample.min()), float(sample.max())
+    received = f"Received: values from {low:g} to {high:g}"
+    if not np.isfinite(low + high):
+        raise ValueError(f"{wanted.format('finite ')}. {received}")
+    middle, span = (spec.low + spec.high) / 2, spec.high - spec.low
+    if max(high - middle, middle - low) > span:
+        fix = (
+            f"np.clip({name}, -20, 20) / 20 does so to pixels of flow"
+            if spec.stream == "flow" and (low < 0 or high <= 40)
+            else f"{normalized} does so to 0..255"
+        )
+        raise ValueError(
+            f"{wanted.format('')} ({spec.name}); {fix}. For a range of your own set "
+            f"model.clip_spec, or set_input_checks(False). {received}"
+        )
+    if spec.stream == "flow" or high - low < 0.1:
+        return None
+    if span <= 4 and spec.low < 0 <= low and high <= 1:
+        scaled = f"{name} * {span:g} - {-spec.low:g}"
+        return f"{wanted.format('')}; these look like 0 to 1, and {scaled} scales them. {received}"
+    if span > 50 and low >= -1 and high <= 1:
+        scaled = f"({name} + 1) * {span / 2:g} + {spec.low:g}"
+        return f"{wanted.format('')}; these look like -1 to 1, and {scaled} scales them. {received}"
+    return None
+
+
+def guard_values(clips, spec, *, stream=None):
+    """Puts clips of a traced graph of TensorFlow behind an assertion on a sample of their values.
+
+    Args:
+        clips: A tensor.
+        spec: The `ClipSpec` that it should follow.
+        stream: The key of the clips in a dictionary, or `None`.
+
+    Returns:
+        A tensor of the same values.
+    """
+    tf = sys.modules["tensorflow"]  # `models` imports no backend; Keras has loaded it
+    if not isinstance(clips, tf.Tensor) or not clips.dtype.is_floating or clips.shape.rank is None:
+        return clips
+    steps = {5: (1, 8, 16, 16, 1), 4: (1, 8, 8, 1)}.get(clips.shape.rank)
+    if steps is None:
+        return clips
+    sample = tf.cast(clips[tuple(slice(None, None, step) for step in steps)], tf.float32)
+    name = "inputs" if stream is None else f'inputs["{stream}"]'
+    text = (
+        f"`{name}` must be values from {spec.low:g} to {spec.high:g} ({spec.name}), and finite; "
+        "model.clip_spec.normalize makes such of 0..255, and set_input_checks(False) allows any "
+        "other. Received: lowest and highest"
+    )
+    middle, span = (spec.low + spec.high) / 2, spec.high - spec.low
+    near = tf.reduce_all(tf.abs(sample - middle) <= span)
+    extremes = tf.stack([tf.reduce_min(sample), tf.reduce_max(sample)])
+    with tf.control_dependencies([tf.debugging.Assert(near, [text, extremes])]):
+        return tf.identity(clips)
+
+
+def _may_hold(dtype, spec):
+    """Whether numbers of a type can be values of a spec; 0 to 1 needs fractions."""
+    if not keras.backend.is_int_dtype(dtype) and dtype != "bool":
+        return True
+    return dtype != "bool" and spec.high - spec.low > 4 and np.iinfo(dtype).min <= spec.low
+
+
+def _sample(clips):
+    """A few values of each part of an array, as float32; `None` where it has none yet."""
+    if not isinstance(clips, np.ndarray) and not _has_values(clips):
+        return None
+    shape = tuple(clips.shape)
+    steps = (max(1, shape[0] // 4), *(max(1, size // SAMPLES) for size in shape[1:-1]))
+    part = clips[tuple(slice(None, None, step) for step in steps)]
+    if not isinstance(part, np.ndarray):
+        part = keras.ops.convert_to_numpy(keras.ops.cast(part, "float32"))
+    return np.asarray(part, np.float32)
+
+
+def _has_values(clips):
+    if isinstance(clips, keras.KerasTensor):
+        return False
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        tf = sys.modules["tensorflow"]
+        return isinstance(clips, tf.Tensor) and tf.executing_eagerly()
+    if backend == "torch":
+        torch = sys.modules["torch"]
+        return isinstance(clips, torch.Tensor) and not torch.compiler.is_compiling()
+    # JAX: what a function is traced with is an array by its attributes.
+    return not any(kind.__name__ == "Tracer" for kind in type(clips).__mro__)
