@@ -6,12 +6,16 @@ exact, as sums in another order are. Clips are (frames, height, width, channels)
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
 from keras import ops
 
 from kinetics_i3d.core.errors import ExportError
+from kinetics_i3d.models.layers import CHANNELS_LAST
+
+conv = functools.partial(ops.conv, data_format=CHANNELS_LAST)
 
 
 def unchanged(x):
@@ -63,7 +67,7 @@ def convolution(layer, unit):
         if window > 1 or stride > 1:
             frames = neighbours(frames, window, stride, layer.padding)
         frames, strides = unit.entrance(frames), layer.strides[-2:]
-        found = ops.conv(frames, unit.rounded(kernel), strides=strides, padding=layer.padding)
+        found = conv(frames, unit.rounded(kernel), strides=strides, padding=layer.padding)
         return unit.finished(found + bias)
 
     return function
@@ -79,7 +83,7 @@ def dense(layer, unit):
 
     def function(x):
         pictures = ops.reshape(x, (-1, 1, 1, x.shape[-1]))
-        found = unit.finished(ops.conv(pictures, unit.rounded(kernel)) + bias)
+        found = unit.finished(conv(pictures, unit.rounded(kernel)) + bias)
         return ops.reshape(found, (*x.shape[:-1], -1))
 
     return function
@@ -93,7 +97,7 @@ def normalization(layer, unit):
 
 def max_pool(layer, unit):
     """A 3D maximum as one over pictures and then one over time, a function of frames."""
-    return _pool(layer, ops.max_pool)
+    return _pool(layer, functools.partial(ops.max_pool, data_format=CHANNELS_LAST))
 
 
 def average_pool(layer, unit):
@@ -104,7 +108,7 @@ def average_pool(layer, unit):
     """
     if layer.padding != "valid":
         raise ExportError(f"{layer.name}: a mean with padding has no form in 2D")
-    return _pool(layer, ops.average_pool)
+    return _pool(layer, functools.partial(ops.average_pool, data_format=CHANNELS_LAST))
 
 
 def _pool(layer, pool):
@@ -135,7 +139,7 @@ def response_norm(layer, unit):
     def function(frames):
         channel = np.arange(frames.shape[-1])
         near = np.abs(channel[:, None] - channel) <= layer.radius
-        energy = ops.conv(ops.square(frames), (layer.alpha * near[None, None]).astype(np.float32))
+        energy = conv(ops.square(frames), (layer.alpha * near[None, None]).astype(np.float32))
         base = energy + layer.bias
         factor = ops.rsqrt(base) if layer.beta == 0.5 else ops.power(base, -layer.beta)
         return unit.place(frames * factor)

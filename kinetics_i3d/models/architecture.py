@@ -92,7 +92,11 @@ class Architecture:
                 case MaxPool():
                     window = row.window or (self.last_pool,) * 3
                     x = parts.MAX_POOL[rank](
-                        window[-rank:], row.stride[-rank:], padding="same", name=name
+                        window[-rank:],
+                        row.stride[-rank:],
+                        padding="same",
+                        data_format=parts.CHANNELS_LAST,
+                        name=name,
                     )(x)
                 case ResponseNorm() if self.response_norm:
                     x = parts.LocalResponseNorm(name=name)(x)

@@ -11,7 +11,7 @@ from keras import layers
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.models.clip_model import pool_features
-from kinetics_i3d.models.layers import batch_norm_of, conv_unit
+from kinetics_i3d.models.layers import CHANNELS_LAST, batch_norm_of, conv_unit
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 from kinetics_i3d.models.streams import clip_shape
 
@@ -116,13 +116,14 @@ def C3D(
             f"Received: input_shape={input_shape!r}"
         )
 
+    last = {"data_format": CHANNELS_LAST}
     clips = x = keras.Input(shape, name="clips")
     for number, stage in enumerate(STAGES, 1):
         for unit, filters in stage.items():
             x = conv_unit(x, unit, int(filters * row.width), 3, rank=3, batch_norm=True)
-        x = layers.MaxPooling3D(2, padding="same", name=f"MaxPool3d_{number}")(x)
+        x = layers.MaxPooling3D(2, padding="same", **last, name=f"MaxPool3d_{number}")(x)
     if include_top:
-        x = layers.Flatten(name="Flatten")(x)
+        x = layers.Flatten(**last, name="Flatten")(x)
         for unit, units in DENSE.items():
             x = layers.Dense(int(units * row.width), use_bias=False, name=f"{unit}_dense")(x)
             x = batch_norm_of(f"{unit}_bn")(x)

@@ -10,7 +10,7 @@ from keras import layers
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.models.graph_checks import guard_clips
-from kinetics_i3d.models.layers import Conv3D
+from kinetics_i3d.models.layers import CHANNELS_LAST, Conv3D
 from kinetics_i3d.models.streams import (
     check_minimum,
     check_streams,
@@ -412,4 +412,4 @@ def pool_features(x, pooling):
     }
     if pooling not in pools:
         raise ValueError(f"`pooling` must be one of {tuple(pools)}. Received: pooling={pooling!r}")
-    return pools[pooling](name="features")(x)
+    return pools[pooling](data_format=CHANNELS_LAST, name="features")(x)

@@ -11,6 +11,7 @@ from keras import layers, ops
 from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.models.architecture import Architecture, Conv, MaxPool, Mixed, ResponseNorm
 from kinetics_i3d.models.clip_model import check_minimum, pool_features
+from kinetics_i3d.models.layers import CHANNELS_LAST
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 
 TRUNK = (
@@ -146,12 +147,13 @@ def InceptionI3D(
     clips = keras.Input(shape, name="clips")
     x = row.build_trunk(clips, rank=3)
     if include_top:
+        last = {"data_format": CHANNELS_LAST}
         x = ops.mean(x, axis=(2, 3), keepdims=True)
-        x = layers.AveragePooling3D((2, 1, 1), strides=1, name="AvgPool_0a_7x7")(x)
+        x = layers.AveragePooling3D((2, 1, 1), strides=1, **last, name="AvgPool_0a_7x7")(x)
         x = layers.Dropout(dropout, name="Dropout_0b")(x)
-        x = layers.Conv3D(classes, 1, name="Conv3d_0c_1x1")(x)
+        x = layers.Conv3D(classes, 1, **last, name="Conv3d_0c_1x1")(x)
         # In float32 whatever the policy: logits of many classes lie close together.
-        x = layers.GlobalAveragePooling3D(dtype="float32", name="Logits")(x)
+        x = layers.GlobalAveragePooling3D(**last, dtype="float32", name="Logits")(x)
         if classifier_activation is not None:
             x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
     else:

@@ -8,6 +8,7 @@ from keras import layers
 
 from kinetics_i3d.models.clip_model import check_minimum, pool_features
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
+from kinetics_i3d.models.layers import CHANNELS_LAST
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 
 MINIMUM_IMAGE = (32, 32)
@@ -78,10 +79,11 @@ def InceptionV1(
     images = keras.Input(shape, name="images")
     x = row.build_trunk(images, rank=2)
     if include_top:
-        x = layers.GlobalAveragePooling2D(keepdims=True, name="AvgPool_0a_7x7")(x)
+        last = {"data_format": CHANNELS_LAST}
+        x = layers.GlobalAveragePooling2D(keepdims=True, **last, name="AvgPool_0a_7x7")(x)
         x = layers.Dropout(dropout, name="Dropout_0b")(x)
-        x = layers.Conv2D(classes, 1, name="Conv2d_0c_1x1")(x)
-        x = layers.Flatten(dtype="float32", name="Logits")(x)
+        x = layers.Conv2D(classes, 1, **last, name="Conv2d_0c_1x1")(x)
+        x = layers.Flatten(**last, dtype="float32", name="Logits")(x)
         if classifier_activation is not None:
             x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
     else:

@@ -58,6 +58,8 @@ class Conv3D(layers.Conv3D):
         )
 
 
+# Said to every layer, since the default in an old ~/.keras/keras.json may be another one.
+CHANNELS_LAST = "channels_last"
 CONV = {2: layers.Conv2D, 3: Conv3D}
 MAX_POOL = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
 BATCH_NORM_MOMENTUM = 0.999  # Sonnet's decay; Keras' default is 0.99
@@ -143,6 +145,7 @@ def conv_unit(
         padding="same",
         use_bias=not batch_norm,
         kernel_initializer=initializer,
+        data_format=CHANNELS_LAST,
         name=f"{name}_conv",
     )(x)
     if batch_norm:
@@ -174,7 +177,11 @@ def mixed_module(x, name, filters, *, third_kernel, rank, batch_norm):
         return conv_unit(x, unit_name, filters, kernel, rank=rank, batch_norm=batch_norm)
 
     pooled = MAX_POOL[rank](
-        3, strides=1, padding="same", name=f"{name}_Branch_3_MaxPool{rank}d_0a_3x3"
+        3,
+        strides=1,
+        padding="same",
+        data_format=CHANNELS_LAST,
+        name=f"{name}_Branch_3_MaxPool{rank}d_0a_3x3",
     )(x)
     branches = [
         unit(x, 0, "a", one, 1),

@@ -11,6 +11,7 @@ from kinetics_i3d.models.clip_model import pool_features
 from kinetics_i3d.models.frame_stacks import per_stack
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.layers import CHANNELS_LAST
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
 from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, flow_of, stream_shapes
 
@@ -98,7 +99,9 @@ def TwoStream(
         found.append(per_stack(network, clips[stream], stream=stream, frames=frames))
     if include_top:
         snapshots = layers.Average(dtype="float32", name="Snapshots")(found)
-        x = layers.GlobalAveragePooling1D(dtype="float32", name="Logits")(snapshots)
+        x = layers.GlobalAveragePooling1D(
+            data_format=CHANNELS_LAST, dtype="float32", name="Logits"
+        )(snapshots)
         if classifier_activation is not None:
             x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
     else:

@@ -11,7 +11,7 @@ from kinetics_i3d.models.clip_model import pool_features
 from kinetics_i3d.models.frame_stacks import per_stack
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.layers import conv_unit
+from kinetics_i3d.models.layers import CHANNELS_LAST, conv_unit
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
 from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, flow_of, stream_shapes
 from kinetics_i3d.models.two_stream import MINIMUM, STACK, STACKS
@@ -103,9 +103,10 @@ def TwoStreamFused(
     x = conv_unit(
         x, "Fused_3x3", row.filters(FILTERS), 3, rank=3, batch_norm=True, initializer=noise
     )
-    x = layers.MaxPooling3D(3, strides=2, padding="same", name="Fused_MaxPool3d_3x3")(x)
+    last = {"data_format": CHANNELS_LAST}
+    x = layers.MaxPooling3D(3, strides=2, padding="same", **last, name="Fused_MaxPool3d_3x3")(x)
     if include_top:
-        x = layers.GlobalAveragePooling3D(name="AvgPool")(x)
+        x = layers.GlobalAveragePooling3D(**last, name="AvgPool")(x)
         x = layers.Dropout(dropout, name="Dropout_0b")(x)
         x = layers.Dense(
             classes or resolved[1].classes or 400,

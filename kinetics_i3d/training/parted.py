@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from kinetics_i3d.models.frame_stacks import per_stack
+from kinetics_i3d.models.layers import CHANNELS_LAST
 from kinetics_i3d.models.pretrained import HEAD
 
 
@@ -49,9 +50,10 @@ def part(model):
         logits[stream] = per_stack(top, given, stream=stream) if stacked else top(given)
     if stacked:
         mean = layers.Average(dtype="float32")([*logits.values()])
+        pool = layers.GlobalAveragePooling1D(data_format=CHANNELS_LAST, dtype="float32")
         return (
             keras.Model(model.input, features),
-            keras.Model(inputs, layers.GlobalAveragePooling1D(dtype="float32")(mean)),
+            keras.Model(inputs, pool(mean)),
         )
     return keras.Model(model.input, features), keras.Model(inputs, [*logits.values()])
 
