@@ -103,6 +103,10 @@ class ClipModel(keras.Model):
                 f"{describe_rates(old)}. Received: {describe_rates(new)}"
             )
         self._specs = new
+        for spec in new:
+            network = self.streams[spec.stream]
+            if network is not self:
+                network.clip_spec = spec
 
     @property
     def minimum(self):

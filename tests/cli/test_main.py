@@ -39,7 +39,7 @@ def test_version_and_help_go_to_stdout(capsys):
     [
         ([], "required: VERB; see kinetics-i3d --help"),
         (["clasify"], "invalid choice: 'clasify'"),
-        (["classify"], "required: VIDEO; see kinetics-i3d classify --help"),
+        (["classify"], "required: VIDEO|FOLDER|LIST; see kinetics-i3d classify --help"),
         (["classify", "a.mp4", "--top", "0"], "--top: must be 1 or more, not 0"),
         (["classify", "a.mp4", "--top", "x"], "--top: invalid whole number value: 'x'"),
         (["classify", "a.mp4", "--weigh", "x"], "unrecognized arguments: --weigh x"),

@@ -64,6 +64,7 @@ def test_frames_are_read_as_views_are_taken(monkeypatch):
 
     def endless(path, **options):
         assert options == {
+            "start": 0.0,
             "fps": 25.0,
             "short_side": 64,
             "resize": "short_side",

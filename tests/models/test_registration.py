@@ -36,7 +36,10 @@ def files(tmp_path_factory, clips):
     flow = clips[..., :2]
     kinds = {
         "clips": (model, clips),
-        "inside a Sequential": (keras.Sequential([keras.Input((9, 32, 32, 3)), model]), clips),
+        "inside a Sequential": (
+            keras.Sequential([keras.Input((9, 32, 32, 3)), model], name="sequential"),
+            clips,
+        ),
         "two streams": (
             ki3d.TwoStreamI3D(architecture=quarter, classes=3),
             {"rgb": clips, "flow": flow},

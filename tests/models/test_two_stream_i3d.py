@@ -36,7 +36,8 @@ def model(known, randomize):
 def clips():
     random = np.random.default_rng(2)
     shapes = {"rgb": (2, 11, 33, 40, 3), "flow": (2, 11, 33, 40, 2)}
-    return {k: random.uniform(-1, 1, shape).astype(np.float32) for k, shape in shapes.items()}
+    lows = {"rgb": SPEC.low, "flow": FLOW_SPEC.low}
+    return {k: random.uniform(lows[k], 1, s).astype(np.float32) for k, s in shapes.items()}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,7 @@ def test_probabilities_are_those_of_the_sum(model, clips, known):
         architecture="inception_v1_narrow_short", classes=3, classifier_activation="softmax"
     )
     twin.set_weights(model.get_weights())
+    twin.clip_specs = model.clip_specs
     odds = np.exp(np.asarray(model(clips), np.float64))
     expected = odds / odds.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(np.asarray(twin(clips)), expected, rtol=1e-5)
@@ -86,6 +88,7 @@ def test_probabilities_are_those_of_the_sum(model, clips, known):
 def test_streams_specs_and_names(model):
     assert list(model.streams) == list(model.clip_specs) == ["rgb", "flow"]
     assert model.clip_spec == SPEC and model.clip_specs["flow"] == FLOW_SPEC
+    assert [model.streams[key].clip_spec for key in ("rgb", "flow")] == [SPEC, FLOW_SPEC]
     assert model.minimums == {"rgb": (9, 32, 32), "flow": (9, 32, 32)}
     names = list(named_variables(model))
     alone = list(named_variables(model.streams["rgb"]))
