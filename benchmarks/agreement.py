@@ -124,7 +124,9 @@ def all_logits(data, model, engines, *, frames, folder):
 
 def compare(logits, reference):
     """The measures of one engine against the reference, both (videos, classes)."""
-    ranked, wanted = (np.argsort(-each, axis=1, kind="stable")[:, :TOP] for each in (logits, reference))
+    ranked, wanted = (
+        np.argsort(-each, axis=1, kind="stable")[:, :TOP] for each in (logits, reference)
+    )
     shared = [len(set(a) & set(b)) for a, b in zip(ranked, wanted, strict=True)]
     same = ranked[:, 0] == wanted[:, 0]
     ordered = np.sort(reference, axis=1)
