@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.exporting import flat_layers as forms
+from kinetics_i3d.exporting.eight_bits import round_kernel
 from kinetics_i3d.exporting.flat_layers import Unit
 from kinetics_i3d.models.layers import LocalResponseNorm
 
@@ -133,6 +134,7 @@ def units_of(model, eight_bits=None):
         absorbed |= {id(each) for each in (norm, relu) if each not in (None, layer)}
         if eight_bits is not None:
             unit.rounded = eight_bits.kernel
+            unit.prepared, unit.exact = round_kernel, eight_bits.is_late
             unit.place = eight_bits.place(id(joined.get(id((relu or layer).output), layer)))
             if relu is None:  # means come before it, and have more than 8 bits
                 unit.entrance = eight_bits.place(("before", id(layer)))

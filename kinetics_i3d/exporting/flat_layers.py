@@ -33,6 +33,8 @@ class Unit:
         entrance: What passes on its input, such as `EightBits.place` gives.
         place: What passes on its output.
         rounded: What is made of its kernel.
+        prepared: What is made of its kernel (..., channels, filters) before that, once.
+        exact: Whether it keeps its precision, a function of the frames that it reads.
     """
 
     norm: Callable | None = None
@@ -40,6 +42,8 @@ class Unit:
     entrance: Callable = unchanged
     place: Callable = unchanged
     rounded: Callable = unchanged
+    prepared: Callable = unchanged
+    exact: Callable = lambda frames: False
 
     def finished(self, x):
         """The output of the unit, of the sum that its layer has made."""
@@ -59,16 +63,22 @@ def convolution(layer, unit):
     kernel, bias = folded_weights(layer, unit.norm)
     in_time = kernel.ndim == 5
     window, stride = (kernel.shape[0], layer.strides[0]) if in_time else (1, 1)
+    kernels = [kernel, unit.prepared(kernel)]
     if in_time:
         # The order in which `concatenate` puts channels: all of a frame, then all of the next.
-        kernel = kernel.transpose(1, 2, 0, 3, 4).reshape(*kernel.shape[1:3], -1, kernel.shape[-1])
+        kernels = [
+            each.transpose(1, 2, 0, 3, 4).reshape(*each.shape[1:3], -1, each.shape[-1])
+            for each in kernels
+        ]
+    plain = Unit(unit.norm, unit.relu)
 
     def function(frames):
+        this, each = (plain, kernels[0]) if unit.exact(frames) else (unit, kernels[1])
         if window > 1 or stride > 1:
             frames = neighbours(frames, window, stride, layer.padding)
-        frames, strides = unit.entrance(frames), layer.strides[-2:]
-        found = conv(frames, unit.rounded(kernel), strides=strides, padding=layer.padding)
-        return unit.finished(found + bias)
+        frames, strides = this.entrance(frames), layer.strides[-2:]
+        found = conv(frames, this.rounded(each), strides=strides, padding=layer.padding)
+        return this.finished(found + bias)
 
     return function
 

@@ -28,7 +28,7 @@ def convert(model, sizes, *, precision="float32", clips=()):
     import tensorflow as tf
 
     whole = precision == "int8"
-    eight_bits = EightBits() if whole else None
+    eight_bits = EightBits(max(size[2] for size in sizes.values())) if whole else None
     flat = flatten(model, sizes, eight_bits)
 
     def ask(given):

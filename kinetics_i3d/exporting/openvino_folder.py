@@ -16,6 +16,7 @@ from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.core.progress import waiting
 from kinetics_i3d.exporting import fresh_openvino
 from kinetics_i3d.exporting.calibration import calibration_clips, check_precision
+from kinetics_i3d.exporting.eight_bits import is_late, round_kernel
 from kinetics_i3d.exporting.frames_function import (
     clips_function,
     frames_function,
@@ -101,9 +102,12 @@ def quantized(model, calibration):
     """
     _library("openvino")
     nncf = _library("nncf")
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
     logging.getLogger("nncf").setLevel(logging.WARNING)  # it tells every node to stdout
     clips = list(calibration_clips(calibration, model, clip_sizes(model), count=CLIPS))
     graph = _graph(*clips_function(model))
+    late = prepare_kernels(graph)
     # NNCF draws bars of its own on stdout, asked or not.
     with (
         open(os.devnull, "w", encoding="utf-8") as nothing,
@@ -117,9 +121,56 @@ def quantized(model, calibration):
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(clips),
             # Sums of squares are of many sizes, and 8 bits lose the small ones.
-            ignored_scope=nncf.IgnoredScope(names=response_norms(graph)),
+            ignored_scope=nncf.IgnoredScope(names=[*response_norms(graph), *late]),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                # By default 7 bits in the first layer, for processors without VNNI.
+                overflow_fix=nncf.OverflowFix.DISABLE,
+                # The correction takes an input to be the same everywhere, which does not hold
+                # where most outputs of a layer see the padding: it trebles the error of I3D.
+                disable_bias_correction=True,
+                # By default the mean of the clips' ranges, which cuts off the larger half.
+                activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+            ),
         )
     return network, clips[0]
+
+
+def prepare_kernels(graph):
+    """Rounds the kernels of a network's convolutions by `round_kernel`, but of the late ones.
+
+    NNCF takes the same steps, so that it changes them no more.
+
+    Args:
+        graph: An `openvino.Model`, whose kernels are changed.
+
+    Returns:
+        The names of the operations that keep float32: convolutions and pools of which `is_late`
+        holds, and all means.
+    """
+    openvino = _library("openvino")
+    whole = max(given.partial_shape[-2].get_length() for given in graph.inputs)
+    late = []
+    for node in graph.get_ordered_ops():
+        kind = node.get_type_name()
+        if kind not in ("Convolution", "AvgPool", "ReduceMean"):
+            continue
+        side = node.input_value(0).partial_shape[-1]
+        if kind == "ReduceMean" or (side.is_static and is_late(side.get_length(), whole)):
+            late.append(node.get_friendly_name())
+        if kind != "Convolution" or late[-1:] == [node.get_friendly_name()]:
+            continue
+        constant, order = node.input_value(1).get_node(), None
+        if constant.get_type_name() == "Transpose":
+            order = constant.input_value(1).get_node().get_data()
+            constant = constant.input_value(0).get_node()
+        kernel = constant.get_data()
+        if order is not None:
+            kernel = kernel.transpose(order)
+        # (filters, channels, ...) here
+        rounded = np.moveaxis(round_kernel(np.moveaxis(kernel, (1, 0), (-2, -1))), (-2, -1), (1, 0))
+        made = openvino.op.Constant(np.ascontiguousarray(rounded))
+        node.input(1).replace_source_output(made.output(0))
+    return late
 
 
 def response_norms(graph):

@@ -46,6 +46,7 @@ def _copy(model, policy):
     """The model over again, folded, in another policy; those inside likewise."""
     norms = foldable(model)
     into = {kernel.name: norm for norm, kernel in norms.values()}
+    exact = {*EXACT, *late_layers(model)}
 
     def clone(layer):
         if isinstance(layer, ClipModel):
@@ -53,7 +54,7 @@ def _copy(model, policy):
         config = layer.get_config()
         if not isinstance(layer, layers.Layer):  # `ops.mean` and its like
             return type(layer).from_config(config)
-        dtype = "float32" if layer.name in EXACT else policy
+        dtype = "float32" if layer.name in exact else policy
         if layer.name in norms:
             return Folded(name=layer.name, dtype=dtype)
         if layer.name in into:
@@ -69,6 +70,28 @@ def _copy(model, policy):
         elif layer.name not in norms and not isinstance(layer, ClipModel):
             found.get_layer(layer.name).set_weights(layer.get_weights())
     return found
+
+
+def late_layers(model):
+    """The layers after the last one with a stride in space, but dense ones.
+
+    They have 2 % of I3D's multiply-adds. No layer after them averages out their rounding errors, so
+    a copy of low precision keeps them in float32.
+
+    Args:
+        model: A functional model.
+
+    Returns:
+        A list of names.
+    """
+
+    def strided(layer):
+        strides = getattr(layer, "strides", 1)
+        return max(strides[-2:] if isinstance(strides, tuple) else [strides]) > 1
+
+    last = max((place for place, layer in enumerate(model.layers) if strided(layer)), default=None)
+    late = [] if last is None else model.layers[last + 1 :]
+    return [layer.name for layer in late if not isinstance(layer, layers.Dense)]
 
 
 def foldable(model):

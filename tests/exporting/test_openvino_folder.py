@@ -14,6 +14,7 @@ from kinetics_i3d.core.errors import ExportError, UserError
 from kinetics_i3d.core.labels import softmax
 from kinetics_i3d.exporting import openvino_folder
 from kinetics_i3d.exporting.openvino_folder import clip_sizes, framed
+from kinetics_i3d.models.folding import late_layers
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES
 from kinetics_i3d.video.clip import center_crop
 from kinetics_i3d.video.writer import write_video
@@ -76,7 +77,8 @@ def test_eight_bits_are_near_and_the_pixels_before_them_exact(
     graph = openvino.Core().read_model(folder / "model.xml")
     nodes = graph.get_ordered_ops()
     constants = [node for node in nodes if node.get_type_name() == "Constant"]
-    kernels = sum(layer.name.endswith("_conv") for layer in model.layers) + 1  # the classifier
+    kernels = sum(layer.name.endswith("_conv") for layer in model.layers)
+    kernels -= sum(name.endswith("_conv") for name in late_layers(model))
     assert [one.get_element_type() for one in constants].count(openvino.Type.i8) == kernels
     products = [node for node in nodes if node.get_type_name() == "MatMul"]
     read = [node.input_value(side).get_node() for node in products for side in (0, 1)]
@@ -101,7 +103,7 @@ def test_response_norms_stay_in_floats(openvino, tmp_path, monkeypatch):
         inputs = range(nodes[name].get_input_size())
         read = [nodes[name].input_value(index).get_node().get_type_name() for index in inputs]
         assert "FakeQuantize" not in read, name
-    assert sum(node.get_type_name() == "FakeQuantize" for node in nodes.values()) > 20
+    assert sum(node.get_type_name() == "FakeQuantize" for node in nodes.values()) > 10
 
 
 def test_a_failing_comparison_leaves_nothing_and_says_by_how_much(

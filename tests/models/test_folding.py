@@ -9,7 +9,7 @@ from short_network import shortened
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.folding import Folded, fold, foldable, folded
+from kinetics_i3d.models.folding import Folded, fold, foldable, folded, late_layers
 
 SMALL = {"rgb": (9, 32, 40, 3), "flow": (9, 32, 40, 2)}
 STACKS = {"rgb": (2, 32, 32, 3), "flow": (20, 32, 32, 2)}
@@ -39,6 +39,15 @@ def all_layers(model):
         found[layer.name] = layer
         if hasattr(layer, "layers"):
             found |= {f"{layer.name}/{key}": one for key, one in all_layers(layer).items()}
+    return found
+
+
+def late_paths(model):
+    """The paths of the late layers, those of networks inside too."""
+    found = set(late_layers(model))
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            found |= {f"{layer.name}/{path}" for path in late_paths(layer)}
     return found
 
 
@@ -77,19 +86,30 @@ def test_the_copy_answers_alike(name, narrow, randomize):
         near = low.predict_on_batch(clips)
         assert near.dtype == np.float32 and not np.array_equal(near, right)
         np.testing.assert_allclose(near, right, atol=0.05 * reach)
-    # The same layers as the builders' own stay exact.
+    # The same layers as the builders' own stay exact, and the late ones.
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         mixed = all_layers(build(name, narrow))
     finally:
         keras.config.set_dtype_policy("float32")
+    late = late_paths(model)
     for path, layer in all_layers(low).items():
         if not isinstance(layer, (layers.InputLayer, ClipModel)):
-            assert layer.compute_dtype == mixed[path].compute_dtype, path
+            wanted = "float32" if path in late else mixed[path].compute_dtype
+            assert layer.compute_dtype == wanted, path
 
 
 def clip_model(inputs, outputs):
     return ClipModel(inputs, outputs, clip_spec=DEEPMIND, architecture="x", minimum=(1, 1, 1))
+
+
+def test_late_layers_of_i3d_are_those_after_the_last_pool_with_a_stride():
+    late = late_layers(ki3d.InceptionI3D(classes=5))
+    assert {name.split("_")[0] + name.split("_")[1] for name in late if "Mixed" in name} == {
+        "Mixed5b",
+        "Mixed5c",
+    }
+    assert "Conv3d_0c_1x1" in late and "MaxPool3d_5a_2x2" not in late
 
 
 @pytest.mark.parametrize("scaled", [True, False])
