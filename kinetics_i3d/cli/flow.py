@@ -150,7 +150,7 @@ def flow_spec(weights):
 
     Example:
 
-    >>> flow_spec("imagenet_jhmdb").short_side
+    >>> flow_spec("kinetics_jhmdb").short_side
     128
     """
     from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_weights

@@ -152,8 +152,11 @@ FIGURES = (
 PUBLISHED = "as published: Kinetics-400 test set, whole video, centre crop"
 JHMDB_TEST = "268 test clips of J-HMDB split 1, whole video, centre crop"
 JHMDB_TERMS = (
-    "Trained on J-HMDB (a part of HMDB51, CC BY 4.0) from Google's ImageNet Inception-V1 of 2014 "
+    "Trained on J-HMDB (a part of HMDB51, CC BY 4.0) from DeepMind's weights of Kinetics-400 "
     "(Apache-2.0)"
+)
+JHMDB_COMMAND = (
+    "kinetics-i3d train InceptionI3D --data {data} --output RUN --recipe {recipe} --name {name}"
 )
 RELEASED_TERMS = "Released by DeepMind under Apache-2.0; trained on {}"
 
@@ -187,29 +190,29 @@ CATALOG = {
     entry.name: entry
     for entry in (
         CatalogEntry(
-            name="rgb_imagenet_jhmdb",
+            name="rgb_kinetics_jhmdb",
             system="InceptionI3D",
-            file="rgb_imagenet_jhmdb.h5",
-            architecture="googlenet",
-            clip_spec=ClipSpec("jhmdb", fps=25.0, short_side=208, size=192),
+            file="rgb_kinetics_jhmdb.h5",
+            architecture="inception_v1",
+            clip_spec=ClipSpec("jhmdb", fps=25.0, short_side=256, size=224),
             labels=JHMDB,
-            accuracy={"top1": 56.7, "top5": 90.3, "mean_class": 54.7},
+            accuracy={"top1": 73.9, "top5": 95.9, "mean_class": 72.1},
             protocol=JHMDB_TEST,
-            command="kinetics-i3d train InceptionI3D --data JHMDB --output RUN --recipe jhmdb "
-            "--inflate INCEPTION5H --name jhmdb",
+            command=JHMDB_COMMAND.format(data="JHMDB", recipe="finetune_kinetics", name="jhmdb"),
             terms=JHMDB_TERMS,
         ),
         CatalogEntry(
-            name="flow_imagenet_jhmdb",
+            name="flow_kinetics_jhmdb",
             system="InceptionI3D",
-            file="flow_imagenet_jhmdb.h5",
-            architecture="googlenet",
-            clip_spec=ClipSpec("jhmdb_flow", stream="flow", fps=25.0, short_side=128, size=112),
+            file="flow_kinetics_jhmdb.h5",
+            architecture="inception_v1",
+            clip_spec=ClipSpec("jhmdb_flow", stream="flow", fps=25.0, short_side=208, size=192),
             labels=JHMDB,
-            accuracy={"top1": 39.9, "top5": 79.5, "mean_class": 38.5},
+            accuracy={"top1": 57.5, "top5": 85.8, "mean_class": 57.0},
             protocol=JHMDB_TEST,
-            command="kinetics-i3d tables --data JHMDB --output RUN --scale small --imagenet "
-            "INCEPTION5H --cells TwoStreamI3D.flow.imagenet.original.0",
+            command=JHMDB_COMMAND.format(
+                data="RECORDS", recipe="finetune_kinetics_flow", name="jhmdb_flow"
+            ),
             terms=JHMDB_TERMS,
         ),
         CatalogEntry(
@@ -264,10 +267,10 @@ PAIRS = {
     pair.name: pair
     for pair in (
         Pair(
-            "imagenet_jhmdb",
-            rgb="rgb_imagenet_jhmdb",
-            flow="flow_imagenet_jhmdb",
-            accuracy={"top1": 63.8, "top5": 94.0, "mean_class": 62.6},
+            "kinetics_jhmdb",
+            rgb="rgb_kinetics_jhmdb",
+            flow="flow_kinetics_jhmdb",
+            accuracy={"top1": 79.5, "top5": 95.1, "mean_class": 78.4},
             protocol=JHMDB_TEST,
         ),
         Pair(

@@ -5,6 +5,6 @@
 DEFAULT_WEIGHTS = {
     None: "rgb_kinetics400",
     "rgb": "rgb_kinetics400",
-    "flow": "flow_imagenet_jhmdb",
-    "both": "imagenet_jhmdb",
+    "flow": "flow_kinetics_jhmdb",
+    "both": "kinetics_jhmdb",
 }

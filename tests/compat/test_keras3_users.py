@@ -53,7 +53,7 @@ def test_every_system_is_built(place, command, tmp_path):
     assert place.kinetics_i3d("systems", cwd=tmp_path) == here and "TwoStreamI3D" in here
 
 
-@pytest.mark.parametrize("weights", ["rgb_figures", "rgb_imagenet_jhmdb"])
+@pytest.mark.parametrize("weights", ["rgb_figures", "rgb_kinetics_jhmdb"])
 def test_shipped_weights_say_the_same_labels(place, weights, command, actions, examples, tmp_path):
     names = actions if weights == "rgb_figures" else actions[1:2]
     videos = [examples / f"{name}.mp4" for name in names]
