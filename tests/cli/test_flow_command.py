@@ -191,7 +191,7 @@ def test_flow_for_several_specs_lies_side_by_side(command, tree):
     code, out, _ = command("flow", video, *QUICK, "--spec", "fvd")
     assert (code, out) == (0, f"{video}.25fps_224px_stretch.flow.npz\n")
     code, out, _ = command("flow", video, *QUICK, "--weights", "kinetics_jhmdb")
-    assert (code, out) == (0, f"{video}.25fps_128px.flow.npz\n")
+    assert (code, out) == (0, f"{video}.25fps_208px.flow.npz\n")
     assert (tree / "b.mp4.flow.npz").read_bytes() == usual
     before = contents(tree)
     for words in (("--spec", "fvd"), ("--weights", "flow_kinetics_jhmdb"), ()):
@@ -199,7 +199,7 @@ def test_flow_for_several_specs_lies_side_by_side(command, tree):
         assert code == 0 and not json.loads(out)[0]["made"]
     assert contents(tree) == before
     small = CATALOG["flow_kinetics_jhmdb"].clip_spec
-    for spec, size in ((DEEPMIND_FLOW, 256), (small, 128), (SPECS["fvd"], 224)):
+    for spec, size in ((DEEPMIND_FLOW, 256), (small, 208), (SPECS["fvd"], 224)):
         with open_stored(video, spec=spec) as stored:
             assert min(stored.info.size) == size and len(stored) == 3
     assert open_stored(video, spec=dataclasses.replace(small, short_side=64, size=64)) is None
