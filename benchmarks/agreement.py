@@ -146,13 +146,13 @@ def compare(logits, reference):
 
 def versions():
     """Versions of the runtimes that are installed."""
-    found = {}
+    installed = {}
     for name in ("ai-edge-litert", "openvino", "nncf"):
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def settings_file(folder, settings):

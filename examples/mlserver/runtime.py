@@ -128,12 +128,12 @@ def decode_base64(data, shape, spec):
             f"{4 * -(-announced // 3)} letters of base64. Received: {len(data[0])}"
         )
     try:
-        held = base64.b64decode(data[0], validate=True)
+        content = base64.b64decode(data[0], validate=True)
     except ValueError as error:
         raise InferenceError(f"{spec.name} must hold base64") from error
-    if len(held) != announced:
-        raise InferenceError(f"{spec.name} must hold {announced} bytes. Received: {len(held)}")
-    return np.frombuffer(held, kind).reshape(shape)
+    if len(content) != announced:
+        raise InferenceError(f"{spec.name} must hold {announced} bytes. Received: {len(content)}")
+    return np.frombuffer(content, kind).reshape(shape)
 
 
 def encode(name, array):

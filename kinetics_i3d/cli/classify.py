@@ -82,7 +82,7 @@ def run(options):
                     probe(video)
                     model = with_labels(load_model(weights, options.streams), labels)
                     model = with_precision(model, options)
-                found = look(video, model, top=options.top, picture=picture)
+                result = look(video, model, top=options.top, picture=picture)
             except VideoError as error:
                 progress.clear()
                 complain(error)
@@ -93,8 +93,8 @@ def run(options):
                     if not any("weights" in result for result in results):
                         actions = model.output_shape[-1]
                         print(f"weights: {named}, {actions} actions", file=sys.stderr, flush=True)
-                    show(found)
-                results.append(found.to_dict() | {"weights": named})
+                    show(result)
+                results.append(result.to_dict() | {"weights": named})
             progress(len(results))
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
@@ -120,16 +120,16 @@ def look(video, model, *, top, picture=None):
     from kinetics_i3d.inference.classify import classify
     from kinetics_i3d.inference.filmstrip import draw_filmstrip
 
-    found = classify(video, model, top=top)
+    result = classify(video, model, top=top)
     if picture is not None:
-        draw_filmstrip(picture, video, found, spec=model.clip_spec)
-    return found
+        draw_filmstrip(picture, video, result, spec=model.clip_spec)
+    return result
 
 
-def show(found):
+def show(result):
     """Prints a `Classification`."""
-    print(found.path)
-    for label, probability in found.predictions:
+    print(result.path)
+    for label, probability in result.predictions:
         print(f"  {100 * probability:6.2f} %  {label}", flush=True)
 
 

@@ -69,7 +69,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="make anew what was made by another spec or other settings",
+        help="recompute flow that was made with another spec or other settings",
     )
     parser.add_argument(
         "--show", metavar="FOLDER", help="also write videos of the frames beside their flow there"

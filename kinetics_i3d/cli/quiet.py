@@ -42,17 +42,18 @@ def no_collection():
 
 @contextlib.contextmanager
 def silent_stderr():
-    """Holds back what the process writes to stderr, C++ included; shows it if that fails."""
+    """Buffers what the process writes to stderr, C++ included, and prints it only on an error."""
     sys.stderr.flush()
-    before = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    stderr = os.dup(2)
+    succeeded = False
+    with tempfile.TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
-        except Exception:
-            held.seek(0)
-            os.write(before, held.read())
-            raise
+            succeeded = True
         finally:
-            os.dup2(before, 2)
-            os.close(before)
+            if not succeeded:
+                buffer.seek(0)
+                os.write(stderr, buffer.read())
+            os.dup2(stderr, 2)
+            os.close(stderr)

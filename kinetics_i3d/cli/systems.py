@@ -36,8 +36,8 @@ def run(options):
     from kinetics_i3d.models.systems import SYSTEMS
 
     systems = track(SYSTEMS.values(), "building", total=len(SYSTEMS), noun="systems")
-    found = [describe(system) for system in systems]
-    print(json.dumps(found, indent=2) if options.json else table(found))
+    rows = [describe(system) for system in systems]
+    print(json.dumps(rows, indent=2) if options.json else table(rows))
     return 0
 
 
@@ -70,22 +70,22 @@ def describe(system):
     }
 
 
-def table(found):
+def table(rows):
     """What `describe` gave for all systems, as aligned columns."""
     lines = [HEAD]
-    for each in found:
+    for row in rows:
         lines.append(
             (
-                f"({each['letter']}) {each['name']}",
-                f"{each['parameters'] / 1e6:.2f} M",
-                f"{each['paper_million_parameters']} M",
-                f"{frames(each['train']['frames'])}, {each['size']} px",
-                f"{each['train']['seconds']:g}",
-                f"{each['multiply_adds'] / 1e9:.2f} G",
-                each["loss"],
-                frames(each["test"]["frames"]),
-                f"{each['test']['seconds']:g}",
-                each["aggregation"],
+                f"({row['letter']}) {row['name']}",
+                f"{row['parameters'] / 1e6:.2f} M",
+                f"{row['paper_million_parameters']} M",
+                f"{frames(row['train']['frames'])}, {row['size']} px",
+                f"{row['train']['seconds']:g}",
+                f"{row['multiply_adds'] / 1e9:.2f} G",
+                row["loss"],
+                frames(row["test"]["frames"]),
+                f"{row['test']['seconds']:g}",
+                row["aggregation"],
             )
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -206,7 +206,7 @@ def describe(row):
         source = f"{ADDRESS}/{row.release.folder}"
     if state == "installed":
         path = find_file(row.distribution, row.name)
-    found = {
+    description = {
         "name": row.name,
         "system": row.system,
         "architecture": row.architecture,
@@ -227,7 +227,7 @@ def describe(row):
         "source": source,
         "files": files,
     }
-    return found | ({"error": str(error)} if error else {})
+    return description | ({"error": str(error)} if error else {})
 
 
 def examine_row(row):
@@ -244,13 +244,13 @@ def examine_row(row):
 
     if row.release is None:
         return "missing" if describe_size(row) is None else "shipped", None
-    found = state(cache_folder() / row.name, row.release)
-    if found != "to download" or row.distribution is None:
-        return found, None
+    cached = state(cache_folder() / row.name, row.release)
+    if cached != "to download" or row.distribution is None:
+        return cached, None
     try:
         path = find_file(row.distribution, row.name)
         if path is None:
-            return found, None
+            return cached, None
         read_distributed(row, path)
     except WeightsError as error:
         return "damaged", error

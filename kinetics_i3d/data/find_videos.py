@@ -40,22 +40,22 @@ def find_videos(source):
     source = os.fspath(source)
     path = split_span(source)[0]
     if os.path.isdir(path) and not is_frame_folder(path):
-        found = sorted(name for name in walk_videos(path, empty=True) if not name.endswith(SHOWN))
-        if not found:
+        names = sorted(name for name in walk_videos(path, empty=True) if not name.endswith(SHOWN))
+        if not names:
             raise UserError(
                 f"{source}: no video in this folder; they end in {', '.join(sorted(SUFFIXES))}"
             )
-        return pathlib.Path(source), [os.path.join(source, name) for name in found]
+        return pathlib.Path(source), [os.path.join(source, name) for name in names]
     if os.path.exists(path):
         if path.lower().endswith(INDEX_SUFFIXES):
             return _of_list(source)
         return pathlib.Path(source).parent, [source]
     if glob.has_magic(source):
-        found = sorted(glob.glob(source, recursive=True))
-        if not found:
+        names = sorted(glob.glob(source, recursive=True))
+        if not names:
             raise UserError(f"{source}: no file has such a name")
-        root = os.path.commonpath([os.path.dirname(name) or "." for name in found])
-        inside = [name for each in found for name in find_videos(each)[1]]
+        root = os.path.commonpath([os.path.dirname(name) or "." for name in names])
+        inside = [name for entry in names for name in find_videos(entry)[1]]
         return pathlib.Path(root), list(dict.fromkeys(inside))
     return pathlib.Path(source).parent, [source]
 

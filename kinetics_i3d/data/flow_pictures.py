@@ -74,14 +74,14 @@ class FlowPictures:
     def __init__(self, folder):
         path, rate = split_rate(folder)
         self.path = str(path)
-        found = _pairs(pathlib.Path(path))
-        if not found or len(found[0]) != len(found[1]):
-            counts = [len(files) for files in found] or [0, 0]
+        pairs = _pairs(pathlib.Path(path))
+        if not pairs or len(pairs[0]) != len(pairs[1]):
+            counts = [len(files) for files in pairs] or [0, 0]
             raise FlowFileError(
                 f"{path}: needs as many pictures of flow in x as in y, flow_x_00001.jpg and "
                 f"flow_y_00001.jpg; has {counts[0]} and {counts[1]}"
             )
-        self._files = found
+        self._files = pairs
         size = self._read(0, 1).shape[1:3]
         self.info = FlowInfo(
             settings=FlowSettings(),
@@ -92,7 +92,7 @@ class FlowPictures:
                 "interpolation": "bilinear",
             },
             size=size,
-            flows=len(found[0]),
+            flows=len(pairs[0]),
             video={"name": pathlib.Path(path).name, "bytes": 0, "sha256": ""},
             version="pictures",
         )
@@ -134,12 +134,12 @@ def _pairs(folder):
     """(files of x, files of y) in a folder or in two inside; empty if there are none."""
     if not folder.is_dir():
         return ()
-    found = numbered_pictures(folder)
+    pictures = numbered_pictures(folder)
     for names in PREFIXES:
-        if any(name in found for name in names):
-            return tuple(found.get(name, []) for name in names)
+        if any(name in pictures for name in names):
+            return tuple(pictures.get(name, []) for name in names)
     for names in FOLDERS:
         if any((folder / name).is_dir() for name in names):
-            each = [numbered_pictures(folder / name) for name in names]
-            return tuple(next(iter(files.values()), []) for files in each)
+            parts = [numbered_pictures(folder / name) for name in names]
+            return tuple(next(iter(files.values()), []) for files in parts)
     return ()

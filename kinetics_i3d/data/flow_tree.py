@@ -101,7 +101,7 @@ def make_flow(
         spec: A `ClipSpec`: how frames are sampled and resized.
         settings: A `FlowSettings`; None is the release's.
         workers: As for `read_flow`.
-        replace: Whether to also make anew what was made by another `spec` or other `settings`.
+        replace: Whether to recompute flow that was made with another `spec` or other `settings`.
             Otherwise flow by another spec stays, and the new one gets a name of its own beside it;
             other settings of the same spec are an error, since the file may have taken days.
         progress: Called with the number of flows of a video done, while it is worked on.

@@ -214,15 +214,18 @@ def load_streams(video, specs, *, start=0.0, frames=None, settings=None):
         )
     taken = _frames(video, specs, settings, start=start)
     with contextlib.closing(_crops(taken, (MIDDLE,), specs, video)) as cropped:
-        held = [crops[0] for crops in itertools.islice(cropped, frames)]
-    length = frames or max(whole, len(held) // whole * whole)
-    if start and len(held) < length:
+        frames_left = [crops[0] for crops in itertools.islice(cropped, frames)]
+    length = frames or max(whole, len(frames_left) // whole * whole)
+    if start and len(frames_left) < length:
         warnings.warn(
-            f"{video}: {len(held)} frames are left after start={start:g} seconds, and are repeated "
-            f"to fill {length}",
+            f"{video}: {len(frames_left)} frames are left after start={start:g} seconds, and are "
+            f"repeated to fill {length}",
             stacklevel=2,
         )
-    clip = {name: _stacked([frame[name] for frame in held], length, steps[name]) for name in specs}
+    clip = {
+        name: _stacked([frame[name] for frame in frames_left], length, steps[name])
+        for name in specs
+    }
     return _finished(clip, False, specs)
 
 

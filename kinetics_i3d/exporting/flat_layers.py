@@ -73,12 +73,12 @@ def convolution(layer, unit):
     plain = Unit(unit.norm, unit.relu)
 
     def function(frames):
-        this, each = (plain, kernels[0]) if unit.exact(frames) else (unit, kernels[1])
+        chosen, kernel = (plain, kernels[0]) if unit.exact(frames) else (unit, kernels[1])
         if window > 1 or stride > 1:
             frames = neighbours(frames, window, stride, layer.padding)
-        frames, strides = this.entrance(frames), layer.strides[-2:]
-        found = conv(frames, this.rounded(each), strides=strides, padding=layer.padding)
-        return this.finished(found + bias)
+        frames, strides = chosen.entrance(frames), layer.strides[-2:]
+        output = conv(frames, chosen.rounded(kernel), strides=strides, padding=layer.padding)
+        return chosen.finished(output + bias)
 
     return function
 
@@ -93,8 +93,8 @@ def dense(layer, unit):
 
     def function(x):
         pictures = ops.reshape(x, (-1, 1, 1, x.shape[-1]))
-        found = unit.finished(conv(pictures, unit.rounded(kernel)) + bias)
-        return ops.reshape(found, (*x.shape[:-1], -1))
+        output = unit.finished(conv(pictures, unit.rounded(kernel)) + bias)
+        return ops.reshape(output, (*x.shape[:-1], -1))
 
     return function
 

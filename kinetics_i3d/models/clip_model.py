@@ -143,19 +143,19 @@ class ClipModel(keras.Model):
         if not checks_enabled():
             return
         for stream, spec, clips in self._by_stream(inputs):
-            found = check_values(clips, spec, stream=stream)
-            if found is not None and not self._has_warned:
+            warning = check_values(clips, spec, stream=stream)
+            if warning is not None and not self._has_warned:
                 self._has_warned = True
-                warnings.warn(f"{self.name}: {found}", stacklevel=3)
+                warnings.warn(f"{self.name}: {warning}", stacklevel=3)
 
     def _by_stream(self, inputs):
         """[(key or `None`, `ClipSpec`, array)] of what a call or `fit` is given."""
         if len(self._specs) > 1:
-            given = inputs if isinstance(inputs, dict) else {}
+            by_stream = inputs if isinstance(inputs, dict) else {}
             return [
-                (stream, spec, given[stream])
+                (stream, spec, by_stream[stream])
                 for stream, spec in self.clip_specs.items()
-                if hasattr(given.get(stream), "dtype") and hasattr(given[stream], "shape")
+                if hasattr(by_stream.get(stream), "dtype") and hasattr(by_stream[stream], "shape")
             ]
         leaves = [inputs] if hasattr(inputs, "dtype") else inputs
         if isinstance(leaves, dict):
@@ -165,39 +165,39 @@ class ClipModel(keras.Model):
         is_array = hasattr(leaves[0], "dtype") and hasattr(leaves[0], "shape")
         return [(None, self._specs[0], leaves[0])] if is_array else []
 
-    def _check_given(self, given):
+    def _check_arrays(self, inputs):
         """Checks the arrays that a method such as `fit` is given, before they go into a graph."""
-        if not isinstance(given, (list, tuple, dict)) and not hasattr(given, "shape"):
+        if not isinstance(inputs, (list, tuple, dict)) and not hasattr(inputs, "shape"):
             return  # a dataset or a generator; `_guard_batch` looks at its batches
-        self._check_values(given)
-        if self._by_stream(given):
-            self.check_inputs(given)
+        self._check_values(inputs)
+        if self._by_stream(inputs):
+            self.check_inputs(inputs)
 
     def fit(self, x=None, *args, **kwargs):
-        self._check_given(x)
+        self._check_arrays(x)
         validation = kwargs.get("validation_data")
         if isinstance(validation, (list, tuple)) and validation:
-            self._check_given(validation[0])
+            self._check_arrays(validation[0])
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        self._check_given(x)
+        self._check_arrays(x)
         return super().evaluate(x, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        self._check_given(x)
+        self._check_arrays(x)
         return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
-        self._check_given(x)
+        self._check_arrays(x)
         return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
-        self._check_given(x)
+        self._check_arrays(x)
         return super().test_on_batch(x, *args, **kwargs)
 
     def predict_on_batch(self, x):
-        self._check_given(x)
+        self._check_arrays(x)
         return super().predict_on_batch(x)
 
     def train_step(self, *args, **kwargs):
@@ -214,11 +214,11 @@ class ClipModel(keras.Model):
         if keras.backend.backend() != "tensorflow" or not checks_enabled() or len(args) != 1:
             return args
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(args[0])
-        found = self._by_stream(x)
-        guarded = [guard_values(clips, spec, stream=stream) for stream, spec, clips in found]
-        if len(self._specs) > 1 and found:
-            x = {**x, **dict(zip((stream for stream, *_ in found), guarded, strict=True))}
-        elif found:
+        streams = self._by_stream(x)
+        guarded = [guard_values(clips, spec, stream=stream) for stream, spec, clips in streams]
+        if len(self._specs) > 1 and streams:
+            x = {**x, **dict(zip((stream for stream, *_ in streams), guarded, strict=True))}
+        elif streams:
             x = keras.tree.pack_sequence_as(x, guarded)
         return ((x, y, sample_weight),)
 

@@ -84,7 +84,7 @@ ELSEWHERE = frozenset(
 class FeatureSource:
     """Batches of the features of a frozen trunk, which runs once over each clip.
 
-    Features are made anew only for other clips or another trunk: a run with another learning rate
+    Features are recomputed only for other clips or another trunk: a run with another learning rate
     takes those of the run in the folder beside its own.
 
     Args:

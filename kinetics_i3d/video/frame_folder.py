@@ -65,16 +65,16 @@ def numbered_pictures(folder):
     Returns:
         {prefix: list of paths in the order of their numbers}; empty if there is no such folder.
     """
-    found = collections.defaultdict(list)
+    by_prefix = collections.defaultdict(list)
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 match = NUMBERED.fullmatch(entry.name)
                 if match and match[3].lower() in CODECS and not entry.name.startswith("."):
-                    found[match[1]].append((int(match[2]), entry.path))
+                    by_prefix[match[1]].append((int(match[2]), entry.path))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    return {prefix: [path for _, path in sorted(files)] for prefix, files in found.items()}
+    return {prefix: [path for _, path in sorted(files)] for prefix, files in by_prefix.items()}
 
 
 def is_frame_folder(path):
@@ -112,20 +112,20 @@ def frames_of(folder):
     Raises:
         VideoError: If there are pictures of several kinds and none is known to be the frames.
     """
-    found = {
+    by_prefix = {
         prefix: paths
         for prefix, paths in numbered_pictures(folder).items()
         if not prefix or not FLOW.fullmatch(prefix)
     }
-    if len(found) > 1:
-        known = [prefix for prefix in FRAMES if prefix in found]
-        if not known:
+    if len(by_prefix) > 1:
+        prefixes = [prefix for prefix in FRAMES if prefix in by_prefix]
+        if not prefixes:
             raise errors.VideoError(
-                f"{folder}: holds numbered pictures of several names, {sorted(found)}; the frames "
-                f"must be called {FRAMES[0]}00001.jpg or the like"
+                f"{folder}: holds numbered pictures of several names, {sorted(by_prefix)}; the "
+                f"frames must be called {FRAMES[0]}00001.jpg or the like"
             )
-        return found[known[0]]
-    return next(iter(found.values()), [])
+        return by_prefix[prefixes[0]]
+    return next(iter(by_prefix.values()), [])
 
 
 class FrameFolder:

@@ -117,8 +117,8 @@ def read_distributed(row, path):
             f"{path}: differs from the release in {', '.join(wrong[:SHOWN])}{more}; {advice}"
         )
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != row.distribution.sha256:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != row.distribution.sha256:
         raise WeightsError(
             f"{path}: not the file of {row.distribution.name} {row.distribution.version}: its "
             f"SHA-256 differs, although its tensors are the release's; {advice}"

@@ -98,25 +98,25 @@ def read_inception5h(path):
             if listed:
                 text = archive.read(listed[0], MAX_LABELS).decode("utf-8", "replace")
                 labels = tuple(text.splitlines())
-        found = parse_frozen_graph(data, path)
+        constants = parse_frozen_graph(data, path)
     else:
-        found = read_frozen_graph(path)
+        constants = read_frozen_graph(path)
     names = layer_names()
     wanted = {f"{stem}_{part}" for stem in names for part in "wb"}
-    missing = sorted(wanted - set(found))
+    missing = sorted(wanted - set(constants))
     if missing:
         raise WeightsError(
             f"{path}: not the inception5h release; constants that are missing: {missing}"
         )
     arrays = {}
     for stem, layer in names.items():
-        kernel = found[f"{stem}_w"]  # (height, width, in, out); the last is a matrix there
+        kernel = constants[f"{stem}_w"]  # (height, width, in, out); the last is a matrix there
         if kernel.ndim == 2:
             kernel = kernel[None, None]
         if kernel.ndim != 4:
             raise WeightsError(f"{path}: {stem}_w has the shape {kernel.shape}, not of a kernel")
         arrays[f"{layer}/kernel"] = kernel
-        arrays[f"{layer}/bias"] = found[f"{stem}_b"].reshape(-1)
+        arrays[f"{layer}/bias"] = constants[f"{stem}_b"].reshape(-1)
     return _checkpoint(arrays, labels, path)
 
 

@@ -66,8 +66,8 @@ def checkpoint_in_tar(path):
             raise WeightsError(f"{path}: not a whole tar archive ({first_line(error)})") from error
         prefixes = {CHECKPOINT.fullmatch(name)[1] for name in seen}
         if len(prefixes) != 1:
-            found = ", ".join(sorted(prefixes)) or "none"
+            names = ", ".join(sorted(prefixes)) or "none"
             raise WeightsError(
-                f"{path}: a tar archive must hold one checkpoint, *.ckpt; has {found}"
+                f"{path}: a tar archive must hold one checkpoint, *.ckpt; has {names}"
             )
         yield pathlib.Path(folder, prefixes.pop())

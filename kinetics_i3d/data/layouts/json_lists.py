@@ -60,10 +60,10 @@ def read(files, *, root, split, labels):
     rows: list = []
     for file in files:
         try:
-            found = json.loads(read_text(file))
+            content = json.loads(read_text(file))
         except (json.JSONDecodeError, RecursionError) as error:
             raise DatasetError(f"{file}: cannot be read as JSON ({error})") from error
-        rows += _rows(file, found)
+        rows += _rows(file, content)
     if not rows:
         names = ", ".join(map(str, files))
         raise DatasetError(f"{names}: must have videos with labels")
@@ -76,17 +76,17 @@ def read(files, *, root, split, labels):
     return Listing(path, folder_name(root), root, tuple(rows))
 
 
-def _rows(file, found):
-    if isinstance(found, dict):
-        database = found.get("database", found)
+def _rows(file, content):
+    if isinstance(content, dict):
+        database = content.get("database", content)
         if not isinstance(database, dict):
             raise DatasetError(f"{file}: its database must be a JSON object")
         return _of_segments(file, database)
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise DatasetError(f"{file}: must be a JSON object of videos, or a list of objects")
-    if found and "gloss" in found[0]:
-        return _of_glosses(file, found)
-    return _of_templates(file, found)
+    if content and "gloss" in content[0]:
+        return _of_glosses(file, content)
+    return _of_templates(file, content)
 
 
 def _of_segments(file, database):

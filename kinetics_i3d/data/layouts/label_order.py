@@ -92,12 +92,12 @@ def known_spelling(found):
     return {each: each for each in found}
 
 
-def match_labels(found, known):
+def match_labels(dataset_labels, model_labels):
     """Finds known labels that are spelt otherwise: with underscores, in another case.
 
     Args:
-        found: Labels of a dataset.
-        known: Labels that they must be among, such as those of a model.
+        dataset_labels: Labels of a dataset.
+        model_labels: Labels that they must be among, such as those of a model.
 
     Returns:
         ({label: known label}, labels that match none or more than one): a label that is known as it
@@ -109,20 +109,20 @@ def match_labels(found, known):
     >>> match_labels(["Sit_Down", "run", "fly"], ("run", "sit down"))
     ({'run': 'run', 'Sit_Down': 'sit down'}, ['fly'])
     """
-    found, allowed = sorted(set(found)), set(known)
+    dataset_labels, allowed = sorted(set(dataset_labels)), set(model_labels)
     spelt: dict = {}
     for label in allowed:
         spelt.setdefault(bare(label), []).append(label)
-    matched = {label: label for label in found if label in allowed}
+    matched = {label: label for label in dataset_labels if label in allowed}
     likely: dict = {}
-    for label in found:
+    for label in dataset_labels:
         names: list = spelt.get(bare(label), []) if bare(label) else []
         if label not in matched and len(names) == 1:
             likely.setdefault(names[0], []).append(label)
     for name, labels in likely.items():
         if len(labels) == 1 and name not in matched.values():
             matched[labels[0]] = name
-    return matched, [label for label in found if label not in matched]
+    return matched, [label for label in dataset_labels if label not in matched]
 
 
 def hint(label, known):

@@ -126,8 +126,8 @@ def part_by_name(stem):
     >>> part_by_name("kinetics400_val_list"), part_by_name("videos")
     ('val', 'all')
     """
-    found = set(PART.findall(stem.casefold()))
-    return found.pop() if len(found) == 1 else UNDIVIDED
+    parts = set(PART.findall(stem.casefold()))
+    return parts.pop() if len(parts) == 1 else UNDIVIDED
 
 
 def is_video(name):

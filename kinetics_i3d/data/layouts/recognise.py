@@ -136,26 +136,28 @@ def recognise(path, *, kind=None, videos=None):
     if kind not in (None, *KINDS):
         raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
     place = Place(path, videos=videos)
-    listed = [kind] if kind else [each for each in KINDS if each != "folders"]
-    found = _fitting(listed, place) or _fitting_below(listed, place)
-    if not found and not kind:
-        found = _fitting(["folders"], place)
-    if not found:
+    listed = [kind] if kind else [name for name in KINDS if name != "folders"]
+    files_by_kind = _fitting(listed, place) or _fitting_below(listed, place)
+    if not files_by_kind and not kind:
+        files_by_kind = _fitting(["folders"], place)
+    if not files_by_kind:
         raise DatasetError(_nothing(place, kind))
-    found = {
-        each: files
-        for each, files in found.items()
-        if not any(other in found for other in LAYOUTS[each].unless)
+    files_by_kind = {
+        name: files
+        for name, files in files_by_kind.items()
+        if not any(other in files_by_kind for other in LAYOUTS[name].unless)
     }
-    if len(found) > 1:
-        fits = "; ".join(f"{each!r} ({', '.join(_names(found[each]))})" for each in found)
+    if len(files_by_kind) > 1:
+        fits = "; ".join(
+            f"{name!r} ({', '.join(_names(files_by_kind[name]))})" for name in files_by_kind
+        )
         raise DatasetError(f"{path}: may be of several kinds, {fits}; `kind` (--kind) decides")
-    return next(iter(found.items()))
+    return next(iter(files_by_kind.items()))
 
 
 def _fitting(kinds, place):
-    found = {kind: LAYOUTS[kind].find(place) for kind in kinds}
-    return {kind: files for kind, files in found.items() if files}
+    files_by_kind = {kind: LAYOUTS[kind].find(place) for kind in kinds}
+    return {kind: files for kind, files in files_by_kind.items() if files}
 
 
 def _fitting_below(kinds, place):

@@ -189,12 +189,12 @@ def _renamed(row, named):
 
 def _usual(columns):
     """{usual name: column} of the columns that are known by one of their names."""
-    found = {}
+    columns_by_name = {}
     for usual in (*COLUMNS, *TIMES):
         named = [name for name in (usual, *NAMES[usual]) if name in columns]
         if named:
-            found[usual] = named[0]
-    return found
+            columns_by_name[usual] = named[0]
+    return columns_by_name
 
 
 def _columns(header):

@@ -31,12 +31,12 @@ def read_csv(path):
     """
     text = read_text(path)
     lines = [line for line in LINE_END.split(text[:HEAD]) if line.strip()]
-    told = bool(lines) and SEPARATOR.fullmatch(lines[0].strip())
-    header = lines[bool(told)] if len(lines) > bool(told) else ""
+    names_separator = bool(lines) and SEPARATOR.fullmatch(lines[0].strip())
+    header = lines[bool(names_separator)] if len(lines) > bool(names_separator) else ""
     mark = delimiter(header)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     try:
-        if told:
+        if names_separator:
             next(reader)
         header = next(reader, None)
         columns = None if header is None else columns_of(header)

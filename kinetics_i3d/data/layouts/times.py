@@ -35,7 +35,7 @@ def cut(files, where):
     unsure = sorted({path for row, path, stem in files if path and stem in row.whole})
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         lengths = dict(zip(unsure, pool.map(_length, unsure), strict=True))
-    found, shortened = [], 0
+    cuts, shortened = [], 0
     for row, path, stem in files:
         span = None if path is None or row.start is None else _span(row, path)
         if span is not None and stem in row.whole:
@@ -44,7 +44,7 @@ def cut(files, where):
             else:
                 path = None if stem in row.shared else path
                 span = None
-        found.append((row, path, span))
+        cuts.append((row, path, span))
     if shortened:
         logging.warning(
             "%s: %d videos are named by their id alone and much longer than their times say; they "
@@ -52,7 +52,7 @@ def cut(files, where):
             where,
             shortened,
         )
-    return found
+    return cuts
 
 
 def _span(row, path):

@@ -58,10 +58,10 @@ def parse_frozen_graph(data, path):
         for number, node in _fields(memoryview(data)):
             if number != NODE:
                 continue
-            found = _constant(node, path)
-            if found is None:
+            constant = _constant(node, path)
+            if constant is None:
                 continue
-            name, array = found
+            name, array = constant
             if name in arrays:
                 raise WeightsError(f"{path}: {name} stands there twice")
             arrays[name] = array

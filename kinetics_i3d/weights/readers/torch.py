@@ -140,8 +140,8 @@ def _read_zip(path):
             )
         pickled = archive.read(pickles[0], MAX_PICKLE)
         _check_no_module(pickled, path)
-        found = load_pickle(io.BytesIO(pickled), path)
-        tensors = _state_dict(found, path)
+        unpickled = load_pickle(io.BytesIO(pickled), path)
+        tensors = _state_dict(unpickled, path)
         for tensor in tensors.values():
             name = f"{root}data/{tensor.storage.key}"
             size = tensor.storage.count * _dtype(tensor.storage.dtype).itemsize
