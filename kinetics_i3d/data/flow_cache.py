@@ -9,27 +9,22 @@ import io
 import math
 import os
 import pathlib
-import threading
-import typing
 import zipfile
 import zlib
 
 import numpy as np
-from absl import logging
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.npy import parse_npy
-from kinetics_i3d.data.flow_info import CHUNK, FlowInfo, fingerprint, reading, tag
+from kinetics_i3d.data.flow_info import CHUNK, FlowInfo, fingerprint, reading
+from kinetics_i3d.data.flow_paths import flow_path, path_for
 from kinetics_i3d.data.flow_video import FlowSettings, read_both
 from kinetics_i3d.flow.coding import decode_flow
 from kinetics_i3d.video.clip import center_crop
-from kinetics_i3d.video.frame_folder import split_rate
-from kinetics_i3d.video.resample import as_rate
 from kinetics_i3d.video.span import split_span
 
-SUFFIX = ".flow.npz"
 LEVEL = 4  # of deflate; 1 is a third larger, 6 takes three times as long for a tenth less
 HEAD = 1024  # bytes that an array's own header has at most
 DAMAGE = (
@@ -49,45 +44,6 @@ class FlowFileError(UserError):
     """A flow file is missing or damaged, or holds another flow than is asked for."""
 
 
-def flow_path(video, spec=None):
-    """Where the flow of a video stands: beside it, as `<its file name>.flow.npz`.
-
-    Args:
-        video: The path of a video, with a span behind it or not.
-        spec: A `ClipSpec`, for the name that flow for it has where another one's has the usual
-            name.
-
-    Returns:
-        A `pathlib.Path`.
-
-    Example:
-
-    >>> flow_path("wave.avi").name, flow_path("wave.avi", DEEPMIND_FLOW).name
-    ('wave.avi.flow.npz', 'wave.avi.25fps_256px.flow.npz')
-    >>> flow_path("wave.avi#t=5,15").name
-    'wave.avi.5-15s.flow.npz'
-    """
-    file, span = split_span(video)
-    path = pathlib.Path(split_rate(file)[0])
-    name = path.name
-    if span is not None:
-        start, _, end = span.located("").removeprefix("#t=").partition(",")
-        name += f".{start}-{end}s" if end else f".{start}-end"
-    path = path.with_name(name + SUFFIX)
-    return path if spec is None else path_for(path, spec)
-
-
-def path_for(path, spec):
-    """The name beside a flow file's for flow by another spec.
-
-    Example:
-
-    >>> path_for(pathlib.Path("wave.avi.flow.npz"), DEEPMIND_FLOW).name
-    'wave.avi.25fps_256px.flow.npz'
-    """
-    return path.with_name(f"{path.name.removesuffix(SUFFIX)}.{tag(reading(spec))}{SUFFIX}")
-
-
 def free_path(path, spec):
     """The name that flow by a spec gets: the usual one, unless flow by another spec has it.
 
@@ -104,138 +60,6 @@ def free_path(path, spec):
     except FlowFileError:  # missing or damaged
         return path
     return path_for(path, spec) if other else path
-
-
-class FlowPart:
-    """Some of the flows of a flow file, from `first` on, as if they were the whole file's.
-
-    Args:
-        file: A `FlowFile`.
-        first: The number of the first.
-        count: How many.
-    """
-
-    def __init__(self, file, first, count):
-        self.file, self.info, self.path = file, file.info, file.path
-        self._first, self._count = first, count
-
-    def __len__(self):
-        return self._count
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
-
-    def close(self):
-        """Closes the file."""
-        self.file.close()
-
-    def codes(self, start=0, stop=None):
-        """As `FlowFile.codes`."""
-        stop = self._count if stop is None else stop
-        return self.file.codes(self._first + start, self._first + stop)
-
-
-_told: set = set()
-_telling = threading.Lock()
-
-
-def open_stored(video, *, spec, settings=None, strict=False):
-    """Opens the flow that is stored of a video, if it was made by a spec.
-
-    Flow by another spec is passed over; that is said once for each folder and spec.
-
-    Args:
-        video: The path of a video, with a span behind it or not. The flow of a span is also taken
-            from that of the whole video.
-        spec: The `ClipSpec` that frames must have been sampled and resized by.
-        settings: The `FlowSettings` that it must have been computed and coded by; None is any.
-
-        strict: Whether flow by another spec is an error.
-
-    Returns:
-        A `FlowFile`, `FlowPart` or `FlowPictures`, to be used in a `with` block; None if none is
-        stored that fits.
-
-    Raises:
-        FlowFileError: If it is damaged, or that of another video or of other settings; if `strict`,
-            also if it is by another spec.
-        VideoError: If `video` cannot be read.
-
-    Example:
-
-    >>> quick = FlowSettings("farneback")
-    >>> _ = write_flow_file(folder / "video.mp4", settings=quick)
-    >>> with open_stored(folder / "video.mp4#t=0.2,0.6", spec=DEEPMIND_FLOW) as flow:
-    ...     len(flow)
-    9
-    """
-    from kinetics_i3d.data.flow_pictures import FlowPictures, has_flow_pictures
-
-    file, span = split_span(video)
-    other = None
-    paths = [*stored_paths(video, spec), *([file] if has_flow_pictures(file) else [])]
-    for path in paths:
-        pictured = path is file
-        found: typing.Any = FlowPictures(path) if pictured else FlowFile(path)
-        whole = found.info.span is None
-        if found.info.differences(spec=spec) or not (whole or found.info.covers(span)):
-            other = found
-            found.close()
-            continue
-        known = None if pictured else file if whole else video
-        differences = found.info.differences(video=known, settings=settings)
-        if differences:
-            found.close()
-            raise FlowFileError(f"{found.path}: {'; '.join(differences.values())}")
-        if span is None or not whole:
-            return found
-        first, stop = span.ticks(as_rate(spec.fps))
-        end = len(found) if stop is None else min(stop - 1, len(found))
-        return FlowPart(found, min(first, len(found)), max(0, end - first))
-    if other is not None and strict:
-        told = other.info.differences(spec=spec) or {"span": "it is of another part of the video"}
-        raise FlowFileError(
-            f"{other.path}: {'; '.join(told.values())}; `kinetics-i3d flow` with the --spec or the "
-            "--weights that are used here stores what is needed, beside the other"
-        )
-    if other is not None:
-        _tell(video, other.info, spec)
-    return None
-
-
-def _tell(video, other, spec):
-    key = (str(pathlib.Path(video).parent), tag(other.reading), tag(reading(spec)))
-    with _telling:
-        if key in _told:
-            return
-        _told.add(key)
-    logging.warning(
-        "%s: its stored flow is of frames by %s, and %s is needed: it is passed over and the flow "
-        "computed on the way; `kinetics-i3d flow --weights NAME`, with the weights that read it, "
-        "stores it too, beside the other",
-        os.fspath(video),
-        tag(other.reading),
-        tag(reading(spec)),
-    )
-
-
-def stored_paths(video, spec):
-    """Finds the files that may hold the flow of a video by a spec; none is opened.
-
-    Args:
-        video: The path of a video, with a span behind it or not.
-        spec: A `ClipSpec`.
-
-    Returns:
-        A list of `pathlib.Path`: of the span, then of the whole video.
-    """
-    file, span = split_span(video)
-    usual = (flow_path(video), *([] if span is None else [flow_path(file)]))
-    names = [path for each in usual for path in (each, path_for(each, spec))]
-    return [path for path in names if path.is_file()]
 
 
 def write_flow_file(

@@ -38,7 +38,8 @@ def write_flow_pictures(flow, folder, *, quality=95):
 
     Example:
 
-    >>> from kinetics_i3d.data.flow_cache import flow_path, write_flow_file
+    >>> from kinetics_i3d.data.flow_cache import write_flow_file
+    >>> from kinetics_i3d.data.flow_paths import flow_path
     >>> video = folder / "video.mp4"
     >>> _ = write_flow_file(video, settings=FlowSettings("farneback"))
     >>> write_flow_pictures(flow_path(video), folder / "pictures")

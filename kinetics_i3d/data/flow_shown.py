@@ -35,7 +35,8 @@ def show_flow(video, flow, path):
 
     Example:
 
-    >>> from kinetics_i3d.data.flow_cache import flow_path, write_flow_file
+    >>> from kinetics_i3d.data.flow_cache import write_flow_file
+    >>> from kinetics_i3d.data.flow_paths import flow_path
     >>> from kinetics_i3d.data.flow_video import FlowSettings
     >>> video = folder / "video.mp4"
     >>> _ = write_flow_file(video, settings=FlowSettings("farneback"))

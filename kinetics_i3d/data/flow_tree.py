@@ -12,7 +12,8 @@ from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.data.claims import claim
 from kinetics_i3d.data.find_videos import find_videos
-from kinetics_i3d.data.flow_cache import FlowFile, FlowFileError, flow_path, free_path, write_flows
+from kinetics_i3d.data.flow_cache import FlowFile, FlowFileError, free_path, write_flows
+from kinetics_i3d.data.flow_paths import flow_path
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.flow.backends import pair_function
 from kinetics_i3d.video.frame_folder import split_rate

@@ -11,8 +11,9 @@ import tensorflow as tf
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
-from kinetics_i3d.data.flow_cache import FlowFileError, open_stored, stored_paths
+from kinetics_i3d.data.flow_cache import FlowFileError
 from kinetics_i3d.data.flow_pictures import has_flow_pictures
+from kinetics_i3d.data.flow_stored import open_stored, stored_paths
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kinetics_i3d.data.flow_cache import open_stored
 from kinetics_i3d.data.flow_info import fingerprint
+from kinetics_i3d.data.flow_stored import open_stored
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation.result import BOTH

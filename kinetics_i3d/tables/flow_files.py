@@ -5,7 +5,8 @@ import dataclasses
 from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.data.flow_cache import FlowFileError, open_stored, write_flow_file
+from kinetics_i3d.data.flow_cache import FlowFileError, write_flow_file
+from kinetics_i3d.data.flow_stored import open_stored
 from kinetics_i3d.training.network import streams_of
 
 

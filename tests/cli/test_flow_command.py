@@ -17,7 +17,8 @@ import pytest
 from kinetics_i3d.cli import flow
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, SPECS
 from kinetics_i3d.data import flow_shown, flow_tree
-from kinetics_i3d.data.flow_cache import open_flow, open_stored, write_flow_file
+from kinetics_i3d.data.flow_cache import open_flow, write_flow_file
+from kinetics_i3d.data.flow_stored import open_stored
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.flow import pairs
 from kinetics_i3d.flow.parameters import TVL1

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.data.flow_cache import FlowFileError, flow_path, open_stored, write_flow_file
+from kinetics_i3d.data.flow_cache import FlowFileError, write_flow_file
+from kinetics_i3d.data.flow_paths import flow_path
 from kinetics_i3d.data.flow_pictures import FlowPictures, has_flow_pictures, write_flow_pictures
+from kinetics_i3d.data.flow_stored import open_stored
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import count_frames, joint_frames
 from kinetics_i3d.video.reader import read_frames

@@ -12,7 +12,8 @@ from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data import flow_cache, joint_frames, pipeline, record_writer, transforms
 from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.data.flow_cache import FlowFileError, flow_path, write_flow_file
+from kinetics_i3d.data.flow_cache import FlowFileError, write_flow_file
+from kinetics_i3d.data.flow_paths import flow_path
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.manifest import is_records
 from kinetics_i3d.data.pipeline import augmentation, training_clips

@@ -14,7 +14,9 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import Video, VideoDataset, open_dataset
-from kinetics_i3d.data.flow_cache import flow_path, open_stored, write_flow_file
+from kinetics_i3d.data.flow_cache import write_flow_file
+from kinetics_i3d.data.flow_paths import flow_path
+from kinetics_i3d.data.flow_stored import open_stored
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import count_frames, joint_frames, joint_window
 from kinetics_i3d.data.pipeline import training_clips

