@@ -30,7 +30,7 @@ _PUBLIC = {
     "decode_predictions": "core.labels",
     "examine": "inference.doctor.examine",
     "export": "exporting.export",
-    "feature_model": "models.clip_model",
+    "feature_model": "models.features",
     "inflate": "models.inflation",
     "load_clip": "video.clip",
     "load_model": "models.load",

@@ -8,31 +8,18 @@ be read in more than one way is refused.
 import contextlib
 import csv
 import io
-import json
 import re
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.label_header import ADVICE, NAME_COLUMNS, label_columns, plain, unquoted
+from kinetics_i3d.core.label_maps import item_rows, json_rows
 from kinetics_i3d.core.text import LINE_END, read_text
 
-# Column names of tables, in lower case and without "_", "-" and blanks.
-ID_COLUMNS = frozenset(
-    ["", "id", "index", "idx", "number", "no", "key", "#"]
-    + [kind + word for kind in ("class", "label", "action") for word in ("id", "index", "idx")]
-)
-NAME_COLUMNS = frozenset(
-    ["name", "names", "label", "labels", "class", "classes", "action", "category", "title", "tag"]
-    + [kind + "name" for kind in ("class", "label", "action", "display", "category")]
-)
 # A first line of one word that is a header, and no class.
 LONE_HEADERS = NAME_COLUMNS - {"action", "category", "title", "tag"}
-# Members of a JSON object that hold the labels beside other settings.
-MEMBERS = ("id2label", "label2id", "labels", "classes", "class_names", "names", "categories")
-ADVICE = "a table with the header id,name leaves no doubt"
 
 JSON = re.compile(r"\s*(?:\{|\[\s*[\"'{\[\]\d])")
-ITEM = re.compile(r"\bitem\s*\{([^{}]*)\}")
-ITEM_FIELD = re.compile(r"""\b(id|name|display_name|label)\s*:\s*(?:"([^"]*)"|'([^']*)'|(\d+))""")
 # "0 abseiling", "0,abseiling", "0: abseiling", "1. abseiling", "c000 Holding some clothes".
 NUMBER_FIRST = re.compile(r"([A-Za-z]?)(\d+)(?:[.)]\s*|\s*[,;:]\s*|\s+)(\S.*)")
 NUMBER_LAST = re.compile(r"(.*[^\s,;:])(\s*[,;:]\s*|\s+)(\d+)")
@@ -82,9 +69,9 @@ def _parse(path, text):
     if not text.strip():
         raise DatasetError(f"{path}: must have one label a line, is empty")
     if JSON.match(text):
-        rows = _of_json(path, text)
+        rows = json_rows(path, text)
     elif re.match(r"\s*item\s*\{", text):
-        rows = _of_items(path, text)
+        rows = item_rows(path, text)
     else:
         rows = _of_lines(path, text)
     return _checked(path, rows)
@@ -145,13 +132,6 @@ def _where(path, line):
     return f"{path}, line {line}" if line else str(path)
 
 
-def _unquoted(text):
-    text = text.strip()
-    while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        text = text[1:-1].replace(text[0] * 2, text[0]).strip()
-    return text
-
-
 # Lines
 
 
@@ -167,7 +147,7 @@ def _of_lines(path, text):
     if table is not None:
         return table
     _, first = lines[0]
-    headed = _plain(first.rstrip(":")) in LONE_HEADERS or _columns(first.split()) is not None
+    headed = plain(first.rstrip(":")) in LONE_HEADERS or label_columns(first.split()) is not None
     body = lines[1:] if headed else lines
     filled = [(number, line) for number, line in body if line]
     if not filled:
@@ -192,7 +172,7 @@ def _of_lines(path, text):
             )
     if all(line.endswith((",", ";")) for _, line in filled):
         filled = [(number, line.rstrip(",; ")) for number, line in filled]
-    return [(number, None, _unquoted(line)) for number, line in filled]
+    return [(number, None, unquoted(line)) for number, line in filled]
 
 
 def _numbered(path, lines):
@@ -216,7 +196,7 @@ def _numbered(path, lines):
         letters = {letter for letter, _, _ in rows}
         ids = sorted(int(number) for _, number, _ in rows)
         counted = ids in (list(range(len(ids))), list(range(1, len(ids) + 1)))
-        names = [_unquoted(name) for _, _, name in rows]
+        names = [unquoted(name) for _, _, name in rows]
         repeated = len(set(names)) < len(names)
         # "n01440764 tench" and "walk 1", "walk 2" are labels as they stand.
         if (letters != {""} and not counted) or (rows is found[1] and repeated):
@@ -247,24 +227,12 @@ def _by(lines, pattern, parts):
 # Tables
 
 
-def _plain(word):
-    return re.sub(r"[\s_-]", "", _unquoted(word).casefold())
-
-
-def _columns(cells):
-    """(columns of ids, columns of names) of a header; None where it is none."""
-    words = [_plain(cell) for cell in cells]
-    ids = [place for place, word in enumerate(words) if word in ID_COLUMNS]
-    names = [place for place, word in enumerate(words) if word in NAME_COLUMNS]
-    return (ids, names) if len(words) > 1 and names and (ids or len(names) > 1) else None
-
-
 def _of_table(path, lines):
     """Rows of a table whose first line is a header with columns known by name; None else."""
     first, header = lines[0]
     for mark in (",", ";", "\t"):
         cells = next(csv.reader([header], delimiter=mark), [])
-        columns = _columns(cells)
+        columns = label_columns(cells)
         if columns is not None:
             break
     else:
@@ -301,131 +269,3 @@ def _of_table(path, lines):
             )
         made.append((number, int(row[ids[0]]), row[names[0]]))
     return made
-
-
-# JSON and protobuf text
-
-
-def _of_items(path, text):
-    rows = []
-    for match in ITEM.finditer(text):
-        fields = {
-            field: next(value for value in values if value is not None)
-            for field, *values in (
-                (found[1], found[2], found[3], found[4]) for found in ITEM_FIELD.finditer(match[1])
-            )
-        }
-        line = text.count("\n", 0, match.start()) + 1
-        name = fields.get("display_name") or fields.get("name") or fields.get("label") or ""
-        if not fields.get("id", "").isdecimal():
-            raise DatasetError(f"{path}, line {line}: must have an id and a name")
-        rows.append((line, int(fields["id"]), _unquoted(name)))
-    if len(rows) != len(re.findall(r"\bitem\b\s*\{", text)):
-        raise DatasetError(f"{path}: its `item {{ ... }}` entries cannot all be read")
-    return rows
-
-
-def _of_json(path, text):
-    def pairs(members):
-        for place, (key, _) in enumerate(members):
-            if key in [other for other, _ in members[:place]]:
-                raise DatasetError(f"{_at(path, text, key)}: {key!r} stands there twice")
-        return dict(members)
-
-    try:
-        found = json.loads(text, object_pairs_hook=pairs)
-    except json.JSONDecodeError as error:
-        raise DatasetError(
-            f"{path}, line {error.lineno}: looks like JSON and is not ({error.msg})"
-        ) from error
-    except RecursionError as error:
-        raise DatasetError(f"{path}: is nested too deeply for a label map") from error
-    inner = [name for name in MEMBERS if isinstance(found, dict) and _holds(found.get(name))]
-    if inner:
-        found = found[inner[0]]
-    if isinstance(found, list):
-        return _of_list(path, text, found)
-    return _of_map(path, text, found)
-
-
-def _holds(value):
-    return isinstance(value, (list, dict)) and bool(value)
-
-
-def _at(path, text, key):
-    """The path with the line of a key or a value of its JSON."""
-    for spelt in (json.dumps(key), json.dumps(key, ensure_ascii=False)):
-        place = text.find(spelt)
-        if place >= 0:
-            return f"{path}, line {text.count(chr(10), 0, place) + 1}"
-    return str(path)
-
-
-def _line(path, text, key):
-    at = _at(path, text, key)
-    return int(at.rpartition(" ")[2]) if at != str(path) else 0
-
-
-def _of_list(path, text, values):
-    if not values:
-        raise DatasetError(f"{path}: must have one label a line, is empty")
-    rows = []
-    for value in values:
-        if isinstance(value, str):
-            rows.append((_line(path, text, value), None, _unquoted(value)))
-            continue
-        columns = _columns(list(value)) if isinstance(value, dict) else None
-        if columns is None or not columns[0]:
-            raise DatasetError(
-                f"{path}: a JSON list must hold labels, or objects with an id and a name. "
-                f"Received: {json.dumps(value)[:80]}"
-            )
-        cells = list(value.values())
-        number, name = cells[columns[0][0]], cells[columns[1][0]]
-        if _number(number) is None or not isinstance(name, str):
-            raise DatasetError(
-                f"{path}: must have a whole number and a name. Received: {json.dumps(value)[:80]}"
-            )
-        rows.append((_line(path, text, name), _number(number), _unquoted(name)))
-    if len({number is None for _, number, _ in rows}) > 1:
-        raise DatasetError(f"{path}: some labels have an id and others have none")
-    return rows
-
-
-def _of_map(path, text, members):
-    if not members:
-        raise DatasetError(f"{path}: must have one label a line, is empty")
-    by_id = all(_number(key) is not None and isinstance(name, str) for key, name in members.items())
-    by_name = all(_number(number) is not None for number in members.values())
-    if by_id and by_name and any(_number(key) != _number(value) for key, value in members.items()):
-        raise DatasetError(
-            f"{path}: both sides of the map are numbers; either may be the id; {ADVICE}"
-        )
-    if by_id:
-        return [
-            (_line(path, text, key), _number(key), _unquoted(name)) for key, name in members.items()
-        ]
-    if by_name:
-        return [
-            (_line(path, text, name), _number(number), _unquoted(name))
-            for name, number in members.items()
-        ]
-    for key, value in members.items():
-        if _number(key) is None and _number(value) is None:
-            raise DatasetError(
-                f"{_at(path, text, key)}: a JSON map must be from ids to labels or from labels to "
-                f"ids. Received: {json.dumps(key)}: {json.dumps(value)[:80]}"
-            )
-    raise DatasetError(
-        f"{path}: a JSON map must be from ids to labels or from labels to ids, and this one is of "
-        "both kinds"
-    )
-
-
-def _number(value):
-    """The id that a JSON value is, or None."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str):
-        return int(value) if value.isdecimal() else None
-    return value if isinstance(value, int) and value >= 0 else None

@@ -10,8 +10,7 @@ import keras
 from keras import layers
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.models.clip_model import pool_features
-from kinetics_i3d.models.layers import CHANNELS_LAST, batch_norm_of, conv_unit
+from kinetics_i3d.models.layers import CHANNELS_LAST, batch_norm_of, conv_unit, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 from kinetics_i3d.models.streams import clip_shape
 

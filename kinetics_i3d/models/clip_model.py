@@ -1,16 +1,14 @@
 """`ClipModel`: a functional model that knows how its inputs are made and its outputs are called."""
 
-import difflib
 import types
 import warnings
 
 import keras
 import numpy as np
-from keras import layers
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.models.graph_checks import guard_clips
-from kinetics_i3d.models.layers import CHANNELS_LAST, Conv3D
+from kinetics_i3d.models.layers import Conv3D
 from kinetics_i3d.models.streams import (
     check_minimum,
     check_streams,
@@ -358,62 +356,3 @@ def batches(views):
         shares.append(share)
     if held:
         yield keras.tree.map_structure(lambda *clips: np.concatenate(clips), *held), shares
-
-
-def feature_model(model, endpoint):
-    """Cuts a model at a named activation.
-
-    Args:
-        model: A `ClipModel` with its trunk, such as `InceptionI3D()`, one of the `streams` of a
-            larger one, or weights as `load_model` takes them.
-        endpoint: The paper's name of an activation, such as `"Mixed_4f"` or `"Conv3d_1a_7x7"`.
-
-    Returns:
-        A `ClipModel` from clips to that activation, (batch, frames', height', width', channels). It
-        shares its layers with `model`.
-
-    Raises:
-        ValueError: If there is no such activation; near names are listed.
-
-    Example:
-
-    >>> middle = feature_model(ki3d.InceptionI3D(), "Mixed_4f")
-    >>> middle.output_shape[-1]
-    832
-    """
-    from kinetics_i3d.models.load import as_model  # it imports this module
-
-    model = as_model(model)
-    names = [layer.name for layer in model.layers if not hasattr(layer, "layers")]
-    if endpoint not in names:
-        near = difflib.get_close_matches(endpoint, names, n=3, cutoff=0.3)
-        raise ValueError(
-            f"`endpoint` must name an activation of {model.name}; near: {near}. "
-            f"Received: endpoint={endpoint!r}"
-        )
-    # The trunk reads clips of any size; the top is what needs more.
-    top = "AvgPool_0a_7x7"
-    is_trunk = top in names and names.index(endpoint) < names.index(top)
-    return ClipModel(
-        model.input,
-        model.get_layer(endpoint).output,
-        clip_spec=model.clip_specs,
-        architecture=model.architecture,
-        minimum=(1,) * len(model.minimum) if is_trunk else model.minimums,
-        name=f"{model.name}_{endpoint}",
-    )
-
-
-def pool_features(x, pooling):
-    """The output of a model without its top: the grid, or its mean or maximum per channel."""
-    rank = len(x.shape) - 2
-    averages = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D)
-    maxima = (layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D)
-    pools = {
-        None: lambda **_: lambda grid: grid,
-        "avg": (*averages, layers.GlobalAveragePooling3D)[rank - 1],
-        "max": (*maxima, layers.GlobalMaxPooling3D)[rank - 1],
-    }
-    if pooling not in pools:
-        raise ValueError(f"`pooling` must be one of {tuple(pools)}. Received: pooling={pooling!r}")
-    return pools[pooling](data_format=CHANNELS_LAST, name="features")(x)

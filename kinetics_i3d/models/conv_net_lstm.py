@@ -6,11 +6,11 @@ Carreira & Zisserman, CVPR 2017, section 2.1; after Yue-Hei Ng et al. and Donahu
 import keras
 from keras import layers, ops
 
-from kinetics_i3d.models.clip_model import check_minimum, pool_features
+from kinetics_i3d.models.clip_model import check_minimum
 from kinetics_i3d.models.frame_stacks import per_stack
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.layers import batch_norm_of
+from kinetics_i3d.models.layers import batch_norm_of, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
 from kinetics_i3d.models.streams import at_rate, clip_shape
 

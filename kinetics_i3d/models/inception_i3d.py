@@ -10,8 +10,8 @@ from keras import layers, ops
 
 from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.models.architecture import Architecture, Conv, MaxPool, Mixed, ResponseNorm
-from kinetics_i3d.models.clip_model import check_minimum, pool_features
-from kinetics_i3d.models.layers import CHANNELS_LAST
+from kinetics_i3d.models.clip_model import check_minimum
+from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 
 TRUNK = (

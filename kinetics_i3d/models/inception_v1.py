@@ -6,9 +6,9 @@ Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
 import keras
 from keras import layers
 
-from kinetics_i3d.models.clip_model import check_minimum, pool_features
+from kinetics_i3d.models.clip_model import check_minimum
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
-from kinetics_i3d.models.layers import CHANNELS_LAST
+from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 
 MINIMUM_IMAGE = (32, 32)

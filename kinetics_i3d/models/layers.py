@@ -190,3 +190,18 @@ def mixed_module(x, name, filters, *, third_kernel, rank, batch_norm):
         unit(pooled, 3, "b", projection, 1),
     ]
     return layers.Concatenate(name=name)(branches)
+
+
+def pool_features(x, pooling):
+    """The output of a model without its top: the grid, or its mean or maximum per channel."""
+    rank = len(x.shape) - 2
+    averages = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D)
+    maxima = (layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D)
+    pools = {
+        None: lambda **_: lambda grid: grid,
+        "avg": (*averages, layers.GlobalAveragePooling3D)[rank - 1],
+        "max": (*maxima, layers.GlobalMaxPooling3D)[rank - 1],
+    }
+    if pooling not in pools:
+        raise ValueError(f"`pooling` must be one of {tuple(pools)}. Received: pooling={pooling!r}")
+    return pools[pooling](data_format=CHANNELS_LAST, name="features")(x)

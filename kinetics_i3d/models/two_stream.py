@@ -7,11 +7,10 @@ Networks", NIPS 2014.
 import keras
 from keras import layers
 
-from kinetics_i3d.models.clip_model import pool_features
 from kinetics_i3d.models.frame_stacks import per_stack
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.layers import CHANNELS_LAST
+from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
 from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, flow_of, stream_shapes
 

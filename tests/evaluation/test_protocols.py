@@ -17,7 +17,7 @@ from kinetics_i3d.evaluation import networks
 from kinetics_i3d.evaluation.combine import combine
 from kinetics_i3d.evaluation.networks import networks_of, weights_digest
 from kinetics_i3d.evaluation.protocols import evaluate
-from kinetics_i3d.models.clip_model import feature_model
+from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from kinetics_i3d.models.clip_model import feature_model
 from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM
+from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.two_stream import TwoStream

@@ -9,7 +9,7 @@ import pytest
 import reference
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H
-from kinetics_i3d.models.clip_model import feature_model
+from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.weights.assign import named_variables
 

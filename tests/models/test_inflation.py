@@ -8,7 +8,7 @@ import reference
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H, ClipSpec
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.models.clip_model import feature_model
+from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.inflation import adapt_to_stream, inflate, inflate_kernel

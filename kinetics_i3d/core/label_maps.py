@@ -1,0 +1,162 @@
+"""`json_rows`, `item_rows`: the labels of JSON files and of `item { ... }` maps."""
+
+import json
+import re
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.label_header import ADVICE, label_columns, unquoted
+
+# Members of a JSON object that hold the labels beside other settings.
+MEMBERS = ("id2label", "label2id", "labels", "classes", "class_names", "names", "categories")
+ITEM = re.compile(r"\bitem\s*\{([^{}]*)\}")
+ITEM_FIELD = re.compile(r"""\b(id|name|display_name|label)\s*:\s*(?:"([^"]*)"|'([^']*)'|(\d+))""")
+
+
+def item_rows(path, text):
+    """The rows of `item { id: name: }` entries, as the object detection API writes them.
+
+    Args:
+        path: The file, for errors.
+        text: Its content.
+
+    Returns:
+        A list of (line, id, label).
+
+    Raises:
+        DatasetError: If an entry has no id or cannot be read.
+    """
+    rows = []
+    for match in ITEM.finditer(text):
+        fields = {
+            field: next(value for value in values if value is not None)
+            for field, *values in (
+                field_match.groups() for field_match in ITEM_FIELD.finditer(match[1])
+            )
+        }
+        line = text.count("\n", 0, match.start()) + 1
+        name = fields.get("display_name") or fields.get("name") or fields.get("label") or ""
+        if not fields.get("id", "").isdecimal():
+            raise DatasetError(f"{path}, line {line}: must have an id and a name")
+        rows.append((line, int(fields["id"]), unquoted(name)))
+    if len(rows) != len(re.findall(r"\bitem\b\s*\{", text)):
+        raise DatasetError(f"{path}: its `item {{ ... }}` entries cannot all be read")
+    return rows
+
+
+def json_rows(path, text):
+    """The rows of a JSON list of labels, or of a JSON map between ids and labels.
+
+    Args:
+        path: The file, for errors.
+        text: Its content.
+
+    Returns:
+        A list of (line, id or `None`, label).
+
+    Raises:
+        DatasetError: If it is not JSON, or neither such a list nor such a map.
+    """
+
+    def pairs(members):
+        for place, (key, _) in enumerate(members):
+            if key in [other for other, _ in members[:place]]:
+                raise DatasetError(f"{_at(path, text, key)}: {key!r} stands there twice")
+        return dict(members)
+
+    try:
+        content = json.loads(text, object_pairs_hook=pairs)
+    except json.JSONDecodeError as error:
+        raise DatasetError(
+            f"{path}, line {error.lineno}: looks like JSON and is not ({error.msg})"
+        ) from error
+    except RecursionError as error:
+        raise DatasetError(f"{path}: is nested too deeply for a label map") from error
+    inner = [name for name in MEMBERS if isinstance(content, dict) and _holds(content.get(name))]
+    if inner:
+        content = content[inner[0]]
+    if isinstance(content, list):
+        return _of_list(path, text, content)
+    return _of_map(path, text, content)
+
+
+def _holds(value):
+    return isinstance(value, (list, dict)) and bool(value)
+
+
+def _at(path, text, key):
+    """The path with the line of a key or a value of its JSON."""
+    for spelt in (json.dumps(key), json.dumps(key, ensure_ascii=False)):
+        place = text.find(spelt)
+        if place >= 0:
+            return f"{path}, line {text.count(chr(10), 0, place) + 1}"
+    return str(path)
+
+
+def _line(path, text, key):
+    at = _at(path, text, key)
+    return int(at.rpartition(" ")[2]) if at != str(path) else 0
+
+
+def _of_list(path, text, values):
+    if not values:
+        raise DatasetError(f"{path}: must have one label a line, is empty")
+    rows = []
+    for value in values:
+        if isinstance(value, str):
+            rows.append((_line(path, text, value), None, unquoted(value)))
+            continue
+        columns = label_columns(list(value)) if isinstance(value, dict) else None
+        if columns is None or not columns[0]:
+            raise DatasetError(
+                f"{path}: a JSON list must hold labels, or objects with an id and a name. "
+                f"Received: {json.dumps(value)[:80]}"
+            )
+        cells = list(value.values())
+        number, name = cells[columns[0][0]], cells[columns[1][0]]
+        if _number(number) is None or not isinstance(name, str):
+            raise DatasetError(
+                f"{path}: must have a whole number and a name. Received: {json.dumps(value)[:80]}"
+            )
+        rows.append((_line(path, text, name), _number(number), unquoted(name)))
+    if len({number is None for _, number, _ in rows}) > 1:
+        raise DatasetError(f"{path}: some labels have an id and others have none")
+    return rows
+
+
+def _of_map(path, text, members):
+    if not members:
+        raise DatasetError(f"{path}: must have one label a line, is empty")
+    by_id = all(_number(key) is not None and isinstance(name, str) for key, name in members.items())
+    by_name = all(_number(number) is not None for number in members.values())
+    if by_id and by_name and any(_number(key) != _number(value) for key, value in members.items()):
+        raise DatasetError(
+            f"{path}: both sides of the map are numbers; either may be the id; {ADVICE}"
+        )
+    if by_id:
+        return [
+            (_line(path, text, key), _number(key), unquoted(name)) for key, name in members.items()
+        ]
+    if by_name:
+        return [
+            (_line(path, text, name), _number(number), unquoted(name))
+            for name, number in members.items()
+        ]
+    for key, value in members.items():
+        if _number(key) is None and _number(value) is None:
+            raise DatasetError(
+                f"{_at(path, text, key)}: a JSON map must be from ids to labels or from labels to "
+                f"ids. Received: {json.dumps(key)}: {json.dumps(value)[:80]}"
+            )
+    raise DatasetError(
+        f"{path}: a JSON map must be from ids to labels or from labels to ids, and this one is of "
+        "both kinds"
+    )
+
+
+def _number(value):
+    """The id that a JSON value is, or None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() else None
+    return value if isinstance(value, int) and value >= 0 else None
