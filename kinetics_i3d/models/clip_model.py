@@ -22,8 +22,7 @@ from kinetics_i3d.models.value_checks import (
     guard_values,
     outermost_call,
 )
-
-FRAMES_AT_ONCE = 250  # as many as the paper's longest clip, in memory at a time
+from kinetics_i3d.models.view_batches import batches
 
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
@@ -325,34 +324,3 @@ def _with_own_convolutions(config):
     elif isinstance(config, list):
         config = [_with_own_convolutions(value) for value in config]
     return config
-
-
-def batches(views):
-    """Joins views of one size that follow each other, while they are not too many frames.
-
-    Args:
-        views: Iterable of (clips, share), see `ClipModel.predict_views`.
-
-    Yields:
-        (clips, list of shares), of `FRAMES_AT_ONCE` frames at most unless it is a single clip.
-
-    Example:
-
-    >>> views = [(np.zeros((1, 100, 8, 8, 3)), share) for share in (1, 2, 3)]
-    >>> [(clips.shape[0], shares) for clips, shares in batches(views)]
-    [(2, [1, 2]), (1, [3])]
-    """
-    held: list = []
-    shares: list = []
-    for clips, share in views:
-        sizes = [clip.shape for clip in keras.tree.flatten(clips)]
-        frames = max(size[1] for size in sizes)
-        if held:
-            other = sizes != [clip.shape for clip in keras.tree.flatten(held[0])]
-            if other or frames * (len(held) + 1) > FRAMES_AT_ONCE:
-                yield keras.tree.map_structure(lambda *clips: np.concatenate(clips), *held), shares
-                held, shares = [], []
-        held.append(clips)
-        shares.append(share)
-    if held:
-        yield keras.tree.map_structure(lambda *clips: np.concatenate(clips), *held), shares

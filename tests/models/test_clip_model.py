@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.models import clip_model
+from kinetics_i3d.models import view_batches
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
@@ -101,7 +101,7 @@ def test_short_views_of_one_size_are_read_together(model, monkeypatch):
     single = [np.asarray(model(clips))[0] for clips, _ in views]
     read = []
     plain = ClipModel.predict_on_batch
-    monkeypatch.setattr(clip_model, "FRAMES_AT_ONCE", 20)
+    monkeypatch.setattr(view_batches, "FRAMES_AT_ONCE", 20)
     monkeypatch.setattr(
         ClipModel, "predict_on_batch", lambda self, x: read.append(x.shape[:2]) or plain(self, x)
     )
