@@ -11,6 +11,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.readers.values import check_total, count, warn_unchecked
+from kinetics_i3d.weights.readers.varint import read_varint
 
 NODE, NODE_NAME, NODE_OP, NODE_ATTR = 1, 1, 2, 5
 ENTRY_KEY, ENTRY_VALUE, ATTR_TENSOR = 1, 2, 8
@@ -117,31 +118,20 @@ def _fields(data):
     """
     at, end = 0, len(data)
     while at < end:
-        key, at = _varint(data, at)
+        key, at = read_varint(data, at)
         number, kind = key >> 3, key & 7
         if kind == VARINT:
-            value, at = _varint(data, at)
+            value, at = read_varint(data, at)
         elif kind in (FIXED64, FIXED32, BYTES):
             size = {FIXED64: 8, FIXED32: 4}.get(kind)
             if size is None:
-                size, at = _varint(data, at)
+                size, at = read_varint(data, at)
             if size > end - at:
                 raise ValueError("a field reaches beyond its message")
             value, at = data[at : at + size], at + size
         else:
             raise ValueError(f"a field of the unknown kind {kind}")
         yield number, value
-
-
-def _varint(data, at):
-    value = 0
-    for shift in range(0, 64, 7):
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at += 1
-        if byte < 0x80:
-            return value, at
-    raise ValueError("a number of more than 64 bits")
 
 
 def _text(data):

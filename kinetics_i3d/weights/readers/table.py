@@ -7,6 +7,7 @@ what is held here against the file's size is what its reader would believe and a
 import struct
 
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights.readers.varint import read_varint
 
 FOOTER = 48
 MAGIC = bytes.fromhex("57fb808b247547db")
@@ -59,29 +60,18 @@ def table_entries(data, path, *, first_block=False):
 
 def _handle(data, at, file):
     """(start, size, where it ends) of a block's handle."""
-    start, at = _varint(data, at)
-    size, at = _varint(data, at)
+    start, at = read_varint(data, at)
+    size, at = read_varint(data, at)
     if start + size + TRAILER > len(file) - FOOTER:
         raise ValueError("a block beyond the end of the file")
     return start, size, at
-
-
-def _varint(data, at):
-    value = 0
-    for shift in range(0, 64, 7):
-        byte = data[at]
-        value |= (byte & 127) << shift
-        at += 1
-        if byte < 128:
-            return value, at
-    raise ValueError("a number without an end")
 
 
 def _block(data, start, size):
     """The entries of a block: keys are stored as what differs from the key before."""
     block, kind = bytes(data[start : start + size]), data[start + size]
     if kind == 1:
-        length, _ = _varint(block, 0)
+        length, _ = read_varint(block, 0)
         if length > SNAPPY_RATIO * size:
             raise ValueError("a block that would unpack to too much")
         return []
@@ -91,9 +81,9 @@ def _block(data, start, size):
         raise ValueError("a strange block")
     entries, key, at = [], b"", 0
     while at < end:
-        shared, at = _varint(block, at)
-        fresh, at = _varint(block, at)
-        length, at = _varint(block, at)
+        shared, at = read_varint(block, at)
+        fresh, at = read_varint(block, at)
+        length, at = read_varint(block, at)
         if shared + fresh > MAX_KEY or shared > len(key) or at + fresh + length > end:
             raise ValueError("a key too long, or an entry beyond the end of its block")
         key = key[:shared] + block[at : at + fresh]
