@@ -17,8 +17,8 @@ def read_varint(data, at):
 
     Example:
 
-    >>> read_varint(bytes([0xAC, 0x02, 0x01]), 0)
-    (300, 2)
+    >>> read_varint(bytes([0xAC, 0x7F, 0x01]), 0)
+    (16300, 2)
 
     Source: Protocol Buffers, "Encoding", section "Base 128 Varints".
     """
