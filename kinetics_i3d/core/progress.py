@@ -116,7 +116,7 @@ def show_progress(*, every=None):
     Example:
 
     >>> with ki3d.show_progress():
-    ...     found = ki3d.classify(folder / "video.mp4", ki3d.load_model("rgb_figures"))
+    ...     result = ki3d.classify(folder / "video.mp4", ki3d.load_model("rgb_figures"))
     """
     logger = logging.getLogger("absl")
     _programs.append(EVERY if every is None else every)

@@ -18,7 +18,13 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.label_files import write_labels
 from kinetics_i3d.data.layouts import LAYOUTS, recognise
 from kinetics_i3d.data.layouts.files import VideoFinder
-from kinetics_i3d.data.layouts.label_order import given_labels, hint, match_labels, own_labels
+from kinetics_i3d.data.layouts.label_order import (
+    given_labels,
+    hint,
+    log_respelled,
+    match_labels,
+    own_labels,
+)
 from kinetics_i3d.data.layouts.tables import COLUMNS, SOURCE, TIMES, labels_file, read_one
 from kinetics_i3d.data.layouts.times import cut
 from kinetics_i3d.video.span import Span
@@ -284,15 +290,7 @@ def _look_for(listing, *, videos=None, labels=None):
         raise DatasetError(f"{listing.path}: lists no videos")
     finder = VideoFinder(folder)
     spelling, _ = match_labels({row.label for row in listing.rows}, known)
-    other = sorted(label for label, name in spelling.items() if label != name)
-    if other:
-        logging.info(
-            "%s: %d labels are spelt otherwise, such as %r for %r",
-            listing.path,
-            len(other),
-            other[0],
-            spelling[other[0]],
-        )
+    log_respelled(listing.path, spelling)
     seen: dict = {}
     files: list = []
     for row in listing.rows:

@@ -11,7 +11,7 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
 from kinetics_i3d.data.flow_cache import FlowFileError
-from kinetics_i3d.data.layouts.label_order import hint, match_labels
+from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
 from kinetics_i3d.data.views import VIEWS
 from kinetics_i3d.evaluation.combine import check_labels, combine, listed
 from kinetics_i3d.evaluation.logit_cache import LogitCache
@@ -129,15 +129,7 @@ def with_labels_of(model, dataset):
             f"{listed([repr(label) + hint(label, model.labels) for label in strange])}; it knows "
             f"{len(model.labels)}, such as {model.labels[0]!r}"
         )
-    other = sorted(label for label, name in spelling.items() if label != name)
-    if other:
-        logging.warning(
-            "%s: %d labels are spelt as the model spells them, such as %r as %r",
-            dataset.name,
-            len(other),
-            other[0],
-            spelling[other[0]],
-        )
+    log_respelled(dataset.name, spelling, level=logging.WARNING)
     videos, missing = (
         tuple(dataclasses.replace(video, label=spelling[video.label]) for video in part)
         for part in (dataset.videos, dataset.missing)

@@ -125,8 +125,7 @@ def quantized(model, calibration):
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 # By default 7 bits in the first layer, for processors without VNNI.
                 overflow_fix=nncf.OverflowFix.DISABLE,
-                # The correction takes an input to be the same everywhere, which does not hold
-                # where most outputs of a layer see the padding: it trebles the error of I3D.
+                # It more than doubles the error of I3D's logits (docs/export_onnx.md).
                 disable_bias_correction=True,
                 # By default the mean of the clips' ranges, which cuts off the larger half.
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,

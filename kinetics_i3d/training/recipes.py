@@ -26,9 +26,9 @@ _RELEASED: dict = {
 _PAPER: dict = {**_RELEASED, "steps": 110_000, "schedule": "paper", "validation": "val"}
 
 RECIPES = {
-    # Real clips of about a second: 24 frames at 25 a second. So few of them are soon known by
-    # heart, hence the frozen stem, the strong dropout and the blending; kernels at the middle frame
-    # keep the frozen stem from blurring what moves.
+    # J-HMDB from ImageNet: clips of about a second, 24 frames at 25 a second. A network overfits so
+    # few of them soon, hence the frozen stem, the strong dropout and mixup; kernels at the middle
+    # frame keep the frozen stem from blurring motion.
     "jhmdb": TrainConfig(
         architecture="googlenet",
         temporal="center",
@@ -47,9 +47,9 @@ RECIPES = {
         freeze=("Conv3d_1a", "Conv3d_2b", "Conv3d_2c"),
         precision="mixed_bfloat16",
     ),
-    # Any folder of videos, from the Kinetics-400 weights. Batch norm keeps its statistics, so that
-    # small batches do no harm. The modules up to Mixed_4e are not trained, which saves most of the
-    # backward pass, and on a few hundred videos costs little: they are what Kinetics has taught.
+    # Any folder of videos, from the Kinetics-400 weights; the settings of rgb_kinetics_jhmdb. Batch
+    # norm keeps its statistics, so that small batches do no harm. The modules up to Mixed_4e are
+    # not trained, which saves most of the backward pass.
     "finetune_kinetics": TrainConfig(
         weights="rgb_kinetics400",
         head="new",
@@ -68,8 +68,9 @@ RECIPES = {
         freeze=("Conv3d_1a", "Conv3d_2", "Mixed_3", *(f"Mixed_4{module}" for module in "bcde")),
         precision="mixed_bfloat16",
     ),
-    # Optical flow, from the same weights. All layers are trained, batch norm with them: flow is not
-    # what they have seen. 160 pixels leave time for that on two cores.
+    # Optical flow, from the same weights; the settings of flow_kinetics_jhmdb. All layers are
+    # trained, batch norm with them, since the weights have not seen flow. 160 pixels keep that
+    # affordable on two cores.
     "finetune_kinetics_flow": TrainConfig(
         weights="rgb_kinetics400",
         streams=("flow",),

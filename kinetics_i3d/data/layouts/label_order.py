@@ -125,6 +125,26 @@ def match_labels(dataset_labels, model_labels):
     return matched, [label for label in dataset_labels if label not in matched]
 
 
+def log_respelled(name, spelling, *, level=logging.INFO):
+    """Says in the log how many labels `match_labels` has matched in another spelling.
+
+    Args:
+        name: What the labels are of.
+        spelling: {label: known label}.
+        level: Of the log.
+    """
+    others = sorted(label for label, known in spelling.items() if label != known)
+    if others:
+        logging.log(
+            level,
+            "%s: %d labels are matched in another spelling, such as %r to %r",
+            name,
+            len(others),
+            others[0],
+            spelling[others[0]],
+        )
+
+
 def hint(label, known):
     """`"; did you mean 'sit'?"` for a label that is nearly a known one, else `""`.
 
