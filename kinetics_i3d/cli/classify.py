@@ -62,7 +62,7 @@ def add_arguments(parser):
 
 def run(options):
     """Prints the labels of each video; returns the exit code."""
-    from kinetics_i3d.video.reader import probe
+    from kinetics_i3d.video.reader import video_info
     from kinetics_i3d.weights.catalog import find_members
 
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
@@ -79,7 +79,7 @@ def run(options):
         for video, picture in zip(options.videos, pictures, strict=True):
             try:
                 if model is None:
-                    probe(video)
+                    video_info(video)
                     model = with_labels(load_model(weights, options.streams), labels)
                     model = with_precision(model, options)
                 result = look(video, model, top=options.top, picture=picture)

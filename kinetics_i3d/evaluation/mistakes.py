@@ -6,7 +6,7 @@ import numpy as np
 
 from kinetics_i3d.core.canvas import INK, MUTED, Canvas, check_picture_path, text_width
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.reader import probe
+from kinetics_i3d.video.reader import video_info
 from kinetics_i3d.video.strip import seen, spread_frames
 
 FRAMES = 5
@@ -72,7 +72,7 @@ def mistake_strips(evaluation, rows):
 def _strip(path, specs):
     """Frames of a video in a row; what the model does not see is dark."""
     try:
-        facts = probe(path)
+        facts = video_info(path)
         frames = spread_frames(path, FRAMES, fps=min(25.0, facts.fps), short_side=2 * CELL[1])
     except VideoError:
         return None

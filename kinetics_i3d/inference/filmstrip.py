@@ -12,7 +12,7 @@ from kinetics_i3d.core.canvas import (
     check_picture_path,
     text_width,
 )
-from kinetics_i3d.video.reader import probe
+from kinetics_i3d.video.reader import video_info
 from kinetics_i3d.video.strip import seen, spread_frames
 
 WIDTH, MARGIN, GAP = 1200, 32, 8
@@ -49,7 +49,7 @@ def draw_filmstrip(path_out, video, classification, *, spec, frames=8):
     """
     check_picture_path(path_out)
     # At a rate above the video's own, neighbours would be the same frame.
-    fps = min(spec.fps, probe(video).fps)
+    fps = min(spec.fps, video_info(video).fps)
     strip = spread_frames(video, frames, fps=fps, short_side=SHORT_SIDE)
     height, width, _ = strip[0][1].shape
     columns, cell = grid(len(strip), width / height)

@@ -92,9 +92,6 @@ def video_info(path):
         )
 
 
-probe = video_info  # as the package's own modules call it
-
-
 def read_frames(
     path,
     *,

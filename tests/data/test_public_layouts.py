@@ -11,7 +11,7 @@ from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts import recognise
 from kinetics_i3d.video.frame_folder import FrameFolder, is_frame_folder
-from kinetics_i3d.video.reader import probe, read_frames
+from kinetics_i3d.video.reader import read_frames, video_info
 from kinetics_i3d.video.writer import write_video
 
 PIL = pytest.importorskip("PIL.Image")
@@ -78,7 +78,7 @@ def test_a_folder_of_frames_is_read_like_a_video(tmp_path, form, first):
     folder = pictures(tmp_path / "frames", 12, form=form, first=first)
     grey = [round(frame.mean() / 5) for frame in read_frames(folder, fps=25, short_side=36)]
     assert grey == list(range(12))
-    info = probe(folder)
+    info = video_info(folder)
     assert (info.width, info.height, info.fps, info.duration) == (48, 36, 25.0, 0.48)
     assert len(list(read_frames(f"{folder}#fps=5", fps=25))) == 60
     part = read_frames(f"{folder}#fps=5#t=1.2,2", fps=5)
@@ -447,4 +447,4 @@ def test_the_shared_layouts(shared, case, wanted):
     if case == "mmaction_rawframes":
         assert [len(list(read_frames(v.path, fps=25))) for v in dataset.videos] == [40, 40]
     if case == "cvdf_k400":
-        assert {probe(video.path).width for video in dataset.videos}
+        assert {video_info(video.path).width for video in dataset.videos}

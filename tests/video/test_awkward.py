@@ -6,7 +6,7 @@ import pytest
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.clip import load_clip, read_clip
-from kinetics_i3d.video.reader import probe, read_frames
+from kinetics_i3d.video.reader import read_frames, video_info
 
 # (frames stored, frames at 25 fps, height, width as shown). Stored: PyAV's plain decode of the
 # file. At 25 fps: seconds from the first picture to the end of the last, times 25, rounded.
@@ -50,7 +50,7 @@ def test_stored_frames(file):
     path, (stored, _, height, width) = file
     assert sum(1 for _ in read_frames(path, short_side=32)) == stored
     assert next(read_frames(path)).shape == (height, width, 3)
-    info = probe(path)
+    info = video_info(path)
     assert (info.height, info.width) == (height, width)
 
 
@@ -64,7 +64,7 @@ def test_frames_at_25(file):
 def test_own_rate_gives_every_frame_once(shared, name):
     path = shared / "clips" / name
     whole = read_frames(path, short_side=32)
-    for frame in read_frames(path, fps=probe(path).fps, short_side=32):
+    for frame in read_frames(path, fps=video_info(path).fps, short_side=32):
         assert np.array_equal(frame, next(whole))
     assert next(whole, None) is None
 

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from kinetics_i3d.video.reader import probe, read_frames
+from kinetics_i3d.video.reader import read_frames, video_info
 from kinetics_i3d.video.writer import write_video
 
 Fraction = fractions.Fraction
@@ -62,7 +62,7 @@ def test_rotation_is_applied(mux, rotation, hflip, shown):
     size = (96, 64) if rotation in (90, -90) else (64, 96)
     for read in read_frames(path):
         assert read.shape == (*size, 3) and corners(read) == shown
-    info = probe(path)
+    info = video_info(path)
     assert (info.height, info.width, info.rotation) == (*size, -rotation % 360)
     assert next(read_frames(path, short_side=32)).shape == (*(side // 2 for side in size), 3)
 

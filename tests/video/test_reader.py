@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.reader import probe, read_frames
+from kinetics_i3d.video.reader import read_frames, video_info
 from kinetics_i3d.video.source import Source
 
 Fraction = fractions.Fraction
@@ -132,7 +132,7 @@ def test_probe(mux, tmp_path):
     path = mux(
         "a.mp4", range(50), tick=Fraction(1, 25), frames=[np.zeros((48, 64, 3), np.uint8)] * 50
     )
-    info = probe(str(path))
+    info = video_info(str(path))
     assert (info.width, info.height, info.rotation) == (64, 48, 0)
     assert (info.fps, info.duration, info.codec, info.path) == (25.0, 2.0, "h264", str(path))
-    assert probe(mux("a.h264", range(5))).duration is None
+    assert video_info(mux("a.h264", range(5))).duration is None

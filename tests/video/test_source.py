@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.reader import probe, read_frames
+from kinetics_i3d.video.reader import read_frames, video_info
 
 Fraction = fractions.Fraction
 
@@ -62,7 +62,7 @@ def test_header_that_overstates_its_frames(mux, numbers):
         assert int.from_bytes(data[at : at + 4], "little") == 30
         data[at : at + 4] = (90).to_bytes(4, "little")
     path.write_bytes(data)
-    assert probe(path).duration == pytest.approx(3.6)
+    assert video_info(path).duration == pytest.approx(3.6)
     assert numbers(read_frames(path)) == list(range(30))
     assert numbers(read_frames(path, fps=25)) == list(range(30))
 
@@ -116,7 +116,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-@pytest.mark.parametrize("read", [probe, lambda path: next(read_frames(path))])
+@pytest.mark.parametrize("read", [video_info, lambda path: next(read_frames(path))])
 def test_bad_files_are_named_in_one_line(mux, tmp_path, name, read):
     mux("a.mp4", range(3)), mux("a.ts", range(3))  # What the playlists would open.
     make, words = BAD_FILES[name]

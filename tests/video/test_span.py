@@ -7,7 +7,7 @@ import pytest
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.clip import read_clip
-from kinetics_i3d.video.reader import probe, read_frames
+from kinetics_i3d.video.reader import read_frames, video_info
 from kinetics_i3d.video.span import Span, split_span
 from kinetics_i3d.video.writer import write_video
 
@@ -54,9 +54,9 @@ def test_start_and_stop_count_from_the_beginning_of_the_span(video):
 
 
 def test_a_span_is_known_by_its_length(video):
-    assert probe(video).duration == pytest.approx(2.4)
-    assert probe(f"{video}#t=0.4,0.8").duration == pytest.approx(0.4)
-    assert probe(f"{video}#t=2,9").duration == pytest.approx(0.4)
+    assert video_info(video).duration == pytest.approx(2.4)
+    assert video_info(f"{video}#t=0.4,0.8").duration == pytest.approx(0.4)
+    assert video_info(f"{video}#t=2,9").duration == pytest.approx(0.4)
     assert len(read_clip(f"{video}#t=0.4,0.8", spec="deepmind")) == 10
 
 

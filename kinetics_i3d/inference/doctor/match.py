@@ -10,7 +10,7 @@ import numpy as np
 
 from kinetics_i3d.inference.doctor.report import Finding
 from kinetics_i3d.video.clip import center_crop
-from kinetics_i3d.video.reader import probe, read_frames
+from kinetics_i3d.video.reader import read_frames, video_info
 
 GRID = 16  # cells of a small picture's side
 MOST = 600  # frames of the video that are searched
@@ -52,7 +52,7 @@ def compare_with_video(sample, video, *, spec, in_range=True):
     """
     theirs = shrink(sample.frames)
     ours = read_small(video, spec)
-    rates = sorted({1.0, 0.5, 2.0, spec.fps / probe(video).fps})
+    rates = sorted({1.0, 0.5, 2.0, spec.fps / video_info(video).fps})
     usual: tuple = ("", CROPS[0], 1.0, 0)
     errors: dict = {}
     for turn, crop, rate in itertools.product(TURNS, CROPS, rates):
