@@ -90,7 +90,7 @@ def run(options):
             else:
                 if not options.json:
                     progress.clear()
-                    if not any("weights" in result for result in results):
+                    if not any("weights" in earlier for earlier in results):
                         actions = model.output_shape[-1]
                         print(f"weights: {named}, {actions} actions", file=sys.stderr, flush=True)
                     show(result)
