@@ -12,8 +12,8 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.figures import write_dataset
 from kinetics_i3d.evaluation.protocols import evaluate
+from kinetics_i3d.figures import write_dataset
 from kinetics_i3d.training.recipes import RECIPES
 from kinetics_i3d.training.train import train
 

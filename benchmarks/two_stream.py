@@ -19,8 +19,8 @@ import time
 import numpy as np
 from report import publish
 
-from kinetics_i3d.data.flow_video import read_flow
 from kinetics_i3d.flow import optical_flow
+from kinetics_i3d.flow.video import read_flow
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 

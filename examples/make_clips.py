@@ -2,7 +2,7 @@
 
 import pathlib
 
-from kinetics_i3d.data.figures import ACTIONS, render_clip
+from kinetics_i3d.figures import ACTIONS, render_clip
 from kinetics_i3d.video.writer import write_video
 
 FOLDER = pathlib.Path(__file__).parent

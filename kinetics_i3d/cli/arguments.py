@@ -8,8 +8,8 @@ import sys
 
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.data.addresses import Address, path_or_address
 from kinetics_i3d.data.layouts import KINDS
+from kinetics_i3d.data.records.addresses import Address, path_or_address
 
 SOURCES = (
     "a video, also a part of one (talk.mp4#t=5,15) or a folder of frames; a folder of videos, "
@@ -212,7 +212,7 @@ def read_records(path):
     Raises:
         DatasetError: As `open_records`.
     """
-    from kinetics_i3d.data.records import open_records
+    from kinetics_i3d.data.records.reader import open_records
 
     if isinstance(path_or_address(path), Address):
         load_keras()  # keeps TensorFlow quiet, which a manifest here is read without

@@ -10,7 +10,7 @@ from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_datase
 from kinetics_i3d.cli.prepare import streams
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.clip_spec import DEEPMIND
-from kinetics_i3d.data.addresses import path_or_address
+from kinetics_i3d.data.records.addresses import path_or_address
 
 LIMITS = {
     "decoding": "reading and decoding; more processors help, or prepared records",
@@ -43,8 +43,8 @@ def run(options):
     """Prints what was measured; returns the exit code."""
     load_keras()
     from kinetics_i3d.data.input_speed import measure_input
-    from kinetics_i3d.data.manifest import is_records
-    from kinetics_i3d.data.record_clips import open_split
+    from kinetics_i3d.data.records.clips import open_split
+    from kinetics_i3d.data.records.manifest import is_records
 
     if is_records(options.dataset):
         source, kind = open_split(options.dataset, options.split), "records"

@@ -30,7 +30,7 @@ def add_arguments(parser):
 
 def run(options):
     """Writes the dataset and prints the path of its table; returns the exit code."""
-    from kinetics_i3d.data.figures import write_dataset
+    from kinetics_i3d.figures import write_dataset
 
     table = write_dataset(
         options.output,

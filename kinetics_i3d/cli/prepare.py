@@ -93,9 +93,9 @@ def streams(text):
 
 def run(options):
     """Writes the records and prints their folder; returns the exit code."""
-    from kinetics_i3d.data.flow_video import FlowSettings
-    from kinetics_i3d.data.prepare import prepare
-    from kinetics_i3d.data.prepare_config import PrepareConfig
+    from kinetics_i3d.data.records.config import PrepareConfig
+    from kinetics_i3d.data.records.prepare import prepare
+    from kinetics_i3d.flow.video import FlowSettings
 
     config = PrepareConfig(
         streams=options.streams,
@@ -155,7 +155,7 @@ def of_splits(dataset, names):
 
 def check(folder):
     """Verifies records and prints what it found; returns the exit code."""
-    from kinetics_i3d.data.verify import verify_records
+    from kinetics_i3d.data.records.verify import verify_records
 
     records = read_records(folder)
     load_keras()

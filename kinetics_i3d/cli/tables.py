@@ -14,7 +14,7 @@ from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.cli.train import COME_AGAIN
 from kinetics_i3d.core.canvas import pillow
 from kinetics_i3d.core.progress import Progress
-from kinetics_i3d.tables.scales import SCALES, with_steps
+from kinetics_i3d.experiments.scales import SCALES, with_steps
 from kinetics_i3d.training.errors import TrainingStopped
 
 
@@ -70,8 +70,8 @@ def run(options):
     dataset = read_dataset(options)
     load_keras()
     from kinetics_i3d.data.layouts.recognise import recognise
-    from kinetics_i3d.tables.make import make_tables, plan_tables
-    from kinetics_i3d.tables.places import TABLE
+    from kinetics_i3d.experiments.make import make_tables, plan_tables
+    from kinetics_i3d.experiments.places import TABLE
 
     given = {"imagenet": options.imagenet, "sources": tuple(options.source), "split": options.split}
     scale = SCALES[options.scale]
@@ -118,7 +118,7 @@ def costs(plan, dataset):
         plan: A `Plan`.
         dataset: A `VideoDataset`.
     """
-    from kinetics_i3d.tables.cost import training_cost
+    from kinetics_i3d.experiments.cost import training_cost
 
     facts = {"videos": len(dataset.split("train")), "classes": len(dataset.labels)}
     rows = [(job.cell.name, training_cost(job.config, **facts)) for job in plan.jobs]

@@ -17,7 +17,7 @@ import typing
 
 from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset, read_records
 from kinetics_i3d.cli.quiet import load_keras
-from kinetics_i3d.data.manifest import is_records
+from kinetics_i3d.data.records.manifest import is_records
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.distribute import DISTRIBUTE
 from kinetics_i3d.training.errors import TrainingStopped

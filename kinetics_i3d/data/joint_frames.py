@@ -12,9 +12,9 @@ import itertools
 import numpy as np
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.data.flow_info import CHUNK
-from kinetics_i3d.data.flow_stored import open_stored
-from kinetics_i3d.data.flow_video import FlowSettings, read_both
+from kinetics_i3d.flow.info import CHUNK
+from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.flow.video import FlowSettings, read_both
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.frame_folder import open_source
 from kinetics_i3d.video.frames import VideoFrames

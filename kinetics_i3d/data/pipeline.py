@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.data import transforms
-from kinetics_i3d.data.record_clips import RecordSplit, record_clips
+from kinetics_i3d.data.records.clips import RecordSplit, record_clips
 from kinetics_i3d.data.stream_specs import stream_specs, strides
 from kinetics_i3d.data.video_clips import video_clips
 

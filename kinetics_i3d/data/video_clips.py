@@ -11,13 +11,13 @@ import tensorflow as tf
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
-from kinetics_i3d.data.flow_cache import FlowFileError
-from kinetics_i3d.data.flow_pictures import has_flow_pictures
-from kinetics_i3d.data.flow_stored import open_stored, stored_paths
-from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides
 from kinetics_i3d.flow.backends import pair_function
+from kinetics_i3d.flow.cache import FlowFileError
+from kinetics_i3d.flow.pictures import has_flow_pictures
+from kinetics_i3d.flow.stored import open_stored, stored_paths
+from kinetics_i3d.flow.video import FlowSettings
 from kinetics_i3d.video import picture as pictures
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.reader import read_frames

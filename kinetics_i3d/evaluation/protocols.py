@@ -10,13 +10,13 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
-from kinetics_i3d.data.flow_cache import FlowFileError
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
 from kinetics_i3d.data.views import VIEWS
 from kinetics_i3d.evaluation.combine import check_labels, combine, listed
 from kinetics_i3d.evaluation.logit_cache import LogitCache
 from kinetics_i3d.evaluation.networks import Network, networks_of
 from kinetics_i3d.evaluation.result import Evaluation
+from kinetics_i3d.flow.cache import FlowFileError
 
 UNREADABLE = (VideoError, FlowFileError)
 

@@ -8,9 +8,9 @@ import tempfile
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import VideoDataset, open_dataset
-from kinetics_i3d.data.manifest import is_records
-from kinetics_i3d.data.record_clips import RecordSplit
-from kinetics_i3d.data.records import open_records
+from kinetics_i3d.data.records.clips import RecordSplit
+from kinetics_i3d.data.records.manifest import is_records
+from kinetics_i3d.data.records.reader import open_records
 from kinetics_i3d.data.split import SHARE, is_undivided, split_undivided
 from kinetics_i3d.training.errors import TrainingError
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import logging
 
 from kinetics_i3d.data.datasets import VideoDataset
-from kinetics_i3d.data.flow_stored import stored_paths
+from kinetics_i3d.flow.stored import stored_paths
 from kinetics_i3d.training.errors import writing
 from kinetics_i3d.training.features import make_features
 from kinetics_i3d.training.inputs import training_batches, validation_batches

@@ -11,8 +11,8 @@ from kinetics_i3d.core.clip_spec import DEEPMIND, FVD, ClipSpec
 from kinetics_i3d.data import input_speed
 from kinetics_i3d.data.datasets import read_table
 from kinetics_i3d.data.input_speed import InputSpeed
-from kinetics_i3d.data.prepare import prepare
-from kinetics_i3d.data.prepare_config import PrepareConfig
+from kinetics_i3d.data.records.config import PrepareConfig
+from kinetics_i3d.data.records.prepare import prepare
 
 QUICK = ("--frames", "4", "--size", "56", "--batch", "2", "--seconds", "0.2")
 

@@ -16,13 +16,14 @@ import pytest
 
 from kinetics_i3d.cli import flow
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, SPECS
-from kinetics_i3d.data import flow_shown, flow_tree
-from kinetics_i3d.data.flow_cache import open_flow, write_flow_file
-from kinetics_i3d.data.flow_stored import open_stored
-from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.flow import pairs
+from kinetics_i3d.flow import side_by_side as flow_shown
+from kinetics_i3d.flow import tree as flow_tree
+from kinetics_i3d.flow.cache import open_flow, write_flow_file
 from kinetics_i3d.flow.parameters import TVL1
 from kinetics_i3d.flow.picture import beside_frame
+from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.flow.video import FlowSettings
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 from kinetics_i3d.weights.catalog import CATALOG
@@ -433,7 +434,7 @@ def test_a_video_that_a_killed_process_had_is_waited_for_and_done(many, tmp_path
     out = tmp_path / "out"
     out.mkdir()
     hold = (
-        "import sys, time\nfrom kinetics_i3d.data.claims import claim\n"
+        "import sys, time\nfrom kinetics_i3d.flow.locks import claim\n"
         "with claim(sys.argv[1]) as part:\n    print('claimed', flush=True)\n    time.sleep(60)\n"
     )
     held = [sys.executable, "-c", hold, str(out / "4.mp4.flow.npz")]

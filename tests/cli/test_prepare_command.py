@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from kinetics_i3d.cli import prepare
-from kinetics_i3d.data.records import open_records
+from kinetics_i3d.data.records.reader import open_records
 
 QUICK = ("--method", "farneback", "--workers", "2")
 

@@ -10,17 +10,19 @@ import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError
-from kinetics_i3d.data import flow_cache, joint_frames, pipeline, record_writer, transforms
+from kinetics_i3d.data import joint_frames, pipeline, transforms
 from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.data.flow_cache import FlowFileError, write_flow_file
-from kinetics_i3d.data.flow_paths import flow_path
-from kinetics_i3d.data.flow_video import FlowSettings
-from kinetics_i3d.data.manifest import is_records
 from kinetics_i3d.data.pipeline import augmentation, training_clips
-from kinetics_i3d.data.prepare import prepare
-from kinetics_i3d.data.prepare_config import PrepareConfig
-from kinetics_i3d.data.record_clips import RecordSplit, open_split
+from kinetics_i3d.data.records import writer as record_writer
+from kinetics_i3d.data.records.clips import RecordSplit, open_split
+from kinetics_i3d.data.records.config import PrepareConfig
+from kinetics_i3d.data.records.manifest import is_records
+from kinetics_i3d.data.records.prepare import prepare
 from kinetics_i3d.data.stream_specs import stream_specs
+from kinetics_i3d.flow import cache as flow_cache
+from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
+from kinetics_i3d.flow.paths import flow_path
+from kinetics_i3d.flow.video import FlowSettings
 from kinetics_i3d.video.reader import read_frames
 
 pytestmark = pytest.mark.slow  # each trains or runs whole networks

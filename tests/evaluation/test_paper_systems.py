@@ -10,12 +10,12 @@ from short_network import register
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.data.figures.generate import write_dataset
-from kinetics_i3d.data.flow_cache import open_flow, write_flow_file
-from kinetics_i3d.data.flow_paths import flow_path
-from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.evaluation.protocols import evaluate
+from kinetics_i3d.figures.generate import write_dataset
+from kinetics_i3d.flow.cache import open_flow, write_flow_file
+from kinetics_i3d.flow.paths import flow_path
+from kinetics_i3d.flow.video import FlowSettings
 from kinetics_i3d.models.streams import at_rate, flow_of
 from kinetics_i3d.models.systems import SYSTEMS, clips_at_test
 from kinetics_i3d.video.reader import read_frames

@@ -10,13 +10,13 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, WeightsError
 from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.data.flow_cache import write_flow_file
-from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation import networks
 from kinetics_i3d.evaluation.combine import combine
 from kinetics_i3d.evaluation.networks import networks_of, weights_digest
 from kinetics_i3d.evaluation.protocols import evaluate
+from kinetics_i3d.flow.cache import write_flow_file
+from kinetics_i3d.flow.video import FlowSettings
 from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video

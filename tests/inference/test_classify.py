@@ -11,10 +11,10 @@ from short_network import register
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.data.flow_cache import write_flow_file
-from kinetics_i3d.data.flow_video import FlowSettings
 from kinetics_i3d.evaluation.protocols import evaluate
+from kinetics_i3d.flow.cache import write_flow_file
 from kinetics_i3d.flow.coding import encode_flow
+from kinetics_i3d.flow.video import FlowSettings
 from kinetics_i3d.inference import classify as module
 from kinetics_i3d.video.writer import write_video
 

@@ -1,0 +1,212 @@
+"""`RecordSplit`, `record_clips`: random clips from prepared records.
+
+Records hold JPEG frames: only those of the clip are decoded, from any start, without the frames
+since the last keyframe that a video needs.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from kinetics_i3d.core.clip_spec import resized
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data import transforms
+from kinetics_i3d.data.records.reader import (
+    Records,
+    decode_flow_frames,
+    decode_frames,
+    parse_record,
+)
+from kinetics_i3d.data.stream_specs import fastest, strides
+from kinetics_i3d.data.video_clips import clip_seeds, share_of
+
+OPEN_FILES = 8  # read in turn
+SHUFFLED = 32  # clips of JPEG frames, of 64 frames some 2 MB each, that wait to be drawn from
+READ_AHEAD = 1 << 20  # bytes a file
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSplit:
+    """One split of prepared records: what `training_clips` reads in place of a `VideoDataset`.
+
+    Args:
+        records: `Records`.
+        name: Of the split.
+    """
+
+    records: Records
+    name: str
+
+    @property
+    def labels(self):
+        """Class names in order."""
+        return self.records.labels
+
+    def __len__(self):
+        return self.records.count(self.name)
+
+
+def open_split(folder, split):
+    """Opens a split of prepared records for `training_clips`.
+
+    Args:
+        folder: Where `prepare` has written, or the address of a copy.
+        split: The name of the split.
+
+    Returns:
+        A `RecordSplit`.
+
+    Raises:
+        DatasetError: If the manifest is missing or damaged, there is no such split, or it is empty.
+    """
+    source = RecordSplit(Records(folder), split)
+    if not len(source):
+        raise DatasetError(f"{folder}: the split {split!r} holds no records")
+    return source
+
+
+def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=0):
+    """Endless random clips of a split's records: each comes once a pass, in another order.
+
+    The order: files shuffled, several read in turn, clips shuffled among the next `SHUFFLED`.
+    `prepare` has put the videos into files at random.
+
+    Args:
+        source: A `RecordSplit`.
+        specs: {stream: `ClipSpec`}, as `stream_specs` gives. Frames that were prepared larger are
+            resized to it; of those prepared at a higher rate, every so manieth is taken.
+        frames: Frames a clip, of the fastest stream.
+        seed: Of the order and of the starts.
+        workers: Clips decoded at a time.
+        shard: (index, count): every count-th file from index on, or every count-th record where
+            there are fewer files than that.
+        start: Examples to leave out, of which those of the same pass are read, none is decoded.
+
+    Returns:
+        A `tf.data.Dataset` as `video_clips` gives; resized clips are float32.
+
+    Raises:
+        DatasetError: If the records lack a stream, or were prepared at another rate or by another
+            resize, or smaller.
+        ValueError: If there are fewer records than shards.
+    """
+    check_fit(source.records, specs)
+    spec, names = fastest(specs), tuple(specs)
+    steps = strides(specs, source.records.spec.fps)
+    stretch = frames * min(steps.values())  # frames of a record that a clip spans
+    files = source.records.shards(source.name)
+    total, one_pass = _one_pass([(str(path), each) for path, each in files if each], shard, seed)
+    larger = source.records.spec.short_side > spec.short_side
+
+    def take(number, serialized):
+        seeds = clip_seeds(seed, number, shard)
+        record = parse_record(serialized, streams=names)
+        coded = {"rgb": record.get("image"), "flow": record.get("flow")}
+        coded = {name: coded[name] for name in names}
+        length = tf.reduce_min([tf.shape(jpegs)[0] for jpegs in coded.values()])
+        spare = tf.maximum(length - stretch, 0)
+        drawn = tf.random.stateless_uniform((), seeds[0])
+        start = tf.minimum(tf.cast(drawn * tf.cast(spare + 1, tf.float32), tf.int32), spare)
+        stop = start + tf.minimum(length, stretch)
+        coded = {name: jpegs[start:stop] for name, jpegs in coded.items()}
+        return coded, seeds[1], record["label"]
+
+    def decode(number, example):
+        coded, clip_seed, label = example
+        ways = {"rgb": decode_frames, "flow": decode_flow_frames}
+        clip = {}
+        for name, jpegs in coded.items():
+            looped = tf.range(0, stretch, steps[name]) % tf.shape(jpegs)[0]
+            once, places = tf.unique(looped)
+            clip[name] = tf.gather(ways[name](tf.gather(jpegs, once)), places)
+        if larger:
+            clip = _shrunk(clip, spec)
+        return clip, clip_seed, label, number
+
+    first = start // total
+
+    def once(epoch):
+        numbered = one_pass(epoch).enumerate(epoch * total).map(take, num_parallel_calls=workers)
+        # Of a single frame there is no flow.
+        held = numbered.filter(lambda coded, *_: tf.shape(coded[names[-1]])[0] > 0)
+        # Of this graph alone: beside a global seed of 0, no tensor may be a seed.
+        tf.compat.v1.set_random_seed(1)
+        held = held.shuffle(SHUFFLED, seed=seed + epoch, reshuffle_each_iteration=False)
+        done = tf.where(epoch == first, tf.constant(start % total, tf.int64), 0)
+        return held.enumerate(epoch * total).skip(done)
+
+    return tf.data.Dataset.counter(first).flat_map(once).map(decode, num_parallel_calls=workers)
+
+
+def check_fit(records, specs):
+    """Raises `DatasetError` if clips of these specs cannot be taken from records.
+
+    Args:
+        records: `Records`.
+        specs: {stream: `ClipSpec`}.
+    """
+    missing = [stream for stream in specs if stream not in records.streams]
+    if missing:
+        raise DatasetError(
+            f"{records.folder}: holds the streams {records.streams}, not {', '.join(missing)}; "
+            "kinetics-i3d prepare --streams makes records of both"
+        )
+    there, asked = records.spec, fastest(specs)
+    try:
+        strides(specs, there.fps)
+    except ValueError as error:
+        raise DatasetError(
+            f"{records.folder}: was prepared with fps {there.fps}, asked for is {asked.fps}; "
+            "prepare it once more by that spec, or for rgb alone by a multiple of its rate"
+        ) from error
+    for field in ("resize", "interpolation"):
+        if getattr(there, field) != getattr(asked, field):
+            raise DatasetError(
+                f"{records.folder}: was prepared with {field} {getattr(there, field)!r}, asked for "
+                f"is {getattr(asked, field)!r}; prepare it once more by that spec"
+            )
+    if there.short_side < asked.short_side:
+        raise DatasetError(
+            f"{records.folder}: was prepared with short_side {there.short_side}, asked for is "
+            f"{asked.short_side}; frames are made smaller, not larger"
+        )
+
+
+def _one_pass(files, shard, seed):
+    """The number of a shard's records, and epoch -> the serialized records in its order."""
+    index, count = shard
+    by_file = len(files) >= count
+    mine = share_of(files, shard) if by_file else files
+    firsts = np.cumsum([0, *(records for _, records in mine)]).tolist()
+    total = firsts[-1] if by_file else len(share_of(range(firsts[-1]), shard))
+
+    def records_of(path, offset):
+        records = tf.data.TFRecordDataset(path, buffer_size=READ_AHEAD)
+        if by_file:
+            return records
+        numbered = records.enumerate(offset)
+        return numbered.filter(lambda n, _: n % count == index).map(lambda _, record: record)
+
+    def one_pass(epoch):
+        key = (seed, tf.cast(epoch, tf.int32))
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(mine)), seed=key)
+        paths = tf.constant([path for path, _ in mine])
+        places = tf.constant(firsts[:-1], tf.int64)
+        shuffled = (tf.gather(paths, order), tf.gather(places, order))
+        return tf.data.Dataset.from_tensor_slices(shuffled).interleave(
+            records_of, cycle_length=OPEN_FILES, block_length=1
+        )
+
+    return total, one_pass
+
+
+def _shrunk(clip, spec):
+    """A clip resized as the spec says."""
+
+    def size(shape):
+        return np.array(resized(tuple(shape.tolist()), spec.short_side, spec.resize), np.int32)
+
+    shape = tf.shape(next(iter(clip.values())))[1:3]
+    height, width = tf.unstack(tf.ensure_shape(tf.numpy_function(size, (shape,), tf.int32), (2,)))
+    return transforms.resize(height, width)(clip, None)

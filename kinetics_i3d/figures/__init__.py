@@ -1,0 +1,11 @@
+"""Figures: a small, deterministic dataset of videos of one person performing one of 12 actions.
+
+Two pairs of actions, sit_down / stand_up and walk / walk_backwards, have the same frames in the
+opposite order: only motion tells them apart.
+"""
+
+from kinetics_i3d.figures.actions import ACTIONS
+from kinetics_i3d.figures.generate import world_seed, write_dataset
+from kinetics_i3d.figures.render import render_clip
+
+__all__ = ["ACTIONS", "render_clip", "world_seed", "write_dataset"]

@@ -1,0 +1,197 @@
+"""`write_dataset`: the figures as a folder of videos with a table of paths, labels and splits."""
+
+import concurrent.futures
+import csv
+import json
+import multiprocessing
+import numbers
+import pathlib
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.progress import track
+from kinetics_i3d.figures.actions import ACTIONS
+from kinetics_i3d.figures.render import render_clip
+from kinetics_i3d.video.writer import write_video
+
+TABLE_NAME = "figures.csv"
+SETTINGS_NAME = "figures.json"
+_SEEDS_A_BASE = 1_000_000  # so many worlds a split may have before two base seeds share one
+
+
+def world_seed(split, index, *, seed=0):
+    """The seed of a split's world: even for "train", odd for "test".
+
+    So no world of any test split is ever in any train split, whatever the base seeds are. All
+    actions share the worlds of their split: place and clothes say nothing about the action.
+
+    Args:
+        split: "train" or "test".
+        index: Which world of the split, from 0 to 999,999.
+        seed: The dataset's base seed.
+
+    Returns:
+        The seed for `render_clip`.
+
+    Raises:
+        ValueError: For another split, or an index or seed out of range.
+
+    Example:
+
+    >>> world_seed("train", 3), world_seed("test", 3), world_seed("test", 0, seed=1)
+    (6, 7, 2000001)
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"`split` must be 'train' or 'test'. Received: split={split!r}")
+    index = _whole("index", index, least=0)
+    if index >= _SEEDS_A_BASE:
+        raise ValueError(f"`index` must be below {_SEEDS_A_BASE}. Received: index={index!r}")
+    return 2 * (_whole("seed", seed, least=0) * _SEEDS_A_BASE + index) + (split == "test")
+
+
+def write_dataset(
+    folder,
+    *,
+    train_per_action=40,
+    test_per_action=10,
+    seed=0,
+    frames=64,
+    fps=25.0,
+    size=(120, 160),
+    workers=1,
+):
+    """Writes videos of all actions and the table that lists them.
+
+    The videos are `folder/<action>/<action>_<world seed>.mp4`; the table `folder/figures.csv` has
+    the columns path (relative to the table), label (the action) and split, and is written last.
+    Videos that are there already are kept, so an interrupted call is finished by repeating it and
+    a dataset grows by asking for more; `folder/figures.json` remembers how they were made.
+
+    Args:
+        folder: Where to write; made if missing.
+        train_per_action: Videos of each action in the split "train", from 0 upwards.
+        test_per_action: Videos of each action in the split "test", from 0 upwards.
+        seed: Base seed; another one gives other worlds, see `world_seed`.
+        frames: Frames of each video.
+        fps: Frames per second.
+        size: (height, width) in pixels, both even (H.264 stores colours for pairs of pixels).
+        workers: Processes that render. Above 1 the calling script needs the usual
+            `if __name__ == "__main__":`.
+
+    Returns:
+        Path of the table.
+
+    Raises:
+        ValueError: For an argument out of range.
+        DatasetError: If `folder` holds figures made with another seed, rate, length or size.
+
+    Example:
+
+    >>> table = write_dataset(
+    ...     folder / "figures", train_per_action=1, test_per_action=0, frames=2, size=(32, 32)
+    ... )
+    >>> table.read_text().splitlines()[1]
+    'bow/bow_0.mp4,bow,train'
+    """
+    counts = {
+        "train": _whole("train_per_action", train_per_action, least=0),
+        "test": _whole("test_per_action", test_per_action, least=0),
+    }
+    for split, count in counts.items():
+        if count > _SEEDS_A_BASE:
+            raise ValueError(
+                f"`{split}_per_action` must be at most {_SEEDS_A_BASE}. Received: {count}"
+            )
+    workers = _whole("workers", workers, least=1)
+    settings = {
+        "seed": _whole("seed", seed, least=0),
+        "frames": _whole("frames", frames, least=1),
+        "fps": _rate(fps),
+        "size": _even(size),
+    }
+    folder = pathlib.Path(folder)
+    _claim(folder, settings)
+
+    rows, jobs = [], []
+    for action in ACTIONS:
+        for split, count in counts.items():
+            for index in range(count):
+                world = world_seed(split, index, seed=seed)
+                path = f"{action}/{action}_{world}.mp4"
+                rows.append((path, action, split))
+                if not (folder / path).exists():
+                    jobs.append((folder / path, action, world, settings))
+    _work_off(jobs, workers)
+
+    with atomic_path(folder / TABLE_NAME) as path, path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("path", "label", "split"))
+        writer.writerows(rows)
+    return folder / TABLE_NAME
+
+
+def _claim(folder, settings):
+    """Notes the settings in a new folder; refuses one whose videos were made with others."""
+    note = folder / SETTINGS_NAME
+    if note.exists():
+        try:
+            found = json.loads(note.read_text())
+        except ValueError as error:
+            raise DatasetError(f"{note} is no JSON: {error}") from error
+        if found != settings:
+            raise DatasetError(
+                f"{folder} holds figures made with {found}, asked for were {settings}. "
+                f"Choose another folder or the same settings."
+            )
+        return
+    with atomic_path(note) as path:
+        path.write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def _work_off(jobs, workers):
+    shown = {"total": len(jobs), "noun": "videos"}
+    if workers == 1:
+        for job in track(jobs, "rendering", **shown):
+            _write_one(job)
+        return
+    # Spawned, not forked: a fork of a process in which TensorFlow has threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        for _ in track(pool.map(_write_one, jobs, chunksize=4), "rendering", **shown):
+            pass
+
+
+def _write_one(job):
+    path, action, world, settings = job
+    clip = render_clip(
+        action,
+        seed=world,
+        frames=settings["frames"],
+        fps=settings["fps"],
+        size=settings["size"],
+    )
+    write_video(path, clip, fps=settings["fps"])
+
+
+def _whole(name, value, *, least):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(
+            f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def _rate(fps):
+    if isinstance(fps, bool) or not isinstance(fps, numbers.Real) or not 0.0 < fps < float("inf"):
+        raise ValueError(f"`fps` must be a number above 0. Received: fps={fps!r}")
+    return float(fps)
+
+
+def _even(size):
+    sides = list(size) if isinstance(size, (tuple, list)) else []
+    whole = all(isinstance(side, numbers.Integral) for side in sides)
+    if len(sides) != 2 or not whole or any(side < 16 or side % 2 for side in sides):
+        raise ValueError(
+            f"`size` must be (height, width), both even and at least 16. Received: size={size!r}"
+        )
+    return [int(side) for side in sides]

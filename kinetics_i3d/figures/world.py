@@ -1,0 +1,231 @@
+"""What a seed decides: the person, the clothes, the place, the camera and the timing.
+
+A world does not know the action, the number of frames, their rate or their size. So all actions
+of one seed happen in the same place, and nothing but the figure's movement tells them apart.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from kinetics_i3d.figures.skeleton import Body
+
+SKIN = ((244, 208, 177), (226, 172, 132), (196, 138, 98), (150, 98, 66), (104, 67, 47))
+HAIR = ((32, 26, 24), (70, 44, 28), (120, 80, 44), (196, 160, 96), (150, 150, 152))
+CONTRAST = 90.0  # least distance of a garment's colour from the wall's and the floor's, of 441
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """When and how the action is done.
+
+    Args:
+        speed: Tempo relative to the ordinary one.
+        amplitude: How far the joints go, relative to the table's poses.
+        start: Where in its spare time a single act begins, in [0, 1]; a cycle's first phase.
+        enters: Whether a gesture begins out of standing.
+        mirrored: Whether left and right are exchanged.
+        sway: Phases of the small movements of a standing body, radians.
+    """
+
+    speed: float
+    amplitude: float
+    start: float
+    enters: bool
+    mirrored: bool
+    sway: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+    """Where the picture is taken from.
+
+    Args:
+        view: Where the figure faces, in [-1, 1]: 0 towards the camera, +-1 as far from it as the
+            action allows, mostly just past the profile.
+        crosses: Whether someone who walks crosses the picture; otherwise he walks on the spot.
+        distance: From the camera to the figure, metres.
+        height: Of the camera above the floor, metres.
+        zoom: Focal length in units of the picture's shorter side.
+        aim: Where the figure stands in the picture, (right, up) in shorter sides off the centre.
+        shake: Amplitude of the hand's tremor, in shorter sides.
+        pan: Amplitude of a slow pan, in shorter sides.
+        phases: Phases of tremor and pan, radians.
+    """
+
+    view: float
+    crosses: bool
+    distance: float
+    height: float
+    zoom: float
+    aim: tuple
+    shake: float
+    pan: float
+    phases: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """The place around the figure; all that is textured is drawn from `texture_seed`.
+
+    Args:
+        outdoors: Whether there is a far horizon instead of a wall.
+        wall_distance: From the figure to the wall, metres.
+        wall_pattern: "plain", "stripes", "tiles" or "boards".
+        floor_pattern: "plain", "tiles" or "boards".
+        chair: Whether a chair stands behind the figure where the action needs none.
+        backrest: Whether the chair has one.
+        boxes: How many cupboards and crates stand along the wall.
+        light: Direction the light comes from: right, up, towards the camera; length one.
+        texture_seed: Seed of the noise.
+    """
+
+    outdoors: bool
+    wall_distance: float
+    wall_pattern: str
+    floor_pattern: str
+    chair: bool
+    backrest: bool
+    boxes: int
+    light: tuple
+    texture_seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """All that a seed decides; `colours` maps a name to (red, green, blue) in 0 to 255."""
+
+    body: Body
+    colours: dict
+    timing: Timing
+    camera: Camera
+    scene: Scene
+
+
+def draw_world(seed):
+    """Draws the world of a seed.
+
+    Args:
+        seed: An integer from 0 upwards.
+
+    Returns:
+        A `World`, the same for the same seed in every process.
+
+    Raises:
+        ValueError: For a seed that is no integer or is negative.
+
+    Example:
+
+    >>> draw_world(3) == draw_world(3), draw_world(3) == draw_world(4)
+    (True, False)
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"`seed` must be an integer from 0 upwards. Received: seed={seed!r}")
+
+    # A stream of its own for each part, so that a new draw in one leaves the others as they were.
+    def stream(part):
+        return np.random.default_rng(np.random.SeedSequence([int(seed), part]))
+
+    return World(
+        body=_draw_body(stream(0)),
+        colours=_draw_colours(stream(1)),
+        timing=_draw_timing(stream(2)),
+        camera=_draw_camera(stream(3)),
+        scene=_draw_scene(stream(4)),
+    )
+
+
+def _between(rng, low, high):
+    return float(low + (high - low) * rng.random())
+
+
+def _pick(rng, options):
+    return options[int(rng.random() * len(options))]
+
+
+def _draw_body(rng):
+    return Body(
+        height=_between(rng, 1.52, 1.94),
+        legs=_between(rng, 0.96, 1.04),
+        arms=_between(rng, 0.96, 1.05),
+        shoulders=_between(rng, 0.9, 1.1),
+        girth=_between(rng, 0.88, 1.22),
+    )
+
+
+def _draw_timing(rng):
+    return Timing(
+        speed=_between(rng, 0.86, 1.2),
+        amplitude=_between(rng, 0.88, 1.1),
+        start=_between(rng, 0.0, 1.0),
+        enters=bool(rng.random() < 0.5),
+        mirrored=bool(rng.random() < 0.5),
+        sway=tuple((rng.random(4) * 2.0 * np.pi).tolist()),
+    )
+
+
+def _draw_camera(rng):
+    distance = _between(rng, 4.2, 7.5)
+    return Camera(
+        view=_between(rng, -1.0, 1.0),
+        crosses=bool(rng.random() < 0.6),
+        distance=distance,
+        height=_between(rng, 0.9, 2.1),
+        # The figure of 1.75 m fills 54 to 69 hundredths of the shorter side.
+        zoom=distance * _between(rng, 0.54, 0.69) / 1.75,
+        aim=(_between(rng, -0.12, 0.12), _between(rng, -0.03, 0.01)),
+        shake=_between(rng, 0.0, 0.008),
+        pan=_between(rng, 0.0, 0.07),
+        phases=tuple((rng.random(8) * 2.0 * np.pi).tolist()),
+    )
+
+
+def _draw_scene(rng):
+    outdoors = bool(rng.random() < 0.3)
+    light = np.array([_between(rng, -0.8, 0.8), _between(rng, 0.4, 0.9), _between(rng, 0.4, 0.9)])
+    return Scene(
+        outdoors=outdoors,
+        wall_distance=60.0 if outdoors else _between(rng, 1.9, 4.5),
+        wall_pattern="plain" if outdoors else _pick(rng, ("plain", "stripes", "tiles", "boards")),
+        floor_pattern=_pick(rng, ("plain", "plain", "tiles", "boards")),
+        chair=bool(rng.random() < 0.5),
+        backrest=bool(rng.random() < 0.6),
+        boxes=int(rng.random() * 4),
+        light=tuple((light / np.linalg.norm(light)).tolist()),
+        texture_seed=int(rng.random() * 2**31),
+    )
+
+
+def _draw_colours(rng):
+    """Skin first, a place that stands off from it, then clothes that stand off from the place."""
+    skin = np.array(_pick(rng, SKIN), dtype=float)
+    wall = _distinct(rng, [skin], low=40, high=230, vivid=0.35)
+    floor = _distinct(rng, [skin], low=50, high=200, vivid=0.3)
+    shirt = _distinct(rng, [wall, floor, skin], low=15, high=250, vivid=1.0)
+    trousers = _distinct(rng, [wall, floor, skin, shirt], low=10, high=240, vivid=0.8)
+    bare_arms, bare_legs = rng.random() < 0.6, rng.random() < 0.3
+    named = {
+        "skin": skin,
+        "wall": wall,
+        "floor": floor,
+        "shirt": shirt,
+        "trousers": trousers,
+        "hair": np.array(_pick(rng, HAIR), dtype=float),
+        "shoes": _distinct(rng, [floor], low=10, high=245, vivid=0.6),
+        "chair": _distinct(rng, [wall, floor, trousers, skin], low=20, high=230, vivid=0.6),
+        "boxes": wall * _between(rng, 0.55, 0.8),
+        "eyes": np.array([28.0, 24.0, 22.0]),
+        "forearm": skin if bare_arms else shirt,
+        "shank": skin if bare_legs else trousers,
+    }
+    return {name: tuple(float(value) for value in colour) for name, colour in named.items()}
+
+
+def _distinct(rng, others, *, low, high, vivid):
+    """The first of 64 colours at least `CONTRAST` from all the others, or else the farthest."""
+    grey = low + (high - low) * rng.random((64, 1))
+    colours = grey + vivid * 130.0 * (rng.random((64, 3)) - 0.5)
+    colours = np.clip(colours, low, high)
+    distance = np.linalg.norm(colours[:, None] - np.stack(others), axis=2).min(axis=1)
+    enough = np.flatnonzero(distance > CONTRAST)
+    return colours[enough[0] if len(enough) else distance.argmax()]
