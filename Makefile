@@ -73,7 +73,7 @@ format: $(VENV)/.dev  ## put the code into shape
 
 lock:  ## resolve requirements/*.txt afresh (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv on the path, or UV=/path/to/uv." >&2; exit 1; }
-	$(COMPILE) --constraint requirements/constraints.in --extra dev --extra pictures \
+	$(COMPILE) --constraint requirements/constraints.in --extra dev --extra pictures --extra reports \
 	    --output-file requirements/dev.txt pyproject.toml
 	$(COMPILE) --constraint requirements/dev.txt --extra pictures \
 	    --output-file requirements/core.txt pyproject.toml
