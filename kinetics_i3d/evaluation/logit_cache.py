@@ -12,8 +12,7 @@ import pathlib
 import numpy as np
 from absl import logging
 
-from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.npy import parse_npy
+from kinetics_i3d.core.files import atomic_path, parse_npy
 
 FORMAT = 1  # a new one when the same network and video would give other logits
 

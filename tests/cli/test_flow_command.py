@@ -16,14 +16,13 @@ import pytest
 
 from kinetics_i3d.cli import flow
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, SPECS
-from kinetics_i3d.flow import pairs
-from kinetics_i3d.flow import side_by_side as flow_shown
+from kinetics_i3d.flow import compute
 from kinetics_i3d.flow import tree as flow_tree
+from kinetics_i3d.flow import visualization as flow_shown
 from kinetics_i3d.flow.cache import open_flow, write_flow_file
-from kinetics_i3d.flow.parameters import TVL1
-from kinetics_i3d.flow.picture import beside_frame
+from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.flow.stored import open_stored
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.visualization import beside_frame
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 from kinetics_i3d.weights.catalog import CATALOG
@@ -103,13 +102,13 @@ def test_two_videos_for_one_file_are_the_user_s_mistake(command, tree, tmp_path)
 
 
 def test_options_reach_the_file(command, tree, tmp_path, monkeypatch):
-    plain, threads = pairs._stream, []
+    plain, threads = compute._stream, []
 
     def counted(greys, program, workers):
         threads.append(workers)
         return plain(greys, program, workers)
 
-    monkeypatch.setattr(pairs, "_stream", counted)
+    monkeypatch.setattr(compute, "_stream", counted)
     path = tree / "b.mp4.flow.npz"
     words = ("--fast", "--bound", 7.5, "--rounding", "truncate", "--spec", "fvd", "--workers", 1)
     assert command("flow", tree / "b.mp4", *words, "--backend", "opencv")[0] == 0

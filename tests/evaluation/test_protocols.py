@@ -16,7 +16,7 @@ from kinetics_i3d.evaluation.combine import combine
 from kinetics_i3d.evaluation.networks import networks_of, weights_digest
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.flow.cache import write_flow_file
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video

@@ -27,8 +27,7 @@ from kinetics_i3d.data.records.prepare import prepare
 from kinetics_i3d.data.records.reader import Records, parse_record
 from kinetics_i3d.data.records.shard_plan import plan_shards
 from kinetics_i3d.data.records.verify import verify_records
-from kinetics_i3d.flow.parameters import TVL1
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.writer import write_video
 
 SPEC = ClipSpec("small", fps=25.0, short_side=32, size=32)
@@ -385,7 +384,7 @@ NURSERY = """
     import av, cv2, tensorflow
     from kinetics_i3d.core.clip_spec import ClipSpec
     from kinetics_i3d.data.datasets import read_table
-    from kinetics_i3d.flow.video import FlowSettings
+    from kinetics_i3d.flow.settings import FlowSettings
     from kinetics_i3d.data.records.prepare import prepare
     from kinetics_i3d.data.records.config import PrepareConfig
 
