@@ -96,8 +96,7 @@ def run(options):
         folder.mkdir(parents=True, exist_ok=True)
         pillow()
     load_keras()
-    from kinetics_i3d.evaluation.networks import networks_of
-    from kinetics_i3d.evaluation.protocols import evaluate
+    from kinetics_i3d.evaluation.protocols import evaluate, networks_of
     from kinetics_i3d.models.load import load_model
 
     models = [with_labels(load_model(name, streams=stream), labels) for name, stream in names]

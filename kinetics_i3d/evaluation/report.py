@@ -11,7 +11,7 @@ from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.evaluation.mistakes import draw_mistakes, mistake_strips
 from kinetics_i3d.evaluation.page import make_page
-from kinetics_i3d.evaluation.picture import draw_confusion
+from kinetics_i3d.evaluation.plots import draw_confusion
 from kinetics_i3d.evaluation.result import class_results
 
 FORMAT = 1

@@ -79,7 +79,7 @@ def open_stored(video, *, spec, settings=None, strict=False):
 
     >>> from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
     >>> from kinetics_i3d.flow.cache import write_flow_file
-    >>> from kinetics_i3d.flow.compute import FlowSettings
+    >>> from kinetics_i3d.flow.settings import FlowSettings
     >>> quick = FlowSettings("farneback")
     >>> _ = write_flow_file(folder / "video.mp4", settings=quick)
     >>> with open_stored(folder / "video.mp4#t=0.2,0.6", spec=DEEPMIND_FLOW) as flow:

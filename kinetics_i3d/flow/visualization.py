@@ -146,7 +146,7 @@ def show_flow(video, flow, path):
 
     >>> from kinetics_i3d.flow.cache import write_flow_file
     >>> from kinetics_i3d.flow.info import flow_path
-    >>> from kinetics_i3d.flow.compute import FlowSettings
+    >>> from kinetics_i3d.flow.settings import FlowSettings
     >>> video = folder / "video.mp4"
     >>> _ = write_flow_file(video, settings=FlowSettings("farneback"))
     >>> show_flow(video, flow_path(video), folder / "shown.mp4")

@@ -20,8 +20,7 @@ from kinetics_i3d.data.records.config import PrepareConfig
 from kinetics_i3d.data.records.prepare import prepare
 from kinetics_i3d.data.records.reader import decode_frames, parse_record
 from kinetics_i3d.data.views import video_views
-from kinetics_i3d.evaluation.networks import networks_of
-from kinetics_i3d.evaluation.protocols import evaluate
+from kinetics_i3d.evaluation.protocols import evaluate, networks_of
 from kinetics_i3d.exporting.calibration import calibration_clips
 from kinetics_i3d.flow.cache import write_flow_file
 from kinetics_i3d.flow.info import flow_path

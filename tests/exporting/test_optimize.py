@@ -83,7 +83,7 @@ def test_eight_bits_are_near_and_run_as_any_model(model, eight, videos):
 
 @pytest.mark.slow
 def test_eight_bits_name_the_action_in_a_video_and_are_evaluated(eight, model, videos):
-    from kinetics_i3d.evaluation.networks import networks_of
+    from kinetics_i3d.evaluation.protocols import networks_of
 
     found = ki3d.classify(videos[0], eight).predictions
     assert {label for label, _ in found} == {"sit", "stand", "wave"}
@@ -96,7 +96,7 @@ def test_eight_bits_name_the_action_in_a_video_and_are_evaluated(eight, model, v
 
 @pytest.mark.slow
 def test_what_was_quantised_otherwise_is_another_network(eight, model, videos):
-    from kinetics_i3d.evaluation.networks import weights_digest
+    from kinetics_i3d.evaluation.protocols import weights_digest
 
     again = optimize(model, precision="int8", calibration=videos)
     assert weights_digest(again) == weights_digest(eight)
@@ -108,7 +108,7 @@ def test_what_was_quantised_otherwise_is_another_network(eight, model, videos):
 def test_each_stream_of_two_is_a_network_in_eight_bits(videos):
     pytest.importorskip("openvino", reason=WHY)
     pytest.importorskip("nncf", reason=WHY)
-    from kinetics_i3d.evaluation.networks import networks_of
+    from kinetics_i3d.evaluation.protocols import networks_of
 
     rgb = ClipSpec("tiny", fps=10, short_side=36, size=32)
     flow = ClipSpec("tiny_flow", stream="flow", fps=10, short_side=36, size=32)

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.experiments.places import cell_folder
 from kinetics_i3d.experiments.plan import make_plan
-from kinetics_i3d.experiments.run import run_cells
+from kinetics_i3d.experiments.runner import run_cells
+from kinetics_i3d.experiments.runs import cell_folder
 from kinetics_i3d.training.errors import TrainingStopped
 
 RGB, FLOW, SUM = (f"TwoStreamI3D.{stream}.scratch.original.0" for stream in ("rgb", "flow", "both"))

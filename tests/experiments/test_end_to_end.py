@@ -9,9 +9,9 @@ import pytest
 
 from kinetics_i3d.data.datasets import read_table
 from kinetics_i3d.evaluation.protocols import evaluate
-from kinetics_i3d.experiments import run
-from kinetics_i3d.experiments.frames import train_on_frames
-from kinetics_i3d.experiments.make import make_tables, plan_tables
+from kinetics_i3d.experiments import runner
+from kinetics_i3d.experiments.prerequisites import train_on_frames
+from kinetics_i3d.experiments.runner import make_tables, plan_tables
 from kinetics_i3d.experiments.scales import SCALES
 from kinetics_i3d.figures.render import render_clip
 from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM
@@ -79,11 +79,11 @@ def test_two_streams_are_trained_and_added(figures, smallest, tmp_path, monkeypa
     def none(*_, **__):
         raise AssertionError("a finished cell is only read")
 
-    monkeypatch.setattr(run, "train", none)
-    monkeypatch.setattr(run, "evaluate", none)
+    monkeypatch.setattr(runner, "train", none)
+    monkeypatch.setattr(runner, "evaluate", none)
     assert make_tables(videos, output, plan) == results
     assert (output / "tables.md").read_text() == page
-    monkeypatch.setattr(run, "evaluate", evaluate)
+    monkeypatch.setattr(runner, "evaluate", evaluate)
     (output / "cells" / both["name"] / "cell.json").unlink()
     again = make_tables(videos, output, plan)
     assert again["cells"][2]["top1"] == both["top1"]

@@ -5,6 +5,10 @@ Carreira & Zisserman, CVPR 2017, tables 2 to 5.
 
 import dataclasses
 import fnmatch
+import os
+import pathlib
+
+from kinetics_i3d.weights.catalog import CATALOG
 
 BOTH = "both"
 # Where a network's first values come from. `given` are weights that were named one by one.
@@ -133,3 +137,43 @@ def group_title(group):
 
 
 STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", BOTH: "RGB+Flow"}
+
+
+LOGITS = "logits"
+TABLE, NUMBERS = "tables.md", "tables.json"
+
+
+def cell_folder(output, cell):
+    """The folder of a cell.
+
+    Args:
+        output: That of the tables.
+        cell: A `Cell`.
+
+    Returns:
+        A `pathlib.Path`.
+
+    Example:
+
+    >>> from kinetics_i3d.experiments.runs import Cell
+    >>> cell_folder("out", Cell("C3D", "rgb", "scratch", "original", 0)).as_posix()
+    'out/cells/C3D.rgb.scratch.original.0'
+    """
+    return pathlib.Path(output) / "cells" / cell.name
+
+
+def absolute(weights):
+    """Weights as settings name them, so that a call from another folder goes on with the same.
+
+    Args:
+        weights: A name in the catalog, which stays as it is, or a path.
+
+    Returns:
+        A name or an absolute path.
+
+    Example:
+
+    >>> absolute("rgb_figures"), absolute("mine.h5") == os.path.abspath("mine.h5")
+    ('rgb_figures', True)
+    """
+    return str(weights) if str(weights) in CATALOG else os.path.abspath(weights)

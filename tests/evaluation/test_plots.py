@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.evaluation import picture
-from kinetics_i3d.evaluation.picture import draw_confusion, row_shares, shade
+from kinetics_i3d.evaluation import plots
+from kinetics_i3d.evaluation.plots import draw_confusion, row_shares, shade
 
 
 def drawn(path):
@@ -31,7 +31,7 @@ def test_all_sizes_are_drawn_inside_the_picture(tmp_path, classes):
 
 
 def test_rows_are_normalised_and_cells_lie_where_they_belong(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture.Canvas, "text", lambda *args, **kwargs: None)
+    monkeypatch.setattr(plots.Canvas, "text", lambda *args, **kwargs: None)
     draw_confusion(tmp_path / "c.png", [[3, 1], [0, 0]], ("sit", "stand"))
     image = drawn(tmp_path / "c.png")
     places = []
@@ -46,7 +46,7 @@ def test_rows_are_normalised_and_cells_lie_where_they_belong(tmp_path, monkeypat
 
 def test_shares_and_shades():
     assert row_shares([[3, 1], [0, 0]]).tolist() == [[0.75, 0.25], [0, 0]]
-    assert shade(0) == (255, 255, 255) and shade(1) == picture.RAMP[-1]
+    assert shade(0) == (255, 255, 255) and shade(1) == plots.RAMP[-1]
     light = [sum(shade(share)) for share in np.linspace(0, 1, 50)]
     assert light == sorted(light, reverse=True)
 
@@ -71,9 +71,9 @@ def test_of_many_classes_the_most_confused_are_drawn(tmp_path):
         counts[one, two] = times  # the later ones are confused more
     labels = [f"passing American football (number {index})" for index in range(400)]
     chosen = sorted(int(index) for pair in pairs[20:] for index in pair)
-    assert picture.most_confused(counts, 40) == chosen
-    part, rows, columns = picture.selected(counts, labels)
-    assert rows == [labels[index] for index in chosen] and columns == [*rows, picture.OTHERS]
+    assert plots.most_confused(counts, 40) == chosen
+    part, rows, columns = plots.selected(counts, labels)
+    assert rows == [labels[index] for index in chosen] and columns == [*rows, plots.OTHERS]
     for row, index in enumerate(chosen):
         assert part[row, :-1].tolist() == counts[index, chosen].tolist()
         assert part[row].sum() == counts[index].sum()
@@ -83,11 +83,11 @@ def test_of_many_classes_the_most_confused_are_drawn(tmp_path):
 
 def test_confusions_count_either_way_and_places_are_filled_up():
     counts = np.array([[9, 0, 1, 0], [0, 9, 0, 0], [1, 0, 9, 0], [0, 0, 0, 9]])
-    assert picture.most_confused(counts, 2) == [0, 2]
-    assert picture.most_confused(counts, 3) == [0, 1, 2]
-    assert picture.most_confused(np.eye(4), 2) == [0, 1]
+    assert plots.most_confused(counts, 2) == [0, 2]
+    assert plots.most_confused(counts, 3) == [0, 1, 2]
+    assert plots.most_confused(np.eye(4), 2) == [0, 1]
     counts[1, 3] = 3  # more than 1 + 1 either way
-    assert picture.most_confused(counts, 2) == [1, 3]
+    assert plots.most_confused(counts, 2) == [1, 3]
 
 
 def luminance(color):
@@ -101,7 +101,7 @@ def luminance(color):
 
 def test_counts_can_be_read_on_every_colour():
     for share in np.linspace(0, 1, 101):
-        ink = picture.PAPER if share > picture.DARK else picture.INK
+        ink = plots.PAPER if share > plots.DARK else plots.INK
         light, dark = sorted((luminance(ink), luminance(shade(share))), reverse=True)
         assert (light + 0.05) / (dark + 0.05) > 3.8
 

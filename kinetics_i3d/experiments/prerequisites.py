@@ -1,13 +1,18 @@
 """`make_flow`: the flow that the cells of a plan read, computed once, a file beside each video."""
 
 import dataclasses
+import pathlib
 
 from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
 from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.pretrained import HEAD, save_weights
 from kinetics_i3d.training.network import streams_of
+from kinetics_i3d.training.train import train
+from kinetics_i3d.weights.assign import assign, named_variables
 
 
 def flow_spec(plan):
@@ -66,3 +71,44 @@ def _has_flow(video, spec):
     if stored is not None:
         stored.close()
     return stored is not None
+
+
+SYSTEM = "ConvNetLSTM"  # of one frame: an Inception-V1, a single step and a classifier
+
+
+def frames_config(scale):
+    """The `TrainConfig` of the image network of a scale.
+
+    Args:
+        scale: A `Scale`.
+    """
+    return dataclasses.replace(scale.configs[SYSTEM], frames=1)
+
+
+def train_on_frames(dataset, scale, folder, *, save_every=500):
+    """Trains an `InceptionV1` on single frames, unless that was done before.
+
+    Args:
+        dataset: A `VideoDataset`.
+        scale: A `Scale`.
+        folder: Where to; a training that was stopped goes on.
+        save_every: Steps between states.
+
+    Returns:
+        The path of a checkpoint that `InceptionV1` reads. Its classifier is of random values.
+
+    Raises:
+        TrainingStopped: If the process was asked to end.
+        UserError: As `train`.
+    """
+    folder = pathlib.Path(folder)
+    path = folder / "images.h5"
+    if path.is_file():
+        return path
+    model = train(dataset, frames_config(scale), folder, save_every=save_every)
+    trunk = model.streams["rgb"]
+    images = InceptionV1(architecture=trunk.architecture, classes=len(model.labels))
+    arrays = {name: variable.numpy() for name, variable in named_variables(trunk).items()}
+    assign(images, arrays, ignore=(HEAD,), keep=(HEAD,), source=str(folder))
+    save_weights(images, path, about={"trained_on": f"single frames of {dataset.name}"})
+    return path
