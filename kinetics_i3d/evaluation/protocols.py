@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
+from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.data.flow_cache import FlowFileError
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
 from kinetics_i3d.data.views import VIEWS
@@ -17,10 +18,12 @@ from kinetics_i3d.evaluation.combine import check_labels, combine, listed
 from kinetics_i3d.evaluation.logit_cache import LogitCache
 from kinetics_i3d.evaluation.networks import Network, networks_of
 from kinetics_i3d.evaluation.result import Evaluation
+from kinetics_i3d.video.span import split_span
 
 UNREADABLE = (VideoError, FlowFileError)
 
 
+@one_warning_per_file()
 def evaluate(model, dataset, *, views="center", cache=None, progress=None):
     """Tests a model on every video of a dataset.
 
@@ -174,7 +177,7 @@ def _run(network: Network, videos, *, views, cache, progress):
                         store.put(mark, logits)
                 rows.append((video, logits))
             except UNREADABLE as error:
-                logging.warning("skipped: %s", error)
+                warn_about(split_span(video.location)[0], "skipped: %s", error)
                 skipped.append(str(error))
             progress(number + 1)
     return rows, skipped
