@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.data.datasets import VideoDataset
@@ -44,6 +45,7 @@ from kinetics_i3d.training.statistics import recalibrate
 from kinetics_i3d.training.step import Step
 
 
+@one_warning_per_file()
 def train(
     dataset,
     config,

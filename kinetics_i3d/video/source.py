@@ -6,9 +6,8 @@ Decoder: FFmpeg's libraries through PyAV, https://pyav.basswood-io.com.
 import fractions
 import pathlib
 
-from absl import logging
-
 from kinetics_i3d.core import errors
+from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.video.frames import VideoFrames, check_video
 
 # Without a list libav opens text as ANSI art, and playlists (hls, concat) that name further files:
@@ -194,7 +193,8 @@ class Source:
 
     def _log(self, reason):
         if not self._damaged:
-            logging.warning("%s is damaged (%s); reading what can be decoded.", self.path, reason)
+            message = "%s is damaged (%s); reading what can be decoded."
+            warn_about(self.path, message, self.path, reason)
         self._damaged = True
 
 
