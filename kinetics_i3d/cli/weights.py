@@ -248,7 +248,8 @@ def examine_row(row):
     """Where the weights of a row would come from, without a download.
 
     Args:
-        row: A `CatalogEntry` or an `ImageEntry`. The file of an installed distribution is read and verified.
+        row: A `CatalogEntry` or an `ImageEntry`. The file of an installed distribution is read and
+            verified.
 
     Returns:
         (a key of `STATES`, the error of a `"damaged"` distribution or `None`).

@@ -391,7 +391,8 @@ def find_weights(weights, *, images=False):
 
     Raises:
         WeightsError: If there is neither, with near names; if the name is that of a pair, or of
-            weights for images where `images` is false; if an installed distribution is not the one that carries the weights; or if a download fails.
+            weights for images where `images` is false; if an installed distribution is not the one
+            that carries the weights; or if a download fails.
     """
     if weights in CATALOG:
         return locate(CATALOG[weights])[1]

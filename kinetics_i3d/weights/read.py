@@ -20,8 +20,8 @@ def read_weights(weights):
     """Reads weights of any known kind.
 
     Args:
-        weights: A name in `CATALOG` or `IMAGES`, or a path: a checkpoint of this package, TensorFlow's or
-            PyTorch's, safetensors, a Keras file, a SavedModel, a Flax pickle, or inception5h:
+        weights: A name in `CATALOG` or `IMAGES`, or a path: a checkpoint of this package,
+            TensorFlow's or PyTorch's, safetensors, a Keras file, a SavedModel, a Flax pickle, or inception5h:
             `inception5h.zip`, its `tensorflow_inception_graph.pb`, or a folder of its tensors; or a
             tar archive with one TensorFlow checkpoint, such as TF-Slim's.
 

@@ -90,16 +90,16 @@ def test_train_takes_the_name(command, mirror, monkeypatch, videos, tmp_path):
 
     asked = []
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def locate(row):
         asked.append(row.name)
-        raise Stopped
+        raise StoppedError
 
     monkeypatch.setattr(catalog, "locate", locate)
     words = ("--data", tmp_path, "--output", tmp_path / "run", "--transfer", "full")
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         command("train", "InceptionI3D", *words, "--inflate", "inception5h")
     assert asked == ["imagenet_inception5h"]
 

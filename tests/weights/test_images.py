@@ -1,4 +1,4 @@
-"""ImageNet's rows: downloads of archives of unknown size, verified by a hash or by their content."""
+"""ImageNet's rows: archives of unknown size, verified by a hash or by their content."""
 
 import dataclasses
 import hashlib
