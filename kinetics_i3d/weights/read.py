@@ -21,9 +21,9 @@ def read_weights(weights):
 
     Args:
         weights: A name in `CATALOG` or `IMAGES`, or a path: a checkpoint of this package,
-            TensorFlow's or PyTorch's, safetensors, a Keras file, a SavedModel, a Flax pickle, or inception5h:
-            `inception5h.zip`, its `tensorflow_inception_graph.pb`, or a folder of its tensors; or a
-            tar archive with one TensorFlow checkpoint, such as TF-Slim's.
+            TensorFlow's or PyTorch's, safetensors, a Keras file, a SavedModel, a Flax pickle, or
+            inception5h: `inception5h.zip`, its `tensorflow_inception_graph.pb`, or a folder of its
+            tensors; or a tar archive with one TensorFlow checkpoint, such as TF-Slim's.
 
     Returns:
         A `Checkpoint`.
