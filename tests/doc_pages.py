@@ -122,7 +122,7 @@ def make_stage(folder):
     # Formats are recognised by content; the readers of PyTorch's files have tests of their own.
     shutil.copy(folder / "rgb_imagenet_kinetics400.h5", folder / "rgb_imagenet.pt")
     shutil.copy(folder / "rgb_kinetics_jhmdb.h5", folder / "mine.h5")
-    write_inception5h(folder / "inception5h.zip")
+    write_inception5h(folder / "inception5h")
 
 
 def write_inception5h(path):

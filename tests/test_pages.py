@@ -60,9 +60,10 @@ NOT_RUN = (
     ("docs/export_serving.md", "pip install", NETWORK),
     ("docs/export_serving.md", "python examples/mlserver/serve.py", "needs MLServer"),
     ("docs/export_serving.md", "python examples/serve_video.py", "test_serve_video.py has one"),
-    ("docs/tables.md", "kinetics-i3d (figures|tables)", "an hour; tests/tables makes small ones"),
+    ("docs/tables.md", "kinetics-i3d (figures|tables)", "an hour; tests/experiments makes small ones"),
     ("docs/weights.md", "kinetics-i3d weights rgb_kinetics600 --fetch", NETWORK),
     ("docs/weights.md", "pip install", NETWORK),
+    ("docs/weights.md", "imagenet_(inception5h|slim)", NETWORK),
     ("benchmarks/results/tables.md", "", "the commands of a measurement of hours"),
 )  # fmt: skip
 FOREIGN = {"yaml", "kotlin"}  # languages that nothing here runs
