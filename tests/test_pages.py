@@ -60,7 +60,7 @@ NOT_RUN = (
     ("docs/export_serving.md", "pip install", NETWORK),
     ("docs/export_serving.md", "python examples/mlserver/serve.py", "needs MLServer"),
     ("docs/export_serving.md", "python examples/serve_video.py", "test_serve_video.py has one"),
-    ("docs/tables.md", "kinetics-i3d (figures|tables)", "an hour; tests/experiments makes small ones"),
+    ("docs/tables.md", "kinetics-i3d (figures|tables)", "an hour; small ones are tested"),
     ("docs/weights.md", "kinetics-i3d weights rgb_kinetics600 --fetch", NETWORK),
     ("docs/weights.md", "pip install", NETWORK),
     ("docs/weights.md", "imagenet_(inception5h|slim)", NETWORK),
