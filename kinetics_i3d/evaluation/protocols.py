@@ -13,6 +13,7 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
+from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation.compare import check_labels, combine, listed
@@ -28,6 +29,7 @@ from kinetics_i3d.weights.assign import named_variables
 UNREADABLE = (VideoError, FlowFileError)
 
 
+@one_warning_per_file()
 def evaluate(model, dataset, *, views="center", cache=None, progress=None):
     """Tests a model on every video of a dataset.
 
@@ -181,7 +183,7 @@ def _run(network, videos, *, views, cache, progress):
                         store.put(mark, logits)
                 rows.append((video, logits))
             except UNREADABLE as error:
-                logging.warning("skipped: %s", error)
+                warn_about(split_span(video.location)[0], "skipped: %s", error)
                 skipped.append(str(error))
             progress(number + 1)
     return rows, skipped

@@ -9,10 +9,10 @@ import pathlib
 import types
 
 import numpy as np
-from absl import logging
 
 from kinetics_i3d.core import errors
 from kinetics_i3d.core.errors import VideoError, first_line
+from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.video.sampling import as_rate
 
 # Without a list libav opens text as ANSI art, and playlists (hls, concat) that name further files:
@@ -198,7 +198,8 @@ class Source:
 
     def _log(self, reason):
         if not self._damaged:
-            logging.warning("%s is damaged (%s); reading what can be decoded.", self.path, reason)
+            message = "%s is damaged (%s); reading what can be decoded."
+            warn_about(self.path, message, self.path, reason)
         self._damaged = True
 
 

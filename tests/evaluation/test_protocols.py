@@ -111,6 +111,13 @@ def test_a_video_that_cannot_be_decoded_is_skipped_and_counted(model, folder):
         evaluate(model, dataset(folder, "broken", "absent"))
 
 
+def test_a_video_that_cannot_be_decoded_is_logged_once(model, folder, caplog):
+    with caplog.at_level("WARNING", logger="absl"):
+        evaluate(model, dataset(folder, "short", "broken", "usual", "broken"))
+    logged = [one.getMessage() for one in caplog.records if "broken.mp4" in one.getMessage()]
+    assert len(logged) == 1 and logged[0].startswith("skipped: ")
+
+
 def test_labels_are_found_by_name_whatever_their_order(model, folder):
     videos = dataset(folder, "short", "usual")
     other = VideoDataset("tiny", (LABELS[1], LABELS[0]), videos.videos)

@@ -55,7 +55,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(wanted[1]) if wanted else 0
         self.server.requests.append((self.path.rsplit("/", 1)[1], start))
-        script = self.server.script if self.path.endswith(DATA_NAME) else []
+        script = self.server.script if self.path.endswith(self.server.scripted) else []
         act = script.pop(0) if script else well
         if content is None:
             status(404)(self, content, start)
@@ -80,6 +80,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = {"/rgb_tiny/model.ckpt.index": INDEX, f"/rgb_tiny/{DATA_NAME}": DATA}
         self.script, self.requests, self.over = [], [], threading.Event()
+        self.scripted = DATA_NAME  # what the script is about
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     def of_data(self):
