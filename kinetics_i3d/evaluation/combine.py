@@ -6,6 +6,8 @@ Carreira & Zisserman, CVPR 2017, section 2.4.
 import collections
 import dataclasses
 
+import numpy as np
+
 from kinetics_i3d.core.errors import DatasetError
 
 SHOWN = 5  # differences that an error lists
@@ -63,9 +65,9 @@ def combine(rgb_evaluation, flow_evaluation):
         raise DatasetError(f"{names}: videos occur twice: {listed(twice)}")
     order = [places[path] for path in first.paths]
     other = [
-        f"{path} ({first.labels[one]} and {first.labels[two]})"
+        f"{path} ({_classes(first, one)} and {_classes(first, two)})"
         for path, one, two in zip(first.paths, first.targets, second.targets[order], strict=True)
-        if one != two
+        if np.any(one != two)
     ]
     if other:
         raise DatasetError(f"{names}: the classes of videos differ: {listed(other)}")
@@ -76,6 +78,12 @@ def combine(rgb_evaluation, flow_evaluation):
         specs=first.specs | second.specs,
         digests=first.digests | second.digests,
     )
+
+
+def _classes(evaluation, target):
+    """The names of a video's class or classes."""
+    names = np.array(evaluation.labels)[target]
+    return str(names) if np.ndim(target) == 0 else "+".join(names) or "none"
 
 
 def check_labels(names, first, second):

@@ -64,7 +64,8 @@ def compare(old, new):
         A `Comparison`.
 
     Raises:
-        DatasetError: If no video is in both, or videos have another label in one than in the other.
+        DatasetError: If no video is in both, videos have another label in one than in the other, or
+            may have several.
 
     Example:
 
@@ -74,6 +75,11 @@ def compare(old, new):
     >>> found.old["top1"], found.new["top1"], found.lost[0].new, found.p_value
     (1.0, 0.0, 'stand', 1.0)
     """
+    if old.get("multi_label") or new.get("multi_label"):
+        raise DatasetError(
+            "evaluations of videos with several labels cannot be compared video by video; compare "
+            "their `map`"
+        )
     first, second = _by_name(old["videos_tested"], new["videos_tested"])
     shared = [name for name in first if name in second]
     if not shared:
