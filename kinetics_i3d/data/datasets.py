@@ -231,8 +231,8 @@ def read_table(path, *, labels=None, source=None):
         path: A csv file with the columns `path` (relative to the file), `label` and `split`, and by
             choice `source`, `start` and `end` (seconds of the part of the file). The order of the
             labels may stand in `<name>.labels.txt` beside it. Of videos with several classes there
-            is a column `labels` in place of `label`, whose cells are such as `sit;stand`, or a row
-            of each.
+            is a column `labels` in place of `label`, whose cells are such as `sit;stand` or empty,
+            or a row of each.
         labels: Class names in order; by default those of that file, or else of the table: in the
             order of Kinetics-400 or -600 if they are exactly those, else sorted.
         source: `Video -> str`, which names the longer video a clip was cut from; by default the
@@ -373,5 +373,14 @@ def _look_for(listing, *, videos=None, labels=None):
             len(listing.rows),
             several[0].path.name,
             ", ".join(several[0].classes),
+        )
+    unlabelled = [video for video in (*present, *missing) if not video.classes]
+    if unlabelled:
+        logging.warning(
+            "%s: %d of %d videos have no label, such as %s",
+            listing.path,
+            len(unlabelled),
+            len(listing.rows),
+            unlabelled[0].path.name,
         )
     return VideoDataset(listing.name, known, tuple(present), tuple(missing))

@@ -89,20 +89,24 @@ def test_a_row_that_stands_there_twice_stays_an_error(table):
         with pytest.raises(DatasetError, match=r"line 3: a\.mp4 stands in line 2 already"):
             read_table(table("path,label,split", *lines))
     with pytest.raises(DatasetError, match=r"line 2: one of .* is empty"):
-        read_table(table("path,labels,split", "a.mp4,,train", "b.mp4,sit;wave,train"))
+        read_table(table("path,tags,split", "a.mp4,,train", "b.mp4,sit;wave,train"))
     with pytest.raises(DatasetError, match="line 2: unknown label 'wave'"):
         read_table(table("path,labels,split", "a.mp4,sit;wave,train"), labels=("sit",))
 
 
-def test_several_labels_survive_a_table_and_single_ones_are_written_as_before(table, tmp_path):
-    dataset = read_table(table("path,labels,split", "a.mp4,sit;wave,train", "b.mp4,wave,test"))
+def test_several_labels_survive_a_table_and_single_ones_are_written_as_before(
+    table, tmp_path, caplog
+):
+    caplog.set_level(logging.WARNING, logger="absl")
+    dataset = read_table(table("path,labels,split", "a.mp4,sit;wave,train", "b.mp4,,test"))
     dataset.write_table(tmp_path / "copy.csv")
     assert (tmp_path / "copy.csv").read_text().splitlines()[:2] == [
         "path,labels,split,source",
         "a.mp4,sit;wave,train,a.mp4",
     ]
     again = read_table(tmp_path / "copy.csv")
-    assert [video.labels for video in again.videos] == [("sit", "wave"), ("wave",)]
+    assert "1 of 2 videos have no label, such as b.mp4" in caplog.text
+    assert [video.labels for video in again.videos] == [("sit", "wave"), ()]
     single = read_table(table("path,label,split", "a.mp4,sit,train", name="one.csv"))
     single.write_table(tmp_path / "copy.csv")
     assert (tmp_path / "copy.csv").read_text().splitlines()[0] == "path,label,split,source"

@@ -169,7 +169,8 @@ def read_one(path, *, source=None):
     order = read_labels(beside) if beside.is_file() else ()
     several = usual["label"] in SEVERAL
     split_cell = _cell_splitter([row[usual["label"]] for _, row in cells], order)
-    may_be_none = usual["label"] == CHARADES_LABELS
+    charades = usual["label"] == CHARADES_LABELS
+    may_be_none = charades or usual["label"] == LABELS
     read = []
     for line, named in cells:
         row = named | {name: named[column] for name, column in usual.items()}
@@ -191,7 +192,7 @@ def read_one(path, *, source=None):
             Row(name, label, split, origin, path, line, stems, listed, *times, labels=classes)
         )
     read = _merged(read)
-    if may_be_none and not order:
+    if charades and not order:
         read, order = _named_charades(read, path.parent)
     numbers = {label for row in read for label in row.classes}
     if not order and numbers and all(label.isdecimal() for label in numbers):
