@@ -16,6 +16,7 @@ from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.evaluation.report import JSON, report_of
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.tables.places import LOGITS, cell_folder
+from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.train import train
 
 FORMAT = 1
@@ -43,6 +44,10 @@ def run_cells(dataset, plan, output, *, split="test", save_every=500, progress=N
 
     # What one cell may fail of, and leave the others as they are: files, settings, memory.
     failures = (UserError, OSError, ValueError, RuntimeError, MemoryError, tf.errors.OpError)
+    if dataset.multi_label:
+        raise UserError(
+            f"{dataset.name}: the tables are of accuracies, and its videos may have several labels"
+        )
     done, failed = {}, {}
     digest = dataset_digest(dataset)
     for number, job in enumerate(plan.jobs, 1):
@@ -50,7 +55,7 @@ def run_cells(dataset, plan, output, *, split="test", save_every=500, progress=N
         facts = {
             "format": FORMAT,
             "name": name,
-            "config": json.loads(job.config.to_json()) if job.config else None,
+            "config": _as_run(job.config) if job.config else None,
             "parts": _weights_of(output, job.cell.parts),
             "dataset": digest,
             "split": split,
@@ -85,6 +90,7 @@ def read_cell(folder, facts):
 
     Raises:
         UserError: If it cannot be read, or is of other settings; the first that differs is named.
+            Fields of a config that an earlier version did not know have their defaults.
     """
     path = folder / CELL
     if not path.is_file():
@@ -99,7 +105,8 @@ def read_cell(folder, facts):
         ) from error
     if before["parts"] != facts["parts"]:
         return None
-    before |= before.pop("config") or {}
+    if config := before.pop("config"):
+        before |= NEW_FIELDS | config
     facts = {**facts, **(facts["config"] or {})}
     for name, value in facts.items():
         if name != "config" and before.get(name) != value:
@@ -108,6 +115,11 @@ def read_cell(folder, facts):
                 "choose another output, or remove its folder"
             )
     return found
+
+
+def _as_run(config):
+    """The fields of a `TrainConfig`, JSON-ready, as the run of a cell has them."""
+    return json.loads(config.for_labels(multi_label=False).to_json())
 
 
 def dataset_digest(dataset):
