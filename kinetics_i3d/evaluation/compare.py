@@ -7,6 +7,8 @@ import collections
 import dataclasses
 import pathlib
 
+import numpy as np
+
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.evaluation.metrics import sign_test
 
@@ -63,7 +65,8 @@ def compare(old, new):
         A `Comparison`.
 
     Raises:
-        DatasetError: If no video is in both, or videos have another label in one than in the other.
+        DatasetError: If no video is in both, videos have another label in one than in the other, or
+            may have several.
 
     Example:
 
@@ -73,6 +76,11 @@ def compare(old, new):
     >>> found.old["top1"], found.new["top1"], found.lost[0].new, found.p_value
     (1.0, 0.0, 'stand', 1.0)
     """
+    if old.get("multi_label") or new.get("multi_label"):
+        raise DatasetError(
+            "evaluations of videos with several labels cannot be compared video by video; compare "
+            "their `map`"
+        )
     first, second = _by_name(old["videos_tested"], new["videos_tested"])
     shared = [name for name in first if name in second]
     if not shared:
@@ -197,9 +205,9 @@ def combine(rgb_evaluation, flow_evaluation):
         raise DatasetError(f"{names}: videos occur twice: {listed(twice)}")
     order = [places[path] for path in first.paths]
     other = [
-        f"{path} ({first.labels[one]} and {first.labels[two]})"
+        f"{path} ({_classes(first, one)} and {_classes(first, two)})"
         for path, one, two in zip(first.paths, first.targets, second.targets[order], strict=True)
-        if one != two
+        if np.any(one != two)
     ]
     if other:
         raise DatasetError(f"{names}: the classes of videos differ: {listed(other)}")
@@ -210,6 +218,12 @@ def combine(rgb_evaluation, flow_evaluation):
         specs=first.specs | second.specs,
         digests=first.digests | second.digests,
     )
+
+
+def _classes(evaluation, target):
+    """The names of a video's class or classes."""
+    names = np.array(evaluation.labels)[target]
+    return str(names) if np.ndim(target) == 0 else "+".join(names) or "none"
 
 
 def check_labels(names, first, second):

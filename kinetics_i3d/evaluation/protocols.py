@@ -15,6 +15,7 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
+from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation.compare import check_labels, combine, listed
 from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache
@@ -98,7 +99,7 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
         one = Evaluation(
             dataset.labels,
             tuple(str(video.location) for video in videos),
-            np.array([dataset.labels.index(video.label) for video in videos]),
+            _targets(dataset, videos),
             {network.name: np.stack(logits)},
             skipped,
             views,
@@ -106,7 +107,18 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
             {network.name: network.digest},
         )
         found = one if found is None else combine(found.only(one.paths), one)
+    if found.multi_label and not found.targets.any():
+        raise DatasetError(
+            f"{dataset.name}: none of {len(found.paths)} videos has a label, so that there is no "
+            "average precision"
+        )
     return found
+
+
+def _targets(dataset, videos):
+    """The class number of each video, or the bool rows of those that may have several classes."""
+    targets = np.asarray(targets_of(dataset, videos))
+    return targets > 0 if dataset.multi_label else targets
 
 
 def with_labels_of(model, dataset):
@@ -140,10 +152,16 @@ def with_labels_of(model, dataset):
         )
     log_respelled(dataset.name, spelling, level=logging.WARNING)
     videos, missing = (
-        tuple(dataclasses.replace(video, label=spelling[video.label]) for video in part)
+        tuple(_respelled(video, spelling) for video in part)
         for part in (dataset.videos, dataset.missing)
     )
     return dataclasses.replace(dataset, labels=tuple(model.labels), videos=videos, missing=missing)
+
+
+def _respelled(video, spelling):
+    classes = tuple(spelling[label] for label in video.classes)
+    labels = None if video.labels is None else classes
+    return dataclasses.replace(video, label=next(iter(classes), ""), labels=labels)
 
 
 def _run(network, videos, *, views, cache, progress):

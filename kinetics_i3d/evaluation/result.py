@@ -13,8 +13,13 @@ import pathlib
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.average_precision import (
+    average_precisions,
+    hit_at_1,
+    mean_average_precision,
+)
 from kinetics_i3d.core.files import atomic_path, parse_npy
-from kinetics_i3d.core.labels import softmax
+from kinetics_i3d.core.labels import sigmoid, softmax
 from kinetics_i3d.evaluation import metrics
 
 BOTH = "both"
@@ -27,7 +32,8 @@ class Evaluation:
     Args:
         labels: Class names.
         paths: The videos that were tested.
-        targets: int array (videos,).
+        targets: int array (videos,); or, where videos may have several classes or none, bool array
+            (videos, classes).
         logits: {stream: float32 array (videos, classes)}. What one network makes of both streams
             together is called `"both"`.
         skipped: Messages of videos that could not be read.
@@ -56,6 +62,11 @@ class Evaluation:
     specs: dict = dataclasses.field(default_factory=dict)
     digests: dict = dataclasses.field(default_factory=dict)
 
+    @property
+    def multi_label(self):
+        """Whether videos may have several classes, or none."""
+        return np.ndim(self.targets) == 2
+
     @functools.cached_property
     def scores(self):
         """float32 array (videos, classes): the sum of the streams' logits."""
@@ -63,8 +74,8 @@ class Evaluation:
 
     @functools.cached_property
     def probabilities(self):
-        """float64 array (videos, classes)."""
-        return softmax(self.scores)
+        """float64 array (videos, classes); of each class by itself where there may be several."""
+        return sigmoid(self.scores) if self.multi_label else softmax(self.scores)
 
     @property
     def predictions(self):
@@ -104,7 +115,19 @@ class Evaluation:
         )
 
     def summary(self):
-        """Counts and accuracies (0 to 1) as a JSON-ready dictionary."""
+        """Counts and accuracies (0 to 1) as a JSON-ready dictionary.
+
+        Of videos that may have several classes: `map`, the mean over the classes that occur of
+        their average precisions, and `hit1`, the share of the videos whose best class is one of
+        theirs.
+        """
+        if self.multi_label:
+            return {
+                "videos": len(self.paths),
+                "skipped": len(self.skipped),
+                "map": mean_average_precision(self.scores, self.targets),
+                "hit1": hit_at_1(self.scores, self.targets),
+            }
         top1 = metrics.topk_accuracy(self.scores, self.targets, 1)
         videos = len(self.paths)
         return {
@@ -116,6 +139,24 @@ class Evaluation:
             "top1_interval": list(metrics.wilson_interval(round(top1 * videos), videos)),
             "calibration_error": metrics.calibration_error(self.probabilities, self.targets),
         }
+
+    def average_precisions(self):
+        """A dictionary for each class, where videos may have several.
+
+        Returns:
+            A list of JSON-ready dictionaries: `label`, `videos` that have it, and
+            `average_precision`, 0 to 1, or None without such videos.
+        """
+        precisions = average_precisions(self.scores, self.targets)
+        counts = self.targets.sum(axis=0)
+        return [
+            {
+                "label": label,
+                "videos": int(count),
+                "average_precision": float(precision) if count else None,
+            }
+            for label, count, precision in zip(self.labels, counts, precisions, strict=True)
+        ]
 
     def confusion(self):
         """int64 array (classes, classes): videos by target and best class."""
