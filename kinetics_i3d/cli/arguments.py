@@ -8,7 +8,7 @@ import sys
 
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.data.layouts import KINDS
+from kinetics_i3d.data.layouts.formats import KINDS
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 
 SOURCES = (

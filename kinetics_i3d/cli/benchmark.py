@@ -43,7 +43,7 @@ def add_arguments(parser):
 def run(options):
     """Prints what was measured; returns the exit code."""
     load_keras()
-    from kinetics_i3d.data.input_speed import measure_input
+    from kinetics_i3d.data.input_benchmark import measure_input
     from kinetics_i3d.data.records.clips import open_split
     from kinetics_i3d.data.records.manifest import is_records
 
@@ -83,10 +83,10 @@ def of_size(spec, size):
 
 
 def as_text(speed, kind, examples):
-    """An `InputSpeed` in aligned lines.
+    """An `InputBenchmark` in aligned lines.
 
     Args:
-        speed: The `InputSpeed`.
+        speed: The `InputBenchmark`.
         kind: `"records"` or `"videos"`.
         examples: How many there are.
     """

@@ -10,8 +10,8 @@ import time
 
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
 from kinetics_i3d.core.progress import track
-from kinetics_i3d.data.joint_frames import count_frames
 from kinetics_i3d.data.stream_specs import fastest
+from kinetics_i3d.data.streams import count_frames
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
