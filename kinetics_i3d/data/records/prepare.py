@@ -26,6 +26,7 @@ from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.data.records.manifest import digest
 from kinetics_i3d.data.records.reader import Records
 from kinetics_i3d.data.records.writer import encode_video
+from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 
 LEFT_OVER = re.compile(r"\.(manifest|.+-\d{5}-of-\d{5})-[^-.]+\.(json|tfrecord)")
@@ -76,6 +77,8 @@ def prepare(dataset, folder, config=None, *, workers=None, progress=None):
             f"{dataset.name}: records hold one label for each video, and here a video may have "
             "several; train from the videos themselves"
         )
+    if "flow" in config.streams:
+        pair_function(config.flow.method, config.flow.backend)  # a missing package: before any file
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)
     settings = {
         "labels": list(dataset.labels),
