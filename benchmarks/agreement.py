@@ -75,7 +75,7 @@ def openvino_engine(precision, hint):
     def start(model, *, folder, data, frames):
         import openvino
 
-        from kinetics_i3d.exporting.openvino_folder import export_openvino, framed
+        from kinetics_i3d.exporting.openvino import export_openvino, framed
 
         path = folder / f"openvino_{precision}"
         if not path.exists():

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from kinetics_i3d.core.progress import waiting
 from kinetics_i3d.exporting.hub import export_hub
 from kinetics_i3d.exporting.litert import export_litert
-from kinetics_i3d.exporting.onnx_file import export_onnx
-from kinetics_i3d.exporting.openvino_folder import export_openvino
+from kinetics_i3d.exporting.onnx import export_onnx
+from kinetics_i3d.exporting.openvino import export_openvino
 from kinetics_i3d.exporting.origin import origin
-from kinetics_i3d.exporting.saved_model import export_saved_model
 from kinetics_i3d.exporting.serving import export_serving
+from kinetics_i3d.exporting.tensorflow import export_saved_model
 from kinetics_i3d.models.load import as_model
 
 FORMATS: dict[str, Callable] = {

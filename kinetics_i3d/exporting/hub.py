@@ -11,8 +11,8 @@ from keras import layers
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.exporting.hub_page import hub_page
-from kinetics_i3d.exporting.saved_model import verify_saved_model, write_saved_model
 from kinetics_i3d.exporting.signatures import checked_values, feature_tensors
+from kinetics_i3d.exporting.tensorflow import verify_saved_model, write_saved_model
 
 
 def export_hub(model, output, *, include_top=True, top=5, endpoints=None, about=None):

@@ -1,7 +1,7 @@
 """LiteRT: one file for phones and small machines, of builtin operations alone, in four precisions.
 
-https://ai.google.dev/edge/litert. The network is rewritten in 2D first, see `exporting.flat`: there
-is no builtin 3D pool, and 3D convolutions are not quantised.
+https://ai.google.dev/edge/litert. The network is rewritten in 2D first, see
+`exporting.lower_3d_to_2d`: there is no builtin 3D pool, and 3D convolutions are not quantised.
 """
 
 import itertools
@@ -15,11 +15,11 @@ from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.exporting import fresh_litert
 from kinetics_i3d.exporting.calibration import calibration_clips, check_precision
-from kinetics_i3d.exporting.in_graph import fixed_shape
+from kinetics_i3d.exporting.graph_preprocessing import fixed_shape
 from kinetics_i3d.exporting.litert_file import PRECISIONS, convert, operations
 from kinetics_i3d.exporting.output import check_output
-from kinetics_i3d.exporting.probes import Probe, compare
-from kinetics_i3d.exporting.saved_model import descriptions, run_fresh
+from kinetics_i3d.exporting.tensorflow import descriptions, run_fresh
+from kinetics_i3d.exporting.verify import Probe, compare
 
 # How far the logits may be off, of the largest. In 8 bits this only finds what is broken; how much
 # a quantised network has lost is measured on a test set.

@@ -8,7 +8,7 @@ import collections
 import numpy as np
 
 from kinetics_i3d.exporting.eight_bits import EightBits
-from kinetics_i3d.exporting.flat import flatten
+from kinetics_i3d.exporting.lower_3d_to_2d import flatten
 
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kinetics_i3d.exporting.openvino_folder import quantized
+from kinetics_i3d.exporting.openvino import quantized
 from kinetics_i3d.models.streams import STREAMS
 from kinetics_i3d.models.two_stream_i3d import SYSTEM as TWO_STREAM_I3D
 from kinetics_i3d.models.two_stream_i3d import joined

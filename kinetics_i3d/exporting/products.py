@@ -1,10 +1,10 @@
 """Raw frames to a model's clips by products with matrices, for formats without a resize of ours.
 
-The same filters as in `exporting.in_graph`, which asks TensorFlow's `ScaleAndTranslate` for them: a
-row of a matrix holds the weights of the pixels that one is made of.
+The same filters as in `exporting.graph_preprocessing`, which asks TensorFlow's `ScaleAndTranslate`
+for them: a row of a matrix holds the weights of the pixels that one is made of.
 """
 
-from kinetics_i3d.exporting.in_graph import resized_in_graph, scaled_in_graph
+from kinetics_i3d.exporting.graph_preprocessing import resized_in_graph, scaled_in_graph
 
 
 def frames_to_clips(frames, spec):

@@ -8,9 +8,9 @@ import re
 
 from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.exporting.model_card import model_card
-from kinetics_i3d.exporting.saved_model import verify_saved_model, write_saved_model
 from kinetics_i3d.exporting.serving_settings import settings
 from kinetics_i3d.exporting.signatures import feature_tensors
+from kinetics_i3d.exporting.tensorflow import verify_saved_model, write_saved_model
 from kinetics_i3d.exporting.warm_up import write_warm_up
 
 USAGE = """\

@@ -7,7 +7,7 @@ import keras
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.labels import BY_COUNT, label_list
-from kinetics_i3d.exporting.in_graph import (
+from kinetics_i3d.exporting.graph_preprocessing import (
     check_clips,
     codes_to_clips,
     fixed_shape,

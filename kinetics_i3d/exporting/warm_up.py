@@ -6,7 +6,7 @@ Four small messages are written here field by field; their package is large and 
 
 import pathlib
 
-from kinetics_i3d.exporting.in_graph import fixed_shape
+from kinetics_i3d.exporting.graph_preprocessing import fixed_shape
 
 PLACE = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
 

@@ -69,7 +69,7 @@ class ClipModel(keras.Model):
         self._minimums = tuple(tuple(minimums[stream]) for stream in specs)
         self.system = system
         self._has_warned = False
-        # Converters that know no assertions set it to False, see `exporting.frames_function`.
+        # Converters that know no assertions set it to False, see `exporting.serving_function`.
         self.guards_graph = True
 
     @property

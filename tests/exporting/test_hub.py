@@ -15,7 +15,7 @@ from short_network import register
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import ExportError
-from kinetics_i3d.exporting import hub, saved_model
+from kinetics_i3d.exporting import hub, tensorflow
 from kinetics_i3d.exporting.signatures import feature_tensors
 
 pytestmark = pytest.mark.slow
@@ -150,7 +150,7 @@ def test_the_comparison_covers_the_call(model, tmp_path, monkeypatch):
         assert "__call__/rgb" in inputs
         raise ExportError("enough")
 
-    monkeypatch.setattr(saved_model, "run_fresh", run_fresh)
+    monkeypatch.setattr(tensorflow, "run_fresh", run_fresh)
     monkeypatch.setattr(hub, "write_saved_model", lambda *_, **__: None)
     with pytest.raises(ExportError, match="enough"):
         ki3d.export(model, tmp_path / "x", to="hub")

@@ -10,10 +10,10 @@ from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, MEDIAPIPE, ClipSpec
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.inference.doctor import array as doctor_array
 from kinetics_i3d.inference.doctor import video as doctor_video
+from kinetics_i3d.inference.doctor.compare import shrink
 from kinetics_i3d.inference.doctor.contact_sheet import draw_contact_sheet
 from kinetics_i3d.inference.doctor.examine import examine, looks_blue
 from kinetics_i3d.inference.doctor.flow import judge_flow, warp
-from kinetics_i3d.inference.doctor.match import shrink
 from kinetics_i3d.inference.doctor.report import Finding, Report
 from kinetics_i3d.video.clip import load_clip
 from kinetics_i3d.video.writer import write_video

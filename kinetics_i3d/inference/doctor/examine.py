@@ -11,8 +11,8 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.inference.doctor.array import SUFFIXES, examine_array, read_array
+from kinetics_i3d.inference.doctor.compare import compare_with_video
 from kinetics_i3d.inference.doctor.flow import compare_flow_with_video, examine_flow_range
-from kinetics_i3d.inference.doctor.match import compare_with_video
 from kinetics_i3d.inference.doctor.report import Finding, Report
 from kinetics_i3d.inference.doctor.video import examine_video
 from kinetics_i3d.video.frames import check_video

@@ -12,7 +12,7 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import ExportError, UserError
 from kinetics_i3d.core.labels import softmax
-from kinetics_i3d.exporting import saved_model
+from kinetics_i3d.exporting import tensorflow
 from kinetics_i3d.exporting.export import FORMATS
 
 pytestmark = pytest.mark.slow
@@ -119,7 +119,7 @@ def test_the_command_writes_it_and_an_endpoint(tmp_path, capsys, monkeypatch, mo
         asked.append(folder)
         return answers_here(folder, inputs)
 
-    monkeypatch.setattr(saved_model, "run_fresh", run_fresh)
+    monkeypatch.setattr(tensorflow, "run_fresh", run_fresh)
     words = ["export", str(path), "--to", "savedmodel", str(output), "--endpoints", "Mixed_3c"]
     assert main(words) == 0
     assert capsys.readouterr().out == f"{output}\n"
@@ -129,11 +129,11 @@ def test_the_command_writes_it_and_an_endpoint(tmp_path, capsys, monkeypatch, mo
 
 def answers_here(folder, inputs, **_):
     """What `fresh` would say, in this process."""
-    from kinetics_i3d.exporting import fresh
+    from kinetics_i3d.exporting import isolated_runner
 
     beside = pathlib.Path(folder)
     np.savez(beside / "asked.npz", **inputs)
-    fresh.run(str(folder), beside / "asked.npz", beside / "answered.npz")
+    isolated_runner.run(str(folder), beside / "asked.npz", beside / "answered.npz")
     with np.load(beside / "answered.npz") as arrays:
         found = dict(arrays)
     for name in ("asked.npz", "answered.npz"):
@@ -152,14 +152,14 @@ def answers_here(folder, inputs, **_):
 def test_a_failing_comparison_leaves_nothing_and_says_by_how_much(
     saved, model, tmp_path, monkeypatch, key, said
 ):
-    monkeypatch.setattr(saved_model, "write_saved_model", lambda model, folder, **_: None)
+    monkeypatch.setattr(tensorflow, "write_saved_model", lambda model, folder, **_: None)
 
     def run_fresh(folder, inputs, *, output):
         found = answers_here(saved, inputs)
         found[key] = found[key] * 1.01 if key != "serving_default/labels" else found[key][:, ::-1]
         return found
 
-    monkeypatch.setattr(saved_model, "run_fresh", run_fresh)
+    monkeypatch.setattr(tensorflow, "run_fresh", run_fresh)
     with pytest.raises(ExportError, match=said) as raised:
         ki3d.export(model, tmp_path / "out")
     assert str(raised.value).startswith(f"{tmp_path / 'out'}: not written; ")
@@ -168,7 +168,7 @@ def test_a_failing_comparison_leaves_nothing_and_says_by_how_much(
 
 def test_an_artifact_that_does_not_run_says_why(tmp_path):
     with pytest.raises(ExportError, match=r"it does not run by itself \(.*exist"):
-        saved_model.run_fresh(tmp_path / "nothing", {}, output="out")
+        tensorflow.run_fresh(tmp_path / "nothing", {}, output="out")
 
 
 def test_wrong_arguments(model, tmp_path):
@@ -200,7 +200,7 @@ def test_two_streams_take_frames_and_codes(tmp_path, monkeypatch):
     specs = {"rgb": ClipSpec("tiny", short_side=36, size=32)}
     specs["flow"] = ClipSpec("tiny_flow", stream="flow", short_side=36, size=32)
     model.labels, model.clip_specs = ("sit", "stand", "wave"), specs
-    monkeypatch.setattr(saved_model, "run_fresh", answers_here)
+    monkeypatch.setattr(tensorflow, "run_fresh", answers_here)
     output = ki3d.export(model, tmp_path / "both")
     loaded = tf.saved_model.load(str(output)).signatures
     random = np.random.default_rng(1)

@@ -10,7 +10,7 @@ from short_network import register
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.exporting import fresh_litert, litert_file
-from kinetics_i3d.exporting.flat import flatten
+from kinetics_i3d.exporting.lower_3d_to_2d import flatten
 from kinetics_i3d.models.inception_i3d import GOOGLENET
 
 SHORT = {"architecture": register(), "classes": 5}

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.exporting import in_graph, products
+from kinetics_i3d.exporting import graph_preprocessing, products
 from kinetics_i3d.flow.coding import decode_flow
 from kinetics_i3d.video.clip import center_crop
 
@@ -39,7 +39,7 @@ def test_pixels_are_those_of_the_operation(size, resize, interpolation):
     side = 24 if resize == "stretch" else 18
     spec = dataclasses.replace(SPEC, resize=resize, interpolation=interpolation, size=side)
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, *size, 3), np.uint8)
-    found, wanted = (pixels_by(room, frames, spec) for room in (products, in_graph))
+    found, wanted = (pixels_by(room, frames, spec) for room in (products, graph_preprocessing))
     assert found.shape == (2, 3, side, side, 3)
     # Halves may round either way, and nothing else.
     off = np.abs(found - wanted)

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from kinetics_i3d.core.errors import ExportError
-from kinetics_i3d.exporting.in_graph import fixed_shape
+from kinetics_i3d.exporting.graph_preprocessing import fixed_shape
 
 TOLERANCE = 1e-4  # of the largest value: sums in another order, nothing else
 

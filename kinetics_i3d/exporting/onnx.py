@@ -11,11 +11,11 @@ import numpy as np
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.exporting import fresh_onnx
-from kinetics_i3d.exporting.frames_function import frames_function
-from kinetics_i3d.exporting.in_graph import fixed_shape
+from kinetics_i3d.exporting.graph_preprocessing import fixed_shape
 from kinetics_i3d.exporting.output import check_output
-from kinetics_i3d.exporting.probes import Probe, compare
-from kinetics_i3d.exporting.saved_model import descriptions, run_fresh
+from kinetics_i3d.exporting.serving_function import frames_function
+from kinetics_i3d.exporting.tensorflow import descriptions, run_fresh
+from kinetics_i3d.exporting.verify import Probe, compare
 
 OPSET = 18
 AXES = ("batch", "frames", "height", "width")

@@ -5,7 +5,7 @@ Of plain operations alone: no assertions, no strings, no resize by a single oper
 
 import keras
 
-from kinetics_i3d.exporting.in_graph import fixed_shape
+from kinetics_i3d.exporting.graph_preprocessing import fixed_shape
 from kinetics_i3d.exporting.products import codes_to_clips, frames_to_clips
 from kinetics_i3d.models.folding import fold
 

@@ -10,7 +10,8 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import ExportError, UserError
 from kinetics_i3d.core.labels import softmax
-from kinetics_i3d.exporting import fresh_onnx, onnx_file
+from kinetics_i3d.exporting import fresh_onnx
+from kinetics_i3d.exporting import onnx as onnx_export
 
 pytestmark = pytest.mark.slow
 WHY = "requirements/formats.txt is not installed"
@@ -79,7 +80,7 @@ def test_a_failing_comparison_leaves_nothing_and_says_by_how_much(
         found[key] = found[key] * 1.01
         return found
 
-    monkeypatch.setattr(onnx_file, "run_fresh", run_fresh)
+    monkeypatch.setattr(onnx_export, "run_fresh", run_fresh)
     with pytest.raises(ExportError, match=said):
         ki3d.export(model, tmp_path / "x.onnx", to="onnx")
     assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from kinetics_i3d.exporting import fresh, fresh_litert, fresh_onnx, fresh_openvino
+from kinetics_i3d.exporting import fresh_litert, fresh_onnx, fresh_openvino, isolated_runner
 
 CODE = """
 import runpy, sys
@@ -19,7 +19,7 @@ except (ImportError, FileNotFoundError) as error:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", [fresh, fresh_litert, fresh_onnx, fresh_openvino])
+@pytest.mark.parametrize("program", [isolated_runner, fresh_litert, fresh_onnx, fresh_openvino])
 def test_a_program_cannot_import_the_package(program):
     words = [sys.executable, "-c", CODE, program.__file__, "no.model", "no.npz", "no.npz"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

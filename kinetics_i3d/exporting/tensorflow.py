@@ -15,9 +15,9 @@ import numpy as np
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.core.progress import waiting
-from kinetics_i3d.exporting import fresh
-from kinetics_i3d.exporting.probes import Probe, compare
+from kinetics_i3d.exporting import isolated_runner
 from kinetics_i3d.exporting.signatures import class_names, feature_tensors, signatures
+from kinetics_i3d.exporting.verify import Probe, compare
 
 
 def export_saved_model(model, output, *, top=5, endpoints=None):
@@ -143,14 +143,14 @@ def verify_saved_model(model, folder, *, output, endpoints=None, call=None):
     return off
 
 
-def run_fresh(artifact, inputs, *, output, program=fresh):
+def run_fresh(artifact, inputs, *, output, program=isolated_runner):
     """What an artifact answers in an interpreter of its own.
 
     Args:
         artifact: A SavedModel, or what else `program` runs.
         inputs: {"signature/stream": array}.
         output: What to call it in an error.
-        program: The module that is run; see `exporting.fresh`.
+        program: The module that is run; see `exporting.isolated_runner`.
 
     Returns:
         {"signature/output": array}.

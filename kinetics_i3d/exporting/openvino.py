@@ -17,16 +17,16 @@ from kinetics_i3d.core.progress import waiting
 from kinetics_i3d.exporting import fresh_openvino
 from kinetics_i3d.exporting.calibration import calibration_clips, check_precision
 from kinetics_i3d.exporting.eight_bits import is_late, round_kernel
-from kinetics_i3d.exporting.frames_function import (
+from kinetics_i3d.exporting.graph_preprocessing import fixed_shape
+from kinetics_i3d.exporting.onnx import metadata, verify
+from kinetics_i3d.exporting.output import check_output
+from kinetics_i3d.exporting.serving_function import (
     clips_function,
     frames_function,
     pixels_function,
 )
-from kinetics_i3d.exporting.in_graph import fixed_shape
-from kinetics_i3d.exporting.onnx_file import metadata, verify
-from kinetics_i3d.exporting.output import check_output
-from kinetics_i3d.exporting.probes import Probe, compare
-from kinetics_i3d.exporting.saved_model import descriptions, run_fresh
+from kinetics_i3d.exporting.tensorflow import descriptions, run_fresh
+from kinetics_i3d.exporting.verify import Probe, compare
 
 PRECISIONS = ("float32", "int8")
 FRAMES = 24  # of a calibration clip; the ranges depend little on the length

@@ -1,7 +1,7 @@
 """Runs a SavedModel's signatures in an interpreter that cannot import this package.
 
-A program of its own: `python -P fresh.py FOLDER INPUTS.npz OUTPUTS.npz`, where arrays are called
-`signature/stream` and `signature/output`. It imports TensorFlow and NumPy alone.
+A program of its own: `python -P isolated_runner.py FOLDER INPUTS.npz OUTPUTS.npz`, where arrays are
+called `signature/stream` and `signature/output`. It imports TensorFlow and NumPy alone.
 """
 
 import sys

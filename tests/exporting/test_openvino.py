@@ -12,8 +12,8 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import DEEPMIND, FVD, MEDIAPIPE, ClipSpec
 from kinetics_i3d.core.errors import ExportError, UserError
 from kinetics_i3d.core.labels import softmax
-from kinetics_i3d.exporting import openvino_folder
-from kinetics_i3d.exporting.openvino_folder import clip_sizes, framed
+from kinetics_i3d.exporting import openvino as openvino_export
+from kinetics_i3d.exporting.openvino import clip_sizes, framed
 from kinetics_i3d.models.folding import late_layers
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES
 from kinetics_i3d.video.clip import center_crop
@@ -95,9 +95,9 @@ def test_response_norms_stay_in_floats(openvino, tmp_path, monkeypatch):
     model = ki3d.InceptionI3D(architecture=row.name, classes=3)
     model.clip_spec = ClipSpec("tiny", fps=10, short_side=36, size=32)
     write_video(tmp_path / "a.mp4", SOME[0], fps=10)
-    graph, _ = openvino_folder.quantized(model, [tmp_path / "a.mp4"])
+    graph, _ = openvino_export.quantized(model, [tmp_path / "a.mp4"])
     nodes = {node.get_friendly_name(): node for node in graph.get_ordered_ops()}
-    norms = openvino_folder.response_norms(graph)
+    norms = openvino_export.response_norms(graph)
     assert len(norms) == 16 == len({*norms})  # two norms, from the squares to the last product
     for name in norms:
         inputs = range(nodes[name].get_input_size())
@@ -120,7 +120,7 @@ def test_a_failing_comparison_leaves_nothing_and_says_by_how_much(
         last.input(1).replace_source_output(more.output(0))
         return graph
 
-    monkeypatch.setattr(openvino_folder, "_graph", other)
+    monkeypatch.setattr(openvino_export, "_graph", other)
     with pytest.raises(ExportError, match=r"its logits would be off by 0\.0\d+ of the largest"):
         ki3d.export(model, tmp_path / "x", to="openvino")
     assert list(tmp_path.iterdir()) == []
