@@ -36,7 +36,7 @@ _PUBLIC = {
     "load_model": "models.load",
     "load_streams": "data.views",
     "optical_flow": "flow.pairs",
-    "optimize": "exporting.optimize",
+    "optimize": "inference.optimize",
     "read_frames": "video.reader",
     "save_weights": "models.pretrained",
     "show_progress": "core.progress",

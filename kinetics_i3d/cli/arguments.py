@@ -93,7 +93,7 @@ def with_precision(model, options):
     """The model as --precision asks for it, for which Keras has to be loaded."""
     if options.precision == "float32":
         return model
-    from kinetics_i3d.exporting.optimize import optimize
+    from kinetics_i3d.inference.optimize import optimize
 
     return optimize(model, precision=options.precision, calibration=options.calibration)
 

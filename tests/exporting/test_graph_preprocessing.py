@@ -62,7 +62,7 @@ def test_a_frame_too_narrow_for_the_crop_is_refused():
 @pytest.mark.parametrize("spec", [DEEPMIND, MEDIAPIPE, FVD])
 def test_sizes_are_those_of_the_spec(spec):
     for size in [(240, 320), (320, 240), (241, 333), (1080, 1920), (37, 51), (256, 256)]:
-        found = graph_preprocessing.resized_in_graph(*map(tf.constant, size), spec)
+        found = graph_preprocessing.resized_size(*map(tf.constant, size), spec)
         assert tuple(found.numpy()) == spec.resized(*size)
 
 
@@ -82,11 +82,13 @@ def test_frames_of_a_real_video_are_as_the_package_reads_it(shared):
 @pytest.mark.parametrize("size", [(256, 300), (224, 224), (300, 256)])
 def test_flow_is_cropped_and_decoded(size):
     codes = np.random.default_rng(0).integers(0, 256, (1, 2, *size, 2), np.uint8)
-    found = graph_preprocessing.codes_to_clips(tf.constant(codes), DEEPMIND_FLOW).numpy()
+    found = graph_preprocessing.quantized_flow_to_clips(tf.constant(codes), DEEPMIND_FLOW).numpy()
     np.testing.assert_allclose(found, decode_flow(center_crop(codes, 224)), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(240, 320), (224, 256), (512, 512)])
 def test_flow_of_another_size_is_refused(size):
     with pytest.raises(tf.errors.InvalidArgumentError, match="flow must be computed between"):
-        graph_preprocessing.codes_to_clips(tf.zeros((1, 2, *size, 2), tf.uint8), DEEPMIND_FLOW)
+        graph_preprocessing.quantized_flow_to_clips(
+            tf.zeros((1, 2, *size, 2), tf.uint8), DEEPMIND_FLOW
+        )
