@@ -28,7 +28,7 @@ _PUBLIC = {
     "config_from_recipe": "training.recipes",
     "convert": "models.convert",
     "decode_predictions": "core.labels",
-    "examine": "inference.doctor.examine",
+    "examine": "inference.doctor",
     "export": "exporting.export",
     "feature_model": "models.features",
     "inflate": "models.inflation",

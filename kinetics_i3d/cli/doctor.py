@@ -1,7 +1,7 @@
-"""`kinetics-i3d doctor`: tells what in a video, or in an array made of one, spoils predictions.
+"""`kinetics-i3d doctor`: finds mistakes of preprocessing in videos and in arrays made of them.
 
-A file that cannot be read is reported and passed over. Exit code 0 if nothing is wrong, 1 if
-something is or a file could not be read, 2 if none could.
+A file that cannot be read is reported and skipped. Exit code 0 if there is no error, 1 if there is
+one or a file could not be read, 2 if none could.
 """
 
 import json
@@ -42,8 +42,7 @@ def add_arguments(parser):
 
 def run(options):
     """Prints the findings about each file; returns the exit code."""
-    from kinetics_i3d.inference.doctor.examine import examine, is_array
-    from kinetics_i3d.inference.doctor.spec import spec_of_weights
+    from kinetics_i3d.inference.doctor import examine, is_array, spec_of_weights
 
     options.files = expand_videos(options.files)
     pictures = picture_paths(options.output, options.files)
@@ -71,11 +70,11 @@ def run(options):
     failed = sum("error" in result for result in results)
     if failed == len(results):
         return 2
-    return int(failed > 0 or any(result["wrong"] for result in results if "wrong" in result))
+    return int(failed > 0 or any(result.get("has_errors") for result in results))
 
 
 def show(report):
     """Prints a `Report`, a line for each finding."""
     print(f"{report.path} (for {report.spec.name}, {report.spec.stream})")
     for finding in report.findings:
-        print(f"  {finding.severity:<5}  {finding.topic:<9}  {finding}", flush=True)
+        print(f"  {finding.severity:<7}  {finding.topic:<11}  {finding}", flush=True)
