@@ -17,7 +17,7 @@ from absl import logging
 from report import RESULTS, publish
 
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.evaluation.picture import draw_confusion
+from kinetics_i3d.evaluation.plots import draw_confusion
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.training.recipes import RECIPES

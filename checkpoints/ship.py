@@ -9,7 +9,7 @@ import pathlib
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.evaluation.picture import draw_confusion
+from kinetics_i3d.evaluation.plots import draw_confusion
 from kinetics_i3d.evaluation.protocols import evaluate
 
 FOLDER = pathlib.Path(__file__).parent

@@ -45,7 +45,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--imagenet",
         metavar="NAME|PATH",
-        help="weights of InceptionV1 to start from, such as the folder of inception5h; without it "
+        help="weights of InceptionV1 to start from, such as imagenet_inception5h; without it "
         "the cells that start from ImageNet are left out",
     )
     parser.add_argument(
@@ -70,8 +70,8 @@ def run(options):
     dataset = read_dataset(options)
     load_keras()
     from kinetics_i3d.data.layouts.recognise import recognise
-    from kinetics_i3d.experiments.make import make_tables, plan_tables
-    from kinetics_i3d.experiments.places import TABLE
+    from kinetics_i3d.experiments.runner import make_tables, plan_tables
+    from kinetics_i3d.experiments.runs import TABLE
 
     given = {"imagenet": options.imagenet, "sources": tuple(options.source), "split": options.split}
     scale = SCALES[options.scale]
@@ -118,7 +118,7 @@ def costs(plan, dataset):
         plan: A `Plan`.
         dataset: A `VideoDataset`.
     """
-    from kinetics_i3d.experiments.cost import training_cost
+    from kinetics_i3d.experiments.plan import training_cost
 
     facts = {"videos": len(dataset.split("train")), "classes": len(dataset.labels)}
     rows = [(job.cell.name, training_cost(job.config, **facts)) for job in plan.jobs]

@@ -15,6 +15,10 @@ MEASURES = {
     "mean_class": "Mean of the classes",
     "calibration_error": "Calibration error",
 }
+MULTI_LABEL_MEASURES = {
+    "map": "Mean average precision",
+    "hit1": "Best class is one of the video's",
+}
 RESIZED = {
     "short_side": "the short side to",
     "height": "the height to",
@@ -40,7 +44,9 @@ def make_page(report, *, title, confusion, mistakes, comparison=None):
     Raises:
         UserError: If Pillow is missing.
     """
-    sections = [
+    return _page(
+        report,
+        title,
         _section("Accuracy", _summary(report)),
         _section("What changed", _comparison(comparison)) if comparison else "",
         _section("Most confident mistakes", _mistakes(report, mistakes)),
@@ -48,7 +54,30 @@ def make_page(report, *, title, confusion, mistakes, comparison=None):
         _section("Classes", _classes(report)),
         _section("Videos left out", _skipped(report)) if report["videos_skipped"] else "",
         _section("How it was measured", _measured(report)),
-    ]
+    )
+
+
+def make_multi_label_page(report, *, title):
+    """Makes the page of an evaluation of videos that may have several labels.
+
+    Args:
+        report: The dictionary of `report_of`.
+        title: What was evaluated.
+
+    Returns:
+        The HTML text.
+    """
+    return _page(
+        report,
+        title,
+        _section("Accuracy", _multi_label_summary(report)),
+        _section("Classes", _average_precisions(report)),
+        _section("Videos left out", _skipped(report)) if report["videos_skipped"] else "",
+        _section("How it was measured", _measured(report)),
+    )
+
+
+def _page(report, title, *sections):
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -107,6 +136,38 @@ def _summary(report):
         "the model is and how often it is right.</p>\n"
     )
     return table(head, rows, numbers=range(1, len(head)), kind="narrow", caption="Accuracy") + note
+
+
+def _multi_label_summary(report):
+    columns = dict(report["streams"])
+    if len(columns) > 1:
+        columns["both, logits added"] = report
+    rows = [
+        [name, *(percent(summary[measure], 2) for summary in columns.values())]
+        for measure, name in MULTI_LABEL_MEASURES.items()
+    ]
+    head = ["Measure", *columns]
+    note = (
+        '<p class="muted">The mean average precision is the mean over the classes that occur of '
+        "how well the scores rank the videos that have the class before the others.</p>\n"
+    )
+    return table(head, rows, numbers=range(1, len(head)), kind="narrow", caption="Accuracy") + note
+
+
+def _average_precisions(report):
+    present = [each for each in report["classes"] if each["videos"]]
+    present.sort(key=lambda each: (each["average_precision"], each["label"]))
+    rows = []
+    for each in present:
+        value = each["average_precision"]
+        bar = f'<span class="bar"><i style="width:{100 * value:.0f}%"></i></span>'
+        rows.append([escape(each["label"]), str(each["videos"]), (percent(value) + bar, value)])
+    head = ["Class", "videos", "average precision"]
+    text = table(head, rows, numbers=(1, 2), kind="sortable", caption="Classes")
+    absent = len(report["classes"]) - len(present)
+    if absent:
+        text += f'<p class="muted">{absent} classes have no videos here.</p>\n'
+    return text
 
 
 def _comparison(found):

@@ -4,23 +4,34 @@ Carreira & Zisserman, CVPR 2017, section 2.5: every frame, centre crop, averaged
 """
 
 import dataclasses
+import functools
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
+from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
-from kinetics_i3d.data.views import VIEWS
-from kinetics_i3d.evaluation.combine import check_labels, combine, listed
-from kinetics_i3d.evaluation.logit_cache import LogitCache
-from kinetics_i3d.evaluation.networks import Network, networks_of
-from kinetics_i3d.evaluation.result import Evaluation
+from kinetics_i3d.data.video_clips import targets_of
+from kinetics_i3d.data.views import VIEWS, video_views
+from kinetics_i3d.evaluation.compare import check_labels, combine, listed
+from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache
 from kinetics_i3d.flow.cache import FlowFileError
+from kinetics_i3d.flow.info import fingerprint
+from kinetics_i3d.flow.settings import FlowSettings
+from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.models.clip_model import check_ends_in_logits
+from kinetics_i3d.models.systems import clips_at_test
+from kinetics_i3d.video.span import split_span
+from kinetics_i3d.weights.assign import named_variables
 
 UNREADABLE = (VideoError, FlowFileError)
 
 
+@one_warning_per_file()
 def evaluate(model, dataset, *, views="center", cache=None, progress=None):
     """Tests a model on every video of a dataset.
 
@@ -89,7 +100,7 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
         one = Evaluation(
             dataset.labels,
             tuple(str(video.location) for video in videos),
-            np.array([dataset.labels.index(video.label) for video in videos]),
+            _targets(dataset, videos),
             {network.name: np.stack(logits)},
             skipped,
             views,
@@ -97,7 +108,18 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
             {network.name: network.digest},
         )
         found = one if found is None else combine(found.only(one.paths), one)
+    if found.multi_label and not found.targets.any():
+        raise DatasetError(
+            f"{dataset.name}: none of {len(found.paths)} videos has a label, so that there is no "
+            "average precision"
+        )
     return found
+
+
+def _targets(dataset, videos):
+    """The class number of each video, or the bool rows of those that may have several classes."""
+    targets = np.asarray(targets_of(dataset, videos))
+    return targets > 0 if dataset.multi_label else targets
 
 
 def with_labels_of(model, dataset):
@@ -131,13 +153,19 @@ def with_labels_of(model, dataset):
         )
     log_respelled(dataset.name, spelling, level=logging.WARNING)
     videos, missing = (
-        tuple(dataclasses.replace(video, label=spelling[video.label]) for video in part)
+        tuple(_respelled(video, spelling) for video in part)
         for part in (dataset.videos, dataset.missing)
     )
     return dataclasses.replace(dataset, labels=tuple(model.labels), videos=videos, missing=missing)
 
 
-def _run(network: Network, videos, *, views, cache, progress):
+def _respelled(video, spelling):
+    classes = tuple(spelling[label] for label in video.classes)
+    labels = None if video.labels is None else classes
+    return dataclasses.replace(video, label=next(iter(classes), ""), labels=labels)
+
+
+def _run(network, videos, *, views, cache, progress):
     """The (video, logits) of each video that can be read, and the messages of the others."""
     store = None
     if cache is not None:
@@ -174,7 +202,7 @@ def _run(network: Network, videos, *, views, cache, progress):
                         store.put(mark, logits)
                 rows.append((video, logits))
             except UNREADABLE as error:
-                logging.warning("skipped: %s", error)
+                warn_about(split_span(video.location)[0], "skipped: %s", error)
                 skipped.append(str(error))
             progress(number + 1)
     return rows, skipped
@@ -187,3 +215,134 @@ def check_finite(logits, name, path):
             f"{name}: its logits for {path} are not finite, as of weights from a training that "
             "diverged; take an earlier checkpoint"
         )
+
+
+SEPARATE = ("TwoStreamI3D",)  # systems whose logits are the sum of those of their streams
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network that is run, and the clips that it is run on.
+
+    Args:
+        name: `"rgb"`, `"flow"`, or `"both"` where it reads both.
+        model: The `ClipModel`.
+        specs: {stream: `ClipSpec`} of its clips.
+    """
+
+    name: str
+    model: Any
+    specs: dict
+
+    @property
+    def classes(self):
+        """The number of its outputs."""
+        return self.model.output_shape[-1]
+
+    @functools.cached_property
+    def digest(self):
+        """The `weights_digest` of the model."""
+        return weights_digest(self.model)
+
+    def depends(self, views):
+        """What logits depend on beside the video.
+
+        Args:
+            views: A name in `VIEWS`.
+
+        Returns:
+            A JSON-ready dictionary.
+        """
+        return {
+            "weights": self.digest,
+            "precision": sorted({layer.compute_dtype for layer in self.model.layers}),
+            "views": dataclasses.asdict(VIEWS[views]),
+            "clips": clips_at_test(self.model),
+            "specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
+        }
+
+    def mark(self, path):
+        """What a video is known again by, with the flow that it would be shown by.
+
+        Args:
+            path: The video.
+
+        Returns:
+            A JSON-ready dictionary.
+
+        Raises:
+            VideoError: If it cannot be read.
+        """
+        mark = {"video": fingerprint(path)}
+        span = split_span(path)[1]
+        if span is not None:
+            mark["span"] = [span.start, span.end]
+        if "flow" in self.specs:
+            stored = open_stored(path, spec=self.specs["flow"])
+            mark["flow"] = FlowSettings().to_dict()
+            if stored is not None:
+                with stored:
+                    mark["flow"] = fingerprint(stored.path)
+        return mark
+
+    def views(self, path, views):
+        """Reads the views of a video.
+
+        Args:
+            path: The video.
+            views: A name in `VIEWS`.
+
+        Returns:
+            An iterator of (clips, share), for `ClipModel.predict_views`.
+        """
+        clips = clips_at_test(self.model)
+        return video_views(path, spec=self.specs, view=views, streams=(*self.specs,), **clips)
+
+
+def networks_of(model):
+    """Parts a model in what has to be run on its own.
+
+    Args:
+        model: A `ClipModel`.
+
+    Returns:
+        A list of `Network`: one, or both streams of a `TwoStreamI3D`.
+
+    Raises:
+        ValueError: If the model does not read clips or does not end in logits.
+
+    Example:
+
+    >>> [network.name for network in networks_of(ki3d.InceptionI3D(classes=2))]
+    ['rgb']
+    """
+    check_ends_in_logits(model)
+    specs = model.clip_specs
+    if model.system in SEPARATE:
+        return [
+            Network(stream, inside, {stream: specs[stream]})
+            for stream, inside in model.streams.items()
+        ]
+    return [Network(BOTH if len(specs) > 1 else next(iter(specs)), model, specs)]
+
+
+def weights_digest(model):
+    """A checksum of a model's weights and of what they are the weights of.
+
+    Args:
+        model: A `ClipModel`.
+
+    Returns:
+        64 hexadecimal digits; the same whatever file the weights came from.
+
+    Example:
+
+    >>> len(weights_digest(model))
+    64
+    """
+    digest = hashlib.sha256(f"{model.architecture} {model.system} {model.output_shape}".encode())
+    for name, variable in sorted(named_variables(model).items()):
+        array = np.ascontiguousarray(variable.numpy())
+        digest.update(f"{name} {array.shape} {array.dtype}".encode())
+        digest.update(array)
+    return digest.hexdigest()

@@ -7,17 +7,20 @@ import importlib.metadata
 import json
 import pathlib
 
+import numpy as np
+
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.evaluation.mistakes import draw_mistakes, mistake_strips
-from kinetics_i3d.evaluation.page import make_page
-from kinetics_i3d.evaluation.picture import draw_confusion
+from kinetics_i3d.evaluation.page import make_multi_label_page, make_page
+from kinetics_i3d.evaluation.plots import draw_confusion
 from kinetics_i3d.evaluation.result import class_results
 
 FORMAT = 1
 JSON, PAGE = "evaluation.json", "report.html"
 CONFUSION, MISTAKES = "confusion.png", "worst_mistakes.png"
 MOST_MISTAKES = 24
+BEST = 5  # classes of each video of several labels whose probabilities are told
 
 
 def report_of(evaluation, *, dataset="", split="", weights=None, missing=0):
@@ -38,7 +41,9 @@ def report_of(evaluation, *, dataset="", split="", weights=None, missing=0):
         `videos`, `right`, `accuracy`, `most_frequent_wrong` and `taken_for`, which is a row of the
         confusion matrix without its zeros and its diagonal); `videos_tested` (`path`, `label`,
         `prediction`, `probability` of that, `label_probability`, and `rank` of the label from 1);
-        `videos_skipped` (a message each).
+        `videos_skipped` (a message each). Of videos that may have several labels: `multi_label`,
+        True; `classes` is `Evaluation.average_precisions`; `videos_tested` has `path`, `labels`,
+        and `probabilities`, {label: probability} of the video's own labels and of the best five.
 
     Example:
 
@@ -47,9 +52,58 @@ def report_of(evaluation, *, dataset="", split="", weights=None, missing=0):
     >>> report_of(found)["videos_tested"][0]["rank"]
     1
     """
+    multi_label = evaluation.multi_label
+    tested = _tested_multi_label(evaluation) if multi_label else _tested(evaluation)
+    if multi_label:
+        classes = evaluation.average_precisions()
+    else:
+        classes = [
+            each.to_dict() for each in class_results(evaluation.confusion(), evaluation.labels)
+        ]
+    weights = weights or {}
+    return {
+        "format": FORMAT,
+        "version": importlib.metadata.version("kinetics-i3d"),
+        "dataset": dataset,
+        "split": split,
+        "missing": missing,
+        "views": evaluation.views,
+        "weights": {
+            stream: {"name": weights.get(stream), "digest": evaluation.digests.get(stream)}
+            for stream in evaluation.logits
+        },
+        "clip_specs": {stream: spec.to_dict() for stream, spec in evaluation.specs.items()},
+        **({"multi_label": True} if multi_label else {}),
+        **evaluation.summary(),
+        "streams": {stream: evaluation.stream(stream).summary() for stream in evaluation.logits},
+        "labels": list(evaluation.labels),
+        "classes": classes,
+        "videos_tested": tested,
+        "videos_skipped": list(evaluation.skipped),
+    }
+
+
+def _tested_multi_label(evaluation):
+    """A row of `videos_tested` for each video of several labels."""
+    labels, chances = evaluation.labels, evaluation.probabilities
+    rows = []
+    for path, target, chance in zip(evaluation.paths, evaluation.targets, chances, strict=True):
+        best = np.argsort(-chance, kind="stable")
+        shown = [number for place, number in enumerate(best) if place < BEST or target[number]]
+        rows.append(
+            {
+                "path": path,
+                "labels": [labels[number] for number in np.flatnonzero(target)],
+                "probabilities": {labels[number]: float(chance[number]) for number in shown},
+            }
+        )
+    return rows
+
+
+def _tested(evaluation):
+    """A row of `videos_tested` for each video of one label."""
     labels, scores = evaluation.labels, evaluation.scores
     chances = evaluation.probabilities
-    weights = weights or {}
     tested = []
     for row, path in enumerate(evaluation.paths):
         target, best = evaluation.targets[row], evaluation.predictions[row]
@@ -66,31 +120,13 @@ def report_of(evaluation, *, dataset="", split="", weights=None, missing=0):
                 "rank": int(before) + 1,
             }
         )
-    return {
-        "format": FORMAT,
-        "version": importlib.metadata.version("kinetics-i3d"),
-        "dataset": dataset,
-        "split": split,
-        "missing": missing,
-        "views": evaluation.views,
-        "weights": {
-            stream: {"name": weights.get(stream), "digest": evaluation.digests.get(stream)}
-            for stream in evaluation.logits
-        },
-        "clip_specs": {stream: spec.to_dict() for stream, spec in evaluation.specs.items()},
-        **evaluation.summary(),
-        "streams": {stream: evaluation.stream(stream).summary() for stream in evaluation.logits},
-        "labels": list(labels),
-        "classes": [each.to_dict() for each in class_results(evaluation.confusion(), labels)],
-        "videos_tested": tested,
-        "videos_skipped": list(evaluation.skipped),
-    }
+    return tested
 
 
 def write_report(folder, evaluation, report, *, comparison=None):
     """Writes evaluation.json, report.html, confusion.png and worst_mistakes.png.
 
-    Each appears whole or not at all.
+    Each appears whole or not at all. Of videos that may have several labels there are no pictures.
 
     Args:
         folder: Where to; it is made.
@@ -108,6 +144,8 @@ def write_report(folder, evaluation, report, *, comparison=None):
     with atomic_path(folder / JSON) as path:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     title = title_of(report)
+    if evaluation.multi_label:
+        return _write_page(folder, make_multi_label_page(report, title=title))
     draw_confusion(folder / CONFUSION, evaluation.confusion(), evaluation.labels, title=title)
     rows = evaluation.mistakes(MOST_MISTAKES)
     strips = mistake_strips(evaluation, rows)
@@ -120,6 +158,10 @@ def write_report(folder, evaluation, report, *, comparison=None):
         mistakes=list(shown),
         comparison=comparison,
     )
+    return _write_page(folder, page)
+
+
+def _write_page(folder, page):
     with atomic_path(folder / PAGE) as path:
         # File names need not be valid text.
         path.write_text(page, encoding="utf-8", errors="backslashreplace")
@@ -154,7 +196,7 @@ def read_report(path):
         report = json.loads(path.read_text(encoding="utf-8"))
         if report["format"] != FORMAT:
             raise ValueError(f"its format is {report['format']}, not {FORMAT}")
-        for row in report["videos_tested"]:
+        for row in () if report.get("multi_label") else report["videos_tested"]:
             if not isinstance(row["rank"], int) or not {"path", "label", "prediction"} <= {*row}:
                 raise ValueError("a video without rank, path, label or prediction")
     except OSError as error:

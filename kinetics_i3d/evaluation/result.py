@@ -5,10 +5,21 @@ Carreira & Zisserman, CVPR 2017, section 2.4: the logits of both streams are add
 
 import dataclasses
 import functools
+import hashlib
+import importlib.metadata
+import json
+import pathlib
 
 import numpy as np
+from absl import logging
 
-from kinetics_i3d.core.labels import softmax
+from kinetics_i3d.core.average_precision import (
+    average_precisions,
+    hit_at_1,
+    mean_average_precision,
+)
+from kinetics_i3d.core.files import atomic_path, parse_npy
+from kinetics_i3d.core.labels import sigmoid, softmax
 from kinetics_i3d.evaluation import metrics
 
 BOTH = "both"
@@ -21,7 +32,8 @@ class Evaluation:
     Args:
         labels: Class names.
         paths: The videos that were tested.
-        targets: int array (videos,).
+        targets: int array (videos,); or, where videos may have several classes or none, bool array
+            (videos, classes).
         logits: {stream: float32 array (videos, classes)}. What one network makes of both streams
             together is called `"both"`.
         skipped: Messages of videos that could not be read.
@@ -50,6 +62,11 @@ class Evaluation:
     specs: dict = dataclasses.field(default_factory=dict)
     digests: dict = dataclasses.field(default_factory=dict)
 
+    @property
+    def multi_label(self):
+        """Whether videos may have several classes, or none."""
+        return np.ndim(self.targets) == 2
+
     @functools.cached_property
     def scores(self):
         """float32 array (videos, classes): the sum of the streams' logits."""
@@ -57,8 +74,8 @@ class Evaluation:
 
     @functools.cached_property
     def probabilities(self):
-        """float64 array (videos, classes)."""
-        return softmax(self.scores)
+        """float64 array (videos, classes); of each class by itself where there may be several."""
+        return sigmoid(self.scores) if self.multi_label else softmax(self.scores)
 
     @property
     def predictions(self):
@@ -98,7 +115,19 @@ class Evaluation:
         )
 
     def summary(self):
-        """Counts and accuracies (0 to 1) as a JSON-ready dictionary."""
+        """Counts and accuracies (0 to 1) as a JSON-ready dictionary.
+
+        Of videos that may have several classes: `map`, the mean over the classes that occur of
+        their average precisions, and `hit1`, the share of the videos whose best class is one of
+        theirs.
+        """
+        if self.multi_label:
+            return {
+                "videos": len(self.paths),
+                "skipped": len(self.skipped),
+                "map": mean_average_precision(self.scores, self.targets),
+                "hit1": hit_at_1(self.scores, self.targets),
+            }
         top1 = metrics.topk_accuracy(self.scores, self.targets, 1)
         videos = len(self.paths)
         return {
@@ -110,6 +139,24 @@ class Evaluation:
             "top1_interval": list(metrics.wilson_interval(round(top1 * videos), videos)),
             "calibration_error": metrics.calibration_error(self.probabilities, self.targets),
         }
+
+    def average_precisions(self):
+        """A dictionary for each class, where videos may have several.
+
+        Returns:
+            A list of JSON-ready dictionaries: `label`, `videos` that have it, and
+            `average_precision`, 0 to 1, or None without such videos.
+        """
+        precisions = average_precisions(self.scores, self.targets)
+        counts = self.targets.sum(axis=0)
+        return [
+            {
+                "label": label,
+                "videos": int(count),
+                "average_precision": float(precision) if count else None,
+            }
+            for label, count, precision in zip(self.labels, counts, precisions, strict=True)
+        ]
 
     def confusion(self):
         """int64 array (classes, classes): videos by target and best class."""
@@ -191,3 +238,71 @@ def class_results(counts, labels):
         taken_for = {labels[other]: int(row[other]) for other in order}
         results.append(ClassResult(label, videos, right, taken_for))
     return results
+
+
+FORMAT = 1  # a new one when the same network and video would give other logits
+
+
+class LogitCache:
+    """A folder of logits. Several processes may use it at once.
+
+    Args:
+        folder: Where; it is made with the first logits.
+        depends: JSON-ready dictionary of what all logits asked for depend on beside the video:
+            weights, views, specs.
+        classes: How many logits a video has.
+
+    Example:
+
+    >>> cache = LogitCache(folder / "logits", depends={"weights": "1234"}, classes=2)
+    >>> cache.get({"bytes": 10}) is None
+    True
+    >>> cache.put({"bytes": 10}, np.array([0.5, 2.0], np.float32))
+    >>> cache.get({"bytes": 10})
+    array([0.5, 2. ], dtype=float32)
+    """
+
+    def __init__(self, folder, *, depends, classes):
+        self.folder = pathlib.Path(folder)
+        self.classes = classes
+        self._depends = {
+            "format": FORMAT,
+            "version": importlib.metadata.version("kinetics-i3d"),
+            **depends,
+        }
+
+    def path(self, video):
+        """The file of a video's logits.
+
+        Args:
+            video: JSON-ready dictionary that the video is known again by: `fingerprint(path)`.
+
+        Returns:
+            A `pathlib.Path`, whether there is a file or not.
+        """
+        text = json.dumps({**self._depends, "video": video}, sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        return self.folder / key[:2] / f"{key}.npy"
+
+    def get(self, video):
+        """The logits of a video: float32 array (classes,), or None where there are none.
+
+        A damaged file counts as none, and is told in the log.
+        """
+        path = self.path(video)
+        try:
+            logits = parse_npy(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            logging.warning("%s: damaged, so computed again (%s)", path, error)
+            return None
+        if logits.shape != (self.classes,) or logits.dtype != np.float32:
+            logging.warning("%s: not %d logits, so computed again", path, self.classes)
+            return None
+        return logits
+
+    def put(self, video, logits):
+        """Keeps the logits of a video, float32 (classes,)."""
+        with atomic_path(self.path(video)) as temporary:
+            np.save(temporary, logits)

@@ -11,9 +11,8 @@ import platform
 import statistics
 
 from kinetics_i3d.evaluation.compare import short_name
-from kinetics_i3d.experiments.cells import Cell
-from kinetics_i3d.experiments.claims import claims_of
-from kinetics_i3d.experiments.paper import paper_number
+from kinetics_i3d.experiments.paper import claims_of, paper_number
+from kinetics_i3d.experiments.runs import Cell
 
 FORMAT = 1
 LIBRARIES = ("kinetics-i3d", "keras", "tensorflow", "numpy")

@@ -6,7 +6,7 @@ and table 1, for the paper's.
 
 import dataclasses
 
-from kinetics_i3d.experiments.cells import APART
+from kinetics_i3d.experiments.runs import APART
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.recipes import RECIPES
 
@@ -191,7 +191,7 @@ def config_of(scale, cell, *, images=None, weights=None, validation=None):
 
     Example:
 
-    >>> from kinetics_i3d.experiments.cells import Cell
+    >>> from kinetics_i3d.experiments.runs import Cell
     >>> config = config_of(SCALES["mini"], Cell(APART, "flow", "scratch", "original", 1))
     >>> config.system, config.streams, config.seed
     ('InceptionI3D', ('flow',), 1)

@@ -27,9 +27,9 @@ from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.clip_model import check_ends_in_logits
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
-from kinetics_i3d.video.frames import check_video
-from kinetics_i3d.video.reader import video_info
-from kinetics_i3d.video.strip import seen, spread_frames
+from kinetics_i3d.video.clip import seen
+from kinetics_i3d.video.reader import spread_frames, video_info
+from kinetics_i3d.video.source import check_video
 
 # The filmstrip, in pixels.
 _WIDTH, _MARGIN, _GAP = 1200, 32, 8

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from kinetics_i3d.experiments.make import plan_tables
+from kinetics_i3d.experiments.runner import plan_tables
 from kinetics_i3d.training.errors import TrainingStopped
 
 
@@ -40,7 +40,7 @@ def library(monkeypatch):
         return {"failed": state.failed, "cells": state.cells}
 
     stand_in = types.SimpleNamespace(make_tables=make_tables, plan_tables=plan_tables)
-    monkeypatch.setitem(sys.modules, "kinetics_i3d.experiments.make", stand_in)
+    monkeypatch.setitem(sys.modules, "kinetics_i3d.experiments.runner", stand_in)
     return state
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinetics_i3d.evaluation.logit_cache import LogitCache
+from kinetics_i3d.evaluation.result import LogitCache
 
 LOGITS = np.array([0.25, -3.0, 1e-7], np.float32)
 VIDEO = {"video": {"bytes": 12, "sha256": "ab"}}

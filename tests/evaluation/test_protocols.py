@@ -11,12 +11,11 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, WeightsError
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.views import VIEWS, video_views
-from kinetics_i3d.evaluation import networks
-from kinetics_i3d.evaluation.combine import combine
-from kinetics_i3d.evaluation.networks import networks_of, weights_digest
-from kinetics_i3d.evaluation.protocols import evaluate
+from kinetics_i3d.evaluation import protocols
+from kinetics_i3d.evaluation.compare import combine
+from kinetics_i3d.evaluation.protocols import evaluate, networks_of, weights_digest
 from kinetics_i3d.flow.cache import write_flow_file
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video
@@ -87,7 +86,7 @@ def by_hand(model, path, window):
 @pytest.mark.parametrize("window", [250, 16])
 def test_scores_equal_a_loop_by_hand(model, folder, window, monkeypatch):
     clips = {"minimum": 9, "window": window, "snapshots": None}
-    monkeypatch.setattr(networks, "clips_at_test", lambda _: clips)
+    monkeypatch.setattr(protocols, "clips_at_test", lambda _: clips)
     seen = []
     videos = dataset(folder, *LENGTHS)
     found = evaluate(model, videos, progress=seen.append)
@@ -110,6 +109,13 @@ def test_a_video_that_cannot_be_decoded_is_skipped_and_counted(model, folder):
     assert "broken.mp4" in message and found.summary()["skipped"] == 1
     with pytest.raises(DatasetError, match="none of 2 videos"):
         evaluate(model, dataset(folder, "broken", "absent"))
+
+
+def test_a_video_that_cannot_be_decoded_is_logged_once(model, folder, caplog):
+    with caplog.at_level("WARNING", logger="absl"):
+        evaluate(model, dataset(folder, "short", "broken", "usual", "broken"))
+    logged = [one.getMessage() for one in caplog.records if "broken.mp4" in one.getMessage()]
+    assert len(logged) == 1 and logged[0].startswith("skipped: ")
 
 
 def test_labels_are_found_by_name_whatever_their_order(model, folder):
@@ -223,7 +229,7 @@ def test_a_pair_in_one_model_is_the_same_and_shares_the_cache(
     def fail(*args, **kwargs):
         raise AssertionError("a video is read again")
 
-    monkeypatch.setattr(networks, "video_views", fail)
+    monkeypatch.setattr(protocols, "video_views", fail)
     together = evaluate(pair, videos, cache=tmp_path)
     np.testing.assert_array_equal(together.scores, combine(*apart).scores)
     assert together.summary() == combine(*apart).summary()
@@ -232,7 +238,7 @@ def test_a_pair_in_one_model_is_the_same_and_shares_the_cache(
 
 def test_models_of_other_labels_are_refused_before_any_work(model, flow_model, folder, monkeypatch):
     monkeypatch.setattr(flow_model, "labels", ("sit", "stand", "run"))
-    monkeypatch.setattr(networks, "video_views", None)
+    monkeypatch.setattr(protocols, "video_views", None)
     with pytest.raises(DatasetError, match=r"rgb\+flow: the labels differ: class 2 is 'wave'"):
         evaluate([model, flow_model], dataset(folder, "short"))
 
@@ -245,7 +251,7 @@ def counted(monkeypatch):
         read.append(path.stem)
         return video_views(path, **options)
 
-    monkeypatch.setattr(networks, "video_views", views)
+    monkeypatch.setattr(protocols, "video_views", views)
     return read
 
 
@@ -290,11 +296,11 @@ def test_logits_of_other_weights_views_specs_or_videos_are_not_taken(
     assert [reads(views="flips"), reads(views="flips")] == [1, 0]
     digest = "0" * 64
     with monkeypatch.context() as other_weights:
-        other_weights.setattr(networks, "weights_digest", lambda model: digest)
+        other_weights.setattr(protocols, "weights_digest", lambda model: digest)
         assert [reads(), reads()] == [1, 0]
     with monkeypatch.context() as other_clips:
         clips = {"minimum": 9, "window": 12, "snapshots": None}
-        other_clips.setattr(networks, "clips_at_test", lambda model: clips)
+        other_clips.setattr(protocols, "clips_at_test", lambda model: clips)
         assert [reads(), reads()] == [1, 0]
     with monkeypatch.context() as other_spec:
         other_spec.setattr(model, "clip_spec", dataclasses.replace(SPEC, short_side=40))

@@ -5,7 +5,7 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.evaluation.combine import check_labels, combine
+from kinetics_i3d.evaluation.compare import check_labels, combine
 from kinetics_i3d.evaluation.result import ClassResult, Evaluation, class_results
 
 LABELS = ("sit", "stand", "wave", "run")

@@ -8,7 +8,7 @@ import pytest
 
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.evaluation.result import Evaluation
-from kinetics_i3d.experiments import run
+from kinetics_i3d.experiments import runner
 from kinetics_i3d.experiments.scales import SCALES
 
 
@@ -61,9 +61,9 @@ def library(monkeypatch):
         paths = tuple(str(video.path) for video in dataset.videos)
         return Evaluation(dataset.labels, paths, targets, logits, digests=digests)
 
-    monkeypatch.setattr(run, "train", train)
-    monkeypatch.setattr(run, "evaluate", evaluate)
+    monkeypatch.setattr(runner, "train", train)
+    monkeypatch.setattr(runner, "evaluate", evaluate)
     # It looks through the whole memory of the tests for what no network of theirs has left.
-    monkeypatch.setattr(run.keras.utils, "clear_session", lambda: None)
-    monkeypatch.setattr(run, "InceptionI3D", lambda weights: weights.read_text())
+    monkeypatch.setattr(runner.keras.utils, "clear_session", lambda: None)
+    monkeypatch.setattr(runner, "InceptionI3D", lambda weights: weights.read_text())
     return calls

@@ -6,14 +6,12 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import UserError, WeightsError
-from kinetics_i3d.experiments import sources as sources_module
-from kinetics_i3d.experiments.cells import ROWS, Cell, all_cells
-from kinetics_i3d.experiments.flow_files import flow_spec
+from kinetics_i3d.experiments import plan as plan_module
 from kinetics_i3d.experiments.paper import FROM_IMAGENET, FROM_SCRATCH, TRANSFER, paper_number
-from kinetics_i3d.experiments.places import absolute, cell_folder
-from kinetics_i3d.experiments.plan import make_plan
+from kinetics_i3d.experiments.plan import Sources, make_plan
+from kinetics_i3d.experiments.prerequisites import flow_spec
+from kinetics_i3d.experiments.runs import ROWS, Cell, absolute, all_cells, cell_folder
 from kinetics_i3d.experiments.scales import SCALES, config_of, with_steps
-from kinetics_i3d.experiments.sources import Sources
 from kinetics_i3d.models.systems import SYSTEMS
 from kinetics_i3d.training.network import streams_of
 from kinetics_i3d.training.recipes import RECIPES
@@ -152,7 +150,7 @@ def test_weights_that_are_named_one_by_one(mini, monkeypatch):
         "lstm.h5": WeightsInfo("inception_v1", 3, ClipSpec("a"), system="ConvNetLSTM"),
         "images.h5": WeightsInfo("inception_v1", 2, ClipSpec("a")),
     }
-    monkeypatch.setattr(sources_module, "read_weights", lambda name: Checkpoint(infos[name], {}))
+    monkeypatch.setattr(plan_module, "read_weights", lambda name: Checkpoint(infos[name], {}))
     sources = Sources(["mine.h5", "lstm.h5", "kinetics400"])
     assert sources.inits == ("scratch", "given")
     plan = make_plan(mini, seeds=1, sources=sources, pattern="*.fixed.*")

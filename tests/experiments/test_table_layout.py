@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.canvas import ACCENT
-from kinetics_i3d.experiments import plot
-from kinetics_i3d.experiments.claims import claims_of
-from kinetics_i3d.experiments.layout import as_markdown
-from kinetics_i3d.experiments.make import write_tables
+from kinetics_i3d.experiments import page
+from kinetics_i3d.experiments.page import as_markdown, draw_bars
+from kinetics_i3d.experiments.paper import claims_of
 from kinetics_i3d.experiments.plan import make_plan
-from kinetics_i3d.experiments.plot import draw_bars
 from kinetics_i3d.experiments.results import Score, results_of, scores_of
+from kinetics_i3d.experiments.runner import write_tables
 
 LSTM = ("ConvNetLSTM", "rgb", "scratch", "original")
 RGB, FLOW, BOTH = (
@@ -234,17 +233,17 @@ def test_bars_are_as_long_as_their_means_and_dots_stand_at_their_seeds(tmp_path)
     group |= {"top1": [20.0, 80.0], "mean": 50.0, "spread": 42.4, "paper": 90.0}
     draw_bars(tmp_path / "bars.png", [group, {**group, "mean": 100.0, "paper": None}], title="x")
     pixels = np.asarray(Image.open(tmp_path / "bars.png"))
-    left, top = plot.MARGIN + plot.NAME, plot.MARGIN + 44
+    left, top = page.MARGIN + page.NAME, page.MARGIN + 44
 
     def columns(row, color, above=0):
-        line = pixels[top + row * plot.ROW + plot.ROW // 2 + above, left : left + plot.BARS + 4]
+        line = pixels[top + row * page.ROW + page.ROW // 2 + above, left : left + page.BARS + 4]
         return np.flatnonzero((line == color).all(axis=1))
 
     # Above the dots, which cover the bar's middle.
-    assert [len(columns(row, plot.PALE, above=-6)) for row in (0, 1)] == [260, 520]
+    assert [len(columns(row, page.PALE, above=-6)) for row in (0, 1)] == [260, 520]
     dots = columns(0, ACCENT)
     assert {int(np.median(dots[dots < 260])), int(np.median(dots[dots > 260]))} == {104, 416}
-    assert columns(0, plot.PAPER_MARK).tolist() == [467, 468, 469]
-    assert columns(1, plot.PAPER_MARK).size == 0
+    assert columns(0, page.PAPER_MARK).tolist() == [467, 468, 469]
+    assert columns(1, page.PAPER_MARK).size == 0
     with pytest.raises(ValueError, match="`groups` must be one or more"):
         draw_bars(tmp_path / "none.png", [], title="x")

@@ -15,7 +15,7 @@ from kinetics_i3d.exporting.serving_function import (
     pixels_function,
     resize_matmul,
 )
-from kinetics_i3d.flow.coding import decode_flow
+from kinetics_i3d.flow.quantization import decode_flow
 from kinetics_i3d.video.clip import center_crop
 
 SPEC = ClipSpec("tiny", short_side=24, size=20, low=-0.5, high=2.0)

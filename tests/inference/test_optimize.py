@@ -69,7 +69,7 @@ def test_8_bits_are_close_and_run_as_any_model(tiny, int8, calibration_videos):
 
 @pytest.mark.slow
 def test_8_bits_classify_a_video_and_are_evaluated(int8, tiny, calibration_videos):
-    from kinetics_i3d.evaluation.networks import networks_of
+    from kinetics_i3d.evaluation.protocols import networks_of
 
     found = ki3d.classify(calibration_videos[0], int8).predictions
     assert {label for label, _ in found} == {"sit", "stand", "wave"}
@@ -80,7 +80,7 @@ def test_8_bits_classify_a_video_and_are_evaluated(int8, tiny, calibration_video
 
 @pytest.mark.slow
 def test_another_calibration_gives_another_weights_digest(int8, tiny, calibration_videos):
-    from kinetics_i3d.evaluation.networks import weights_digest
+    from kinetics_i3d.evaluation.protocols import weights_digest
 
     again = optimize(tiny, precision="int8", calibration=calibration_videos)
     assert weights_digest(again) == weights_digest(int8)
@@ -92,7 +92,7 @@ def test_another_calibration_gives_another_weights_digest(int8, tiny, calibratio
 def test_each_stream_of_two_is_an_8_bit_network(calibration_videos):
     pytest.importorskip("openvino", reason=WHY)
     pytest.importorskip("nncf", reason=WHY)
-    from kinetics_i3d.evaluation.networks import networks_of
+    from kinetics_i3d.evaluation.protocols import networks_of
 
     rgb = ClipSpec("tiny", fps=10, short_side=36, size=32)
     flow = ClipSpec("tiny_flow", stream="flow", fps=10, short_side=36, size=32)

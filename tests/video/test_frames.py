@@ -8,8 +8,8 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.frames import VideoFrames
 from kinetics_i3d.video.reader import read_frames
+from kinetics_i3d.video.source import VideoFrames
 from kinetics_i3d.video.writer import write_video
 
 SMALL = ClipSpec("small", short_side=48, size=32)
@@ -150,8 +150,8 @@ def test_a_gif_is_a_video(frames, tmp_path):
 
 def test_the_doctor_examines_frames(frames):
     report = ki3d.examine(VideoFrames(frames, fps=30), spec=SMALL)
-    assert report.path == "frames in memory" and not report.wrong
-    assert any("raw frames" in finding.found for finding in report.findings)
+    assert report.path == "frames in memory" and not report.has_errors
+    assert any("raw frames" in finding.actual for finding in report.findings)
 
 
 def test_a_rate_may_be_a_fraction(frames):

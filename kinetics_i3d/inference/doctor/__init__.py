@@ -15,7 +15,7 @@ from kinetics_i3d.inference.doctor.array import SUFFIXES, examine_array, flow_ra
 from kinetics_i3d.inference.doctor.compare import compare_flow_with_video, compare_with_video
 from kinetics_i3d.inference.doctor.report import Finding, Report
 from kinetics_i3d.inference.doctor.video import examine_video
-from kinetics_i3d.video.frames import check_video
+from kinetics_i3d.video.source import check_video
 from kinetics_i3d.weights.catalog import CATALOG, find_weights
 from kinetics_i3d.weights.checkpoint import read_info
 from kinetics_i3d.weights.foreign import read_foreign

@@ -1,7 +1,7 @@
 """Findings about a video file: one decode of it, checked against its header and against a spec.
 
 The thresholds are set so that ordinary videos of people give only findings that are "ok". Frames
-are timed by presentation, as they are when a clip is sampled: see `kinetics_i3d.video.timing`.
+are timed by presentation, as they are when a clip is sampled: see `kinetics_i3d.video.sampling`.
 """
 
 import dataclasses
@@ -13,11 +13,10 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.inference.doctor.report import Finding
 from kinetics_i3d.video.clip import read_clip
 from kinetics_i3d.video.frame_folder import FrameFolder, is_folder
-from kinetics_i3d.video.picture import orientation, upright_size
-from kinetics_i3d.video.resample import as_rate, at_rate
+from kinetics_i3d.video.painter import orientation, upright_size
+from kinetics_i3d.video.sampling import as_rate, at_rate, presentation_times
 from kinetics_i3d.video.source import Source
 from kinetics_i3d.video.span import split_span
-from kinetics_i3d.video.timing import presentation_times
 
 MINIMUM_FRAMES = 9  # of I3D with its classifier
 _CLIP_FRAMES = 64  # frames of the clip whose values are checked

@@ -1,0 +1,182 @@
+"""`Cell`: one number of the paper's tables: a system, its stream, its start, a mode and a seed.
+
+Carreira & Zisserman, CVPR 2017, tables 2 to 5.
+"""
+
+import dataclasses
+import fnmatch
+import os
+import pathlib
+
+from kinetics_i3d.weights.catalog import CATALOG
+from kinetics_i3d.weights.images import find_image_row
+
+BOTH = "both"
+# Where a network's first values come from. `given` are weights that were named one by one.
+INITS = {
+    "scratch": "from scratch",
+    "frames": "single frames first",
+    "imagenet": "ImageNet first",
+    "given": "given weights",
+}
+IMAGES = ("frames", "imagenet")  # starts that only an Inception-V1 can have
+TRANSFERS = {"original": "Original", "fixed": "Fixed", "full": "Full-FT"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A system as a row of the tables.
+
+    Args:
+        letter: `"a"` to `"e"`.
+        title: What the paper calls it.
+        streams: What is trained, and of the Two-Stream I3D also what is added up.
+        images: Whether it has an Inception-V1 that an image network can be put into.
+    """
+
+    letter: str
+    title: str
+    streams: tuple
+    images: bool = True
+
+
+# (c) and (d) are one network each: what a stream of theirs would be alone is not trained.
+ROWS = {
+    "ConvNetLSTM": Row("a", "ConvNet+LSTM", ("rgb",)),
+    "C3D": Row("b", "3D-ConvNet", ("rgb",), images=False),
+    "TwoStream": Row("c", "Two-Stream", (BOTH,)),
+    "TwoStreamFused": Row("d", "3D-Fused", (BOTH,)),
+    "TwoStreamI3D": Row("e", "Two-Stream I3D", ("rgb", "flow", BOTH)),
+}
+APART = "TwoStreamI3D"  # its streams are trained one by one, and their logits added at test
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run, or the sum of two.
+
+    Args:
+        system: A name in `ROWS`.
+        stream: `"rgb"`, `"flow"` or `"both"`.
+        init: A name in `INITS`; where the network starts from another's weights, how that began.
+        transfer: A name in `TRANSFERS`.
+        seed: Of everything random.
+
+    Example:
+
+    >>> Cell("C3D", "rgb", "scratch", "original", 0).name
+    'C3D.rgb.scratch.original.0'
+    """
+
+    system: str
+    stream: str
+    init: str
+    transfer: str
+    seed: int
+
+    @property
+    def name(self):
+        """The name of its folder."""
+        return ".".join(map(str, dataclasses.astuple(self)))
+
+    @property
+    def group(self):
+        """(system, stream, init, transfer): what its seeds share."""
+        return (self.system, self.stream, self.init, self.transfer)
+
+    @property
+    def parts(self):
+        """The cells whose logits are added in place of a training; none of most."""
+        if self.system != APART or self.stream != BOTH:
+            return ()
+        return tuple(dataclasses.replace(self, stream=stream) for stream in ("rgb", "flow"))
+
+
+def all_cells(*, inits=("scratch",), transfers=("original",), seeds=(0,), pattern="*"):
+    """The cells of the tables, row by row, once for each seed; a sum comes after its parts.
+
+    Args:
+        inits: Names in `INITS`. Image starts are left out of systems without an Inception-V1.
+        transfers: Names in `TRANSFERS`. Of `given` weights there is no `original`.
+        seeds: Whole numbers.
+        pattern: Of names, with `*`, `?` and `[...]`; or several with commas between them.
+
+    Returns:
+        A list of `Cell`s.
+
+    Example:
+
+    >>> len(all_cells(pattern="C3D.*,ConvNetLSTM.*"))
+    2
+    >>> [cell.name for cell in all_cells(pattern="*.both.*")]
+    ['TwoStream.both.scratch.original.0', 'TwoStreamFused.both.scratch.original.0',
+     'TwoStreamI3D.both.scratch.original.0']
+    """
+    cells = [
+        Cell(system, stream, init, transfer, seed)
+        for seed in seeds  # a call that is stopped half way leaves whole tables of fewer seeds
+        for transfer in transfers
+        for system, row in ROWS.items()
+        for init in inits
+        for stream in row.streams
+        if (row.images or init not in IMAGES) and (init, transfer) != ("given", "original")
+    ]
+    patterns = pattern.split(",")
+    return [cell for cell in cells if any(fnmatch.fnmatchcase(cell.name, p) for p in patterns)]
+
+
+def group_title(group):
+    """A group in words, such as `I3D RGB+Flow`.
+
+    Args:
+        group: (system, stream, init, transfer).
+    """
+    system, stream = group[:2]
+    if system == APART:
+        return f"I3D {STREAM_TITLES[stream]}"
+    return ROWS[system].title
+
+
+STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", BOTH: "RGB+Flow"}
+
+
+LOGITS = "logits"
+TABLE, NUMBERS = "tables.md", "tables.json"
+
+
+def cell_folder(output, cell):
+    """The folder of a cell.
+
+    Args:
+        output: That of the tables.
+        cell: A `Cell`.
+
+    Returns:
+        A `pathlib.Path`.
+
+    Example:
+
+    >>> from kinetics_i3d.experiments.runs import Cell
+    >>> cell_folder("out", Cell("C3D", "rgb", "scratch", "original", 0)).as_posix()
+    'out/cells/C3D.rgb.scratch.original.0'
+    """
+    return pathlib.Path(output) / "cells" / cell.name
+
+
+def absolute(weights):
+    """Weights as settings name them, so that a call from another folder goes on with the same.
+
+    Args:
+        weights: A name in the catalog, which stays as it is, or a path.
+
+    Returns:
+        A name or an absolute path.
+
+    Example:
+
+    >>> absolute("rgb_figures"), absolute("mine.h5") == os.path.abspath("mine.h5")
+    ('rgb_figures', True)
+    """
+    name = str(weights)
+    named = name in CATALOG or find_image_row(name) is not None
+    return name if named else os.path.abspath(weights)

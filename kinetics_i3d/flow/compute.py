@@ -1,0 +1,338 @@
+"""`optical_flow`, `flow_stream`: the flow from each frame of a video to the next.
+
+A pool of threads over the pairs, one thread a pair: the programs need no Python while they work.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import functools
+from collections.abc import Iterable
+
+import numpy as np
+from absl import logging
+
+from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
+from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.flow.methods import pair_function
+from kinetics_i3d.flow.settings import TVL1, FlowSettings
+from kinetics_i3d.video.reader import read_frames
+
+SMALLEST = 16  # pixels of a side; the pyramid has no smaller picture either
+
+
+def optical_flow(
+    frames, *, method="tvl1", backend=None, parameters=None, workers=None, progress=None
+):
+    """Computes the flow of all pairs of neighbouring frames.
+
+    Args:
+        frames: uint8 array (frames, height, width, 3), RGB, or (frames, height, width, 1), grey,
+            0 to 255; two frames or more, of 16 pixels or more each way. Or an iterable of such
+            frames, as `read_frames` gives them.
+        method: `"tvl1"`, as the networks' weights expect it. `"dis"` and `"farneback"` are quick,
+            need OpenCV, and err by more than most things move.
+        backend: What computes TV-L1: `"numba"`, `"tensorflow"` (slower; compiles for every size
+            of frame) or `"opencv"` (slowest). None takes Numba where it is installed, and else
+            TensorFlow. They differ as two runs of OpenCV on frames with a little noise do: by
+            some 0.01 pixels on average.
+        parameters: A `TVL1`; None is OpenCV's defaults. For TV-L1 only.
+        workers: Pairs worked on at once, a thread each; None is one for each processor. They
+            change no value.
+        progress: Called with (pairs done, pairs in all) after each pair.
+
+    Returns:
+        float32 array (frames - 1, height, width, 2), pixels, x (to the right) then y (down):
+        `flow[i]` is where the pixels of `frames[i]` have gone in `frames[i + 1]`.
+
+    Raises:
+        UserError: If a package is missing; the line says which.
+        ValueError: If an argument is wrong.
+
+    Example:
+
+    >>> frames = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8)
+    >>> optical_flow(frames, parameters=TVL1(scales=1)).shape
+    (2, 32, 48, 2)
+    """
+    if isinstance(frames, Iterable) and not hasattr(frames, "shape"):
+        frames = list(frames)
+    frames = np.asarray(frames)
+    if frames.ndim != 4 or len(frames) < 2:
+        raise ValueError(
+            "`frames` must be two frames or more, (frames, height, width, 1 or 3). "
+            f"Received: frames of shape {frames.shape}"
+        )
+    pairs = len(frames) - 1
+    stream = flow_stream(
+        frames, method=method, backend=backend, parameters=parameters, workers=workers
+    )
+    flows = np.empty((pairs, *frames.shape[1:3], 2), np.float32)
+    for index, flow in enumerate(stream):
+        flows[index] = flow
+        if progress is not None:
+            progress(index + 1, pairs)
+    return flows
+
+
+def flow_stream(frames, *, method="tvl1", backend=None, parameters=None, workers=None):
+    """Computes the flow of a video of any length, frame after frame.
+
+    At most `2 * workers` pairs are held. Closing or dropping the generator, an error or Ctrl-C
+    ends it as soon as the pairs are done that are being worked on.
+
+    Args:
+        frames: Iterable of uint8 arrays (height, width, 3), RGB, or (height, width, 1), grey, such
+            as `read_frames` gives; read as they are needed, in the caller's thread.
+        method: As for `optical_flow`.
+        backend: As for `optical_flow`.
+        parameters: As for `optical_flow`.
+        workers: As for `optical_flow`.
+
+    Returns:
+        A generator of float32 arrays (height, width, 2), one fewer than frames.
+
+    Raises:
+        UserError: If a package is missing.
+        ValueError: If an argument is wrong; for a frame, while reading.
+
+    Example:
+
+    >>> frames = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8)
+    >>> [flow.shape for flow in flow_stream(iter(frames), parameters=TVL1(scales=1))]
+    [(32, 48, 2), (32, 48, 2)]
+    """
+    if parameters is not None and method != "tvl1":
+        raise ValueError(
+            f"`parameters` must be None for method={method!r}. Received: parameters={parameters!r}"
+        )
+    if parameters is None:
+        parameters = TVL1()
+    if not isinstance(parameters, TVL1):
+        raise ValueError(f"`parameters` must be a TVL1. Received: parameters={parameters!r}")
+    if workers is None:
+        workers = usable_processors()
+    if not isinstance(workers, int) or workers < 1:
+        raise ValueError(f"`workers` must be a whole number above 0. Received: workers={workers!r}")
+    program = functools.partial(pair_function(method, backend), parameters=parameters)
+    if parameters == TVL1.fast():
+        logging.warning("TVL1.fast() errs where things move fast, by a pixel and more in places")
+    return _stream(_grey_frames(frames), program, workers)
+
+
+def _stream(greys, program, workers):
+    pending: collections.deque = collections.deque()
+    pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="flow")
+    try:
+        first = next(greys, None)
+        for second in greys:
+            pending.append(pool.submit(program, first, second))
+            first = second
+            if len(pending) == 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _grey_frames(frames):
+    """Yields grey pictures and stops with a sentence at the first frame that does not fit."""
+    shape = None
+    for index, frame in enumerate(frames):
+        frame = np.asarray(frame)
+        if frame.dtype != np.uint8:
+            raise ValueError(
+                "`frames` must be uint8, 0 to 255. "
+                f"Received: frames[{index}] of dtype {frame.dtype}"
+            )
+        if frame.ndim != 3 or frame.shape[2] not in (1, 3) or min(frame.shape[:2]) < SMALLEST:
+            raise ValueError(
+                f"`frames` must be of shape (height, width, 1 or 3), {SMALLEST} pixels or more "
+                f"each way. Received: frames[{index}] of shape {frame.shape}"
+            )
+        if shape is not None and frame.shape != shape:
+            raise ValueError(
+                f"`frames` must all have the shape of the first, {shape}. "
+                f"Received: frames[{index}] of shape {frame.shape}"
+            )
+        shape = frame.shape
+        yield to_grey(frame)
+
+
+SHIFT = 15
+RED, GREEN = round(0.299 * 2**SHIFT), round(0.587 * 2**SHIFT)
+BLUE = 2**SHIFT - RED - GREEN  # 0.114, rounded so that white stays white
+
+
+def to_grey(frames):
+    """Weighs red, green and blue.
+
+    Args:
+        frames: uint8 array (..., 3), RGB, 0 to 255, or (..., 1), which is grey already.
+
+    Returns:
+        uint8 array (...), 0 to 255.
+
+    Example:
+
+    >>> to_grey(np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8))
+    array([ 76, 150,  29], dtype=uint8)
+    """
+    frames = np.asarray(frames)
+    if frames.shape[-1] == 1:
+        return frames[..., 0]
+    red, green, blue = (frames[..., channel].astype(np.int32) for channel in range(3))
+    total = RED * red + GREEN * green + BLUE * blue
+    return ((total + 2 ** (SHIFT - 1)) >> SHIFT).astype(np.uint8)
+
+
+def read_flow(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=None):
+    """Computes the flow of a video while it is decoded.
+
+    Args:
+        path: A local video file.
+        spec: A `ClipSpec`, of either stream: how frames are sampled and resized. They are not
+            cropped, since a crop's flow is another one at its edges.
+        settings: A `FlowSettings`; None is the release's.
+        start: Seconds from the first picture.
+        workers: Pairs worked on at once, a thread each; None is one for each processor. They
+            change no value.
+
+    Returns:
+        A generator of float32 arrays (height, width, 2), pixels, x (to the right) then y (down),
+        not clipped, one fewer than frames: none for a video of one frame. Closing it closes the
+        video and ends the threads.
+
+    Raises:
+        UserError: If a package is missing.
+        ValueError: If an argument is wrong.
+        VideoError: While reading: as `read_frames`; or if the pictures are too small for flow, or
+            change their shape.
+
+    Example:
+
+    >>> quick = FlowSettings(parameters=TVL1(scales=1, warps=1))
+    >>> flows = read_flow(folder / "video.mp4", settings=quick, start=0.9)
+    >>> [flow.shape for flow in flows]
+    [(256, 341, 2), (256, 341, 2)]
+    """
+    both = read_both(path, spec=spec, settings=settings, start=start, workers=workers)
+    return _flows(both)
+
+
+def read_both(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=None):
+    """Decodes a video once, and gives each frame with the flow from it to the next.
+
+    At most some `2 * workers` frames are held.
+
+    Args:
+        path: As for `read_flow`.
+        spec: As for `read_flow`.
+        settings: As for `read_flow`.
+        start: As for `read_flow`.
+        workers: As for `read_flow`.
+
+    Returns:
+        A generator of (frame, flow): uint8 (height, width, 3), RGB, and float32 (height, width, 2);
+        the flow of the last frame is None.
+
+    Raises:
+        UserError: As `read_flow`.
+        ValueError: As `read_flow`.
+        VideoError: As `read_flow`.
+
+    Example:
+
+    >>> quick = FlowSettings(parameters=TVL1(scales=1, warps=1))
+    >>> pairs = read_both(folder / "video.mp4", settings=quick, start=0.9)
+    >>> [flow is None for frame, flow in pairs]
+    [False, False, True]
+    """
+    settings = FlowSettings() if settings is None else settings
+    if spec.short_side < SMALLEST:
+        raise ValueError(
+            f"`spec` must resize to {SMALLEST} pixels or more for flow. Received: spec={spec!r}"
+        )
+    frames = read_frames(path, start=start, **spec.reading)
+    return flow_of_frames(_of_one_shape(frames, path), settings=settings, workers=workers)
+
+
+def flow_of_frames(frames, *, settings=None, workers=None):
+    """Gives each of some frames with the flow from it to the next, in bounded memory.
+
+    Args:
+        frames: Iterable of uint8 arrays (height, width, 3), RGB, each with its own memory, as
+            `read_frames` gives; a generator is closed at the end.
+        settings: As for `read_flow`.
+        workers: As for `read_flow`.
+
+    Returns:
+        A generator of (frame, flow), as `read_both` gives.
+
+    Raises:
+        UserError: If a package is missing.
+        ValueError: If an argument is wrong; for a frame, while reading.
+
+    Example:
+
+    >>> frames = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
+    >>> [flow is None for frame, flow in flow_of_frames(frames)]
+    [False, True]
+    """
+    settings = FlowSettings() if settings is None else settings
+    waiting: collections.deque = collections.deque()
+    stream = flow_stream(
+        _remembered(frames, waiting),
+        method=settings.method,
+        backend=settings.backend,
+        parameters=settings.parameters,
+        workers=workers,
+    )
+    return _paired(frames, stream, waiting)
+
+
+def _remembered(frames, waiting):
+    for frame in frames:
+        waiting.append(frame)
+        yield frame
+
+
+def _paired(frames, stream, waiting):
+    with contextlib.ExitStack() as stack:
+        if hasattr(frames, "close"):
+            stack.callback(frames.close)
+        stack.callback(stream.close)
+        for flow in stream:
+            yield waiting.popleft(), flow
+        for frame in waiting:
+            yield frame, None
+
+
+def _flows(both):
+    with contextlib.closing(both):
+        for _, flow in both:
+            if flow is not None:
+                yield flow
+
+
+def _of_one_shape(frames, path):
+    """Passes a video's frames on, and refuses those that flow cannot be computed from."""
+    first = None
+    with contextlib.closing(frames):
+        for index, frame in enumerate(frames):
+            height, width = frame.shape[:2]
+            if min(height, width) < SMALLEST:
+                raise VideoError(
+                    f"{path}: {width} x {height} pixels after the resize; flow needs {SMALLEST} "
+                    "each way"
+                )
+            if first is None:
+                first = height, width
+            if (height, width) != first:
+                raise VideoError(
+                    f"{path}: frame {index} is {width} x {height} pixels after the resize, those "
+                    f"before it {first[1]} x {first[0]}; flow needs one shape"
+                )
+            yield frame

@@ -1,0 +1,186 @@
+"""`flow_picture`, `beside_frame`: flow as colours, hue for direction and depth for length.
+
+The colour wheel of Baker et al., "A Database and Evaluation Methodology for Optical Flow", ICCV
+2007: no motion is white; right is red, down yellow, left cyan-blue and up violet.
+"""
+
+import contextlib
+
+import numpy as np
+
+from kinetics_i3d.flow.cache import FlowFile
+from kinetics_i3d.flow.info import CHUNK
+from kinetics_i3d.video.reader import read_frames
+from kinetics_i3d.video.writer import write_video
+
+# (colour, steps of the wheel to the next): people tell reds and yellows apart better than greens.
+WHEEL = (
+    ((255, 0, 0), 15),
+    ((255, 255, 0), 6),
+    ((0, 255, 0), 4),
+    ((0, 255, 255), 11),
+    ((0, 0, 255), 13),
+    ((255, 0, 255), 6),
+)
+BEYOND = 0.75  # brightness of what moves by more than `longest`
+EDGE = (96, 96, 96)  # the line around the legend
+
+
+def flow_picture(flow, *, longest=None, legend=True):
+    """Paints a flow.
+
+    Args:
+        flow: Array (height, width, 2), pixels, x then y, finite.
+        longest: Pixels of motion that have the full colour; what is longer is darker. None takes
+            the longest in `flow`; give a number where pictures are to be compared.
+        legend: Whether to paint the colour wheel into the lower right corner, its rim `longest`.
+
+    Returns:
+        uint8 array (height, width, 3), RGB.
+
+    Raises:
+        ValueError: If `flow` has another shape or is not finite, or `longest` is not above 0.
+
+    Example:
+
+    >>> right = np.broadcast_to([3.0, 0.0], (32, 32, 2))
+    >>> flow_picture(right, longest=3)[0, 0]
+    array([255,   0,   0], dtype=uint8)
+    """
+    flow = np.asarray(flow, np.float32)
+    if flow.ndim != 3 or flow.shape[2] != 2 or 0 in flow.shape:
+        raise ValueError(f"`flow` must be of shape (height, width, 2). Received: {flow.shape}")
+    if not np.isfinite(flow).all():
+        raise ValueError("`flow` must be finite. Received: nan or infinity")
+    if longest is None:
+        # Where nothing moves anything does, so that the picture is white.
+        longest = float(np.hypot(flow[..., 0], flow[..., 1]).max()) or 1.0
+    if not 0 < longest < np.inf:
+        raise ValueError(f"`longest` must be pixels, above 0. Received: longest={longest!r}")
+    picture = _colours(flow / np.float32(longest))
+    if legend:
+        _add_legend(picture)
+    return picture
+
+
+def beside_frame(frame, flow, *, longest=None, legend=True):
+    """Puts a frame and the picture of its flow side by side: one frame of a video to look at.
+
+    Args:
+        frame: uint8 array (height, width, 3), RGB.
+        flow: Array (height, width, 2), pixels.
+        longest: As for `flow_picture`.
+        legend: As for `flow_picture`.
+
+    Returns:
+        uint8 array (height, 2 * width, 3), RGB.
+
+    Raises:
+        ValueError: If the frame is no RGB frame of the flow's size, or as for `flow_picture`.
+
+    Example:
+
+    >>> beside_frame(np.zeros((32, 40, 3), np.uint8), np.zeros((32, 40, 2))).shape
+    (32, 80, 3)
+    """
+    frame, flow = np.asarray(frame), np.asarray(flow)
+    if frame.dtype != np.uint8 or frame.shape != (*flow.shape[:2], 3):
+        raise ValueError(
+            f"`frame` must be uint8 of shape {(*flow.shape[:2], 3)}, as the flow. "
+            f"Received: {frame.dtype} of shape {frame.shape}"
+        )
+    return np.concatenate([frame, flow_picture(flow, longest=longest, legend=legend)], axis=1)
+
+
+def _colours(flow):
+    """uint8 colours of flow whose full length is 1."""
+    x, y = flow[..., 0], flow[..., 1]
+    length = np.hypot(x, y)[..., None]
+    colours, steps = zip(*WHEEL, strict=True)
+    places = np.cumsum((0, *steps)) / sum(steps)
+    turn = np.arctan2(y, x) / (2 * np.pi) % 1  # clockwise as seen, since y points down
+    rims = np.array((*colours, colours[0]), np.float64).T
+    rim = np.stack([np.interp(turn, places, channel) for channel in rims], -1)
+    # A hair beyond 1 is rounding.
+    inner = 255 - np.minimum(length, 1) * (255 - rim)
+    return np.rint(np.where(length <= 1.00001, inner, rim * BEYOND)).astype(np.uint8)
+
+
+def _add_legend(picture):
+    """Paints the wheel of all motions over the lower right corner."""
+    height, width, _ = picture.shape
+    radius = min(height, width) // 8
+    if radius < 4:
+        return  # not to be read
+    side = 2 * radius + 3
+    y, x = np.mgrid[:side, :side] - (radius + 1)
+    distance = np.hypot(x, y)
+    corner = picture[height - side - 1 : height - 1, width - side - 1 : width - 1]
+    motions = np.stack([x, y], -1) / np.maximum(radius, distance)[..., None]
+    inside = distance <= radius
+    corner[inside] = _colours(motions)[inside]
+    corner[(distance > radius) & (distance <= radius + 1.2)] = EDGE
+
+
+SHARE = 99.5  # percent of all pixels that have a colour of their own; the rest is drawn darker
+SHORTEST = 1.0  # pixels: what moves by less has pale colours
+
+
+def show_flow(video, flow, path):
+    """Writes the frames of a video, each beside its flow as a flow file holds it.
+
+    Args:
+        video: The video.
+        flow: The path of its flow file.
+        path: The video to write, such as `*.mp4`.
+
+    Returns:
+        The pixels of motion that have the full colour, or None if there is no flow to show; then
+        no file is written.
+
+    Raises:
+        FlowFileError: If the flow file is missing or damaged.
+        VideoError: If the video cannot be read.
+
+    Example:
+
+    >>> from kinetics_i3d.flow.cache import write_flow_file
+    >>> from kinetics_i3d.flow.info import flow_path
+    >>> from kinetics_i3d.flow.settings import FlowSettings
+    >>> video = folder / "video.mp4"
+    >>> _ = write_flow_file(video, settings=FlowSettings("farneback"))
+    >>> show_flow(video, flow_path(video), folder / "shown.mp4")
+    1.0
+    """
+    with FlowFile(flow) as file:
+        if not len(file):
+            return None
+        longest = max(SHORTEST, _longest(file))
+        frames = read_frames(video, **file.info.reading)
+        with contextlib.closing(frames):
+            pictures = (
+                beside_frame(frame, pixels, longest=longest)
+                # The last frame has no flow.
+                for frame, pixels in zip(frames, _pixels(file), strict=False)
+            )
+            write_video(path, pictures, fps=file.info.reading["fps"])
+    return longest
+
+
+def _pixels(file):
+    """The flows of a file, where those that are coded as next to nothing are nothing."""
+    still = 1.5 * file.info.settings.bound / 255  # 8 bits have no code for 0
+    for first in range(0, len(file), CHUNK):
+        pixels = file.pixels(first, min(first + CHUNK, len(file)))
+        yield from np.where(np.abs(pixels).max(-1, keepdims=True) < still, 0, pixels)
+
+
+def _longest(file):
+    """The length of flow that all but a few of a file's pixels stay below."""
+    limit = file.info.settings.bound * np.sqrt(2)
+    counts: np.ndarray = np.zeros(1000, np.int64)
+    for pixels in _pixels(file):
+        lengths = np.hypot(pixels[..., 0], pixels[..., 1])
+        counts += np.histogram(lengths, bins=len(counts), range=(0, limit))[0]
+    reached = np.searchsorted(np.cumsum(counts), counts.sum() * SHARE / 100)
+    return float((reached + 1) * limit / len(counts))

@@ -1,0 +1,180 @@
+"""`at_rate`, `between`: which pictures of a video to take, by the time at which they are shown.
+
+The rule is that of FFmpeg's fps filter: a picture belongs to the tick that its time rounds to, and
+stays until the next. Where several round to one tick the nearest wins (the filter takes the last).
+"""
+
+import fractions
+import math
+
+# Matroska and FLV round times to milliseconds; two of them differ from the truth by 2 at most.
+SLACK = fractions.Fraction(2, 1000)
+
+
+def as_rate(fps):
+    """The frame rate as an exact fraction.
+
+    Args:
+        fps: Frames a second, a number or a `fractions.Fraction`.
+
+    Returns:
+        A `fractions.Fraction` above 0.
+
+    Raises:
+        ValueError: If it is not a number above 0.
+
+    Example:
+
+    >>> as_rate(30000 / 1001)
+    Fraction(30000, 1001)
+    """
+    try:
+        # 1001 is the denominator of NTSC's rates.
+        exact = isinstance(fps, fractions.Fraction)
+        rate = fps if exact else fractions.Fraction(fps).limit_denominator(1001)
+    except (TypeError, ValueError, OverflowError):
+        rate = 0  # Text, nan, infinity.
+    if not rate > 0:
+        raise ValueError(f"`fps` must be a number above 0. Received: fps={fps!r}")
+    return rate
+
+
+def at_rate(timed, *, fps, start=0, stop=None):
+    """Takes one item for every tick `start + k / fps`.
+
+    Args:
+        timed: Iterable of (time, length, item), in seconds, in the order of time, beginning with
+            one shown at `start` or before. Two items are held at most.
+        fps: Ticks a second, a fraction.
+        start: Seconds of the first tick.
+        stop: Seconds where to stop; None goes to the end of the last item.
+
+    Yields:
+        Items: `round(fps * seconds)` of them (halves up), at least one, unless the video ends
+        before `start`.
+
+    Example:
+
+    >>> timed = [(k / 50, 1 / 50, k) for k in range(10)]
+    >>> list(at_rate(timed, fps=25))
+    [0, 2, 4, 6, 8]
+    """
+    step = 1 / fractions.Fraction(fps)
+    slack = min(SLACK, step / 4)
+    most = math.inf if stop is None else max(1, _count(stop - start, step))
+    half, tick, count = step / 2, start, 0
+    newest = nearest = last = None
+    for time, length, item in timed:
+        # Ticks this far back cannot be this item's, and the video surely reaches past them.
+        while newest is not None and time - tick >= half:
+            yield nearest[1]
+            count += 1
+            if count >= most:
+                return
+            tick += step
+            nearest = newest
+        newest = (time, item)
+        if nearest is None or abs(nearest[0] - tick) > abs(time - tick) + slack:
+            nearest = newest
+        last = length
+    end = start if newest is None else newest[0] + last
+    if end <= start:
+        return
+    for _ in range(count, min(most, max(1, _count(end - start, step)))):
+        yield nearest[1]
+        nearest = newest
+
+
+def between(timed, *, start=0, stop=None):
+    """Takes every item from the one on the screen at `start` to the last before `stop`.
+
+    Args:
+        timed: As for `at_rate`.
+        start: Seconds.
+        stop: Seconds; None goes to the end.
+
+    Yields:
+        Items, at least one, unless the video ends before `start`.
+
+    Example:
+
+    >>> list(between([(0, 1, "a"), (1, 1, "b"), (2, 1, "c")], start=1.5))
+    ['b', 'c']
+    """
+    shown, end, begun = None, start, False
+    for time, length, item in timed:
+        end = time + length
+        if not begun and time <= start + SLACK / 2:
+            shown = (item,)
+            continue
+        if not begun and shown is not None:
+            yield shown[0]
+        begun, shown = True, None
+        if stop is not None and time >= stop - SLACK / 2:
+            return
+        yield item
+    if not begun and shown is not None and end > start:
+        yield shown[0]
+
+
+def _count(seconds, step):
+    # Halves up, as `at_rate` needs it: a tick is sure once half its step has passed.
+    return math.floor(seconds / step + fractions.Fraction(1, 2))
+
+
+# A step back by more than this is a new clock (joined files), not two pictures out of order.
+BACKWARD = fractions.Fraction(1)
+# FFmpeg's dts_delta_threshold: MPEG streams that jump further have started a new clock.
+FORWARD = fractions.Fraction(10)
+# Other formats can show one picture for long (slides); beyond an hour the time is damaged.
+FORWARD_AT_MOST = fractions.Fraction(3600)
+
+
+def presentation_times(pictures, *, tick, rate, clock="pts", first=None, discontinuous=False):
+    """Gives each picture its time in seconds from the first one, never running backward.
+
+    Args:
+        pictures: Iterable of objects with the stamp and `duration`, in ticks (None or 0: unknown).
+        tick: Seconds a tick, a fraction.
+        rate: Frames a second, a fraction; counts on where a picture has no stamp.
+        clock: The name of the stamp, `"pts"` or `"dts"`.
+        first: The stamp that is time 0; None takes the first picture's.
+        discontinuous: Whether the format may start its clock anew in mid-file.
+
+    Yields:
+        (time, length, picture): seconds as fractions; length is how long the picture is shown:
+        its duration, else the gap before it, else `1 / rate`.
+
+    Example:
+
+    >>> from fractions import Fraction
+    >>> from types import SimpleNamespace as Picture
+    >>> pictures = [Picture(pts=7, duration=1), Picture(pts=None, duration=0)]
+    >>> times = presentation_times(pictures, tick=Fraction(1, 25), rate=Fraction(25))
+    >>> [(str(time), str(length)) for time, length, _ in times]
+    [('0', '1/25'), ('1/25', '1/25')]
+    """
+    forward = FORWARD if discontinuous else FORWARD_AT_MOST
+    gap = 1 / rate
+    offset = None if first is None else -first * tick
+    last = None
+    for picture in pictures:
+        expected = gap if last is None else last + gap
+        stamp = getattr(picture, clock)
+        if stamp is None:
+            time = fractions.Fraction(0) if last is None else expected
+        else:
+            if offset is None:
+                offset = (0 if last is None else expected) - stamp * tick
+            time = stamp * tick + offset
+        if last is not None:
+            moved = time - last
+            if not -BACKWARD <= moved <= forward:
+                offset += expected - time
+                time, moved = expected, gap
+            if moved > 0:
+                gap = moved
+            else:
+                time = last
+        last = time
+        yield time, (picture.duration or 0) * tick or gap, picture
