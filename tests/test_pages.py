@@ -38,7 +38,7 @@ NOT_RUN = (
     ("README.md", "make demo$", "needs the environment that make builds"),
     ("README.md", "make (check|test|backends|formats|compat|acceptance)$", LONG),
     ("checkpoints/README.md", "python checkpoints/ship.py", "needs the whole run before it"),
-    ("checkpoints/README.md", "kinetics-i3d figures FIGURES", LONG),
+    ("checkpoints/README.md", "kinetics-i3d figures --output FIGURES", LONG),
     ("docs/compatibility.md", "pip install", NETWORK),
     ("docs/compatibility.md", "kinetics-i3d train .* s3://", "needs a server; make compat has one"),
     ("docs/compatibility.md", "kinetics-i3d export .* features", "that of export_serving.md runs"),
