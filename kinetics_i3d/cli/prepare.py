@@ -22,8 +22,8 @@ from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.clip_spec import SPECS
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.progress import Progress
-from kinetics_i3d.flow.backends import BACKENDS
-from kinetics_i3d.flow.coding import BOUND, ROUNDINGS
+from kinetics_i3d.flow.quantization import BOUND, ROUNDINGS
+from kinetics_i3d.flow.settings import BACKENDS
 
 EXAMPLES = (
     "kinetics-i3d prepare my_videos --output records",
@@ -123,7 +123,7 @@ def run(options):
     """Writes the records and prints their folder; returns the exit code."""
     from kinetics_i3d.data.records.config import PrepareConfig
     from kinetics_i3d.data.records.prepare import prepare
-    from kinetics_i3d.flow.video import FlowSettings
+    from kinetics_i3d.flow.settings import FlowSettings
 
     config = PrepareConfig(
         streams=options.streams,

@@ -14,12 +14,11 @@ from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides
-from kinetics_i3d.flow.backends import pair_function
 from kinetics_i3d.flow.cache import FlowFileError
-from kinetics_i3d.flow.pictures import has_flow_pictures
-from kinetics_i3d.flow.stored import open_stored, stored_paths
-from kinetics_i3d.flow.video import FlowSettings
-from kinetics_i3d.video import picture as pictures
+from kinetics_i3d.flow.methods import pair_function
+from kinetics_i3d.flow.settings import FlowSettings
+from kinetics_i3d.flow.stored import has_flow_pictures, open_stored, stored_paths
+from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.span import split_span

@@ -20,8 +20,8 @@ from kinetics_i3d.evaluation.compare import check_labels, combine, listed
 from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import fingerprint
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
-from kinetics_i3d.flow.video import FlowSettings
 from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import named_variables
