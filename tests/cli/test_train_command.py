@@ -74,7 +74,7 @@ def test_the_help_groups_options_by_topic_and_tells_every_default(capsys):
     entries = re.split(r"\n  (?=--)", text)[1:]
     for entry in entries:
         flag = entry.split()[0].rstrip(",")
-        if flag not in ("--data", "--output", "--labels", "--tensorboard"):
+        if flag not in ("--data", "--output", "--labels", "--tensorboard", "--json"):
             assert "(default:" in " ".join(entry.split()), entry
     (flip,) = (entry for entry in entries if entry.startswith("--flip"))
     assert "mirror" in flip and "brightness" not in flip
