@@ -18,7 +18,7 @@ import numpy as np
 from report import publish
 
 from kinetics_i3d.core.clip_spec import DEEPMIND
-from kinetics_i3d.video import picture as pictures
+from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.clip import read_clip
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video

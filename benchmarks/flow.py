@@ -19,8 +19,8 @@ import numpy as np
 from report import publish
 
 from kinetics_i3d.flow import TVL1
-from kinetics_i3d.flow.backends import pair_function
-from kinetics_i3d.flow.grey import to_grey
+from kinetics_i3d.flow.compute import to_grey
+from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.video.reader import read_frames
 
 CLIPS = pathlib.Path(

@@ -20,7 +20,7 @@ import numpy as np
 from report import publish
 
 from kinetics_i3d.flow import optical_flow
-from kinetics_i3d.flow.video import read_flow
+from kinetics_i3d.flow.compute import read_flow
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 

@@ -29,7 +29,7 @@ def run(options):
     """Writes the converted file; returns the exit code."""
     from kinetics_i3d.weights.catalog import find_weights
 
-    find_weights(options.source)
+    find_weights(options.source, images=True)
     labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.models.convert import convert

@@ -88,9 +88,8 @@ def add_arguments(parser):
 def run(options):
     """Writes the flow files and prints their paths; returns the exit code."""
     from kinetics_i3d.data.find_videos import find_videos
-    from kinetics_i3d.flow.parameters import TVL1
+    from kinetics_i3d.flow.settings import TVL1, FlowSettings
     from kinetics_i3d.flow.tree import flow_jobs, make_flow
-    from kinetics_i3d.flow.video import FlowSettings
 
     if options.fast and options.method != "tvl1":
         raise UserError(f"--fast is a choice of tvl1; {options.method} has no other")
@@ -175,7 +174,7 @@ def show(result, folder):
     """Writes the video to look at, unless it is there; returns the error, if that failed."""
     from kinetics_i3d.data.find_videos import SHOWN
     from kinetics_i3d.flow.cache import FlowFileError
-    from kinetics_i3d.flow.side_by_side import show_flow
+    from kinetics_i3d.flow.visualization import show_flow
 
     name = result.job.name
     path = pathlib.Path(folder) / name.with_name(name.name + SHOWN)
@@ -192,7 +191,7 @@ def show(result, folder):
 def write_pictures(result, folder):
     """Writes the flow as pictures, unless they are there; returns the error, if that failed."""
     from kinetics_i3d.flow.cache import FlowFileError
-    from kinetics_i3d.flow.pictures import write_flow_pictures
+    from kinetics_i3d.flow.stored import write_flow_pictures
 
     path = pathlib.Path(folder) / result.job.name.with_suffix("")
     if not result.flows or (path.is_dir() and any(path.iterdir())):

@@ -5,7 +5,12 @@ The twin answers on a repeated image as the image network does.
 
 import dataclasses
 
-from kinetics_i3d.cli.arguments import count
+from kinetics_i3d.cli.arguments import (
+    add_labels_argument,
+    count,
+    read_labels_option,
+    with_labels,
+)
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.clip_spec import DEEPMIND
 
@@ -13,7 +18,10 @@ from kinetics_i3d.core.clip_spec import DEEPMIND
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument(
-        "source", metavar="SOURCE", help="a checkpoint of InceptionV1, or the folder of inception5h"
+        "source",
+        metavar="SOURCE",
+        help="imagenet_inception5h or imagenet_slim, which are downloaded; or a checkpoint of "
+        "InceptionV1, inception5h.zip, its graph or its folder, or TF-Slim's archive",
     )
     parser.add_argument("output", metavar="OUTPUT", help="the checkpoint to write, such as mine.h5")
     parser.add_argument("--channels", type=int, choices=(2, 3), help="2 reads optical flow")
@@ -29,13 +37,15 @@ def add_arguments(parser):
     parser.add_argument(
         "--dtype", choices=("float32", "float16"), default="float32", help="of the file"
     )
+    add_labels_argument(parser)
 
 
 def run(options):
     """Writes the inflated checkpoint; returns the exit code."""
     from kinetics_i3d.weights.catalog import find_weights
 
-    find_weights(options.source)
+    find_weights(options.source, images=True)
+    labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.models.inception_v1 import InceptionV1
     from kinetics_i3d.models.inflation import inflate
@@ -50,6 +60,7 @@ def run(options):
         temporal=options.temporal,
         clip_spec=spec,
     )
+    with_labels(twin, labels)
     save_weights(twin, options.output, dtype=options.dtype)
     print(options.output)
     return 0

@@ -8,8 +8,6 @@ import os
 import signal
 import sys
 
-from absl import flags, logging
-
 from kinetics_i3d.cli import (
     benchmark,
     classify,
@@ -29,7 +27,9 @@ from kinetics_i3d.cli import (
 )
 from kinetics_i3d.cli.arguments import PROGRAM, Parser, ShowVersion
 from kinetics_i3d.cli.complaints import complain, is_about_argument
+from kinetics_i3d.cli.log import set_up_logging
 from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.progress import show_progress
 
 # A verb is a module with `add_arguments(parser)` and `run(options) -> exit code`; its docstring is
@@ -56,10 +56,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 def run():
     """The console command: runs `main` on the process's arguments and exits with its code."""
-    # absl's flags are not used; unparsed, they would make its logging complain.
-    flags.FLAGS.mark_as_parsed()
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
+    set_up_logging()
     # File names need not be valid text.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -86,7 +83,7 @@ def main(arguments):
     try:
         options = make_parser().parse_args(arguments)
         options.command = [PROGRAM, *arguments]
-        with show_progress():
+        with show_progress(), one_warning_per_file():
             code = VERBS[options.verb].run(options)
         sys.stdout.flush()
         return code

@@ -14,8 +14,8 @@ from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.clip_spec import SPECS, STREAMS
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.progress import Progress
-from kinetics_i3d.flow.backends import BACKENDS
-from kinetics_i3d.flow.coding import BOUND, ROUNDINGS
+from kinetics_i3d.flow.quantization import BOUND, ROUNDINGS
+from kinetics_i3d.flow.settings import BACKENDS
 
 SHOWN = 20  # of the videos that could not be read; Kinetics misses a tenth of its own
 BACKEND_NAMES = tuple(dict.fromkeys(name for names in BACKENDS.values() for name in names))
@@ -95,7 +95,7 @@ def run(options):
     """Writes the records and prints their folder; returns the exit code."""
     from kinetics_i3d.data.records.config import PrepareConfig
     from kinetics_i3d.data.records.prepare import prepare
-    from kinetics_i3d.flow.video import FlowSettings
+    from kinetics_i3d.flow.settings import FlowSettings
 
     config = PrepareConfig(
         streams=options.streams,

@@ -45,7 +45,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--imagenet",
         metavar="NAME|PATH",
-        help="weights of InceptionV1 to start from, such as the folder of inception5h; without it "
+        help="weights of InceptionV1 to start from, such as imagenet_inception5h; without it "
         "the cells that start from ImageNet are left out",
     )
     parser.add_argument(

@@ -15,8 +15,16 @@ import sys
 import types
 import typing
 
-from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset, read_records
+from kinetics_i3d.cli.arguments import (
+    add_dataset_arguments,
+    add_labels_argument,
+    count,
+    read_dataset,
+    read_labels_option,
+    read_records,
+)
 from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.data.records.manifest import is_records
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.distribute import DISTRIBUTE
@@ -61,6 +69,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--tensorboard", action="store_true", help="write the curves for TensorBoard too"
     )
+    add_labels_argument(parser)
     add_fields(parser.add_argument_group("settings of the run"), TrainConfig, leave_out=("system",))
 
 
@@ -69,9 +78,11 @@ def run(options):
     from kinetics_i3d.weights.catalog import PAIRS, find_weights
 
     config = config_from_recipe(options.recipe, **read_fields(options, TrainConfig))
-    for weights in (config.inflate, config.weights):
-        if weights is not None and weights not in PAIRS:
-            find_weights(weights)
+    labels = _labels_of_weights(options, config)
+    if config.inflate is not None:
+        find_weights(config.inflate, images=True)
+    if config.weights is not None and config.weights not in PAIRS:
+        find_weights(config.weights)
     dataset = read_source(options)
     load_keras()
     from kinetics_i3d.training.train import train
@@ -88,12 +99,28 @@ def run(options):
                 distribute=options.distribute,
                 save_every=options.save_every,
                 tensorboard=options.tensorboard,
+                weights_labels=labels,
             )
     except TrainingStopped as stopped:
         print(stopped, file=sys.stderr)
         return COME_AGAIN
     print(pathlib.Path(options.output) / "weights.h5")
     return 0
+
+
+def _labels_of_weights(options, config):
+    """The class names of --weights that --labels gives, or None.
+
+    The names of the trained classes are those of the dataset; `--head keep` is the only case in
+    which those of the weights count.
+    """
+    labels = read_labels_option(options)
+    if labels is not None and (config.weights is None or config.head != "keep"):
+        raise UserError(
+            "--labels names the classes of --weights with --head keep; otherwise the classes are "
+            "those of --data"
+        )
+    return labels
 
 
 def read_source(options):

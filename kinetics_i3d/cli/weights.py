@@ -1,13 +1,16 @@
 """`kinetics-i3d weights`: lists the weights that have a name, and downloads released ones.
 
-With names, of rows or of a pair: all about those. Released weights come from the cache, from an
+With names, of rows or of a pair: all about those. The rows of images are what `inflate` and
+`train --inflate` start from. Released weights come from the cache, from an
 installed distribution that carries them, or from a download, whichever is first; the list shows
 which. They are downloaded when they are first used, or here with --fetch, into KINETICS_I3D_CACHE
 (by default ~/.cache/kinetics_i3d), from KINETICS_I3D_SOURCE (by default their public place). A
-download that was stopped is continued by repeating it. Exit code 1 if one failed.
+download that was stopped is continued by repeating it. What the publisher gives no checksum of is
+verified by the shapes of its tensors, and says so. Exit code 1 if one failed.
 """
 
 import json
+import os
 
 from kinetics_i3d.cli.complaints import complain
 from kinetics_i3d.core.errors import UserError, WeightsError
@@ -33,7 +36,9 @@ def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="name in the catalog")
     parser.add_argument(
-        "--fetch", action="store_true", help="download them; without names, all released ones"
+        "--fetch",
+        action="store_true",
+        help="download them; without names, all released networks of clips",
     )
     parser.add_argument(
         "--source", metavar="URL", help="a mirror's address, or a folder, to download from"
@@ -47,16 +52,17 @@ def run(options):
     """Prints the catalog, or what was asked of it; returns the exit code."""
     from kinetics_i3d.weights.catalog import CATALOG, find_rows
     from kinetics_i3d.weights.download import find_source
+    from kinetics_i3d.weights.images import IMAGES
 
     if options.source is not None and not options.fetch:
         raise UserError("--source says where to download from; add --fetch")
     named = [row for name in options.names for row in find_rows(name)]
-    rows = list({row.name: row for row in named}.values()) or list(CATALOG.values())
+    rows = list({row.name: row for row in named}.values()) or [*CATALOG.values(), *IMAGES.values()]
     failures = {}
     if options.fetch:
         find_source(options.source)  # a wrong one is wrong for all
         if not named:
-            rows = [row for row in rows if row.release is not None]
+            rows = [row for row in CATALOG.values() if row.release is not None]
         for row in rows:
             error = fetch_row(row, options.source, quiet=options.json)
             if error is not None:
@@ -76,7 +82,7 @@ def fetch_row(row, source, *, quiet=False):
     """Makes sure that a row's files are there, and prints their path.
 
     Args:
-        row: A `CatalogEntry`.
+        row: A `CatalogEntry`, or an `ImageEntry`.
         source: Where from; `None` for the default.
         quiet: Prints no path.
 
@@ -108,12 +114,13 @@ class DownloadProgress(Progress):
 
     Args:
         name: What is downloaded.
-        size: Bytes in all.
+        size: Bytes in all, or `None`.
         stream: Where to; by default stderr.
     """
 
     def __init__(self, name, size, *, stream=None):
-        super().__init__(-(-size // MEGABYTE), "MB", stage=name, stream=stream)
+        total = None if size is None else -(-size // MEGABYTE)
+        super().__init__(total, "MB", stage=name, stream=stream)
 
     def __call__(self, done, size=None):
         """Shows that `done` bytes are done."""
@@ -127,16 +134,17 @@ def table(rows):
     lines, errors = [HEAD], []
     for row in rows:
         size = describe_size(row)
-        spec = row.clip_spec
         state, error = examine_row(row)
         errors += [str(error)] if error else []
+        where, _ = STATES[state]
         lines.append(
             (
                 row.name,
                 "-" if size is None else f"{size / MEGABYTE:.1f} MB",
-                str(len(row.labels)),
-                f"{spec.stream}, {spec.fps:g} fps, {spec.size} px",
-                *STATES[state],
+                str(row.classes),
+                describe_inputs(row),
+                where,
+                how_verified(row, state),
                 accuracy(row.accuracy),
             )
         )
@@ -153,16 +161,18 @@ def details(row):
     """All about one row, a line each."""
     found = describe(row)
     spec = row.clip_spec
-    first = ", ".join(row.labels[:FIRST_LABELS])
+    images = found["input"] == "images"
+    rate = "" if images else f"{spec.stream}, {spec.fps:g} fps, "
+    first = ", ".join(row.labels[:FIRST_LABELS]) or "those that the archive brings, if any"
     more = ", ..." if len(row.labels) > FIRST_LABELS else ""
     lines = [
         ("system", f"{row.system}, architecture {row.architecture}"),
         (
-            "clips",
-            f"{spec.stream}, {spec.fps:g} fps, short side {spec.short_side}, "
+            found["input"],
+            f"{rate}short side {spec.short_side}, "
             f"{spec.size} x {spec.size} pixels, {spec.low:g} to {spec.high:g} (spec {spec.name})",
         ),
-        ("labels", f"{len(row.labels)}: {first}{more}"),
+        ("labels", f"{row.classes}: {first}{more}"),
         ("accuracy", accuracy(row.accuracy)),
         ("protocol", row.protocol),
         ("terms", row.terms),
@@ -170,6 +180,7 @@ def details(row):
         ("pair", found["pair"] or "-"),
         ("from", found["from"]),
         ("verified", found["verified"]),
+        ("by", found["verified_by"]),
         ("path", found["path"] or "-"),
     ]
     if "error" in found:
@@ -189,29 +200,31 @@ def describe(row):
     """All about one row, ready for JSON."""
     from kinetics_i3d.weights.catalog import PAIRS
     from kinetics_i3d.weights.distribution import find_file
-    from kinetics_i3d.weights.released import ADDRESS, PREFIX, cache_folder
+    from kinetics_i3d.weights.released import cache_folder
 
     pair = next((pair.name for pair in PAIRS.values() if row.name in pair.members), None)
     state, error = examine_row(row)
-    where, verified = STATES[state]
+    where, _ = STATES[state]
     if row.release is None:
-        files = [{"name": row.file, "size": describe_size(row), "blob": None}]
+        files = [{"name": row.file, "size": describe_size(row), "blob": None, "sha256": None}]
         path = row.path if state == "shipped" else None
         source = None
     else:
         files = [
-            {"name": file.name, "size": file.size, "blob": file.blob} for file in row.release.files
+            {"name": file.name, "size": file.size, "blob": file.blob, "sha256": file.sha256}
+            for file in row.release.files
         ]
-        path = cache_folder() / row.name / PREFIX
-        source = f"{ADDRESS}/{row.release.folder}"
+        path = cache_folder() / row.name / row.release.main
+        source = row.release.place(row.release.address)
     if state == "installed":
         path = find_file(row.distribution, row.name)
     description = {
         "name": row.name,
         "system": row.system,
         "architecture": row.architecture,
+        "input": "images" if row.system == "InceptionV1" else "clips",
         "clip_spec": row.clip_spec.to_dict(),
-        "classes": len(row.labels),
+        "classes": row.classes,
         "labels": list(row.labels),
         "accuracy": row.accuracy,
         "protocol": row.protocol,
@@ -220,7 +233,8 @@ def describe(row):
         "pair": pair,
         "size": describe_size(row),
         "from": where,
-        "verified": verified,
+        "verified": how_verified(row, state),
+        "verified_by": "crc32c" if row.release is None else row.release.verified_by,
         "sources": list(row.sources),
         "install": None if row.distribution is None else row.distribution.command,
         "path": None if path is None else str(path),
@@ -234,7 +248,8 @@ def examine_row(row):
     """Where the weights of a row would come from, without a download.
 
     Args:
-        row: A `CatalogEntry`. The file of an installed distribution is read and verified.
+        row: A `CatalogEntry` or an `ImageEntry`. The file of an installed distribution is read and
+            verified.
 
     Returns:
         (a key of `STATES`, the error of a `"damaged"` distribution or `None`).
@@ -257,14 +272,38 @@ def examine_row(row):
     return "installed", None
 
 
+def how_verified(row, state):
+    """Whether the weights of a row are verified, and honestly so: "shapes" is less than "yes"."""
+    _, verified = STATES[state]
+    if verified == "yes" and row.release is not None and row.release.verified_by == "shapes":
+        return "shapes"
+    return verified
+
+
+def describe_inputs(row):
+    """What a row's network reads, in a few words."""
+    spec = row.clip_spec
+    if row.system == "InceptionV1":
+        return f"images, {spec.size} px"
+    return f"{spec.stream}, {spec.fps:g} fps, {spec.size} px"
+
+
 def describe_size(row):
-    """Bytes of all files of a row; `None` where a shipped one is missing."""
+    """Bytes of all files of a row; `None` where a shipped one is missing, or nobody says."""
     if row.release is not None:
-        return row.release.size
+        return _size_in_cache(row) if row.release.size is None else row.release.size
     try:
         return row.path.stat().st_size
     except WeightsError:
         return None
+
+
+def _size_in_cache(row):
+    """Bytes of the files of a row that has been downloaded, or `None`."""
+    from kinetics_i3d.weights.released import cache_folder
+
+    paths = [cache_folder() / row.name / file.name for file in row.release.files]
+    return sum(path.stat().st_size for path in paths) if all(map(os.path.isfile, paths)) else None
 
 
 def accuracy(percents):

@@ -1,12 +1,16 @@
 """Atomic writes: a file, or a folder, appears whole under its name or not at all."""
 
 import contextlib
+import math
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 
-from kinetics_i3d.core.errors import UserError
+import numpy as np
+
+from kinetics_i3d.core.errors import DatasetError, UserError
 
 
 @contextlib.contextmanager
@@ -87,3 +91,82 @@ def check_free(path):
     empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
     if os.path.lexists(path) and not empty:
         raise UserError(f"{path}: exists already; a new name or an empty folder is needed")
+
+
+LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also split at U+2028 within a name
+
+
+def read_text(path):
+    """The text of a file.
+
+    Args:
+        path: A path.
+
+    Returns:
+        A string, without the byte order mark.
+
+    Raises:
+        DatasetError: If it cannot be read or is not UTF-8.
+    """
+    try:
+        return pathlib.Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path}: must be text in UTF-8, and is not at byte {error.start}"
+        ) from error
+
+
+def read_lines(path):
+    """The lines that are not blank, stripped.
+
+    Args:
+        path: A path.
+
+    Returns:
+        A list of (number from 1, line).
+
+    Raises:
+        DatasetError: As `read_text`.
+    """
+    lines = enumerate(LINE_END.split(read_text(path)), start=1)
+    return [(number, line.strip()) for number, line in lines if line.strip()]
+
+
+HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<>|]?[a-zA-Z]\d+)', 'fortran_order': False, "
+    rb"'shape': \((\d*(?:, ?\d+)*),?\), \} *\n",
+    re.DOTALL,
+)
+
+
+def parse_npy(data):
+    """Reads an array of numbers or text.
+
+    Args:
+        data: The bytes of an .npy file of version 1.0, in C order.
+
+    Returns:
+        A read-only array.
+
+    Raises:
+        ValueError: If they are not that, or too few or too many.
+
+    Example:
+
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.arange(6).reshape(2, 3))
+    >>> parse_npy(file.getvalue()).tolist()
+    [[0, 1, 2], [3, 4, 5]]
+    """
+    head = HEADER.match(data)
+    if head is None:
+        raise ValueError("no header of an array")
+    shape = tuple(int(side) for side in head[2].split(b",") if side)
+    kind = np.dtype(head[1].decode())
+    expected = kind.itemsize * math.prod(shape)
+    if len(data) - head.end() != expected:
+        raise ValueError(f"an array of {len(data) - head.end()} bytes that should be {expected}")
+    return np.frombuffer(data, kind, offset=head.end(), count=math.prod(shape)).reshape(shape)

@@ -11,10 +11,16 @@ import io
 import re
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.label_header import ADVICE, NAME_COLUMNS, label_columns, plain, unquoted
-from kinetics_i3d.core.label_maps import item_rows, json_rows
-from kinetics_i3d.core.text import LINE_END, read_text
+from kinetics_i3d.core.files import LINE_END, atomic_path, read_text
+from kinetics_i3d.core.label_maps import (
+    ADVICE,
+    NAME_COLUMNS,
+    item_rows,
+    json_rows,
+    label_columns,
+    plain,
+    unquoted,
+)
 
 # A first line of one word that is a header, and no class.
 LONE_HEADERS = NAME_COLUMNS - {"action", "category", "title", "tag"}

@@ -12,14 +12,15 @@ import itertools
 import numpy as np
 
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.flow.compute import read_both
 from kinetics_i3d.flow.info import CHUNK
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
-from kinetics_i3d.flow.video import FlowSettings, read_both
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.frame_folder import open_source
-from kinetics_i3d.video.frames import VideoFrames
 from kinetics_i3d.video.reader import read_frames
-from kinetics_i3d.video.resample import as_rate
+from kinetics_i3d.video.sampling import as_rate
+from kinetics_i3d.video.source import VideoFrames
 from kinetics_i3d.video.span import split_span
 
 

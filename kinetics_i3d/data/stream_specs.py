@@ -8,7 +8,7 @@ I3D, which was trained by itself, may be of another size than the other.
 import dataclasses
 
 from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec
-from kinetics_i3d.video.resample import as_rate
+from kinetics_i3d.video.sampling import as_rate
 
 SHARED = ("short_side", "size", "resize", "interpolation")
 

@@ -11,16 +11,17 @@ import tensorflow as tf
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
+from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides
-from kinetics_i3d.flow.backends import pair_function
 from kinetics_i3d.flow.cache import FlowFileError
-from kinetics_i3d.flow.pictures import has_flow_pictures
-from kinetics_i3d.flow.stored import open_stored, stored_paths
-from kinetics_i3d.flow.video import FlowSettings
-from kinetics_i3d.video import picture as pictures
+from kinetics_i3d.flow.methods import pair_function
+from kinetics_i3d.flow.settings import FlowSettings
+from kinetics_i3d.flow.stored import has_flow_pictures, open_stored, stored_paths
+from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.reader import read_frames
+from kinetics_i3d.video.span import split_span
 
 
 def decode_window(path, *, spec, frames, position):
@@ -90,7 +91,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
         try:
             return read(path.decode(), position)
         except (VideoError, FlowFileError) as error:
-            logging.warning("skipped: %s", error)
+            warn_about(split_span(path.decode())[0], "skipped: %s", error)
             failed.add(path)
             if len(failed) == len(paths):  # else an endless search for one that can be decoded
                 raise DatasetError(f"{dataset.name}: no video can be decoded") from error

@@ -19,7 +19,7 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.joint_frames import count_frames, joint_frames
 from kinetics_i3d.data.stream_specs import fastest, stream_specs, strides
 from kinetics_i3d.video.reader import read_frames
-from kinetics_i3d.video.resample import as_rate
+from kinetics_i3d.video.sampling import as_rate
 
 WINDOW = 250
 MIDDLE = (0.5, 0.5)

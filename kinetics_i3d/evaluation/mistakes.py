@@ -6,8 +6,8 @@ import numpy as np
 
 from kinetics_i3d.core.canvas import INK, MUTED, Canvas, check_picture_path, text_width
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.reader import video_info
-from kinetics_i3d.video.strip import seen, spread_frames
+from kinetics_i3d.video.clip import seen
+from kinetics_i3d.video.reader import spread_frames, video_info
 
 # All sizes are in pixels; (width, height).
 FRAMES = 5

@@ -13,14 +13,15 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
+from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation.compare import check_labels, combine, join_items
 from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import fingerprint
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
-from kinetics_i3d.flow.video import FlowSettings
 from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import named_variables
@@ -29,6 +30,7 @@ _UNREADABLE = (VideoError, FlowFileError)
 _SEPARATE = ("TwoStreamI3D",)  # systems whose streams are tested one by one
 
 
+@one_warning_per_file()
 def evaluate(model, dataset, *, views="center", cache=None, progress=None):
     """Tests a model on every video of a dataset.
 
@@ -274,7 +276,7 @@ def _predict_videos(network, videos, *, views, cache, progress):
                         store.put(key, logits)
                 rows.append((video, logits))
             except _UNREADABLE as error:
-                logging.warning("skipped: %s", error)
+                warn_about(split_span(video.location)[0], "skipped: %s", error)
                 skipped.append(str(error))
             progress(number + 1)
     return rows, skipped

@@ -14,9 +14,8 @@ import pathlib
 import numpy as np
 from absl import logging
 
-from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.files import atomic_path, parse_npy
 from kinetics_i3d.core.labels import softmax
-from kinetics_i3d.core.npy import parse_npy
 from kinetics_i3d.evaluation import metrics
 
 BOTH = "both"

@@ -9,6 +9,7 @@ import os
 import pathlib
 
 from kinetics_i3d.weights.catalog import CATALOG
+from kinetics_i3d.weights.images import find_image_row
 
 BOTH = "both"
 # Where a network's first values come from. `given` are weights that were named one by one.
@@ -176,4 +177,6 @@ def absolute(weights):
     >>> absolute("rgb_figures"), absolute("mine.h5") == os.path.abspath("mine.h5")
     ('rgb_figures', True)
     """
-    return str(weights) if str(weights) in CATALOG else os.path.abspath(weights)
+    name = str(weights)
+    named = name in CATALOG or find_image_row(name) is not None
+    return name if named else os.path.abspath(weights)

@@ -9,6 +9,43 @@ import sys
 import warnings
 
 
+class Network:
+    """A LiteRT file's network, which refuses clips of other sizes in words.
+
+    The interpreter by itself resizes its tensors to what arrives, and fails in the first operation
+    that does not fit, under that operation's number.
+
+    Args:
+        runner: The interpreter's runner of a signature.
+    """
+
+    def __init__(self, runner):
+        self._runner = runner
+
+    def __call__(self, **clips):
+        wanted = self.get_input_details()
+        if set(clips) != set(wanted):
+            raise ValueError(f"inputs must be {sorted(wanted)}. Received: {sorted(clips)}")
+        for name, details in wanted.items():
+            shape = tuple(int(size) for size in details["shape"])
+            found, dtype = getattr(clips[name], "shape", None), getattr(clips[name], "dtype", None)
+            if found != shape or dtype != details["dtype"]:
+                raise ValueError(
+                    f"`{name}` must be {details['dtype'].__name__} of the shape {shape}; the file "
+                    f"was written for clips of {shape[1]} frames. "
+                    f"Received: shape={found}, dtype={dtype}"
+                )
+        return self._runner(**clips)
+
+    def get_input_details(self):
+        """What the interpreter knows about each input, by name."""
+        return self._runner.get_input_details()
+
+    def get_output_details(self):
+        """What the interpreter knows about each output, by name."""
+        return self._runner.get_output_details()
+
+
 def open_file(path, *, threads=1):
     """What a LiteRT file answers, as a function of its inputs by name.
 
@@ -17,7 +54,7 @@ def open_file(path, *, threads=1):
         threads: Threads of the interpreter.
 
     Returns:
-        A function of arrays, which gives {output: array}.
+        A `Network`: a function of arrays by name, which gives {output: array}.
     """
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -28,7 +65,8 @@ def open_file(path, *, threads=1):
     with warnings.catch_warnings():
         # TensorFlow's copy asks for the other package.
         warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated")
-        return Interpreter(model_path=str(path), num_threads=threads).get_signature_runner()
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        return Network(interpreter.get_signature_runner())
 
 
 def run(path, inputs, outputs):

@@ -1,14 +1,190 @@
-"""The actions as tables: each is a row of key poses, written as an animator writes them.
+"""Key poses and what is between them: an action's poses at any phase.
 
-A new action is a new row of `TABLE`: contact, passing, push-off and so on, with the phase at which
-each pose is reached. Angles are read off a picture, see `skeleton.CHANNELS`.
+The interpolation is the monotone cubic of F. Fritsch and J. Butland, "A Method for Constructing
+Local Monotone Piecewise Cubic Interpolants" (1984). It never overshoots its keys, so that no knee
+bends the wrong way between two of them, and it is the same forwards and backwards.
 """
 
+import dataclasses
 import difflib
 
-from kinetics_i3d.figures.gaits import RUN, WALK, turning
-from kinetics_i3d.figures.keyframes import Action, backwards
-from kinetics_i3d.figures.skeleton import STAND, pose
+import numpy as np
+
+from kinetics_i3d.figures.skeleton import SIDES, STAND, pose
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """One action: its key poses and how they are played.
+
+    Args:
+        keys: Pairs of phase and pose. Phases rise from 0; those of a cycle stay below 1 and wrap
+            around, those of a single act end at 1.
+        seconds: How long one pass takes at the ordinary speed.
+        cyclic: Whether the pass repeats without a seam.
+        rest: Seconds of stillness before a single act is repeated; None holds the last pose.
+        planted: Which feet stay where they are (weights left, right); None for a gait.
+        view: How far the figure may face away from the camera, degrees. Hands that move across the
+            body cannot be seen from the side.
+        entry: Whether a cycle may begin out of standing instead of being under way already.
+    """
+
+    keys: tuple
+    seconds: float
+    cyclic: bool = False
+    rest: float | None = None
+    planted: tuple | None = (0.5, 0.5)
+    view: float = 105.0
+    entry: bool = False
+
+
+def backwards(action):
+    """The same action played in reverse."""
+    keys = tuple(((-phase) % 1.0 if action.cyclic else 1.0 - phase, p) for phase, p in action.keys)
+    return dataclasses.replace(action, keys=tuple(sorted(keys, key=lambda key: key[0])))
+
+
+def poses_at(action, phase):
+    """The poses of an action at some phases: a pure function of the phase.
+
+    Args:
+        action: An `Action`.
+        phase: Array of shape (times,). One pass runs from 0 to 1; outside, a cycle goes on and a
+            single act stays in its first or last pose.
+
+    Returns:
+        Poses of shape (times, channels), degrees.
+
+    Example:
+
+    >>> from kinetics_i3d.figures.actions import TABLE
+    >>> sitting_down = poses_at(TABLE["sit_down"], [0.3])
+    >>> bool(np.allclose(sitting_down, poses_at(TABLE["stand_up"], [0.7])))
+    True
+    """
+    knots = np.array([key for key, _ in action.keys])
+    values = np.stack([angles for _, angles in action.keys])
+    phase = np.asarray(phase, dtype=float)
+    if action.cyclic:
+        knots = np.concatenate([knots - 1.0, knots, knots + 1.0])
+        values = np.tile(values, (3, 1))
+        phase = phase % 1.0
+    return _monotone_cubic(knots, values, np.clip(phase, knots[0], knots[-1]))
+
+
+def _monotone_cubic(knots, values, at):
+    """Fritsch and Butland's interpolation of `values` (keys, channels), flat at both ends."""
+    step = np.diff(knots)[:, None]
+    slope = np.diff(values, axis=0) / step
+    before, after = step[:-1], step[1:]
+    rising = slope[:-1] * slope[1:] > 0.0
+    # Harmonic mean of the neighbouring slopes; zero at a turning point keeps the curve monotone.
+    safe = np.where(rising, slope[:-1] * slope[1:], 1.0)
+    weighted = (2 * after + before) * slope[1:] + (after + 2 * before) * slope[:-1]
+    inner = np.where(rising, 3.0 * (before + after) * safe / np.where(rising, weighted, 1.0), 0.0)
+    tangent = np.pad(inner, ((1, 1), (0, 0)))
+    i = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
+    s = (at[:, None] - knots[i, None]) / step[i]
+    rise = values[i + 1] - values[i]
+    # Hermite's cubic, arranged so that equal neighbouring keys give exactly their value.
+    return (
+        values[i]
+        + s * s * (3.0 - 2.0 * s) * rise
+        + s * (1.0 - s) * step[i] * ((1.0 - s) * tangent[i] - s * tangent[i + 1])
+    )
+
+
+def gait(leg, arm, elbow, **trunk):
+    """Keys of a cycle in eight poses: the left side does what the right did half a cycle before.
+
+    Args:
+        leg: Eight rows of (thigh, knee, foot), from the heel's contact to the end of the swing.
+        arm: Eight angles of the arm on the same side, which swings against the leg.
+        elbow: Eight bends of that elbow.
+        **trunk: Eight values for any channel of the trunk, or one that holds throughout.
+
+    Returns:
+        The keys of a cyclic `Action`.
+    """
+    keys = []
+    for step in range(8):
+        angles = {name: np.broadcast_to(row, 8)[step] for name, row in trunk.items()}
+        for side, shift in zip(SIDES, (4, 0), strict=True):
+            at = (step + shift) % 8
+            angles |= dict(
+                zip((f"thigh_{side}", f"knee_{side}", f"foot_{side}"), leg[at], strict=True)
+            )
+            angles |= {f"arm_{side}": arm[at], f"elbow_{side}": elbow[at]}
+        keys.append((step / 8.0, pose(STAND, spread=1, **angles)))
+    return tuple(keys)
+
+
+def turning(steps=6):
+    """Keys of one turn on the spot: `steps` small steps, the left and the right foot in turn.
+
+    Args:
+        steps: How many steps the whole turn takes.
+
+    Returns:
+        The keys of a single act.
+    """
+    keys = []
+    for half in range(2 * steps + 1):
+        raised = {}
+        if half % 2:
+            side = SIDES[half // 2 % 2]
+            raised = {f"thigh_{side}": 30, f"knee_{side}": 56, f"foot_{side}": -20}
+        ahead = 14.0 if 0 < half < 2 * steps else 0.0  # the head looks where the turn goes
+        turned = pose(STAND, yaw=180.0 * half / steps, look=ahead, twist=ahead, out=16, **raised)
+        keys.append((half / (2.0 * steps), turned))
+    return tuple(keys)
+
+
+WALK = Action(
+    keys=gait(
+        leg=(
+            (26, 4, 18),  # the heel touches the floor
+            (21, 17, 1),  # the weight comes on
+            (5, 8, 0),  # the other leg passes
+            (-9, 5, -3),
+            (-19, 14, -20),  # the other heel touches
+            (-9, 44, -46),  # the toes leave the floor
+            (17, 60, -28),  # this leg passes
+            (30, 26, 6),
+        ),
+        arm=(-24, -18, -3, 14, 24, 18, 3, -14),
+        elbow=(10, 10, 14, 24, 32, 28, 18, 12),
+        twist=(-7, -5, 0, 5, 7, 5, 0, -5),
+        lean=3,
+    ),
+    seconds=1.06,
+    cyclic=True,
+    planted=None,
+)
+
+RUN = Action(
+    keys=gait(
+        leg=(
+            (32, 22, 6),  # the foot touches down
+            (12, 40, 0),  # it carries
+            (-14, 24, -18),
+            (-30, 18, -52),  # it pushes off
+            (-14, 82, -80),  # in the air
+            (24, 112, -62),
+            (54, 92, -22),  # the knee is up
+            (50, 46, 2),  # it reaches forward
+        ),
+        arm=(-48, -36, -6, 30, 46, 34, 4, -30),
+        elbow=(96, 92, 86, 92, 104, 102, 94, 94),
+        twist=(-12, -8, 0, 8, 12, 8, 0, -8),
+        lift=(0.018, 0, 0, 0.018, 0.018, 0, 0, 0.018),
+        lean=12,
+    ),
+    seconds=0.68,
+    cyclic=True,
+    planted=None,
+)
+
 
 SEATED = pose(STAND, lean=3, thigh=86, spread=6, knee=86, arm=28, out=10, roll=24, elbow=48)
 FALLING_BACK = pose(STAND, lean=38, thigh=66, spread=6, knee=88, arm=48, out=12, elbow=28, nod=-14)

@@ -6,8 +6,7 @@ over the origin. Everything is a function of the time alone, so frames may be as
 
 import numpy as np
 
-from kinetics_i3d.figures.actions import TABLE, find_action
-from kinetics_i3d.figures.keyframes import poses_at
+from kinetics_i3d.figures.actions import TABLE, find_action, poses_at
 from kinetics_i3d.figures.skeleton import (
     CHANNELS,
     JOINT,

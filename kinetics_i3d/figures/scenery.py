@@ -6,7 +6,7 @@ from which every frame is cut where the camera points.
 
 import numpy as np
 
-from kinetics_i3d.figures.camera import project
+from kinetics_i3d.figures.world import project
 
 # Parts of the chair about the middle of its seat: centre, size (ahead, left, up), all in metres.
 _SEAT = (((0.04, 0.0, -0.02), (0.42, 0.42, 0.04)),)

@@ -1,9 +1,9 @@
 """Optical flow: methods, 8-bit coding, colour pictures; importing this does no work."""
 
-from kinetics_i3d.flow.coding import decode_flow, encode_flow, normalize_flow
-from kinetics_i3d.flow.pairs import flow_stream, optical_flow
-from kinetics_i3d.flow.parameters import TVL1
-from kinetics_i3d.flow.picture import beside_frame, flow_picture
+from kinetics_i3d.flow.compute import flow_stream, optical_flow
+from kinetics_i3d.flow.quantization import decode_flow, encode_flow, normalize_flow
+from kinetics_i3d.flow.settings import TVL1
+from kinetics_i3d.flow.visualization import beside_frame, flow_picture
 
 __all__ = [
     "TVL1",

@@ -16,12 +16,11 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, first_line
-from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.npy import parse_npy
-from kinetics_i3d.flow.coding import decode_flow
-from kinetics_i3d.flow.info import CHUNK, FlowInfo, fingerprint, reading
-from kinetics_i3d.flow.paths import flow_path, path_for
-from kinetics_i3d.flow.video import FlowSettings, read_both
+from kinetics_i3d.core.files import atomic_path, parse_npy
+from kinetics_i3d.flow.compute import read_both
+from kinetics_i3d.flow.info import CHUNK, FlowInfo, fingerprint, flow_path, path_for, reading
+from kinetics_i3d.flow.quantization import decode_flow
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.clip import center_crop
 from kinetics_i3d.video.span import split_span
 

@@ -23,9 +23,8 @@ import threading
 import numpy as np
 
 from kinetics_i3d.core.compiled import compiled
-from kinetics_i3d.flow.parameters import TVL1
-from kinetics_i3d.flow.rows import LANES, dual_row, primal_row
-from kinetics_i3d.flow.taps import CHANNELS, four_by_four
+from kinetics_i3d.flow.settings import TVL1
+from kinetics_i3d.flow.tvl1_simd import CHANNELS, LANES, dual_row, four_by_four, primal_row
 
 F32 = np.float32
 FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, one is to spare

@@ -15,7 +15,7 @@ from kinetics_i3d.data.stream_specs import fastest
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
-from kinetics_i3d.video.frames import check_video
+from kinetics_i3d.video.source import check_video
 
 
 @dataclasses.dataclass(frozen=True)

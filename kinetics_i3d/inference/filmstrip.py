@@ -12,8 +12,8 @@ from kinetics_i3d.core.canvas import (
     check_picture_path,
     text_width,
 )
-from kinetics_i3d.video.reader import video_info
-from kinetics_i3d.video.strip import seen, spread_frames
+from kinetics_i3d.video.clip import seen
+from kinetics_i3d.video.reader import spread_frames, video_info
 
 WIDTH, MARGIN, GAP = 1200, 32, 8
 TITLE = 56  # height of the line above the frames

@@ -32,8 +32,9 @@ def InceptionV1(
 
     Args:
         include_top: Whether to end in the classifier, which pools over the whole remaining grid.
-        weights: A path to a checkpoint, the folder of Google's ImageNet release of 2014
-            ("inception5h"), or `None` for random values.
+        weights: `"imagenet_inception5h"` (or `"inception5h"`), Google's ImageNet network of 2014,
+            or `"imagenet_slim"`, TF-Slim's, which are downloaded; a path to a checkpoint or to
+            either archive; or `None` for random values.
         input_shape: (height, width, channels); the first two may be `None`.
             Defaults to `(None, None, 3)`.
         pooling: Without the top: `None` gives the grid of `Mixed_5c`, `"avg"` or `"max"` a vector.

@@ -12,8 +12,9 @@ from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import kind_of
 from kinetics_i3d.models.systems import SYSTEMS
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
-from kinetics_i3d.weights.catalog import PAIRS
+from kinetics_i3d.weights.catalog import PAIRS, image_weights_message
 from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
+from kinetics_i3d.weights.images import find_image_row
 from kinetics_i3d.weights.read import read_weights
 
 WANTED = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
@@ -55,6 +56,9 @@ def load_model(weights=None, *, streams=None):
 
 
 def _load(weights, streams):
+    row = find_image_row(weights)
+    if row is not None:
+        raise WeightsError(image_weights_message(row))  # before anything is downloaded
     pair = None if isinstance(weights, Mapping) else PAIRS.get(weights)
     if pair is not None and streams in STREAMS:
         weights, pair = getattr(pair, streams), None

@@ -21,7 +21,7 @@ def start_from_images(model, images, *, temporal="average"):
         model: A `ConvNetLSTM`, `TwoStream`, `TwoStreamFused`, `TwoStreamI3D`, `InceptionI3D` or
             `InceptionV1`; changed.
         images: An `InceptionV1` of the same architecture, such as
-            `InceptionV1(weights="path/to/inception5h")` for models of architecture `"googlenet"`.
+            `InceptionV1(weights="imagenet_inception5h")` for models of architecture `"googlenet"`.
         temporal: `"average"` or `"center"`, as `inflate` takes it, where kernels have a time axis.
 
     Returns:

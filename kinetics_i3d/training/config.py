@@ -38,7 +38,8 @@ class TrainConfig:
         weights: Where a fine-tuned network starts, a name in the catalog or a path.
         head: The classifier on `weights`: `new` for other classes, `keep` where the labels are the
             same.
-        inflate: Images' weights to start from, as `InceptionV1` takes them.
+        inflate: Images' weights to start from, as `InceptionV1` takes them: a name such as
+            `imagenet_inception5h` or a path.
         temporal: How kernels are inflated, `average` or `center`.
         transfer: The paper's modes: `original` trains on these videos alone, `full` fine-tunes
             `weights`, `fixed` trains the classifier alone, on features that are made once.

@@ -49,12 +49,13 @@ def streams_of(config):
     return streams
 
 
-def build(config, labels):
+def build(config, labels, *, weights_labels=None):
     """The network of a config, in its precision, with what is frozen frozen.
 
     Args:
         config: A `TrainConfig`.
         labels: Class names.
+        weights_labels: Class names of `config.weights`, where their file brings none.
 
     Returns:
         A `ClipModel` for training: at all time steps where the system is trained so.
@@ -69,6 +70,13 @@ def build(config, labels):
         model = _begin(config, streams_of(config), len(labels))
     finally:
         keras.config.set_dtype_policy(policy)
+    if weights_labels is not None and config.head == "keep" and config.weights is not None:
+        if len(weights_labels) != model.output_shape[-1]:
+            raise ValueError(
+                f"`weights_labels` must name the {model.output_shape[-1]} classes of "
+                f"{config.weights}. Received: {len(weights_labels)} names"
+            )
+        model.labels = tuple(weights_labels)
     check_network(model, config, labels)
     for layer in all_layers(model):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.data.datasets import VideoDataset
@@ -44,6 +45,7 @@ from kinetics_i3d.training.statistics import recalibrate
 from kinetics_i3d.training.step import Step
 
 
+@one_warning_per_file()
 def train(
     dataset,
     config,
@@ -54,6 +56,7 @@ def train(
     distribute="none",
     save_every=500,
     tensorboard=False,
+    weights_labels=None,
 ):
     """Trains a network on videos or on prepared records.
 
@@ -76,6 +79,8 @@ def train(
         save_every: Steps between states; there is one after each epoch anyway.
         tensorboard: Whether to write the curves and some clips for TensorBoard too, into
             `tensorboard/`.
+        weights_labels: Class names of `config.weights` where their file brings none. They count
+            with `head="keep"`, which needs the classes of the videos in the same order.
 
     Returns:
         The trained model, in float32; of several processes the first one's.
@@ -111,7 +116,7 @@ def train(
     check_run(config, training, strategy)
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
-        model = build(config, training.labels)
+        model = build(config, training.labels, weights_labels=weights_labels)
         optimizer = make_optimizer(config)
         prepare_optimizer(optimizer, model)
     clips = ClipSource(config, streams, training, held, place=here)

@@ -14,6 +14,8 @@ from kinetics_i3d.core import clip_spec
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video import reader
 
+OUTSIDE = 0.5  # brightness of what a model does not see
+
 
 def load_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=1):
     """Reads a video as a batch of one clip, ready for a model.
@@ -178,6 +180,18 @@ def loop_frames(clip, frames):
     if len(clip) == frames:
         return clip
     return clip[np.arange(frames) % len(clip)]
+
+
+def seen(frame, spec):
+    """The frame with all that lies outside the centre crop of `spec` darkened; uint8."""
+    height, width, _ = frame.shape
+    new_height, new_width = spec.resized(height, width)
+    top = round(height * (1 - spec.size / new_height) / 2)
+    left = round(width * (1 - spec.size / new_width) / 2)
+    shown = (frame * OUTSIDE).astype(np.uint8)
+    inside = (slice(top, height - top), slice(left, width - left))
+    shown[inside] = frame[inside]
+    return shown
 
 
 def _check_count(name, value):

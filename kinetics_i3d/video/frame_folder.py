@@ -11,12 +11,10 @@ import os
 import re
 import typing
 
-from absl import logging
-
 from kinetics_i3d.core import errors
-from kinetics_i3d.video.frames import VideoFrames
-from kinetics_i3d.video.resample import as_rate
-from kinetics_i3d.video.source import Source
+from kinetics_i3d.core.file_warnings import warn_about
+from kinetics_i3d.video.sampling import as_rate
+from kinetics_i3d.video.source import Source, VideoFrames
 
 # FFmpeg's decoder of each kind of picture; none of them opens another file.
 CODECS = {
@@ -226,7 +224,8 @@ class FrameFolder:
 
     def _log(self, reason):
         if not self._damaged:
-            logging.warning("%s is damaged (%s); reading what can be decoded.", self.path, reason)
+            message = "%s is damaged (%s); reading what can be decoded."
+            warn_about(self.path, message, self.path, reason)
         self._damaged = True
 
 

@@ -1,6 +1,6 @@
 """`read_frames`, `video_info`: a video file as upright RGB frames at any rate, one after the other.
 
-Sampling by presentation time: `kinetics_i3d.video.resample` has the rule.
+Sampling by presentation time: `kinetics_i3d.video.sampling` has the rule.
 """
 
 import dataclasses
@@ -9,12 +9,11 @@ import itertools
 import typing
 
 from kinetics_i3d.core import clip_spec, errors
-from kinetics_i3d.video import picture as pictures
-from kinetics_i3d.video import resample
+from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.frame_folder import open_source
-from kinetics_i3d.video.frames import check_video
+from kinetics_i3d.video.sampling import as_rate, at_rate, between, presentation_times
+from kinetics_i3d.video.source import check_video
 from kinetics_i3d.video.span import split_span
-from kinetics_i3d.video.timing import presentation_times
 
 # Below this, decoding from the beginning costs less than seeking and the pictures around it.
 SEEK_FROM = fractions.Fraction(1)
@@ -148,7 +147,7 @@ def read_frames(
     >>> frames.close()
     """
     path, span = split_span(check_video(path))
-    rate = None if fps is None else resample.as_rate(fps)
+    rate = None if fps is None else as_rate(fps)
     first = _seconds("start", start)
     last = None if stop is None else _seconds("stop", stop)
     if last is not None and last <= first:
@@ -192,9 +191,9 @@ def _frames(path, rate, start, stop, paint, threads):
     with open_source(path, threads=threads) as source:
         timed = _timed(source, start)
         if rate is None:
-            taken = resample.between(timed, start=start, stop=stop)
+            taken = between(timed, start=start, stop=stop)
         else:
-            taken = resample.at_rate(timed, fps=rate, start=start, stop=stop)
+            taken = at_rate(timed, fps=rate, start=start, stop=stop)
         before = None
         frame: typing.Any = None
         for picture in taken:
@@ -241,3 +240,40 @@ def _after_seek(source, start, first):
     return presentation_times(
         itertools.chain([key], found), tick=tick, rate=source.rate, clock=source.clock, first=first
     )
+
+
+def spread_frames(path, count, *, fps, short_side):
+    """Picks frames at even distances from a video of any length, of which few are held at a time.
+
+    Args:
+        path: The video.
+        count: How many, 1 or more.
+        fps: Frames a second to pick from.
+        short_side: Pixels of their smaller side.
+
+    Returns:
+        A list of (seconds, uint8 (height, width, 3)): the middles of `count` equal parts, or all
+        frames of a video that has no more.
+
+    Raises:
+        ValueError: If `count` is below 1.
+        VideoError: If the file cannot be decoded.
+
+    Example:
+
+    >>> strip = spread_frames(folder / "video.mp4", 4, fps=25, short_side=48)
+    >>> [round(seconds, 2) for seconds, frame in strip]
+    [0.12, 0.36, 0.6, 0.84]
+    """
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"`frames` must be a whole number above 0. Received: frames={count!r}")
+    kept, step = [], 1
+    for index, frame in enumerate(read_frames(path, fps=fps, short_side=short_side)):
+        if index % step == 0:
+            kept.append((index / fps, frame))
+        # The length is known at the end only, so the net is made wider as the video goes on.
+        if len(kept) > 8 * count:
+            kept, step = kept[::2], 2 * step
+    if len(kept) <= count:
+        return kept
+    return [kept[int((part + 0.5) * len(kept) / count)] for part in range(count)]

@@ -10,7 +10,7 @@ import math
 import os
 import re
 
-from kinetics_i3d.video.frames import VideoFrames
+from kinetics_i3d.video.source import VideoFrames
 
 NUMBER = r"\d+(?:\.\d+)?"
 LOCATION = re.compile(rf"(?s)(.+)#t=({NUMBER})?(?:,({NUMBER}))?")

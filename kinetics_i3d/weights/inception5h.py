@@ -80,8 +80,8 @@ def read_inception5h(path):
 
     Returns:
         A `Checkpoint`; kernels are (height, width, in, out), labels the lines of `synsets.txt` or
-        of the archive's list; a graph alone has none. The log tells if the tensors are not the
-        release's.
+        of the archive's list, and `"unnamed N"` for outputs beyond it; a graph alone has none. The
+        log tells if the tensors are not the release's.
 
     Raises:
         WeightsError: If a tensor is missing or unknown, all of them in one message, or a file
@@ -149,6 +149,8 @@ def _checkpoint(arrays, labels, path):
     if digest(tensor_digest(*pair) for pair in arrays.items()) != DIGEST:
         logging.warning("%s: its tensors are not those of the release", path)
     classes = len(arrays["Conv2d_0c_1x1/bias"])
+    if labels:  # the network has more outputs than the archive's list has lines
+        labels += tuple(f"unnamed {number}" for number in range(len(labels), classes))
     info = WeightsInfo("googlenet", 2, INCEPTION5H, classes, labels[:classes])
     return Checkpoint(info, arrays, path)
 

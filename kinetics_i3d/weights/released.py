@@ -1,7 +1,8 @@
 """The released checkpoints: their files, and which of these a cache holds whole.
 
 https://github.com/google-deepmind/kinetics-i3d. The only checksums of these files are their git
-blob ids, so those are what is held against them.
+blob ids, so those are what is held against them. Files of other publishers have a SHA-256, or no
+checksum at all and a function that checks their content.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Callable
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.files import atomic_path
@@ -22,6 +24,7 @@ ADDRESS = (
 PREFIX = "model.ckpt"
 CACHE = "KINETICS_I3D_CACHE"
 STAMPS = "verified.json"
+MAX_UNKNOWN = 200_000_000  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,31 +33,93 @@ class ReleasedFile:
 
     Args:
         name: Without folders.
-        size: Bytes.
+        size: Bytes, or `None` if the publisher does not say.
         blob: Its git blob id, 40 hexadecimal digits.
+        sha256: Its SHA-256, 64 hexadecimal digits, where there is no blob id.
+        check: Where there is no checksum: a function of the path that raises `WeightsError` if the
+            content is not what was published.
+        limit: The most bytes that are downloaded of a file of unknown size.
+
+    Raises:
+        ValueError: If nothing, or more than one thing, is given to verify the file by.
     """
 
     name: str
-    size: int
-    blob: str
+    size: int | None
+    blob: str | None = None
+    sha256: str | None = None
+    check: Callable[[pathlib.Path], None] | None = None
+    limit: int = MAX_UNKNOWN
+
+    def __post_init__(self):
+        given = [value is not None for value in (self.blob, self.sha256, self.check)]
+        if sum(given) != 1:
+            raise ValueError(
+                "Exactly one of `blob`, `sha256` and `check` must be given. "
+                f"Received: blob={self.blob!r}, sha256={self.sha256!r}, check={self.check!r}"
+            )
+
+    @property
+    def checksum(self):
+        """The checksum, or `None` where the content is checked."""
+        return self.blob or self.sha256
+
+    def mismatch(self, path):
+        """Reads a file and says why it is not this one.
+
+        Args:
+            path: The file, under any name.
+
+        Returns:
+            A clause for an error message, or `None` if the file is verified.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        if self.check is not None:
+            try:
+                self.check(path)
+            except WeightsError as error:
+                return str(error).removeprefix(f"{path}: ")
+            return None
+        kind, found = ("git blob id", blob_id(path)) if self.blob else ("SHA-256", sha256(path))
+        return None if found == self.checksum else f"its {kind} is {found}, not {self.checksum}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """What is fetched of one released checkpoint.
+    """What is fetched of one released checkpoint, or of one archive.
 
     Args:
-        folder: Its folder at the source.
-        files: A `ReleasedFile` each.
+        folder: Its folder at the source; empty where the files lie at the source itself.
+        files: A `ReleasedFile` each: the two files of a checkpoint, or one archive.
+        address: Its public place.
     """
 
     folder: str
     files: tuple
+    address: str = dataclasses.field(default=ADDRESS, kw_only=True)
 
     @property
     def size(self):
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
+        """Bytes of all files, or `None` if that of one is not known."""
+        sizes = [file.size for file in self.files]
+        return None if None in sizes else sum(sizes)
+
+    @property
+    def main(self):
+        """What is read: the prefix of the checkpoint, or the name of the archive."""
+        return self.files[0].name if len(self.files) == 1 else PREFIX
+
+    @property
+    def verified_by(self):
+        """What a download is verified by: `"git blob id"`, `"sha256"` or `"shapes"`."""
+        first = self.files[0]
+        return "git blob id" if first.blob else "sha256" if first.sha256 else "shapes"
+
+    def place(self, source, *names):
+        """The address of a file below a source, or of the release itself."""
+        return "/".join(part for part in (source, self.folder, *names) if part)
 
     @property
     def checksums(self):
@@ -152,6 +217,12 @@ def blob_id(path):
     return digest.hexdigest()
 
 
+def sha256(path):
+    """The SHA-256 of a file, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def lacking(folder, release):
     """Which files a folder does not hold whole.
 
@@ -177,7 +248,7 @@ def lacking(folder, release):
             absent.append(file)
         elif stamps.get(file.name) != stamp:
             try:
-                whole = blob_id(path) == file.blob
+                whole = file.mismatch(path) is None
             except OSError as error:
                 raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
             if whole:
@@ -216,8 +287,8 @@ def _stamp(path, file):
         found = path.stat()
     except OSError:
         return None
-    right = found.st_size == file.size
-    return [file.blob, found.st_size, found.st_mtime_ns] if right else None
+    right = file.size in (None, found.st_size)
+    return [file.checksum, found.st_size, found.st_mtime_ns] if right else None
 
 
 def _read_stamps(folder):

@@ -39,7 +39,8 @@ def checkpoint_in_tar(path):
         The prefix of the checkpoint.
 
     Raises:
-        WeightsError: If the archive is damaged, holds no checkpoint, or is too large.
+        WeightsError: If the archive is damaged, holds no checkpoint, or is too large. An error
+            that reading the checkpoint raises names the archive in place of the folder.
     """
     path = pathlib.Path(path)
     with tempfile.TemporaryDirectory() as folder:
@@ -70,4 +71,8 @@ def checkpoint_in_tar(path):
             raise WeightsError(
                 f"{path}: a tar archive must hold one checkpoint, *.ckpt; has {names}"
             )
-        yield pathlib.Path(folder, prefixes.pop())
+        prefix = pathlib.Path(folder, prefixes.pop())
+        try:
+            yield prefix
+        except WeightsError as error:  # of a file that is gone when it is read
+            raise WeightsError(str(error).replace(str(prefix), f"{path}: {prefix.name}")) from error

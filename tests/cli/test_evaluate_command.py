@@ -13,7 +13,7 @@ from kinetics_i3d.data.views import VIEWS
 from kinetics_i3d.evaluation.compare import Change, Comparison
 from kinetics_i3d.evaluation.result import Evaluation, LogitCache
 from kinetics_i3d.flow.cache import write_flow_file
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.weights.catalog import PAIRS
 
 LABELS = ("sit", "stand", "wave")  # of the fixture `weights`

@@ -23,7 +23,7 @@ def test_classify_and_convert_take_labels(command, videos, weights, labels, tmp_
     assert (code, again) == (0, out), err
 
 
-@pytest.mark.parametrize("verb", ["classify", "convert", "export", "evaluate"])
+@pytest.mark.parametrize("verb", ["classify", "convert", "export", "evaluate", "inflate", "train"])
 def test_a_wrong_file_is_one_line_before_anything_is_read(command, weights, tmp_path, verb):
     missing = tmp_path / "none.txt"
     words = {
@@ -31,6 +31,9 @@ def test_a_wrong_file_is_one_line_before_anything_is_read(command, weights, tmp_
         "convert": (weights["nameless"], tmp_path / "out.h5"),
         "export": (weights["nameless"], tmp_path / "out", "--to", "savedmodel"),
         "evaluate": (tmp_path, "--weights", weights["nameless"]),
+        "inflate": (weights["image"], tmp_path / "out.h5"),
+        "train": ("InceptionI3D", "--data", tmp_path, "--output", tmp_path / "run", "--weights")
+        + (weights["nameless"], "--head", "keep", "--transfer", "full"),
     }[verb]
     code, out, err = command(verb, *words, "--labels", missing)
     assert (code, out) == (2, "") and f"--labels {missing}: there is no such file" in err
@@ -47,3 +50,67 @@ def test_another_number_of_labels_is_refused(command, videos, weights, labels, t
     )
     assert (code, out) == (2, "") and "must name the 3 classes" in err
     assert not (tmp_path / "out.h5").exists()
+
+
+def test_inflate_names_the_classes(command, weights, labels, tmp_path):
+    import kinetics_i3d as ki3d
+
+    output = tmp_path / "out.h5"
+    code, _, err = command("inflate", weights["image"], output, "--labels", labels)
+    assert code == 0, err
+    assert ki3d.InceptionI3D(weights=output).labels == ("sitzen", "stehen", "winken")
+    words = ("--classes", "2", "--labels", labels)
+    code, out, err = command("inflate", weights["image"], tmp_path / "two.h5", *words)
+    assert (code, out) == (2, "") and "--labels names 3 classes; the weights have 2" in err
+    assert not (tmp_path / "two.h5").exists()
+
+
+def test_train_names_the_classes_of_weights_that_keep_their_head(short, weights):
+    from kinetics_i3d.training.config import TrainConfig
+    from kinetics_i3d.training.network import build
+
+    config = TrainConfig(
+        weights=str(weights["nameless"]),
+        head="keep",
+        transfer="full",
+        architecture=short,
+        frames=9,
+        size=32,
+        test_size=32,
+        test_short_side=36,
+    )
+    names = ("sit", "stand", "wave")
+    with pytest.raises(ValueError, match="`head` must be 'new' where the labels of the weights"):
+        build(config, names)
+    assert build(config, names, weights_labels=names).labels == names
+    with pytest.raises(ValueError, match="`head` must be 'new' where the labels of the weights"):
+        build(config, names, weights_labels=names[::-1])  # each class would be another one's start
+    with pytest.raises(ValueError, match="`weights_labels` must name the 3 classes of"):
+        build(config, names, weights_labels=names[:2])
+
+
+@pytest.mark.parametrize("words", [(), ("--weights", "rgb_figures", "--transfer", "full")])
+def test_train_refuses_labels_that_name_nothing(command, labels, tmp_path, words):
+    run = ("--data", tmp_path, "--output", tmp_path / "run", "--labels", labels)
+    code, out, err = command("train", "InceptionI3D", *run, *words)
+    assert (code, out) == (2, "")
+    assert "--labels names the classes of --weights with --head keep" in err
+
+
+def test_train_hands_the_labels_on(command, weights, labels, tmp_path, monkeypatch):
+    from kinetics_i3d.cli import train as verb
+    from kinetics_i3d.training import train as library
+
+    handed = {}
+    monkeypatch.setattr(library, "train", lambda *_, **options: handed.update(options))
+    monkeypatch.setattr(verb, "read_source", lambda options: None)
+    words = ("--data", tmp_path, "--output", tmp_path / "run", "--labels", labels)
+    kept = ("--weights", weights["nameless"], "--head", "keep", "--transfer", "full")
+    code, _, err = command("train", "InceptionI3D", *words, *kept)
+    assert code == 0, err
+    assert handed["weights_labels"] == ("sitzen", "stehen", "winken")
+
+
+def test_benchmark_takes_no_weights_and_so_no_labels(command, labels, tmp_path):
+    code, _, err = command("benchmark", "input", tmp_path, "--labels", labels)
+    assert code == 2 and "unrecognized arguments: --labels" in err

@@ -10,7 +10,7 @@ import pytest
 
 from kinetics_i3d.cli.weights import DownloadProgress
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights import catalog, distribution
+from kinetics_i3d.weights import catalog, distribution, images
 from kinetics_i3d.weights.catalog import CATALOG
 from kinetics_i3d.weights.released import PREFIX, Release, ReleasedFile
 
@@ -43,6 +43,7 @@ def mirror(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "CATALOG", rows)
     pairs = {"kinetics400": catalog.PAIRS["kinetics400"]}
     monkeypatch.setattr(catalog, "PAIRS", pairs)
+    monkeypatch.setattr(images, "IMAGES", {})
     monkeypatch.setattr(distribution, "find_file", lambda *_: None)  # nothing is installed
     return tmp_path / "mirror"
 
@@ -88,6 +89,7 @@ def test_the_real_table_tells_real_sizes(command):
     sizes = {line.split()[0]: line.split()[1] for line in out.splitlines() if " MB " in line}
     assert sizes["rgb_imagenet_kinetics400"] == "50.8" and sizes["rgb_kinetics600"] == "103.2"
     assert sizes["rgb_figures"] == "1.5" and len(sizes) == len(CATALOG)
+    assert "\nimagenet_slim  " in out and "  images, 224 px  " in out
 
 
 def test_a_name_tells_all_of_its_row(command, mirror, cache):
@@ -245,4 +247,6 @@ def test_nothing_heavy_is_loaded():
         "print(*{'tensorflow', 'keras', 'h5py', 'av', 'PIL'} & set(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.split() == [] and len(json.loads(done.stdout)) == len(CATALOG)
+    assert done.stderr.split() == [] and len(json.loads(done.stdout)) == len(CATALOG) + len(
+        images.IMAGES
+    )

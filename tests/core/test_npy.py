@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from kinetics_i3d.core.npy import parse_npy
+from kinetics_i3d.core.files import parse_npy
 
 
 def saved(array):

@@ -21,8 +21,8 @@ from kinetics_i3d.data.records.prepare import prepare
 from kinetics_i3d.data.stream_specs import stream_specs
 from kinetics_i3d.flow import cache as flow_cache
 from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
-from kinetics_i3d.flow.paths import flow_path
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.info import flow_path
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.reader import read_frames
 
 pytestmark = pytest.mark.slow  # each trains or runs whole networks

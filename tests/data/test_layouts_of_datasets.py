@@ -7,8 +7,8 @@ import pathlib
 import pytest
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.core.labels import label_list
-from kinetics_i3d.core.text import read_lines
 from kinetics_i3d.data.datasets import Video, open_dataset
 from kinetics_i3d.data.layouts import recognise
 from kinetics_i3d.data.layouts.files import VideoFinder, walk_videos

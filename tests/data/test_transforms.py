@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, INCEPTION5H, ClipSpec
 from kinetics_i3d.data import transforms
-from kinetics_i3d.flow.coding import decode_flow
+from kinetics_i3d.flow.quantization import decode_flow
 
 SEEDS = [(seed, 7) for seed in range(40)]
 BOTH = {"rgb": DEEPMIND, "flow": DEEPMIND_FLOW}

@@ -14,8 +14,8 @@ from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.figures.generate import write_dataset
 from kinetics_i3d.flow.cache import open_flow, write_flow_file
-from kinetics_i3d.flow.paths import flow_path
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.info import flow_path
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.models.streams import at_rate, flow_of
 from kinetics_i3d.models.systems import SYSTEMS, clips_at_test
 from kinetics_i3d.video.reader import read_frames

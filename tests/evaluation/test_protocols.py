@@ -15,7 +15,7 @@ from kinetics_i3d.evaluation import protocols
 from kinetics_i3d.evaluation.compare import combine
 from kinetics_i3d.evaluation.protocols import evaluate, networks_of, weights_digest
 from kinetics_i3d.flow.cache import write_flow_file
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video
@@ -109,6 +109,14 @@ def test_undecodable_video_is_skipped_and_counted(model, folder):
     assert "broken.mp4" in message and found.summary()["skipped"] == 1
     with pytest.raises(DatasetError, match="none of 2 videos"):
         evaluate(model, dataset(folder, "broken", "absent"))
+
+
+def test_undecodable_video_is_logged_once(model, folder, caplog):
+    with caplog.at_level("WARNING", logger="absl"):
+        evaluate(model, dataset(folder, "short", "broken", "usual", "broken"))
+    logged = [record.getMessage() for record in caplog.records]
+    logged = [message for message in logged if "broken.mp4" in message]
+    assert len(logged) == 1 and logged[0].startswith("skipped: ")
 
 
 def test_dataset_labels_are_matched_by_name_in_any_order(model, folder):

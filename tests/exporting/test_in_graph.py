@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, FVD, MEDIAPIPE, ClipSpec
 from kinetics_i3d.exporting import in_graph
-from kinetics_i3d.flow.coding import decode_flow
+from kinetics_i3d.flow.quantization import decode_flow
 from kinetics_i3d.video.clip import center_crop, load_clip
 from kinetics_i3d.video.reader import read_frames
 

@@ -42,6 +42,14 @@ def test_any_number_and_size_of_frames_is_answered(file, model):
     np.testing.assert_allclose(odds, softmax(wanted), rtol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 36, 44, 3), (1, 4, 36, 44, 3), (2, 1, 36, 44, 3)])
+def test_too_few_frames_are_refused_in_words(file, shape):
+    _, runtime = installed()
+    session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="Name:'rgb_must_have_9_frames_or_more'"):
+        session.run(["logits"], {"rgb": np.zeros(shape, np.uint8)})
+
+
 def test_labels_and_spec_are_in_the_metadata(file, model):
     onnx, _ = installed()
     found = {each.key: each.value for each in onnx.load(file).metadata_props}

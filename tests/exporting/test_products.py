@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.exporting import in_graph, products
-from kinetics_i3d.flow.coding import decode_flow
+from kinetics_i3d.flow.quantization import decode_flow
 from kinetics_i3d.video.clip import center_crop
 
 SPEC = ClipSpec("tiny", short_side=24, size=20, low=-0.5, high=2.0)

@@ -10,9 +10,7 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.figures import ACTIONS, generate, render_clip, world_seed, write_dataset
-from kinetics_i3d.figures.actions import TABLE
-from kinetics_i3d.figures.camera import offsets, project
-from kinetics_i3d.figures.keyframes import Action, poses_at
+from kinetics_i3d.figures.actions import TABLE, Action, poses_at
 from kinetics_i3d.figures.performance import perform, seat
 from kinetics_i3d.figures.scenery import paint_scenery
 from kinetics_i3d.figures.skeleton import (
@@ -25,7 +23,7 @@ from kinetics_i3d.figures.skeleton import (
     mirrored,
     pose,
 )
-from kinetics_i3d.figures.world import CONTRAST, draw_world
+from kinetics_i3d.figures.world import CONTRAST, draw_world, offsets, project
 
 SIZE = (48, 64)
 TIMES = np.arange(64) / 25.0

@@ -13,10 +13,10 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.flow import cache as flow_cache
 from kinetics_i3d.flow.cache import FlowFile, FlowFileError, open_flow, write_flow_file
-from kinetics_i3d.flow.coding import decode_flow, encode_flow
+from kinetics_i3d.flow.compute import read_flow
 from kinetics_i3d.flow.info import FlowInfo, fingerprint
-from kinetics_i3d.flow.parameters import TVL1
-from kinetics_i3d.flow.video import FlowSettings, read_flow
+from kinetics_i3d.flow.quantization import decode_flow, encode_flow
+from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.writer import write_video
 
 pytest.importorskip("cv2", reason="needs OpenCV, an extra")

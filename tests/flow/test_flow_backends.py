@@ -12,8 +12,9 @@ import pytest
 
 import kinetics_i3d
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.flow import TVL1, backends, opencv, optical_flow, tvl1_tensorflow
-from kinetics_i3d.flow.backends import BACKENDS, pair_function
+from kinetics_i3d.flow import TVL1, methods, optical_flow, tvl1_tensorflow
+from kinetics_i3d.flow.methods import pair_function
+from kinetics_i3d.flow.settings import BACKENDS
 
 
 @pytest.fixture
@@ -61,11 +62,11 @@ def test_an_opencv_without_contrib_is_told_what_to_do(monkeypatch):
     monkeypatch.delattr(cv2, "optflow")
     with pytest.raises(UserError, match=r"without optflow; remove all opencv-\* packages"):
         pair_function("tvl1", "opencv")
-    assert pair_function("dis") is opencv.dis
+    assert pair_function("dis") is methods.opencv_dis
 
 
 def test_every_choice_has_a_loader_and_others_are_refused():
-    assert {name for names in BACKENDS.values() for name in names} == set(backends.LOADERS)
+    assert {name for names in BACKENDS.values() for name in names} == set(methods.LOADERS)
     with pytest.raises(
         ValueError, match=r"`backend` must be one of \('opencv',\) for method='dis'"
     ):
@@ -138,7 +139,7 @@ def test_kernels_are_compiled_by_who_asks_for_them():
     """And not in threads: Python 3.11 cannot parse in two at once, and AutoGraph parses as well."""
     pytest.importorskip("numba", reason="needs numba, an extra")
     code = (
-        "from kinetics_i3d.flow.backends import pair_function as found;"
+        "from kinetics_i3d.flow.methods import pair_function as found;"
         "tvl1 = found('tvl1', 'numba');"
         "from kinetics_i3d.flow import tvl1_numba as t;"
         "before = len(t._tvl1.signatures);"

@@ -5,7 +5,7 @@ import fractions
 import numpy as np
 import pytest
 
-from kinetics_i3d.flow.grey import to_grey
+from kinetics_i3d.flow.compute import to_grey
 
 
 def test_levels_are_the_weighed_sum_rounded():

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from absl import logging
 
-from kinetics_i3d.flow import TVL1, flow_stream, optical_flow, pairs
-from kinetics_i3d.flow.backends import pair_function
-from kinetics_i3d.flow.grey import to_grey
+from kinetics_i3d.flow import TVL1, compute, flow_stream, optical_flow
+from kinetics_i3d.flow.compute import to_grey
+from kinetics_i3d.flow.methods import pair_function
 
 QUICK = TVL1(scales=2, warps=1)
 
@@ -21,7 +21,7 @@ def programs(monkeypatch):
     """Replaces TV-L1 by a function of the test's."""
 
     def replace(function):
-        monkeypatch.setattr(pairs, "pair_function", lambda method, backend: function)
+        monkeypatch.setattr(compute, "pair_function", lambda method, backend: function)
 
     return replace
 

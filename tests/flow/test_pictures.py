@@ -8,10 +8,14 @@ import pytest
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.joint_frames import count_frames, joint_frames
 from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
-from kinetics_i3d.flow.paths import flow_path
-from kinetics_i3d.flow.pictures import FlowPictures, has_flow_pictures, write_flow_pictures
-from kinetics_i3d.flow.stored import open_stored
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.info import flow_path
+from kinetics_i3d.flow.settings import FlowSettings
+from kinetics_i3d.flow.stored import (
+    FlowPictures,
+    has_flow_pictures,
+    open_stored,
+    write_flow_pictures,
+)
 from kinetics_i3d.video.reader import read_frames
 
 PIL = pytest.importorskip("PIL.Image")

@@ -5,8 +5,8 @@ import pytest
 from end_points import error
 
 from kinetics_i3d.flow import TVL1, optical_flow
-from kinetics_i3d.flow.backends import pair_function
-from kinetics_i3d.flow.grey import to_grey
+from kinetics_i3d.flow.compute import to_grey
+from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.video.reader import read_frames
 
 pytestmark = pytest.mark.slow

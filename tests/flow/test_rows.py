@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from kinetics_i3d.flow.rows import LANES, _dual_row, _primal_row, dual_row, primal_row
+from kinetics_i3d.flow.tvl1_simd import LANES, _dual_row, _primal_row, dual_row, primal_row
 
 HEIGHT, VECTORS = 3, 2 * LANES
 MOST, STEP = np.float32(0.3), np.float32(0.8)
@@ -71,7 +71,7 @@ def test_what_vectors_cannot_do_is_refused():
     pytest.importorskip("llvmlite", reason="needs numba, an extra")
     from llvmlite import ir
 
-    from kinetics_i3d.flow.vectors import Lanes
+    from kinetics_i3d.flow.tvl1_simd import Lanes
 
     function = ir.Function(ir.Module(), ir.FunctionType(ir.VoidType(), []), "nothing")
     builder = ir.IRBuilder(function.append_basic_block())

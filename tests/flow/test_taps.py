@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinetics_i3d.flow.taps import _four_by_four, four_by_four
+from kinetics_i3d.flow.tvl1_simd import _four_by_four, four_by_four
 
 
 @pytest.fixture

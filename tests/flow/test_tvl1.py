@@ -8,8 +8,8 @@ import plain_tvl1
 import pytest
 from end_points import error
 
-from kinetics_i3d.flow.backends import pair_function
-from kinetics_i3d.flow.parameters import TVL1
+from kinetics_i3d.flow.methods import pair_function
+from kinetics_i3d.flow.settings import TVL1
 
 DEFAULT = TVL1()
 # Without a stop by the flow's change, on which side of which float32 and float64 may differ.

@@ -9,9 +9,9 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import UserError, VideoError
-from kinetics_i3d.flow import video as flow_video
-from kinetics_i3d.flow.parameters import TVL1
-from kinetics_i3d.flow.video import FlowSettings, flow_of_frames, read_both, read_flow
+from kinetics_i3d.flow import compute as flow_video
+from kinetics_i3d.flow.compute import flow_of_frames, read_both, read_flow
+from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.source import Source
 from kinetics_i3d.video.writer import write_video
@@ -124,7 +124,7 @@ def test_what_ends_a_stream_closes_the_video_and_its_threads(moving, monkeypatch
 
 def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(
-        "kinetics_i3d.flow.pairs.pair_function",
+        "kinetics_i3d.flow.compute.pair_function",
         lambda method, backend: lambda a, b, parameters: np.stack([a, b], -1).astype(np.float32),
     )
     pulled = []
@@ -203,7 +203,7 @@ def test_a_missing_package_is_said_before_anything_is_read(moving, monkeypatch):
     def missing(method, backend):
         raise UserError("not installed")
 
-    monkeypatch.setattr("kinetics_i3d.flow.pairs.pair_function", missing)
+    monkeypatch.setattr("kinetics_i3d.flow.compute.pair_function", missing)
     with pytest.raises(UserError, match="not installed"):
         read_flow(moving)
 

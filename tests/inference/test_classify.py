@@ -13,8 +13,8 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.flow.cache import write_flow_file
-from kinetics_i3d.flow.coding import encode_flow
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.quantization import encode_flow
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.inference import classify as module
 from kinetics_i3d.video.writer import write_video
 

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from kinetics_i3d.video.reader import read_frames
-from kinetics_i3d.video.resample import at_rate, between
+from kinetics_i3d.video.sampling import at_rate, between
 
 Fraction = fractions.Fraction
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from kinetics_i3d.video.picture import Painter, same_by_planes
+from kinetics_i3d.video.painter import Painter, same_by_planes
 
 FLAGS = (
     Interpolation.BILINEAR

@@ -2,7 +2,7 @@
 
 import fractions
 
-from kinetics_i3d.video.timing import presentation_times
+from kinetics_i3d.video.sampling import presentation_times
 
 Fraction = fractions.Fraction
 

@@ -10,7 +10,7 @@ import pytest
 from av.video.reformatter import Interpolation, VideoReformatter
 
 import kinetics_i3d.video
-from kinetics_i3d.video import picture as pictures
+from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 

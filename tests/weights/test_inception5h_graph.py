@@ -1,5 +1,6 @@
 """inception5h as TensorFlow gives it: a zip archive with a frozen graph."""
 
+import io
 import struct
 import zipfile
 
@@ -146,12 +147,10 @@ def test_numbers_are_little_endian():
     assert struct.unpack("<f", np.asarray(1.5, "<f4").tobytes())[0] == 1.5
 
 
-@pytest.fixture(scope="module")
-def real(shared, tmp_path_factory):
-    """A frozen graph of the release's tensors, made from its folder of HDF5 files."""
+def real_archive(source):
+    """The bytes of an inception5h.zip of the release's tensors, from its folder of HDF5 files."""
     import h5py
 
-    source = shared / "reference" / "inception5h"
     constants = {}
     for stem in layer_names():
         for part in "wb":
@@ -162,11 +161,18 @@ def real(shared, tmp_path_factory):
             constants[f"{stem}_{part}"] = (
                 array[0, 0] if (stem, part) == ("softmax2", "w") else array
             )
-    path = tmp_path_factory.mktemp("real") / "inception5h.zip"
-    synsets = (source / "synsets.txt").read_text()
-    with zipfile.ZipFile(path, "w") as file:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as file:
         file.writestr(GRAPH, graph_of(constants))
-        file.writestr(LABELS, synsets)
+        file.writestr(LABELS, (source / "synsets.txt").read_text())
+    return data.getvalue()
+
+
+@pytest.fixture(scope="module")
+def real(shared, tmp_path_factory):
+    """A frozen graph of the release's tensors, in an archive."""
+    path = tmp_path_factory.mktemp("real") / "inception5h.zip"
+    path.write_bytes(real_archive(shared / "reference" / "inception5h"))
     return path
 
 

@@ -6,7 +6,7 @@ Kuehne et al., "HMDB: A Large Video Database for Human Motion Recognition", ICCV
 import re
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.text import read_lines
+from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name, place_of
 
 LOOKS_LIKE = "files <class>_test_split1.txt"

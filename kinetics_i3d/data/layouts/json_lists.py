@@ -12,7 +12,7 @@ import re
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.text import read_text
+from kinetics_i3d.core.files import read_text
 from kinetics_i3d.data.layouts.kinetics import piece
 from kinetics_i3d.data.layouts.listing import (
     UNDIVIDED,

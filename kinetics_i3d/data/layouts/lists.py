@@ -7,7 +7,7 @@ beside the list; without a label the folder of a video is its class.
 import re
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.text import read_lines
+from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.data.layouts import hmdb51, ucf101
 from kinetics_i3d.data.layouts.label_order import known_spelling
 from kinetics_i3d.data.layouts.listing import (

@@ -8,7 +8,7 @@ import io
 import re
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.text import LINE_END, read_text
+from kinetics_i3d.core.files import LINE_END, read_text
 
 DELIMITERS = (",", ";", "\t")  # the first of those that are as frequent
 SEPARATOR = re.compile(r"(?i)sep=[,;\t]?")  # a line that Excel reads and writes

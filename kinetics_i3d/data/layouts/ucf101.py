@@ -6,8 +6,8 @@ Soomro et al., "UCF101", https://arxiv.org/abs/1212.0402.
 import re
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.core.label_files import read_label_ids
-from kinetics_i3d.core.text import read_lines
 from kinetics_i3d.data.layouts.label_order import hint
 from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name, place_of
 

@@ -6,7 +6,7 @@ The defaults of sampling, size and flow are those of the I3D release.
 import dataclasses
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, STREAMS, ClipSpec
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.settings import FlowSettings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.records.reader import DATA_PATH, LABEL_INDEX, LABEL_NAME, PREFIX
-from kinetics_i3d.flow.video import read_both
+from kinetics_i3d.flow.compute import read_both
 from kinetics_i3d.video.reader import read_frames
 
 MICROSECONDS = 1_000_000

@@ -15,7 +15,7 @@ from kinetics_i3d.inference.doctor.flow import compare_flow_with_video, examine_
 from kinetics_i3d.inference.doctor.match import compare_with_video
 from kinetics_i3d.inference.doctor.report import Finding, Report
 from kinetics_i3d.inference.doctor.video import examine_video
-from kinetics_i3d.video.frames import check_video
+from kinetics_i3d.video.source import check_video
 
 # Of 132 real videos this rule takes 5 (4 %) for BGR as they are, and 53 (40 %) with red and blue
 # swapped: no more than a hint. Sky, shade and blue floors are what it is wrong about.

@@ -1,6 +1,6 @@
 """`scan`: what a video file holds, from one decode of it, against what its header tells.
 
-Times by presentation, as frames are sampled by it: `kinetics_i3d.video.timing`.
+Times by presentation, as frames are sampled by it: `kinetics_i3d.video.sampling`.
 """
 
 import dataclasses
@@ -10,11 +10,10 @@ import numpy as np
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.frame_folder import FrameFolder, is_folder
-from kinetics_i3d.video.picture import orientation, upright_size
-from kinetics_i3d.video.resample import as_rate, at_rate
+from kinetics_i3d.video.painter import orientation, upright_size
+from kinetics_i3d.video.sampling import as_rate, at_rate, presentation_times
 from kinetics_i3d.video.source import Source
 from kinetics_i3d.video.span import split_span
-from kinetics_i3d.video.timing import presentation_times
 
 MOST = 1500  # pictures; a minute of most videos
 SIDE = 160  # pixels of the longer side of what is measured

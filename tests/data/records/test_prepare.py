@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, UserError
+from kinetics_i3d.core.locks import locked
 from kinetics_i3d.data.datasets import Video, VideoDataset, read_table
 from kinetics_i3d.data.records import prepare as module
 from kinetics_i3d.data.records.config import PrepareConfig
@@ -27,8 +27,7 @@ from kinetics_i3d.data.records.prepare import prepare
 from kinetics_i3d.data.records.reader import Records, parse_record
 from kinetics_i3d.data.records.shard_plan import plan_shards
 from kinetics_i3d.data.records.verify import verify_records
-from kinetics_i3d.flow.parameters import TVL1
-from kinetics_i3d.flow.video import FlowSettings
+from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.writer import write_video
 
 SPEC = ClipSpec("small", fps=25.0, short_side=32, size=32)
@@ -321,12 +320,10 @@ def test_videos_that_cannot_be_read_are_noted_and_passed_over(clips, tmp_path):
 
 
 def test_two_processes_do_not_write_to_one_folder(dataset, tmp_path):
-    handle = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(DatasetError, match=f"^{tmp_path}: another process is preparing"):
-        prepare(dataset, tmp_path, RGB)
-    assert not list(tmp_path.iterdir())
-    os.close(handle)
+    with locked(tmp_path / ".lock"):
+        with pytest.raises(DatasetError, match=f"^{tmp_path}: another process is preparing"):
+            prepare(dataset, tmp_path, RGB)
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     assert prepare(dataset, tmp_path, RGB).count("test") == 3
 
 
@@ -385,7 +382,7 @@ NURSERY = """
     import av, cv2, tensorflow
     from kinetics_i3d.core.clip_spec import ClipSpec
     from kinetics_i3d.data.datasets import read_table
-    from kinetics_i3d.flow.video import FlowSettings
+    from kinetics_i3d.flow.settings import FlowSettings
     from kinetics_i3d.data.records.prepare import prepare
     from kinetics_i3d.data.records.config import PrepareConfig
 

@@ -25,7 +25,8 @@ from kinetics_i3d.data.records.reader import (
 )
 from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.data.records.writer import encode_video
-from kinetics_i3d.flow.video import FlowSettings, read_flow
+from kinetics_i3d.flow.compute import read_flow
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 

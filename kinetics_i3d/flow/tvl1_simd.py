@@ -10,11 +10,10 @@ from collections.abc import Callable
 import numpy as np
 
 try:
+    from llvmlite import ir
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
-
-    from kinetics_i3d.flow.vectors import Lanes
 except ModuleNotFoundError:  # NumPy then
     intrinsic = None
 
@@ -201,3 +200,148 @@ def _compiled_dual_row(_, flow, dual, step, y, below):
 
 primal_row: Callable = _primal_row if intrinsic is None else intrinsic(_compiled_primal_row)
 dual_row: Callable = _dual_row if intrinsic is None else intrinsic(_compiled_dual_row)
+
+
+# As Numba's own loops in `tvl1_numba`.
+MATHS = ("nnan", "nsz", "arcp", "contract", "reassoc", "afn")
+WORDS = {np.add: "fadd", np.subtract: "fsub", np.multiply: "fmul", np.divide: "fdiv"}
+
+
+class Lanes(np.lib.mixins.NDArrayOperatorsMixin):
+    """A vector in the code that is being built, which NumPy's functions take for an array.
+
+    Args:
+        builder: The `llvmlite.ir.IRBuilder` that the code goes to.
+        value: The vector.
+    """
+
+    def __init__(self, builder, value):
+        self.builder, self.value = builder, value
+
+    @classmethod
+    def spread(cls, builder, number, count):
+        """A vector of `count` times the same number, one of Python's or a value of LLVM's."""
+        kind = ir.VectorType(ir.FloatType(), count)
+        if isinstance(number, int | float):
+            return cls(builder, ir.Constant(kind, [float(number)] * count))
+        lane = ir.IntType(32)
+        one = builder.insert_element(ir.Constant(kind, ir.Undefined), number, lane(0))
+        first = ir.Constant(ir.VectorType(lane, count), [0] * count)
+        return cls(builder, builder.shuffle_vector(one, one, first))
+
+    @classmethod
+    def load(cls, builder, pointer, count):
+        """The vector of `count` numbers that stand at a pointer to the first of them."""
+        kind = ir.VectorType(ir.FloatType(), count).as_pointer()
+        return cls(builder, builder.load(builder.bitcast(pointer, kind), align=4))
+
+    def store(self, pointer):
+        """Writes the numbers to where the pointer points."""
+        kind = self.value.type.as_pointer()
+        self.builder.store(self.value, self.builder.bitcast(pointer, kind), align=4)
+
+    def sum(self):
+        """The sum of the numbers, a value of LLVM's."""
+        number, kind = ir.FloatType(), self.value.type
+        name = f"llvm.vector.reduce.fadd.v{kind.count}f32"
+        function = _declared(self.builder, name, number, number, kind)
+        return self.builder.call(function, [number(0.0), self.value], fastmath=MATHS)
+
+    def __array_ufunc__(self, function, method, *inputs, **options):
+        if method != "__call__" or options:
+            return NotImplemented
+        builder, kind = self.builder, self.value.type
+        values = [
+            each.value if isinstance(each, Lanes) else self.spread(builder, each, kind.count).value
+            for each in inputs
+        ]
+        if function in WORDS:
+            value = getattr(builder, WORDS[function])(*values, flags=MATHS)
+        elif function is np.negative:
+            value = builder.fneg(*values, flags=MATHS)
+        elif function is np.sqrt:
+            root = _declared(builder, f"llvm.sqrt.v{kind.count}f32", kind, kind)
+            value = builder.call(root, values, fastmath=MATHS)
+        elif function in (np.minimum, np.maximum):
+            sign = "<" if function is np.minimum else ">"
+            first = builder.fcmp_ordered(sign, *values, flags=MATHS)
+            value = builder.select(first, *values)
+        else:
+            return NotImplemented
+        return Lanes(builder, value)
+
+
+def _declared(builder, name, result, *arguments):
+    """One of LLVM's own functions."""
+    functions = builder.module.globals
+    if name not in functions:
+        kind = ir.FunctionType(result, arguments)
+        return ir.Function(builder.module, kind, name)
+    return functions[name]
+
+
+CHANNELS = 4
+
+
+def _four_by_four(source, place, across, down):
+    """Sums pixels of a picture, weighted.
+
+    Args:
+        source: float32 array (height, width * 4), pixels of four channels; bounds are not checked.
+        place: Where the first of the 4x4 pixels begins, in the array seen as one row.
+        across: Weights of the four columns, a tuple of float32.
+        down: Weights of the four rows, a tuple of float32.
+
+    Returns:
+        The sums of the first three channels.
+    """
+    width = source.shape[1]
+    y, x = divmod(place, width)
+    return tuple(
+        sum(
+            down[row] * across[column] * source[y + row, x + CHANNELS * column + channel]
+            for row in range(4)
+            for column in range(4)
+        )
+        for channel in range(3)
+    )
+
+
+def _compiled_four_by_four(_, source, place, across, down):
+    """The signature and the code of `_four_by_four`, for Numba."""
+    sums = types.UniTuple(types.float32, 3)
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        shape = builder.extract_value(array.shape, 1)
+        place = builder.sext(arguments[1], shape.type)
+        pixel = ir.VectorType(ir.FloatType(), CHANNELS)
+        lane = ir.IntType(32)
+        nowhere = ir.Constant(ir.VectorType(lane, CHANNELS), [0] * CHANNELS)
+
+        def spread(weight):
+            one = builder.insert_element(ir.Constant(pixel, ir.Undefined), weight, lane(0))
+            return builder.shuffle_vector(one, one, nowhere)
+
+        def add(total, part, weight):
+            part = builder.fmul(part, weight, flags=("fast",))
+            return part if total is None else builder.fadd(total, part, flags=("fast",))
+
+        columns = [spread(builder.extract_value(arguments[2], index)) for index in range(4)]
+        rows = [spread(builder.extract_value(arguments[3], index)) for index in range(4)]
+        total = None
+        for down_weight in rows:
+            row = None
+            for index, weight in enumerate(columns):
+                at = builder.add(place, place.type(CHANNELS * index))
+                pointer = builder.bitcast(builder.gep(array.data, [at]), pixel.as_pointer())
+                row = add(row, builder.load(pointer, align=4), weight)
+            total = add(total, row, down_weight)
+            place = builder.add(place, shape)
+        parts = [builder.extract_element(total, lane(index)) for index in range(3)]
+        return context.make_tuple(builder, sums, parts)
+
+    return sums(source, place, across, down), generate
+
+
+four_by_four: Callable = _four_by_four if intrinsic is None else intrinsic(_compiled_four_by_four)

@@ -5,16 +5,19 @@ A pool of threads over the pairs, one thread a pair: the programs need no Python
 
 import collections
 import concurrent.futures
+import contextlib
 import functools
 from collections.abc import Iterable
 
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
+from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.processors import usable_processors
-from kinetics_i3d.flow.backends import pair_function
-from kinetics_i3d.flow.grey import to_grey
-from kinetics_i3d.flow.parameters import TVL1
+from kinetics_i3d.flow.methods import pair_function
+from kinetics_i3d.flow.settings import TVL1, FlowSettings
+from kinetics_i3d.video.reader import read_frames
 
 SMALLEST = 16  # pixels of a side; the pyramid has no smaller picture either
 
@@ -156,3 +159,180 @@ def _grey_frames(frames):
             )
         shape = frame.shape
         yield to_grey(frame)
+
+
+SHIFT = 15
+RED, GREEN = round(0.299 * 2**SHIFT), round(0.587 * 2**SHIFT)
+BLUE = 2**SHIFT - RED - GREEN  # 0.114, rounded so that white stays white
+
+
+def to_grey(frames):
+    """Weighs red, green and blue.
+
+    Args:
+        frames: uint8 array (..., 3), RGB, 0 to 255, or (..., 1), which is grey already.
+
+    Returns:
+        uint8 array (...), 0 to 255.
+
+    Example:
+
+    >>> to_grey(np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8))
+    array([ 76, 150,  29], dtype=uint8)
+    """
+    frames = np.asarray(frames)
+    if frames.shape[-1] == 1:
+        return frames[..., 0]
+    red, green, blue = (frames[..., channel].astype(np.int32) for channel in range(3))
+    total = RED * red + GREEN * green + BLUE * blue
+    return ((total + 2 ** (SHIFT - 1)) >> SHIFT).astype(np.uint8)
+
+
+def read_flow(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=None):
+    """Computes the flow of a video while it is decoded.
+
+    Args:
+        path: A local video file.
+        spec: A `ClipSpec`, of either stream: how frames are sampled and resized. They are not
+            cropped, since a crop's flow is another one at its edges.
+        settings: A `FlowSettings`; None is the release's.
+        start: Seconds from the first picture.
+        workers: Pairs worked on at once, a thread each; None is one for each processor. They
+            change no value.
+
+    Returns:
+        A generator of float32 arrays (height, width, 2), pixels, x (to the right) then y (down),
+        not clipped, one fewer than frames: none for a video of one frame. Closing it closes the
+        video and ends the threads.
+
+    Raises:
+        UserError: If a package is missing.
+        ValueError: If an argument is wrong.
+        VideoError: While reading: as `read_frames`; or if the pictures are too small for flow, or
+            change their shape.
+
+    Example:
+
+    >>> quick = FlowSettings(parameters=TVL1(scales=1, warps=1))
+    >>> flows = read_flow(folder / "video.mp4", settings=quick, start=0.9)
+    >>> [flow.shape for flow in flows]
+    [(256, 341, 2), (256, 341, 2)]
+    """
+    both = read_both(path, spec=spec, settings=settings, start=start, workers=workers)
+    return _flows(both)
+
+
+def read_both(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=None):
+    """Decodes a video once, and gives each frame with the flow from it to the next.
+
+    At most some `2 * workers` frames are held.
+
+    Args:
+        path: As for `read_flow`.
+        spec: As for `read_flow`.
+        settings: As for `read_flow`.
+        start: As for `read_flow`.
+        workers: As for `read_flow`.
+
+    Returns:
+        A generator of (frame, flow): uint8 (height, width, 3), RGB, and float32 (height, width, 2);
+        the flow of the last frame is None.
+
+    Raises:
+        UserError: As `read_flow`.
+        ValueError: As `read_flow`.
+        VideoError: As `read_flow`.
+
+    Example:
+
+    >>> quick = FlowSettings(parameters=TVL1(scales=1, warps=1))
+    >>> pairs = read_both(folder / "video.mp4", settings=quick, start=0.9)
+    >>> [flow is None for frame, flow in pairs]
+    [False, False, True]
+    """
+    settings = FlowSettings() if settings is None else settings
+    if spec.short_side < SMALLEST:
+        raise ValueError(
+            f"`spec` must resize to {SMALLEST} pixels or more for flow. Received: spec={spec!r}"
+        )
+    frames = read_frames(path, start=start, **spec.reading)
+    return flow_of_frames(_of_one_shape(frames, path), settings=settings, workers=workers)
+
+
+def flow_of_frames(frames, *, settings=None, workers=None):
+    """Gives each of some frames with the flow from it to the next, in bounded memory.
+
+    Args:
+        frames: Iterable of uint8 arrays (height, width, 3), RGB, each with its own memory, as
+            `read_frames` gives; a generator is closed at the end.
+        settings: As for `read_flow`.
+        workers: As for `read_flow`.
+
+    Returns:
+        A generator of (frame, flow), as `read_both` gives.
+
+    Raises:
+        UserError: If a package is missing.
+        ValueError: If an argument is wrong; for a frame, while reading.
+
+    Example:
+
+    >>> frames = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
+    >>> [flow is None for frame, flow in flow_of_frames(frames)]
+    [False, True]
+    """
+    settings = FlowSettings() if settings is None else settings
+    waiting: collections.deque = collections.deque()
+    stream = flow_stream(
+        _remembered(frames, waiting),
+        method=settings.method,
+        backend=settings.backend,
+        parameters=settings.parameters,
+        workers=workers,
+    )
+    return _paired(frames, stream, waiting)
+
+
+def _remembered(frames, waiting):
+    for frame in frames:
+        waiting.append(frame)
+        yield frame
+
+
+def _paired(frames, stream, waiting):
+    with contextlib.ExitStack() as stack:
+        if hasattr(frames, "close"):
+            stack.callback(frames.close)
+        stack.callback(stream.close)
+        for flow in stream:
+            yield waiting.popleft(), flow
+        for frame in waiting:
+            yield frame, None
+
+
+def _flows(both):
+    with contextlib.closing(both):
+        for _, flow in both:
+            if flow is not None:
+                yield flow
+
+
+def _of_one_shape(frames, path):
+    """Passes a video's frames on, and refuses those that flow cannot be computed from."""
+    first = None
+    with contextlib.closing(frames):
+        for index, frame in enumerate(frames):
+            height, width = frame.shape[:2]
+            if min(height, width) < SMALLEST:
+                raise VideoError(
+                    f"{path}: {width} x {height} pixels after the resize; flow needs {SMALLEST} "
+                    "each way"
+                )
+            if first is None:
+                first = height, width
+            if (height, width) != first:
+                raise VideoError(
+                    f"{path}: frame {index} is {width} x {height} pixels after the resize, those "
+                    f"before it {first[1]} x {first[0]}; flow needs one shape"
+                )
+            yield frame

@@ -1,0 +1,50 @@
+"""`warn_about`: warnings about files, at most one per file and run.
+
+A training reads each video in every epoch, so without this a broken one would fill the log.
+"""
+
+import contextlib
+import os
+
+from absl import logging
+
+_runs: list = []  # those in progress, nested; all share one set of paths
+
+
+@contextlib.contextmanager
+def one_warning_per_file():
+    """Within the block, `warn_about` logs only the first warning about each file.
+
+    Blocks may be nested: an inner one belongs to the run of the outermost.
+
+    Example:
+
+    >>> with one_warning_per_file():
+    ...     warn_about("a.mp4", "skipped: %s", "a.mp4")
+    ...     warn_about("a.mp4", "skipped: %s", "a.mp4")  # logs nothing
+    """
+    _runs.append(_runs[0] if _runs else set())
+    try:
+        yield
+    finally:
+        _runs.pop()
+
+
+def warn_about(path, message, *args):
+    """Logs a warning about a file, unless the current run has already logged one about it.
+
+    Args:
+        path: The file. Anything without a path, such as frames in memory, always gets its warning.
+        message: The text, with the placeholders of `logging`.
+        *args: The values of the placeholders.
+
+    Example:
+
+    >>> warn_about("a.mp4", "skipped: %s", "a.mp4: the file is empty")
+    """
+    if _runs and isinstance(path, str | os.PathLike):
+        path = os.path.abspath(path)
+        if path in _runs[0]:
+            return
+        _runs[0].add(path)
+    logging.warning(message, *args)
