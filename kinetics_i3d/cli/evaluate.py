@@ -28,6 +28,7 @@ MEASURES = {
     "mean_class": "mean class",
     "calibration_error": "calibration error",
 }
+MULTI_LABEL_MEASURES = {"map": "mAP", "hit1": "hit@1"}
 SHOWN = 20  # changed videos that are printed, of each kind
 
 
@@ -166,9 +167,12 @@ def as_text(report):
     lines = [f"{name:<18}{report[name]:>8}" for name in ("videos", "skipped")]
     if len(columns) > 1:
         lines.append(" " * 18 + "".join(f"{name:>8}  " for name in columns).rstrip())
-    for key, name in MEASURES.items():
+    multi_label = report.get("multi_label", False)
+    for key, name in (MULTI_LABEL_MEASURES if multi_label else MEASURES).items():
         cells = [f"{100 * column[key]:>8.2f} %" for column in columns.values()]
         lines.append(f"{name:<18}" + "".join(cells))
+    if multi_label:
+        return "\n".join(lines)
     low, high = report["top1_interval"]
     lines.append(f"top1 lies between {100 * low:.2f} and {100 * high:.2f} % (95 % confidence)")
     return "\n".join(lines)

@@ -4,6 +4,8 @@ import collections
 import dataclasses
 import pathlib
 
+import numpy as np
+
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.evaluation.metrics import mcnemar_test
 
@@ -62,11 +64,11 @@ def combine(rgb_evaluation, flow_evaluation):
     rows = {path: row for row, path in enumerate(second.paths)}
     order = [rows[path] for path in first.paths]
     mismatches = [
-        f"{path} ({first.labels[target]} and {first.labels[other]})"
+        f"{path} ({_class_names(first, target)} and {_class_names(first, other)})"
         for path, target, other in zip(
             first.paths, first.targets, second.targets[order], strict=True
         )
-        if target != other
+        if np.any(target != other)
     ]
     if mismatches:
         raise DatasetError(f"{names}: the classes of videos differ: {join_items(mismatches)}")
@@ -77,6 +79,12 @@ def combine(rgb_evaluation, flow_evaluation):
         specs=first.specs | second.specs,
         digests=first.digests | second.digests,
     )
+
+
+def _class_names(evaluation, target):
+    """The names of a video's class or classes."""
+    names = np.array(evaluation.labels)[target]
+    return str(names) if np.ndim(target) == 0 else "+".join(names) or "none"
 
 
 def check_labels(names, first, second):
@@ -157,7 +165,8 @@ def compare(old, new):
         A `Comparison`.
 
     Raises:
-        DatasetError: If the reports share no video, or a video has different labels in them.
+        DatasetError: If the reports share no video, a video has different labels in them, or videos
+            may have several labels.
 
     Example:
 
@@ -167,6 +176,11 @@ def compare(old, new):
     >>> result.old["top1"], result.new["top1"], result.lost[0].new, result.p_value
     (1.0, 0.0, 'stand', 1.0)
     """
+    if old.get("multi_label") or new.get("multi_label"):
+        raise DatasetError(
+            "evaluations of videos with several labels cannot be compared video by video; compare "
+            "their `map`"
+        )
     first, second = _rows_by_name(old["videos_tested"], new["videos_tested"])
     shared = [name for name in first if name in second]
     if not shared:

@@ -15,6 +15,7 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
+from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation.compare import check_labels, combine, join_items
 from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache
@@ -97,7 +98,7 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
         tested = Evaluation(
             dataset.labels,
             tuple(str(video.location) for video in videos),
-            np.array([dataset.labels.index(video.label) for video in videos]),
+            _targets(dataset, videos),
             {network.name: np.stack(logits)},
             skipped,
             views,
@@ -108,7 +109,18 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
             evaluation = tested
         else:
             evaluation = combine(evaluation.select(tested.paths), tested)
+    if evaluation.multi_label and not evaluation.targets.any():
+        raise DatasetError(
+            f"{dataset.name}: none of {len(evaluation.paths)} videos has a label, so there is no "
+            "average precision"
+        )
     return evaluation
+
+
+def _targets(dataset, videos):
+    """Int (videos,), or bool (videos, classes) if videos may have several labels."""
+    targets = np.asarray(targets_of(dataset, videos))
+    return targets > 0 if dataset.multi_label else targets
 
 
 def with_model_labels(model, dataset):
@@ -134,10 +146,16 @@ def with_model_labels(model, dataset):
         )
     log_respelled(dataset.name, spelling, level=logging.WARNING)
     videos, missing = (
-        tuple(dataclasses.replace(video, label=spelling[video.label]) for video in rows)
+        tuple(_respell(video, spelling) for video in rows)
         for rows in (dataset.videos, dataset.missing)
     )
     return dataclasses.replace(dataset, labels=tuple(model.labels), videos=videos, missing=missing)
+
+
+def _respell(video, spelling):
+    classes = tuple(spelling[label] for label in video.classes)
+    labels = None if video.labels is None else classes
+    return dataclasses.replace(video, label=next(iter(classes), ""), labels=labels)
 
 
 @dataclasses.dataclass(frozen=True)

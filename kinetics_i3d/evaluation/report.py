@@ -7,6 +7,7 @@ import io
 import json
 import pathlib
 
+import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.canvas import pillow
@@ -22,6 +23,7 @@ CONFUSION, MISTAKES, RELIABILITY = "confusion.png", "worst_mistakes.png", "relia
 _FORMAT = 1
 _MOST_MISTAKES = 24
 _MOST_CHANGES = 20  # changed videos that the page lists, of each kind
+_TOP_CLASSES = 5  # of each video with several labels, whose probabilities are reported
 _READABLE_CLASSES = 30  # up to this many, the confusion matrix may be shrunk to fit the page
 _JPEG_QUALITY = 85
 _EXTRA = {"jinja2": "Jinja2", "matplotlib": "Matplotlib", "PIL": "Pillow"}
@@ -30,6 +32,10 @@ _METRICS = {
     "top5": "Top-5",
     "mean_class": "Mean of the classes",
     "calibration_error": "Calibration error",
+}
+_MULTI_LABEL_METRICS = {
+    "map": "Mean average precision",
+    "hit1": "Highest score is a label of the video",
 }
 _RESIZED = {
     "short_side": "short side resized to",
@@ -56,7 +62,9 @@ def make_report(evaluation, *, dataset="", split="", weights=None, missing=0):
         `videos`, `right`, `accuracy`, `most_frequent_wrong` and `taken_for`, the row of the
         confusion matrix without its zeros and its diagonal); `videos_tested` (`path`, `label`,
         `prediction`, its `probability`, `label_probability`, and `rank` of the label from 1);
-        `videos_skipped` (error messages).
+        `videos_skipped` (error messages). If videos may have several labels, `multi_label` is True,
+        `classes` is `Evaluation.average_precisions`, and `videos_tested` has `path`, `labels` and
+        `probabilities`, {label: probability} of the video's own labels and of the best five.
 
     Example:
 
@@ -66,6 +74,13 @@ def make_report(evaluation, *, dataset="", split="", weights=None, missing=0):
     1
     """
     weights = weights or {}
+    if evaluation.multi_label:
+        classes = evaluation.average_precisions()
+        videos_tested = _multi_label_videos_tested(evaluation)
+    else:
+        results = class_results(evaluation.confusion(), evaluation.labels)
+        classes = [result.to_dict() for result in results]
+        videos_tested = _videos_tested(evaluation)
     return {
         "format": _FORMAT,
         "version": importlib.metadata.version("kinetics-i3d"),
@@ -78,13 +93,12 @@ def make_report(evaluation, *, dataset="", split="", weights=None, missing=0):
             for stream in evaluation.logits
         },
         "clip_specs": {stream: spec.to_dict() for stream, spec in evaluation.specs.items()},
+        **({"multi_label": True} if evaluation.multi_label else {}),
         **evaluation.summary(),
         "streams": {stream: evaluation.stream(stream).summary() for stream in evaluation.logits},
         "labels": list(evaluation.labels),
-        "classes": [
-            result.to_dict() for result in class_results(evaluation.confusion(), evaluation.labels)
-        ],
-        "videos_tested": _videos_tested(evaluation),
+        "classes": classes,
+        "videos_tested": videos_tested,
         "videos_skipped": list(evaluation.skipped),
     }
 
@@ -110,11 +124,32 @@ def _videos_tested(evaluation):
     return rows
 
 
+def _multi_label_videos_tested(evaluation):
+    labels = evaluation.labels
+    rows = []
+    for path, target, probabilities in zip(
+        evaluation.paths, evaluation.targets, evaluation.probabilities, strict=True
+    ):
+        ranking = np.argsort(-probabilities, kind="stable")
+        shown = [
+            index for rank, index in enumerate(ranking) if rank < _TOP_CLASSES or target[index]
+        ]
+        rows.append(
+            {
+                "path": path,
+                "labels": [labels[index] for index in np.flatnonzero(target)],
+                "probabilities": {labels[index]: float(probabilities[index]) for index in shown},
+            }
+        )
+    return rows
+
+
 def write_report(folder, evaluation, report, *, comparison=None):
     """Writes evaluation.json and, with the extra `reports`, report.html and its plots.
 
     The plots are confusion.png, reliability.png and worst_mistakes.png. Every file is written
-    atomically. Without the extra, a warning says how to install it.
+    atomically. Without the extra, a warning says how to install it. If videos may have several
+    labels, there are no plots.
 
     Args:
         folder: Where to write; created if missing.
@@ -131,21 +166,25 @@ def write_report(folder, evaluation, report, *, comparison=None):
     if not reports_installed(f"{PAGE} and its plots"):
         return folder / JSON
     title = _title(report)
-    draw_confusion(folder / CONFUSION, evaluation.confusion(), evaluation.labels, title=title)
-    draw_reliability(
-        folder / RELIABILITY, evaluation.probabilities, evaluation.targets, title=title
-    )
-    rows = evaluation.mistakes(_MOST_MISTAKES)
-    strips = mistake_strips(evaluation, rows)
-    draw_mistakes(folder / MISTAKES, evaluation, count=_MOST_MISTAKES, title=title, strips=strips)
-    page = _page(
-        report,
-        title=title,
-        confusion=(folder / CONFUSION).read_bytes(),
-        reliability=(folder / RELIABILITY).read_bytes(),
-        mistakes=list(zip((report["videos_tested"][row] for row in rows), strips, strict=True)),
-        comparison=comparison,
-    )
+    plots = {}
+    if not evaluation.multi_label:
+        draw_confusion(folder / CONFUSION, evaluation.confusion(), evaluation.labels, title=title)
+        draw_reliability(
+            folder / RELIABILITY, evaluation.probabilities, evaluation.targets, title=title
+        )
+        rows = evaluation.mistakes(_MOST_MISTAKES)
+        strips = mistake_strips(evaluation, rows)
+        options = {"count": _MOST_MISTAKES, "title": title, "strips": strips}
+        draw_mistakes(folder / MISTAKES, evaluation, **options)
+        plots = {
+            "confusion": (folder / CONFUSION).read_bytes(),
+            "reliability": (folder / RELIABILITY).read_bytes(),
+            "mistakes": [
+                (report["videos_tested"][row], strip)
+                for row, strip in zip(rows, strips, strict=True)
+            ],
+        }
+    page = _page(report, title=title, comparison=comparison, **plots)
     with atomic_path(folder / PAGE) as path:
         # File names need not be valid text.
         path.write_text(page, encoding="utf-8", errors="backslashreplace")
@@ -174,8 +213,8 @@ def _title(report):
     return f"{names} on {dataset}" if dataset else names
 
 
-def _page(report, *, title, confusion, reliability, mistakes, comparison):
-    """The HTML of report.html; `confusion` and `reliability` are bytes of PNGs."""
+def _page(report, *, title, comparison, **plots):
+    """The HTML of report.html."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -189,30 +228,22 @@ def _page(report, *, title, confusion, reliability, mistakes, comparison):
     environment.filters.update(
         percent=_percent, short_name=short_name, file_name=lambda path: pathlib.PurePath(path).name
     )
+    multi_label = report.get("multi_label", False)
     columns = dict(report["streams"])
     if len(columns) > 1:
         columns["both, logits added"] = report
+    order = "average_precision" if multi_label else "accuracy"
     classes = [result for result in report["classes"] if result["videos"]]
-    confusions = [
-        (times, result["label"], prediction)
-        for result in report["classes"]
-        for prediction, times in result["taken_for"].items()
-    ]
-    width = int.from_bytes(confusion[16:20])  # PNG, https://www.w3.org/TR/png-3/, 11.2.1
-    min_width = width * 7 // 10 if len(report["labels"]) <= _READABLE_CLASSES else width
+    variables = {} if multi_label else _single_label_variables(report, **plots)
     return environment.get_template("report.html.jinja").render(
         report=report,
         title=title,
+        multi_label=multi_label,
         columns=columns,
-        metrics=_METRICS,
+        metrics=_MULTI_LABEL_METRICS if multi_label else _METRICS,
         comparison=comparison,
         most_changes=_MOST_CHANGES,
-        wrong=report["videos"] - sum(result["right"] for result in report["classes"]),
-        mistakes=[(row, *_jpeg(strip)) for row, strip in mistakes],
-        confusion={"uri": _uri("png", confusion), "min_width": min_width},
-        reliability={"uri": _uri("png", reliability)},
-        confusions=sorted(confusions, key=lambda row: -row[0])[:3],
-        classes=sorted(classes, key=lambda result: (result["accuracy"], result["label"])),
+        classes=sorted(classes, key=lambda result: (result[order], result["label"])),
         absent=len(report["classes"]) - len(classes),
         specs={
             stream: [
@@ -223,7 +254,26 @@ def _page(report, *, title, confusion, reliability, mistakes, comparison):
             for stream in report["weights"]
         },
         resized=_RESIZED,
+        **variables,
     )
+
+
+def _single_label_variables(report, *, confusion, reliability, mistakes):
+    """The template's variables for mistakes and plots; the plots are bytes of PNGs."""
+    confusions = [
+        (times, result["label"], prediction)
+        for result in report["classes"]
+        for prediction, times in result["taken_for"].items()
+    ]
+    width = int.from_bytes(confusion[16:20])  # PNG, https://www.w3.org/TR/png-3/, 11.2.1
+    min_width = width * 7 // 10 if len(report["labels"]) <= _READABLE_CLASSES else width
+    return {
+        "wrong": report["videos"] - sum(result["right"] for result in report["classes"]),
+        "mistakes": [(row, *_jpeg(strip)) for row, strip in mistakes],
+        "confusion": {"uri": _uri("png", confusion), "min_width": min_width},
+        "confusions": sorted(confusions, key=lambda row: -row[0])[:3],
+        "reliability": {"uri": _uri("png", reliability)},
+    }
 
 
 def _percent(share, digits=1):
@@ -262,7 +312,7 @@ def read_report(path):
         report = json.loads(path.read_text(encoding="utf-8"))
         if report["format"] != _FORMAT:
             raise ValueError(f"its format is {report['format']}, not {_FORMAT}")
-        for row in report["videos_tested"]:
+        for row in () if report.get("multi_label") else report["videos_tested"]:
             if not isinstance(row["rank"], int) or not {"path", "label", "prediction"} <= {*row}:
                 raise ValueError("a video without rank, path, label or prediction")
     except OSError as error:

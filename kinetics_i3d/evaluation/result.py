@@ -14,8 +14,13 @@ import pathlib
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.average_precision import (
+    average_precisions,
+    hit_at_1,
+    mean_average_precision,
+)
 from kinetics_i3d.core.files import atomic_path, parse_npy
-from kinetics_i3d.core.labels import softmax
+from kinetics_i3d.core.labels import sigmoid, softmax
 from kinetics_i3d.evaluation import metrics
 
 BOTH = "both"
@@ -30,7 +35,8 @@ class Evaluation:
     Args:
         labels: Class names.
         paths: Paths of the videos tested.
-        targets: int array (videos,).
+        targets: int array (videos,), or bool array (videos, classes) if a video may have several
+            labels or none.
         logits: {stream: float32 array (videos, classes)}. A network that reads both streams at
             once has the single key `"both"`.
         skipped: Error messages of the videos that could not be read.
@@ -59,6 +65,11 @@ class Evaluation:
     specs: dict = dataclasses.field(default_factory=dict)
     digests: dict = dataclasses.field(default_factory=dict)
 
+    @property
+    def multi_label(self):
+        """Whether a video may have several labels, or none."""
+        return np.ndim(self.targets) == 2
+
     @functools.cached_property
     def scores(self):
         """float32 (videos, classes): the sum of the streams' logits."""
@@ -66,8 +77,8 @@ class Evaluation:
 
     @functools.cached_property
     def probabilities(self):
-        """float64 (videos, classes): softmax of `scores`."""
-        return softmax(self.scores)
+        """float64 (videos, classes): softmax of `scores`, or with several labels their sigmoid."""
+        return sigmoid(self.scores) if self.multi_label else softmax(self.scores)
 
     @property
     def predictions(self):
@@ -97,7 +108,18 @@ class Evaluation:
         )
 
     def summary(self):
-        """Counts and accuracies (0 to 1) as a JSON-ready dictionary."""
+        """Counts and accuracies (0 to 1) as a JSON-ready dictionary.
+
+        If videos may have several labels: `map`, the mean average precision over the classes that
+        have videos, and `hit1`, the share of videos whose highest score is one of their classes.
+        """
+        if self.multi_label:
+            return {
+                "videos": len(self.paths),
+                "skipped": len(self.skipped),
+                "map": mean_average_precision(self.scores, self.targets),
+                "hit1": hit_at_1(self.scores, self.targets),
+            }
         top1 = metrics.topk_accuracy(self.scores, self.targets, 1)
         videos = len(self.paths)
         return {
@@ -109,6 +131,22 @@ class Evaluation:
             "top1_interval": list(metrics.wilson_interval(round(top1 * videos), videos)),
             "calibration_error": metrics.calibration_error(self.probabilities, self.targets),
         }
+
+    def average_precisions(self):
+        """A JSON-ready dictionary for each class, if videos may have several labels.
+
+        The keys are `label`, `videos` and `average_precision` (0 to 1; None without videos).
+        """
+        precisions = average_precisions(self.scores, self.targets)
+        counts = self.targets.sum(axis=0)
+        return [
+            {
+                "label": label,
+                "videos": int(count),
+                "average_precision": float(precision) if count else None,
+            }
+            for label, count, precision in zip(self.labels, counts, precisions, strict=True)
+        ]
 
     def confusion(self):
         """int64 (classes, classes): videos by true class (row) and predicted class (column)."""
