@@ -120,8 +120,8 @@ def test_the_command_writes_a_saved_model_with_an_endpoint(tmp_path, capsys, mon
         return run_here(folder, inputs)
 
     monkeypatch.setattr(tensorflow, "run_in_subprocess", run)
-    words = ["export", str(path), "--to", "savedmodel", str(output), "--endpoints", "Mixed_3c"]
-    assert main(words) == 0
+    words = ["export", str(path), "--to", "savedmodel", "--output", str(output)]
+    assert main([*words, "--endpoints", "Mixed_3c"]) == 0
     assert capsys.readouterr().out == f"{output}\n"
     # It was compared before it was renamed.
     assert folders[0].parent == tmp_path and not folders[0].exists()

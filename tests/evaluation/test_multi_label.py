@@ -1,4 +1,4 @@
-"""Evaluations of videos that may have several labels: measures, report, page, comparison."""
+"""Evaluations of videos that may have several labels: metrics, report, page, comparison."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ import pytest
 from kinetics_i3d.cli.evaluate import as_text
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.evaluation.compare import combine, compare
-from kinetics_i3d.evaluation.report import read_report, report_of, write_report
+from kinetics_i3d.evaluation.report import make_report, read_report, write_report
 from kinetics_i3d.evaluation.result import Evaluation
 
 LABELS = ("sit", "stand <up>", "wave", "run")
@@ -18,39 +18,39 @@ LOGITS = np.array([[2, 1, -1, 0], [3, -2, 0, 0], [-1, -1, 0.5, 0]], np.float32)
 
 
 @pytest.fixture
-def found():
+def evaluation():
     return Evaluation(LABELS, ("a.mp4", "b.mp4", "c.mp4"), TARGETS, {"rgb": LOGITS})
 
 
-def test_the_measures_are_mean_average_precision_and_hit_at_1(found):
+def test_multi_label_metrics_are_map_and_hit_at_1(evaluation):
     # sit ranks b, a, c: 1/2; stand ranks a, c, b: 1 and 2/3.
-    assert found.summary() == {
+    assert evaluation.summary() == {
         "videos": 3,
         "skipped": 0,
         "map": pytest.approx((1 / 2 + 5 / 6) / 2),
         "hit1": pytest.approx(1 / 3),
     }
-    np.testing.assert_allclose(found.probabilities, 1 / (1 + np.exp(-LOGITS.astype(float))))
-    assert found.average_precisions()[1:3] == [
+    np.testing.assert_allclose(evaluation.probabilities, 1 / (1 + np.exp(-LOGITS.astype(float))))
+    assert evaluation.average_precisions()[1:3] == [
         {"label": "stand <up>", "videos": 2, "average_precision": pytest.approx(5 / 6)},
         {"label": "wave", "videos": 0, "average_precision": None},
     ]
-    flow = dataclasses.replace(found, logits={"flow": -LOGITS})
-    np.testing.assert_array_equal(combine(found, flow).scores, 0 * LOGITS)
+    flow = dataclasses.replace(evaluation, logits={"flow": -LOGITS})
+    np.testing.assert_array_equal(combine(evaluation, flow).scores, 0 * LOGITS)
     other = dataclasses.replace(flow, targets=~TARGETS)
     with pytest.raises(DatasetError, match=r"the classes of videos differ: a.mp4 \(sit\+stand <up"):
-        combine(found, other)
+        combine(evaluation, other)
 
 
-def test_the_report_and_its_page(found, tmp_path):
-    report = report_of(found, dataset="d", split="test")
+def test_multi_label_report_and_page(evaluation, tmp_path):
+    report = make_report(evaluation, dataset="d", split="test")
     assert json.loads(json.dumps(report)) == report
     assert report["multi_label"] and report["map"] == report["streams"]["rgb"]["map"]
     first = report["videos_tested"][0]
     assert first["labels"] == ["sit", "stand <up>"]
     assert list(first["probabilities"]) == ["sit", "stand <up>", "run", "wave"]
     assert report["videos_tested"][2]["labels"] == []
-    page = write_report(tmp_path, found, report).read_text()
+    page = write_report(tmp_path, evaluation, report).read_text()
     assert {file.name for file in tmp_path.iterdir()} == {"evaluation.json", "report.html"}
     assert "66.67" in page and "Mean average precision" in page and "stand &lt;up&gt;" in page
     assert "83.3" in page and "2 classes have no videos here" in page
