@@ -14,7 +14,7 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError, UserError, WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.evaluation.protocols import evaluate
-from kinetics_i3d.evaluation.report import JSON, read_report, report_of
+from kinetics_i3d.evaluation.report import JSON, make_report, read_report
 from kinetics_i3d.experiments.page import as_markdown, draw_bars
 from kinetics_i3d.experiments.plan import Sources, make_plan
 from kinetics_i3d.experiments.prerequisites import make_flow, train_on_frames
@@ -154,7 +154,7 @@ def _run(job, dataset, output, *, facts, save_every):
     start = time.process_time()
     tested = evaluate(models, test, cache=output / LOGITS)
     seconds["test"] = time.process_time() - start
-    report = report_of(
+    report = make_report(
         tested,
         dataset=dataset.name,
         split=facts["split"],
