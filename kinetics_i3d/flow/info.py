@@ -9,10 +9,10 @@ import json
 import os
 import pathlib
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.frame_folder import frames_of, split_rate
-from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.span import Span, split_span
 
 FORMAT = 1

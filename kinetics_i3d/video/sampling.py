@@ -11,34 +11,6 @@ import math
 SLACK = fractions.Fraction(2, 1000)
 
 
-def as_rate(fps):
-    """The frame rate as an exact fraction.
-
-    Args:
-        fps: Frames a second, a number or a `fractions.Fraction`.
-
-    Returns:
-        A `fractions.Fraction` above 0.
-
-    Raises:
-        ValueError: If it is not a number above 0.
-
-    Example:
-
-    >>> as_rate(30000 / 1001)
-    Fraction(30000, 1001)
-    """
-    try:
-        # 1001 is the denominator of NTSC's rates.
-        exact = isinstance(fps, fractions.Fraction)
-        rate = fps if exact else fractions.Fraction(fps).limit_denominator(1001)
-    except (TypeError, ValueError, OverflowError):
-        rate = 0  # Text, nan, infinity.
-    if not rate > 0:
-        raise ValueError(f"`fps` must be a number above 0. Received: fps={fps!r}")
-    return rate
-
-
 def at_rate(timed, *, fps, start=0, stop=None):
     """Takes one item for every tick `start + k / fps`.
 

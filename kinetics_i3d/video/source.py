@@ -11,9 +11,9 @@ import types
 import numpy as np
 
 from kinetics_i3d.core import errors
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError, first_line
 from kinetics_i3d.core.file_warnings import warn_about
-from kinetics_i3d.video.sampling import as_rate
 
 # Without a list libav opens text as ANSI art, and playlists (hls, concat) that name further files:
 # a video from a stranger must not make the reader open anything else.

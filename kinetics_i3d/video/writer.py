@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 from kinetics_i3d.core import files
-from kinetics_i3d.video.sampling import as_rate
+from kinetics_i3d.core.clip_spec import as_rate
 
 SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".ts")
 CRF = 18  # x264's scale 0-51; 18 is where people stop seeing a difference to the source.

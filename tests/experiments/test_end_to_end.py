@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.experiments import runner
 from kinetics_i3d.experiments.prerequisites import train_on_frames
@@ -56,7 +56,7 @@ def smallest(short):
 
 @pytest.mark.slow
 def test_two_streams_are_trained_and_added(figures, smallest, tmp_path, monkeypatch):
-    videos = read_table(shutil.copytree(figures.parent, tmp_path / "data") / figures.name)
+    videos = open_dataset(shutil.copytree(figures.parent, tmp_path / "data") / figures.name)
     output = tmp_path / "out"
     plan = plan_tables(videos, output, smallest, pattern="TwoStreamI3D.*.scratch.*")
     results = make_tables(videos, output, plan)
@@ -91,7 +91,7 @@ def test_two_streams_are_trained_and_added(figures, smallest, tmp_path, monkeypa
 
 @pytest.mark.slow
 def test_single_frames_make_an_image_network(figures, smallest, tmp_path):
-    path = train_on_frames(read_table(figures), smallest, tmp_path / "frames")
+    path = train_on_frames(open_dataset(figures), smallest, tmp_path / "frames")
     images = named_variables(InceptionV1(weights=path))
     trunk = ConvNetLSTM(weights=tmp_path / "frames" / "weights.h5").streams["rgb"]
     trained = named_variables(trunk)

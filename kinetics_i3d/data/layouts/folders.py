@@ -5,7 +5,7 @@ The form of `image_dataset_from_directory` in Keras, with videos.
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.layouts.files import walk_videos
-from kinetics_i3d.data.layouts.label_order import known_spelling
+from kinetics_i3d.data.layouts.label_order import kinetics_spelling
 from kinetics_i3d.data.layouts.listing import (
     SPLITS,
     UNDIVIDED,
@@ -59,7 +59,7 @@ def read(names, *, root, split, labels):
     for name, parts in zip(names, parted, strict=True):
         if len(parts) != usual.count("/") + 1:
             raise DatasetError(f"{root / name}: must lie below {root} as {usual}")
-    spelling = known_spelling(parts[-2] for parts in parted)
+    spelling = kinetics_spelling(parts[-2] for parts in parted)
     rows = tuple(
         Row(name, spelling[parts[-2]], split_name(parts[0]) if splits else UNDIVIDED, name, root, 0)
         for name, parts in zip(names, parted, strict=True)

@@ -48,7 +48,7 @@ def order_labels(found):
     return tuple(sorted(found))
 
 
-def own_labels(listing):
+def labels_of(listing):
     """The labels of a `Listing`: as it orders them, else by `order_labels`.
 
     Two that differ in spelling alone are probably one; that is logged.
@@ -62,7 +62,7 @@ def own_labels(listing):
     return tuple(listing.labels or order_labels(found))
 
 
-def given_labels(labels):
+def check_labels(labels):
     """The labels of a caller as a tuple, or `None`.
 
     Raises:
@@ -76,7 +76,7 @@ def given_labels(labels):
     return names
 
 
-def known_spelling(found):
+def kinetics_spelling(found):
     """The labels of Kinetics-400 or -600 for names of folders that stand for all of them.
 
     Folders have underscores for blanks, and no apostrophes; released weights know the labels.

@@ -12,7 +12,7 @@ from kinetics_i3d.data.layouts import hmdb51, ucf101
 from kinetics_i3d.data.layouts.label_order import (
     LABEL_FILES,
     SIMILAR,
-    known_spelling,
+    kinetics_spelling,
     label_ids_for,
 )
 from kinetics_i3d.data.layouts.listing import (
@@ -85,7 +85,7 @@ def read(files, *, root, split, labels):
         for line, text in lines:
             rows.append((file, line, *_parted(text, place_of(file, line), sure)))
     if all(label is None for *_, label in rows):
-        spelling = known_spelling(_class_folder(name) for _, _, name, _ in rows)
+        spelling = kinetics_spelling(_class_folder(name) for _, _, name, _ in rows)
         rows = [(*row[:3], spelling[_class_folder(row[2])]) for row in rows]
     for file, line, name, label in rows:
         if label is None:
