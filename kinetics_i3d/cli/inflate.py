@@ -3,8 +3,6 @@
 The twin answers on a repeated image as the image network does.
 """
 
-import dataclasses
-
 from kinetics_i3d.cli.arguments import (
     add_labels_argument,
     count,
@@ -12,7 +10,7 @@ from kinetics_i3d.cli.arguments import (
     with_labels,
 )
 from kinetics_i3d.cli.quiet import load_keras
-from kinetics_i3d.core.clip_spec import DEEPMIND
+from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 
 
 def add_arguments(parser):
@@ -52,7 +50,7 @@ def run(options):
     from kinetics_i3d.models.pretrained import save_weights
 
     # Flow has a range of its own, whatever that of the images was.
-    spec = dataclasses.replace(DEEPMIND, stream="flow") if options.channels == 2 else None
+    spec = DEEPMIND_FLOW if options.channels == 2 else None
     twin = inflate(
         InceptionV1(weights=options.source),
         channels=options.channels,

@@ -124,7 +124,7 @@ def frames_to_clips(frames, spec):
 
 
 def codes_to_clips(codes, spec):
-    """Crops and scales optical flow in 8 bits, as `flow.coding.encode_flow` and the files keep it.
+    """Crops and scales optical flow in 8 bits, as `quantize_flow` and flow files store it.
 
     Flow is counted in pixels of the resized frames. It cannot be resized, or it would be wrong.
 

@@ -65,7 +65,7 @@ class PrepareConfig:
         return {
             "streams": list(self.streams),
             "spec": self.spec.to_dict(),
-            "flow": self.flow.settled().to_dict() if has_flow else None,
+            "flow": self.flow.with_backend().to_dict() if has_flow else None,
             "quality": self.quality if "rgb" in self.streams else None,
             "flow_quality": self.flow_quality if has_flow else None,
             "shard_size": self.shard_size,

@@ -18,6 +18,7 @@ from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.data.records.config import PrepareConfig
@@ -179,12 +180,13 @@ def _claim(folder, settings):
     """The manifest of records that are begun here, without splits; refuses other settings."""
     if (folder / manifests.NAME).exists():
         found = manifests.read_manifest(folder, complete=False)
-        other = manifests.differences(found.settings, settings)
-        if other:
-            raise DatasetError(
-                f"{folder}: holds records of other settings: {'; '.join(other)}. Choose another "
-                "folder or the same settings"
-            )
+        check_settings(
+            found.settings,
+            settings,
+            path=folder,
+            advice="choose another folder or the same settings",
+            error=DatasetError,
+        )
         begun = dataclasses.replace(found, splits=None)
     else:
         begun = manifests.Manifest(settings, importlib.metadata.version("kinetics-i3d"))

@@ -98,7 +98,7 @@ def encode_flow_frame(codes, *, quality):
     At the worst place it is 2 pixels at 95, 1 at 98, and 0.7 at 100 for almost twice the bytes.
 
     Args:
-        codes: uint8 array (height, width, 2), such as `encode_flow` makes.
+        codes: uint8 array (height, width, 2), such as `quantize_flow` makes.
         quality: libjpeg's, 1 to 100.
 
     Returns:
