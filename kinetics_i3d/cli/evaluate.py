@@ -18,7 +18,6 @@ from kinetics_i3d.cli.arguments import (
     with_precision,
 )
 from kinetics_i3d.cli.quiet import load_keras
-from kinetics_i3d.core.canvas import pillow
 from kinetics_i3d.core.progress import Progress
 
 VIEWS = ("center", "flips", "clips_3_crops", "ten_crop")  # those of data.views
@@ -29,6 +28,7 @@ MEASURES = {
     "mean_class": "mean class",
     "calibration_error": "calibration error",
 }
+MULTI_LABEL_MEASURES = {"map": "mAP", "hit1": "hit@1"}
 SHOWN = 20  # changed videos that are printed, of each kind
 
 
@@ -64,8 +64,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--output",
         metavar="FOLDER",
-        help="also write evaluation.json, report.html, confusion.png and worst_mistakes.png there, "
-        "and keep the logits",
+        help="also write evaluation.json there and keep the logits; with the extra `reports` also "
+        "report.html, confusion.png, reliability.png and worst_mistakes.png",
     )
     parser.add_argument(
         "--compare",
@@ -80,7 +80,7 @@ def add_arguments(parser):
 def run(options):
     """Prints accuracies; returns the exit code."""
     from kinetics_i3d.evaluation.compare import compare
-    from kinetics_i3d.evaluation.report import read_report, report_of, write_report
+    from kinetics_i3d.evaluation.report import make_report, read_report, write_report
     from kinetics_i3d.weights.catalog import find_weights
 
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
@@ -94,7 +94,6 @@ def run(options):
     folder = options.output and pathlib.Path(options.output)
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-        pillow()
     load_keras()
     from kinetics_i3d.evaluation.protocols import evaluate, networks_of
     from kinetics_i3d.models.load import load_model
@@ -110,7 +109,7 @@ def run(options):
             cache=folder and folder / LOGITS,
             progress=progress,
         )
-    report = report_of(
+    report = make_report(
         evaluation,
         dataset=dataset.name,
         split=options.split,
@@ -161,16 +160,19 @@ def member_names(weights, flow_weights=None):
 
 
 def as_text(report):
-    """The numbers of `report_of` in aligned lines, accuracies in percent, a column a stream."""
+    """The numbers of `make_report` in aligned lines, accuracies in percent, a column a stream."""
     columns = dict(report["streams"])
     if len(columns) > 1:
         columns["both"] = report
     lines = [f"{name:<18}{report[name]:>8}" for name in ("videos", "skipped")]
     if len(columns) > 1:
         lines.append(" " * 18 + "".join(f"{name:>8}  " for name in columns).rstrip())
-    for key, name in MEASURES.items():
+    multi_label = report.get("multi_label", False)
+    for key, name in (MULTI_LABEL_MEASURES if multi_label else MEASURES).items():
         cells = [f"{100 * column[key]:>8.2f} %" for column in columns.values()]
         lines.append(f"{name:<18}" + "".join(cells))
+    if multi_label:
+        return "\n".join(lines)
     low, high = report["top1_interval"]
     lines.append(f"top1 lies between {100 * low:.2f} and {100 * high:.2f} % (95 % confidence)")
     return "\n".join(lines)

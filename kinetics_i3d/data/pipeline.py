@@ -77,7 +77,8 @@ def training_clips(
     Returns:
         A `tf.data.Dataset` of (clips, targets), or (clips, targets, numbers): float32 (batch,
         frames, spec.size, spec.size, channels) in the spec's range, of several streams {stream:
-        clips}; one-hot float32 (batch, classes); int64 (batch,). A video that cannot be decoded is
+        clips}; float32 (batch, classes), one-hot, or 1.0 for each class of a video that may have
+        several; int64 (batch,). A video that cannot be decoded is
         logged and skipped.
 
     Raises:
@@ -101,7 +102,8 @@ def training_clips(
     }
 
     def finish(clip, clip_seed, label, number):
-        target = tf.one_hot(label, len(source.labels))
+        # Videos of several classes bring their targets.
+        target = label if label.shape.rank else tf.one_hot(label, len(source.labels))
         clip = augment(clip["rgb"] if (*clip,) == ("rgb",) else clip, clip_seed)
         if not isinstance(clip, dict):
             clip = {"rgb": clip}

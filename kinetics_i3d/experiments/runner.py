@@ -15,13 +15,14 @@ from kinetics_i3d.core.errors import DatasetError, UserError, WeightsError, firs
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.evaluation.protocols import evaluate
-from kinetics_i3d.evaluation.report import JSON, read_report, report_of
+from kinetics_i3d.evaluation.report import JSON, make_report, read_report
 from kinetics_i3d.experiments.page import as_markdown, draw_bars
 from kinetics_i3d.experiments.plan import Sources, make_plan
 from kinetics_i3d.experiments.prerequisites import make_missing_flow, train_on_frames
 from kinetics_i3d.experiments.results import results_of, right_of
 from kinetics_i3d.experiments.runs import LOGITS, NUMBERS, TABLE, absolute, cell_folder
 from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.train import train
 from kinetics_i3d.weights.read import read_weights
 
@@ -50,6 +51,10 @@ def run_cells(dataset, plan, output, *, split="test", save_every=500, progress=N
 
     # What one cell may fail of, and leave the others as they are: files, settings, memory.
     failures = (UserError, OSError, ValueError, RuntimeError, MemoryError, tf.errors.OpError)
+    if dataset.multi_label:
+        raise UserError(
+            f"{dataset.name}: the tables are of accuracies, and its videos may have several labels"
+        )
     done, failed = {}, {}
     digest = dataset_digest(dataset)
     for number, job in enumerate(plan.jobs, 1):
@@ -57,7 +62,7 @@ def run_cells(dataset, plan, output, *, split="test", save_every=500, progress=N
         facts = {
             "format": FORMAT,
             "name": name,
-            "config": json.loads(job.config.to_json()) if job.config else None,
+            "config": _as_run(job.config) if job.config else None,
             "parts": _weights_of(output, job.cell.parts),
             "dataset": digest,
             "split": split,
@@ -91,7 +96,8 @@ def read_cell(folder, facts):
         The dictionary, or `None` where the cell is not finished, or is a sum of other weights.
 
     Raises:
-        UserError: If it cannot be read, or was made with other settings, which are named.
+        UserError: If it cannot be read, or was made with other settings, which are named. Fields
+            of a config that an earlier version did not know have their defaults.
     """
     path = folder / CELL
     if not path.is_file():
@@ -106,7 +112,8 @@ def read_cell(folder, facts):
         ) from error
     if before["parts"] != facts["parts"]:
         return None
-    before |= before.pop("config") or {}
+    if config := before.pop("config"):
+        before |= NEW_FIELDS | config
     facts = {**facts, **(facts["config"] or {})}
     facts.pop("config", None)
     check_settings(
@@ -116,6 +123,11 @@ def read_cell(folder, facts):
         advice="choose another output, or remove its folder",
     )
     return found
+
+
+def _as_run(config):
+    """The fields of a `TrainConfig`, JSON-ready, as the run of a cell has them."""
+    return json.loads(config.for_labels(multi_label=False).to_json())
 
 
 def dataset_digest(dataset):
@@ -144,7 +156,7 @@ def _run(job, dataset, output, *, facts, save_every):
     start = time.process_time()
     tested = evaluate(models, test, cache=output / LOGITS)
     seconds["test"] = time.process_time() - start
-    report = report_of(
+    report = make_report(
         tested,
         dataset=dataset.name,
         split=facts["split"],

@@ -19,7 +19,8 @@ from kinetics_i3d.weights.catalog import PAIRS
 LABELS = ("sit", "stand", "wave")  # of the fixture `weights`
 FLOW = ClipSpec("tiny_flow", stream="flow", fps=10, short_side=36, size=32)
 LOW = ("--precision", "bfloat16")
-FILES = ["confusion.png", "evaluation.json", "logits", "report.html", "worst_mistakes.png"]
+PLOTS = ["confusion.png", "reliability.png", "worst_mistakes.png"]
+FILES = sorted([*PLOTS, "evaluation.json", "logits", "report.html"])
 
 
 @pytest.fixture

@@ -255,7 +255,7 @@ def test_evaluation_and_classification_read_the_span(table, model, coded_video, 
     np.testing.assert_array_equal(found.logits["rgb"], again.logits["rgb"])
     assert len(np.unique(found.logits["rgb"], axis=0)) == 4  # each span has its own logits
     (network,) = networks_of(model)
-    marks = [json.dumps(network.mark(video.location)) for video in table.videos]
+    marks = [json.dumps(network.fingerprint(video.location)) for video in table.videos]
     assert len(set(marks)) == 4
     named = ki3d.classify(table.videos[1].location, model)
     clip = ki3d.load_clip(table.videos[1].path, spec=SPEC, start=2, frames=10)

@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import UserError, WeightsError
 from kinetics_i3d.experiments.plan import make_plan
 from kinetics_i3d.experiments.runner import run_cells
 from kinetics_i3d.experiments.runs import cell_folder
+from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.errors import TrainingStopped
 
 RGB, FLOW, SUM = (f"TwoStreamI3D.{stream}.scratch.original.0" for stream in ("rgb", "flow", "both"))
@@ -112,3 +113,27 @@ def test_a_sum_of_other_weights_is_added_up_anew(videos, plan, library, tmp_path
     after, failed = run_cells(videos, plan, tmp_path)
     assert failed == {} and before[SUM]["top1"] == 0.75 and after[SUM]["top1"] == 0.5
     assert len(library.trained) == 3 and after[LSTM] == before[LSTM]
+
+
+def test_cells_of_before_newer_fields_are_only_read(videos, plan, library, tmp_path):
+    run_cells(videos, plan, tmp_path)
+    trained = list(library.trained)
+    for job in plan.jobs:
+        path = cell_folder(tmp_path, job.cell) / "cell.json"
+        found = json.loads(path.read_text())
+        if found["config"]:
+            assert found["config"]["loss"] == "softmax"
+            for field in NEW_FIELDS:
+                del found["config"][field]
+            path.write_text(json.dumps(found))
+    done, failed = run_cells(videos, plan, tmp_path)
+    assert len(done) == 4 and failed == {} and library.trained == trained
+
+
+def test_videos_of_several_labels_have_no_tables(videos, plan, library, tmp_path):
+    first, *others = videos.videos
+    several = dataclasses.replace(first, labels=(first.label,))
+    dataset = dataclasses.replace(videos, videos=(several, *others))
+    with pytest.raises(UserError, match="its videos may have several labels"):
+        run_cells(dataset, plan, tmp_path)
+    assert library.trained == []

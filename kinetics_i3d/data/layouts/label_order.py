@@ -50,7 +50,7 @@ def own_labels(listing):
 
     Two that differ in spelling alone are probably one; that is logged.
     """
-    found = {row.label for row in listing.rows}
+    found = {label for row in listing.rows for label in row.classes}
     alike: dict = {}
     for label in sorted(found):
         other = alike.setdefault(bare(label) or label, label)

@@ -47,6 +47,7 @@ class Row:
         whole: Those of `stems` that may name a file of the whole video or one that is cut already,
             which the length of the file tells.
         shared: Those of `whole` that other rows have too.
+        labels: All classes of a video that may have several or none; `label` is the first then.
     """
 
     name: str
@@ -61,6 +62,12 @@ class Row:
     end: float | None = None
     whole: tuple = ()
     shared: tuple = ()
+    labels: tuple | None = None
+
+    @property
+    def classes(self):
+        """The classes of the video, a tuple."""
+        return (self.label,) if self.labels is None else self.labels
 
     @property
     def where(self):

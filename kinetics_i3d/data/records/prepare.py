@@ -69,6 +69,11 @@ def prepare(dataset, folder, config=None, *, workers=None, progress=None):
     folder = path_or_address(folder)
     if isinstance(folder, Address):
         raise DatasetError(f"{folder}: records are written to a folder here, and then copied there")
+    if dataset.multi_label:
+        raise DatasetError(
+            f"{dataset.name}: records hold one label for each video, and here a video may have "
+            "several; train from the videos themselves"
+        )
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)
     settings = {
         "labels": list(dataset.labels),
