@@ -25,6 +25,7 @@ from kinetics_i3d.data.records.config import PrepareConfig
 from kinetics_i3d.data.records.reader import Records
 from kinetics_i3d.data.records.shard_plan import plan_shards, summarize
 from kinetics_i3d.data.records.writer import encode_video
+from kinetics_i3d.flow.methods import pair_function
 
 LEFT_OVER = re.compile(r"\.(manifest|.+-\d{5}-of-\d{5})-[^-.]+\.(json|tfrecord)")
 
@@ -74,6 +75,10 @@ def prepare(dataset, folder, config=None, *, workers=None, progress=None):
             f"{dataset.name}: records hold one label for each video, and here a video may have "
             "several; train from the videos themselves"
         )
+    if "flow" in config.streams:
+        pair_function(
+            config.flow.method, config.flow.backend
+        )  # a missing package is an error at once
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)
     settings = {
         "labels": list(dataset.labels),

@@ -50,7 +50,7 @@ def encode_video(video, *, name, labels, config, stop=None):
                 jpegs["rgb"].append(encode_frame(frame, quality=config.quality))
                 total += len(jpegs["rgb"][-1])
             if motion is not None:
-                codes = flow.encode(motion)
+                codes = flow.quantize(motion)
                 jpegs["flow"].append(encode_flow_frame(codes, quality=config.flow_quality))
                 total += len(jpegs["flow"][-1])
             if total > MOST:
