@@ -81,7 +81,8 @@ def test_the_command_calibrates_int8_by_training_videos(
     monkeypatch.setattr(litert, "calibration_clips", passed_on)
     path, weights = tmp_path / "x.tflite", tmp_path / "mine.h5"
     ki3d.save_weights(model, weights)
-    words = ["export", weights, path, "--to", "litert", "--precision", "int8", "--frames", 9]
+    words = ["export", weights, "--output", path, "--to", "litert", "--precision", "int8"]
+    words += ["--frames", 9]
     assert main([str(word) for word in (*words, "--calibration", dataset, "--report")]) == 0
     *report, last = capsys.readouterr().out.splitlines()
     assert last == str(path) and "CONV_2D            22" in report

@@ -120,8 +120,8 @@ def test_the_command_writes_it_and_an_endpoint(tmp_path, capsys, monkeypatch, mo
         return answers_here(folder, inputs)
 
     monkeypatch.setattr(saved_model, "run_fresh", run_fresh)
-    words = ["export", str(path), "--to", "savedmodel", str(output), "--endpoints", "Mixed_3c"]
-    assert main(words) == 0
+    words = ["export", str(path), "--to", "savedmodel", "--output", str(output)]
+    assert main([*words, "--endpoints", "Mixed_3c"]) == 0
     assert capsys.readouterr().out == f"{output}\n"
     assert asked[0].parent == tmp_path and not asked[0].exists()  # compared before it was renamed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.h5", "out"]

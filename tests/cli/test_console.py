@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from kinetics_i3d.cli import log
-from kinetics_i3d.cli.quiet import LEVEL
+from kinetics_i3d.cli import console
+from kinetics_i3d.cli.console import LEVEL
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
@@ -26,12 +26,12 @@ def record(message, level, path):
     return logging.LogRecord("absl", level, path, 151, message, (7,), None)
 
 
-OURS = os.path.join(log.PACKAGE, "training", "loop.py")
+OURS = os.path.join(console.PACKAGE, "training", "loop.py")
 THEIRS = os.path.join("site-packages", "tensorflow", "builder_impl.py")
 
 
 def test_a_line_is_time_and_message_and_a_warning_says_so():
-    form = log.LogFormatter().format
+    form = console.LogFormatter().format
     assert re.fullmatch(TIME + "step 7", form(record("step %d", logging.INFO, OURS)))
     line = form(record("skipped: %d", logging.WARNING, OURS))
     assert re.fullmatch(TIME + "warning: skipped: 7", line)
@@ -39,11 +39,11 @@ def test_a_line_is_time_and_message_and_a_warning_says_so():
 
 def test_what_other_packages_inform_of_is_left_out_unless_asked_for(monkeypatch):
     monkeypatch.setenv(LEVEL, "3")
-    assert log.is_shown(record("step %d", logging.INFO, OURS))
-    assert log.is_shown(record("deprecated %d", logging.WARNING, THEIRS))
-    assert not log.is_shown(record("Assets written to %d", logging.INFO, THEIRS))
+    assert console.is_shown(record("step %d", logging.INFO, OURS))
+    assert console.is_shown(record("deprecated %d", logging.WARNING, THEIRS))
+    assert not console.is_shown(record("Assets written to %d", logging.INFO, THEIRS))
     monkeypatch.setenv(LEVEL, "1")
-    assert log.is_shown(record("Assets written to %d", logging.INFO, THEIRS))
+    assert console.is_shown(record("Assets written to %d", logging.INFO, THEIRS))
 
 
 @pytest.mark.parametrize("foreign", [
@@ -113,7 +113,7 @@ def test_classify_prints_no_line_of_tensorflow_and_each_bad_file_once(folder):
 
 @pytest.mark.slow
 def test_export_prints_no_line_of_tensorflow(tmp_path):
-    code, lines = start("export", "rgb_figures", "--to", "savedmodel", tmp_path / "out")
+    code, lines = start("export", "rgb_figures", "--to", "savedmodel", "--output", tmp_path / "out")
     assert code == 0 and (tmp_path / "out" / "saved_model.pb").is_file()
     assert not [line for line in lines if not line.startswith("checking ")]
 
