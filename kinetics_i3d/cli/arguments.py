@@ -245,7 +245,7 @@ def with_precision(model, options):
     """The model in the precision of --precision; Keras must have been loaded."""
     if options.precision == "float32":
         return model
-    from kinetics_i3d.exporting.optimize import optimize
+    from kinetics_i3d.inference.optimize import optimize
 
     return optimize(model, precision=options.precision, calibration=options.calibration)
 

@@ -122,8 +122,7 @@ def load_model(weights, streams):
 
 def look(video, model, *, top, picture=None):
     """Classifies one video and draws its picture, if a path is given."""
-    from kinetics_i3d.inference.classify import classify
-    from kinetics_i3d.inference.filmstrip import draw_filmstrip
+    from kinetics_i3d.inference.classify import classify, draw_filmstrip
 
     result = classify(video, model, top=top)
     if picture is not None:

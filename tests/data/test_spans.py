@@ -21,11 +21,11 @@ from kinetics_i3d.data.records.prepare import prepare
 from kinetics_i3d.data.records.reader import decode_frames, parse_record
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.evaluation.protocols import evaluate, networks_of
-from kinetics_i3d.exporting.calibration import calibration_clips
 from kinetics_i3d.flow.cache import write_flow_file
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.inference.quantize import calibration_clips
 
 SPEC = ClipSpec("coded", short_side=64, size=64)
 SETTINGS = FlowSettings("farneback")

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, FVD, MEDIAPIPE, ClipSpec
-from kinetics_i3d.exporting import in_graph
+from kinetics_i3d.exporting import graph_preprocessing
 from kinetics_i3d.flow.quantization import decode_flow
 from kinetics_i3d.video.clip import center_crop, load_clip
 from kinetics_i3d.video.reader import read_frames
@@ -39,7 +39,7 @@ def test_frames_are_resized_cropped_and_scaled_in_graph(size, resize):
     if resize == "height" and spec.resized(*size)[1] < spec.size:
         pytest.skip("too narrow, see below")
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, *size, 3), np.uint8)
-    found = in_graph.frames_to_clips(tf.constant(frames), spec).numpy()
+    found = graph_preprocessing.frames_to_clips(tf.constant(frames), spec).numpy()
     pixels = (found - spec.low) * 255 / (spec.high - spec.low)
     np.testing.assert_allclose(pixels, np.rint(pixels), atol=1e-3)  # whole numbers, as decoded
     # Halves may round either way.
@@ -49,20 +49,20 @@ def test_frames_are_resized_cropped_and_scaled_in_graph(size, resize):
 
 def test_frames_of_the_right_size_are_only_cropped():
     frames = np.random.default_rng(0).integers(0, 256, (1, 2, 25, 24, 3), np.uint8)
-    found = in_graph.frames_to_clips(tf.constant(frames), SPEC).numpy()
+    found = graph_preprocessing.frames_to_clips(tf.constant(frames), SPEC).numpy()
     np.testing.assert_allclose(found, SPEC.normalize(center_crop(frames, 20)), atol=1e-6)
 
 
 def test_a_frame_too_narrow_for_the_crop_is_refused():
     spec = dataclasses.replace(SPEC, resize="height")
     with pytest.raises(tf.errors.InvalidArgumentError, match="rgb must be 20 pixels or wider"):
-        in_graph.frames_to_clips(tf.zeros((1, 1, 40, 20, 3), tf.uint8), spec)
+        graph_preprocessing.frames_to_clips(tf.zeros((1, 1, 40, 20, 3), tf.uint8), spec)
 
 
 @pytest.mark.parametrize("spec", [DEEPMIND, MEDIAPIPE, FVD])
 def test_sizes_are_those_of_the_spec(spec):
     for size in [(240, 320), (320, 240), (241, 333), (1080, 1920), (37, 51), (256, 256)]:
-        found = in_graph.resized_in_graph(*map(tf.constant, size), spec)
+        found = graph_preprocessing.resized_size(*map(tf.constant, size), spec)
         assert tuple(found.numpy()) == spec.resized(*size)
 
 
@@ -74,7 +74,7 @@ def test_frames_of_a_real_video_are_as_the_package_reads_it(shared):
         frames = read_frames(path, fps=spec.fps)
         raw = np.stack([next(frames), next(frames)])[None]
         frames.close()
-        found = in_graph.frames_to_clips(tf.constant(raw), spec).numpy()
+        found = graph_preprocessing.frames_to_clips(tf.constant(raw), spec).numpy()
         off = np.abs(spec.denormalize(found).astype(int) - wanted)
         assert off.mean() < 1.5 and np.percentile(off, 99) <= 8, (short_side, off.mean(), off.max())
 
@@ -82,11 +82,13 @@ def test_frames_of_a_real_video_are_as_the_package_reads_it(shared):
 @pytest.mark.parametrize("size", [(256, 300), (224, 224), (300, 256)])
 def test_flow_is_cropped_and_decoded(size):
     codes = np.random.default_rng(0).integers(0, 256, (1, 2, *size, 2), np.uint8)
-    found = in_graph.codes_to_clips(tf.constant(codes), DEEPMIND_FLOW).numpy()
+    found = graph_preprocessing.quantized_flow_to_clips(tf.constant(codes), DEEPMIND_FLOW).numpy()
     np.testing.assert_allclose(found, decode_flow(center_crop(codes, 224)), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(240, 320), (224, 256), (512, 512)])
 def test_flow_of_another_size_is_refused(size):
     with pytest.raises(tf.errors.InvalidArgumentError, match="flow must be computed between"):
-        in_graph.codes_to_clips(tf.zeros((1, 2, *size, 2), tf.uint8), DEEPMIND_FLOW)
+        graph_preprocessing.quantized_flow_to_clips(
+            tf.zeros((1, 2, *size, 2), tf.uint8), DEEPMIND_FLOW
+        )

@@ -1,4 +1,4 @@
-"""The flat twin of every system answers as the system does, layer by layer too."""
+"""Lowered models compute the same as the models of every system, and layer by layer."""
 
 import dataclasses
 
@@ -9,8 +9,9 @@ from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.errors import ExportError
-from kinetics_i3d.exporting import fresh_litert, litert_file
-from kinetics_i3d.exporting.flat import flatten
+from kinetics_i3d.exporting.isolated_runner import open_litert
+from kinetics_i3d.exporting.litert import convert, count_operations
+from kinetics_i3d.exporting.lower_3d_to_2d import lower_3d_to_2d
 from kinetics_i3d.models.inception_i3d import GOOGLENET
 
 SHORT = {"architecture": register(), "classes": 5}
@@ -32,8 +33,8 @@ SYSTEMS = {
 }
 
 
-def stir(model):
-    """Gives every statistic and bias a value of its own, as after training."""
+def randomize(model):
+    """Gives all statistics and biases random values, as after training."""
     random = np.random.default_rng(0)
     for variable in model.variables:
         if variable.path.endswith("moving_variance"):
@@ -44,35 +45,35 @@ def stir(model):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("letter", SYSTEMS)
-def test_the_twin_answers_as_the_system(letter, tmp_path):
+def test_a_lowered_system_computes_the_same(letter, tmp_path):
     build, options, sizes = SYSTEMS[letter]
     keras.utils.set_random_seed(0)
     model = build(**options)
-    stir(model)
+    randomize(model)
     random = np.random.default_rng(1)
     pixels = {key: random.integers(0, 256, (1, *size), np.uint8) for key, size in sizes.items()}
     clips = {key: model.clip_specs[key].normalize(part) for key, part in pixels.items()}
-    given = clips if len(clips) > 1 else clips["rgb"]
-    wanted = model(given, training=False)
+    inputs = clips if len(clips) > 1 else clips["rgb"]
+    expected = model(inputs, training=False)
     shapes = {key: clip.shape for key, clip in clips.items()}
-    flat = flatten(model, shapes)
-    assert flat.weights == []
-    found = flat(given, training=False)
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
-    assert np.ptp(wanted) > 1e-3  # the clip has a say
-    if letter in "ad":  # of an LSTM; of two streams, nested networks and all kinds of layers else
-        file = litert_file.convert(model, shapes)
-        assert not [name for name in litert_file.operations(file) if name.startswith("custom")]
+    lowered = lower_3d_to_2d(model, shapes)
+    assert lowered.weights == []
+    actual = lowered(inputs, training=False)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+    assert np.ptp(expected) > 1e-3  # the logits depend on the clip
+    if letter in "ad":  # an LSTM; two streams, nested networks and all other kinds of layers
+        file = convert(model, shapes)
+        assert not [name for name in count_operations(file) if name.startswith("custom")]
         path = tmp_path / "x.tflite"
         path.write_bytes(file)
-        found = fresh_litert.open_file(path)(**pixels)["logits"]
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+        actual = open_litert(path)(**pixels)["logits"]
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("frames", [4, 5, 6])
-def test_layers_one_by_one(padding, stride, frames):
+def test_each_layer_computes_the_same(padding, stride, frames):
     size = (frames, 6, 7, 2)
     clip = np.random.default_rng(frames).normal(size=(1, *size)).astype("float32")
     kinds = [
@@ -84,19 +85,19 @@ def test_layers_one_by_one(padding, stride, frames):
     for layer in kinds:
         clips = keras.Input(size)
         model = keras.Model(clips, layer(clips))
-        flat = flatten(model, {"rgb": (1, *size)})
-        np.testing.assert_allclose(flat(clip), model(clip), rtol=1e-4, atol=1e-5)
+        lowered = lower_3d_to_2d(model, {"rgb": (1, *size)})
+        np.testing.assert_allclose(lowered(clip), model(clip), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("layer", "said"),
+    ("layer", "message"),
     [
         (keras.layers.AveragePooling3D(2, padding="same", name="mean"), "mean: a mean with padd"),
         (keras.layers.Conv3DTranspose(2, 2, name="up"), r"up \(Conv3DTranspose\) has no form in"),
     ],
 )
-def test_what_has_no_form_in_2d_is_named(layer, said):
+def test_a_layer_without_a_2d_form_is_named_in_the_error(layer, message):
     clips = keras.Input((4, 4, 4, 2))
     model = keras.Model(clips, layer(clips))
-    with pytest.raises(ExportError, match=said):
-        flatten(model, {"rgb": (1, 4, 4, 4, 2)})
+    with pytest.raises(ExportError, match=message):
+        lower_3d_to_2d(model, {"rgb": (1, 4, 4, 4, 2)})

@@ -1,7 +1,6 @@
-"""SavedModels: what the graph answers and refuses, what is beside it, and that it is run first."""
+"""SavedModels: outputs and errors of the signatures, the assets, and the parity check."""
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
@@ -12,8 +11,9 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import ExportError, UserError
 from kinetics_i3d.core.labels import softmax
-from kinetics_i3d.exporting import saved_model
+from kinetics_i3d.exporting import isolated_runner, tensorflow
 from kinetics_i3d.exporting.export import FORMATS
+from kinetics_i3d.exporting.verify import run_in_subprocess
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def wanted(model, frames):
     return model(crop / 255 * 2.5 - 0.5, training=False).numpy()
 
 
-def test_labels_and_scores_are_the_models(loaded, frames, wanted):
+def test_labels_and_scores_are_those_of_the_model(loaded, frames, wanted):
     found = loaded["serving_default"](rgb=tf.constant(frames))
     odds = softmax(wanted)
     np.testing.assert_allclose(found["probabilities"], odds, rtol=1e-4)
@@ -77,10 +77,10 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("name", "shape", "said"), WRONG)
-def test_a_wrong_shape_is_refused_by_the_graph(loaded, name, shape, said):
+@pytest.mark.parametrize(("name", "shape", "message"), WRONG)
+def test_a_wrong_shape_is_refused_by_the_graph(loaded, name, shape, message):
     dtype = tf.float32 if name in ("float_clips", "default") else tf.uint8
-    with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         loaded[name](rgb=tf.zeros(shape, dtype))
 
 
@@ -108,67 +108,64 @@ def test_labels_and_spec_are_assets(saved, model):
     assert ClipSpec(**fields) == model.clip_spec
 
 
-def test_the_command_writes_it_and_an_endpoint(tmp_path, capsys, monkeypatch, model):
+def test_the_command_writes_a_saved_model_with_an_endpoint(tmp_path, capsys, monkeypatch, model):
     from kinetics_i3d.cli.main import main
 
     path, output = tmp_path / "mine.h5", tmp_path / "out"
     ki3d.save_weights(model, path)
-    asked = []
+    folders = []
 
-    def run_fresh(folder, inputs, *, output):
-        asked.append(folder)
-        return answers_here(folder, inputs)
+    def run(folder, inputs, **_):
+        folders.append(folder)
+        return run_here(folder, inputs)
 
-    monkeypatch.setattr(saved_model, "run_fresh", run_fresh)
+    monkeypatch.setattr(tensorflow, "run_in_subprocess", run)
     words = ["export", str(path), "--to", "savedmodel", "--output", str(output)]
     assert main([*words, "--endpoints", "Mixed_3c"]) == 0
     assert capsys.readouterr().out == f"{output}\n"
-    assert asked[0].parent == tmp_path and not asked[0].exists()  # compared before it was renamed
+    # It was compared before it was renamed.
+    assert folders[0].parent == tmp_path and not folders[0].exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.h5", "out"]
 
 
-def answers_here(folder, inputs, **_):
-    """What `fresh` would say, in this process."""
-    from kinetics_i3d.exporting import fresh
-
-    beside = pathlib.Path(folder)
-    np.savez(beside / "asked.npz", **inputs)
-    fresh.run(str(folder), beside / "asked.npz", beside / "answered.npz")
-    with np.load(beside / "answered.npz") as arrays:
-        found = dict(arrays)
-    for name in ("asked.npz", "answered.npz"):
-        (beside / name).unlink()
-    return found
+def run_here(folder, inputs, **_):
+    """`run_in_subprocess` in this process, which is faster."""
+    calls: dict = {}
+    for key, array in inputs.items():
+        name, stream = key.split("/")
+        calls.setdefault(name, {})[stream] = array
+    results = isolated_runner.run_saved_model(str(folder), calls)
+    return {f"{name}/{key}": array for name in results for key, array in results[name].items()}
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "message"),
     [
         ("logits/logits", r"its logits would be off by 0\.01 of the largest value"),
         ("features/Mixed_5c", r"its features's Mixed_5c would be off by 0\.01"),
         ("serving_default/labels", "another label would come first"),
     ],
 )
-def test_a_failing_comparison_leaves_nothing_and_says_by_how_much(
-    saved, model, tmp_path, monkeypatch, key, said
+def test_a_failed_parity_check_leaves_no_folder_and_reports_the_difference(
+    saved, model, tmp_path, monkeypatch, key, message
 ):
-    monkeypatch.setattr(saved_model, "write_saved_model", lambda model, folder, **_: None)
+    monkeypatch.setattr(tensorflow, "write_saved_model", lambda model, folder, **_: None)
 
-    def run_fresh(folder, inputs, *, output):
-        found = answers_here(saved, inputs)
-        found[key] = found[key] * 1.01 if key != "serving_default/labels" else found[key][:, ::-1]
-        return found
+    def run(folder, inputs, **_):
+        outputs = run_here(saved, inputs)
+        wrong = outputs[key] * 1.01 if key != "serving_default/labels" else outputs[key][:, ::-1]
+        return {**outputs, key: wrong}
 
-    monkeypatch.setattr(saved_model, "run_fresh", run_fresh)
-    with pytest.raises(ExportError, match=said) as raised:
+    monkeypatch.setattr(tensorflow, "run_in_subprocess", run)
+    with pytest.raises(ExportError, match=message) as raised:
         ki3d.export(model, tmp_path / "out")
     assert str(raised.value).startswith(f"{tmp_path / 'out'}: not written; ")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_artifact_that_does_not_run_says_why(tmp_path):
+def test_an_artifact_that_does_not_run_is_reported_with_the_reason(tmp_path):
     with pytest.raises(ExportError, match=r"it does not run by itself \(.*exist"):
-        saved_model.run_fresh(tmp_path / "nothing", {}, output="out")
+        run_in_subprocess(tmp_path / "nothing", {}, runtime="saved_model", output="out")
 
 
 def test_wrong_arguments(model, tmp_path):
@@ -184,7 +181,7 @@ def test_wrong_arguments(model, tmp_path):
     nameless = ki3d.InceptionI3D(architecture=register(), classes=3)
     with pytest.raises(ExportError, match="its 3 classes have no names"):
         ki3d.export(nameless, tmp_path / "x")
-    with pytest.raises(ValueError, match="ends in logits: include_top=True"):
+    with pytest.raises(ValueError, match="end in logits: include_top=True"):
         ki3d.export(ki3d.feature_model(nameless, "Mixed_3c"), tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
@@ -195,12 +192,12 @@ def test_the_command_offers_the_formats_that_the_library_writes():
     assert (*FORMATS,) == export.FORMATS
 
 
-def test_two_streams_take_frames_and_codes(tmp_path, monkeypatch):
+def test_two_streams_take_frames_and_8_bit_flow(tmp_path, monkeypatch):
     model = ki3d.TwoStreamI3D(architecture=register(), classes=3)
     specs = {"rgb": ClipSpec("tiny", short_side=36, size=32)}
     specs["flow"] = ClipSpec("tiny_flow", stream="flow", short_side=36, size=32)
     model.labels, model.clip_specs = ("sit", "stand", "wave"), specs
-    monkeypatch.setattr(saved_model, "run_fresh", answers_here)
+    monkeypatch.setattr(tensorflow, "run_in_subprocess", run_here)
     output = ki3d.export(model, tmp_path / "both")
     loaded = tf.saved_model.load(str(output)).signatures
     random = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""ONNX files: what ONNX Runtime answers, what is in the metadata, and that they are run first."""
+"""ONNX files: the outputs in ONNX Runtime, the metadata, and the parity check."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import ExportError, UserError
 from kinetics_i3d.core.labels import softmax
-from kinetics_i3d.exporting import fresh_onnx, onnx_file
+from kinetics_i3d.exporting import isolated_runner, verify
 
 pytestmark = pytest.mark.slow
 WHY = "requirements/formats.txt is not installed"
@@ -29,17 +29,25 @@ def file(model, tmp_path_factory):
     return ki3d.export(model, tmp_path_factory.mktemp("onnx") / "tiny.onnx", to="onnx")
 
 
-def test_any_number_and_size_of_frames_is_answered(file, model):
+def test_frames_of_any_number_and_size(file, model):
     _, runtime = installed()
     session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
+    (tensor,) = session.get_inputs()
     axes = ["batch", "rgb_frames", "rgb_height", "rgb_width", 3]
-    assert (given.name, given.type, given.shape) == ("rgb", "tensor(uint8)", axes)
+    assert (tensor.name, tensor.type, tensor.shape) == ("rgb", "tensor(uint8)", axes)
     clips = SOME[:, :, 2:34, 6:38].astype(np.float32) / 255 * 2.5 - 0.5
-    wanted = model(clips, training=False).numpy()
+    expected = model(clips, training=False).numpy()
     logits, odds = session.run(["logits", "probabilities"], {"rgb": SOME})
-    np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(odds, softmax(wanted), rtol=1e-4)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(odds, softmax(expected), rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 36, 44, 3), (1, 4, 36, 44, 3), (2, 1, 36, 44, 3)])
+def test_too_few_frames_fail_in_an_operation_named_by_the_reason(file, shape):
+    _, runtime = installed()
+    session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="Name:'rgb_must_have_9_frames_or_more'"):
+        session.run(["logits"], {"rgb": np.zeros(shape, np.uint8)})
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 36, 44, 3), (1, 4, 36, 44, 3), (2, 1, 36, 44, 3)])
@@ -52,46 +60,46 @@ def test_too_few_frames_are_refused_in_words(file, shape):
 
 def test_labels_and_spec_are_in_the_metadata(file, model):
     onnx, _ = installed()
-    found = {each.key: each.value for each in onnx.load(file).metadata_props}
-    assert json.loads(found["labels"]) == ["sit", "stand", "wave"]
-    fields = json.loads(found["clip_spec"])["rgb"]
+    texts = {field.key: field.value for field in onnx.load(file).metadata_props}
+    assert json.loads(texts["labels"]) == ["sit", "stand", "wave"]
+    fields = json.loads(texts["clip_spec"])["rgb"]
     assert fields.pop("minimum_frames") == 9
     assert ClipSpec(**fields) == model.clip_spec
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "message"),
     [
         ("one/logits", r"its logits would be off by 0\.01 of the largest value, where 0\.0001"),
         ("two/logits", r"its logits would be off by 0\.01"),
         ("one/probabilities", r"its probabilities would be off by 0\.01"),
     ],
 )
-def test_a_failing_comparison_leaves_nothing_and_says_by_how_much(
-    file, model, tmp_path, monkeypatch, key, said
+def test_a_failed_parity_check_leaves_no_file_and_reports_the_difference(
+    file, model, tmp_path, monkeypatch, key, message
 ):
     import tf2onnx
 
     onnx, _ = installed()
     convert = lambda *_, **__: (onnx.load(file), None)  # noqa: E731
     monkeypatch.setattr(tf2onnx.convert, "from_function", convert)
-    seen = []
+    shapes = []
 
-    def run_fresh(path, inputs, *, output, program):
-        assert program is fresh_onnx and path.parent == tmp_path and path != output
-        beside = tmp_path.parent / f"{tmp_path.name}_{len(seen)}.npz"
-        np.savez(beside, **inputs)
-        fresh_onnx.run(path, beside, beside)
-        found = dict(np.load(beside))
-        seen.append({name: array.shape[:2] for name, array in inputs.items()})
-        found[key] = found[key] * 1.01
-        return found
+    def run(path, inputs, *, runtime, output):
+        assert runtime == "onnx" and path.parent == tmp_path and path != output
+        shapes.append({name: array.shape[:2] for name, array in inputs.items()})
+        files = [tmp_path.parent / f"{tmp_path.name}_{name}.npz" for name in ("in", "out")]
+        np.savez(files[0], **inputs)
+        isolated_runner.run_file(runtime, path, *files)
+        outputs = dict(np.load(files[1]))
+        outputs[key] = outputs[key] * 1.01
+        return outputs
 
-    monkeypatch.setattr(onnx_file, "run_fresh", run_fresh)
-    with pytest.raises(ExportError, match=said):
+    monkeypatch.setattr(verify, "run_in_subprocess", run)
+    with pytest.raises(ExportError, match=message):
         ki3d.export(model, tmp_path / "x.onnx", to="onnx")
     assert list(tmp_path.iterdir()) == []
-    assert seen == [{"one/rgb": (1, 9), "two/rgb": (2, 18)}]
+    assert shapes == [{"one/rgb": (1, 9), "two/rgb": (2, 18)}]
 
 
 def test_wrong_arguments(model, tmp_path, monkeypatch):
