@@ -19,7 +19,7 @@ _PUBLIC = {
     "FlowSettings": "flow.settings",
     "InceptionI3D": "models.inception_i3d",
     "InceptionV1": "models.inception_v1",
-    "PrepareConfig": "data.records.config",
+    "PrepareConfig": "data.records.prepare",
     "TrainConfig": "training.config",
     "TwoStream": "models.two_stream",
     "TwoStreamFused": "models.two_stream_fused",
