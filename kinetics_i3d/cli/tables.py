@@ -12,7 +12,6 @@ from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_datase
 from kinetics_i3d.cli.complaints import complain
 from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.cli.train import COME_AGAIN
-from kinetics_i3d.core.canvas import pillow
 from kinetics_i3d.core.progress import Progress
 from kinetics_i3d.experiments.scales import SCALES, with_steps
 from kinetics_i3d.training.errors import TrainingStopped
@@ -66,12 +65,12 @@ def add_arguments(parser):
 
 def run(options):
     """Makes the tables and prints the path of their page; returns the exit code."""
-    pillow()
     dataset = read_dataset(options)
     load_keras()
     from kinetics_i3d.data.layouts.recognise import recognise
-    from kinetics_i3d.experiments.runner import make_tables, plan_tables
-    from kinetics_i3d.experiments.runs import TABLE
+    from kinetics_i3d.experiments.plan import plan_tables
+    from kinetics_i3d.experiments.runner import make_tables
+    from kinetics_i3d.experiments.runs import PAGE
 
     given = {"imagenet": options.imagenet, "sources": tuple(options.source), "split": options.split}
     scale = SCALES[options.scale]
@@ -105,7 +104,7 @@ def run(options):
         return COME_AGAIN
     for name, why in results["failed"].items():
         complain(RuntimeError(f"{name}: {why}"))
-    print(f"{options.output.rstrip('/')}/{TABLE}")
+    print(f"{options.output.rstrip('/')}/{PAGE}")
     if not results["failed"]:
         return 0
     return 1 if results["cells"] else 2
@@ -121,7 +120,7 @@ def costs(plan, dataset):
     from kinetics_i3d.experiments.plan import training_cost
 
     facts = {"videos": len(dataset.split("train")), "classes": len(dataset.labels)}
-    rows = [(job.cell.name, training_cost(job.config, **facts)) for job in plan.jobs]
+    rows = [(job.run.name, training_cost(job.config, **facts)) for job in plan.jobs]
     rows.append((f"{len(rows)} cells", sum(cost for _, cost in rows)))
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {cost / 1e12:>12.1f}" for name, cost in rows]

@@ -6,7 +6,6 @@ import types
 
 import pytest
 
-from kinetics_i3d.experiments.runner import plan_tables
 from kinetics_i3d.training.errors import TrainingStopped
 
 
@@ -39,7 +38,7 @@ def library(monkeypatch):
             raise state.error
         return {"failed": state.failed, "cells": state.cells}
 
-    stand_in = types.SimpleNamespace(make_tables=make_tables, plan_tables=plan_tables)
+    stand_in = types.SimpleNamespace(make_tables=make_tables)
     monkeypatch.setitem(sys.modules, "kinetics_i3d.experiments.runner", stand_in)
     return state
 
@@ -86,11 +85,11 @@ def test_exit_codes(command, dataset, library, tmp_path):
     ("words", "said"),
     [
         (("--split", "dev"), "no videos in split 'dev'"),
-        (("--split", "train"), "must be another than 'train'"),
-        (("--cells", "I3D*"), "no cell that can be run fits 'I3D*'"),
+        (("--split", "train"), "must not be 'train'"),
+        (("--cells", "I3D*"), "no possible run matches 'I3D*'"),
         (("--seeds", "0"), "must be 1 or more"),
         (("--imagenet", "/none.h5"), "/none.h5: no such weights file"),
-        (("--imagenet", "rgb_figures"), "clips' weights of inception_v1_quarter, where scale mini"),
+        (("--imagenet", "rgb_figures"), "clip weights of inception_v1_quarter; scale mini"),
         (("--source", "/none.h5"), "/none.h5: no such weights file"),
     ],
 )
