@@ -23,6 +23,7 @@ from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.models.clip_model import check_ends_in_logits
 from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import named_variables
@@ -223,13 +224,7 @@ def networks_of(model):
     >>> [network.name for network in networks_of(ki3d.InceptionI3D(classes=2))]
     ['rgb']
     """
-    layers = [layer.name for layer in model.layers]
-    ranks = {len(size) for size in model.minimums.values()}
-    if ranks != {3} or len(model.output_shape) != 2 or "Predictions" in layers:
-        raise ValueError(
-            "`model` must read clips and end in logits: include_top=True, "
-            f"classifier_activation=None. Received: {model.name}, which ends in {layers[-1]!r}"
-        )
+    check_ends_in_logits(model)
     specs = model.clip_specs
     if model.system in _SEPARATE:
         return [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.data.joint_frames import count_frames, joint_frames
+from kinetics_i3d.data.streams import count_frames, joint_frames
 from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.settings import FlowSettings
@@ -55,7 +55,7 @@ def test_pictures_hold_the_codes_of_the_flow_file(video, frames):
 
 
 def test_flow_in_a_folder_of_frames_is_taken_as_stored(frames, numbers, monkeypatch):
-    monkeypatch.setattr("kinetics_i3d.data.joint_frames.read_both", None)
+    monkeypatch.setattr("kinetics_i3d.data.streams.read_both", None)
     found = list(joint_frames(frames, spec=SPEC, streams=("rgb", "flow")))
     assert numbers([frame["rgb"] for frame in found]) == list(range(7))
     with FlowPictures(frames) as pictures:

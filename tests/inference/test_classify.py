@@ -181,8 +181,8 @@ def test_what_cannot_name_actions_is_refused_before_decoding(model):
     nameless = ki3d.InceptionI3D(classes=3, **quarter)
     wrong = {
         "must name its 3 classes": nameless,
-        "must read clips": ki3d.InceptionV1(classes=3, **quarter),
-        "must end in logits": ki3d.InceptionI3D(include_top=False, pooling="avg", **quarter),
+        "must read clips and": ki3d.InceptionV1(classes=3, **quarter),
+        "end in logits": ki3d.InceptionI3D(include_top=False, pooling="avg", **quarter),
         "Predictions": ki3d.InceptionI3D(classes=3, classifier_activation="softmax", **quarter),
     }
     for said, each in wrong.items():

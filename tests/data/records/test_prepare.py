@@ -21,12 +21,9 @@ from kinetics_i3d.core.errors import DatasetError, UserError
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.data.datasets import Video, VideoDataset, read_table
 from kinetics_i3d.data.records import prepare as module
-from kinetics_i3d.data.records.config import PrepareConfig
 from kinetics_i3d.data.records.manifest import differences
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, plan_shards, prepare, verify_records
 from kinetics_i3d.data.records.reader import Records, parse_record
-from kinetics_i3d.data.records.shard_plan import plan_shards
-from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.writer import write_video
 
@@ -384,7 +381,7 @@ NURSERY = """
     from kinetics_i3d.data.datasets import read_table
     from kinetics_i3d.flow.settings import FlowSettings
     from kinetics_i3d.data.records.prepare import prepare
-    from kinetics_i3d.data.records.config import PrepareConfig
+    from kinetics_i3d.data.records.prepare import PrepareConfig
 
     table, folder = sys.argv[1:]
     draws = random.Random(0)
