@@ -7,8 +7,10 @@ from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.experiments.plan import FRAMES_WEIGHTS
-from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
+from kinetics_i3d.flow.cache import FlowFileError
+from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.flow.tree import FlowJob, make_flow
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import HEAD, save_weights
 from kinetics_i3d.training.network import streams_of
@@ -43,15 +45,16 @@ def write_flow_files(dataset, plan, *, finished=frozenset()):
     if missing:
         logging.info("computing the flow of %d videos, into files beside them", len(missing))
     written = 0
-    for path in missing:
-        try:
-            write_flow_file(path, spec=spec)
-            written += 1
-        except VideoError as error:
-            logging.warning("no flow: %s", error)
-        except OSError as error:
-            logging.warning("no flow files (%s): flow is computed during training", error)
-            break
+    try:
+        jobs = [FlowJob(path, flow_path(path), path) for path in map(pathlib.Path, missing)]
+        for result in make_flow(jobs, spec=spec):
+            written += result.made
+            if isinstance(result.error, FlowFileError):  # the folder cannot be written to
+                raise result.error
+            if result.error is not None:
+                logging.warning("no flow: %s", result.error)
+    except (OSError, FlowFileError) as error:
+        logging.warning("no more flow files (%s): flow is computed during training", error)
     return written
 
 

@@ -13,6 +13,7 @@ from absl import logging
 
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.evaluation.report import JSON, make_report, read_report
 from kinetics_i3d.experiments.page import write_tables
@@ -172,7 +173,7 @@ def read_run(folder, settings):
         A dictionary; `None` if the run is not finished, or added other weights than there are now.
 
     Raises:
-        UserError: If the file cannot be read, or a setting differs; the message names the first.
+        UserError: If the file cannot be read, or settings differ; the message names them.
     """
     path = folder / RUN_FILE
     if not path.is_file():
@@ -190,12 +191,13 @@ def read_run(folder, settings):
     if config := before.pop("config"):
         before |= NEW_FIELDS | config
     settings = {**settings, **(settings["config"] or {})}
-    for name, value in settings.items():
-        if name != "config" and before.get(name) != value:
-            raise UserError(
-                f"{path}: made with {name}={before.get(name)!r}, not {value!r}; choose another "
-                "output folder, or remove the folder of this run"
-            )
+    settings.pop("config")
+    check_settings(
+        {name: before.get(name) for name in settings},
+        settings,
+        path=path,
+        advice="choose another output folder, or remove the folder of this run",
+    )
     return result
 
 

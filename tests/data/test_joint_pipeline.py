@@ -330,7 +330,7 @@ def test_records_of_another_kind_are_refused(records, change, said):
 
 def test_flow_files_of_another_kind_are_refused_at_once(stored):
     half = ClipSpec("half", short_side=32, size=32)
-    with pytest.raises(FlowFileError, match="short_side is 64, asked for is 32"):
+    with pytest.raises(FlowFileError, match="short_side is 64, requested is 32"):
         take(stored, 1, spec=half)
 
 
@@ -378,7 +378,7 @@ def test_frames_from_any_start_keep_their_flow(coded_video, numbers, tmp_path, f
 
 def test_streams_must_fit_together():
     specs = stream_specs(DEEPMIND, ("flow", "rgb"))
-    assert (*specs,) == BOTH and specs["flow"] == dataclasses.replace(DEEPMIND, stream="flow")
+    assert (*specs,) == BOTH and specs["flow"] == DEEPMIND_FLOW
     assert stream_specs(dataclasses.replace(DEEPMIND, low=0.0), BOTH)["flow"].low == -1.0
     given = {"rgb": DEEPMIND, "flow": DEEPMIND_FLOW}
     assert stream_specs(given, BOTH) == given and (*stream_specs(given, ("flow",)),) == ("flow",)

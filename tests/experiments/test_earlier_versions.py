@@ -85,4 +85,4 @@ def test_other_settings_than_in_an_earlier_version_are_named(videos, earlier):
     job = plan.jobs[0]
     job = dataclasses.replace(job, config=dataclasses.replace(job.config, batch=8))
     _, failed = do_runs(videos, dataclasses.replace(plan, jobs=(job,)), earlier)
-    assert "made with batch=16, not 8" in failed[f"{RUN}.0"]
+    assert "made with other settings: batch is 16, requested is 8" in failed[f"{RUN}.0"]

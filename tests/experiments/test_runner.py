@@ -91,10 +91,14 @@ def test_runs_made_with_other_settings_are_refused(videos, plan, library, tmp_pa
     job = plan.jobs[0]
     other = dataclasses.replace(job, config=dataclasses.replace(job.config, steps=7))
     _, failed = do_runs(videos, dataclasses.replace(plan, jobs=(other,)), tmp_path)
-    assert f"{LSTM}/cell.json: made with steps=160, not 7" in failed[LSTM]
+    assert (
+        f"{LSTM}/cell.json: made with other settings: steps is 160, requested is 7" in failed[LSTM]
+    )
     fewer = dataclasses.replace(videos, videos=videos.videos[1:])
     done, failed = do_runs(fewer, plan, tmp_path)
-    assert done == {} and all("cell.json: made with dataset=" in why for why in failed.values())
+    assert done == {} and all(
+        "made with other settings: dataset is" in why for why in failed.values()
+    )
     (run_folder(tmp_path, job.run) / "cell.json").write_text("{}")
     done, failed = do_runs(videos, plan, tmp_path)
     assert list(done) == [RGB, FLOW, SUM] and "not a result of `tables`" in failed[LSTM]

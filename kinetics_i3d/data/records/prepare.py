@@ -21,6 +21,7 @@ from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.data.records.manifest import digest
@@ -190,12 +191,13 @@ def _claim(folder, settings):
     """The manifest of records that are begun here, without splits; refuses other settings."""
     if (folder / manifests.NAME).exists():
         found = manifests.read_manifest(folder, complete=False)
-        other = manifests.differences(found.settings, settings)
-        if other:
-            raise DatasetError(
-                f"{folder}: holds records of other settings: {'; '.join(other)}. Choose another "
-                "folder or the same settings"
-            )
+        check_settings(
+            found.settings,
+            settings,
+            path=folder,
+            advice="choose another folder or the same settings",
+            error=DatasetError,
+        )
         begun = dataclasses.replace(found, splits=None)
     else:
         begun = manifests.Manifest(settings, importlib.metadata.version("kinetics-i3d"))
@@ -270,7 +272,7 @@ class PrepareConfig:
         return {
             "streams": list(self.streams),
             "spec": self.spec.to_dict(),
-            "flow": self.flow.settled().to_dict() if has_flow else None,
+            "flow": self.flow.with_backend().to_dict() if has_flow else None,
             "quality": self.quality if "rgb" in self.streams else None,
             "flow_quality": self.flow_quality if has_flow else None,
             "shard_size": self.shard_size,
