@@ -9,6 +9,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import argparse
+import itertools
 
 import numpy as np
 from report import publish
@@ -73,7 +74,7 @@ def main():
     dataset = open_dataset(options.data, kind=options.kind).split("test")
     clips: list = []
     for video in dataset.videos:
-        frames = [frame for frame, _ in zip(ki3d.read_frames(video.path), range(FRAMES))]
+        frames = list(itertools.islice(ki3d.read_frames(video.path), FRAMES))
         if len(frames) == FRAMES and (not clips or frames[0].shape == clips[0][0].shape):
             clips.append(np.stack(frames))
         if len(clips) == options.videos:
@@ -92,8 +93,9 @@ def main():
         "FVD between real videos and the same videos degraded",
         f"python benchmarks/fvd.py DATA --videos {len(clips)}",
         rows,
-        notes=f"The first {FRAMES} frames of {len(clips)} test videos of J-HMDB, protocol `reference`. "
-        "Levels: noise, standard deviation in grey levels; blur, radius of a square in pixels; "
+        notes=f"The first {FRAMES} frames of {len(clips)} test videos of J-HMDB, protocol "
+        "`reference`. Levels: noise, standard deviation in grey levels; blur, radius of a square "
+        "in pixels; "
         "shuffle, frames within which the order is changed; drop, one frame in so many is shown.",
     )
 

@@ -22,8 +22,7 @@ from report import publish
 
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records.clips import RecordSplit
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.figures import write_dataset
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.inputs import training_batches

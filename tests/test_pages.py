@@ -38,7 +38,7 @@ NOT_RUN = (
     ("README.md", "make demo$", "needs the environment that make builds"),
     ("README.md", "make (check|test|backends|formats|compat|acceptance)$", LONG),
     ("checkpoints/README.md", "python checkpoints/ship.py", "needs the whole run before it"),
-    ("checkpoints/README.md", "kinetics-i3d figures FIGURES", LONG),
+    ("checkpoints/README.md", "kinetics-i3d figures --output FIGURES", LONG),
     ("checkpoints/README.md", "finetune_kinetics_flow", "the stand-in of JHMDB has no split"),
     ("docs/compatibility.md", "pip install", NETWORK),
     ("docs/compatibility.md", "kinetics-i3d train .* s3://", "needs a server; make compat has one"),

@@ -1,15 +1,17 @@
-"""`kinetics-i3d fvd`: compares generated videos with real ones by Fréchet Video Distance.
+"""`kinetics-i3d fvd`: compare generated videos with real ones by Fréchet Video Distance.
 
 Numbers of different protocols, or of very different numbers of videos, cannot be compared.
 Exit code 1 if some videos were skipped.
 """
 
-import json
-
-from kinetics_i3d.cli.complaints import complain
-from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.cli.arguments import add_json_argument, print_result
+from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.errors import UserError
 
+EXAMPLES = (
+    "kinetics-i3d fvd real/ generated/",
+    "kinetics-i3d fvd real.npz generated.npy --protocol stylegan_v --all-metrics",
+)
 SOURCES = "a folder of videos, an array of videos (.npy, .npz), or features saved before (.npz)"
 
 
@@ -53,13 +55,16 @@ def add_arguments(parser):
         "--save-real", metavar="NPZ", help="file for the features of REAL, to be used as REAL later"
     )
     parser.add_argument("--save-generated", metavar="NPZ", help="the same for GENERATED")
-    parser.add_argument("--json", action="store_true", help="print one object in place of text")
+    add_json_argument(parser)
 
 
 def run(options):
     """Prints the distances; returns the exit code."""
+    for path in (options.save_real, options.save_generated):
+        if path is not None and not path.endswith(".npz"):
+            raise UserError(f"features are saved as .npz. Received: {path}")
     load_keras()
-    from kinetics_i3d.evaluation.fvd import find_protocol, fvd, load_or_make_features
+    from kinetics_i3d.evaluation.fvd import features_of_both, find_protocol, fvd
 
     protocol = find_protocol(options.protocol, frames=options.frames)
     how = {
@@ -68,35 +73,26 @@ def run(options):
         "seed": options.seed,
         "batch_size": options.batch_size,
     }
-    sets = []
-    for source, path in (
-        (options.real, options.save_real),
-        (options.generated, options.save_generated),
-    ):
-        features = load_or_make_features(source, **how)
+    sets = features_of_both(options.real, options.generated, **how)
+    for features, path in zip(sets, (options.save_real, options.save_generated), strict=True):
         if path is not None:
-            if not path.endswith(".npz"):
-                raise UserError(f"{path}: features are saved as .npz")
             features.save(path)
-        sets.append(features)
     result = fvd(*sets, **how, all_metrics=options.all_metrics, resamples=options.resamples)
-    if options.json:
-        print(json.dumps(result.to_dict()))
-    else:
-        _print(result)
+    print_result(options, _text(result), result.to_dict())
     if result.skipped:
         complain(f"{len(result.skipped)} videos were skipped")
     return 1 if result.skipped else 0
 
 
-def _print(result):
+def _text(result):
     spread = "" if result.spread is None else f" ± {result.spread:.2f}"
-    print(f"FVD        {result.fvd:.4f}{spread}")
+    lines = [f"FVD        {result.fvd:.4f}{spread}"]
     for name in ("kvd", "precision", "recall"):
         value = getattr(result, name)
         if value is not None:
             label = "KVD" if name == "kvd" else name
-            print(f"{label:10} {value:.4f}")
+            lines.append(f"{label:10} {value:.4f}")
     real, generated = result.videos
-    print(f"protocol   {result.protocol.name}, {result.protocol.frames} frames")
-    print(f"videos     {real} real, {generated} generated")
+    lines.append(f"protocol   {result.protocol.name}, {result.protocol.frames} frames")
+    lines.append(f"videos     {real} real, {generated} generated")
+    return "\n".join(lines)

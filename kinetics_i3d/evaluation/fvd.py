@@ -233,20 +233,9 @@ def fvd(
     if resamples < 0:
         raise ValueError(f"`resamples` must be 0 or more. Received: resamples={resamples!r}")
     protocol = find_protocol(protocol)
-    options = {"protocol": protocol, "seed": seed, "batch_size": batch_size}
-    network = None
-    sets = []
-    for name, source in (("real", real), ("generated", generated)):
-        features = source if isinstance(source, VideoFeatures) else _saved(source)
-        if features is None:
-            network = network or _Network(weights, protocol)
-            features = fvd_features(source, **options, weights=network)
-        _check_protocol(features, protocol, name)
-        sets.append(features)
-    if sets[0].weights != sets[1].weights:
-        raise UserError(
-            "`real` and `generated` must be features of one network; make both by the same weights"
-        )
+    sets = features_of_both(
+        real, generated, protocol=protocol, weights=weights, seed=seed, batch_size=batch_size
+    )
     a, b = (features.values for features in sets)
     kvd = precision = recall = spread = None
     if all_metrics:
@@ -328,9 +317,24 @@ def fvd_features(videos, *, protocol="reference", weights="rgb_kinetics400", see
     )
 
 
-def load_or_make_features(source, **options):
-    """The `VideoFeatures` that a path was saved to, or those of videos, by `fvd_features`."""
-    return _saved(source) or fvd_features(source, **options)
+def features_of_both(real, generated, *, protocol, weights, seed, batch_size):
+    """The two `VideoFeatures` that `fvd` compares; the network is made at most once."""
+    network = None
+    sets = []
+    for name, source in (("real", real), ("generated", generated)):
+        features = source if isinstance(source, VideoFeatures) else _saved(source)
+        if features is None:
+            network = network or _Network(weights, protocol)
+            features = fvd_features(
+                source, protocol=protocol, weights=network, seed=seed, batch_size=batch_size
+            )
+        _check_protocol(features, protocol, name)
+        sets.append(features)
+    if sets[0].weights != sets[1].weights:
+        raise UserError(
+            "`real` and `generated` must be features of one network; make both by the same weights"
+        )
+    return sets
 
 
 def find_protocol(protocol, *, frames=None):

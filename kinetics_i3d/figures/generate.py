@@ -10,6 +10,7 @@ import pathlib
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import track
+from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.figures.actions import ACTIONS
 from kinetics_i3d.figures.render import render_clip
 from kinetics_i3d.video.writer import write_video
@@ -135,14 +136,16 @@ def _claim(folder, settings):
     note = folder / SETTINGS_NAME
     if note.exists():
         try:
-            found = json.loads(note.read_text())
+            recorded = json.loads(note.read_text())
         except ValueError as error:
-            raise DatasetError(f"{note} is no JSON: {error}") from error
-        if found != settings:
-            raise DatasetError(
-                f"{folder} holds figures made with {found}, asked for were {settings}. "
-                f"Choose another folder or the same settings."
-            )
+            raise DatasetError(f"{note} is not JSON: {error}") from error
+        check_settings(
+            recorded,
+            settings,
+            path=folder,
+            advice="choose another folder or the same settings",
+            error=DatasetError,
+        )
         return
     with atomic_path(note) as path:
         path.write_text(json.dumps(settings, indent=2) + "\n")

@@ -416,5 +416,5 @@ def image_weights_message(row):
     """What to do where the weights of an `ImageEntry` are given for a network of clips."""
     return (
         f"{row.name}: weights of an image network (InceptionV1), where a network of clips is "
-        f"wanted; inflate them first: kinetics-i3d inflate {row.name} inflated.h5"
+        f"wanted; inflate them first: kinetics-i3d inflate {row.name} --output inflated.h5"
     )
