@@ -71,13 +71,19 @@ class Video:
 
 @dataclasses.dataclass(frozen=True)
 class VideoDataset:
-    """Videos with labels.
+    """Videos with labels and splits, as `open_dataset` returns them.
 
     Args:
-        name: What people call it.
-        labels: Class names; their order is that of a model's outputs.
+        name: Name of the dataset.
+        labels: Class names, in the order of a model's outputs.
         videos: `Video` rows.
-        missing: `Video` rows whose files are not there, with the paths that they should have.
+        missing: `Video` rows whose files do not exist, with the expected paths.
+
+    Example:
+
+    >>> dataset = ki3d.open_dataset(folder)
+    >>> dataset.labels, [video.split for video in dataset.videos]
+    (('sit', 'stand'), ['train', 'test'])
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""`write_dataset`: the figures as a folder of videos with a table of paths, labels and splits."""
+"""`write_figures`: the figures as a folder of videos with a table of paths, labels and splits."""
 
 import concurrent.futures
 import csv
@@ -12,7 +12,7 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.figures.actions import ACTIONS
-from kinetics_i3d.figures.render import render_clip
+from kinetics_i3d.figures.render import render_figure
 from kinetics_i3d.video.writer import write_video
 
 TABLE_NAME = "figures.csv"
@@ -32,7 +32,7 @@ def world_seed(split, index, *, seed=0):
         seed: The dataset's base seed.
 
     Returns:
-        The seed for `render_clip`.
+        The seed for `render_figure`.
 
     Raises:
         ValueError: For another split, or an index or seed out of range.
@@ -50,7 +50,7 @@ def world_seed(split, index, *, seed=0):
     return 2 * (_whole("seed", seed, least=0) * _SEEDS_A_BASE + index) + (split == "test")
 
 
-def write_dataset(
+def write_figures(
     folder,
     *,
     train_per_action=40,
@@ -88,7 +88,7 @@ def write_dataset(
 
     Example:
 
-    >>> table = write_dataset(
+    >>> table = write_figures(
     ...     folder / "figures", train_per_action=1, test_per_action=0, frames=2, size=(32, 32)
     ... )
     >>> table.read_text().splitlines()[1]
@@ -166,7 +166,7 @@ def _work_off(jobs, workers):
 
 def _write_one(job):
     path, action, world, settings = job
-    clip = render_clip(
+    clip = render_figure(
         action,
         seed=world,
         frames=settings["frames"],

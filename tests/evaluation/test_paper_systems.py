@@ -12,7 +12,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.evaluation.protocols import evaluate
-from kinetics_i3d.figures.generate import write_dataset
+from kinetics_i3d.figures.generate import write_figures
 from kinetics_i3d.flow.cache import open_flow, write_flow_file
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.settings import FlowSettings
@@ -72,7 +72,7 @@ def tiny(name):
 def videos(tmp_path_factory):
     """Two figures with flow beside them, and what they hold: values by stream, by NumPy alone."""
     folder = tmp_path_factory.mktemp("figures")
-    table = write_dataset(
+    table = write_figures(
         folder, train_per_action=0, test_per_action=1, frames=FRAMES, size=(48, 64)
     )
     paths = sorted(table.parent.rglob("*.mp4"))[:2]
