@@ -1,21 +1,11 @@
-"""`after_import`: runs something once a module has been imported, without importing it."""
+"""`after_import`: runs a function once a module has been imported, without importing it."""
 
 import importlib.abc
 import sys
 
 
 def after_import(name, action):
-    """Calls `action()` after the module `name` is imported; at once if it has been already.
-
-    Args:
-        name: A top-level module, such as `"keras"`. It may be missing, and is not imported here.
-        action: A function of no arguments. What it raises, the import raises.
-
-    Example:
-
-    >>> after_import("json", lambda: print("json is there"))
-    json is there
-    """
+    """Calls `action()` once the module `name` is imported, which may be now or never."""
     if name in sys.modules:
         action()
     else:
