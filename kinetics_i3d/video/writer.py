@@ -3,19 +3,23 @@
 Encoder: x264 through PyAV, https://pyav.basswood-io.com; 4:2:0 because every player reads it.
 """
 
+import fractions
 import itertools
 import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from kinetics_i3d.core import files
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video.sampling import as_rate
 
 SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".ts")
 CRF = 18  # x264's scale 0-51; 18 is where people stop seeing a difference to the source.
 
 
-def write_video(path, frames, *, fps):
+def write_video(path: PathLike, frames: Iterable[Any], *, fps: float | fractions.Fraction) -> int:
     """Writes frames as an H.264 video, the same bytes for the same frames.
 
     4:2:0 has even sizes only: an odd height or width is padded by one repeated edge line, so that
