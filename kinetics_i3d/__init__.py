@@ -26,6 +26,10 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.data.records.prepare import PrepareConfig as PrepareConfig
     from kinetics_i3d.data.records.prepare import prepare as prepare
     from kinetics_i3d.data.views import load_streams as load_streams
+    from kinetics_i3d.evaluation.fvd import FVDProtocol as FVDProtocol
+    from kinetics_i3d.evaluation.fvd import VideoFeatures as VideoFeatures
+    from kinetics_i3d.evaluation.fvd import fvd as fvd
+    from kinetics_i3d.evaluation.fvd import fvd_features as fvd_features
     from kinetics_i3d.evaluation.plots import draw_confusion as draw_confusion
     from kinetics_i3d.evaluation.protocols import evaluate as evaluate
     from kinetics_i3d.exporting.export import export as export
@@ -68,6 +72,7 @@ _PUBLIC = {
     "ConvNetLSTM": "models.conv_net_lstm",
     "DatasetError": "core.errors",
     "ExportError": "core.errors",
+    "FVDProtocol": "evaluation.fvd",
     "FlowSettings": "flow.settings",
     "InceptionI3D": "models.inception_i3d",
     "InceptionV1": "models.inception_v1",
@@ -79,6 +84,7 @@ _PUBLIC = {
     "UserError": "core.errors",
     "VideoDataset": "data.datasets",
     "VideoError": "core.errors",
+    "VideoFeatures": "evaluation.fvd",
     "VideoFrames": "video.source",
     "WeightsError": "core.errors",
     "all_steps_loss": "models.conv_net_lstm",
@@ -92,6 +98,8 @@ _PUBLIC = {
     "examine": "inference.doctor",
     "export": "exporting.export",
     "feature_model": "models.features",
+    "fvd": "evaluation.fvd",
+    "fvd_features": "evaluation.fvd",
     "inflate": "models.inflation",
     "list_weights": "weights.catalog",
     "load_clip": "video.clip",
