@@ -28,7 +28,7 @@ from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
-from kinetics_i3d.video.clip import seen
+from kinetics_i3d.video.clip import darken_outside_crop
 from kinetics_i3d.video.reader import spread_frames, video_info
 from kinetics_i3d.video.source import VideoFrames, check_video
 
@@ -183,7 +183,7 @@ def draw_filmstrip(path_out, video, classification, *, spec, frames=8):
     for index, (seconds, frame) in enumerate(strip):
         x = _MARGIN + index % columns * (cell[0] + _GAP)
         y = _TITLE + index // columns * (cell[1] + _GAP)
-        _draw_frame(canvas, (x, y), cell, seen(frame, spec), seconds)
+        _draw_frame(canvas, (x, y), cell, darken_outside_crop(frame, spec), seconds)
     _draw_bars(canvas, bars, classification.predictions)
     canvas.save(path_out)
 
