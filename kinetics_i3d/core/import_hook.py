@@ -2,10 +2,11 @@
 
 import importlib.abc
 import sys
+from collections.abc import Callable
 
 
-def after_import(name, action):
-    """Calls `action()` once the module `name` is imported, which may be now or never."""
+def after_import(name: str, action: Callable[[], object]) -> None:
+    """Calls `action()` after the module `name` is imported, at once if it already is."""
     if name in sys.modules:
         action()
     else:

@@ -12,12 +12,21 @@ import numpy as np
 
 from kinetics_i3d.core import clip_spec
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video import reader
+from kinetics_i3d.video.source import VideoFrames
 
 _OUTSIDE = 0.5  # brightness outside the centre crop
 
 
-def load_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=1):
+def load_clip(
+    path: PathLike | VideoFrames,
+    *,
+    spec: clip_spec.ClipSpec = clip_spec.DEEPMIND,
+    start: float = 0.0,
+    frames: int | None = None,
+    threads: int = 1,
+) -> np.ndarray:
     """Reads a video as a batch of one clip, ready for a model.
 
     Args:

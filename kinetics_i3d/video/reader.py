@@ -7,12 +7,16 @@ import dataclasses
 import fractions
 import itertools
 import typing
+from collections.abc import Generator
+
+import numpy as np
 
 from kinetics_i3d.core import clip_spec, errors
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.frame_folder import open_source
 from kinetics_i3d.video.sampling import as_rate, at_rate, between, presentation_times
-from kinetics_i3d.video.source import check_video
+from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.video.span import split_span
 
 # Below this, decoding from the beginning is cheaper than seeking and the pictures around it.
@@ -47,7 +51,7 @@ class VideoInfo:
     codec: str
 
 
-def video_info(path):
+def video_info(path: PathLike | VideoFrames) -> VideoInfo:
     """Returns a video's size, rate, length and codec from its headers and its first picture.
 
     Args:
@@ -92,16 +96,16 @@ def video_info(path):
 
 
 def read_frames(
-    path,
+    path: PathLike | VideoFrames,
     *,
-    fps=None,
-    start=0.0,
-    stop=None,
-    short_side=None,
-    threads=1,
-    resize="short_side",
-    interpolation="bilinear",
-):
+    fps: float | None = None,
+    start: float = 0.0,
+    stop: float | None = None,
+    short_side: int | None = None,
+    threads: int = 1,
+    resize: str = "short_side",
+    interpolation: str = "bilinear",
+) -> Generator[np.ndarray, None, None]:
     """Reads the frames of a video one after the other; only a few are in memory at a time.
 
     With `fps`, frame k is the one nearest in time to `start + k / fps`, or still shown then: a

@@ -7,6 +7,7 @@ import fractions
 import os
 import pathlib
 import types
+from typing import Any
 
 import numpy as np
 
@@ -275,7 +276,9 @@ class VideoFrames:
     (1, 27, 224, 224, 3)
     """
 
-    def __init__(self, frames, *, fps, name="frames in memory"):
+    def __init__(
+        self, frames: Any, *, fps: float | fractions.Fraction, name: str = "frames in memory"
+    ) -> None:
         if isinstance(frames, (str, os.PathLike)):
             name = os.fspath(frames)
             frames = _read(pathlib.Path(frames))
@@ -283,7 +286,7 @@ class VideoFrames:
         self.fps = as_rate(fps)
         self.name = name
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.frames)
 
     def __str__(self):

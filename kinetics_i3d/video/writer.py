@@ -3,19 +3,23 @@
 Encoder: x264 through PyAV, https://pyav.basswood-io.com; 4:2:0, which every player reads.
 """
 
+import fractions
 import itertools
 import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from kinetics_i3d.core import files
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video.sampling import as_rate
 
 SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".ts")
 _CRF = 18  # of x264's 0 to 51; at 18 people see no difference to the source
 
 
-def write_video(path, frames, *, fps):
+def write_video(path: PathLike, frames: Iterable[Any], *, fps: float | fractions.Fraction) -> int:
     """Writes frames as an H.264 video; the same frames give the same bytes.
 
     4:2:0 has even sizes only: an odd height or width is padded by repeating the last line, so that
