@@ -5,9 +5,8 @@ training; table 1: systems (c) and (d) read one frame per ten flows. At test a s
 Two-Stream I3D, which was trained separately, may be of another size than the other.
 """
 
-import dataclasses
 import fractions
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec, as_rate
@@ -45,7 +44,7 @@ class StreamSpecs(Mapping):
     def __init__(
         self,
         spec: ClipSpec | Mapping[str, ClipSpec],
-        streams: tuple[str, ...] | None = None,
+        streams: Sequence[str] | None = None,
         *,
         apart: bool = False,
     ):
@@ -54,7 +53,7 @@ class StreamSpecs(Mapping):
         if not streams or not set(streams) <= set(STREAMS) or len(set(streams)) < len(streams):
             raise ValueError(f"`streams` must be some of {STREAMS}. Received: streams={streams!r}")
         if isinstance(spec, ClipSpec) and spec.stream == "rgb":
-            available["flow"] = dataclasses.replace(spec, stream="flow", low=-1.0, high=1.0)
+            available["flow"] = spec.for_flow()
         streams = tuple(stream for stream in STREAMS if stream in streams)
         if not set(streams) <= set(available):
             raise ValueError(

@@ -10,6 +10,7 @@ import pathlib
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, UserError
+from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.data.layouts.files import VideoFinder, cut, walk_videos
 from kinetics_i3d.data.layouts.formats import FORMATS, index_suffixes, recognise
 from kinetics_i3d.data.layouts.label_order import (
@@ -19,15 +20,22 @@ from kinetics_i3d.data.layouts.label_order import (
     log_respelled,
     match_labels,
 )
-from kinetics_i3d.data.layouts.listing import SUFFIXES
 from kinetics_i3d.data.video_dataset import Dataset, Video, VideoDataset
 from kinetics_i3d.video.frame_folder import is_frame_folder
+from kinetics_i3d.video.source import VIDEO_SUFFIXES
 from kinetics_i3d.video.span import split_span
 
 SHOWN = ".flow.mp4"  # written by `show_flow`; `find_videos` leaves it out
 
 
-def open_dataset(path, *, kind=None, videos=None, split_number=1, labels=None) -> Dataset:
+def open_dataset(
+    path: PathLike | Dataset,
+    *,
+    kind: str | None = None,
+    videos: PathLike | None = None,
+    split_number: int = 1,
+    labels: Labels | None = None,
+) -> Dataset:
     """Opens a dataset of any known format.
 
     Args:
@@ -51,13 +59,13 @@ def open_dataset(path, *, kind=None, videos=None, split_number=1, labels=None) -
 
     Example:
 
-    >>> dataset = open_dataset(folder)
+    >>> dataset = ki3d.open_dataset(folder)
     >>> len(dataset), dataset.labels, dataset.splits
     (2, ('sit', 'stand'), ('test', 'train'))
     """
     if isinstance(path, Dataset):
         return path
-    labels = check_labels(labels)
+    names = check_labels(labels)
     if isinstance(split_number, bool) or not isinstance(split_number, int) or split_number < 1:
         raise ValueError(
             f"`split_number` must be a whole number from 1. Received: split_number={split_number!r}"
@@ -75,8 +83,8 @@ def open_dataset(path, *, kind=None, videos=None, split_number=1, labels=None) -
         return row.load(files)
     path = pathlib.Path(path)
     root = path if path.is_dir() else path.parent
-    listing = row.read(files, root=root, split=split_number, labels=labels)
-    return _find_listed(listing, videos=videos, labels=labels)
+    listing = row.read(files, root=root, split=split_number, labels=names)
+    return _find_listed(listing, videos=videos, labels=names)
 
 
 def _find_listed(listing, *, videos=None, labels=None):
@@ -177,7 +185,8 @@ def find_videos(source):
         names = sorted(name for name in walk_videos(path, empty=True) if not name.endswith(SHOWN))
         if not names:
             raise UserError(
-                f"{source}: no video in this folder; they end in {', '.join(sorted(SUFFIXES))}"
+                f"{source}: no video in this folder; they end in "
+                f"{', '.join(sorted(VIDEO_SUFFIXES))}"
             )
         return pathlib.Path(source), [os.path.join(source, name) for name in names]
     if os.path.exists(path):

@@ -77,7 +77,7 @@ def _read_joint(video, spec, streams, settings, first, workers):
     with contextlib.closing(pairs):
         for frame, flow in pairs:
             if flow is not None:
-                both = {"rgb": frame, "flow": settings.encode(flow)}
+                both = {"rgb": frame, "flow": settings.quantize(flow)}
                 yield {stream: both[stream] for stream in streams}
 
 
@@ -91,11 +91,11 @@ def _read_stored(video, file, spec, streams, first):
             stack.enter_context(contextlib.closing(frames))
         # Flow files decode whole chunks, so reading begins at the border of one.
         for begin in range(first - first % CHUNK, len(file), CHUNK):
-            codes = file.codes(max(begin, first), min(begin + CHUNK, len(file)))
+            quantized = file.quantized(max(begin, first), min(begin + CHUNK, len(file)))
             if frames is None:
-                yield from ({"flow": flow} for flow in codes)
+                yield from ({"flow": flow} for flow in quantized)
             else:
-                for flow, frame in zip(codes, frames, strict=False):
+                for flow, frame in zip(quantized, frames, strict=False):
                     yield {"rgb": frame, "flow": flow}
 
 

@@ -42,7 +42,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     labels = targets_of(dataset, videos)
     settings = shared_flow_settings(paths, specs) if "flow" in specs else None
     failed = set()
-    painter.compile_now()
+    painter.compile_shortcut()
 
     def decode(path, position):
         try:

@@ -14,6 +14,7 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.label_files import write_labels
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.layouts.hmdb51 import source_film
 from kinetics_i3d.data.layouts.listing import UNDIVIDED
 from kinetics_i3d.data.layouts.tables import COLUMNS, LABELS, SOURCE, TIMES, labels_file
@@ -136,13 +137,19 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class VideoDataset(Dataset):
-    """Videos with labels.
+    """Videos with labels and splits, as `open_dataset` returns them.
 
     Args:
         name: The name of the dataset.
         labels: Class names in the order of a model's outputs.
         videos: `Video`s whose files exist.
         missing: `Video`s whose files do not exist, with the paths where they were expected.
+
+    Example:
+
+    >>> dataset = ki3d.open_dataset(folder)
+    >>> dataset.labels, [video.split for video in dataset.videos]
+    (('sit', 'stand'), ['train', 'test'])
     """
 
     name: str
@@ -172,7 +179,7 @@ class VideoDataset(Dataset):
         """True."""
         return True
 
-    def split(self, name):
+    def split(self, name: str) -> "VideoDataset":
         """Selects the videos of one split.
 
         Args:
@@ -212,7 +219,7 @@ class VideoDataset(Dataset):
             f"{self.name}: no videos in split {name!r}{gone}; there are {[*self.splits]}"
         )
 
-    def hold_out(self, fraction, *, seed=0):
+    def hold_out(self, fraction: float, *, seed: int = 0) -> "tuple[VideoDataset, VideoDataset]":
         """Divides the videos so that no source of a class is on both sides.
 
         Other classes of the same source may be on the other side, as in the official split of
@@ -276,7 +283,7 @@ class VideoDataset(Dataset):
             splits[_class_of_source(video), video.source].add(video.split)
         return tuple(sorted(key for key, names in splits.items() if len(names) > 1))
 
-    def write_table(self, path):
+    def write_table(self, path: PathLike) -> None:
         """Writes the videos as a csv table that `open_dataset` reads; missing ones are left out.
 
         The order of the labels is written to `<name>.labels.txt` beside it.

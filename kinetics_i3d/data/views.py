@@ -11,12 +11,18 @@ import contextlib
 import dataclasses
 import itertools
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.streams import count_frames, no_flow, read_streams
+from kinetics_i3d.flow.settings import FlowSettings
+from kinetics_i3d.video.source import VideoFrames
 
 WINDOW = 250
 MIDDLE = (0.5, 0.5)
@@ -173,7 +179,14 @@ def video_views(
                     yield _finished(clip, flip, specs), share
 
 
-def load_streams(video, specs, *, start=0.0, frames=None, settings=None):
+def load_streams(
+    video: PathLike | VideoFrames,
+    specs: Mapping[str, ClipSpec],
+    *,
+    start: float = 0.0,
+    frames: int | None = None,
+    settings: FlowSettings | None = None,
+) -> Any:
     """Reads a video as one clip of flow, or of rgb and flow, ready for a model of these streams.
 
     Args:

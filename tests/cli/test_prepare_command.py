@@ -42,7 +42,7 @@ def test_records_are_written_and_their_folder_printed(command, table, tmp_path, 
     code, printed, err = command("prepare", table("one", "two", "three"), "--output", out, *QUICK)
     assert (code, printed, err) == (0, f"{out}\n", "")
     records = open_dataset(out)
-    assert records.streams == ("rgb", "flow") and records.spec.name == "deepmind"
+    assert records.streams == ("rgb", "flow") and records.clip_spec.name == "deepmind"
     assert records.flow["method"] == "farneback" and records.flow["bound"] == 20.0
     assert (records.count("train"), records.count("test")) == (2, 1)
     said = "test: 1 records in 1 shards, all as written\ntrain: 2 records in 1 shards"
@@ -133,6 +133,6 @@ def test_other_settings_and_folders_without_records_are_one_line(command, table,
     assert command(*words)[0] == 0
     code, _, err = command(*words, "--quality", "80")
     assert (code, err.count("\n")) == (2, 1)
-    assert "quality is 95 there, asked for is 80" in err
+    assert "quality is 95, requested is 80" in err
     code, _, err = command("prepare", "--check", tmp_path / "in")
     assert (code, err.count("\n")) == (2, 1) and "manifest.json: no such manifest" in err

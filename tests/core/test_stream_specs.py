@@ -22,7 +22,7 @@ def test_streams_are_ordered_and_compare_as_dictionaries():
 
 def test_one_rgb_spec_also_describes_the_flow_beside_it():
     specs = StreamSpecs(dataclasses.replace(DEEPMIND, low=0.0), BOTH)
-    assert specs["flow"] == dataclasses.replace(DEEPMIND, stream="flow", low=-1.0)
+    assert specs["flow"] == dataclasses.replace(DEEPMIND_FLOW, name="deepmind_flow")
     assert StreamSpecs(DEEPMIND, ("flow",)).streams == ("flow",)
     assert StreamSpecs(DEEPMIND).streams == ("rgb",)
     assert StreamSpecs(DEEPMIND_FLOW).streams == ("flow",)

@@ -333,7 +333,7 @@ def test_records_of_another_kind_are_refused(records, change, said):
 
 def test_flow_files_of_another_kind_are_refused_at_once(stored):
     half = ClipSpec("half", short_side=32, size=32)
-    with pytest.raises(FlowFileError, match="short_side is 64, asked for is 32"):
+    with pytest.raises(FlowFileError, match="short_side is 64, requested is 32"):
         take(stored, 1, spec=half)
 
 

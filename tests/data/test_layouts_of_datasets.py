@@ -559,7 +559,7 @@ def test_tables_of_other_programs(tmp_path, end, mark):
 def test_a_table_in_another_encoding(tmp_path):
     table = tmp_path / "t.csv"
     table.write_bytes("path,label,split\nä.mp4,sit,train\n".encode("latin-1"))
-    with pytest.raises(DatasetError, match=r"t.csv: must be text in UTF-8, and is not at byte 17"):
+    with pytest.raises(DatasetError, match=r"t.csv: must be UTF-8 text; it is not at byte 17"):
         open_dataset(table)
 
 
@@ -615,6 +615,6 @@ def test_the_disk_is_asked_once_a_folder_and_not_once_a_row(plant, monkeypatch):
 
 def test_a_finder_of_a_row_without_its_folder(tmp_path):
     row = Row("no/such/a.mp4", "x", "train", "", tmp_path, 0)
-    assert VideoFinder(tmp_path).find(row) is None
+    assert VideoFinder(tmp_path).find_stem(row) == (None, None)
     (tmp_path / "no").touch()
-    assert VideoFinder(tmp_path).find(row) is None
+    assert VideoFinder(tmp_path).find_stem(row) == (None, None)

@@ -20,25 +20,26 @@ from kinetics_i3d.data.layouts.listing import (
     Row,
     cells_of,
     folder_name,
-    is_video,
     loose,
     part_by_name,
     place_of,
 )
 from kinetics_i3d.data.layouts.tables import is_table, labels_file
+from kinetics_i3d.video.source import is_video_name
 
 LOOKS_LIKE = (
     "lists without a header whose lines are a video's path and its label or number, a folder of "
     "frames with their count and its number, or the path of a video in the folder of its class"
 )
+
 COUNTED = re.compile(r"(\S.*?)[\s,;]+(\d+)[\s,;]+(\d+)")
 OTHERS = (*LABEL_FILES, "requirements.txt", "readme.txt")
 
 
 def find(place):
-    """The lists in a `Place`, known by a first line that begins with a video's path.
+    """The lists in a `Place`, recognised by a first line that begins with a video's path.
 
-    A path without a suffix, such as an id or a folder of frames, has to be there.
+    A path without a suffix, such as an id or a folder of frames, must exist.
     """
     return tuple(file for file in place.files if place.head(file) and _is_list(place, file))
 
@@ -62,20 +63,10 @@ def _is_list(place, file):
 
 
 def read(files, *, root, split, labels):
-    """Reads all lists; the name of each tells its split, `"all"` where it tells none.
+    """A `Listing` of all lists; the name of each tells its split, `"all"` if it tells none.
 
-    Args:
-        files: What `find` found.
-        root: The folder that was asked for.
-        split: Not used, there is one.
-        labels: Class names by number, from 0; by default those of the label file beside the list:
-            `<list>.labels.txt`, or one of `LABEL_FILES`, in any form that `read_labels` reads.
-
-    Returns:
-        A `Listing`. Paths are relative to the list's folder; every file is its own `source`.
-
-    Raises:
-        DatasetError: If a line has no label, or labels are numbers that nothing names.
+    `labels` are class names by number, from 0; by default those of the label file beside the list.
+    Paths are relative to the list's folder; every file is its own `source`.
     """
     del split
     rows: list = []
@@ -123,23 +114,23 @@ def _class_folder(name):
 
 
 def _sure(line):
-    """(path, label or None) of a line whose path ends as videos do; None for another one."""
+    """(path, label or None) of a line whose path has the suffix of a video, else None."""
     cells = [cell.strip() for cell in cells_of(line)]
-    if len(cells) == 2 and is_video(cells[0]) and cells[1]:
+    if len(cells) == 2 and is_video_name(cells[0]) and cells[1]:
         return cells[0], cells[1]
     counted = COUNTED.fullmatch(line)
-    if counted and is_video(counted[1]):
+    if counted and is_video_name(counted[1]):
         return counted[1], counted[3]
     spaced = line.rsplit(maxsplit=1)
-    if len(spaced) == 2 and is_video(spaced[0]):
+    if len(spaced) == 2 and is_video_name(spaced[0]):
         return spaced[0], spaced[1]
-    if is_video(line) and re.search(r"[^/\\][/\\]", line):
+    if is_video_name(line) and re.search(r"[^/\\][/\\]", line):
         return line, None
     return None
 
 
 def _unsure(line):
-    """(path, label or None) of a line whose path has no suffix; None for another one."""
+    """(path, label or None) of a line whose path has no suffix; None for another line."""
     counted = COUNTED.fullmatch(line)
     if counted:
         return counted[1], counted[3]

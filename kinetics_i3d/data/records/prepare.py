@@ -21,18 +21,28 @@ from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.core.settings import check_settings
+from kinetics_i3d.core.types import PathLike, ProgressFunction
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.data.records.manifest import digest
 from kinetics_i3d.data.records.reader import Records
 from kinetics_i3d.data.records.writer import encode_video
+from kinetics_i3d.data.video_dataset import Dataset
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 
 LEFT_OVER = re.compile(r"\.(manifest|.+-\d{5}-of-\d{5})-[^-.]+\.(json|tfrecord)")
 
 
-def prepare(dataset, folder, config=None, *, workers=None, progress=None):
+def prepare(
+    dataset: Dataset,
+    folder: PathLike,
+    config: "PrepareConfig | None" = None,
+    *,
+    workers: int | None = None,
+    progress: ProgressFunction | None = None,
+) -> Records:
     """Writes a dataset as shards of records, and `manifest.json` when all are done.
 
     A call that was stopped is finished by repeating it: shards that are done stay. So does, by
@@ -190,12 +200,13 @@ def _claim(folder, settings):
     """The manifest of records that are begun here, without splits; refuses other settings."""
     if (folder / manifests.NAME).exists():
         found = manifests.read_manifest(folder, complete=False)
-        other = manifests.differences(found.settings, settings)
-        if other:
-            raise DatasetError(
-                f"{folder}: holds records of other settings: {'; '.join(other)}. Choose another "
-                "folder or the same settings"
-            )
+        check_settings(
+            found.settings,
+            settings,
+            path=folder,
+            advice="choose another folder or the same settings",
+            error=DatasetError,
+        )
         begun = dataclasses.replace(found, splits=None)
     else:
         begun = manifests.Manifest(settings, importlib.metadata.version("kinetics-i3d"))
@@ -270,7 +281,7 @@ class PrepareConfig:
         return {
             "streams": list(self.streams),
             "spec": self.spec.to_dict(),
-            "flow": self.flow.settled().to_dict() if has_flow else None,
+            "flow": self.flow.with_backend().to_dict() if has_flow else None,
             "quality": self.quality if "rgb" in self.streams else None,
             "flow_quality": self.flow_quality if has_flow else None,
             "shard_size": self.shard_size,
