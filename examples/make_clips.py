@@ -1,4 +1,4 @@
-"""Writes the example clips: figures in worlds that no dataset of `write_dataset` holds."""
+"""Writes the example clips: figures in worlds that are not in the datasets of `write_dataset`."""
 
 import pathlib
 
@@ -6,7 +6,7 @@ from kinetics_i3d.figures import ACTIONS, render_clip
 from kinetics_i3d.video.writer import write_video
 
 FOLDER = pathlib.Path(__file__).parent
-SEED = 2_000_001  # far beyond the worlds of train and test
+SEED = 2_000_001  # far beyond the seeds of train and test
 SHOWN = ("kick", "sit_down", "stand_up", "wave")
 
 if __name__ == "__main__":

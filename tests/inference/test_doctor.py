@@ -69,8 +69,8 @@ def apply_fix(clip, line):
 
 
 def test_a_correct_clip_has_no_problems(tmp_path, video, clip):
-    for given in (clip, clip[None], clip.astype(np.float64), clip.astype(np.float16)):
-        report = examine(save(tmp_path, given), spec=SPEC, video=video)
+    for array in (clip, clip[None], clip.astype(np.float64), clip.astype(np.float16)):
+        report = examine(save(tmp_path, array), spec=SPEC, video=video)
         assert problems(report) == {} and not report.has_errors and report.kind == "array"
     np.savez(tmp_path / "one.npz", clip=clip)
     assert problems(examine(tmp_path / "one.npz", spec=SPEC, video=video)) == {}
@@ -137,9 +137,9 @@ def test_other_specs_expect_other_ranges(tmp_path, clip):
     "axes", [(3, 0, 1, 2), (0, 3, 1, 2), (1, 2, 0, 3), (1, 2, 3, 0), (3, 1, 2, 0)]
 )
 def test_a_wrong_order_of_axes_is_fixed(tmp_path, clip, axes):
-    for given in (clip.transpose(axes), clip.transpose(axes)[None]):
-        finding = problems(examine(save(tmp_path, given), spec=SPEC))["shape"]
-        back = apply_fix(given, finding.fix)
+    for array in (clip.transpose(axes), clip.transpose(axes)[None]):
+        finding = problems(examine(save(tmp_path, array), spec=SPEC))["shape"]
+        back = apply_fix(array, finding.fix)
         assert np.array_equal(back.reshape(clip.shape), clip)
 
 
@@ -182,27 +182,27 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_with_the_video_each_mistake_is_found_and_fixed(tmp_path, video, clip, name):
     make, topic = MISTAKES[name]
-    found = problems(examine(save(tmp_path, make(clip)), spec=SPEC, video=video))
-    assert set(found) == {topic} and found[topic].severity == "error"
-    assert np.array_equal(apply_fix(make(clip), found[topic].fix), clip)
+    findings = problems(examine(save(tmp_path, make(clip)), spec=SPEC, video=video))
+    assert set(findings) == {topic} and findings[topic].severity == "error"
+    assert np.array_equal(apply_fix(make(clip), findings[topic].fix), clip)
 
 
 def test_with_the_video_two_mistakes_are_both_found(tmp_path, video, clip):
     wrong = (clip[:, :, ::-1, ::-1] + 1) / 2
-    found = problems(examine(save(tmp_path, wrong), spec=SPEC, video=video))
-    assert set(found) == {"range", "orientation", "channels"}
+    findings = problems(examine(save(tmp_path, wrong), spec=SPEC, video=video))
+    assert set(findings) == {"range", "orientation", "channels"}
 
 
 def test_with_the_video_start_rate_and_brightness_are_found(tmp_path, video, clip):
-    found = problems(examine(save(tmp_path, clip[5:]), spec=SPEC, video=video))
-    assert set(found) == {"start"} and "frame 5, 0.20 s" in found["start"].actual
-    found = problems(examine(save(tmp_path, clip[::2]), spec=SPEC, video=video))
-    assert set(found) == {"fps"} and "12.5" in found["fps"].actual
+    findings = problems(examine(save(tmp_path, clip[5:]), spec=SPEC, video=video))
+    assert set(findings) == {"start"} and "frame 5, 0.20 s" in findings["start"].actual
+    findings = problems(examine(save(tmp_path, clip[::2]), spec=SPEC, video=video))
+    assert set(findings) == {"fps"} and "12.5" in findings["fps"].actual
     limited = ((clip + 1) * 127.5 * 219 / 255 + 16) / 127.5 - 1
-    found = problems(examine(save(tmp_path, limited), spec=SPEC, video=video))
-    assert set(found) == {"levels"} and "levels of video" in found["levels"].actual
-    found = problems(examine(save(tmp_path, clip * 0.7), spec=SPEC, video=video))
-    assert set(found) == {"levels"} and "0.70 times" in found["levels"].actual
+    findings = problems(examine(save(tmp_path, limited), spec=SPEC, video=video))
+    assert set(findings) == {"levels"} and "levels of video" in findings["levels"].actual
+    findings = problems(examine(save(tmp_path, clip * 0.7), spec=SPEC, video=video))
+    assert set(findings) == {"levels"} and "0.70 times" in findings["levels"].actual
 
 
 def test_an_array_of_another_video_is_an_error(tmp_path, video, clip):
@@ -224,8 +224,8 @@ def test_without_the_video_blue_skin_is_a_warning(tmp_path):
     clip = SPEC.normalize(np.stack([np.roll(skin, k, 0) for k in range(9)]).clip(0, 255))
     clip[:, :4], clip[:, 4:8] = -1, 1
     assert problems(examine(save(tmp_path, clip), spec=SPEC)) == {}
-    found = problems(examine(save(tmp_path, clip[..., ::-1]), spec=SPEC))
-    assert set(found) == {"channels"} and found["channels"].severity == "warning"
+    findings = problems(examine(save(tmp_path, clip[..., ::-1]), spec=SPEC))
+    assert set(findings) == {"channels"} and findings["channels"].severity == "warning"
 
 
 # ---- flow
@@ -300,7 +300,7 @@ def test_ranges_of_flow(tmp_path, moving, make, text, severity):
 def test_warp_against_a_loop():
     rng = np.random.default_rng(0)
     picture, flow = rng.uniform(0, 1, (7, 9)), rng.uniform(-3, 3, (7, 9, 2))
-    found = warp(picture[None], flow[None])[0]
+    findings = warp(picture[None], flow[None])[0]
     for row in range(7):
         for column in range(9):
             x = min(max(column + flow[row, column, 0], 0), 8)
@@ -311,7 +311,7 @@ def test_warp_against_a_loop():
                 for j in range(9)
             }
             expected = sum(picture[place] * weight for place, weight in weights.items())
-            assert found[row, column] == pytest.approx(expected)
+            assert findings[row, column] == pytest.approx(expected)
 
 
 def test_flow_is_not_judged_where_nothing_moves():
@@ -358,9 +358,9 @@ def test_black_frames_and_bars(tmp_path):
     )
     pictures[:, :16], pictures[:, 48:] = 0, 0
     write_video(tmp_path / "bars.mp4", pictures, fps=25)
-    found = problems(examine(tmp_path / "bars.mp4", spec=SPEC))
-    assert set(found) == {"bars"} and "over 50 % of the crop" in found["bars"].actual
-    assert "top 25 %, bottom 25 %" in found["bars"].actual
+    findings = problems(examine(tmp_path / "bars.mp4", spec=SPEC))
+    assert set(findings) == {"bars"} and "over 50 % of the crop" in findings["bars"].actual
+    assert "top 25 %, bottom 25 %" in findings["bars"].actual
     pictures[:] = 100
     pictures[:, :, ::3] = 140
     pictures[:, :, :10], pictures[:, :, -10:] = 0, 0  # outside the crop
@@ -375,8 +375,8 @@ def test_black_frames_and_bars(tmp_path):
 
 
 def test_a_video_shorter_than_in_training(video):
-    found = problems(examine(video, spec=SPEC, frames=64))
-    assert set(found) == {"length"} and found["length"].expected == "64 as in training"
+    findings = problems(examine(video, spec=SPEC, frames=64))
+    assert set(findings) == {"length"} and findings["length"].expected == "64 as in training"
 
 
 def test_an_upright_video_is_too_narrow_for_mediapipe(tmp_path):
@@ -446,8 +446,8 @@ def test_the_contact_sheet_shows_the_input_of_the_model(tmp_path, video, clip):
     from PIL import Image
 
     pictures = {}
-    for name, given in (("right", clip), ("wrong", (clip + 1) / 2)):
-        report = examine(save(tmp_path, given), spec=SPEC)
+    for name, array in (("right", clip), ("wrong", (clip + 1) / 2)):
+        report = examine(save(tmp_path, array), spec=SPEC)
         draw_contact_sheet(tmp_path / f"{name}.png", report)
         with Image.open(tmp_path / f"{name}.png") as picture:
             pictures[name] = np.asarray(picture).astype(float)
