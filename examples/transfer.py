@@ -11,9 +11,8 @@ import keras
 import numpy as np
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.data.datasets import open_dataset
 
-dataset = open_dataset(sys.argv[1])
+dataset = ki3d.open_dataset(sys.argv[1])
 backbone = ki3d.InceptionI3D(weights="rgb_figures", include_top=False, pooling="avg")
 
 

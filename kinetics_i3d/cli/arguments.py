@@ -8,7 +8,7 @@ from kinetics_i3d.cli.console import load_keras, notify
 from kinetics_i3d.cli.parser import FORMER
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.data.layouts import KINDS
+from kinetics_i3d.data.layouts.formats import KINDS
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
 

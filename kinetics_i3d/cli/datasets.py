@@ -39,7 +39,7 @@ def add_arguments(parser):
 
 def run(options):
     """Prints the facts about the dataset; returns the exit code."""
-    from kinetics_i3d.data.layouts import recognise
+    from kinetics_i3d.data.layouts.formats import recognise
 
     options.kind, _ = recognise(options.dataset, kind=options.kind, videos=options.videos)
     dataset = read_dataset(options)

@@ -89,7 +89,7 @@ def run(options):
     pillow()
     dataset = read_dataset(options)
     load_keras()
-    from kinetics_i3d.data.layouts.recognise import recognise
+    from kinetics_i3d.data.layouts.formats import recognise
     from kinetics_i3d.experiments.runner import make_tables, plan_tables
     from kinetics_i3d.experiments.runs import TABLE
 

@@ -16,8 +16,8 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.label_files import write_labels
-from kinetics_i3d.data.layouts import LAYOUTS, recognise
-from kinetics_i3d.data.layouts.files import VideoFinder
+from kinetics_i3d.data.layouts.files import VideoFinder, cut
+from kinetics_i3d.data.layouts.formats import FORMATS, recognise
 from kinetics_i3d.data.layouts.label_order import (
     given_labels,
     hint,
@@ -33,7 +33,6 @@ from kinetics_i3d.data.layouts.tables import (
     labels_file,
     read_one,
 )
-from kinetics_i3d.data.layouts.times import cut
 from kinetics_i3d.video.span import Span
 
 GROUP = re.compile(r"(?s)source(!?=)(.+)")  # a part of a dataset by the source of its videos
@@ -72,13 +71,19 @@ class Video:
 
 @dataclasses.dataclass(frozen=True)
 class VideoDataset:
-    """Videos with labels.
+    """Videos with labels and splits, as `open_dataset` returns them.
 
     Args:
-        name: What people call it.
-        labels: Class names; their order is that of a model's outputs.
+        name: Name of the dataset.
+        labels: Class names, in the order of a model's outputs.
         videos: `Video` rows.
-        missing: `Video` rows whose files are not there, with the paths that they should have.
+        missing: `Video` rows whose files do not exist, with the expected paths.
+
+    Example:
+
+    >>> dataset = ki3d.open_dataset(folder)
+    >>> dataset.labels, [video.split for video in dataset.videos]
+    (('sit', 'stand'), ['train', 'test'])
     """
 
     name: str
@@ -304,7 +309,7 @@ def open_dataset(path, *, kind=None, videos=None, split=1, labels=None):
     if isinstance(split, bool) or not isinstance(split, int) or split < 1:
         raise ValueError(f"`split` must be a whole number from 1. Received: split={split!r}")
     kind, files = recognise(path, kind=kind, videos=videos)
-    layout = LAYOUTS[kind]
+    layout = FORMATS[kind]
     if split != 1 and not layout.splits:
         raise DatasetError(f"{path}: {kind} has no official splits by number; needs 1, not {split}")
     if videos is not None and kind == "folders":

@@ -12,8 +12,8 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.file_warnings import warn_about
-from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides
+from kinetics_i3d.data.streams import duration, joint_window
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings

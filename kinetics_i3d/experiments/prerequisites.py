@@ -1,4 +1,4 @@
-"""`make_flow`: the flow that the cells of a plan read, computed once, a file beside each video."""
+"""What the runs of a plan need first: the flow of the videos, and a network of images."""
 
 import dataclasses
 import pathlib
@@ -6,8 +6,10 @@ import pathlib
 from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
+from kinetics_i3d.flow.cache import FlowFileError
+from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.flow.tree import FlowJob, make_flow
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import HEAD, save_weights
 from kinetics_i3d.training.network import streams_of
@@ -30,17 +32,17 @@ def flow_spec(plan):
     return None
 
 
-def make_flow(dataset, plan, *, done=frozenset()):
-    """Computes what is missing. Files that are there are left as they are.
+def make_missing_flow(dataset, plan, *, done=frozenset()):
+    """Computes the flow that the runs of a plan read and that is not stored yet.
 
     Args:
         dataset: A `VideoDataset`.
         plan: A `Plan`.
-        done: Names of cells that are finished and read no more flow.
+        done: Names of finished runs, which read no more flow.
 
     Returns:
-        How many files were written. Videos that cannot be read are logged, and where files cannot
-        be written none are.
+        The number of files written. Videos that cannot be read are logged; where a file cannot be
+        written, flow is computed while training.
     """
     open_jobs = tuple(job for job in plan.jobs if job.cell.name not in done)
     spec = flow_spec(dataclasses.replace(plan, jobs=open_jobs))
@@ -48,17 +50,18 @@ def make_flow(dataset, plan, *, done=frozenset()):
         return 0
     missing = [video.location for video in dataset.videos if not _has_flow(video.location, spec)]
     if missing:
-        logging.info("flow of %d videos, into files beside them", len(missing))
+        logging.info("computing the flow of %d videos into files beside them", len(missing))
     written = 0
-    for path in missing:
-        try:
-            write_flow_file(path, spec=spec)
-            written += 1
-        except VideoError as error:
-            logging.warning("no flow: %s", error)
-        except OSError as error:
-            logging.warning("no flow files (%s): flow is computed while training", error)
-            break
+    try:
+        jobs = [FlowJob(path, flow_path(path), path) for path in map(pathlib.Path, missing)]
+        for result in make_flow(jobs, spec=spec):
+            written += result.made
+            if isinstance(result.error, FlowFileError):  # the folder cannot be written to
+                raise result.error
+            if result.error is not None:
+                logging.warning("no flow: %s", result.error)
+    except (OSError, FlowFileError) as error:
+        logging.warning("no more flow files (%s): flow is computed while training", error)
     return written
 
 

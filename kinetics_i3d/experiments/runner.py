@@ -13,11 +13,12 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, UserError, WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.evaluation.report import JSON, make_report, read_report
 from kinetics_i3d.experiments.page import as_markdown, draw_bars
 from kinetics_i3d.experiments.plan import Sources, make_plan
-from kinetics_i3d.experiments.prerequisites import make_flow, train_on_frames
+from kinetics_i3d.experiments.prerequisites import make_missing_flow, train_on_frames
 from kinetics_i3d.experiments.results import results_of, right_of
 from kinetics_i3d.experiments.runs import LOGITS, NUMBERS, TABLE, absolute, cell_folder
 from kinetics_i3d.models.inception_i3d import InceptionI3D
@@ -95,8 +96,8 @@ def read_cell(folder, facts):
         The dictionary, or `None` where the cell is not finished, or is a sum of other weights.
 
     Raises:
-        UserError: If it cannot be read, or is of other settings; the first that differs is named.
-            Fields of a config that an earlier version did not know have their defaults.
+        UserError: If it cannot be read, or was made with other settings, which are named. Fields
+            of a config that an earlier version did not know have their defaults.
     """
     path = folder / CELL
     if not path.is_file():
@@ -114,12 +115,13 @@ def read_cell(folder, facts):
     if config := before.pop("config"):
         before |= NEW_FIELDS | config
     facts = {**facts, **(facts["config"] or {})}
-    for name, value in facts.items():
-        if name != "config" and before.get(name) != value:
-            raise UserError(
-                f"{path}: made with {name}={before.get(name)!r}, where {value!r} is asked for; "
-                "choose another output, or remove its folder"
-            )
+    facts.pop("config", None)
+    check_settings(
+        {name: before.get(name) for name in facts},
+        facts,
+        path=path,
+        advice="choose another output, or remove its folder",
+    )
     return found
 
 
@@ -291,7 +293,7 @@ def make_tables(
     finished = {
         job.cell.name for job in plan.jobs if (cell_folder(output, job.cell) / CELL).is_file()
     }
-    make_flow(dataset, plan, done=finished)
+    make_missing_flow(dataset, plan, done=finished)
     todo = [job for job in plan.jobs if job.cell.name not in finished]
     if any(job.cell.init == "frames" and job.cell.transfer == "original" for job in todo):
         try:

@@ -106,7 +106,7 @@ def frames_to_clips(frames, spec):
 
 
 def quantized_flow_to_clips(flow, spec):
-    """Crops and scales 8-bit optical flow, as `flow.quantization.encode_flow` makes it.
+    """Crops and scales 8-bit optical flow, as `flow.quantize_flow` makes it.
 
     Flow is in pixels of the resized frames, so a resize would make it wrong: it has to be of frames
     resized as the spec says, whole or cropped.

@@ -21,8 +21,8 @@ from kinetics_i3d.core.canvas import (
 )
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
 from kinetics_i3d.core.progress import track
-from kinetics_i3d.data.joint_frames import count_frames
 from kinetics_i3d.data.stream_specs import fastest
+from kinetics_i3d.data.streams import count_frames
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.clip_model import check_ends_in_logits
 from kinetics_i3d.models.load import as_model, load_model

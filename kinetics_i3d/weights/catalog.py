@@ -359,6 +359,22 @@ def _unknown(name, known):
     return WeightsError(f"unknown weights {str(name)!r}; did you mean {' or '.join(near)}?")
 
 
+def list_weights():
+    """The names that `weights=` takes, of networks of clips and of pairs of streams.
+
+    `kinetics-i3d weights NAME` prints everything about one of them.
+
+    Returns:
+        A list of names, such as `"rgb_kinetics400"` and the pair `"kinetics400"`.
+
+    Example:
+
+    >>> "rgb_kinetics400" in ki3d.list_weights(), "kinetics400" in ki3d.list_weights()
+    (True, True)
+    """
+    return [*CATALOG, *PAIRS]
+
+
 def find_members(weights):
     """The files of the weights of one stream or of two.
 

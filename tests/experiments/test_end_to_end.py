@@ -13,7 +13,7 @@ from kinetics_i3d.experiments import runner
 from kinetics_i3d.experiments.prerequisites import train_on_frames
 from kinetics_i3d.experiments.runner import make_tables, plan_tables
 from kinetics_i3d.experiments.scales import SCALES
-from kinetics_i3d.figures.render import render_clip
+from kinetics_i3d.figures.render import render_figure
 from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.video.writer import write_video
@@ -36,7 +36,7 @@ def figures(tmp_path_factory):
     folder, rows = tmp_path_factory.mktemp("two_figures"), ["path,label,split"]
     for action in ("bow", "wave"):
         for seed in range(3):
-            clip = render_clip(action, seed=seed, frames=20, size=(48, 64))
+            clip = render_figure(action, seed=seed, frames=20, size=(48, 64))
             write_video(folder / f"{action}_{seed}.mp4", clip, fps=25)
             rows.append(f"{action}_{seed}.mp4,{action},{'test' if seed == 2 else 'train'}")
     (folder / "table.csv").write_text("\n".join(rows) + "\n")

@@ -91,10 +91,14 @@ def test_what_was_made_with_other_settings_is_not_taken_for_these(videos, plan, 
     job = plan.jobs[0]
     other = dataclasses.replace(job, config=dataclasses.replace(job.config, steps=7))
     _, failed = run_cells(videos, dataclasses.replace(plan, jobs=(other,)), tmp_path)
-    assert f"{LSTM}/cell.json: made with steps=160, where 7 is asked for" in failed[LSTM]
+    assert (
+        f"{LSTM}/cell.json: made with other settings: steps is 160, requested is 7" in failed[LSTM]
+    )
     fewer = dataclasses.replace(videos, videos=videos.videos[1:])
     done, failed = run_cells(fewer, plan, tmp_path)
-    assert done == {} and all("cell.json: made with dataset=" in why for why in failed.values())
+    assert done == {} and all(
+        "made with other settings: dataset is" in why for why in failed.values()
+    )
     (cell_folder(tmp_path, job.cell) / "cell.json").write_text("{}")
     done, failed = run_cells(videos, plan, tmp_path)
     assert list(done) == [RGB, FLOW, SUM] and "not what the tables write" in failed[LSTM]

@@ -64,7 +64,7 @@ def test_a_body_arrives_unchanged(gate):
 
 
 @pytest.mark.parametrize(
-    ("request", "status"),
+    ("options", "status"),
     [
         ({"length": 11}, 413),
         ({"length": 10**12}, 413),
@@ -74,9 +74,9 @@ def test_a_body_arrives_unchanged(gate):
         ({"length": 3, "encoding": b"gzip"}, 415),
     ],
 )
-def test_a_refused_body_is_not_read(gate, request, status):
+def test_a_refused_body_is_not_read(gate, options, status):
     inside = Inside()
-    answer = asyncio.run(post(gate.Gate(inside, max_body=10), [part(b"abc")], **request))
+    answer = asyncio.run(post(gate.Gate(inside, max_body=10), [part(b"abc")], **options))
     assert answer == status and inside.bodies == []
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, FVD, MEDIAPIPE, ClipSpec
 from kinetics_i3d.exporting import graph_preprocessing
-from kinetics_i3d.flow.quantization import decode_flow
+from kinetics_i3d.flow.quantization import dequantize_flow
 from kinetics_i3d.video.clip import center_crop, load_clip
 from kinetics_i3d.video.reader import read_frames
 
@@ -81,9 +81,9 @@ def test_frames_of_a_real_video_are_as_the_package_reads_it(shared):
 
 @pytest.mark.parametrize("size", [(256, 300), (224, 224), (300, 256)])
 def test_flow_is_cropped_and_decoded(size):
-    codes = np.random.default_rng(0).integers(0, 256, (1, 2, *size, 2), np.uint8)
-    actual = graph_preprocessing.quantized_flow_to_clips(tf.constant(codes), DEEPMIND_FLOW).numpy()
-    np.testing.assert_allclose(actual, decode_flow(center_crop(codes, 224)), atol=1e-6)
+    flow = np.random.default_rng(0).integers(0, 256, (1, 2, *size, 2), np.uint8)
+    actual = graph_preprocessing.quantized_flow_to_clips(tf.constant(flow), DEEPMIND_FLOW).numpy()
+    np.testing.assert_allclose(actual, dequantize_flow(center_crop(flow, 224)), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(240, 320), (224, 256), (512, 512)])

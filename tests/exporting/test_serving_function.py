@@ -15,7 +15,7 @@ from kinetics_i3d.exporting.serving_function import (
     pixels_function,
     resize_matmul,
 )
-from kinetics_i3d.flow.quantization import decode_flow
+from kinetics_i3d.flow.quantization import dequantize_flow
 from kinetics_i3d.video.clip import center_crop
 
 SPEC = ClipSpec("tiny", short_side=24, size=20, low=-0.5, high=2.0)
@@ -81,9 +81,9 @@ def test_frames_of_the_right_size_are_only_cropped():
 
 def test_flow_is_cropped_and_decoded():
     spec = ClipSpec("tiny_flow", stream="flow", short_side=24, size=20)
-    codes = np.random.default_rng(0).integers(0, 256, (2, 3, 24, 31, 2), np.uint8)
-    result = crop_quantized_flow(tf.constant(codes), spec).numpy()
-    np.testing.assert_allclose(result, decode_flow(center_crop(codes, 20)), atol=1e-6)
+    flow = np.random.default_rng(0).integers(0, 256, (2, 3, 24, 31, 2), np.uint8)
+    actual = crop_quantized_flow(tf.constant(flow), spec).numpy()
+    np.testing.assert_allclose(actual, dequantize_flow(center_crop(flow, 20)), atol=1e-6)
 
 
 TINY = tiny_spec()

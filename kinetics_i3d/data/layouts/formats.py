@@ -1,6 +1,6 @@
 """`recognise`: which of the known layouts lies at a path, by what its files say.
 
-A new layout is a module with `LOOKS_LIKE`, `find` and `read`, and a row of `LAYOUTS`.
+A new layout is a module with `LOOKS_LIKE`, `find` and `read`, and a row of `FORMATS`.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from kinetics_i3d.data.layouts import (
     ucf101,
 )
 from kinetics_i3d.data.layouts.files import VideoFinder
-from kinetics_i3d.data.layouts.text import first_lines, first_text
+from kinetics_i3d.data.layouts.listing import first_lines, first_text
 
 INDEX_SUFFIXES = (".csv", ".json", ".list", ".tsv", ".txt")
 
@@ -45,7 +45,7 @@ class Layout:
     unless: tuple = ()
 
 
-LAYOUTS = {
+FORMATS = {
     "kinetics": Layout(kinetics.LOOKS_LIKE, kinetics.find, kinetics.read, below=True),
     "json": Layout(
         json_lists.LOOKS_LIKE, json_lists.find, json_lists.read, below=True, unless=("kinetics",)
@@ -58,7 +58,7 @@ LAYOUTS = {
     "list": Layout(lists.LOOKS_LIKE, lists.find, lists.read),
     "folders": Layout(folders.LOOKS_LIKE, folders.find, folders.read),
 }
-KINDS = tuple(LAYOUTS)
+KINDS = tuple(FORMATS)
 
 
 class Place:
@@ -145,7 +145,7 @@ def recognise(path, *, kind=None, videos=None):
     files_by_kind = {
         name: files
         for name, files in files_by_kind.items()
-        if not any(other in files_by_kind for other in LAYOUTS[name].unless)
+        if not any(other in files_by_kind for other in FORMATS[name].unless)
     }
     if len(files_by_kind) > 1:
         fits = "; ".join(
@@ -156,12 +156,12 @@ def recognise(path, *, kind=None, videos=None):
 
 
 def _fitting(kinds, place):
-    files_by_kind = {kind: LAYOUTS[kind].find(place) for kind in kinds}
+    files_by_kind = {kind: FORMATS[kind].find(place) for kind in kinds}
     return {kind: files for kind, files in files_by_kind.items() if files}
 
 
 def _fitting_below(kinds, place):
-    kinds = [kind for kind in kinds if LAYOUTS[kind].below]
+    kinds = [kind for kind in kinds if FORMATS[kind].below]
     found: dict = {}
     for inner in place.below() if kinds else ():
         for kind, files in _fitting(kinds, inner).items():
@@ -176,15 +176,15 @@ def _fitting_below(kinds, place):
 
 def _nothing(place, kind):
     looked = (
-        LAYOUTS[kind].looks_like
+        FORMATS[kind].looks_like
         if kind
-        else "; ".join(f"{each} ({layout.looks_like})" for each, layout in LAYOUTS.items())
+        else "; ".join(f"{each} ({layout.looks_like})" for each, layout in FORMATS.items())
     )
     known = f"not of kind {kind!r}" if kind else "no dataset of a known kind"
     text = f"{place.path}: {known}; looked for {looked}"
     if place.path.is_dir():
         return text
-    around = _fitting([each for each in KINDS if LAYOUTS[each].below], Place(place.root))
+    around = _fitting([each for each in KINDS if FORMATS[each].below], Place(place.root))
     if around:
         return f"{place.path}: is one of the files of {next(iter(around))!r}; give their folder"
     head = place.head(place.path)

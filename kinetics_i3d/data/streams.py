@@ -62,7 +62,7 @@ def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
     with contextlib.closing(pairs):
         for frame, flow in pairs:
             if flow is not None:
-                both = {"rgb": frame, "flow": settings.encode(flow)}
+                both = {"rgb": frame, "flow": settings.quantize(flow)}
                 yield {stream: both[stream] for stream in streams}
 
 
@@ -75,7 +75,7 @@ def _stored(path, file, spec, streams, start):
             frames = read_frames(path, start=_seconds(start, spec), **spec.reading)
             stack.enter_context(contextlib.closing(frames))
         for first in range(start - start % CHUNK, len(file), CHUNK):
-            codes = file.codes(max(first, start), min(first + CHUNK, len(file)))
+            codes = file.quantized(max(first, start), min(first + CHUNK, len(file)))
             if frames is None:
                 yield from ({"flow": flow} for flow in codes)
             else:

@@ -16,7 +16,7 @@ IDLE = 0.75  # of the processors, below which something else is waited for
 
 
 @dataclasses.dataclass(frozen=True)
-class InputSpeed:
+class InputBenchmark:
     """What was measured.
 
     Args:
@@ -65,7 +65,7 @@ def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds
         seconds: How long to measure; half of it decoding alone.
 
     Returns:
-        An `InputSpeed`.
+        An `InputBenchmark`.
 
     Raises:
         UserError: If the source does not fit, or none of it can be decoded.
@@ -96,7 +96,7 @@ def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds
     )
     clips, wall, processor = _drawn(batches, batch, seconds / 2)
     decode = (alone[2] / alone[0]) / (processor / clips)
-    return InputSpeed(
+    return InputBenchmark(
         clips=clips / wall,
         frames=clips * frames / wall,
         decode=min(1.0, decode),
