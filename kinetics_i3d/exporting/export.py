@@ -1,30 +1,23 @@
 """`export`: writes weights as an artifact that serves without this package.
 
-Each runtime has a module beside this one and a row in `FORMATS`.
+Each runtime has a module in this package and a row in `FORMATS`.
 """
 
+import importlib
 import inspect
 import pathlib
-from collections.abc import Callable
 
 from kinetics_i3d.core.progress import waiting
-from kinetics_i3d.exporting.hub import export_hub
-from kinetics_i3d.exporting.litert import export_litert
-from kinetics_i3d.exporting.model_card import provenance
-from kinetics_i3d.exporting.onnx import export_onnx
-from kinetics_i3d.exporting.openvino import export_openvino
-from kinetics_i3d.exporting.serving import export_serving
-from kinetics_i3d.exporting.tensorflow import export_saved_model
-from kinetics_i3d.models.clip_model import check_ends_in_logits
-from kinetics_i3d.models.load import as_model
 
-FORMATS: dict[str, Callable] = {
-    "savedmodel": export_saved_model,
-    "hub": export_hub,
-    "serving": export_serving,
-    "litert": export_litert,
-    "onnx": export_onnx,
-    "openvino": export_openvino,
+# {format: module and function that write it}. Only the module in use is imported, and the command
+# line lists the formats without Keras.
+FORMATS = {
+    "savedmodel": "tensorflow.export_saved_model",
+    "hub": "hub.export_hub",
+    "serving": "serving.export_serving",
+    "litert": "litert.export_litert",
+    "onnx": "onnx.export_onnx",
+    "openvino": "openvino.export_openvino",
 }
 
 
@@ -62,9 +55,14 @@ def export(weights, output, *, to="savedmodel", **options):
     """
     if to not in FORMATS:
         raise ValueError(f"`to` must be one of {(*FORMATS,)}. Received: to={to!r}")
+    from kinetics_i3d.exporting.model_card import provenance
+    from kinetics_i3d.models.clip_model import check_ends_in_logits
+    from kinetics_i3d.models.load import as_model
+
+    write = _writer(to)
     allowed = [
         parameter.name
-        for parameter in inspect.signature(FORMATS[to]).parameters.values()
+        for parameter in inspect.signature(write).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY
     ]
     for name, value in options.items():
@@ -78,4 +76,9 @@ def export(weights, output, *, to="savedmodel", **options):
     model = as_model(weights)
     check_ends_in_logits(model, argument="weights")
     with waiting(f"writing {output}"):
-        return FORMATS[to](model, pathlib.Path(output), **options)
+        return write(model, pathlib.Path(output), **options)
+
+
+def _writer(to):
+    module, function = FORMATS[to].split(".")
+    return getattr(importlib.import_module(f"kinetics_i3d.exporting.{module}"), function)
