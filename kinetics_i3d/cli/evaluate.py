@@ -177,8 +177,8 @@ def as_text(report):
         lines.append(" " * 18 + "".join(f"{name:>8}  " for name in columns).rstrip())
     multi_label = report.get("multi_label", False)
     for key, name in (MULTI_LABEL_MEASURES if multi_label else MEASURES).items():
-        cells = [f"{100 * column[key]:>8.2f} %" for column in columns.values()]
-        lines.append(f"{name:<18}" + "".join(cells))
+        percents = [f"{100 * column[key]:>8.2f} %" for column in columns.values()]
+        lines.append(f"{name:<18}" + "".join(percents))
     if multi_label:
         return "\n".join(lines)
     low, high = report["top1_interval"]
