@@ -59,7 +59,7 @@ def export(weights, output, *, to="savedmodel", **options):
     from kinetics_i3d.models.clip_model import check_ends_in_logits
     from kinetics_i3d.models.load import as_model
 
-    write = _writer(to)
+    write = find_writer(to)
     allowed = [
         parameter.name
         for parameter in inspect.signature(write).parameters.values()
@@ -79,6 +79,7 @@ def export(weights, output, *, to="savedmodel", **options):
         return write(model, pathlib.Path(output), **options)
 
 
-def _writer(to):
+def find_writer(to):
+    """The function that writes a format."""
     module, function = FORMATS[to].split(".")
     return getattr(importlib.import_module(f"kinetics_i3d.exporting.{module}"), function)

@@ -9,10 +9,9 @@ from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import ExportError, UserError
+from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.labels import softmax
 from kinetics_i3d.exporting import isolated_runner, tensorflow
-from kinetics_i3d.exporting.export import FORMATS
 from kinetics_i3d.exporting.verify import run_in_subprocess
 
 pytestmark = pytest.mark.slow
@@ -168,30 +167,6 @@ def test_a_failed_parity_check_leaves_no_folder_and_reports_the_difference(
 def test_an_artifact_that_does_not_run_is_reported_with_the_reason(tmp_path):
     with pytest.raises(ExportError, match=r"it does not run by itself \(.*exist"):
         run_in_subprocess(tmp_path / "nothing", {}, runtime="saved_model", output="out")
-
-
-def test_wrong_arguments(model, tmp_path):
-    with pytest.raises(ValueError, match="`to` must be one of"):
-        ki3d.export(model, tmp_path / "x", to="onxx")
-    with pytest.raises(ValueError, match=r"`frames` must be left out for to='savedmodel'"):
-        ki3d.export(model, tmp_path / "x", frames=16)
-    with pytest.raises(ValueError, match=r"`endpoints` must name activations .* 'Mixed_9z'"):
-        ki3d.export(model, tmp_path / "x", endpoints=("Mixed_9z",))
-    (tmp_path / "taken").write_text("old")
-    with pytest.raises(UserError, match="taken: exists already"):
-        ki3d.export(model, tmp_path / "taken")
-    nameless = ki3d.InceptionI3D(architecture=register(), classes=3)
-    with pytest.raises(ExportError, match="its 3 classes have no names"):
-        ki3d.export(nameless, tmp_path / "x")
-    with pytest.raises(ValueError, match="end in logits: include_top=True"):
-        ki3d.export(ki3d.feature_model(nameless, "Mixed_3c"), tmp_path / "x")
-    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
-
-
-def test_the_command_offers_the_formats_that_the_library_writes():
-    from kinetics_i3d.cli import export
-
-    assert (*FORMATS,) == export.FORMATS
 
 
 def test_two_streams_take_frames_and_8_bit_flow(tmp_path, monkeypatch):
