@@ -28,8 +28,8 @@ A SavedModel for TensorFlow 2 in TensorFlow Hub's reusable form; no custom opera
 
 {head} Model inputs
 
-A call takes prepared clips, {clips}. The graph itself refuses clips with too few frames, with values
-that are not scaled, or that are not finite.{table}
+A call takes prepared clips, {clips}. The graph itself refuses clips with too few frames, and values
+that are not scaled or not finite.{table}
 
 {head} Model outputs
 
