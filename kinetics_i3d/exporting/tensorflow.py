@@ -25,7 +25,7 @@ from kinetics_i3d.models.clip_model import fixed_size
 
 # The activation before the classifier, by system; that of I3D is in each of its streams. The
 # streams of (c) have classifiers of their own.
-ENDPOINTS = {
+_ENDPOINTS = {
     None: ("Mixed_5c",),
     "TwoStreamI3D": ("Mixed_5c",),
     "ConvNetLSTM": ("Features_bn",),
@@ -133,7 +133,7 @@ def feature_tensors(model, endpoints=None):
     Raises:
         ValueError: If there is no such activation.
     """
-    endpoints = ENDPOINTS.get(model.system, ()) if endpoints is None else tuple(endpoints)
+    endpoints = _ENDPOINTS.get(model.system, ()) if endpoints is None else tuple(endpoints)
     by_stream = model.system == "TwoStreamI3D"
     tensors = {}
     for endpoint in endpoints:
@@ -141,7 +141,7 @@ def feature_tensors(model, endpoints=None):
             if endpoint not in [layer.name for layer in network.layers]:
                 raise ValueError(
                     f"`endpoints` must name activations of {model.name}, such as "
-                    f"{ENDPOINTS.get(model.system)}. Received: {endpoint!r}"
+                    f"{_ENDPOINTS.get(model.system)}. Received: {endpoint!r}"
                 )
             backbone = keras.Model(network.input, network.get_layer(endpoint).output)
             tensor = backbone(model.input[stream] if by_stream else model.input)

@@ -135,7 +135,7 @@ def run_here(folder, inputs, **_):
     for key, array in inputs.items():
         name, stream = key.split("/")
         calls.setdefault(name, {})[stream] = array
-    results = isolated_runner.run_saved_model(str(folder), calls)
+    results = isolated_runner.RUNTIMES["saved_model"](str(folder), calls)
     return {f"{name}/{key}": array for name in results for key, array in results[name].items()}
 
 
