@@ -11,6 +11,7 @@ import os
 import pathlib
 import zipfile
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import track
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.evaluation.distances import frechet_distance, kernel_distance, precision_recall
 from kinetics_i3d.evaluation.protocols import weights_digest
 
@@ -47,6 +49,11 @@ class FVDProtocol:
         features: `"logits"`, the 400 logits averaged over time, or `"avg_pool"`, the 1024 features
             of the last pool, averaged over time.
         biased: Whether covariances are divided by n rather than n - 1.
+
+    Example:
+
+    >>> ki3d.FVDProtocol("long", frames=128).resize
+    'legacy'
     """
 
     name: str
@@ -97,6 +104,14 @@ class VideoFeatures:
         weights: A digest of the network's weights.
         names: The video of each row.
         skipped: Messages about videos that could not be used.
+
+    Example:
+
+    >>> protocol = ki3d.FVDProtocol("reference")
+    >>> features = ki3d.VideoFeatures(np.zeros((1, 400), np.float32), protocol, "", ("a.mp4",))
+    >>> features.save(folder / "features.npz")
+    >>> ki3d.VideoFeatures.load(folder / "features.npz").names
+    ('a.mp4',)
     """
 
     values: np.ndarray
@@ -105,7 +120,7 @@ class VideoFeatures:
     names: tuple = ()
     skipped: tuple = ()
 
-    def save(self, path):
+    def save(self, path: PathLike) -> None:
         """Writes an `.npz` file that `load` reads.
 
         Args:
@@ -122,7 +137,7 @@ class VideoFeatures:
             np.savez(file, values=self.values, fvd=np.array(json.dumps(about)))
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> "VideoFeatures":
         """Reads what `save` wrote.
 
         Args:
@@ -186,16 +201,16 @@ class FVDResult:
 
 
 def fvd(
-    real,
-    generated,
+    real: Any,
+    generated: Any,
     *,
-    protocol="reference",
-    weights="rgb_kinetics400",
-    all_metrics=False,
-    resamples=0,
-    seed=0,
-    batch_size=8,
-):
+    protocol: str | FVDProtocol = "reference",
+    weights: PathLike = "rgb_kinetics400",
+    all_metrics: bool = False,
+    resamples: int = 0,
+    seed: int = 0,
+    batch_size: int = 8,
+) -> FVDResult:
     """Fréchet Video Distance between real and generated videos.
 
     FVD depends on the protocol and, through its bias, on the number of videos: compare only numbers
@@ -264,7 +279,14 @@ def fvd(
     )
 
 
-def fvd_features(videos, *, protocol="reference", weights="rgb_kinetics400", seed=0, batch_size=8):
+def fvd_features(
+    videos: Any,
+    *,
+    protocol: str | FVDProtocol = "reference",
+    weights: "PathLike | _Network" = "rgb_kinetics400",
+    seed: int = 0,
+    batch_size: int = 8,
+) -> VideoFeatures:
     """The feature vectors of videos, to be compared by `fvd` or kept by `VideoFeatures.save`.
 
     Args:
@@ -280,6 +302,12 @@ def fvd_features(videos, *, protocol="reference", weights="rgb_kinetics400", see
     Raises:
         UserError: If the source holds no usable videos.
         WeightsError: If the weights cannot be found or read.
+
+    Example:
+
+    >>> black = np.zeros((2, 16, 32, 32, 3), np.uint8)
+    >>> ki3d.fvd_features(black).values.shape  # doctest: +SKIP
+    (2, 400)
     """
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be 1 or more. Received: batch_size={batch_size!r}")
@@ -337,7 +365,7 @@ def features_of_both(real, generated, *, protocol, weights, seed, batch_size):
     return sets
 
 
-def find_protocol(protocol, *, frames=None):
+def find_protocol(protocol: str | FVDProtocol, *, frames: int | None = None) -> FVDProtocol:
     """A row of `FVD_PROTOCOLS`, or a protocol itself, with another number of frames if given."""
     if not isinstance(protocol, FVDProtocol):
         if protocol not in FVD_PROTOCOLS:

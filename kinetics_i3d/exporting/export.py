@@ -6,8 +6,13 @@ Each runtime has a module in this package and a row in `FORMATS`.
 import importlib
 import inspect
 import pathlib
+from typing import TYPE_CHECKING, Any
 
 from kinetics_i3d.core.progress import waiting
+from kinetics_i3d.core.types import PathLike, Weights
+
+if TYPE_CHECKING:
+    from kinetics_i3d.models.clip_model import ClipModel
 
 # {format: module and function that write it}. Only the module in use is imported, and the command
 # line lists the formats without Keras.
@@ -21,7 +26,9 @@ FORMATS = {
 }
 
 
-def export(weights, output, *, to="savedmodel", **options):
+def export(
+    weights: "ClipModel | Weights", output: PathLike, *, to: str = "savedmodel", **options: Any
+) -> pathlib.Path:
     """Exports a model as an artifact that takes pixels and carries its labels and its clip spec.
 
     The artifact is run in a process where this package cannot be imported. It gets its name only if

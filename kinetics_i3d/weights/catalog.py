@@ -359,7 +359,7 @@ def _unknown(name, known):
     return WeightsError(f"unknown weights {str(name)!r}; did you mean {' or '.join(near)}?")
 
 
-def list_weights():
+def list_weights() -> list[str]:
     """The names that `weights=` takes, of networks of clips and of pairs of streams.
 
     `kinetics-i3d weights NAME` prints everything about one of them.
