@@ -30,7 +30,7 @@ _PUBLIC = {
     "decode_predictions": "core.labels",
     "examine": "inference.doctor.examine",
     "export": "exporting.export",
-    "feature_model": "models.features",
+    "feature_model": "models.load",
     "inflate": "models.inflation",
     "load_clip": "video.clip",
     "load_model": "models.load",

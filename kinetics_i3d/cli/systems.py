@@ -33,16 +33,19 @@ def add_arguments(parser):
 def run(options):
     """Prints the systems; returns the exit code."""
     load_keras()
-    from kinetics_i3d.models.systems import SYSTEMS
+    from kinetics_i3d.models.systems import paper_systems
 
-    systems = track(SYSTEMS.values(), "building", total=len(SYSTEMS), noun="systems")
-    rows = [describe(system) for system in systems]
+    systems = paper_systems().values()
+    rows = [
+        describe(system)
+        for system in track(systems, "building", total=len(systems), noun="systems")
+    ]
     print(json.dumps(rows, indent=2) if options.json else table(rows))
     return 0
 
 
 def describe(system):
-    """All about one `System`, counted from the model that it builds, ready for JSON."""
+    """A `System` and the counts of the model that it builds, ready for JSON."""
     from kinetics_i3d.models.multiply_adds import multiply_adds
 
     model = system.build()
@@ -62,11 +65,11 @@ def describe(system):
         "loss": system.loss,
         "aggregation": system.aggregation,
         "train": {
-            "frames": system.train_frames,
-            "stride": system.stride,
+            "frames": dict(system.train_frames),
+            "stride": dict(system.stride),
             "seconds": system.train_seconds,
         },
-        "test": {"frames": system.test_frames, "seconds": system.test_seconds},
+        "test": {"frames": dict(system.test_frames), "seconds": system.test_seconds},
     }
 
 

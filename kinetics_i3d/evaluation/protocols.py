@@ -22,7 +22,8 @@ from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
-from kinetics_i3d.models.systems import clips_at_test
+from kinetics_i3d.models.clip_model import check_ends_in_logits
+from kinetics_i3d.models.systems import clips_at_test, system_of
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import named_variables
 
@@ -198,9 +199,6 @@ def check_finite(logits, name, path):
         )
 
 
-SEPARATE = ("TwoStreamI3D",)  # systems whose logits are the sum of those of their streams
-
-
 @dataclasses.dataclass(frozen=True)
 class Network:
     """A network that is run, and the clips that it is run on.
@@ -297,15 +295,9 @@ def networks_of(model):
     >>> [network.name for network in networks_of(ki3d.InceptionI3D(classes=2))]
     ['rgb']
     """
-    layers = [layer.name for layer in model.layers]
-    ranks = {len(size) for size in model.minimums.values()}
-    if ranks != {3} or len(model.output_shape) != 2 or "Predictions" in layers:
-        raise ValueError(
-            "`model` must read clips and end in logits: include_top=True, "
-            f"classifier_activation=None. Received: {model.name}, which ends in {layers[-1]!r}"
-        )
+    check_ends_in_logits(model)
     specs = model.clip_specs
-    if model.system in SEPARATE:
+    if system_of(model).is_separate:
         return [
             Network(stream, inside, {stream: specs[stream]})
             for stream, inside in model.streams.items()

@@ -15,11 +15,12 @@ from kinetics_i3d.core.canvas import (
 from kinetics_i3d.experiments.runs import (
     IMAGES,
     INITS,
-    ROWS,
     STREAM_TITLES,
     TRANSFERS,
     group_title,
+    run_streams,
 )
+from kinetics_i3d.models.systems import paper_systems
 
 NONE = "–"
 # What is told of where networks began, {key of `about`: words}.
@@ -104,7 +105,7 @@ def _head(results):
 def _systems(groups):
     """Table 2: systems by streams, each start in a line of its own."""
     rows = []
-    for system, row in ROWS.items():
+    for system, row in paper_systems().items():
         for init, start in INITS.items():
             found = [groups.get((system, stream, init, "original")) for stream in STREAM_TITLES]
             if any(found):
@@ -120,8 +121,8 @@ def _systems(groups):
 def _starts(groups):
     """Table 3: with and without images first."""
     rows = []
-    for system, row in ROWS.items():
-        for stream in row.streams:
+    for system, row in paper_systems().items():
+        for stream in run_streams(row):
             plain = groups.get((system, stream, "scratch", "original"))
             for init in IMAGES:
                 first = groups.get((system, stream, init, "original"))
@@ -142,8 +143,8 @@ def _starts(groups):
 def _transfer(groups):
     """Tables 4 and 5: what features from other videos are worth."""
     rows = []
-    for system, row in ROWS.items():
-        for stream in row.streams:
+    for system, row in paper_systems().items():
+        for stream in run_streams(row):
             for init, start in INITS.items():
                 own = "scratch" if init == "given" else init
                 found = [

@@ -6,10 +6,10 @@ Carreira & Zisserman, CVPR 2017, tables 2 to 5; UCF-101 and HMDB-51 on their fir
 import math
 import statistics
 
-from kinetics_i3d.experiments.runs import APART, BOTH, IMAGES, INITS, ROWS, TRANSFERS, group_title
+from kinetics_i3d.experiments.runs import BOTH, IMAGES, INITS, TRANSFERS, group_title, run_streams
+from kinetics_i3d.models.systems import SYSTEMS, paper_systems
 
 STREAMS = ("rgb", "flow", BOTH)
-RGB_ALONE = ("ConvNetLSTM", "C3D")
 
 # Trained on the dataset alone: RGB, Flow, RGB+Flow.
 FROM_IMAGENET: dict = {
@@ -85,19 +85,19 @@ def paper_number(kind, group):
         found = table.get(kind, {}).get(system, (None,) * 3)[STREAMS.index(stream)]
         if found is not None:
             return found
-    if stream != ("rgb" if system in RGB_ALONE else BOTH):
+    if stream != run_streams(SYSTEMS[system])[-1]:
         return None
     return TRANSFER.get(kind, {}).get(system, {}).get(init, (None,) * 3)[MODES.index(transfer)]
 
 
 # ((system, stream) that the paper has above, the one below), of the same start and mode.
 RANKS = (
-    ((APART, "rgb"), ("ConvNetLSTM", "rgb")),
-    ((APART, "rgb"), ("C3D", "rgb")),
-    ((APART, BOTH), ("TwoStream", BOTH)),
-    ((APART, BOTH), ("TwoStreamFused", BOTH)),
-    ((APART, BOTH), (APART, "rgb")),
-    ((APART, BOTH), (APART, "flow")),
+    (("TwoStreamI3D", "rgb"), ("ConvNetLSTM", "rgb")),
+    (("TwoStreamI3D", "rgb"), ("C3D", "rgb")),
+    (("TwoStreamI3D", BOTH), ("TwoStream", BOTH)),
+    (("TwoStreamI3D", BOTH), ("TwoStreamFused", BOTH)),
+    (("TwoStreamI3D", BOTH), ("TwoStreamI3D", "rgb")),
+    (("TwoStreamI3D", BOTH), ("TwoStreamI3D", "flow")),
 )
 LEAST = 2  # runs of each side, or its spread is unknown
 
@@ -175,7 +175,9 @@ def _pairs():
         for init, start in INITS.items():
             for (system, stream), (other, beside) in RANKS:
                 # The paper, too, holds the 3D-ConvNet from scratch against all others.
-                began = init if ROWS[other].images or init not in IMAGES else "scratch"
+                began = (
+                    init if SYSTEMS[other].backbone is not None or init not in IMAGES else "scratch"
+                )
                 first, second = (system, stream, init, transfer), (other, beside, began, transfer)
                 note = start if began == init else f"{start} and {INITS[began]}"
                 yield (
@@ -183,7 +185,9 @@ def _pairs():
                     second,
                     (f"{group_title(first)} above {group_title(second)} ({mode}, {note})"),
                 )
-    groups = [(system, stream) for system, row in ROWS.items() for stream in row.streams]
+    groups = [
+        (system, stream) for system, row in paper_systems().items() for stream in run_streams(row)
+    ]
     for pair in groups:
         for init in IMAGES:
             words = f"{group_title(pair)}, {INITS[init]} above {INITS['scratch']} (Original)"

@@ -5,10 +5,11 @@ import math
 import pathlib
 
 from kinetics_i3d.core.errors import UserError, WeightsError
-from kinetics_i3d.experiments.runs import APART, BOTH, INITS, ROWS, absolute, all_cells, cell_folder
+from kinetics_i3d.experiments.runs import BOTH, INITS, absolute, all_cells, cell_folder, run_streams
 from kinetics_i3d.experiments.scales import config_of
 from kinetics_i3d.models.multiply_adds import multiply_adds
 from kinetics_i3d.models.streams import CHANNELS
+from kinetics_i3d.models.systems import paper_systems, system_of
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.network import builder_of, streams_of
 from kinetics_i3d.weights.catalog import PAIRS
@@ -84,8 +85,8 @@ def make_plan(scale, *, seeds=None, pattern="*", images=(), sources=None, valida
         )
     if not sources:
         left_out["fixed and full"] = "no --source is given, whose weights they start from"
-    streams = [ROWS[name].title for name in ("TwoStream", "TwoStreamFused")]
-    left_out[f"RGB and Flow of {' and '.join(streams)}"] = (
+    joint = [row.title for row in paper_systems().values() if run_streams(row) == (BOTH,)]
+    left_out[f"RGB and Flow of {' and '.join(joint)}"] = (
         "they are trained as one network of both streams, whose answer is one"
     )
     jobs: list = []
@@ -202,10 +203,11 @@ def _key_of(name):
         )
     streams = tuple(info.clip_specs)
     stream = streams[0] if len(streams) == 1 else BOTH
-    system = info.system or APART
-    if system == APART and stream == BOTH:
+    system = system_of(info).name
+    row = next(row for row in paper_systems().values() if system in (row.name, row.trained_as))
+    if row.is_separate and stream == BOTH:
         raise WeightsError(f"{name}: both streams in one file; a source is one of each stream")
-    return system, stream, BEGAN.get(str(name), "given")
+    return row.name, stream, BEGAN.get(str(name), "given")
 
 
 def training_cost(config, *, videos, classes):

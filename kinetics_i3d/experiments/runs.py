@@ -23,32 +23,12 @@ IMAGES = ("frames", "imagenet")  # starts that only an Inception-V1 can have
 TRANSFERS = {"original": "Original", "fixed": "Fixed", "full": "Full-FT"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A system as a row of the tables.
-
-    Args:
-        letter: `"a"` to `"e"`.
-        title: What the paper calls it.
-        streams: What is trained, and of the Two-Stream I3D also what is added up.
-        images: Whether it has an Inception-V1 that an image network can be put into.
-    """
-
-    letter: str
-    title: str
-    streams: tuple
-    images: bool = True
-
-
-# (c) and (d) are one network each: what a stream of theirs would be alone is not trained.
-ROWS = {
-    "ConvNetLSTM": Row("a", "ConvNet+LSTM", ("rgb",)),
-    "C3D": Row("b", "3D-ConvNet", ("rgb",), images=False),
-    "TwoStream": Row("c", "Two-Stream", (BOTH,)),
-    "TwoStreamFused": Row("d", "3D-Fused", (BOTH,)),
-    "TwoStreamI3D": Row("e", "Two-Stream I3D", ("rgb", "flow", BOTH)),
-}
-APART = "TwoStreamI3D"  # its streams are trained one by one, and their logits added at test
+def run_streams(system):
+    """What is trained of a `System`, and of separate streams also their sum."""
+    if system.is_separate:
+        return (*system.streams, BOTH)
+    # Other systems of two streams are one network: a stream is not trained alone.
+    return (BOTH,) if len(system.streams) > 1 else system.streams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +36,7 @@ class Cell:
     """One run, or the sum of two.
 
     Args:
-        system: A name in `ROWS`.
+        system: A name in `paper_systems()`.
         stream: `"rgb"`, `"flow"` or `"both"`.
         init: A name in `INITS`; where the network starts from another's weights, how that began.
         transfer: A name in `TRANSFERS`.
@@ -87,9 +67,12 @@ class Cell:
     @property
     def parts(self):
         """The cells whose logits are added in place of a training; none of most."""
-        if self.system != APART or self.stream != BOTH:
+        from kinetics_i3d.models.systems import SYSTEMS  # imports Keras
+
+        system = SYSTEMS[self.system]
+        if not system.is_separate or self.stream != BOTH:
             return ()
-        return tuple(dataclasses.replace(self, stream=stream) for stream in ("rgb", "flow"))
+        return tuple(dataclasses.replace(self, stream=stream) for stream in system.streams)
 
 
 def all_cells(*, inits=("scratch",), transfers=("original",), seeds=(0,), pattern="*"):
@@ -112,14 +95,17 @@ def all_cells(*, inits=("scratch",), transfers=("original",), seeds=(0,), patter
     ['TwoStream.both.scratch.original.0', 'TwoStreamFused.both.scratch.original.0',
      'TwoStreamI3D.both.scratch.original.0']
     """
+    from kinetics_i3d.models.systems import paper_systems
+
     cells = [
         Cell(system, stream, init, transfer, seed)
         for seed in seeds  # a call that is stopped half way leaves whole tables of fewer seeds
         for transfer in transfers
-        for system, row in ROWS.items()
+        for system, row in paper_systems().items()
         for init in inits
-        for stream in row.streams
-        if (row.images or init not in IMAGES) and (init, transfer) != ("given", "original")
+        for stream in run_streams(row)
+        if (row.backbone is not None or init not in IMAGES)
+        and (init, transfer) != ("given", "original")
     ]
     patterns = pattern.split(",")
     return [cell for cell in cells if any(fnmatch.fnmatchcase(cell.name, p) for p in patterns)]
@@ -131,10 +117,12 @@ def group_title(group):
     Args:
         group: (system, stream, init, transfer).
     """
-    system, stream = group[:2]
-    if system == APART:
-        return f"I3D {STREAM_TITLES[stream]}"
-    return ROWS[system].title
+    from kinetics_i3d.models.systems import SYSTEMS
+
+    system, stream = SYSTEMS[group[0]], group[1]
+    if system.is_separate:
+        return f"{SYSTEMS[system.trained_as].title} {STREAM_TITLES[stream]}"
+    return system.title
 
 
 STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", BOTH: "RGB+Flow"}

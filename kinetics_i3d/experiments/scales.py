@@ -6,11 +6,8 @@ and table 1, for the paper's.
 
 import dataclasses
 
-from kinetics_i3d.experiments.runs import APART
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.recipes import RECIPES
-
-NETWORK = {APART: "InceptionI3D"}  # what is trained of a system whose streams are trained apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +34,12 @@ class Scale:
     @property
     def architecture(self):
         """The Inception-V1 of its systems, which an image network has to share."""
-        return self.configs[APART].architecture or "inception_v1"
+        return self.configs["TwoStreamI3D"].architecture or "inception_v1"
 
 
 def _configs(common, own):
     return {
-        system: TrainConfig(**{**common, "system": NETWORK.get(system, system), **fields})
+        system: TrainConfig(**{**common, "system": system, **fields})
         for system, fields in own.items()
     }
 
@@ -75,7 +72,7 @@ _MINI = _configs(
         },
         "TwoStream": {"frames": 10, "stride": 10},
         "TwoStreamFused": {"frames": 20, "stride": 10},
-        APART: {"frames": 16},
+        "TwoStreamI3D": {"frames": 16},
     },
 )
 
@@ -102,7 +99,7 @@ _SMALL = _configs(
         "TwoStream": {"frames": 10, "stride": 10},
         "TwoStreamFused": {"frames": 20, "stride": 10},
         # A classifier of random values undoes inflated features before it has learned from them.
-        APART: {"frames": 24, "head_start": 2},
+        "TwoStreamI3D": {"frames": 24, "head_start": 2},
     },
 )
 
@@ -111,7 +108,7 @@ _PAPER = {
     "C3D": RECIPES["paper_c3d"],
     "TwoStream": RECIPES["paper_two_stream"],
     "TwoStreamFused": RECIPES["paper_two_stream_fused"],
-    APART: dataclasses.replace(RECIPES["paper_two_stream_i3d"], system=NETWORK[APART]),
+    "TwoStreamI3D": RECIPES["paper_two_stream_i3d"],
 }
 
 SCALES = {
@@ -192,13 +189,17 @@ def config_of(scale, cell, *, images=None, weights=None, validation=None):
     Example:
 
     >>> from kinetics_i3d.experiments.runs import Cell
-    >>> config = config_of(SCALES["mini"], Cell(APART, "flow", "scratch", "original", 1))
+    >>> cell = Cell("TwoStreamI3D", "flow", "scratch", "original", 1)
+    >>> config = config_of(SCALES["mini"], cell)
     >>> config.system, config.streams, config.seed
     ('InceptionI3D', ('flow',), 1)
     """
-    config = scale.configs[cell.system]
-    fields: dict = {"seed": cell.seed, **scale.transfers.get(cell.transfer, {})}
-    if cell.system == APART:
+    from kinetics_i3d.models.systems import SYSTEMS
+
+    config, system = scale.configs[cell.system], SYSTEMS[cell.system]
+    fields: dict = {"system": system.trained_as, "seed": cell.seed}
+    fields |= scale.transfers.get(cell.transfer, {})
+    if system.is_separate:
         fields["streams"] = (cell.stream,)
     if config.validation is not None and validation is not None:
         fields["validation"] = validation

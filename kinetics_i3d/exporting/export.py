@@ -15,6 +15,7 @@ from kinetics_i3d.exporting.openvino_folder import export_openvino
 from kinetics_i3d.exporting.origin import origin
 from kinetics_i3d.exporting.saved_model import export_saved_model
 from kinetics_i3d.exporting.serving import export_serving
+from kinetics_i3d.models.clip_model import check_ends_in_logits
 from kinetics_i3d.models.load import as_model
 
 FORMATS: dict[str, Callable] = {
@@ -78,13 +79,3 @@ def export(weights, output, *, to="savedmodel", **options):
     check_ends_in_logits(model)
     with waiting(f"writing {output}"):
         return FORMATS[to](model, pathlib.Path(output), **options)
-
-
-def check_ends_in_logits(model):
-    """Raises `ValueError` where a model of clips has no top, or ends in an activation."""
-    names = [layer.name for layer in model.layers]
-    if len(model.minimum) != 3 or "Logits" not in names or "Predictions" in names:
-        raise ValueError(
-            "`weights` must be of a model of clips that ends in logits: include_top=True, "
-            f"classifier_activation=None. Received: {model.name} that ends in {names[-1]!r}"
-        )

@@ -10,8 +10,9 @@ import numpy as np
 from keras import layers
 
 from kinetics_i3d.exporting.openvino_folder import quantized
+from kinetics_i3d.models.clip_model import check_ends_in_logits
 from kinetics_i3d.models.streams import STREAMS
-from kinetics_i3d.models.two_stream_i3d import SYSTEM as TWO_STREAM_I3D
+from kinetics_i3d.models.systems import system_of
 from kinetics_i3d.models.two_stream_i3d import joined
 
 
@@ -37,12 +38,8 @@ def in_eight_bits(model, calibration):
             "`precision` must be 'float32' or 'bfloat16' but on the TensorFlow backend. "
             f"Received: precision='int8' on {keras.backend.backend()}"
         )
-    if len(model.output_shape) != 2 or "Predictions" in [layer.name for layer in model.layers]:
-        raise ValueError(
-            "`model` must end in logits: include_top=True, classifier_activation=None. "
-            f"Received: {model.name} of output_shape={model.output_shape}"
-        )
-    if model.system == TWO_STREAM_I3D:
+    check_ends_in_logits(model)
+    if system_of(model).is_separate:
         streams = {key: in_eight_bits(model.streams[key], calibration) for key in STREAMS}
         shapes = {stream: model.input[stream].shape[1:] for stream in STREAMS}
         found = joined(streams, shapes, name=model.name)

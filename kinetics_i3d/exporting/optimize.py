@@ -2,11 +2,11 @@
 
 import pathlib
 
-import keras
 from absl import logging
 
 from kinetics_i3d.exporting.calibration import check_precision
 from kinetics_i3d.models.folding import fold
+from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.load import as_model
 
 PRECISIONS = ("float32", "bfloat16", "int8")
@@ -54,12 +54,8 @@ def optimize(model, *, precision="float32", calibration=None):
         return in_eight_bits(model, calibration)
     if precision == "bfloat16" and lacks_bfloat16():
         logging.warning("this processor has no bfloat16: float32 is likely faster")
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
+    with dtype_policy("float32"):
         return fold(model, "mixed_bfloat16" if precision == "bfloat16" else "float32")
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def lacks_bfloat16(cpuinfo="/proc/cpuinfo"):

@@ -14,17 +14,7 @@ from kinetics_i3d.exporting.in_graph import (
     frames_to_clips,
     require,
 )
-
-# The activation before the classifier, by system; that of I3D stands in each of its streams. The
-# streams of (c) end in classifiers of their own.
-ENDPOINTS = {
-    None: ("Mixed_5c",),
-    "TwoStreamI3D": ("Mixed_5c",),
-    "ConvNetLSTM": ("Features_bn",),
-    "C3D": ("MaxPool3d_5",),
-    "TwoStream": (),
-    "TwoStreamFused": ("Fused_MaxPool3d_3x3",),
-}
+from kinetics_i3d.models.systems import system_of
 
 
 def class_names(model):
@@ -58,8 +48,9 @@ def feature_tensors(model, endpoints=None):
     Raises:
         ValueError: If there is no such activation.
     """
-    endpoints = ENDPOINTS.get(model.system, ()) if endpoints is None else tuple(endpoints)
-    inside = model.system == "TwoStreamI3D"
+    system = system_of(model)
+    endpoints = system.endpoints if endpoints is None else tuple(endpoints)
+    inside = system.is_separate
     found = {}
     for endpoint in endpoints:
         for stream, network in model.streams.items() if inside else (("", model),):
@@ -67,7 +58,7 @@ def feature_tensors(model, endpoints=None):
             if endpoint not in names:
                 raise ValueError(
                     f"`endpoints` must name activations of {model.name}, such as "
-                    f"{ENDPOINTS.get(model.system)}. Received: {endpoint!r}"
+                    f"{system.endpoints}. Received: {endpoint!r}"
                 )
             part = keras.Model(network.input, network.get_layer(endpoint).output)
             tensor = part(model.input[stream] if inside else model.input)

@@ -13,6 +13,7 @@ from kinetics_i3d.core.progress import track
 from kinetics_i3d.data.joint_frames import count_frames
 from kinetics_i3d.data.stream_specs import fastest
 from kinetics_i3d.data.views import video_views
+from kinetics_i3d.models.clip_model import check_ends_in_logits
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.source import check_video
@@ -112,17 +113,7 @@ def check_model(model):
     Raises:
         ValueError: With what is wrong and what helps.
     """
-    if len(model.minimum) != 3:
-        raise ValueError(
-            "`model` must read clips, (batch, frames, height, width, channels). Received: "
-            f"{model.name} of input_shape={model.input_shape}"
-        )
-    layers = [layer.name for layer in model.layers]
-    if len(model.output_shape) != 2 or "Logits" not in layers or "Predictions" in layers:
-        raise ValueError(
-            "`model` must end in logits: include_top=True, classifier_activation=None. "
-            f"Received: {model.name} that ends in {layers[-1]!r}"
-        )
+    check_ends_in_logits(model)
     classes = model.output_shape[-1]
     if not model.labels and classes not in BY_COUNT:
         raise ValueError(

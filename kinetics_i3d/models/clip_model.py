@@ -312,6 +312,21 @@ class ClipModel(keras.Model):
         )
 
 
+def check_ends_in_logits(model):
+    """Raises `ValueError` where a model does not read clips and end in logits.
+
+    Without a top it has no layer `Logits`; with an activation the last layer is `Predictions`.
+    """
+    names = [layer.name for layer in model.layers]
+    reads_clips = all(len(size) == 3 for size in model.minimums.values())
+    is_vector = len(model.output_shape) == 2
+    if not reads_clips or not is_vector or "Logits" not in names or "Predictions" in names:
+        raise ValueError(
+            "`model` must read clips and end in logits: include_top=True, "
+            f"classifier_activation=None. Received: {model.name}, which ends in {names[-1]!r}"
+        )
+
+
 def _with_own_convolutions(config):
     """The configuration with the package's `Conv3D` in place of Keras', as older files have it."""
     if isinstance(config, dict):

@@ -10,9 +10,9 @@ from kinetics_i3d.experiments import plan as plan_module
 from kinetics_i3d.experiments.paper import FROM_IMAGENET, FROM_SCRATCH, TRANSFER, paper_number
 from kinetics_i3d.experiments.plan import Sources, make_plan
 from kinetics_i3d.experiments.prerequisites import flow_spec
-from kinetics_i3d.experiments.runs import ROWS, Cell, absolute, all_cells, cell_folder
+from kinetics_i3d.experiments.runs import Cell, absolute, all_cells, cell_folder, run_streams
 from kinetics_i3d.experiments.scales import SCALES, config_of, with_steps
-from kinetics_i3d.models.systems import SYSTEMS
+from kinetics_i3d.models.systems import paper_systems
 from kinetics_i3d.training.network import streams_of
 from kinetics_i3d.training.recipes import RECIPES
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
@@ -22,13 +22,23 @@ def names(cells):
     return [cell.name for cell in cells]
 
 
-def test_rows_are_the_papers_systems():
-    assert {name: row.letter for name, row in ROWS.items()} == {
-        name: system.letter for name, system in SYSTEMS.items()
+def test_streams_of_the_runs_are_those_of_the_systems():
+    assert {name: run_streams(row) for name, row in paper_systems().items()} == {
+        "ConvNetLSTM": ("rgb",),
+        "C3D": ("rgb",),
+        "TwoStream": ("both",),
+        "TwoStreamFused": ("both",),
+        "TwoStreamI3D": ("rgb", "flow", "both"),
     }
-    for name, row in ROWS.items():
-        both = "both" in row.streams
-        assert both == (len(SYSTEMS[name].streams) > 1)
+
+
+@pytest.mark.parametrize("name", paper_systems())
+def test_the_paper_recipes_agree_with_the_systems(name):
+    system, config = paper_systems()[name], SCALES["paper"].configs[name]
+    assert config.system == name
+    assert config.frames == max(system.train_frames.values())
+    assert config.stride == system.stride["rgb"]
+    assert config.size == config.test_size == system.size
 
 
 def test_cells_come_once_for_each_seed_and_sums_after_their_parts():
@@ -93,7 +103,7 @@ def test_in_a_scale_all_systems_see_as_many_clips_and_the_same_flow(scale):
 def test_the_papers_scale_is_its_recipes():
     configs = SCALES["paper"].configs
     assert configs["ConvNetLSTM"] == RECIPES["paper_conv_net_lstm"]
-    assert configs["TwoStreamI3D"].system == "InceptionI3D"
+    assert configs["TwoStreamI3D"].system == "TwoStreamI3D"
     assert configs["TwoStreamI3D"].batch == 384 and configs["TwoStreamI3D"].steps == 110_000
 
 

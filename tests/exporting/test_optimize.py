@@ -137,7 +137,7 @@ def test_each_stream_of_two_is_a_network_in_eight_bits(videos):
 @pytest.mark.slow
 def test_eight_bits_need_logits_and_tensorflow(model, monkeypatch):
     headless = ki3d.InceptionI3D(architecture=register(), include_top=False)
-    with pytest.raises(ValueError, match="`model` must end in logits"):
+    with pytest.raises(ValueError, match="`model` must read clips and end in logits"):
         optimize(headless, precision="int8", calibration=["a.mp4"])
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="on the TensorFlow backend"):

@@ -184,7 +184,7 @@ def test_wrong_arguments(model, tmp_path):
     nameless = ki3d.InceptionI3D(architecture=register(), classes=3)
     with pytest.raises(ExportError, match="its 3 classes have no names"):
         ki3d.export(nameless, tmp_path / "x")
-    with pytest.raises(ValueError, match="ends in logits: include_top=True"):
+    with pytest.raises(ValueError, match="end in logits: include_top=True"):
         ki3d.export(ki3d.feature_model(nameless, "Mixed_3c"), tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 

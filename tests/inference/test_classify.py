@@ -182,7 +182,7 @@ def test_what_cannot_name_actions_is_refused_before_decoding(model):
     wrong = {
         "must name its 3 classes": nameless,
         "must read clips": ki3d.InceptionV1(classes=3, **quarter),
-        "must end in logits": ki3d.InceptionI3D(include_top=False, pooling="avg", **quarter),
+        "end in logits": ki3d.InceptionI3D(include_top=False, pooling="avg", **quarter),
         "Predictions": ki3d.InceptionI3D(classes=3, classifier_activation="softmax", **quarter),
     }
     for said, each in wrong.items():
