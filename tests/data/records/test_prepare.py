@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, UserError
+from kinetics_i3d.core.locks import locked
 from kinetics_i3d.data.datasets import Video, VideoDataset, read_table
 from kinetics_i3d.data.records import prepare as module
 from kinetics_i3d.data.records.config import PrepareConfig
@@ -320,12 +320,10 @@ def test_videos_that_cannot_be_read_are_noted_and_passed_over(clips, tmp_path):
 
 
 def test_two_processes_do_not_write_to_one_folder(dataset, tmp_path):
-    handle = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(DatasetError, match=f"^{tmp_path}: another process is preparing"):
-        prepare(dataset, tmp_path, RGB)
-    assert not list(tmp_path.iterdir())
-    os.close(handle)
+    with locked(tmp_path / ".lock"):
+        with pytest.raises(DatasetError, match=f"^{tmp_path}: another process is preparing"):
+            prepare(dataset, tmp_path, RGB)
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     assert prepare(dataset, tmp_path, RGB).count("test") == 3
 
 
