@@ -24,7 +24,7 @@ from kinetics_i3d.cli.quiet import load_keras
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.progress import Progress
-from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 
 def add_arguments(parser):
@@ -63,7 +63,7 @@ def add_arguments(parser):
 def run(options):
     """Prints the labels of each video; returns the exit code."""
     from kinetics_i3d.video.reader import video_info
-    from kinetics_i3d.weights.catalog import find_members
+    from kinetics_i3d.weights.read import fetch_weights
 
     # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
     check_precision(options)
@@ -73,7 +73,7 @@ def run(options):
     weights = options.weights or DEFAULT_WEIGHTS[options.streams]
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
-    find_members(weights)
+    fetch_weights(weights, pairs=True)
     model, results, named = None, [], " and ".join(map(str, names_of(weights)))
     with Progress(len(options.videos), "videos") as progress:
         for video, picture in zip(options.videos, pictures, strict=True):

@@ -8,8 +8,7 @@ import fnmatch
 import os
 import pathlib
 
-from kinetics_i3d.weights.catalog import CATALOG
-from kinetics_i3d.weights.images import find_image_row
+from kinetics_i3d.weights.read import find_entry
 
 BOTH = "both"
 # Where a network's first values come from. `given` are weights that were named one by one.
@@ -166,5 +165,4 @@ def absolute(weights):
     ('rgb_figures', True)
     """
     name = str(weights)
-    named = name in CATALOG or find_image_row(name) is not None
-    return name if named else os.path.abspath(weights)
+    return name if find_entry(name) is not None else os.path.abspath(weights)

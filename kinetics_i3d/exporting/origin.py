@@ -6,8 +6,9 @@ What nobody has said stays out: a card must not guess.
 import pathlib
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_rows
+from kinetics_i3d.weights.catalog import CATALOG, PAIRS
 from kinetics_i3d.weights.checkpoint import read_info
+from kinetics_i3d.weights.read import find_entries
 
 # Of a card, by what people call it in the `about` of a weights file.
 FROM_FILE = {"data": "data", "accuracy": "accuracy", "licence": "terms", "command": "command"}
@@ -40,7 +41,7 @@ def origin(weights):
 
 
 def _of_catalog(name):
-    rows = find_rows(name)
+    rows = find_entries(name)
     whole = PAIRS.get(name) or CATALOG[name]
     terms = ". ".join(dict.fromkeys(row.terms for row in rows))
     numbers = ", ".join(f"{measure} {value:.1f} %" for measure, value in whole.accuracy.items())

@@ -12,11 +12,10 @@ from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import checkpoint_of
 from kinetics_i3d.models.systems import builder_of
 from kinetics_i3d.weights.checkpoint import write_checkpoint
-from kinetics_i3d.weights.layouts import LAYOUTS
+from kinetics_i3d.weights.layouts import LAYOUTS, to_layout
 from kinetics_i3d.weights.read import read_weights
 from kinetics_i3d.weights.readers.safetensors import write_safetensors
 from kinetics_i3d.weights.readers.torch import write_torch
-from kinetics_i3d.weights.translate import to_layout
 
 # Endings that say the format; the longer one is asked first.
 ENDINGS = {

@@ -11,14 +11,11 @@ from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.pretrained import kind_of
 from kinetics_i3d.models.systems import builder_of
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
-from kinetics_i3d.weights.catalog import PAIRS, image_weights_message
-from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
-from kinetics_i3d.weights.images import find_image_row
-from kinetics_i3d.weights.read import read_weights
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
+from kinetics_i3d.weights.catalog import PAIRS
+from kinetics_i3d.weights.read import Weights, resolve_weights
 
 _STREAMS_OF = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
-
-Weights = str | os.PathLike | Mapping[str, str | os.PathLike]
 
 
 def load_model(weights: Weights | None = None, *, streams: str | None = None) -> ClipModel:
@@ -56,16 +53,13 @@ def load_model(weights: Weights | None = None, *, streams: str | None = None) ->
 
 
 def _load(weights, streams):
-    row = find_image_row(weights)
-    if row is not None:
-        raise WeightsError(image_weights_message(row))  # before anything is downloaded
-    pair = None if isinstance(weights, Mapping) else PAIRS.get(weights)
-    if pair is not None and streams in STREAMS:
-        weights, pair = getattr(pair, streams), None
-    if pair is not None or isinstance(weights, Mapping):
+    if isinstance(weights, str) and weights in PAIRS and streams in STREAMS:
+        weights = getattr(PAIRS[weights], streams)
+    if isinstance(weights, Mapping) or weights in PAIRS:
         model = TwoStreamI3D(weights=weights)
     else:
-        checkpoint = read_weights(weights)
+        (source,) = resolve_weights(weights)  # refuses those of images before a download
+        checkpoint = source.read()
         if checkpoint.info.rank != 3:
             raise WeightsError(f"{checkpoint.path} holds a model of {kind_of(checkpoint.info)}")
         model = builder_of(checkpoint)(weights=checkpoint)

@@ -1,10 +1,7 @@
 """`spec_of_weights`: how clips are made for some weights, as far as can be without reading them."""
 
-from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H
-from kinetics_i3d.weights.catalog import CATALOG, find_weights
-from kinetics_i3d.weights.checkpoint import read_info
-from kinetics_i3d.weights.foreign import read_foreign
-from kinetics_i3d.weights.inception5h import is_inception5h
+from kinetics_i3d.core.clip_spec import DEEPMIND
+from kinetics_i3d.weights.read import resolve_weights
 
 
 def spec_of_weights(weights):
@@ -24,10 +21,5 @@ def spec_of_weights(weights):
     >>> spec_of_weights("rgb_figures").fps
     12.5
     """
-    if weights in CATALOG:
-        return CATALOG[weights].clip_spec
-    path = find_weights(weights)
-    if is_inception5h(path):
-        return INCEPTION5H
-    info = read_info(path) or read_foreign(path).info
-    return info.clip_spec or DEEPMIND
+    (source,) = resolve_weights(weights)
+    return source.info().clip_spec or DEEPMIND

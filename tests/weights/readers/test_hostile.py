@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.readers import read_arrays
+from kinetics_i3d.weights.formats import read_arrays
 from kinetics_i3d.weights.readers.keras import read_keras
 from kinetics_i3d.weights.readers.pickled import load_pickle
 from kinetics_i3d.weights.readers.safetensors import read_safetensors
-from kinetics_i3d.weights.readers.table import table_entries
+from kinetics_i3d.weights.readers.tensorflow import table_entries
 from kinetics_i3d.weights.readers.torch import read_torch, write_torch
 
 TENSOR = (
