@@ -56,14 +56,14 @@ def litert_engine(precision):
     """A LiteRT file, which reads pixels of the crop."""
 
     def start(model, *, folder, data, frames):
-        from kinetics_i3d.exporting.fresh_litert import open_file
+        from kinetics_i3d.exporting.isolated_runner import open_litert
         from kinetics_i3d.exporting.litert import export_litert
 
         path = folder / f"litert_{precision}.tflite"
         if not path.exists():
             calibration = {"calibration": data} if precision == "int8" else {}
             export_litert(model, path, precision=precision, frames=frames, **calibration)
-        network = open_file(path, threads=THREADS)
+        network = open_litert(path, threads=THREADS)
         return lambda pixels: network(rgb=pixels)["logits"]
 
     return start
@@ -75,7 +75,7 @@ def openvino_engine(precision, hint):
     def start(model, *, folder, data, frames):
         import openvino
 
-        from kinetics_i3d.exporting.openvino_folder import export_openvino, framed
+        from kinetics_i3d.exporting.openvino import export_openvino, with_borders
 
         path = folder / f"openvino_{precision}"
         if not path.exists():
@@ -83,7 +83,7 @@ def openvino_engine(precision, hint):
             export_openvino(model, path, precision=precision, **calibration)
         options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": THREADS}
         network = openvino.Core().compile_model(path / "model.xml", "CPU", options)
-        return lambda pixels: network([framed(pixels, model.clip_spec)])["logits"]
+        return lambda pixels: network([with_borders(pixels, model.clip_spec)])["logits"]
 
     return start
 

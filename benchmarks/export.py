@@ -117,9 +117,9 @@ def engines(model, pixels, folder, calibration):
         return start
 
     def litert(path):
-        from kinetics_i3d.exporting.fresh_litert import open_file
+        from kinetics_i3d.exporting.isolated_runner import open_litert
 
-        run = open_file(path, threads=THREADS)
+        run = open_litert(path, threads=THREADS)
         return lambda: run(rgb=pixels)["logits"]
 
     frames = pixels.shape[1]

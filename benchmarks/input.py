@@ -23,8 +23,7 @@ from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.pipeline import augmentation, decoded_clips, training_clips
 from kinetics_i3d.data.records.clips import RecordSplit
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.video_clips import decode_window
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video

@@ -22,9 +22,8 @@ from report import publish
 
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records.clips import RecordSplit
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
-from kinetics_i3d.figures import write_dataset
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
+from kinetics_i3d.figures import write_figures
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.inputs import training_batches
 from kinetics_i3d.training.interruption import Question
@@ -42,7 +41,7 @@ FULL = TrainConfig(frames=64, batch=1, steps=ENDLESS, warmup=0.0)
 
 def make_records(folder, config):
     """Records of figures, and their labels."""
-    table = write_dataset(
+    table = write_figures(
         folder / "videos", train_per_action=4, test_per_action=1, size=(128, 170), workers=2
     )
     settings = PrepareConfig(streams=("rgb",), spec=config.specs(("rgb",))["rgb"])

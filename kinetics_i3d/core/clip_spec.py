@@ -87,6 +87,11 @@ class ClipSpec:
         """The (height, width) that a picture has after the resize and before the crop."""
         return resized((height, width), self.short_side, self.resize)
 
+    def for_flow(self):
+        """The spec of the flow beside this rgb stream: the same frames, in -1 to 1."""
+        name = f"{self.name}_flow"
+        return dataclasses.replace(self, name=name, stream="flow", low=-1.0, high=1.0)
+
     def normalize(self, clip):
         """Scales pixels to this spec's range.
 

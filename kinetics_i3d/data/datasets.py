@@ -16,8 +16,8 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.label_files import write_labels
-from kinetics_i3d.data.layouts import LAYOUTS, recognise
-from kinetics_i3d.data.layouts.files import VideoFinder
+from kinetics_i3d.data.layouts.files import VideoFinder, cut
+from kinetics_i3d.data.layouts.formats import FORMATS, recognise
 from kinetics_i3d.data.layouts.label_order import (
     given_labels,
     hint,
@@ -25,8 +25,14 @@ from kinetics_i3d.data.layouts.label_order import (
     match_labels,
     own_labels,
 )
-from kinetics_i3d.data.layouts.tables import COLUMNS, SOURCE, TIMES, labels_file, read_one
-from kinetics_i3d.data.layouts.times import cut
+from kinetics_i3d.data.layouts.tables import (
+    COLUMNS,
+    LABELS,
+    SOURCE,
+    TIMES,
+    labels_file,
+    read_one,
+)
 from kinetics_i3d.video.span import Span
 
 GROUP = re.compile(r"(?s)source(!?=)(.+)")  # a part of a dataset by the source of its videos
@@ -41,6 +47,8 @@ class Video:
         label, split: Its class and part.
         source: The longer video that it was cut from.
         span: The `Span` of the file that it is of, or None for all of it.
+        labels: All its classes, of a dataset whose videos may have several or none; `label` is the
+            first of them then, or empty. None in a dataset of one class a video.
     """
 
     path: pathlib.Path
@@ -48,6 +56,12 @@ class Video:
     split: str
     source: str
     span: Span | None = None
+    labels: tuple | None = None
+
+    @property
+    def classes(self):
+        """The classes of the video, a tuple."""
+        return (self.label,) if self.labels is None else self.labels
 
     @property
     def location(self):
@@ -57,13 +71,19 @@ class Video:
 
 @dataclasses.dataclass(frozen=True)
 class VideoDataset:
-    """Videos with labels.
+    """Videos with labels and splits, as `open_dataset` returns them.
 
     Args:
-        name: What people call it.
-        labels: Class names; their order is that of a model's outputs.
+        name: Name of the dataset.
+        labels: Class names, in the order of a model's outputs.
         videos: `Video` rows.
-        missing: `Video` rows whose files are not there, with the paths that they should have.
+        missing: `Video` rows whose files do not exist, with the expected paths.
+
+    Example:
+
+    >>> dataset = ki3d.open_dataset(folder)
+    >>> dataset.labels, [video.split for video in dataset.videos]
+    (('sit', 'stand'), ['train', 'test'])
     """
 
     name: str
@@ -73,6 +93,11 @@ class VideoDataset:
 
     def __len__(self):
         return len(self.videos)
+
+    @property
+    def multi_label(self):
+        """Whether a video may have several classes, or none."""
+        return any(video.labels is not None for video in (*self.videos, *self.missing))
 
     def split(self, name):
         """The part of one split.
@@ -114,10 +139,12 @@ class VideoDataset:
     def hold_out(self, fraction, *, seed=0):
         """Parts a dataset in two so that no source video of a class is on both sides.
 
-        Other actions of the same film may be, as in J-HMDB's official split.
+        Other actions of the same film may be, as in J-HMDB's official split. Of videos with several
+        labels no source is on both sides.
 
         Args:
-            fraction: Share of each class's sources in the second part, 0 to 1; at least one.
+            fraction: Share of each class's sources in the second part, 0 to 1; at least one. Of
+                videos with several labels, of all sources.
             seed: Chooses the sources.
 
         Returns:
@@ -125,16 +152,20 @@ class VideoDataset:
         """
         sources = collections.defaultdict(set)
         for video in self.videos:
-            sources[video.label].add(video.source)
+            sources[class_of_source(video)].add(video.source)
         chosen = set()
-        for label in self.labels:
+        for label in ("",) if self.multi_label else self.labels:
             names = sorted(sources[label])
             random.Random(f"{seed} {label}").shuffle(names)
             chosen |= {(label, name) for name in names[: max(1, round(fraction * len(names)))]}
 
         def side(held):
             videos, missing = (
-                tuple(each for each in part if ((each.label, each.source) in chosen) == held)
+                tuple(
+                    each
+                    for each in part
+                    if ((class_of_source(each), each.source) in chosen) == held
+                )
                 for part in (self.videos, self.missing)
             )
             return dataclasses.replace(self, videos=videos, missing=missing)
@@ -151,7 +182,7 @@ class VideoDataset:
         """
         splits = collections.defaultdict(set)
         for video in self.videos:
-            splits[video.label, video.source].add(video.split)
+            splits[class_of_source(video), video.source].add(video.split)
         return tuple(sorted(key for key, found in splits.items() if len(found) > 1))
 
     def write_table(self, path):
@@ -178,12 +209,19 @@ class VideoDataset:
         ):
             writer = csv.writer(file, lineterminator="\n")
             spans = any(video.span is not None for video in self.videos)
-            writer.writerow((*COLUMNS, SOURCE, *(TIMES if spans else ())))
+            columns = ("path", LABELS, "split") if self.multi_label else COLUMNS
+            writer.writerow((*columns, SOURCE, *(TIMES if spans else ())))
             for video in self.videos:
                 name = os.path.abspath(video.path).removeprefix(here).replace(os.sep, "/")
                 times = ("", "") if video.span is None else dataclasses.astuple(video.span)
-                row = (name, video.label, video.split, video.source, *(times if spans else ()))
+                label = ";".join(video.classes)
+                row = (name, label, video.split, video.source, *(times if spans else ()))
                 writer.writerow(row)
+
+
+def class_of_source(video):
+    """The class by which the sources of videos are told apart: none of videos of several."""
+    return video.label if video.labels is None else ""
 
 
 def _belongs(video, name, group):
@@ -197,7 +235,9 @@ def read_table(path, *, labels=None, source=None):
     Args:
         path: A csv file with the columns `path` (relative to the file), `label` and `split`, and by
             choice `source`, `start` and `end` (seconds of the part of the file). The order of the
-            labels may stand in `<name>.labels.txt` beside it.
+            labels may stand in `<name>.labels.txt` beside it. Of videos with several classes there
+            is a column `labels` in place of `label`, whose cells are such as `sit;stand` or empty,
+            or a row of each.
         labels: Class names in order; by default those of that file, or else of the table: in the
             order of Kinetics-400 or -600 if they are exactly those, else sorted.
         source: `Video -> str`, which names the longer video a clip was cut from; by default the
@@ -269,7 +309,7 @@ def open_dataset(path, *, kind=None, videos=None, split=1, labels=None):
     if isinstance(split, bool) or not isinstance(split, int) or split < 1:
         raise ValueError(f"`split` must be a whole number from 1. Received: split={split!r}")
     kind, files = recognise(path, kind=kind, videos=videos)
-    layout = LAYOUTS[kind]
+    layout = FORMATS[kind]
     if split != 1 and not layout.splits:
         raise DatasetError(f"{path}: {kind} has no official splits by number; needs 1, not {split}")
     if videos is not None and kind == "folders":
@@ -289,13 +329,15 @@ def _look_for(listing, *, videos=None, labels=None):
     if not listing.rows:
         raise DatasetError(f"{listing.path}: lists no videos")
     finder = VideoFinder(folder)
-    spelling, _ = match_labels({row.label for row in listing.rows}, known)
+    found = {label for row in listing.rows for label in row.classes}
+    spelling, _ = match_labels(found, known)
     log_respelled(listing.path, spelling)
     seen: dict = {}
     files: list = []
     for row in listing.rows:
-        if row.label not in spelling:
-            raise DatasetError(f"{row.where}: unknown label {row.label!r}{hint(row.label, known)}")
+        for label in row.classes:
+            if label not in spelling:
+                raise DatasetError(f"{row.where}: unknown label {label!r}{hint(label, known)}")
         first = seen.setdefault((row.name, row.start, row.end), row)
         # The lists of SlowFast name the same videos for validation and for the test.
         both = {first.split, row.split} == {"val", "test"} and first.label == row.label
@@ -307,8 +349,16 @@ def _look_for(listing, *, videos=None, labels=None):
     missing: list = []
     for row, path, span in cut(files, listing.path):
         part = missing if path is None else present
+        classes = tuple(spelling[label] for label in row.classes)
         part.append(
-            Video(path or folder / row.name, spelling[row.label], row.split, row.source, span)
+            Video(
+                path or folder / row.name,
+                next(iter(classes), ""),
+                row.split,
+                row.source,
+                span,
+                labels=None if row.labels is None else classes,
+            )
         )
     if not present:
         raise DatasetError(
@@ -318,5 +368,24 @@ def _look_for(listing, *, videos=None, labels=None):
     if missing:
         logging.warning(
             "%s: %d of %d videos are missing", listing.path, len(missing), len(listing.rows)
+        )
+    several = [video for video in (*present, *missing) if len(video.classes) > 1]
+    if several:
+        logging.warning(
+            "%s: %d of %d videos have several labels, such as %s (%s)",
+            listing.path,
+            len(several),
+            len(listing.rows),
+            several[0].path.name,
+            ", ".join(several[0].classes),
+        )
+    unlabelled = [video for video in (*present, *missing) if not video.classes]
+    if unlabelled:
+        logging.warning(
+            "%s: %d of %d videos have no label, such as %s",
+            listing.path,
+            len(unlabelled),
+            len(listing.rows),
+            unlabelled[0].path.name,
         )
     return VideoDataset(listing.name, known, tuple(present), tuple(missing))

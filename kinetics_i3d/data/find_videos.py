@@ -7,8 +7,8 @@ import pathlib
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts.files import walk_videos
+from kinetics_i3d.data.layouts.formats import INDEX_SUFFIXES
 from kinetics_i3d.data.layouts.listing import SUFFIXES
-from kinetics_i3d.data.layouts.recognise import INDEX_SUFFIXES
 from kinetics_i3d.video.frame_folder import is_frame_folder
 from kinetics_i3d.video.span import split_span
 

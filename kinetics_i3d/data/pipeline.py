@@ -24,6 +24,12 @@ def augmentation(spec, *, area=(0.3, 1.0), flip=True, color=True):
 
     Returns:
         An op `(clip, seed) -> clip`, as in `data.transforms`.
+
+    Example:
+
+    >>> augment = ki3d.augmentation(ki3d.ClipSpec("small", size=32), color=False)
+    >>> augment(np.zeros((9, 48, 64, 3), np.float32), (0, 0)).shape
+    TensorShape([9, 32, 32, 3])
     """
     specs = stream_specs(spec, (spec.stream,) if hasattr(spec, "stream") else (*spec,))
     size = next(iter(specs.values())).size
@@ -77,13 +83,24 @@ def training_clips(
     Returns:
         A `tf.data.Dataset` of (clips, targets), or (clips, targets, numbers): float32 (batch,
         frames, spec.size, spec.size, channels) in the spec's range, of several streams {stream:
-        clips}; one-hot float32 (batch, classes); int64 (batch,). A video that cannot be decoded is
+        clips}; float32 (batch, classes), one-hot, or 1.0 for each class of a video that may have
+        several; int64 (batch,). A video that cannot be decoded is
         logged and skipped.
 
     Raises:
         UserError: If the source's flow or records do not fit the spec; the line names what differs.
         ValueError: If the streams and specs do not fit together, `frames` are no whole stacks, or
             `shard` is none.
+
+    Example:
+
+    >>> spec = ki3d.ClipSpec("small", short_side=36, size=32)
+    >>> clips = ki3d.training_clips(
+    ...     ki3d.open_dataset(folder), spec=spec, frames=9, batch=2, augment=ki3d.augmentation(spec)
+    ... )
+    >>> videos, targets = next(iter(clips))
+    >>> videos.shape, targets.shape
+    (TensorShape([2, 9, 32, 32, 3]), TensorShape([2, 2]))
     """
     specs = stream_specs(spec, streams)
     steps = strides(specs)
@@ -101,7 +118,8 @@ def training_clips(
     }
 
     def finish(clip, clip_seed, label, number):
-        target = tf.one_hot(label, len(source.labels))
+        # Videos of several classes bring their targets.
+        target = label if label.shape.rank else tf.one_hot(label, len(source.labels))
         clip = augment(clip["rgb"] if (*clip,) == ("rgb",) else clip, clip_seed)
         if not isinstance(clip, dict):
             clip = {"rgb": clip}

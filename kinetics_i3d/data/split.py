@@ -10,6 +10,7 @@ import re
 
 from absl import logging
 
+from kinetics_i3d.data.datasets import class_of_source
 from kinetics_i3d.data.layouts.hmdb51 import source_film
 from kinetics_i3d.data.layouts.listing import UNDIVIDED
 from kinetics_i3d.data.layouts.ucf101 import VIDEO as UCF_VIDEO
@@ -51,11 +52,11 @@ def split_undivided(dataset, *, share=SHARE, seed=0):
     _, held = grouped.hold_out(share, seed=seed)
     groups: dict = {}
     for video in grouped.videos:
-        groups.setdefault(video.label, set()).add(video.source)
+        groups.setdefault(class_of_source(video), set()).add(video.source)
     chosen = {
-        (video.label, video.source)
+        (class_of_source(video), video.source)
         for video in (*held.videos, *held.missing)
-        if len(groups.get(video.label, ())) > 1
+        if len(groups.get(class_of_source(video), ())) > 1
     }
     training, held = (
         dataclasses.replace(
@@ -108,5 +109,5 @@ def _side(videos, chosen, is_held):
     return tuple(
         dataclasses.replace(video, split=name)
         for video in videos
-        if ((video.label, video.source) in chosen) == is_held
+        if ((class_of_source(video), video.source) in chosen) == is_held
     )

@@ -12,8 +12,8 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.file_warnings import warn_about
-from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides
+from kinetics_i3d.data.streams import duration, joint_window
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
@@ -63,8 +63,9 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
 
     Returns:
         A `tf.data.Dataset` of (clip, seed, label, number): {stream: uint8 (frames, height, width,
-        channels)}, of a slower stream every so manieth frame; int32 (2,); the label's number and
-        the example's, int64. A video that cannot be decoded is logged and skipped, and its number
+        channels)}, of a slower stream every so manieth frame; int32 (2,); the label's number,
+        int64, or float32 (classes,) where videos may have several labels; the example's number,
+        int64. A video that cannot be decoded is logged and skipped, and its number
         with it.
 
     Raises:
@@ -75,7 +76,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     spec, steps = fastest(specs), strides(specs)
     videos = share_of(dataset.videos, shard)
     paths = [str(video.location) for video in videos]
-    labels = [dataset.labels.index(video.label) for video in videos]
+    labels = targets_of(dataset, videos)
     settings = _flow_settings(paths, spec) if "flow" in streams else None
     failed = set()
     pictures.compile_now()
@@ -115,6 +116,26 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
         .map(load, num_parallel_calls=workers)
         .filter(lambda clip, *_: tf.shape(clip[streams[0]])[0] > 0)
     )
+
+
+def targets_of(dataset, videos):
+    """The number of each video's class, or the rows of 0.0 and 1.0 of those of several classes.
+
+    Args:
+        dataset: A `VideoDataset`.
+        videos: Some of its videos.
+
+    Returns:
+        A list of whole numbers; or, of a dataset whose videos may have several labels, a float32
+        array (videos, classes).
+    """
+    numbers = {label: number for number, label in enumerate(dataset.labels)}
+    if not dataset.multi_label:
+        return [numbers[video.label] for video in videos]
+    targets: np.ndarray = np.zeros((len(videos), len(dataset.labels)), np.float32)
+    for row, video in enumerate(videos):
+        targets[row, [numbers[label] for label in video.classes]] = 1.0
+    return targets
 
 
 def clip_seeds(seed, number, shard):

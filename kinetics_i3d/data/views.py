@@ -16,8 +16,8 @@ import warnings
 import numpy as np
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.data.joint_frames import count_frames, joint_frames
 from kinetics_i3d.data.stream_specs import fastest, stream_specs, strides
+from kinetics_i3d.data.streams import count_frames, joint_frames
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.sampling import as_rate
 

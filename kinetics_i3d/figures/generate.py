@@ -1,4 +1,4 @@
-"""`write_dataset`: the figures as a folder of videos with a table of paths, labels and splits."""
+"""`write_figures`: the figures as a folder of videos with a table of paths, labels and splits."""
 
 import concurrent.futures
 import csv
@@ -10,8 +10,9 @@ import pathlib
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import track
+from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.figures.actions import ACTIONS
-from kinetics_i3d.figures.render import render_clip
+from kinetics_i3d.figures.render import render_figure
 from kinetics_i3d.video.writer import write_video
 
 TABLE_NAME = "figures.csv"
@@ -31,7 +32,7 @@ def world_seed(split, index, *, seed=0):
         seed: The dataset's base seed.
 
     Returns:
-        The seed for `render_clip`.
+        The seed for `render_figure`.
 
     Raises:
         ValueError: For another split, or an index or seed out of range.
@@ -49,7 +50,7 @@ def world_seed(split, index, *, seed=0):
     return 2 * (_whole("seed", seed, least=0) * _SEEDS_A_BASE + index) + (split == "test")
 
 
-def write_dataset(
+def write_figures(
     folder,
     *,
     train_per_action=40,
@@ -87,7 +88,7 @@ def write_dataset(
 
     Example:
 
-    >>> table = write_dataset(
+    >>> table = write_figures(
     ...     folder / "figures", train_per_action=1, test_per_action=0, frames=2, size=(32, 32)
     ... )
     >>> table.read_text().splitlines()[1]
@@ -135,14 +136,16 @@ def _claim(folder, settings):
     note = folder / SETTINGS_NAME
     if note.exists():
         try:
-            found = json.loads(note.read_text())
+            recorded = json.loads(note.read_text())
         except ValueError as error:
-            raise DatasetError(f"{note} is no JSON: {error}") from error
-        if found != settings:
-            raise DatasetError(
-                f"{folder} holds figures made with {found}, asked for were {settings}. "
-                f"Choose another folder or the same settings."
-            )
+            raise DatasetError(f"{note} is not JSON: {error}") from error
+        check_settings(
+            recorded,
+            settings,
+            path=folder,
+            advice="choose another folder or the same settings",
+            error=DatasetError,
+        )
         return
     with atomic_path(note) as path:
         path.write_text(json.dumps(settings, indent=2) + "\n")
@@ -163,7 +166,7 @@ def _work_off(jobs, workers):
 
 def _write_one(job):
     path, action, world, settings = job
-    clip = render_clip(
+    clip = render_figure(
         action,
         seed=world,
         frames=settings["frames"],

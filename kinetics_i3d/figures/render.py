@@ -124,7 +124,7 @@ PARTS = _TRUNK + tuple(
 _SLENDER = ("skin", "hair", "eyes", "shoes")  # colours of the parts that no girth thickens
 
 
-def render_clip(action, *, seed, frames=64, fps=25.0, size=(240, 320)):
+def render_figure(action, *, seed, frames=64, fps=25.0, size=(240, 320)):
     """Renders one clip of one figure that performs one action.
 
     The seed decides all else: person, clothes, place, camera, tempo and the hand that is used.
@@ -147,7 +147,7 @@ def render_clip(action, *, seed, frames=64, fps=25.0, size=(240, 320)):
 
     Example:
 
-    >>> render_clip("wave", seed=7, frames=2, size=(48, 64)).shape
+    >>> render_figure("wave", seed=7, frames=2, size=(48, 64)).shape
     (2, 48, 64, 3)
     """
     find_action(action)

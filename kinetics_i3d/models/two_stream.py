@@ -12,7 +12,7 @@ from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
-from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, flow_of, stream_shapes
+from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, stream_shapes
 
 SYSTEM = "TwoStream"
 STACK = 10  # flow frames to each rgb frame
@@ -78,7 +78,7 @@ def TwoStream(
     resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3, system=SYSTEM)
     row = resolved[0]
     spec = row.clip_spec
-    resolved = sampled(resolved, at_rate(spec, spec.fps / STACK), flow_of(spec))
+    resolved = sampled(resolved, at_rate(spec, spec.fps / STACK), spec.for_flow())
     check_head(head)
     shapes = stream_shapes(input_shape)
     clips = {stream: keras.Input(shape, name=stream) for stream, shape in shapes.items()}

@@ -14,7 +14,7 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import kind_of
-from kinetics_i3d.models.streams import flow_of, stream_shapes
+from kinetics_i3d.models.streams import stream_shapes
 from kinetics_i3d.weights.catalog import PAIRS
 from kinetics_i3d.weights.checkpoint import Checkpoint
 from kinetics_i3d.weights.read import read_weights, resolve_weights
@@ -98,7 +98,7 @@ def TwoStreamI3D(
         for stream in STREAMS
     }
     if weights is None:
-        streams["flow"].clip_spec = flow_of(streams["rgb"].clip_spec)
+        streams["flow"].clip_spec = streams["rgb"].clip_spec.for_flow()
     check_members(streams, members)
 
     activation = classifier_activation

@@ -16,7 +16,19 @@ CHOICES = {
     "optimizer": ("adamw", "sgd"),
     "schedule": tuple(SCHEDULES),
     "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "loss": ("auto", "softmax", "sigmoid"),
+    "class_weights": ("none", "balanced"),
 }
+# Defaults by what is trained. A linear classifier on features that stay as they are needs a higher
+# rate and more epochs: benchmarks/results/fixed_defaults.md.
+TRANSFER_DEFAULTS = {
+    "original": {"learning_rate": 1e-4, "epochs": 20},
+    "fixed": {"learning_rate": 3e-3, "epochs": 60},
+    "full": {"learning_rate": 1e-4, "epochs": 20},
+}
+# Fields that a config written by an earlier version may lack, with what its runs did.
+NEW_FIELDS = {"loss": "softmax", "class_weights": "none"}
+LABEL_SMOOTHING = {"softmax": 0.1, "sigmoid": 0.0}
 LEAST = {
     1: (
         *("frames", "stride", "size", "test_size", "epochs", "batch", "accumulate", "patience"),
@@ -61,17 +73,22 @@ class TrainConfig:
         area: Range of the `resized` crop's area as a share of the largest square.
         flip, color: Whether clips are mirrored at random and their colours changed.
         mixup: Alpha of the blending of clips, 0 for none.
-        epochs, batch: Passes over the videos, clips a step on all devices together.
+        epochs: Passes over the videos. By default 20, or 60 for `transfer="fixed"`: a classifier on
+            frozen features converges slowly, and its steps take milliseconds.
+        batch: Clips a step on all devices together.
         steps: Steps of the run in place of `epochs`; 0 counts by those.
         accumulate: Parts that a batch is run in, one after another, where it does not fit at once.
         optimizer: `adamw`, or `sgd` with momentum 0.9.
-        learning_rate: Its peak.
+        learning_rate: Its peak. By default 1e-4, or 3e-3 for `transfer="fixed"`: at 1e-4 a new
+            classifier on frozen features has hardly begun to learn after 20 epochs.
         schedule: Name of a row in `SCHEDULES`: how the rate changes over the run.
         warmup: Epochs of a linear rise to the peak.
         patience: Validations without progress before `plateau` or `paper` cut the rate tenfold.
         weight_decay: Share of the rate by which kernels shrink a step; no vector does.
         clip_norm: Largest norm of all gradients together, 0 for any.
-        label_smoothing, dropout: As usual.
+        label_smoothing: Share of each target that is spread over all classes. By default 0.1, or 0
+            for `loss="sigmoid"`.
+        dropout: Share of the features that the classifier does not see in training.
         ema: Decay of the weights' moving average that is tested and kept; 0 keeps the last weights.
         head_start: Passes over the videos that fit the classifier alone before training begins.
         freeze: Beginnings of names of layers that are not trained.
@@ -83,6 +100,11 @@ class TrainConfig:
         validate_every: Epochs between validations.
         keep: How many of the last epochs' weights are kept; the best by validation always are.
         seed: Of everything random.
+        loss: `softmax` where each video has one class, `sigmoid` where it may have several or none:
+            a binary cross-entropy for each class, summed. `auto` chooses by the dataset.
+        class_weights: `balanced` weights each clip's loss by the inverse frequency of its class
+            among the training videos, with mean 1; with `loss="sigmoid"` each class's positive
+            term. `none` weights all alike. Validation losses are never weighted.
 
     Raises:
         ValueError: If a field is outside its range, or contradicts another.
@@ -118,18 +140,18 @@ class TrainConfig:
     flip: bool = True
     color: bool = True
     mixup: float = 0.0
-    epochs: int = 20
+    epochs: int | None = None
     batch: int = 8
     steps: int = 0
     accumulate: int = 1
     optimizer: str = "adamw"
-    learning_rate: float = 1e-4
+    learning_rate: float | None = None
     schedule: str = "cosine"
     warmup: float = 1.0
     patience: int = 3
     weight_decay: float = 0.05
     clip_norm: float = 0.0
-    label_smoothing: float = 0.1
+    label_smoothing: float | None = None
     dropout: float = 0.5
     ema: float = 0.0
     head_start: int = 0
@@ -140,10 +162,18 @@ class TrainConfig:
     validate_every: int = 1
     keep: int = 0
     seed: int = 0
+    loss: str = "auto"
+    class_weights: str = "none"
 
     def __post_init__(self):
         for field, allowed in CHOICES.items():
             check_choice(field, getattr(self, field), allowed)
+        defaults = dict(TRANSFER_DEFAULTS[self.transfer])
+        if self.loss in LABEL_SMOOTHING:
+            defaults["label_smoothing"] = LABEL_SMOOTHING[self.loss]
+        for field, value in defaults.items():
+            if getattr(self, field) is None:
+                object.__setattr__(self, field, value)
         for least, fields in LEAST.items():
             for field in fields:
                 if not getattr(self, field) >= least:
@@ -152,7 +182,8 @@ class TrainConfig:
             if not getattr(self, field) > 0:
                 self._refuse(field, "above 0")
         for field in ("norm_momentum", "ema", "dropout", "label_smoothing"):
-            if not 0 <= getattr(self, field) < 1:
+            value = getattr(self, field)
+            if value is not None and not 0 <= value < 1:
                 self._refuse(field, "in [0, 1)")
         for stream in self.streams:
             check_choice("streams", stream, STREAMS)
@@ -181,6 +212,25 @@ class TrainConfig:
             return None if self.validation is None else float(self.validation)
         except ValueError:
             return None
+
+    def for_labels(self, *, multi_label):
+        """The config with `loss` and `label_smoothing` chosen for a dataset, if they are not set.
+
+        Args:
+            multi_label: Whether its videos may have several classes or none.
+
+        Returns:
+            A `TrainConfig` whose `loss` is `"softmax"` or `"sigmoid"`.
+
+        Example:
+
+        >>> config = ki3d.TrainConfig().for_labels(multi_label=True)
+        >>> config.loss, config.label_smoothing
+        ('sigmoid', 0.0)
+        """
+        if self.loss != "auto":
+            return self
+        return dataclasses.replace(self, loss="sigmoid" if multi_label else "softmax")
 
     def specs(self, streams, *, name="training"):
         """The {stream: `ClipSpec`} of training clips.

@@ -53,7 +53,8 @@ class Loop:
         per_epoch: Steps of an epoch.
         place: (index, count) of this process; the first one writes.
         save_every: Steps between states; there is one at each epoch's end anyway.
-        validate: Called for (loss, accuracy) with what tells whether to stop, or `None`.
+        validate: Called with what tells whether to stop for a dictionary of the columns of the
+            history, of which `val_loss` is one; or `None`.
         report: Called with (`Facts`, improved) after each epoch and before its state is saved.
         board: Called with (step, {name: value}) now and then, or `None`.
     """
@@ -198,8 +199,7 @@ class Loop:
         due = (row["epoch"] + 1) % self.config.validate_every == 0 or facts.step == self.total
         if self.validate and due:
             # Several processes would have to agree, and do so at the next step.
-            found = self.validate(lambda: question.asked and self.workers == 1)
-            row["val_loss"], row["val_accuracy"] = found
+            row |= self.validate(lambda: question.asked and self.workers == 1)
             improved = row["val_loss"] < facts.best
             facts.best = min(facts.best, row["val_loss"])
             if SCHEDULES[self.config.schedule].plateau:
@@ -248,5 +248,5 @@ class Loop:
             row = {"loss": facts.loss / steps, "accuracy": facts.right / steps}
         else:
             row = facts.history[-1]
-        names = ("loss", "accuracy", "val_loss", "val_accuracy")
+        names = ("loss", "accuracy", "val_loss", "val_accuracy", "val_map")
         return ", ".join(f"{name} {row[name]:.3f}" for name in names if name in row)

@@ -1,10 +1,13 @@
 """What is checked before the first step: the output, the videos, the devices and the config."""
 
+import collections
 import contextlib
 import json
 import os
 import pathlib
 import tempfile
+
+import numpy as np
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import VideoDataset, open_dataset
@@ -12,6 +15,8 @@ from kinetics_i3d.data.records.clips import RecordSplit
 from kinetics_i3d.data.records.manifest import is_records
 from kinetics_i3d.data.records.reader import open_records
 from kinetics_i3d.data.split import SHARE, is_undivided, split_undivided
+from kinetics_i3d.training.config import NEW_FIELDS
+from kinetics_i3d.training.distribute import place
 from kinetics_i3d.training.errors import TrainingError
 
 
@@ -27,11 +32,14 @@ def check_output(folder, config):
         TrainingError: If it is no folder, or nothing can be written there.
     """
     path = pathlib.Path(folder) / "config.json"
-    other = path.is_file() and path.read_text(encoding="utf-8") != config.to_json()
-    if other and not extends(folder, config):
+    different = differences(folder, config) if path.is_file() else {}
+    if different and not extends(folder, config):
+        listed = ", ".join(
+            f"{field}={before!r} there, {now!r} here" for field, (before, now) in different.items()
+        )
         raise FileExistsError(
             f"{path}: a run of another config is here; choose another output (more `epochs` of the "
-            "same config go on with it)"
+            f"same config go on with it). Different: {listed}"
         )
     there = next(one for one in (folder, *folder.parents) if one.exists())
     # Only tried: what is wrong with the config shall leave nothing behind.
@@ -47,14 +55,44 @@ def extends(folder, config):
         folder: A `pathlib.Path`.
         config: A `TrainConfig` that counts by epochs.
     """
-    folder = pathlib.Path(folder)
-    try:
-        before = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if config.steps or not (pathlib.Path(folder) / "config.json").is_file():
         return False
-    wanted = json.loads(config.to_json())
-    more = not config.steps and before.get("epochs", wanted["epochs"]) < wanted["epochs"]
-    return more and {**before, "epochs": 0} == {**wanted, "epochs": 0}
+    different = differences(folder, config)
+    return different.keys() == {"epochs"} and _is_less(*different["epochs"])
+
+
+def differences(folder, config):
+    """The fields in which the run in a folder differs from a config.
+
+    A field that `config.json` lacks, since the run was begun before there was such a field, has its
+    default. A field that the config leaves to the dataset is compared by what it would become.
+
+    Args:
+        folder: A `pathlib.Path` with a `config.json`.
+        config: A `TrainConfig`.
+
+    Returns:
+        {field: (value there, value here)}; empty for the same config.
+    """
+    path = pathlib.Path(folder) / "config.json"
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = None
+    if not isinstance(before, dict):
+        return {"config.json": ("not readable", "a config")}
+    before = NEW_FIELDS | before
+    wanted = config.for_labels(multi_label=before["loss"] == "sigmoid")
+    now = json.loads(wanted.to_json())
+    return {
+        field: (before.get(field), now.get(field))
+        for field in (*now, *(field for field in before if field not in now))
+        if field not in before or field not in now or before[field] != now[field]
+    }
+
+
+def _is_less(before, now):
+    return isinstance(before, int) and isinstance(now, int) and before < now
 
 
 def check_backend():
@@ -154,11 +192,39 @@ def check_run(config, training, strategy):
             f"`head_start` must be 0 for {config.system}. "
             f"Received: head_start={config.head_start!r}"
         )
-    if config.label_smoothing and len(training.labels) < 2:
+    if config.loss == "softmax" and is_multi_label(training):
+        raise ValueError(
+            f"`loss` must be 'sigmoid' (or 'auto') for {training.name}, whose videos may have "
+            "several labels. Received: loss='softmax'"
+        )
+    if config.loss == "sigmoid" and place(strategy)[1] > 1:
+        raise ValueError(
+            "`loss` must be 'softmax' on several processes, which would each validate on videos of "
+            "their own. Received: loss='sigmoid'"
+        )
+    if config.label_smoothing and config.loss == "softmax" and len(training.labels) < 2:
         raise ValueError(
             "`label_smoothing` must be 0 for a single class. "
             f"Received: label_smoothing={config.label_smoothing!r}"
         )
+
+
+def is_multi_label(training):
+    """Whether videos may have several labels; those of records have one."""
+    return isinstance(training, VideoDataset) and training.multi_label
+
+
+def class_counts(training):
+    """int64 array (classes,): the training videos that have each class.
+
+    Args:
+        training: A `VideoDataset` or a `RecordSplit`.
+    """
+    if isinstance(training, RecordSplit):
+        counts = training.records.manifest.splits[training.name].classes
+    else:
+        counts = collections.Counter(label for video in training.videos for label in video.classes)
+    return np.array([counts.get(label, 0) for label in training.labels], np.int64)
 
 
 def _needs_split(dataset, config):

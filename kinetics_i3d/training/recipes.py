@@ -7,7 +7,7 @@ import dataclasses
 
 from absl import logging
 
-from kinetics_i3d.training.config import TrainConfig, check_choice
+from kinetics_i3d.training.config import TRANSFER_DEFAULTS, TrainConfig, check_choice
 
 # What the released code says of its training; 64 replicas of 6 clips.
 _RELEASED: dict = {
@@ -130,7 +130,8 @@ def config_from_recipe(name, **settings):
     A field that is given is kept. A field of the recipe that contradicts the given ones, or the
     weights, gives way, and the log says so: `architecture`, `stride`, and `streams` that are not
     set, become those of the weights, `transfer="original"` becomes `"full"`, and `inflate` and
-    `weights` replace each other.
+    `weights` replace each other. For `transfer="fixed"` the `learning_rate` and `epochs` that are
+    not given are those of a classifier on frozen features, whatever the recipe trains.
 
     Args:
         name: A key of `RECIPES`, or `None` for the defaults of `TrainConfig`.
@@ -164,6 +165,16 @@ def config_from_recipe(name, **settings):
         )
     changes = _changes(dataclasses.asdict(recipe), settings)
     replaced = {field: value for field, (value, _) in changes.items()}
+    if (settings | replaced).get("transfer", recipe.transfer) == "fixed":
+        defaults = {
+            field: value
+            for field, value in TRANSFER_DEFAULTS["fixed"].items()
+            if settings.get(field) is None
+        }
+        replaced |= defaults
+        if defaults:
+            named = ", ".join(f"{field}={value!r}" for field, value in defaults.items())
+            logging.info("%s: %s by default for transfer='fixed'", source, named)
     config = dataclasses.replace(recipe, **settings | replaced)
     for field, (value, reason) in changes.items():
         logging.info(

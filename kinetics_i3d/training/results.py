@@ -19,6 +19,7 @@ COLUMNS = (
     "clips_per_second",
     "waiting",
 )
+MAP = "val_map"  # a column of runs on videos of several labels
 EPOCH = re.compile(r"weights-epoch-(\d+)\.h5")
 
 
@@ -30,7 +31,8 @@ def write_history(path, rows):
         rows: A dictionary for each epoch.
     """
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        columns = (*COLUMNS, MAP) if any(MAP in row for row in rows) else COLUMNS
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
 

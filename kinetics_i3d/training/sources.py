@@ -76,7 +76,7 @@ ELSEWHERE = frozenset(
         *("optimizer", "learning_rate", "schedule", "warmup", "patience", "weight_decay"),
         *("clip_norm", "label_smoothing", "dropout", "ema", "epochs", "steps", "mixup", "keep"),
         *("accumulate", "validate_every", "head_start", "weights", "inflate", "split"),
-        "validation",
+        *("validation", "loss", "class_weights"),
     ]
 )
 
@@ -165,7 +165,8 @@ class FeatureSource:
             )
             stats = [os.stat(split_rate(file)[0]) for file in files if os.path.exists(file)]
             times = [(each.st_size, each.st_mtime_ns) for each in stats]
-            yield str(video.location), video.label, times
+            label = video.label if video.labels is None else video.labels
+            yield str(video.location), label, times
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
         """Endless batches of features, as `Features.training` gives; they are not mixed."""

@@ -6,7 +6,7 @@ every strategy of tf.distribute.
 
 import tensorflow as tf
 
-from kinetics_i3d.training.losses import cross_entropy, final
+from kinetics_i3d.training.losses import binary_cross_entropy, cross_entropy, final
 from kinetics_i3d.training.statistics import agree_on, measuring, moments_of
 
 
@@ -23,6 +23,10 @@ class Step:
             whole, except that batch norm sees the clips of a part alone.
         clip_norm: Largest norm of all gradients together, 0 for any.
         strategy: A `tf.distribute.Strategy`; by default this process' only device.
+        loss: `"softmax"` or `"sigmoid"`.
+        class_weights: (classes,), as `balanced_weights` gives; they weight the training loss of a
+            clip by its class, or by the mean of its target where that is blended, and of `sigmoid`
+            each class's positive term. `None` weights all alike.
     """
 
     def __init__(
@@ -35,7 +39,10 @@ class Step:
         accumulate=1,
         clip_norm=0.0,
         strategy=None,
+        loss="softmax",
+        class_weights=None,
     ):
+        self.loss, self.class_weights = loss, class_weights
         self.model, self.optimizer, self.network = model, optimizer, network or model
         self.smoothing, self.accumulate, self.clip_norm = smoothing, accumulate, clip_norm
         self.strategy = strategy or tf.distribute.get_strategy()
@@ -70,9 +77,13 @@ class Step:
         Returns:
             Two float32 arrays (batch,).
         """
+        return self.test_with_logits(clips, targets)[:2]
+
+    def test_with_logits(self, clips, targets):
+        """What `test` returns, and the logits: float32 array (batch, classes)."""
         empty = tf.zeros((1,), tf.int64)
-        loss, right = self._test(*self._spread(clips, targets, empty)[:2])
-        parts = [self.strategy.experimental_local_results(one) for one in (loss, right)]
+        results = self._test(*self._spread(clips, targets, empty)[:2])
+        parts = [self.strategy.experimental_local_results(one) for one in results]
         return tuple(tf.concat(one, axis=0).numpy() for one in parts)
 
     def total(self, values):
@@ -117,7 +128,26 @@ class Step:
 
     def _test_on_one(self, clips, targets):
         logits = self.model(clips, training=False)
-        return cross_entropy(logits, targets, smoothing=self.smoothing), _right(logits, targets)
+        loss = self._losses(logits, targets)
+        return loss, self._right(logits, targets), tf.cast(final(logits), tf.float32)
+
+    def _losses(self, logits, targets, weights=None):
+        """The loss of each clip."""
+        if self.loss == "sigmoid":
+            return binary_cross_entropy(logits, targets, smoothing=self.smoothing, weights=weights)
+        losses = cross_entropy(logits, targets, smoothing=self.smoothing)
+        if weights is None:
+            return losses
+        return losses * tf.linalg.matvec(tf.cast(targets, tf.float32), weights)
+
+    def _right(self, logits, targets):
+        """1.0 where the best class is that of the target, or, of `sigmoid`, one of the target's."""
+        best = tf.argmax(final(logits), axis=-1)
+        if self.loss == "sigmoid":
+            hit = tf.gather(targets, best, axis=1, batch_dims=1) > 0
+        else:
+            hit = best == tf.argmax(targets, axis=-1)
+        return tf.cast(hit, tf.float32)
 
     def _on_one(self, clips, targets, note):
         share = 1.0 / (self.replicas * self.accumulate)  # equal parts of the global batch
@@ -160,14 +190,14 @@ class Step:
     def _of_part(self, clips, targets, share):
         with tf.GradientTape() as tape:
             outputs = tf.nest.flatten(self.network(clips, training=True))
-            losses = [cross_entropy(one, targets, smoothing=self.smoothing) for one in outputs]
+            losses = [self._losses(one, targets, self.class_weights) for one in outputs]
             loss = share * tf.reduce_mean(tf.add_n(losses))
             scaled = self.optimizer.scale_loss(loss)
         variables = [one.value for one in self.model.trainable_variables]
         gradients = tape.gradient(
             scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return gradients, loss, share * tf.reduce_mean(_right(tf.add_n(outputs), targets))
+        return gradients, loss, share * tf.reduce_mean(self._right(tf.add_n(outputs), targets))
 
     def _whole(self, gradients):
         """Clips the gradients of the global batch; the optimizer sums those of the devices."""
@@ -197,12 +227,6 @@ def _any_batch(parts):
     return tf.nest.map_structure(
         lambda one: tf.TensorSpec((None, *one.shape[1:]), one.dtype), parts
     )
-
-
-def _right(logits, targets):
-    """1.0 where the best class is that of the target."""
-    best = tf.argmax(final(logits), axis=-1)
-    return tf.cast(best == tf.argmax(targets, axis=-1), tf.float32)
 
 
 def _contexts(strategy):

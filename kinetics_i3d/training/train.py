@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.average_precision import mean_average_precision
 from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import stage
@@ -22,6 +23,7 @@ from kinetics_i3d.training.errors import TrainingStopped, among, writing
 from kinetics_i3d.training.head_start import fit_head
 from kinetics_i3d.training.interruption import asked_to_stop, heeded
 from kinetics_i3d.training.loop import Loop
+from kinetics_i3d.training.losses import balanced_weights
 from kinetics_i3d.training.network import (
     build,
     builder_of,
@@ -35,7 +37,9 @@ from kinetics_i3d.training.preflight import (
     check_backend,
     check_output,
     check_run,
+    class_counts,
     extends,
+    is_multi_label,
     open_any,
     parts,
 )
@@ -65,6 +69,10 @@ def train(
     is only read. On one CPU this is to the bit. With more `epochs` and the same config otherwise, a
     run goes on from its last state, at the rates that its schedule has in the longer run; the
     weights of the shorter one stay as `weights_before.h5`.
+
+    Videos may have several labels, as a table with a column `labels` says. The loss is a binary
+    cross-entropy for each class then, the accuracies are shares of the clips whose best class is
+    one of theirs, and validation gives the mean average precision too.
 
     Args:
         dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either. Of
@@ -111,16 +119,24 @@ def train(
         return builder_of(config)(weights=output / "weights.h5")
     streams = streams_of(config)
     training, held = parts(open_any(dataset), config)
+    if config.loss == "auto" and is_multi_label(training):
+        logging.info("%s: videos have several labels, so loss='sigmoid' is taken", training.name)
+    config = config.for_labels(multi_label=is_multi_label(training))
     strategy = make_strategy(distribute)
     index, _ = here = place(strategy)
     check_run(config, training, strategy)
+    weights = None
+    if config.class_weights == "balanced":
+        weights = balanced_weights(class_counts(training))
+        least, most = weights[weights > 0].min(), weights.max()
+        logging.info("class_weights='balanced': weights from %.3g to %.3g", least, most)
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = build(config, training.labels, weights_labels=weights_labels)
         optimizer = make_optimizer(config)
         prepare_optimizer(optimizer, model)
     clips = ClipSource(config, streams, training, held, place=here)
-    source, step = _source_and_step(config, clips, model, optimizer, strategy, output)
+    source, step = _source_and_step(config, clips, model, optimizer, strategy, output, weights)
     facts = {
         "labels": training.labels,
         "clip_spec": config.test_specs(streams, spec_name),
@@ -168,7 +184,7 @@ def train(
             unmixed = heeded(unmixed, alone, output, "the classifier is fitted")
             steps = loop.per_epoch * config.head_start
             logging.info("fits the classifier to the features of %d clips", steps * config.batch)
-            fit_head(model, unmixed, steps, batch=config.batch)
+            fit_head(model, unmixed, steps, batch=config.batch, loss=config.loss)
         _run(loop, source, clips, start, board, question)
         optimizer.finalize_variable_values(model.trainable_variables)
         if config.norm == "recalibrate":
@@ -196,7 +212,7 @@ def _run(loop, source, clips, start, board, question):
         loop.run(iter(batches), question)
 
 
-def _source_and_step(config, clips, model, optimizer, strategy, output):
+def _source_and_step(config, clips, model, optimizer, strategy, output, weights):
     """Where batches come from, and what takes them: of a fixed trunk only its classifier."""
     source, answering, network = clips, model, members(model)
     if config.transfer == "fixed":
@@ -210,25 +226,35 @@ def _source_and_step(config, clips, model, optimizer, strategy, output):
         accumulate=config.accumulate,
         clip_norm=config.clip_norm,
         strategy=strategy,
+        loss=config.loss,
+        class_weights=weights,
     )
     return source, step
 
 
 def _validation(step, source, optimizer, model, output, *, total):
-    """A function of what tells whether to stop, to (loss, accuracy), the same on all processes."""
+    """A function of what tells whether to stop to the measures, the same on all processes."""
 
     def validate(stopped):
         sums = np.zeros(3)
+        rows = []
         shown = stage("validation", total=total, noun="clips")
         with averaged(optimizer, model), shown as show:
             for clips, targets, counts in source.validation():
                 if stopped():
                     raise TrainingStopped(f"{output}: stopped in a validation; goes on with it")
-                loss, right = step.test(clips, targets)
+                loss, right, logits = step.test_with_logits(clips, targets)
+                if step.loss == "sigmoid":
+                    kept = counts.numpy() > 0
+                    rows.append((logits[kept], np.asarray(targets)[kept]))
                 sums += [float((one * counts.numpy()).sum()) for one in (loss, right, 1.0)]
                 show(int(sums[-1]))
         loss, right, count = step.total(sums)
-        return float(loss / count), float(right / count)
+        measures = {"val_loss": float(loss / count), "val_accuracy": float(right / count)}
+        if rows:
+            scores, truth = map(np.concatenate, zip(*rows, strict=True))
+            measures["val_map"] = mean_average_precision(scores, truth)
+        return measures
 
     return validate
 

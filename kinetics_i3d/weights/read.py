@@ -100,7 +100,8 @@ def resolve_weights(
     if isinstance(entry, ImageEntry) and not images:
         raise WeightsError(
             f"{entry.name}: weights of an image network (InceptionV1), where a network of clips "
-            f"is wanted; inflate them first: kinetics-i3d inflate {entry.name} inflated.h5"
+            f"is wanted; inflate them first: kinetics-i3d inflate {entry.name} "
+            "--output inflated.h5"
         )
     if entry is not None:
         return (WeightsSource(entry),)
@@ -155,6 +156,22 @@ def fetch_weights(
             contains the weights; or if a download fails.
     """
     return [source.fetch() for source in resolve_weights(weights, images=images, pairs=pairs)]
+
+
+def list_weights() -> list[str]:
+    """The names that `weights=` takes, of networks of clips and of pairs of streams.
+
+    `kinetics-i3d weights NAME` prints everything about one of them.
+
+    Returns:
+        A list of names, such as `"rgb_kinetics400"` and the pair `"kinetics400"`.
+
+    Example:
+
+    >>> "rgb_kinetics400" in ki3d.list_weights(), "kinetics400" in ki3d.list_weights()
+    (True, True)
+    """
+    return [*CATALOG, *PAIRS]
 
 
 def find_entries(name: str) -> list[Entry]:

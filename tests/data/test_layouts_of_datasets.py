@@ -10,11 +10,10 @@ from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.data.datasets import Video, open_dataset
-from kinetics_i3d.data.layouts import recognise
 from kinetics_i3d.data.layouts.files import VideoFinder, walk_videos
+from kinetics_i3d.data.layouts.formats import recognise
 from kinetics_i3d.data.layouts.label_order import bare
-from kinetics_i3d.data.layouts.listing import Row
-from kinetics_i3d.data.layouts.text import read_csv
+from kinetics_i3d.data.layouts.listing import Row, read_csv
 
 KINETICS = "label,youtube_id,time_start,time_end,split,is_cc"
 

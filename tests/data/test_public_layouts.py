@@ -9,7 +9,7 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.layouts import recognise
+from kinetics_i3d.data.layouts.formats import recognise
 from kinetics_i3d.video.frame_folder import FrameFolder, is_frame_folder
 from kinetics_i3d.video.reader import read_frames, video_info
 from kinetics_i3d.video.writer import write_video

@@ -12,11 +12,11 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.evaluation.protocols import evaluate
-from kinetics_i3d.figures.generate import write_dataset
+from kinetics_i3d.figures.generate import write_figures
 from kinetics_i3d.flow.cache import open_flow, write_flow_file
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.models.streams import at_rate, flow_of
+from kinetics_i3d.models.streams import at_rate
 from kinetics_i3d.models.systems import clips_at_test, paper_systems
 from kinetics_i3d.video.reader import read_frames
 
@@ -58,7 +58,7 @@ def tiny(name):
     if len(model.clip_specs) > 1:
         model.clip_specs = {
             "rgb": at_rate(SPEC, model.clip_specs["rgb"].fps),
-            "flow": flow_of(SPEC),
+            "flow": SPEC.for_flow(),
         }
         if name == "TwoStreamI3D":  # its streams are run one by one
             for stream, inside in model.streams.items():
@@ -72,7 +72,7 @@ def tiny(name):
 def videos(tmp_path_factory):
     """Two figures with flow beside them, and what they hold: values by stream, by NumPy alone."""
     folder = tmp_path_factory.mktemp("figures")
-    table = write_dataset(
+    table = write_figures(
         folder, train_per_action=0, test_per_action=1, frames=FRAMES, size=(48, 64)
     )
     paths = sorted(table.parent.rglob("*.mp4"))[:2]
@@ -83,7 +83,7 @@ def videos(tmp_path_factory):
         top, left = (LARGER - SIZE) // 2, (frames.shape[2] - SIZE) // 2
         inside = (slice(None), slice(top, top + SIZE), slice(left, left + SIZE))
         with open_flow(flow_path(path)) as file:
-            flow = file.codes()
+            flow = file.quantized()
         held.append(
             {"rgb": frames[inside] / 127.5 - 1, "flow": (flow[inside].astype(float) / 127.5 - 1)}
         )

@@ -1,4 +1,4 @@
-"""`evaluate` against a loop by hand: views, streams, damaged videos, and going on after a stop."""
+"""`evaluate` against plain loops: views, streams, damaged videos, cache and resumption."""
 
 import dataclasses
 
@@ -84,7 +84,7 @@ def by_hand(model, path, window):
 
 
 @pytest.mark.parametrize("window", [250, 16])
-def test_scores_equal_a_loop_by_hand(model, folder, window, monkeypatch):
+def test_scores_equal_a_plain_loop_over_windows(model, folder, window, monkeypatch):
     clips = {"minimum": 9, "window": window, "snapshots": None}
     monkeypatch.setattr(protocols, "clips_at_test", lambda _: clips)
     seen = []
@@ -101,7 +101,7 @@ def test_scores_equal_a_loop_by_hand(model, folder, window, monkeypatch):
     assert found.confusion().sum() == 3
 
 
-def test_a_video_that_cannot_be_decoded_is_skipped_and_counted(model, folder):
+def test_undecodable_video_is_skipped_and_counted(model, folder):
     found = evaluate(model, dataset(folder, "short", "broken", "usual"))
     assert [path.rsplit("/")[-1] for path in found.paths] == ["short.mp4", "usual.mp4"]
     assert found.targets.tolist() == [0, 2]
@@ -111,14 +111,15 @@ def test_a_video_that_cannot_be_decoded_is_skipped_and_counted(model, folder):
         evaluate(model, dataset(folder, "broken", "absent"))
 
 
-def test_a_video_that_cannot_be_decoded_is_logged_once(model, folder, caplog):
+def test_undecodable_video_is_logged_once(model, folder, caplog):
     with caplog.at_level("WARNING", logger="absl"):
         evaluate(model, dataset(folder, "short", "broken", "usual", "broken"))
-    logged = [one.getMessage() for one in caplog.records if "broken.mp4" in one.getMessage()]
+    logged = [record.getMessage() for record in caplog.records]
+    logged = [message for message in logged if "broken.mp4" in message]
     assert len(logged) == 1 and logged[0].startswith("skipped: ")
 
 
-def test_labels_are_found_by_name_whatever_their_order(model, folder):
+def test_dataset_labels_are_matched_by_name_in_any_order(model, folder):
     videos = dataset(folder, "short", "usual")
     other = VideoDataset("tiny", (LABELS[1], LABELS[0]), videos.videos)
     found, expected = evaluate(model, other), evaluate(model, videos)
@@ -126,18 +127,18 @@ def test_labels_are_found_by_name_whatever_their_order(model, folder):
     assert found.summary() == expected.summary()
 
 
-def test_other_labels_are_refused(model, folder):
+def test_unknown_dataset_labels_raise(model, folder):
     videos = tuple(dataset(folder, "short").videos)
     strange = VideoDataset("tiny", ("sit", *(f"a{number}" for number in range(9))), videos)
     with pytest.raises(DatasetError, match=r"not know: 'a0', .*'a4' and 4 more; it knows 3"):
         evaluate(model, strange)
     nameless = ki3d.InceptionI3D(architecture=SHORT, classes=4)
-    with pytest.raises(DatasetError, match="tiny has 3 classes, the model 4 without names"):
+    with pytest.raises(DatasetError, match="tiny has 3 classes, but the model has 4 outp"):
         evaluate(nameless, dataset(folder, "short"))
 
 
 @pytest.mark.parametrize("view", ["flips", "clips_3_crops", "ten_crop"])
-def test_views_are_averaged(model, folder, view, monkeypatch):
+def test_views_are_averaged_by_clip_weight(model, folder, view, monkeypatch):
     few = {**VIEWS, "clips_3_crops": dataclasses.replace(VIEWS[view], clips=2, frames=9)}
     monkeypatch.setitem(VIEWS, view, few[view])
     videos = dataset(folder, "short")
@@ -155,7 +156,7 @@ def test_views_are_averaged(model, folder, view, monkeypatch):
 
 
 @pytest.mark.slow
-def test_wrong_arguments_are_told(model, folder):
+def test_invalid_arguments_raise(model, folder):
     videos = dataset(folder, "short")
     with pytest.raises(ValueError, match=r"`views` must be one of .*views='sideways'"):
         evaluate(model, videos, views="sideways")
@@ -172,10 +173,10 @@ def test_wrong_arguments_are_told(model, folder):
             evaluate(wrong, videos)
 
 
-def test_logits_that_are_no_numbers_are_refused(model, folder, tmp_path, monkeypatch):
+def test_non_finite_logits_raise_and_are_not_cached(model, folder, tmp_path, monkeypatch):
     logits = np.array([0, np.nan, 1], np.float32)
     monkeypatch.setattr(type(model), "predict_views", lambda self, views: logits)
-    with pytest.raises(WeightsError, match=r"short.mp4 are not finite"):
+    with pytest.raises(WeightsError, match=r"logits for .*short.mp4 are not finite"):
         evaluate(model, dataset(folder, "short"), cache=tmp_path)
     assert list(tmp_path.rglob("*.npy")) == []
 
@@ -194,7 +195,7 @@ def with_flow(folder, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_streams_run_one_by_one_and_add(model, flow_model, with_flow, tmp_path):
+def test_streams_are_tested_separately_and_added(model, flow_model, with_flow, tmp_path):
     videos = dataset(with_flow, "usual", "single", "short")
     seen = []
     both = evaluate([model, flow_model], videos, progress=seen.append)
@@ -215,7 +216,7 @@ def test_streams_run_one_by_one_and_add(model, flow_model, with_flow, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_pair_in_one_model_is_the_same_and_shares_the_cache(
+def test_two_stream_model_equals_two_models_and_shares_the_cache(
     model, flow_model, with_flow, tmp_path, monkeypatch
 ):
     videos = dataset(with_flow, "usual", "short")
@@ -236,7 +237,7 @@ def test_a_pair_in_one_model_is_the_same_and_shares_the_cache(
     assert together.digests == {"rgb": weights_digest(model), "flow": weights_digest(flow_model)}
 
 
-def test_models_of_other_labels_are_refused_before_any_work(model, flow_model, folder, monkeypatch):
+def test_models_with_different_labels_raise_before_any_work(model, flow_model, folder, monkeypatch):
     monkeypatch.setattr(flow_model, "labels", ("sit", "stand", "run"))
     monkeypatch.setattr(protocols, "video_views", None)
     with pytest.raises(DatasetError, match=r"rgb\+flow: the labels differ: class 2 is 'wave'"):
@@ -255,7 +256,7 @@ def counted(monkeypatch):
     return read
 
 
-def test_a_stopped_evaluation_goes_on(model, folder, tmp_path, monkeypatch):
+def test_interrupted_evaluation_resumes_from_the_cache(model, folder, tmp_path, monkeypatch):
     videos = dataset(folder, "short", "usual", "long")
     expected = evaluate(model, videos)
     read = counted(monkeypatch)
@@ -277,9 +278,7 @@ def test_a_stopped_evaluation_goes_on(model, folder, tmp_path, monkeypatch):
     assert read == []
 
 
-def test_logits_of_other_weights_views_specs_or_videos_are_not_taken(
-    model, folder, tmp_path, monkeypatch
-):
+def test_cache_is_keyed_by_weights_views_specs_and_video(model, folder, tmp_path, monkeypatch):
     copies = tmp_path / "videos"
     copies.mkdir()
     for name in ("short", "usual"):
@@ -312,19 +311,19 @@ def test_logits_of_other_weights_views_specs_or_videos_are_not_taken(
     assert reads() == 0
 
 
-def test_logits_of_another_flow_are_not_taken(flow_model, with_flow, tmp_path):
+def test_cache_is_keyed_by_the_flow_of_the_video(flow_model, with_flow, tmp_path):
     videos = dataset(with_flow, "usual")
     (network,) = networks_of(flow_model)
     path = videos.videos[0].path
-    stored = network.mark(path)
+    stored = network.fingerprint(path)
     copy = tmp_path / "usual.mp4"
     copy.write_bytes(path.read_bytes())
-    computed = network.mark(copy)
+    computed = network.fingerprint(copy)
     assert stored["video"] == computed["video"] and stored["flow"] != computed["flow"]
-    assert computed["flow"]["method"] == "tvl1" and network.mark(path) == stored
+    assert computed["flow"]["method"] == "tvl1" and network.fingerprint(path) == stored
 
 
-def test_a_damaged_flow_file_leaves_its_video_out(flow_model, with_flow, tmp_path):
+def test_video_with_damaged_flow_file_is_skipped(flow_model, with_flow, tmp_path):
     for file in with_flow.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "short.mp4.flow.npz").write_bytes(b"no flow")
@@ -333,7 +332,7 @@ def test_a_damaged_flow_file_leaves_its_video_out(flow_model, with_flow, tmp_pat
 
 
 @pytest.mark.slow
-def test_the_digest_is_that_of_the_values(model, tmp_path):
+def test_weights_digest_depends_on_the_values_alone(model, tmp_path):
     digest = weights_digest(model)
     ki3d.save_weights(model, tmp_path / "copy.h5")
     other = ki3d.InceptionI3D(weights=tmp_path / "copy.h5")

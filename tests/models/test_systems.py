@@ -10,7 +10,7 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli.main import main
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.exporting.signatures import feature_tensors
+from kinetics_i3d.exporting.tensorflow import feature_tensors
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.multiply_adds import multiply_adds
 from kinetics_i3d.models.systems import FPS, SYSTEMS, System, clips_at_test, paper_systems

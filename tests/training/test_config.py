@@ -84,3 +84,25 @@ def test_the_shipped_recipes_give_what_they_gave():
 def test_a_field_out_of_range(wrong, why):
     with pytest.raises(ValueError, match=why):
         TrainConfig(**wrong)
+
+
+def test_what_is_not_set_depends_on_what_is_trained():
+    for fields, wanted in (
+        ({}, (1e-4, 20)),
+        ({"transfer": "full"}, (1e-4, 20)),
+        ({"transfer": "fixed"}, (3e-3, 60)),
+        ({"transfer": "fixed", "epochs": 3}, (3e-3, 3)),
+        ({"transfer": "fixed", "learning_rate": 1e-4}, (1e-4, 60)),
+    ):
+        config = TrainConfig(**fields, **({"weights": "x"} if fields else {}))
+        assert (config.learning_rate, config.epochs) == wanted
+    assert TrainConfig().label_smoothing is None
+    assert TrainConfig().for_labels(multi_label=False) == TrainConfig(
+        loss="softmax", label_smoothing=0.1
+    )
+    assert TrainConfig().for_labels(multi_label=True) == TrainConfig(
+        loss="sigmoid", label_smoothing=0.0
+    )
+    kept = TrainConfig(label_smoothing=0.3).for_labels(multi_label=True)
+    assert (kept.loss, kept.label_smoothing) == ("sigmoid", 0.3)
+    assert kept.for_labels(multi_label=False) == kept

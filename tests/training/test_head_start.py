@@ -62,3 +62,17 @@ def test_a_head_is_fitted_to_the_mean_features_of_the_batches():
         assert model.predict(clips, verbose=0).argmax(axis=1).tolist() == [0, 1]
     for old, new in zip(body, model.get_weights()[:-2], strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_the_probe_of_several_labels_is_a_logistic_regression_of_each_class():
+    random = np.random.default_rng(0)
+    features = random.normal(size=(200, 6))
+    truth = features @ random.normal(size=(6, 3)) > 0
+    both = linear_probe(features, truth.astype(float), penalty=0.01, loss="sigmoid")
+    np.testing.assert_array_less(0.95, ((features @ both[0] + both[1] > 0) == truth).mean(axis=0))
+    for number in range(3):  # no class knows of the others
+        alone = linear_probe(
+            features, truth[:, number : number + 1].astype(float), penalty=0.01, loss="sigmoid"
+        )
+        np.testing.assert_allclose(both[0][:, number], alone[0][:, 0], atol=1e-12)
+        np.testing.assert_allclose(both[1][number], alone[1][0], atol=1e-12)

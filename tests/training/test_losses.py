@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from kinetics_i3d.training.losses import cross_entropy, final
+from kinetics_i3d.training.losses import (
+    balanced_weights,
+    binary_cross_entropy,
+    cross_entropy,
+    final,
+)
 
 
 def plain(logits, targets):
@@ -37,3 +42,33 @@ def test_the_last_step_answers(drawn):
     logits, _ = drawn
     np.testing.assert_array_equal(final(logits), logits[:, 4])
     np.testing.assert_array_equal(final(logits[:, 1]), logits[:, 1])
+
+
+def plain_binary(logits, targets, weights=None):
+    """The sum over classes of -w y log p - (1 - y) log(1 - p), in float64."""
+    odds = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
+    positive = np.ones(odds.shape[-1]) if weights is None else weights
+    return -(positive * targets * np.log(odds) + (1 - targets) * np.log(1 - odds)).sum(-1)
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 2, 0.5, 1, 3, 0])])
+def test_the_sigmoid_loss_is_a_binary_cross_entropy_for_each_class(drawn, weights):
+    logits, targets = drawn
+    targets = np.maximum(targets, np.roll(targets, 1, axis=1))  # two classes each
+    targets[0] = 0  # and none
+    wanted = np.mean([plain_binary(logits[:, step], targets, weights) for step in range(5)], axis=0)
+    found = binary_cross_entropy(logits, targets, weights=weights)
+    assert found.dtype == "float32" and found.shape == (4,)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    last = binary_cross_entropy(logits[:, 2], targets, smoothing=0.2, weights=weights)
+    np.testing.assert_allclose(
+        last, plain_binary(logits[:, 2], targets * 0.8 + 0.1, weights), rtol=1e-5
+    )
+
+
+def test_balanced_weights_are_inverse_frequencies_of_mean_one_over_clips():
+    counts = np.array([6, 3, 0, 1])
+    weights = balanced_weights(counts)
+    assert weights[2] == 0 and weights[1] == pytest.approx(2 * weights[0])
+    assert weights[3] == pytest.approx(6 * weights[0])
+    assert (weights * counts).sum() / counts.sum() == pytest.approx(1)

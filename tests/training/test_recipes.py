@@ -120,3 +120,21 @@ def test_a_recipe_of_another_name_or_system_is_refused():
         config_from_recipe("jhmbd")
     with pytest.raises(ValueError, match="`recipe` must be one for C3D; 'figures' trains Incep"):
         config_from_recipe("figures", system="C3D")
+
+
+def test_a_classifier_on_frozen_features_has_defaults_of_its_own_in_one_line(messages):
+    config = config_from_recipe(None, weights="rgb_kinetics400", transfer="fixed")
+    assert (config.learning_rate, config.epochs) == (3e-3, 60)
+    taken = "learning_rate=0.003, epochs=60 by default for transfer='fixed'"
+    assert messages() == [f"defaults: {taken}"]
+    config = config_from_recipe("finetune_kinetics", transfer="fixed", epochs=4)
+    assert (config.learning_rate, config.epochs) == (3e-3, 4)
+    assert messages()[1:] == [
+        "recipe 'finetune_kinetics': learning_rate=0.003 by default for transfer='fixed'",
+        "recipe 'finetune_kinetics': mixup=0.2 gives way to 0.0 because of transfer='fixed'",
+    ]
+    config = config_from_recipe(
+        None, weights="rgb_kinetics400", transfer="fixed", epochs=20, learning_rate=1e-4
+    )
+    assert (config.learning_rate, config.epochs) == (1e-4, 20)
+    assert len(messages()) == 3

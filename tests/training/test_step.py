@@ -221,3 +221,44 @@ def test_half_precision_scales_its_loss_and_skips_what_is_not_finite():
     assert float(step.optimizer.dynamic_scale.numpy()) == scale / 2
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_class_weights_weight_the_training_loss_and_its_gradients_alone():
+    keras.utils.set_random_seed(3)
+    model = linear()
+    kernel, bias = (one.numpy().astype(np.float64) for one in model.trainable_variables)
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(6, 4)), np.eye(3)[[0, 0, 0, 0, 1, 2]]
+    weights = np.array([0.5, 2.0, 2.0], np.float32)
+    odds = np.exp(x @ kernel + bias)
+    odds /= odds.sum(1, keepdims=True)
+    losses = -np.log((odds * y).sum(1))
+    step = make(model, class_weights=weights)
+    clips, targets = tf.constant(x.reshape(6, 1, 1, 1, 4), tf.float32), tf.constant(y, tf.float32)
+    np.testing.assert_allclose(step.test(clips, targets)[0], losses, rtol=1e-5)
+    factor = weights[y.argmax(1)]
+    assert step.train(clips, targets)[0] == pytest.approx((factor * losses).mean(), rel=1e-5)
+    error = (factor[:, None] * (odds - y)) / 6
+    np.testing.assert_allclose(model.trainable_variables[0], kernel - 0.1 * x.T @ error, rtol=1e-4)
+    np.testing.assert_allclose(model.trainable_variables[1], bias - 0.1 * error.sum(0), rtol=1e-4)
+
+
+def test_a_step_of_the_sigmoid_loss_is_that_of_numpy():
+    keras.utils.set_random_seed(3)
+    model = linear()
+    kernel, bias = (one.numpy().astype(np.float64) for one in model.trainable_variables)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(4, 4))
+    y = np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0], [1, 1, 1]], float)
+    logits = x @ kernel + bias
+    odds = 1 / (1 + np.exp(-logits))
+    step = make(model, loss="sigmoid")
+    clips, targets = tf.constant(x.reshape(4, 1, 1, 1, 4), tf.float32), tf.constant(y, tf.float32)
+    losses, right, scores = step.test_with_logits(clips, targets)
+    np.testing.assert_allclose(losses, -np.log(np.where(y > 0, odds, 1 - odds)).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(scores, logits, rtol=1e-4)
+    # The best class is one of the clip's; a clip without classes is never right.
+    np.testing.assert_array_equal(right, y[range(4), logits.argmax(1)])
+    assert step.train(clips, targets)[1] == pytest.approx(right.mean())
+    error = (odds - y) / 4
+    np.testing.assert_allclose(model.trainable_variables[0], kernel - 0.1 * x.T @ error, rtol=1e-4)

@@ -17,6 +17,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.progress import show_progress
 from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training import preflight
@@ -258,6 +259,65 @@ def test_a_finished_run_goes_on_for_more_epochs(noisy, tiny, tmp_path):
             train(noisy, dataclasses.replace(config, **wrong), tmp_path / "parts")
 
 
+def begun_before(path, config):
+    """Makes `config.json` what a run before `loss` and `class_weights` has written."""
+    fields = json.loads(config.for_labels(multi_label=False).to_json())
+    del fields["loss"], fields["class_weights"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(fields, indent=2))
+
+
+def test_an_old_config_without_newer_fields_is_that_of_the_same_run(tiny, tmp_path):
+    begun_before(tmp_path / "config.json", tiny)
+    preflight.check_output(tmp_path, tiny)
+    preflight.check_output(tmp_path, dataclasses.replace(tiny, loss="softmax"))
+    assert not preflight.extends(tmp_path, tiny)
+    assert preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=3))
+    for wrong, different in (
+        ({"class_weights": "balanced"}, "class_weights='none' there, 'balanced' here$"),
+        ({"label_smoothing": 0.2}, "label_smoothing=0.1 there, 0.2 here$"),
+        ({"loss": "sigmoid"}, "label_smoothing=0.1 there, 0.0 here, loss='softmax' there, "),
+        ({"seed": 1, "epochs": 3}, "epochs=2 there, 3 here, seed=0 there, 1 here$"),
+    ):
+        with pytest.raises(FileExistsError, match=f"another config is here; .*{different}"):
+            preflight.check_output(tmp_path, dataclasses.replace(tiny, **wrong))
+    newer = json.loads((tmp_path / "config.json").read_text()) | {"later": 1}
+    (tmp_path / "config.json").write_text(json.dumps(newer))
+    with pytest.raises(FileExistsError, match="later=1 there, None here"):
+        preflight.check_output(tmp_path, tiny)
+
+
+@pytest.mark.slow
+def test_a_run_begun_before_newer_fields_goes_on(noisy, tiny, tmp_path):
+    config = dataclasses.replace(tiny, schedule="constant", warmup=0.0, ema=0.5)
+    whole = train(noisy, config, tmp_path / "whole")
+    shorter = dataclasses.replace(config, epochs=1)
+    train(noisy, shorter, tmp_path / "parts")
+    begun_before(tmp_path / "parts/config.json", shorter)
+    train(noisy, shorter, tmp_path / "parts")  # only read
+    parts = train(noisy, config, tmp_path / "parts")
+    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_balanced_classes_weight_the_loss_of_a_run(noisy, tiny, tmp_path, caplog):
+    caplog.set_level("INFO", logger="absl")
+    few = tuple(video for video in noisy.videos if video.path.stem not in ("3", "5"))
+    uneven = dataclasses.replace(noisy, videos=few)
+    config = dataclasses.replace(tiny, epochs=1, validation="test")
+    np.testing.assert_array_equal(preflight.class_counts(uneven.split("train")), [3, 1])
+    plain = train(uneven, config, tmp_path / "plain")
+    assert not [line for line in caplog.messages if "class_weights" in line]
+    weighted = dataclasses.replace(config, class_weights="balanced")
+    balanced = train(uneven, weighted, tmp_path / "balanced")
+    assert "class_weights='balanced': weights from 0.667 to 2" in caplog.messages
+    assert any(
+        not np.array_equal(one, other)
+        for one, other in zip(plain.get_weights(), balanced.get_weights(), strict=True)
+    )
+
+
 @pytest.mark.slow
 def test_features_serve_a_run_with_another_learning_rate_and_output(
     noisy, tiny, tmp_path, monkeypatch
@@ -379,3 +439,44 @@ def test_curves_are_read_as_they_were_written(tmp_path):
     ]
     write_history(tmp_path / "history.csv", rows)
     assert read_history(tmp_path / "history.csv") == rows
+
+
+@pytest.fixture
+def several(noisy):
+    """The noisy videos: those that stand also wave, and of the others every second has no class."""
+    labels = {"stand": ("stand", "wave"), "sit": ("sit",)}
+    videos = tuple(
+        dataclasses.replace(video, labels=() if number % 4 == 2 else labels[video.label])
+        for number, video in enumerate(noisy.videos)
+    )
+    return dataclasses.replace(noisy, labels=("sit", "stand", "wave"), videos=videos)
+
+
+@pytest.mark.slow
+def test_videos_of_several_labels_are_trained_and_evaluated(several, tiny, tmp_path, caplog):
+    caplog.set_level("INFO", logger="absl")
+    config = dataclasses.replace(tiny, epochs=1, validation="test", mixup=0.2, head_start=1)
+    model = train(several, config, tmp_path / "run")
+    assert "so loss='sigmoid' is taken" in caplog.text
+    stored = json.loads((tmp_path / "run/config.json").read_text())
+    assert (stored["loss"], stored["label_smoothing"]) == ("sigmoid", 0.0)
+    (row,) = read_history(tmp_path / "run/history.csv")
+    assert 0 <= row["val_map"] <= 1 and row["val_loss"] > 0 and 0 <= row["val_accuracy"] <= 1
+    assert f"val_map {row['val_map']:.3f}" in caplog.text
+    listed = read_table(tmp_path / "run/videos.csv")
+    assert {video.path.stem: video.classes for video in listed.videos} == {
+        video.path.stem: video.classes for video in several.videos
+    }
+    found = evaluate(model, several)
+    assert found.targets.tolist()[:3] == [[True, False, False], [False, True, True], [False] * 3]
+    assert 0 <= found.summary()["map"] <= 1
+    again = train(several, config, tmp_path / "run")  # only read
+    np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+
+
+def test_the_softmax_loss_of_videos_of_several_labels_is_refused(several, tiny, tmp_path):
+    wrong = dataclasses.replace(tiny, loss="softmax")
+    with pytest.raises(ValueError, match=r"`loss` must be 'sigmoid' .*Received: loss='softmax'"):
+        train(several, wrong, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    np.testing.assert_array_equal(preflight.class_counts(several), [2, 4, 4])

@@ -150,8 +150,8 @@ def test_a_gif_is_a_video(frames, tmp_path):
 
 def test_the_doctor_examines_frames(frames):
     report = ki3d.examine(VideoFrames(frames, fps=30), spec=SMALL)
-    assert report.path == "frames in memory" and not report.wrong
-    assert any("raw frames" in finding.found for finding in report.findings)
+    assert report.path == "frames in memory" and not report.has_errors
+    assert any("raw frames" in finding.actual for finding in report.findings)
 
 
 def test_a_rate_may_be_a_fraction(frames):

@@ -9,19 +9,23 @@ import re
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.data.layouts import hmdb51, ucf101
-from kinetics_i3d.data.layouts.label_order import known_spelling
+from kinetics_i3d.data.layouts.label_order import (
+    LABEL_FILES,
+    SIMILAR,
+    known_spelling,
+    label_ids_for,
+)
 from kinetics_i3d.data.layouts.listing import (
     Listing,
     Row,
+    cells_of,
     folder_name,
     is_video,
     loose,
     part_by_name,
     place_of,
 )
-from kinetics_i3d.data.layouts.numbered import LABEL_FILES, SIMILAR, label_ids_for
 from kinetics_i3d.data.layouts.tables import is_table, labels_file
-from kinetics_i3d.data.layouts.text import cells_of
 
 LOOKS_LIKE = (
     "lists without a header whose lines are a video's path and its label or number, a folder of "

@@ -1,8 +1,11 @@
 """Tables with the columns path, label, split: anybody's, those of J-HMDB and those of figures.
 
-With columns start and end, in seconds, a row is of that part of its video.
+With columns start and end, in seconds, a row is of that part of its video. A video has several
+labels where a column `labels` lists them, or where it stands in several rows with another label
+each; `Charades_v1_train.csv` is such a table too.
 
-J-HMDB: Jhuang et al., "Towards Understanding Action Recognition", ICCV 2013.
+J-HMDB: Jhuang et al., "Towards Understanding Action Recognition", ICCV 2013. Charades:
+Sigurdsson et al., "Hollywood in Homes", ECCV 2016.
 """
 
 import dataclasses
@@ -11,29 +14,38 @@ import pathlib
 import re
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.files import read_text
 from kinetics_i3d.core.label_files import read_labels
 from kinetics_i3d.data.layouts.hmdb51 import source_film
+from kinetics_i3d.data.layouts.label_order import label_ids_for
 from kinetics_i3d.data.layouts.listing import (
     UNDIVIDED,
     Listing,
     Row,
+    cells_of,
+    columns_of,
+    first_lines,
     folder_name,
     loose,
     part_by_name,
     place_of,
+    read_csv,
     split_name,
 )
-from kinetics_i3d.data.layouts.numbered import label_ids_for
-from kinetics_i3d.data.layouts.text import cells_of, columns_of, first_lines, read_csv
 
 COLUMNS = ("path", "label", "split")
+LABELS = "labels"  # in place of `label` where a video has several
+SEVERAL = (LABELS, "classes", "tags", "actions")  # columns whose cells may hold several labels
 # Other names of columns, which count where the usual one is not there.
 NAMES = {
     "path": (
         *("video_path", "file_path", "filepath", "filename", "file_name", "file", "video"),
         *("video_name", "video_file", "clip", "clip_path", "video_id", "clip_id"),
     ),
-    "label": ("tag", "class", "class_name", "classname", "label_name", "action", "category"),
+    "label": (
+        *("tag", "class", "class_name", "classname", "label_name", "action", "category"),
+        *SEVERAL,
+    ),
     "split": ("subset", "partition", "set"),
     "start": ("start_time", "time_start", "start_sec", "begin"),
     "end": ("end_time", "time_end", "end_sec", "stop"),
@@ -42,8 +54,8 @@ FPS = "fps"  # of a folder of frames
 SOURCE = "source"  # a column that may be there too
 TIMES = ("start", "end")  # and these, in seconds
 LOOKS_LIKE = (
-    "a table with the columns path and label, and by choice split, source, start and end "
-    "(without split: by the table's name, else 'all')"
+    "a table with the columns path and label (or labels), and by choice split, source, start and "
+    "end (without split: by the table's name, else 'all')"
 )
 JHMDB_LOOKS_LIKE = "split1.csv, a table of clips with the names of HMDB"
 FIGURES_LOOKS_LIKE = "figures.csv"
@@ -51,6 +63,10 @@ FIGURES_LOOKS_LIKE = "figures.csv"
 JHMDB_TABLES = re.compile(r"split(\d)\.csv")
 FIGURES_TABLE = "figures.csv"
 TIME = re.compile(r"(?:\d+:){0,2}\d+(?:\.\d*)?")
+CHARADES_ID, CHARADES_LABELS = "id", "actions"  # its columns
+CHARADES_ACTION = re.compile(r"(\S+) [\d.]+ [\d.]+")  # class, start and end
+CHARADES_CLASS = re.compile(r"(c\d{3}) (.+)")  # a line of Charades_v1_classes.txt
+CLASS_ID = re.compile(r"[A-Za-z]?\d+")
 
 
 def find(place):
@@ -152,26 +168,38 @@ def read_one(path, *, source=None):
     divided = "split" in usual
     needed = COLUMNS if divided else COLUMNS[:2]
     part = part_by_name(path.stem)
+    beside = labels_file(path)
+    order = read_labels(beside) if beside.is_file() else ()
+    several = usual["label"] in SEVERAL
+    split_cell = _cell_splitter([row[usual["label"]] for _, row in cells], order)
+    charades = usual["label"] == CHARADES_LABELS
+    may_be_none = charades or usual["label"] == LABELS
     read = []
     for line, named in cells:
         row = named | {name: named[column] for name, column in usual.items()}
         where = place_of(path, line)
-        label = row["label"].strip()
+        classes = tuple(dict.fromkeys(split_cell(row["label"]))) if several else None
+        label = next(iter(classes), "") if several else row["label"].strip()
         split = row["split"].strip() if divided else part
         if divided and usual["split"] != "split":
             split = split_name(split)
-        if not (row["path"].strip() and label and split):
+        if not (row["path"].strip() and (label or may_be_none) and split):
             raise DatasetError(f"{where}: one of {needed} is empty")
         name, stems, listed = loose(row["path"])
         if row.get(FPS, "").strip():
             name = f"{name}#fps={seconds(row[FPS].strip(), where):g}"
         origin = source(name, label) if source else row.get(SOURCE) or name
         start, end = read_times(row, where)
-        read.append(Row(name, label, split, origin, path, line, stems, listed, start, end))
-    beside = labels_file(path)
-    order = read_labels(beside) if beside.is_file() else ()
-    if not order and read and all(row.label.isdecimal() for row in read):
-        named = label_ids_for([path], numbers={int(row.label) for row in read}, similar=False)
+        times = (start, end)
+        read.append(
+            Row(name, label, split, origin, path, line, stems, listed, *times, labels=classes)
+        )
+    read = _merged(read)
+    if charades and not order:
+        read, order = _named_charades(read, path.parent)
+    numbers = {label for row in read for label in row.classes}
+    if not order and numbers and all(label.isdecimal() for label in numbers):
+        named = label_ids_for([path], numbers={*map(int, numbers)}, similar=False)
         if named:
             read = [_renamed(row, named) for row in read]
             order = tuple(named[number] for number in sorted(named))
@@ -179,12 +207,70 @@ def read_one(path, *, source=None):
 
 
 def _renamed(row, named):
-    if int(row.label) not in named:
-        raise DatasetError(
-            f"{row.where}: label {row.label} must be one of {min(named)} to {max(named)}, as "
-            f"{len(named)} labels are known"
-        )
-    return dataclasses.replace(row, label=named[int(row.label)])
+    for label in row.classes:
+        if int(label) not in named:
+            raise DatasetError(
+                f"{row.where}: label {label} must be one of {min(named)} to {max(named)}, as "
+                f"{len(named)} labels are known"
+            )
+    return _with_classes(row, [named[int(label)] for label in row.classes])
+
+
+def _with_classes(row, classes):
+    labels = None if row.labels is None else tuple(classes)
+    return dataclasses.replace(row, label=next(iter(classes), ""), labels=labels)
+
+
+def _cell_splitter(cells, known):
+    """A function from a cell of a column of several labels to them.
+
+    The cells are split at `;` or `|`, if any cell has one. Blanks separate labels only where those
+    are class ids or known: a label may have blanks itself.
+    """
+    parts = [part.strip() for cell in cells for part in cell.split(";") if part.strip()]
+    if parts and all(CHARADES_ACTION.fullmatch(part) for part in parts):
+        return lambda cell: [part.split()[0] for part in cell.split(";") if part.strip()]
+    for mark in (";", "|"):
+        if any(mark in cell for cell in cells):
+            return lambda cell: [part.strip() for part in cell.split(mark) if part.strip()]
+    words = {word for cell in cells for word in cell.split()}
+    whole = {cell.strip() for cell in cells} - {""}
+    if all(CLASS_ID.fullmatch(word) for word in words) or (
+        words <= set(known) and not whole <= set(known)
+    ):
+        return str.split
+    return lambda cell: [cell.strip()] if cell.strip() else []
+
+
+def _merged(rows):
+    """The rows with those of one video, of another label each, as one row of several labels."""
+    by_video: dict = {}
+    for row in rows:
+        key = (row.name, row.start, row.end, row.split, row.source)
+        by_video.setdefault(key, []).append(row)
+    merged = []
+    for same in by_video.values():
+        classes = [label for row in same for label in row.classes]
+        if len(same) == 1 or len(set(classes)) < len(classes):
+            merged += same  # a row that stands there twice is an error elsewhere
+        else:
+            merged.append(dataclasses.replace(same[0], labels=tuple(classes)))
+    if all(len(row.classes) == 1 for row in merged):
+        return [dataclasses.replace(row, labels=None) for row in merged]
+    return [dataclasses.replace(row, labels=row.classes) for row in merged]
+
+
+def _named_charades(rows, folder):
+    """The rows with the names of Charades' classes, and these in order, if a file has them."""
+    ids = {label for row in rows for label in row.classes}
+    for file in sorted(folder.glob("*classes*.txt")):
+        lines = [line for line in read_text(file).splitlines() if line.strip()]
+        found = [CHARADES_CLASS.fullmatch(line.strip()) for line in lines]
+        named = {match[1]: match[2] for match in found if match} if all(found) else {}
+        if ids and ids <= named.keys() and len(set(named.values())) == len(named):
+            rows = [_with_classes(row, [named[label] for label in row.classes]) for row in rows]
+            return rows, tuple(named.values())
+    return rows, ()
 
 
 def _usual(columns):
@@ -194,15 +280,18 @@ def _usual(columns):
         named = [name for name in (usual, *NAMES[usual]) if name in columns]
         if named:
             columns_by_name[usual] = named[0]
+    if "path" not in columns_by_name and {CHARADES_ID, CHARADES_LABELS} <= set(columns):
+        columns_by_name["path"] = CHARADES_ID
     return columns_by_name
 
 
 def _columns(header):
     """The usual names of the columns of a header."""
-    return [
-        next((usual for usual, names in NAMES.items() if column in names), column)
-        for column in columns_of(cells_of(header))
-    ]
+    columns = columns_of(cells_of(header))
+    names = {column: usual for usual, names in NAMES.items() for column in names}
+    if {CHARADES_ID, CHARADES_LABELS} <= set(columns):
+        names[CHARADES_ID] = "path"
+    return [names.get(column, column) for column in columns]
 
 
 def read_times(row, where):

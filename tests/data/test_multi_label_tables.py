@@ -1,0 +1,135 @@
+"""Datasets whose videos have several labels: tables, splits, targets, and what refuses them."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data.datasets import open_dataset, read_table
+from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.split import split_undivided
+from kinetics_i3d.data.video_clips import targets_of
+
+
+@pytest.fixture
+def table(tmp_path):
+    """(header, *lines, name=) -> the path of a table beside five files."""
+    for name in "abcde":
+        (tmp_path / f"{name}.mp4").write_bytes(b"x")
+
+    def write(header, *lines, name="videos.csv"):
+        (tmp_path / name).write_text("\n".join([header, *lines]) + "\n")
+        return tmp_path / name
+
+    return write
+
+
+def classes(dataset):
+    return {video.path.name: video.classes for video in dataset.videos}
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "wanted"),
+    [
+        ("path,labels,split", ["a.mp4,sit down;wave,train", "b.mp4,wave,train"], "ab"),
+        ("path,tags,split", ["a.mp4,sit down|wave,train", "b.mp4,wave,train"], "ab"),
+        ("path;classes;split", ['a.mp4;"sit down; wave";train', "b.mp4;wave;train"], "ab"),
+        (  # a row of each
+            "path,label,split",
+            ["a.mp4,sit down,train", "b.mp4,wave,train", "a.mp4,wave,train"],
+            "ab",
+        ),
+    ],
+)
+def test_tables_of_several_labels_a_video(table, header, lines, wanted, caplog):
+    caplog.set_level(logging.WARNING, logger="absl")
+    dataset = open_dataset(table(header, *lines))
+    assert dataset.multi_label and dataset.labels == ("sit down", "wave")
+    assert classes(dataset) == {"a.mp4": ("sit down", "wave"), "b.mp4": ("wave",)}
+    assert [video.label for video in dataset.videos] == ["sit down", "wave"]
+    assert "1 of " in caplog.text and "have several labels, such as a.mp4" in caplog.text
+
+
+def test_blanks_part_class_ids_and_known_labels_alone(table):
+    ids = table("path,labels,split", "a.mp4,c1 c02,train", "b.mp4,c02,train")
+    assert classes(read_table(ids)) == {"a.mp4": ("c1", "c02"), "b.mp4": ("c02",)}
+    lines = ("a.mp4,sit down,train", "b.mp4,wave,train")
+    single = read_table(table("path,labels,split", *lines))
+    assert not single.multi_label and single.labels == ("sit down", "wave")
+    assert [video.labels for video in single.videos] == [None, None]
+    path = table("path,labels,split", *lines)
+    path.with_suffix(".labels.txt").write_text("down\nsit\nwave\n")
+    assert classes(read_table(path))["a.mp4"] == ("sit", "down")
+
+
+def test_charades(table, tmp_path):
+    header = "id,subject,scene,script,actions,length"
+    table(header, 'a,S,Kitchen,"x, y",c001 11.90 21.20;c000 0.00 12.6;c001 1 2,30', "b,S,K,x,,9",
+          name="Charades_v1_train.csv")  # fmt: skip
+    table(header, "c,S,K,x,c002 0.00 1.00,9", name="Charades_v1_test.csv")
+    dataset = open_dataset(tmp_path)
+    assert dataset.labels == ("c000", "c001", "c002")
+    assert classes(dataset.split("train")) == {"a.mp4": ("c001", "c000"), "b.mp4": ()}
+    assert classes(dataset.split("test")) == {"c.mp4": ("c002",)}
+    targets = targets_of(dataset, dataset.videos)
+    assert targets.dtype == np.float32
+    np.testing.assert_array_equal(sorted(targets.tolist()), [[0, 0, 0], [0, 0, 1], [1, 1, 0]])
+    (tmp_path / "Charades_v1_classes.txt").write_text("c000 Holding\nc001 Putting on\nc002 Run\n")
+    named = read_table(tmp_path / "Charades_v1_train.csv")
+    assert named.labels == ("Holding", "Putting on", "Run")
+    assert classes(named)["a.mp4"] == ("Putting on", "Holding")
+
+
+def test_a_row_that_stands_there_twice_stays_an_error(table):
+    twice = ("a.mp4,sit,train", "a.mp4,sit,train")
+    other = ("a.mp4,sit,train", "a.mp4,wave,test")
+    for lines in (twice, other):
+        with pytest.raises(DatasetError, match=r"line 3: a\.mp4 stands in line 2 already"):
+            read_table(table("path,label,split", *lines))
+    with pytest.raises(DatasetError, match=r"line 2: one of .* is empty"):
+        read_table(table("path,tags,split", "a.mp4,,train", "b.mp4,sit;wave,train"))
+    with pytest.raises(DatasetError, match="line 2: unknown label 'wave'"):
+        read_table(table("path,labels,split", "a.mp4,sit;wave,train"), labels=("sit",))
+
+
+def test_several_labels_survive_a_table_and_single_ones_are_written_as_before(
+    table, tmp_path, caplog
+):
+    caplog.set_level(logging.WARNING, logger="absl")
+    dataset = read_table(table("path,labels,split", "a.mp4,sit;wave,train", "b.mp4,,test"))
+    dataset.write_table(tmp_path / "copy.csv")
+    assert (tmp_path / "copy.csv").read_text().splitlines()[:2] == [
+        "path,labels,split,source",
+        "a.mp4,sit;wave,train,a.mp4",
+    ]
+    again = read_table(tmp_path / "copy.csv")
+    assert "1 of 2 videos have no label, such as b.mp4" in caplog.text
+    assert [video.labels for video in again.videos] == [("sit", "wave"), ()]
+    single = read_table(table("path,label,split", "a.mp4,sit,train", name="one.csv"))
+    single.write_table(tmp_path / "copy.csv")
+    assert (tmp_path / "copy.csv").read_text().splitlines()[0] == "path,label,split,source"
+    assert targets_of(single, single.videos) == [0]
+
+
+def test_no_source_is_on_both_sides_of_a_part_that_is_held_out(table):
+    lines = ("a.mp4,sit;wave,x", "b.mp4,wave,x", "c.mp4,run;sit,y", "d.mp4,run,z", "e.mp4,sit,z")
+    dataset = read_table(table("path,labels,source", *lines))
+    for seed in range(5):
+        for left, right in (
+            dataset.hold_out(0.34, seed=seed),
+            split_undivided(dataset, share=0.34, seed=seed),
+        ):
+            sources = [{video.source for video in part.videos} for part in (left, right)]
+            assert len(sources[1]) == 1 and not sources[0] & sources[1]
+            assert len(left) + len(right) == 5 and left.multi_label and right.multi_label
+
+
+def test_records_refuse_several_labels_in_words(table, tmp_path):
+    dataset = read_table(table("path,labels,split", "a.mp4,sit;wave,train", "b.mp4,wave,test"))
+    with pytest.raises(DatasetError, match="records hold one label for each video"):
+        prepare(dataset, tmp_path / "records")
+    assert not (tmp_path / "records").exists()
+    only = dataclasses.replace(dataset, videos=dataset.videos[1:])
+    assert only.multi_label  # also where a part has one label each
