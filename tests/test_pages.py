@@ -152,6 +152,15 @@ def test_verbs_and_options_in_the_text_exist(path):
         assert not missing, (text, missing)
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_modules_that_a_page_names_exist(path):
+    if path.name == "CHANGELOG.md":
+        pytest.skip("tells of modules of the past too")
+    for name in re.findall(r"(?:[\w.]+/)+\w+\.py\b", path.read_text(encoding="utf-8")):
+        places = (ROOT / name, ROOT / "kinetics_i3d" / name, path.parent / name)
+        assert any(place.is_file() for place in places), name
+
+
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")

@@ -62,3 +62,25 @@ def test_pages_use_public_names_only(path):
 )
 def test_an_inner_name_is_noticed(source, wrong):
     assert inner_names(source) == wrong
+
+
+def public_imports():
+    """{name: module} of the imports under `if TYPE_CHECKING:` of the package."""
+    tree = ast.parse((ROOT / "kinetics_i3d" / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    return {
+        alias.name: statement.module.removeprefix("kinetics_i3d.")
+        for statement in block.body
+        for alias in statement.names
+        if alias.asname == alias.name
+    }
+
+
+def test_type_checkers_see_the_public_names():
+    assert public_imports() == ki3d._PUBLIC
+    assert (ROOT / "kinetics_i3d" / "py.typed").is_file()
+
+
+def test_mypy_checks_a_use_of_every_public_name():
+    program = (ROOT / "tests" / "typing_of_public_names.py").read_text(encoding="utf-8")
+    assert set(re.findall(r"\bki3d\.(\w+)", program)) == {*ki3d.__all__}

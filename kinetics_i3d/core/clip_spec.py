@@ -6,6 +6,7 @@ FVD: https://arxiv.org/abs/1812.01717.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -73,26 +74,26 @@ class ClipSpec:
             )
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         """Channels of a clip: 3 for rgb, 2 for flow (x, then y)."""
         return 3 if self.stream == "rgb" else 2
 
     @property
-    def reading(self):
+    def reading(self) -> dict[str, Any]:
         """The arguments of `read_frames` that this spec sets."""
         names = ("fps", "short_side", "resize", "interpolation")
         return {name: getattr(self, name) for name in names}
 
-    def resized(self, height, width):
+    def resized(self, height: int, width: int) -> tuple[int, int]:
         """The (height, width) that a picture has after the resize and before the crop."""
         return resized((height, width), self.short_side, self.resize)
 
-    def for_flow(self):
+    def for_flow(self) -> "ClipSpec":
         """The spec of the flow beside this rgb stream: the same frames, in -1 to 1."""
         name = f"{self.name}_flow"
         return dataclasses.replace(self, name=name, stream="flow", low=-1.0, high=1.0)
 
-    def normalize(self, clip):
+    def normalize(self, clip: Any) -> Any:
         """Scales pixels to this spec's range.
 
         Args:
@@ -107,12 +108,12 @@ class ClipSpec:
         values += np.float32(self.low)
         return values
 
-    def denormalize(self, clip):
+    def denormalize(self, clip: Any) -> Any:
         """The inverse of `normalize`: values `low` to `high` back to uint8 pixels, rounded."""
         pixels = (np.asarray(clip, np.float32) - self.low) * (255.0 / (self.high - self.low))
         return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The fields as a JSON-ready dictionary; `ClipSpec(**d)` is the inverse."""
         return dataclasses.asdict(self)
 

@@ -2,9 +2,10 @@
 
 import importlib.abc
 import sys
+from collections.abc import Callable
 
 
-def after_import(name, action):
+def after_import(name: str, action: Callable[[], object]) -> None:
     """Calls `action()` after the module `name` is imported; at once if it has been already.
 
     Args:

@@ -2,8 +2,11 @@
 
 import functools
 import pathlib
+from typing import Any
 
 import numpy as np
+
+from kinetics_i3d.core.types import Labels
 
 LISTS = pathlib.Path(__file__).parent / "label_lists"
 # The releases are told apart by their number of outputs.
@@ -47,7 +50,9 @@ def sigmoid(logits):
     return 0.5 + 0.5 * np.tanh(0.5 * np.asarray(logits, np.float64))
 
 
-def decode_predictions(predictions, *, top=5, labels=None, from_logits=True):
+def decode_predictions(
+    predictions: Any, *, top: int = 5, labels: Labels | None = None, from_logits: bool = True
+) -> list[list[tuple[str, float]]]:
     """Names the best classes of each row.
 
     Args:

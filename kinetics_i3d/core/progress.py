@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 DELAY = 1.0  # seconds before a bar is drawn: quick work shows none
 EVERY = 30.0  # seconds between lines where stderr is a file
@@ -107,7 +108,7 @@ class Progress:
 
 
 @contextlib.contextmanager
-def show_progress(*, every=None):
+def show_progress(*, every: float | None = None) -> Iterator[None]:
     """Shows the progress of everything that runs inside the block, on stderr.
 
     Args:

@@ -16,6 +16,7 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.label_files import write_labels
+from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.data.layouts.files import VideoFinder, cut
 from kinetics_i3d.data.layouts.formats import FORMATS, recognise
 from kinetics_i3d.data.layouts.label_order import (
@@ -99,7 +100,7 @@ class VideoDataset:
         """Whether a video may have several classes, or none."""
         return any(video.labels is not None for video in (*self.videos, *self.missing))
 
-    def split(self, name):
+    def split(self, name: str) -> "VideoDataset":
         """The part of one split.
 
         Args:
@@ -136,7 +137,7 @@ class VideoDataset:
             raise DatasetError(f"{self.name}: no videos in split {name!r}{gone}; there are {known}")
         return dataclasses.replace(self, videos=videos, missing=missing)
 
-    def hold_out(self, fraction, *, seed=0):
+    def hold_out(self, fraction: float, *, seed: int = 0) -> "tuple[VideoDataset, VideoDataset]":
         """Parts a dataset in two so that no source video of a class is on both sides.
 
         Other actions of the same film may be, as in J-HMDB's official split. Of videos with several
@@ -185,7 +186,7 @@ class VideoDataset:
             splits[class_of_source(video), video.source].add(video.split)
         return tuple(sorted(key for key, found in splits.items() if len(found) > 1))
 
-    def write_table(self, path):
+    def write_table(self, path: PathLike) -> None:
         """Writes the videos as a table that `read_table` reads; missing ones are left out.
 
         The order of the labels goes into `<name>.labels.txt` beside it.
@@ -281,7 +282,14 @@ def jhmdb(folder):
     return open_dataset(folder, kind="jhmdb")
 
 
-def open_dataset(path, *, kind=None, videos=None, split=1, labels=None):
+def open_dataset(
+    path: PathLike,
+    *,
+    kind: str | None = None,
+    videos: PathLike | None = None,
+    split: int = 1,
+    labels: Labels | None = None,
+) -> VideoDataset:
     """Reads whatever of the known kinds lies at `path`.
 
     Args:

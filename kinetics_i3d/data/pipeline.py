@@ -4,8 +4,12 @@ Carreira & Zisserman, CVPR 2017, section 2.5: random start among those early eno
 looped, random crop and flip the same for the whole clip, of both streams.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
 
+from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.records.clips import RecordSplit, record_clips
@@ -13,7 +17,13 @@ from kinetics_i3d.data.stream_specs import stream_specs, strides
 from kinetics_i3d.data.video_clips import video_clips
 
 
-def augmentation(spec, *, area=(0.3, 1.0), flip=True, color=True):
+def augmentation(
+    spec: ClipSpec | Mapping[str, ClipSpec],
+    *,
+    area: tuple[float, float] = (0.3, 1.0),
+    flip: bool = True,
+    color: bool = True,
+) -> Callable[[Any, Any], Any]:
     """The training augmentation: (clip of pixels, seed) to a normalised clip of `spec.size`.
 
     Args:
@@ -42,20 +52,20 @@ def augmentation(spec, *, area=(0.3, 1.0), flip=True, color=True):
 
 
 def training_clips(
-    source,
+    source: Any,
     *,
-    streams=("rgb",),
-    spec,
-    frames,
-    batch,
-    augment,
-    mixup=0.0,
-    seed=0,
-    workers=None,
-    shard=(0, 1),
-    start=(0, 0),
-    numbered=False,
-):
+    streams: Sequence[str] = ("rgb",),
+    spec: ClipSpec | Mapping[str, ClipSpec],
+    frames: int,
+    batch: int,
+    augment: Callable[..., Any],
+    mixup: float = 0.0,
+    seed: int = 0,
+    workers: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    start: tuple[int, int] = (0, 0),
+    numbered: bool = False,
+) -> tf.data.Dataset:
     """Endless shuffled batches of augmented clips.
 
     Flow of videos is read from the flow files beside them, as `kinetics-i3d flow` makes them;

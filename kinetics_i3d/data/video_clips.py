@@ -79,7 +79,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     labels = targets_of(dataset, videos)
     settings = _flow_settings(paths, spec) if "flow" in streams else None
     failed = set()
-    pictures.compile_now()
+    pictures.compile_shortcut()
 
     def read(path, position):
         window = {"spec": spec, "frames": frames, "position": float(position)}

@@ -6,8 +6,10 @@ Each runtime has a module beside this one and a row in `FORMATS`.
 import inspect
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 from kinetics_i3d.core.progress import waiting
+from kinetics_i3d.core.types import PathLike, Weights
 from kinetics_i3d.exporting.hub import export_hub
 from kinetics_i3d.exporting.litert import export_litert
 from kinetics_i3d.exporting.model_card import provenance
@@ -15,7 +17,7 @@ from kinetics_i3d.exporting.onnx import export_onnx
 from kinetics_i3d.exporting.openvino import export_openvino
 from kinetics_i3d.exporting.serving import export_serving
 from kinetics_i3d.exporting.tensorflow import export_saved_model
-from kinetics_i3d.models.clip_model import check_ends_in_logits
+from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
 from kinetics_i3d.models.load import as_model
 
 FORMATS: dict[str, Callable] = {
@@ -28,7 +30,9 @@ FORMATS: dict[str, Callable] = {
 }
 
 
-def export(weights, output, *, to="savedmodel", **options):
+def export(
+    weights: ClipModel | Weights, output: PathLike, *, to: str = "savedmodel", **options: Any
+) -> pathlib.Path:
     """Exports a model as an artifact that takes pixels and carries its labels and its clip spec.
 
     The artifact is run in a process where this package cannot be imported. It gets its name only if

@@ -11,6 +11,7 @@ from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.settings import check_settings
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.figures.actions import ACTIONS
 from kinetics_i3d.figures.render import render_figure
 from kinetics_i3d.video.writer import write_video
@@ -51,16 +52,16 @@ def world_seed(split, index, *, seed=0):
 
 
 def write_figures(
-    folder,
+    folder: PathLike,
     *,
-    train_per_action=40,
-    test_per_action=10,
-    seed=0,
-    frames=64,
-    fps=25.0,
-    size=(120, 160),
-    workers=1,
-):
+    train_per_action: int = 40,
+    test_per_action: int = 10,
+    seed: int = 0,
+    frames: int = 64,
+    fps: float = 25.0,
+    size: tuple[int, int] = (120, 160),
+    workers: int = 1,
+) -> pathlib.Path:
     """Writes videos of all actions and the table that lists them.
 
     The videos are `folder/<action>/<action>_<world seed>.mp4`; the table `folder/figures.csv` has

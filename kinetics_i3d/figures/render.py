@@ -124,7 +124,14 @@ PARTS = _TRUNK + tuple(
 _SLENDER = ("skin", "hair", "eyes", "shoes")  # colours of the parts that no girth thickens
 
 
-def render_figure(action, *, seed, frames=64, fps=25.0, size=(240, 320)):
+def render_figure(
+    action: str,
+    *,
+    seed: int,
+    frames: int = 64,
+    fps: float = 25.0,
+    size: tuple[int, int] = (240, 320),
+) -> np.ndarray:
     """Renders one clip of one figure that performs one action.
 
     The seed decides all else: person, clothes, place, camera, tempo and the hand that is used.

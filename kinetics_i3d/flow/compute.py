@@ -8,7 +8,8 @@ import collections
 import concurrent.futures
 import contextlib
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -29,8 +30,14 @@ _BLUE = 2**_SHIFT - _RED - _GREEN  # 0.114, rounded so that white stays white
 
 
 def optical_flow(
-    frames, *, method="tvl1", backend=None, parameters=None, workers=None, progress=None
-):
+    frames: Any,
+    *,
+    method: str = "tvl1",
+    backend: str | None = None,
+    parameters: Any = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> np.ndarray:
     """Computes the flow of all pairs of consecutive frames.
 
     Args:

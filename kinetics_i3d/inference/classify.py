@@ -21,15 +21,16 @@ from kinetics_i3d.core.canvas import (
 )
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
 from kinetics_i3d.core.progress import track
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.stream_specs import fastest
 from kinetics_i3d.data.streams import count_frames
 from kinetics_i3d.data.views import video_views
-from kinetics_i3d.models.clip_model import check_ends_in_logits
+from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
-from kinetics_i3d.video.clip import seen
+from kinetics_i3d.video.clip import darken_outside_crop
 from kinetics_i3d.video.reader import spread_frames, video_info
-from kinetics_i3d.video.source import check_video
+from kinetics_i3d.video.source import VideoFrames, check_video
 
 # The filmstrip, in pixels.
 _WIDTH, _MARGIN, _GAP = 1200, 32, 8
@@ -69,7 +70,13 @@ class Classification:
         }
 
 
-def classify(path, model=None, *, top=5, window=None):
+def classify(
+    path: PathLike | VideoFrames,
+    model: ClipModel | PathLike | None = None,
+    *,
+    top: int = 5,
+    window: int | None = None,
+) -> Classification:
     """Classifies the action in a video, with the clips of the paper's test protocol.
 
     Most models see the whole video.
@@ -176,7 +183,7 @@ def draw_filmstrip(path_out, video, classification, *, spec, frames=8):
     for index, (seconds, frame) in enumerate(strip):
         x = _MARGIN + index % columns * (cell[0] + _GAP)
         y = _TITLE + index // columns * (cell[1] + _GAP)
-        _draw_frame(canvas, (x, y), cell, seen(frame, spec), seconds)
+        _draw_frame(canvas, (x, y), cell, darken_outside_crop(frame, spec), seconds)
     _draw_bars(canvas, bars, classification.predictions)
     canvas.save(path_out)
 

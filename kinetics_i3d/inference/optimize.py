@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from absl import logging
 from keras import layers
 
 from kinetics_i3d.inference.quantize import check_precision, quantize_network
-from kinetics_i3d.models.clip_model import check_ends_in_logits
+from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
 from kinetics_i3d.models.folding import fold
 from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.load import as_model
@@ -21,7 +22,7 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # of /proc/cpuinfo
 
 
-def optimize(model, *, precision="float32", calibration=None):
+def optimize(model: ClipModel, *, precision: str = "float32", calibration: Any = None) -> ClipModel:
     """Makes a copy of a model that predicts the same, faster, and cannot be trained.
 
     Args:

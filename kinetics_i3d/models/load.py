@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.types import Weights
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.pretrained import kind_of
@@ -13,7 +14,7 @@ from kinetics_i3d.models.systems import builder_of
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.weights import DEFAULT_WEIGHTS
 from kinetics_i3d.weights.catalog import PAIRS
-from kinetics_i3d.weights.read import Weights, resolve_weights
+from kinetics_i3d.weights.read import resolve_weights
 
 _STREAMS_OF = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.types import PathLike, Weights
 from kinetics_i3d.weights.catalog import CATALOG, IMAGES, PAIRS, CatalogEntry, ImageEntry
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
 from kinetics_i3d.weights.distribution import find_file, read_distributed
@@ -21,7 +22,6 @@ from kinetics_i3d.weights.formats import read_path, read_path_info
 from kinetics_i3d.weights.released import PREFIX, STAMPS, cache_folder, lacking
 
 Entry = CatalogEntry | ImageEntry
-Weights = str | os.PathLike | Mapping[str, str | os.PathLike]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +115,7 @@ def resolve_weights(
     raise _unknown(weights, images=images, pairs=pairs)
 
 
-def read_weights(weights: str | os.PathLike | WeightsSource, *, images: bool = True) -> Checkpoint:
+def read_weights(weights: PathLike | WeightsSource, *, images: bool = True) -> Checkpoint:
     """Reads weights by name or path, whichever program wrote them.
 
     Args:

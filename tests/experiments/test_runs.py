@@ -35,7 +35,7 @@ def test_runs_are_ordered_by_seed_with_sums_after_what_they_add():
     assert len(runs) == 7 + 6 and not any("C3D.rgb.imagenet" in name for name in names(runs))
     several = all_runs(pattern="C3D.*,*I3D.flow*")
     assert names(several) == [first[1], first[5]]
-    given = all_runs(inits=("given",), transfers=("original", "full"), pattern="C3D*")
-    assert names(given) == ["C3D.rgb.given.full.0"]
+    named = all_runs(inits=("given",), transfers=("original", "full"), pattern="C3D*")
+    assert names(named) == ["C3D.rgb.given.full.0"]
     sums = {run.name: names(run.summed_runs) for run in all_runs()}
     assert sums.pop(first[-1]) == first[4:6] and not any(sums.values())

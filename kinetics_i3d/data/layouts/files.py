@@ -15,8 +15,9 @@ from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.layouts.label_order import bare
-from kinetics_i3d.data.layouts.listing import is_video, loose
+from kinetics_i3d.data.layouts.listing import loose
 from kinetics_i3d.video.frame_folder import is_frame_folder, open_source, split_rate
+from kinetics_i3d.video.source import is_video_name
 from kinetics_i3d.video.span import Span
 
 
@@ -113,7 +114,9 @@ class VideoFinder:
         stems = collections.defaultdict(list)
         for name in walk_videos(self.folder):
             base = os.path.basename(name)
-            stems[_composed(os.path.splitext(base)[0] if is_video(base) else base)].append(name)
+            stems[_composed(os.path.splitext(base)[0] if is_video_name(base) else base)].append(
+                name
+            )
         return stems
 
 
@@ -148,7 +151,7 @@ def walk_videos(folder, *, empty=False):
                     yield name
                 else:
                     pending.append((entry.path, f"{name}/", (*above, here)))
-            elif is_video(name) and (entry.is_file() if empty else _is_full(entry)):
+            elif is_video_name(name) and (entry.is_file() if empty else _is_full(entry)):
                 yield name
 
 

@@ -6,12 +6,12 @@ Every layout is read into this one form; `kinetics_i3d.data.datasets` looks for 
 import csv
 import dataclasses
 import io
-import os
 import pathlib
 import re
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import LINE_END, read_text
+from kinetics_i3d.video.source import is_video_name
 
 # The names that releases and toolkits give to the three parts.
 SPLITS = {
@@ -26,12 +26,6 @@ SPLITS = {
 }
 PART = re.compile(r"(?<![a-z])(?:train|val|test)")
 DRIVE = re.compile(r"[A-Za-z]:/")
-# fmt: off
-SUFFIXES = frozenset([
-    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
-    ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv",
-])
-# fmt: on
 UNDIVIDED = "all"  # the split of videos of which nothing says in which one they are
 
 
@@ -120,8 +114,8 @@ def loose(name):
     base = name.rpartition("/")[2]
     stem, dot, _ = base.rpartition(".")
     elsewhere = name.startswith("/") or DRIVE.match(name) or "/" not in name
-    if elsewhere or not is_video(base):
-        return name, (stem if dot and is_video(base) else base,), True
+    if elsewhere or not is_video_name(base):
+        return name, (stem if dot and is_video_name(base) else base,), True
     return name, (), False
 
 
@@ -140,11 +134,6 @@ def part_by_name(stem):
     """
     parts = set(PART.findall(stem.casefold()))
     return parts.pop() if len(parts) == 1 else UNDIVIDED
-
-
-def is_video(name):
-    """Whether a file is a video by its suffix."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def folder_name(path):

@@ -22,6 +22,8 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.settings import check_settings
+from kinetics_i3d.core.types import PathLike, ProgressFunction
+from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.data.records.manifest import digest
@@ -33,7 +35,14 @@ from kinetics_i3d.flow.settings import FlowSettings
 LEFT_OVER = re.compile(r"\.(manifest|.+-\d{5}-of-\d{5})-[^-.]+\.(json|tfrecord)")
 
 
-def prepare(dataset, folder, config=None, *, workers=None, progress=None):
+def prepare(
+    dataset: VideoDataset,
+    folder: PathLike,
+    config: "PrepareConfig | None" = None,
+    *,
+    workers: int | None = None,
+    progress: ProgressFunction | None = None,
+) -> Records:
     """Writes a dataset as shards of records, and `manifest.json` when all are done.
 
     A call that was stopped is finished by repeating it: shards that are done stay. So does, by

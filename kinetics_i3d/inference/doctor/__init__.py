@@ -7,15 +7,17 @@ frame rate.
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import DEEPMIND
+from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.inference.doctor.array import SUFFIXES, examine_array, flow_range, read_array
 from kinetics_i3d.inference.doctor.compare import compare_flow_with_video, compare_with_video
 from kinetics_i3d.inference.doctor.report import Finding, Report
 from kinetics_i3d.inference.doctor.video import examine_video
-from kinetics_i3d.video.source import check_video
+from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.weights.read import resolve_weights
 
 # Of 132 real videos this rule takes 5 (4 %) for BGR as they are, and 53 (40 %) with red and blue
@@ -24,7 +26,13 @@ _LEAST_BLUE, _BLUE_TO_WARM = 0.3, 2
 _LEAST_SIDE = 16  # pixels, for colours to be compared
 
 
-def examine(path, *, spec=DEEPMIND, video=None, frames=None):
+def examine(
+    path: Any,
+    *,
+    spec: ClipSpec = DEEPMIND,
+    video: PathLike | VideoFrames | None = None,
+    frames: int | None = None,
+) -> Report:
     """Checks a video, or an array made of one, for mistakes of preprocessing.
 
     Args:
