@@ -276,7 +276,8 @@ def draw_reliability(path, probabilities, targets, *, title=None):
         axes.text(0.03, 0.07, "calibrated", color=MUTED, rotation=45, rotation_mode="anchor")
         axes.plot(confidence, accuracy, color=ACCENT, linewidth=1.5, marker="o", clip_on=False)
         axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-        histogram.bar(confidence, counts, width=0.03, color=FILL, edgecolor=ACCENT, linewidth=0.8)
+        style = {"color": FILL, "edgecolor": ACCENT, "linewidth": 0.8, "clip_on": False}
+        histogram.bar(confidence, counts, width=0.03, **style)
         histogram.set(ylabel="videos", xlabel="confidence (probability of the prediction)")
         histogram.yaxis.get_major_locator().set_params(integer=True, nbins=3)
         for part in (axes, histogram):

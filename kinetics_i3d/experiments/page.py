@@ -75,14 +75,8 @@ def as_markdown(results, *, charts=()):
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def format_group(group):
-    """A cell of a table for a group of the results, or for `None`.
-
-    Example:
-
-    >>> format_group({"mean": 63.21, "spread": 1.42, "seeds": [0, 1, 2], "paper": 71.1})
-    '63.2 ± 1.4 (3) [71.1]'
-    """
+def _format_group(group):
+    """Such as `63.2 ± 1.4 (3) [71.1]`, for a group of the results or `None`."""
     if group is None:
         return _NO_NUMBER
     spread = "" if group["spread"] is None else f" ± {group['spread']:.1f}"
@@ -117,7 +111,7 @@ def _systems_table(groups):
         for init, title in INITS.items():
             streams = [groups.get((system, stream, init, "original")) for stream in STREAM_TITLES]
             if any(streams):
-                rows.append((f"({row.letter}) {row.title}", title, *map(format_group, streams)))
+                rows.append((f"({row.letter}) {row.title}", title, *map(_format_group, streams)))
     return _table(
         "## Table 2: systems trained on these videos alone",
         ("system", "initialization", *STREAM_TITLES.values()),
@@ -136,7 +130,7 @@ def _images_table(groups):
                 if scratch and images:
                     gain = f"{images['mean'] - scratch['mean']:+.1f}"
                     both = [
-                        f"{format_group(group)}, top-5 {group['mean_top5']:.1f}"
+                        f"{_format_group(group)}, top-5 {group['mean_top5']:.1f}"
                         for group in (scratch, images)
                     ]
                     name = f"({row.letter}) {group_title((system, stream))}"
@@ -161,7 +155,7 @@ def _transfer_table(groups):
                 ]
                 if any(modes[1:]):
                     name = f"({row.letter}) {group_title((system, stream))}"
-                    rows.append((name, title, *map(format_group, modes)))
+                    rows.append((name, title, *map(_format_group, modes)))
     return _table(
         "## Table 4: features from other videos",
         ("system", "initialization there", *TRANSFERS.values()),
@@ -216,7 +210,7 @@ def draw_bars(path, groups, *, title):
         for row, group in enumerate(groups):
             spread = "" if group["spread"] is None else f" ± {group['spread']:.1f}"
             axes.text(103, row, f"{group['mean']:.1f}{spread}", va="center", color=INK)
-        axes.set_yticks(rows, [bar_label(group) for group in groups])
+        axes.set_yticks(rows, [_bar_label(group) for group in groups])
         axes.set(xlim=(0, 100), ylim=(len(groups) - 0.5, -0.5), xticks=range(0, 101, 20))
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=LINE, linewidth=0.8)
@@ -232,14 +226,8 @@ def draw_bars(path, groups, *, title):
         )
 
 
-def bar_label(group):
-    """System, initialization and transfer of a group in words.
-
-    Example:
-
-    >>> bar_label({"system": "C3D", "stream": "rgb", "init": "scratch", "transfer": "original"})
-    '3D-ConvNet, from scratch'
-    """
+def _bar_label(group):
+    """System, initialization and transfer in words, such as `3D-ConvNet, from scratch`."""
     words = [group_title((group["system"], group["stream"])), INITS[group["init"]]]
     if group["transfer"] != "original":
         words.append(TRANSFERS[group["transfer"]])

@@ -142,7 +142,7 @@ def do_runs(dataset, plan, output, *, split="test", save_every=500, progress=Non
             "split": split,
         }
         try:
-            result = read_run(run_folder(output, job.run), settings)
+            result = _read_run(run_folder(output, job.run), settings)
             if result is None:
                 logging.info("%s: run %d of %d", name, number, len(plan.jobs))
                 try:
@@ -161,7 +161,7 @@ def do_runs(dataset, plan, output, *, split="test", save_every=500, progress=Non
     return finished, failed
 
 
-def read_run(folder, settings):
+def _read_run(folder, settings):
     """The content of the cell.json of a finished run.
 
     Args:
