@@ -105,14 +105,14 @@ def operations_text(operations):
 def run(options):
     """Writes the artifact; returns the exit code."""
     from kinetics_i3d.core.files import check_free
-    from kinetics_i3d.weights.catalog import find_members
+    from kinetics_i3d.weights.read import fetch_weights
 
     weights = options.weights
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
     # Checks that need no TensorFlow come first: it takes seconds to load.
     check_free(options.output)
-    find_members(weights)
+    fetch_weights(weights, pairs=True)
     labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.exporting.export import export

@@ -8,8 +8,9 @@ import pathlib
 
 from kinetics_i3d.core.errors import ExportError, WeightsError
 from kinetics_i3d.core.labels import BY_COUNT, label_list
-from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_rows
+from kinetics_i3d.weights.catalog import CATALOG, PAIRS
 from kinetics_i3d.weights.checkpoint import read_info
+from kinetics_i3d.weights.read import find_entries
 
 UNKNOWN = "Not stated by whoever trained these weights."
 _PAPER = (
@@ -98,7 +99,7 @@ def provenance(weights):
 
 
 def _from_catalog(name):
-    rows = find_rows(name)
+    rows = find_entries(name)
     entry = PAIRS.get(name) or CATALOG[name]
     terms = ". ".join(dict.fromkeys(row.terms for row in rows))
     numbers = ", ".join(f"{measure} {value:.1f} %" for measure, value in entry.accuracy.items())

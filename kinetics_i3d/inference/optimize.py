@@ -12,9 +12,10 @@ from keras import layers
 from kinetics_i3d.inference.quantize import check_precision, quantize_network
 from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
 from kinetics_i3d.models.folding import fold
+from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.load import as_model
 from kinetics_i3d.models.streams import STREAMS
-from kinetics_i3d.models.two_stream_i3d import SYSTEM as TWO_STREAM_I3D
+from kinetics_i3d.models.systems import system_of
 from kinetics_i3d.models.two_stream_i3d import joined
 
 PRECISIONS = ("float32", "bfloat16", "int8")
@@ -62,12 +63,8 @@ def optimize(model: ClipModel, *, precision: str = "float32", calibration: Any =
         return _in_8_bits(model, calibration)
     if precision == "bfloat16" and lacks_bfloat16():
         logging.warning("this processor has no bfloat16: float32 is likely faster")
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
+    with dtype_policy("float32"):
         return fold(model, "mixed_bfloat16" if precision == "bfloat16" else "float32")
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def lacks_bfloat16(cpuinfo="/proc/cpuinfo"):
@@ -89,7 +86,7 @@ def _in_8_bits(model, calibration):
             f"Received: precision='int8' on {keras.backend.backend()}"
         )
     check_ends_in_logits(model)
-    if model.system == TWO_STREAM_I3D:
+    if system_of(model).is_separate:
         # Apart, the streams can be run, and their logits kept, one by one.
         streams = {key: _in_8_bits(model.streams[key], calibration) for key in STREAMS}
         shapes = {stream: model.input[stream].shape[1:] for stream in STREAMS}

@@ -186,7 +186,7 @@ def test_unusable_outputs_and_videos_are_reported(model, tmp_path):
         ki3d.export(model, tmp_path / "x.tflite", calibration=[], **int8)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "taken.tflite").write_bytes(b"kept")
-    with pytest.raises(UserError, match=r"taken\.tflite: exists already"):
+    with pytest.raises(UserError, match=r"taken\.tflite: already exists"):
         ki3d.export(model, tmp_path / "taken.tflite", to="litert")
     assert (tmp_path / "taken.tflite").read_bytes() == b"kept"
 

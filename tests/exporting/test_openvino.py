@@ -120,7 +120,7 @@ def test_wrong_arguments(model, tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=said):
             ki3d.export(model, tmp_path / "x", to="openvino", **options)
     (tmp_path / "taken").write_text("old")
-    with pytest.raises(UserError, match="taken: exists already"):
+    with pytest.raises(UserError, match="taken: already exists"):
         ki3d.export(model, tmp_path / "taken", to="openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(

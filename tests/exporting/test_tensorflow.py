@@ -176,7 +176,7 @@ def test_wrong_arguments(model, tmp_path):
     with pytest.raises(ValueError, match=r"`endpoints` must name activations .* 'Mixed_9z'"):
         ki3d.export(model, tmp_path / "x", endpoints=("Mixed_9z",))
     (tmp_path / "taken").write_text("old")
-    with pytest.raises(UserError, match="taken: exists already"):
+    with pytest.raises(UserError, match="taken: already exists"):
         ki3d.export(model, tmp_path / "taken")
     nameless = ki3d.InceptionI3D(architecture=register(), classes=3)
     with pytest.raises(ExportError, match="its 3 classes have no names"):
