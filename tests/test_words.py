@@ -41,7 +41,7 @@ NAMES = {
     "answer": "logits, result",
     "trunk": "backbone",
     "twin": "inflated",
-    "snapshots": "clips",
+    "clips": "clips",
     "input_benchmark": "input_benchmark",
     "mend": "fix",
     "mends": "fixes",

@@ -239,14 +239,14 @@ def clips_at_test(model) -> dict[str, int | None]:
         model: A `ClipModel` of clips.
 
     Returns:
-        {"minimum": ..., "window": ..., "snapshots": ...}, as `data.views.video_views` takes them:
+        {"minimum": ..., "window": ..., "clips": ...}, as `data.views.video_views` takes them:
         the minimum and maximum number of frames of a clip, of the fastest stream, and the number of
         clips that represent the video, `None` where all of it counts.
 
     Example:
 
     >>> clips_at_test(ki3d.TwoStream(architecture="inception_v1_quarter", classes=5))
-    {'minimum': 10, 'window': 250, 'snapshots': 25}
+    {'minimum': 10, 'window': 250, 'clips': 25}
     """
     row = system_of(model)
     minimum = max(size[0] for size in model.minimums.values())
@@ -255,8 +255,8 @@ def clips_at_test(model) -> dict[str, int | None]:
         return {
             "minimum": minimum,
             "window": max(row.test_frames.values()),
-            "snapshots": row.test_clips,
+            "clips": row.test_clips,
         }
     # A longer clip averages over several of minimum length.
     count = row.test_clips and max(1, row.test_clips * minimum // fixed)
-    return {"minimum": fixed, "window": fixed, "snapshots": count}
+    return {"minimum": fixed, "window": fixed, "clips": count}

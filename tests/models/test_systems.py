@@ -175,7 +175,7 @@ def test_adding_a_system_costs_one_file_and_one_row(monkeypatch, capsys, tmp_pat
     assert builder_of(TrainConfig(system="Tiny")) is tiny_system
     assert streams_of(TrainConfig(system="Tiny")) == ("rgb",)
     assert [*feature_tensors(model)] == ["AvgPool"]
-    assert clips_at_test(loaded) == {"minimum": 1, "window": 250, "snapshots": None}
+    assert clips_at_test(loaded) == {"minimum": 1, "window": 250, "clips": None}
 
 
 def test_an_unknown_system_is_refused_with_its_file(tmp_path):

@@ -23,27 +23,27 @@ READ_AHEAD = 1 << 20  # bytes a file
 
 
 def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=0):
-    """Endless random clips of a split's records: each comes once a pass, in another order.
+    """Endless random clips of a split's records: each record once per pass, in another order.
 
-    The order: files shuffled, several read in turn, clips shuffled among the next `SHUFFLED`.
-    `prepare` has put the videos into files at random.
+    The order: files are shuffled, several are read in turn, clips are shuffled among the next
+    `SHUFFLED`. `prepare` has distributed the videos over the files at random.
 
     Args:
         source: A `RecordSplit`.
-        specs: {stream: `ClipSpec`}, as `stream_specs` gives. Frames that were prepared larger are
-            resized to it; of those prepared at a higher rate, every so manieth is taken.
-        frames: Frames a clip, of the fastest stream.
+        specs: `StreamSpecs`. Frames that were prepared larger are resized; of frames prepared at a
+            higher rate, one per stride is taken.
+        frames: Frames of a clip, of the fastest stream.
         seed: Of the order and of the starts.
-        workers: Clips decoded at a time.
-        shard: (index, count): every count-th file from index on, or every count-th record where
-            there are fewer files than that.
-        start: Examples to leave out, of which those of the same pass are read, none is decoded.
+        workers: Clips decoded at the same time.
+        shard: (index, count): every count-th file from index on, or every count-th record if there
+            are fewer files than that.
+        start: The number of examples to skip; those of the same pass are read, none is decoded.
 
     Returns:
-        A `tf.data.Dataset` as `video_clips` gives; resized clips are float32.
+        A `tf.data.Dataset` as `video_clips` returns; resized clips are float32.
 
     Raises:
-        DatasetError: If the records lack a stream, or were prepared at another rate or by another
+        DatasetError: If the records lack a stream, or were prepared at another rate, by another
             resize, or smaller.
         ValueError: If there are fewer records than shards.
     """
@@ -96,12 +96,7 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
 
 
 def check_fit(records, specs):
-    """Raises `DatasetError` if clips of these specs cannot be taken from records.
-
-    Args:
-        records: `Records`.
-        specs: {stream: `ClipSpec`}.
-    """
+    """Raises `DatasetError` if clips of these `StreamSpecs` cannot be taken from `Records`."""
     missing = [stream for stream in specs if stream not in records.streams]
     if missing:
         raise DatasetError(
@@ -130,7 +125,7 @@ def check_fit(records, specs):
 
 
 def _one_pass(files, shard, seed):
-    """The number of a shard's records, and epoch -> the serialized records in its order."""
+    """(number of a shard's records, function from the epoch to its serialized records)."""
     index, count = shard
     by_file = len(files) >= count
     mine = share_of(files, shard) if by_file else files
