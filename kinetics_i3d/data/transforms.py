@@ -17,8 +17,8 @@ def compose(*ops):
 
     def op(clip, seed):
         seeds = tf.random.split(seed, num=len(ops), alg="philox")
-        for index, one in enumerate(ops):
-            clip = one(clip, seeds[index])
+        for index, step in enumerate(ops):
+            clip = step(clip, seeds[index])
         return clip
 
     return op

@@ -95,19 +95,19 @@ class Address:
         """`tf.io.gfile`, with its errors as one line."""
         import tensorflow as tf
 
-        files = file_systems(self.scheme, asked=self)
+        files = file_systems(self.scheme, address=self)
         try:
             yield files
         except tf.errors.OpError as error:
             raise DatasetError(f"{self}: cannot be read ({first_line(error)})") from error
 
 
-def file_systems(scheme, *, asked):
+def file_systems(scheme, *, address):
     """TensorFlow's file systems, `tf.io.gfile`, with one for a scheme among them.
 
     Args:
         scheme: Such as `"s3"`.
-        asked: The address to read, for the error.
+        address: The address to read, for the error.
 
     Raises:
         DatasetError: If neither TensorFlow nor tensorflow-io has a file system for the scheme.
@@ -119,7 +119,7 @@ def file_systems(scheme, *, asked):
             import tensorflow_io  # noqa: F401 - the import registers them
         if scheme not in tf.io.gfile.get_registered_schemes():
             raise DatasetError(
-                f"{asked}: TensorFlow {tf.__version__} has no file system for {scheme}:// here; on "
+                f"{address}: TensorFlow {tf.__version__} has no file system for {scheme}://; on "
                 "Python 3.11 and 3.12 `pip install kinetics-i3d[io]` brings tensorflow-io and the "
                 "TensorFlow 2.16 that it is made for"
             )

@@ -52,7 +52,7 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     steps = specs.strides(source.clip_spec.fps)
     stretch = frames * min(steps.values())  # frames of a record that a clip spans
     files = source.records.shards(source.name)
-    total, one_pass = _one_pass([(str(path), each) for path, each in files if each], shard, seed)
+    total, one_pass = _one_pass([(str(path), count) for path, count in files if count], shard, seed)
     larger = source.clip_spec.short_side > spec.short_side
 
     def take(number, serialized):
@@ -85,12 +85,13 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     def once(epoch):
         numbered = one_pass(epoch).enumerate(epoch * total).map(take, num_parallel_calls=workers)
         # Of a single frame there is no flow.
-        held = numbered.filter(lambda coded, *_: tf.shape(coded[names[-1]])[0] > 0)
+        with_frames = numbered.filter(lambda coded, *_: tf.shape(coded[names[-1]])[0] > 0)
         # Of this graph alone: beside a global seed of 0, no tensor may be a seed.
         tf.compat.v1.set_random_seed(1)
-        held = held.shuffle(SHUFFLED, seed=seed + epoch, reshuffle_each_iteration=False)
+        order = {"seed": seed + epoch, "reshuffle_each_iteration": False}
+        shuffled = with_frames.shuffle(SHUFFLED, **order)
         done = tf.where(epoch == first, tf.constant(start % total, tf.int64), 0)
-        return held.enumerate(epoch * total).skip(done)
+        return shuffled.enumerate(epoch * total).skip(done)
 
     return tf.data.Dataset.counter(first).flat_map(once).map(decode, num_parallel_calls=workers)
 
@@ -103,24 +104,24 @@ def check_fit(records, specs):
             f"{records.folder}: holds the streams {records.streams}, not {', '.join(missing)}; "
             "kinetics-i3d prepare --streams makes records of both"
         )
-    there, asked = records.clip_spec, specs.fastest
+    there, wanted = records.clip_spec, specs.fastest
     try:
         specs.strides(there.fps)
     except ValueError as error:
         raise DatasetError(
-            f"{records.folder}: was prepared with fps {there.fps}, asked for is {asked.fps}; "
+            f"{records.folder}: was prepared with fps {there.fps}, asked for is {wanted.fps}; "
             "prepare it once more by that spec, or for rgb alone by a multiple of its rate"
         ) from error
     for field in ("resize", "interpolation"):
-        if getattr(there, field) != getattr(asked, field):
+        if getattr(there, field) != getattr(wanted, field):
             raise DatasetError(
                 f"{records.folder}: was prepared with {field} {getattr(there, field)!r}, asked for "
-                f"is {getattr(asked, field)!r}; prepare it once more by that spec"
+                f"is {getattr(wanted, field)!r}; prepare it once more by that spec"
             )
-    if there.short_side < asked.short_side:
+    if there.short_side < wanted.short_side:
         raise DatasetError(
             f"{records.folder}: was prepared with short_side {there.short_side}, asked for is "
-            f"{asked.short_side}; frames are made smaller, not larger"
+            f"{wanted.short_side}; frames are made smaller, not larger"
         )
 
 

@@ -83,7 +83,7 @@ class Split:
         split = cls(
             tuple(Shard(**shard) for shard in fields["shards"]),
             dict(fields["classes"]),
-            tuple((each["path"], each["message"]) for each in fields["failures"]),
+            tuple((entry["path"], entry["message"]) for entry in fields["failures"]),
         )
         if not split.records == fields["records"] == sum(split.classes.values()):
             raise ValueError("its numbers of records contradict each other")
@@ -161,7 +161,7 @@ def read_manifest(folder, *, complete=True):
         fields = json.loads(path.read_text(encoding="utf-8"))
         if fields["format"] != FORMAT:
             raise ValueError(f"format {fields['format']} is not {FORMAT}")
-        splits = {name: Split.from_dict(each) for name, each in fields["splits"].items()}
+        splits = {name: Split.from_dict(entry) for name, entry in fields["splits"].items()}
         done = fields["complete"]
         manifest = Manifest(fields["settings"], fields["version"], splits if done else None)
         # Read here, so that what is wrong in them is found here.
@@ -172,7 +172,7 @@ def read_manifest(folder, *, complete=True):
         ) from error
     if complete and not done:
         raise DatasetError(
-            f"{path}: not finished; the same `kinetics-i3d prepare` once more goes on with it"
+            f"{path}: not finished; repeat the same `kinetics-i3d prepare` to finish it"
         )
     return manifest
 

@@ -47,7 +47,7 @@ def prepare(
 
     A call that was stopped is finished by repeating it: shards that are done stay. So does, by
     repeating the call, a shard that was deleted come back. A shard's bytes depend on the videos and
-    on `config` alone. A video that is missing or cannot be read is passed over and noted in the
+    on `config` alone. A video that is missing or cannot be read is skipped and noted in the
     manifest.
 
     Args:
@@ -99,12 +99,13 @@ def prepare(
     shards = {folder / file: videos for split in plan.values() for file, videos in split}
     with _exclusive(folder):
         begun = _claim(folder, settings)
-        known = manifests.digest(begun.settings)  # 25 frames a second are 25.0, written otherwise
-        done = {path: manifests.noted_shard(path, known) for path in shards}
+        # Of the settings as they were read: 25 frames a second are 25.0 there.
+        identity = manifests.digest(begun.settings)
+        done = {path: manifests.noted_shard(path, identity) for path in shards}
         missing = {path: videos for path, videos in shards.items() if done[path] is None}
         if missing:  # not complete any more, should it have been so
             manifests.write_manifest(folder, begun)
-        writer = _Writer(dataset.labels, config, known, workers, progress)
+        writer = _Writer(dataset.labels, config, identity, workers, progress)
         writer.report(sum(len(shards[path]) for path in shards if path not in missing))
         done |= writer.write(missing)
         splits = {
@@ -195,15 +196,15 @@ def file_sha256(path):
 def _claim(folder, settings):
     """The manifest, without splits, of the records that are begun here; refuses other settings."""
     if (folder / manifests.NAME).exists():
-        found = manifests.read_manifest(folder, complete=False)
+        earlier = manifests.read_manifest(folder, complete=False)
         check_settings(
-            found.settings,
+            earlier.settings,
             settings,
             path=folder,
             advice="choose another folder or the same settings",
             error=DatasetError,
         )
-        begun = dataclasses.replace(found, splits=None)
+        begun = dataclasses.replace(earlier, splits=None)
     else:
         begun = manifests.Manifest(settings, importlib.metadata.version("kinetics-i3d"))
     for path in folder.iterdir():
@@ -373,7 +374,7 @@ def what_is_wrong(path, shard):
     if file_sha256(path) != shard.sha256:
         return "other bytes than were written: its SHA-256 differs"
     try:
-        found = sum(1 for _ in tf.data.TFRecordDataset([str(path)]))
+        records = sum(1 for _ in tf.data.TFRecordDataset([str(path)]))
     except tf.errors.DataLossError:
         return "a record's own checksum does not fit it"
-    return None if found == shard.records else f"{found} records, not {shard.records}"
+    return None if records == shard.records else f"{records} records, not {shard.records}"

@@ -242,7 +242,7 @@ def parse_record(serialized, *, streams):
         raise ValueError(f"`streams` must be some of {STREAMS}. Received: streams={streams!r}")
     clock = f"{PREFIX['rgb' if 'rgb' in streams else 'flow']}timestamp"
     lists = {f"{PREFIX[stream]}encoded": tf.string for stream in streams} | {clock: tf.int64}
-    context, found = tf.io.parse_single_sequence_example(
+    context, sequences = tf.io.parse_single_sequence_example(
         serialized,
         context_features={
             LABEL_INDEX: tf.io.FixedLenFeature((), tf.int64),
@@ -255,11 +255,11 @@ def parse_record(serialized, *, streams):
     parsed = {
         "label": context[LABEL_INDEX],
         "name": context[DATA_PATH],
-        "timestamps": found[clock],
+        "timestamps": sequences[clock],
     }
     for stream, name in (("rgb", "image"), ("flow", "flow")):
         if stream in streams:
-            parsed[name] = found[f"{PREFIX[stream]}encoded"]
+            parsed[name] = sequences[f"{PREFIX[stream]}encoded"]
     return parsed
 
 
