@@ -44,10 +44,10 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM as ConvNetLSTM
     from kinetics_i3d.models.conv_net_lstm import all_steps_loss as all_steps_loss
     from kinetics_i3d.models.convert import convert as convert
-    from kinetics_i3d.models.features import feature_model as feature_model
     from kinetics_i3d.models.inception_i3d import InceptionI3D as InceptionI3D
     from kinetics_i3d.models.inception_v1 import InceptionV1 as InceptionV1
     from kinetics_i3d.models.inflation import inflate as inflate
+    from kinetics_i3d.models.load import feature_model as feature_model
     from kinetics_i3d.models.load import load_model as load_model
     from kinetics_i3d.models.pretrained import save_weights as save_weights
     from kinetics_i3d.models.start_from_images import start_from_images as start_from_images
@@ -63,7 +63,7 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.video.reader import video_info as video_info
     from kinetics_i3d.video.source import VideoFrames as VideoFrames
     from kinetics_i3d.video.writer import write_video as write_video
-    from kinetics_i3d.weights.catalog import list_weights as list_weights
+    from kinetics_i3d.weights.read import list_weights as list_weights
 
 # {public name: module that defines it}
 _PUBLIC = {
@@ -97,11 +97,11 @@ _PUBLIC = {
     "evaluate": "evaluation.protocols",
     "examine": "inference.doctor",
     "export": "exporting.export",
-    "feature_model": "models.features",
+    "feature_model": "models.load",
     "fvd": "evaluation.fvd",
     "fvd_features": "evaluation.fvd",
     "inflate": "models.inflation",
-    "list_weights": "weights.catalog",
+    "list_weights": "weights.read",
     "load_clip": "video.clip",
     "load_model": "models.load",
     "load_streams": "data.views",

@@ -10,7 +10,7 @@ from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.data.layouts.formats import KINDS
 from kinetics_i3d.data.records.addresses import Address, path_or_address
-from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 SOURCES = (
     "a video, or a part of one (talk.mp4#t=5,15); a folder of frames; a folder of videos, searched "

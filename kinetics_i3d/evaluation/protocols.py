@@ -27,12 +27,11 @@ from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
 from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
-from kinetics_i3d.models.systems import clips_at_test
+from kinetics_i3d.models.systems import clips_at_test, system_of
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import named_variables
 
 _UNREADABLE = (VideoError, FlowFileError)
-_SEPARATE = ("TwoStreamI3D",)  # systems whose streams are tested one by one
 
 
 @one_warning_per_file()
@@ -236,7 +235,7 @@ def networks_of(model):
     """
     check_ends_in_logits(model)
     specs = model.clip_specs
-    if model.system in _SEPARATE:
+    if system_of(model).is_separate:
         return [
             Network(stream, network, {stream: specs[stream]})
             for stream, network in model.streams.items()

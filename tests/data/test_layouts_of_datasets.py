@@ -558,7 +558,7 @@ def test_tables_of_other_programs(tmp_path, end, mark):
 def test_a_table_in_another_encoding(tmp_path):
     table = tmp_path / "t.csv"
     table.write_bytes("path,label,split\nä.mp4,sit,train\n".encode("latin-1"))
-    with pytest.raises(DatasetError, match=r"t.csv: must be text in UTF-8, and is not at byte 17"):
+    with pytest.raises(DatasetError, match=r"t.csv: must be UTF-8 text; it is not at byte 17"):
         open_dataset(table)
 
 

@@ -16,7 +16,7 @@ from kinetics_i3d.evaluation.compare import combine
 from kinetics_i3d.evaluation.protocols import evaluate, networks_of, weights_digest
 from kinetics_i3d.flow.cache import write_flow_file
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.models.features import feature_model
+from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video
 

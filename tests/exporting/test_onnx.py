@@ -106,7 +106,7 @@ def test_wrong_arguments(model, tmp_path, monkeypatch):
     with pytest.raises(ExportError, match=r"x\.bin: the name must end in \.onnx"):
         ki3d.export(model, tmp_path / "x.bin", to="onnx")
     (tmp_path / "taken.onnx").write_text("old")
-    with pytest.raises(UserError, match=r"taken\.onnx: exists already"):
+    with pytest.raises(UserError, match=r"taken\.onnx: already exists"):
         ki3d.export(model, tmp_path / "taken.onnx", to="onnx")
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(ExportError, match=r"ONNX needs .*pip install 'kinetics-i3d\[onnx\]'"):

@@ -27,7 +27,7 @@ _LEAST_BAR = 0.02  # of a side; thinner borders come from the encoder
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoScan:
+class _VideoScan:
     """The results of `scan`.
 
     Args:
@@ -105,7 +105,7 @@ def scan(path, *, most=_MOST_PICTURES):
         most: Number of pictures to read.
 
     Returns:
-        A `VideoScan`.
+        A `_VideoScan`.
 
     Raises:
         VideoError: If the file is not a video or no picture can be decoded.
@@ -147,7 +147,7 @@ def scan(path, *, most=_MOST_PICTURES):
         whole = next(timed, None) is None
         height, width = upright_size(first)
         rotation = _degrees(*orientation(first))
-        return VideoScan(
+        return _VideoScan(
             codec=source.codec,
             pixels=first.format.name,
             depth=first.format.components[0].bits,
