@@ -15,9 +15,9 @@ from kinetics_i3d.models.inflation import adapt_to_stream, inflate
 from kinetics_i3d.models.pretrained import HEAD
 from kinetics_i3d.models.start_from_images import start_from_images
 from kinetics_i3d.models.systems import SYSTEMS
+from kinetics_i3d.training.batch_norm import all_layers
 from kinetics_i3d.training.bfloat16 import keep_gradients_right
 from kinetics_i3d.training.config import check_choice
-from kinetics_i3d.training.statistics import all_layers
 from kinetics_i3d.weights.assign import named_variables
 from kinetics_i3d.weights.read import read_weights
 

@@ -6,8 +6,8 @@ every strategy of tf.distribute.
 
 import tensorflow as tf
 
+from kinetics_i3d.training.batch_norm import agree_on, measuring, moments_of
 from kinetics_i3d.training.losses import binary_cross_entropy, cross_entropy, final
-from kinetics_i3d.training.statistics import agree_on, measuring, moments_of
 
 
 class Step:

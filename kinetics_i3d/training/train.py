@@ -17,9 +17,11 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.models.pretrained import save_weights
+from kinetics_i3d.training.batch_norm import recalibrate
 from kinetics_i3d.training.board import event_writer, write_clips
 from kinetics_i3d.training.distribute import make_strategy, place
 from kinetics_i3d.training.errors import TrainingStopped, among, writing
+from kinetics_i3d.training.head import answer, part
 from kinetics_i3d.training.head_start import fit_head
 from kinetics_i3d.training.interruption import asked_to_stop, heeded
 from kinetics_i3d.training.loop import Loop
@@ -32,7 +34,6 @@ from kinetics_i3d.training.network import (
     streams_of,
 )
 from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
-from kinetics_i3d.training.parted import answer, part
 from kinetics_i3d.training.preflight import (
     check_backend,
     check_output,
@@ -45,7 +46,6 @@ from kinetics_i3d.training.preflight import (
 )
 from kinetics_i3d.training.results import keep_weights, write_history, write_videos
 from kinetics_i3d.training.sources import ClipSource, FeatureSource
-from kinetics_i3d.training.statistics import recalibrate
 from kinetics_i3d.training.step import Step
 
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from kinetics_i3d.training.statistics import all_layers, recalibrate
+from kinetics_i3d.training.batch_norm import all_layers, recalibrate
 
 
 def test_statistics_are_the_means_of_the_batches():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kinetics_i3d.training.head import answer, part
 from kinetics_i3d.training.network import build, frames_of
-from kinetics_i3d.training.parted import answer, part
 
 SYSTEMS = {
     "InceptionI3D": {},

@@ -18,7 +18,7 @@ import keras, numpy as np, tensorflow as tf
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.distribute import make_strategy, place
 from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
-from kinetics_i3d.training.statistics import recalibrate
+from kinetics_i3d.training.batch_norm import recalibrate
 from kinetics_i3d.training.step import Step
 
 kind, dropout = sys.argv[1], float(sys.argv[2])
