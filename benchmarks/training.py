@@ -26,12 +26,12 @@ from kinetics_i3d.data.records.config import PrepareConfig
 from kinetics_i3d.data.records.prepare import prepare
 from kinetics_i3d.figures import write_dataset
 from kinetics_i3d.training.config import TrainConfig
-from kinetics_i3d.training.inputs import training_batches
-from kinetics_i3d.training.interruption import Question
+from kinetics_i3d.training.errors import StopRequest
 from kinetics_i3d.training.loop import Loop
 from kinetics_i3d.training.network import build
 from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
-from kinetics_i3d.training.step import Step
+from kinetics_i3d.training.sources import training_batches
+from kinetics_i3d.training.step import Objective, Step
 
 ENDLESS = 10**9
 SMALL = TrainConfig(
@@ -60,13 +60,13 @@ def network(config, labels):
 def our_loop(config, labels, batches, folder):
     """A function (steps) that lets the package's loop take so many steps."""
     model, optimizer = network(config, labels)
-    step = Step(model, optimizer, smoothing=config.label_smoothing)
-    loop = Loop(config, step, folder, per_epoch=ENDLESS, save_every=ENDLESS)
+    step = Step(model, optimizer, objective=Objective(smoothing=config.label_smoothing))
+    loop = Loop(config, step, folder, steps_per_epoch=ENDLESS, save_every=ENDLESS)
     iterator = iter(batches)
 
     def run(steps):
         with contextlib.suppress(StopIteration):  # the loop knows no other end than its last step
-            loop.run(itertools.islice(iterator, steps), Question())
+            loop.run(itertools.islice(iterator, steps), StopRequest())
 
     return run, loop
 

@@ -1,7 +1,7 @@
-"""Batch norm's statistics: agreed on by all devices, and measured anew with the weights at rest.
+"""Batch norm's moving statistics: averaged over devices, and recalibrated with fixed weights.
 
-The moving statistics of training lag behind the weights, and fit no average of them: Izmailov et
-al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018.
+The moving statistics of training lag behind the weights, and do not fit an average of the weights:
+Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018.
 """
 
 import itertools
@@ -13,83 +13,82 @@ import tensorflow as tf
 from kinetics_i3d.core.progress import track
 
 
-def recalibrate(model, batches, count, *, strategy=None, frozen=False):
-    """Sets moving means and variances to the means over batches of those of each batch.
+def recalibrate(model, batches, count, *, strategy=None, include_frozen=False):
+    """Sets moving means and variances to the means of those of single batches.
 
-    Layers that are frozen keep theirs unless `frozen`; dropout is off meanwhile.
+    Dropout is off meanwhile, and no weight changes.
 
     Args:
-        model: A model with batch norm; changed.
-        batches: Iterable of clips, or of dictionaries of streams.
-        count: Batches to take of it.
+        model: A model with batch norm.
+        batches: Iterable of clips, or of {stream: clips}.
+        count: Number of batches to use.
         strategy: The `tf.distribute.Strategy` that the model was built in.
-        frozen: Whether layers that are not trained are measured too.
+        include_frozen: Whether the statistics of layers that are not trainable change too.
     """
-    layers = norms_of(model) if frozen else measuring(model)
+    layers = batch_norms_of(model) if include_frozen else trainable_batch_norms_of(model)
     if not layers:
         return
     strategy = strategy or tf.distribute.get_strategy()
     moments = moments_of(layers)
-    sums = [np.zeros(one.shape, np.float64) for one in moments]
-    drops = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.Dropout)]
-    before = [(layer, "momentum", layer.momentum) for layer in layers]
-    before += [(layer, "rate", layer.rate) for layer in drops]
-    before += [(layer, "trainable", layer.trainable) for layer in layers]
+    # In float64: the sum of many float32 means would lose digits.
+    sums = [np.zeros(moment.shape, np.float64) for moment in moments]
+    dropouts = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.Dropout)]
+    # A momentum of 0 makes the moving statistics those of the last batch. A layer that is not
+    # trainable would normalise by its old statistics and leave them unchanged.
+    settings = [(layer, "momentum", layer.momentum, 0.0) for layer in layers]
+    settings += [(layer, "rate", layer.rate, 0.0) for layer in dropouts]
+    settings += [(layer, "trainable", layer.trainable, True) for layer in layers]
 
     def measure(clips):
         model(clips, training=True)
-        agree_on(moments)
+        average_over_devices(moments)
 
-    # Traced anew, so that it sees these: with a decay of 0 the statistics are those of the batch.
-    look = tf.function(lambda clips: strategy.run(measure, (clips,)))
-    for layer, name, _ in before:
-        # A layer that is not trainable normalises by its moving statistics, not by the batch's.
-        setattr(layer, name, True if name == "trainable" else 0.0)
+    # A new function, traced only below: its graph must have the settings of this function.
+    run = tf.function(lambda clips: strategy.run(measure, (clips,)))
+    for layer, name, _, value in settings:
+        setattr(layer, name, value)
     try:
         done = 0
-        taken = itertools.islice(batches, count)
-        for clips in track(taken, "batch norm statistics", total=count, noun="batches"):
-            look(clips)
-            sums = [one + moment.numpy() for one, moment in zip(sums, moments, strict=True)]
+        batches = itertools.islice(batches, count)
+        for clips in track(batches, "batch norm statistics", total=count, noun="batches"):
+            run(clips)
+            sums = [total + moment.numpy() for total, moment in zip(sums, moments, strict=True)]
             done += 1
     finally:
-        for layer, name, value in before:
+        for layer, name, value, _ in settings:
             setattr(layer, name, value)
     for moment, total in zip(moments, sums, strict=True):
         moment.assign((total / max(done, 1)).astype(np.float32))
 
 
-def norms_of(model):
-    """The batch norms of a model."""
+def batch_norms_of(model):
+    """The batch norm layers of a model."""
     return [
         layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)
     ]
 
 
-def measuring(model):
-    """The batch norms of a model that are not frozen."""
-    return [layer for layer in norms_of(model) if layer.trainable]
+def trainable_batch_norms_of(model):
+    """The batch norm layers of a model that are not frozen."""
+    return [layer for layer in batch_norms_of(model) if layer.trainable]
 
 
 def moments_of(layers):
-    """The moving means and variances of batch norms."""
-    return [one for layer in layers for one in (layer.moving_mean, layer.moving_variance)]
+    """The moving means and variances of batch norm layers."""
+    return [moment for layer in layers for moment in (layer.moving_mean, layer.moving_variance)]
 
 
-def agree_on(moments):
-    """Makes moving statistics, of each device's own clips, the means over all devices.
-
-    Args:
-        moments: As `moments_of` gives; each device calls this.
-    """
+def average_over_devices(moments):
+    """Replaces moving statistics by their means over all devices; called on each device."""
+    # Each device has updated its copy from its own clips. Left alone, the copies would drift apart.
     if tf.distribute.get_strategy().num_replicas_in_sync > 1 and moments:
         context = tf.distribute.get_replica_context()
-        means = context.all_reduce("MEAN", [tf.identity(one.value) for one in moments])
+        means = context.all_reduce("MEAN", [tf.identity(moment.value) for moment in moments])
         for moment, mean in zip(moments, means, strict=True):
             moment.assign(mean)
 
 
 def all_layers(model):
-    """The layers of a model, and of the models inside it."""
+    """The layers of a model and of the models inside it."""
     for layer in model.layers:
         yield from all_layers(layer) if hasattr(layer, "layers") else (layer,)

@@ -12,7 +12,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import save_weights
-from kinetics_i3d.training.network import build, frames_of, members, streams_of
+from kinetics_i3d.training.network import build, frames_of, per_stream_logits, streams_of
 from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
 from kinetics_i3d.training.step import Step
 
@@ -129,7 +129,7 @@ def test_every_system_reads_and_answers_as_it_says(tiny, system):
     config = dataclasses.replace(tiny, system=system, **fields)
     model = build(config, LABELS)
     assert frames_of(config, model) == frames and tuple(model.clip_specs) == streams_of(config)
-    outputs = tf.nest.flatten(members(model).output)
+    outputs = tf.nest.flatten(per_stream_logits(model).output)
     assert len(outputs) == (2 if system == "TwoStreamI3D" else 1)
     assert outputs[0].shape == ((None, None, 2) if system == "ConvNetLSTM" else (None, 2))
 

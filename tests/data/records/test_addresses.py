@@ -25,7 +25,7 @@ from kinetics_i3d.data.records.manifest import is_records
 from kinetics_i3d.data.records.prepare import prepare
 from kinetics_i3d.data.records.reader import Records
 from kinetics_i3d.data.records.verify import verify_records
-from kinetics_i3d.training.preflight import open_any
+from kinetics_i3d.training.preflight import open_data
 
 CONFIG = PrepareConfig(
     streams=("rgb",), spec=ClipSpec("small", short_side=64, size=64), shard_size=2
@@ -90,7 +90,7 @@ def test_records_behind_a_scheme_are_those_of_the_folder(far, folder):
 
 def test_train_finds_them_by_their_address(far):
     options = type("Options", (), {"dataset": far})
-    for found in (read_source(options), open_any(far)):
+    for found in (read_source(options), open_data(far)):
         assert isinstance(found, Records) and found.count("train") == 3
     assert is_records(far)
 
