@@ -1,6 +1,6 @@
 """Names the action in a video with a LiteRT file, without kinetics_i3d, Keras or TensorFlow.
 
-kinetics-i3d export rgb_figures --to litert figures.tflite --frames 16
+kinetics-i3d export rgb_figures --to litert --output figures.tflite --frames 16
 python examples/classify_litert.py examples/wave.mp4 figures.tflite
 
 Needs ai-edge-litert, NumPy and, to decode the video, PyAV.

@@ -1,6 +1,6 @@
 """Asks a server what happens in a video: TensorFlow Serving by REST or gRPC, MLServer by REST.
 
-    kinetics-i3d export rgb_figures --to serving served
+    kinetics-i3d export rgb_figures --to serving --output served
     docker compose --project-directory served up
     python examples/serve_video.py wave.mp4 --spec served/models/i3d/1/assets/clip_spec.json
 

@@ -83,7 +83,7 @@ def options_of(parser, verb):
 NOT_REPLACED = ("rgb_figures", "rgb_kinetics600")  # small already, and downloaded only
 SIZE = {"short_side": 36, "size": 32}
 VIDEO_NAMES = ("video.mp4", "long_video.mp4", "VIDEO", "path/to/my.mp4")
-DATASETS = ("FOLDER", "DATASET", "JHMDB", "FIGURES", "path/to/HMDB51")
+DATASETS = ("REAL", "GENERATED", "FOLDER", "DATASET", "JHMDB", "FIGURES", "path/to/HMDB51")
 
 
 def make_stage(folder):

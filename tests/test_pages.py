@@ -38,7 +38,7 @@ NOT_RUN = (
     ("README.md", "make demo$", "needs the environment that make builds"),
     ("README.md", "make (check|test|backends|formats|compat|acceptance)$", LONG),
     ("checkpoints/README.md", "python checkpoints/ship.py", "needs the whole run before it"),
-    ("checkpoints/README.md", "kinetics-i3d figures FIGURES", LONG),
+    ("checkpoints/README.md", "kinetics-i3d figures --output FIGURES", LONG),
     ("checkpoints/README.md", "finetune_kinetics_flow", "the stand-in of JHMDB has no split"),
     ("docs/compatibility.md", "pip install", NETWORK),
     ("docs/compatibility.md", "kinetics-i3d train .* s3://", "needs a server; make compat has one"),
@@ -150,6 +150,15 @@ def test_verbs_and_options_in_the_text_exist(path):
         verb = text.split()[1]
         missing = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - options_of(parser, verb)
         assert not missing, (text, missing)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_modules_that_a_page_names_exist(path):
+    if path.name == "CHANGELOG.md":
+        pytest.skip("tells of modules of the past too")
+    for name in re.findall(r"(?:[\w.]+/)+\w+\.py\b", path.read_text(encoding="utf-8")):
+        places = (ROOT / name, ROOT / "kinetics_i3d" / name, path.parent / name)
+        assert any(place.is_file() for place in places), name
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Serves an exported SavedModel with MLServer, in bounded memory, whatever arrives.
 
     pip install "mlserver>=1.7" tensorflow av
-    kinetics-i3d export rgb_figures --to savedmodel saved
+    kinetics-i3d export rgb_figures --to savedmodel --output saved
     python examples/mlserver/serve.py saved --port 8080
     python examples/serve_video.py VIDEO --protocol v2 --url http://localhost:8080/v2/models/i3d
 

@@ -1,54 +1,21 @@
-"""`Parser` and the argument types that verbs share."""
+"""The options that several verbs share: spelt and read the same in each of them."""
 
 import argparse
-import importlib.metadata
-import os
+import json
 import pathlib
-import sys
 
-from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.cli.console import load_keras, notify
+from kinetics_i3d.cli.parser import FORMER
+from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.data.layouts import KINDS
+from kinetics_i3d.data.layouts.formats import KINDS
 from kinetics_i3d.data.records.addresses import Address, path_or_address
+from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
 
 SOURCES = (
-    "a video, also a part of one (talk.mp4#t=5,15) or a folder of frames; a folder of videos, "
-    "which is searched with all folders inside; a pattern in quotes; or a list or csv table"
+    "a video, or a part of one (talk.mp4#t=5,15); a folder of frames; a folder of videos, searched "
+    "recursively; a quoted pattern; or a list or csv table of videos"
 )
-PROGRAM = "kinetics-i3d"
-
-
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Tells every default that says something."""
-
-    def _get_help_string(self, action):
-        silent = action.default is None or action.default is False or action.default == ()
-        return action.help if silent else super()._get_help_string(action)
-
-
-class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` that complains by `UserError`, so that `main` prints all errors alike."""
-
-    def __init__(self, **kwargs):
-        # Abbreviations would break scripts as soon as a second option begins alike.
-        super().__init__(allow_abbrev=False, formatter_class=HelpFormatter, **kwargs)
-
-    def error(self, message):
-        named = [word for word in sys.argv[1:] if word.startswith("-") and os.path.exists(word)]
-        if named:
-            message = f"{message}; write ./{named[0]} for a file that begins with a hyphen"
-        raise UserError(f"{message}; see {self.prog} --help")
-
-
-class ShowVersion(argparse.Action):
-    """`--version`, looked up only when it is asked for."""
-
-    def __init__(self, option_strings, dest, **kwargs):
-        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **kwargs)
-
-    def __call__(self, parser, *_):
-        print(PROGRAM, importlib.metadata.version(PROGRAM))
-        parser.exit()
 
 
 def count(text):
@@ -62,126 +29,79 @@ def count(text):
 count.__name__ = "whole number"  # what argparse calls it in "invalid whole number value: 'x'"
 
 
-def add_precision_arguments(parser):
-    """Adds --precision, what a model that only answers may compute in, and --calibration."""
-    parser.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16", "int8"),
-        default="float32",
-        help="bfloat16 takes about half the time on processors that know it, longer on others, and "
-        "its probabilities differ a little; int8 takes about a third, runs on OpenVINO, and reads "
-        "--calibration first",
-    )
-    parser.add_argument(
-        "--calibration",
-        metavar="DATASET",
-        help="for int8: a csv table or a folder of the videos that the weights were trained on, by "
-        "which the ranges of its numbers are found",
-    )
+def streams(text):
+    """Reads names of streams with commas between them."""
+    if text == "both":
+        notify(f"--streams both is now --streams {','.join(STREAMS)}; {FORMER}")
+        return STREAMS
+    names = text.split(",")
+    if len({*names}) < len(names) or not {*names} <= {*STREAMS}:
+        raise argparse.ArgumentTypeError(f"must be rgb, flow or rgb,flow, not {text}")
+    return tuple(name for name in STREAMS if name in names)
 
 
-def check_precision(options):
-    """Raises `UserError` where --precision and --calibration do not go together."""
-    if (options.calibration is None) == (options.precision == "int8"):
-        raise UserError(
-            "--precision int8 needs --calibration DATASET, which is for nothing else. "
-            f"Received: --precision {options.precision}, --calibration {options.calibration}"
-        )
+# --data
 
 
-def with_precision(model, options):
-    """The model as --precision asks for it, for which Keras has to be loaded."""
-    if options.precision == "float32":
-        return model
-    from kinetics_i3d.exporting.optimize import optimize
-
-    return optimize(model, precision=options.precision, calibration=options.calibration)
-
-
-def add_labels_argument(parser):
-    """Adds --labels, the class names of weights that bring none."""
-    parser.add_argument(
-        "--labels",
-        metavar="FILE",
-        help="label file with the class names of weights that bring none: text, csv or JSON",
-    )
-
-
-def read_labels_option(options):
-    """The class names that --labels gives, or None.
-
-    Raises:
-        DatasetError: If the file cannot be read.
-        UserError: If there is no such file.
-    """
-    if options.labels is None:
-        return None
-    from kinetics_i3d.core.label_files import read_labels
-
-    path = pathlib.Path(options.labels)
-    if not path.is_file():
-        raise UserError(f"--labels {path}: there is no such file")
-    return read_labels(path)
-
-
-def with_labels(model, labels):
-    """The model with other class names, or as it is for None.
-
-    Raises:
-        UserError: If they are not as many as its outputs.
-    """
-    if labels is None:
-        return model
-    classes = model.output_shape[-1]
-    if len(labels) != classes:
-        raise UserError(f"--labels names {len(labels)} classes; the weights have {classes}")
-    model.labels = tuple(labels)
-    return model
-
-
-def add_dataset_arguments(parser, *, dataset="dataset", number="--split-number"):
-    """Adds what `read_dataset` reads: DATASET, --kind, --videos and the number of a split.
+def add_dataset_arguments(parser, *, bare=True, records=False):
+    """Adds what `read_dataset` reads: --data, --kind, --videos and --split-number.
 
     Args:
-        parser: A parser or a group of one.
-        dataset: What DATASET is called: an option where it begins with dashes.
-        number: What the option of the number is called; most verbs have a --split of names.
+        parser: A `Parser`.
+        bare: Whether a bare word is the dataset too, where it is the one object of the verb.
+        records: Whether the verb reads prepared records too.
     """
-    option = {"dest": "dataset", "required": True} if dataset.startswith("-") else {}
-    parser.add_argument(
-        dataset,
+    group = parser.add_argument_group("data")
+    action = group.add_argument(
+        "--data",
+        dest="dataset",
+        required=True,
         metavar="DATASET",
-        help="a csv table of videos, or the folder of a dataset; `kinetics-i3d datasets DATASET` "
-        "tells what is found there",
-        **option,
+        help="a folder with one subfolder per class, a csv table of videos, or the folder of a "
+        "public dataset such as UCF-101"
+        + ("; or the folder or address of prepared records" if records else ""),
     )
-    parser.add_argument(
-        "--kind", choices=KINDS, help="what DATASET is, where its files fit several"
+    if bare:
+        parser.take_word(action)
+    group.add_argument(
+        "--kind",
+        choices=KINDS,
+        help=f"format of the dataset: {', '.join(KINDS)} (default: recognised by its files)",
+        metavar="NAME",
     )
-    parser.add_argument(
-        "--videos", metavar="FOLDER", help="where its videos are, if not beside its lists"
+    group.add_argument(
+        "--videos", metavar="FOLDER", help="folder of the videos (default: the folder of the lists)"
     )
-    parser.add_argument(
-        number,
-        dest="split_number",
+    number = group.add_argument(
+        "--split-number",
         type=count,
         default=1,
         metavar="N",
-        help="which of the official splits of UCF-101, HMDB-51 and J-HMDB",
+        help="which of the official splits of UCF-101, HMDB-51 or J-HMDB to read",
+    )
+    return group, number
+
+
+def read_dataset(options):
+    """The `VideoDataset` that the options of `add_dataset_arguments` name, all splits of it."""
+    from kinetics_i3d.data.datasets import open_dataset
+
+    return open_dataset(
+        options.dataset, kind=options.kind, videos=options.videos, split=options.split_number
     )
 
 
+def read_records(path):
+    """The `Records` at a path or an address."""
+    from kinetics_i3d.data.records.reader import open_records
+
+    if isinstance(path_or_address(path), Address):
+        load_keras()  # keeps TensorFlow quiet; a local manifest is read without it
+    return open_records(path)
+
+
 def expand_videos(sources):
-    """The videos that arguments name: files, folders, patterns, lists and tables.
-
-    Args:
-        sources: The arguments, as `SOURCES` describes them.
-
-    Returns:
-        A list of paths; a file that is named twice is there twice.
-
-    Raises:
-        UserError: As `find_videos`.
+    """The paths of the videos that arguments name, as `SOURCES` describes them.
 
     Example:
 
@@ -193,27 +113,179 @@ def expand_videos(sources):
     return [path for source in sources for path in find_videos(source)[1]]
 
 
-def read_dataset(options):
-    """The `VideoDataset` that the options of `add_dataset_arguments` name, all splits of it.
+def add_split_argument(group, *, default, purpose, default_text=None):
+    """Adds --split, a part of the dataset by name.
 
-    Raises:
-        DatasetError: As `open_dataset`.
+    Args:
+        group: A parser or a group of one.
+        default: The name of the default, or None.
+        purpose: What the videos are for, such as "to test on".
+        default_text: The default in words, where it is no name.
     """
-    from kinetics_i3d.data.datasets import open_dataset
-
-    return open_dataset(
-        options.dataset, kind=options.kind, videos=options.videos, split=options.split_number
+    note = f" (default: {default_text})" if default_text else ""
+    group.add_argument(
+        "--split",
+        default=default,
+        metavar="NAME",
+        help=f"videos {purpose}: the name of a split, `all` where the dataset has none, or "
+        f"source=NAME for those of one source (column source of a table){note}",
     )
 
 
-def read_records(path):
-    """The `Records` at a path or an address.
+# --weights
 
-    Raises:
-        DatasetError: As `open_records`.
+
+def add_weights_arguments(parser, *, bare=False, required=False, default=None, flow=True):
+    """Adds --weights, and --flow-weights for the second stream.
+
+    Args:
+        parser: A `Parser`.
+        bare: Whether a bare word is the weights too, where they are the one object of the verb.
+        required: Whether they have no default.
+        default: The default in words.
+        flow: Whether to add --flow-weights.
     """
-    from kinetics_i3d.data.records.reader import open_records
+    note = f" (default: {default})" if default else ""
+    action = parser.add_argument(
+        "--weights",
+        required=required or bare,
+        metavar="NAME|PATH",
+        help="weights of the model: a name that `kinetics-i3d weights` lists, of one stream or of "
+        f"a pair, or a file{note}",
+    )
+    if bare:
+        parser.take_word(action)
+    if flow:
+        parser.add_argument(
+            "--flow-weights",
+            metavar="NAME|PATH",
+            help="weights of the flow stream, where --weights are those of rgb; the logits of both "
+            "streams are added",
+        )
 
-    if isinstance(path_or_address(path), Address):
-        load_keras()  # keeps TensorFlow quiet, which a manifest here is read without
-    return open_records(path)
+
+def default_weights(streams):
+    """The name of the weights that are used where none are given."""
+    return DEFAULT_WEIGHTS[streams_name(streams)]
+
+
+def streams_name(names):
+    """--streams as `load_model` takes it."""
+    return None if names is None else names[0] if len(names) == 1 else "both"
+
+
+def add_labels_argument(parser):
+    """Adds --labels, the class names of weights that bring none."""
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="class names for weights that bring none, as text, csv or JSON",
+    )
+
+
+def read_labels_option(options):
+    """The class names that --labels gives, or None."""
+    if options.labels is None:
+        return None
+    from kinetics_i3d.core.label_files import read_labels
+
+    path = pathlib.Path(options.labels)
+    if not path.is_file():
+        raise UserError(f"--labels {path}: there is no such file")
+    return read_labels(path)
+
+
+def with_labels(model, labels):
+    """The model with other class names, or as it is for None."""
+    if labels is None:
+        return model
+    classes = model.output_shape[-1]
+    if len(labels) != classes:
+        raise UserError(f"--labels names {len(labels)} classes; the weights have {classes}")
+    model.labels = tuple(labels)
+    return model
+
+
+# --precision
+
+
+def add_precision_arguments(parser):
+    """Adds --precision for inference, and --calibration."""
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "int8"),
+        default="float32",
+        help="precision of the network. bfloat16 takes about half the time on processors that "
+        "support it and longer on others, with slightly different probabilities. int8 takes about "
+        "a third, runs in OpenVINO, and needs --calibration",
+    )
+    add_calibration_argument(parser, "int8")
+
+
+def add_calibration_argument(parser, precision):
+    """Adds --calibration, the videos that set the ranges of 8-bit numbers."""
+    parser.add_argument(
+        "--calibration",
+        metavar="DATASET",
+        help=f"for {precision}: the dataset that the weights were trained on; its training videos "
+        "set the ranges of the 8-bit numbers",
+    )
+
+
+def check_precision(options):
+    """Raises `UserError` where --precision and --calibration do not go together."""
+    if (options.calibration is None) == (options.precision == "int8"):
+        raise UserError(
+            "--precision int8 needs --calibration DATASET, and nothing else takes it. "
+            f"Received: --precision {options.precision}, --calibration {options.calibration}"
+        )
+
+
+def with_precision(model, options):
+    """The model in the precision of --precision; Keras must have been loaded."""
+    if options.precision == "float32":
+        return model
+    from kinetics_i3d.inference.optimize import optimize
+
+    return optimize(model, precision=options.precision, calibration=options.calibration)
+
+
+# --streams, --output, --json
+
+
+def add_streams_argument(parser, *, purpose, default=None, default_text=None):
+    """Adds --streams rgb, flow or rgb,flow."""
+    note = f" (default: {default_text})" if default_text else ""
+    parser.add_argument(
+        "--streams",
+        type=streams,
+        default=default,
+        metavar="NAMES",
+        help=f"{purpose}: rgb (frames), flow (optical flow) or rgb,flow{note}",
+    )
+
+
+def add_output_argument(parser, metavar, text, *, required=False, former_word=False):
+    """Adds --output PATH.
+
+    Args:
+        parser: A `Parser`.
+        metavar: FOLDER, FILE, PNG or PATH.
+        text: What is written.
+        required: Whether it must be given.
+        former_word: Whether a bare word is a former spelling of it.
+    """
+    action = parser.add_argument("--output", required=required, metavar=metavar, help=text)
+    if former_word:
+        parser.take_word(action, former=True)
+    return action
+
+
+def add_json_argument(parser):
+    """Adds --json."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON, not as text")
+
+
+def print_result(options, text, result):
+    """Prints a verb's result on stdout: `result` as JSON with --json, else `text`."""
+    print(json.dumps(result, indent=2, ensure_ascii=False) if options.json else text)

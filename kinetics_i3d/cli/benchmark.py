@@ -1,18 +1,28 @@
-"""`kinetics-i3d benchmark input`: measures how fast clips for training are made.
+"""`kinetics-i3d benchmark`: measure how fast training clips are made.
 
-Of the videos of a dataset, or of prepared records: clips a second, what takes the time, and memory.
-It takes no weights, so it has no `--labels`: names of classes change neither time nor memory.
+`benchmark input` runs the training pipeline without a network, on the videos of a dataset or on
+prepared records. It prints clips per second, where the time goes, and the memory.
 """
 
 import dataclasses
-import json
 
-from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset
-from kinetics_i3d.cli.prepare import streams
-from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.cli.arguments import (
+    add_dataset_arguments,
+    add_json_argument,
+    add_split_argument,
+    add_streams_argument,
+    count,
+    print_result,
+    read_dataset,
+)
+from kinetics_i3d.cli.console import load_keras
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.data.records.addresses import path_or_address
 
+EXAMPLES = (
+    "kinetics-i3d benchmark input path/to/HMDB51",
+    "kinetics-i3d benchmark input records --streams rgb,flow --seconds 30",
+)
 LIMITS = {
     "decoding": "reading and decoding; more processors help, or prepared records",
     "augmentation": "augmentation and batching; more processors help, or smaller clips",
@@ -22,28 +32,35 @@ LIMITS = {
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-    parser = what.add_parser("input", help="the training pipeline, without a network")
-    add_dataset_arguments(parser)
-    parser.add_argument("--split", default="train", metavar="NAME", help="which videos")
-    parser.add_argument(
-        "--streams", type=streams, default="rgb", metavar="NAMES", help="rgb, flow or rgb,flow"
+    kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    parser = kinds.add_parser(
+        "input",
+        help="the training pipeline, without a network",
+        description="Measure the training pipeline, without a network.",
+        examples=EXAMPLES,
     )
-    parser.add_argument("--frames", type=count, default=64, metavar="N", help="of a clip")
+    data, _ = add_dataset_arguments(parser, records=True)
+    add_split_argument(data, default="train", purpose="to read")
+    add_streams_argument(parser, purpose="streams of a clip", default="rgb")
+    parser.add_argument("--frames", type=count, default=64, metavar="N", help="frames of a clip")
     parser.add_argument(
-        "--size", type=count, default=DEEPMIND.size, metavar="N", help="pixels of a clip's side"
+        "--size",
+        type=count,
+        default=DEEPMIND.size,
+        metavar="PIXELS",
+        help="height and width of a clip in pixels",
     )
-    parser.add_argument("--batch", type=count, default=8, metavar="N", help="clips a batch")
+    parser.add_argument("--batch", type=count, default=8, metavar="N", help="clips per batch")
     parser.add_argument(
-        "--seconds", type=float, default=10.0, metavar="N", help="how long to measure"
+        "--seconds", type=float, default=10.0, metavar="N", help="duration of the measurement"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of text")
+    add_json_argument(parser)
 
 
 def run(options):
     """Prints what was measured; returns the exit code."""
     load_keras()
-    from kinetics_i3d.data.input_speed import measure_input
+    from kinetics_i3d.data.input_benchmark import measure_input
     from kinetics_i3d.data.records.clips import open_split
     from kinetics_i3d.data.records.manifest import is_records
 
@@ -61,35 +78,26 @@ def run(options):
         batch=options.batch,
         seconds=options.seconds,
     )
-    if options.json:
-        about = {
-            "source": str(path_or_address(options.dataset)),
-            "kind": kind,
-            "streams": list(options.streams),
-            "clip": [options.frames, options.size, options.size],
-            "batch": options.batch,
-        }
-        print(json.dumps(about | speed.to_dict(), indent=2))
-    else:
-        print(as_text(speed, kind, len(source)))
+    settings = {
+        "source": str(path_or_address(options.dataset)),
+        "kind": kind,
+        "streams": list(options.streams),
+        "clip": [options.frames, options.size, options.size],
+        "batch": options.batch,
+    }
+    print_result(options, as_text(speed, kind, len(source)), settings | speed.to_dict())
     return 0
 
 
 def of_size(spec, size):
-    """A `ClipSpec` with another crop, and the rest of the picture around it in proportion."""
-    around = DEEPMIND.short_side / DEEPMIND.size
-    short_side = size if spec.resize == "stretch" else round(size * around)
+    """A `ClipSpec` with another crop size; the frame around it keeps its proportion."""
+    ratio = DEEPMIND.short_side / DEEPMIND.size
+    short_side = size if spec.resize == "stretch" else round(size * ratio)
     return dataclasses.replace(spec, name="benchmark", short_side=short_side, size=size)
 
 
 def as_text(speed, kind, examples):
-    """An `InputSpeed` in aligned lines.
-
-    Args:
-        speed: The `InputSpeed`.
-        kind: `"records"` or `"videos"`.
-        examples: How many there are.
-    """
+    """An `InputBenchmark` of so many examples, `"records"` or `"videos"`, in aligned lines."""
     lines = [
         ("source", f"{examples} {kind}"),
         ("clips a second", f"{speed.clips:.2f}"),

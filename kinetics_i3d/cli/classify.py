@@ -1,7 +1,7 @@
-"""`kinetics-i3d classify`: names the action in videos.
+"""`kinetics-i3d classify`: name the actions in videos.
 
-Every frame counts; a long video is read in parts. A video that cannot be read is reported and
-passed over: exit code 1 if others could be, 2 if none.
+All frames of a video are used; a long video is read in parts, in bounded memory. A video that
+cannot be read is reported and skipped: exit code 1 if others could be read, 2 if none could.
 """
 
 import json
@@ -10,54 +10,59 @@ import sys
 
 from kinetics_i3d.cli.arguments import (
     SOURCES,
+    add_json_argument,
     add_labels_argument,
+    add_output_argument,
     add_precision_arguments,
+    add_streams_argument,
+    add_weights_arguments,
     check_precision,
     count,
+    default_weights,
     expand_videos,
     read_labels_option,
+    streams_name,
     with_labels,
     with_precision,
 )
-from kinetics_i3d.cli.complaints import complain
-from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.progress import Progress
 from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
 
+EXAMPLES = (
+    "kinetics-i3d classify video.mp4",
+    "kinetics-i3d classify my_videos --weights RUN/weights.h5 --json",
+)
+
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument("videos", nargs="+", metavar="VIDEO|FOLDER|LIST", help=SOURCES)
-    parser.add_argument(
-        "--weights",
-        metavar="NAME|PATH",
-        help="name in the catalog, of one stream or a pair, or a file (default: "
-        f"{DEFAULT_WEIGHTS[None]}, 400 actions; with --streams flow {DEFAULT_WEIGHTS['flow']}, "
-        f"with --streams both {DEFAULT_WEIGHTS['both']})",
+    add_weights_arguments(
+        parser,
+        default=f"{DEFAULT_WEIGHTS[None]}, the 400 actions of Kinetics; "
+        f"{DEFAULT_WEIGHTS['flow']} with --streams flow, {DEFAULT_WEIGHTS['both']} with --streams "
+        "rgb,flow",
+    )
+    add_streams_argument(
+        parser,
+        purpose="streams that the model reads; flow is computed where no flow file exists",
+        default_text="those of the weights",
     )
     parser.add_argument(
-        "--flow-weights", metavar="NAME|PATH", help="those of the flow stream beside --weights"
+        "--top", type=count, default=5, metavar="N", help="number of labels to print per video"
     )
-    parser.add_argument(
-        "--streams",
-        choices=("rgb", "flow", "both"),
-        help="what the model sees: frames, optical flow, which is computed on the way, or both "
-        "(default: what the weights read)",
+    add_output_argument(
+        parser,
+        "PNG",
+        "also draw frames and labels; of several videos, the picture of wave.mp4 gets _wave before "
+        "the suffix",
     )
     add_labels_argument(parser)
     add_precision_arguments(parser)
-    parser.add_argument("--top", type=count, default=5, metavar="N", help="labels to tell")
-    parser.add_argument(
-        "--json", action="store_true", help="print one array of objects in place of text"
-    )
-    parser.add_argument(
-        "--output",
-        metavar="PNG",
-        help="also draw frames and labels; of several videos, the one of wave.mp4 is PNG with "
-        "_wave before its suffix",
-    )
+    add_json_argument(parser)
 
 
 def run(options):
@@ -65,12 +70,12 @@ def run(options):
     from kinetics_i3d.video.reader import video_info
     from kinetics_i3d.weights.catalog import find_members
 
-    # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
+    # Checks that need no TensorFlow come first: it takes seconds to load.
     check_precision(options)
     options.videos = expand_videos(options.videos)
     labels = read_labels_option(options)
     pictures = picture_paths(options.output, options.videos)
-    weights = options.weights or DEFAULT_WEIGHTS[options.streams]
+    weights = options.weights or default_weights(options.streams)
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
     find_members(weights)
@@ -103,7 +108,7 @@ def run(options):
 
 
 def names_of(weights):
-    """The names or paths of weights, of a dictionary those of its streams."""
+    """The names or paths of weights, or of a dictionary of them."""
     return weights.values() if isinstance(weights, dict) else [weights]
 
 
@@ -112,13 +117,12 @@ def load_model(weights, streams):
     load_keras()
     from kinetics_i3d.models import load
 
-    return load.load_model(weights, streams=streams)
+    return load.load_model(weights, streams=streams_name(streams))
 
 
 def look(video, model, *, top, picture=None):
-    """Classifies one video and draws its picture, if there shall be one."""
-    from kinetics_i3d.inference.classify import classify
-    from kinetics_i3d.inference.filmstrip import draw_filmstrip
+    """Classifies one video and draws its picture, if a path is given."""
+    from kinetics_i3d.inference.classify import classify, draw_filmstrip
 
     result = classify(video, model, top=top)
     if picture is not None:
@@ -134,18 +138,10 @@ def show(result):
 
 
 def picture_paths(output, videos):
-    """Where the picture of each video goes, no two to one place.
+    """A different path for the picture of each video, or None for each without `output`.
 
-    Args:
-        output: The path that was asked for, or `None` for no pictures.
-        videos: The paths of the videos.
-
-    Returns:
-        A list of a path, or `None`, for each video: `output` itself for a single one, else
-        `<output>_<video>.png`, numbered where videos share a name.
-
-    Raises:
-        UserError: If a path cannot be a picture, or Pillow is missing.
+    One video gets `output` itself, several get `<output>_<video>.png`, numbered where they share a
+    name.
 
     Example:
 
@@ -161,7 +157,7 @@ def picture_paths(output, videos):
     for video in videos:
         stem = name = f"{output.stem}_{pathlib.Path(video).stem}"
         number = 1
-        while name.casefold() in taken:  # some file systems do not tell a from A
+        while name.casefold() in taken:  # some file systems ignore case
             number += 1
             name = f"{stem}_{number}"
         taken.add(name.casefold())

@@ -1,39 +1,59 @@
-"""`kinetics-i3d convert`: turns weights of any known kind into another format.
+"""`kinetics-i3d convert`: convert weights from any known format to another.
 
-Reads TensorFlow and PyTorch checkpoints, safetensors, Keras files, SavedModels and inception5h. The
-network runs from both files before the new one gets its name.
+Reads TensorFlow and PyTorch checkpoints, safetensors, Keras files, SavedModels and inception5h.
+The network is run with both files, and their results compared, before the new file gets its name.
 """
 
-from kinetics_i3d.cli.arguments import add_labels_argument, read_labels_option
-from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.cli.arguments import (
+    add_json_argument,
+    add_labels_argument,
+    add_output_argument,
+    add_weights_arguments,
+    print_result,
+    read_labels_option,
+)
+from kinetics_i3d.cli.console import load_keras
 
+EXAMPLES = (
+    "kinetics-i3d convert rgb_kinetics400 --output i3d.pt",
+    "kinetics-i3d convert theirs.pt --output mine.h5 --labels labels.txt",
+)
 FORMATS = ("h5", "keras", "weights.h5", "safetensors", "torch")
 
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    parser.add_argument(
-        "source", metavar="SOURCE", help="a name in the catalog, a file or a folder"
-    )
-    parser.add_argument("output", metavar="OUTPUT", help="the file to write, such as i3d.pt")
-    parser.add_argument(
-        "--to", choices=FORMATS, help="the format; by default what OUTPUT's ending says"
+    add_weights_arguments(parser, bare=True, flow=False)
+    add_output_argument(
+        parser, "FILE", "file to write, such as i3d.pt", required=True, former_word=True
     )
     parser.add_argument(
-        "--architecture", metavar="NAME", help="the row that built SOURCE, where it does not say so"
+        "--to", choices=FORMATS, help="format to write (default: by the suffix of --output)"
+    )
+    parser.add_argument(
+        "--architecture",
+        metavar="NAME",
+        help="architecture of the weights, such as inception_v1, for files that do not name it",
     )
     add_labels_argument(parser)
+    add_json_argument(parser)
 
 
 def run(options):
     """Writes the converted file; returns the exit code."""
     from kinetics_i3d.weights.catalog import find_weights
 
-    find_weights(options.source, images=True)
+    find_weights(options.weights, images=True)
     labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.models.convert import convert
 
-    chosen = {"to": options.to, "architecture": options.architecture, "labels": labels}
-    print(convert(options.source, options.output, **chosen))
+    path = convert(
+        options.weights,
+        options.output,
+        to=options.to,
+        architecture=options.architecture,
+        labels=labels,
+    )
+    print_result(options, path, {"output": str(path), "weights": options.weights})
     return 0

@@ -1,36 +1,49 @@
-"""`kinetics-i3d datasets`: tells what is found at a path: kind, classes, videos and missing ones.
+"""`kinetics-i3d datasets`: show the format, classes, splits and missing videos of a dataset.
 
-It looks as `train` and `evaluate` do, and decodes no video. With --table it makes a table of them.
+It reads a dataset as `train` and `evaluate` do, and decodes no video. With --output it also writes
+the videos as a csv table, which every verb reads.
 """
 
 import collections
 
 from absl import logging
 
-from kinetics_i3d.cli.arguments import add_dataset_arguments, read_dataset
+from kinetics_i3d.cli.arguments import (
+    add_dataset_arguments,
+    add_json_argument,
+    add_output_argument,
+    print_result,
+    read_dataset,
+)
 
-USUAL = ("train", "val", "test")
+EXAMPLES = (
+    "kinetics-i3d datasets path/to/UCF101 --split-number 2",
+    "kinetics-i3d datasets my_videos --output my_videos.csv",
+)
+USUAL_SPLITS = ("train", "val", "test")
 
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    add_dataset_arguments(parser, number="--split")
+    number = add_dataset_arguments(parser)[1]
+    parser.add_former_option("--split", number)
     parser.add_argument(
         "--missing", action="store_true", help="also print the paths of the missing videos"
     )
-    parser.add_argument(
-        "--table", metavar="OUT.csv", help="write the videos that exist as a csv table"
+    output = add_output_argument(
+        parser, "FILE", "csv table to write, with a row per video that exists"
     )
+    parser.add_former_option("--table", output)
+    add_json_argument(parser)
 
 
 def run(options):
-    """Prints what was found; returns the exit code."""
-    from kinetics_i3d.data.layouts import recognise
+    """Prints a summary of the dataset; returns the exit code."""
+    from kinetics_i3d.data.layouts.formats import recognise
 
     options.kind, _ = recognise(options.dataset, kind=options.kind, videos=options.videos)
     dataset = read_dataset(options)
-    for name, value in describe(dataset, options.kind):
-        print(f"{name:<10}{value}")
+    summary = describe(dataset, options.kind)
     shared = dataset.shared_sources()
     if shared:
         label, source = shared[0]
@@ -41,39 +54,49 @@ def run(options):
             source,
             label,
         )
-    if options.missing:
-        for video in dataset.missing:
-            print(video.location)
-    if options.table:
-        dataset.write_table(options.table)
-        print(f"{'table':<10}{options.table}")
+    if options.output:
+        dataset.write_table(options.output)
+    missing = [str(video.location) for video in dataset.missing]
+    result = summary | {
+        "missing_paths": missing if options.missing else None,
+        "output": options.output,
+    }
+    lines = as_lines(summary)
+    lines += missing if options.missing else []
+    lines += [f"{'table':<10}{options.output}"] if options.output else []
+    print_result(options, "\n".join(lines), result)
     return 0
 
 
 def describe(dataset, kind):
-    """What there is to say of a dataset.
-
-    Args:
-        dataset: A `VideoDataset`.
-        kind: What it was recognised as.
-
-    Returns:
-        A list of (name, text).
-    """
+    """A summary of a `VideoDataset` of a kind, ready for JSON."""
     splits = collections.Counter(video.split for video in dataset.videos)
-    order = sorted(splits, key=lambda name: (*(name != usual for usual in USUAL), name))
+    order = sorted(splits, key=lambda name: (*(name != usual for usual in USUAL_SPLITS), name))
     sizes = dict.fromkeys(dataset.labels, 0)
     for video in dataset.videos:
         sizes[video.label] += 1
-    largest = max(sizes, key=sizes.get)
-    smallest = min(sizes, key=sizes.get)
-    return [
-        ("dataset", dataset.name),
-        ("kind", kind),
-        ("classes", len(dataset.labels)),
-        ("videos", len(dataset)),
-        *((f"  {name}", splits[name]) for name in order),
+    return {
+        "dataset": dataset.name,
+        "kind": kind,
+        "classes": sizes,
+        "videos": len(dataset),
+        "splits": {name: splits[name] for name in order},
+        "missing": len(dataset.missing),
+    }
+
+
+def as_lines(summary):
+    """The summary in aligned lines."""
+    sizes = summary["classes"]
+    largest, smallest = max(sizes, key=sizes.get), min(sizes, key=sizes.get)
+    rows = [
+        ("dataset", summary["dataset"]),
+        ("kind", summary["kind"]),
+        ("classes", len(sizes)),
+        ("videos", summary["videos"]),
+        *((f"  {name}", number) for name, number in summary["splits"].items()),
         ("largest", f"{sizes[largest]} {largest}"),
         ("smallest", f"{sizes[smallest]} {smallest}"),
-        ("missing", len(dataset.missing)),
+        ("missing", summary["missing"]),
     ]
+    return [f"{name:<10}{value}" for name, value in rows]

@@ -1,49 +1,67 @@
-"""`kinetics-i3d doctor`: tells what in a video, or in an array made of one, spoils predictions.
+"""`kinetics-i3d doctor`: check a video, or an array made of one, for wrong preprocessing.
 
-A file that cannot be read is reported and passed over. Exit code 0 if nothing is wrong, 1 if
-something is or a file could not be read, 2 if none could.
+It names wrong frame rates, sizes, value ranges and channel orders, and prints the line that fixes
+each. A file that cannot be read is reported and skipped. Exit code 0 if nothing is wrong, 1 if a
+file has a problem or cannot be read, 2 if no file can be read.
 """
 
 import json
 
-from kinetics_i3d.cli.arguments import SOURCES, expand_videos
+from kinetics_i3d.cli.arguments import (
+    SOURCES,
+    add_json_argument,
+    add_output_argument,
+    expand_videos,
+)
 from kinetics_i3d.cli.classify import picture_paths
-from kinetics_i3d.cli.complaints import complain
+from kinetics_i3d.cli.console import complain
 from kinetics_i3d.core.clip_spec import SPECS
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
+
+EXAMPLES = (
+    "kinetics-i3d doctor video.mp4",
+    "kinetics-i3d doctor clip.npy --video video.mp4 --output sheet.png",
+)
 
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help=f"a clip as *.npy or *.npz; {SOURCES}"
+        "files",
+        nargs="+",
+        metavar="VIDEO|FOLDER|LIST",
+        help=f"a clip as .npy or .npz; or {SOURCES}",
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument(
         "--weights",
         default=DEFAULT_WEIGHTS[None],
         metavar="NAME|PATH",
-        help="the model that shall read it: a name in the catalog, or a file",
+        help="weights of the model that will read the clips: a name that `kinetics-i3d weights` "
+        "lists, or a file",
     )
-    what.add_argument(
-        "--spec", choices=tuple(SPECS), metavar="NAME", help=f"in place of it: {', '.join(SPECS)}"
-    )
-    parser.add_argument(
-        "--video", metavar="FILE", help="of an array: the video that it was made from"
-    )
-    parser.add_argument(
-        "--output", metavar="PNG", help="also draw what the model sees; named as by classify"
+    target.add_argument(
+        "--spec",
+        choices=tuple(SPECS),
+        metavar="NAME",
+        help=f"clip spec to check against, instead of that of the weights: {', '.join(SPECS)}",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print one array of objects in place of text"
+        "--video", metavar="FILE", help="for an array: the video that it was made from"
     )
+    add_output_argument(
+        parser,
+        "PNG",
+        "also draw the frames as the model sees them; of several files, that of wave.mp4 gets "
+        "_wave before the suffix",
+    )
+    add_json_argument(parser)
 
 
 def run(options):
     """Prints the findings about each file; returns the exit code."""
-    from kinetics_i3d.inference.doctor.examine import examine, is_array
-    from kinetics_i3d.inference.doctor.spec import spec_of_weights
+    from kinetics_i3d.inference.doctor import examine, is_array, spec_of_weights
 
     options.files = expand_videos(options.files)
     pictures = picture_paths(options.output, options.files)
@@ -71,11 +89,11 @@ def run(options):
     failed = sum("error" in result for result in results)
     if failed == len(results):
         return 2
-    return int(failed > 0 or any(result["wrong"] for result in results if "wrong" in result))
+    return int(failed > 0 or any(result.get("has_errors") for result in results))
 
 
 def show(report):
     """Prints a `Report`, a line for each finding."""
     print(f"{report.path} (for {report.spec.name}, {report.spec.stream})")
     for finding in report.findings:
-        print(f"  {finding.severity:<5}  {finding.topic:<9}  {finding}", flush=True)
+        print(f"  {finding.severity:<7}  {finding.topic:<11}  {finding}", flush=True)

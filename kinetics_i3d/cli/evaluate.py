@@ -1,26 +1,35 @@
-"""`kinetics-i3d evaluate`: measures a model on the videos of a dataset.
+"""`kinetics-i3d evaluate`: measure the accuracy of a model on the videos of a dataset.
 
 By default every frame of every video counts, as in the paper. A video that cannot be read is listed
-and left out. With --output, a call that was stopped goes on where it was.
+and left out. With --output, repeating a call that was stopped resumes it.
 """
 
-import json
 import pathlib
 
 from kinetics_i3d.cli.arguments import (
     add_dataset_arguments,
+    add_json_argument,
     add_labels_argument,
+    add_output_argument,
     add_precision_arguments,
+    add_split_argument,
+    add_weights_arguments,
     check_precision,
+    print_result,
     read_dataset,
     read_labels_option,
     with_labels,
     with_precision,
 )
-from kinetics_i3d.cli.quiet import load_keras
-from kinetics_i3d.core.canvas import pillow
+from kinetics_i3d.cli.console import load_keras, notify
+from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.progress import Progress
+from kinetics_i3d.data.layouts.listing import UNDIVIDED
 
+EXAMPLES = (
+    "kinetics-i3d evaluate path/to/HMDB51 --weights RUN/weights.h5",
+    "kinetics-i3d evaluate RUN/videos.csv --split val --weights RUN/weights.h5 --output report",
+)
 VIEWS = ("center", "flips", "clips_3_crops", "ten_crop")  # those of data.views
 LOGITS = "logits"
 MEASURES = {
@@ -35,67 +44,55 @@ SHOWN = 20  # changed videos that are printed, of each kind
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    add_dataset_arguments(parser)
-    parser.add_argument(
-        "--weights",
-        required=True,
-        metavar="NAME|PATH",
-        help="name in the catalog, of one stream or a pair, or a file",
+    data, _ = add_dataset_arguments(parser)
+    add_split_argument(
+        data,
+        default=None,
+        purpose="to evaluate",
+        default_text="test; all videos of a dataset without splits",
     )
-    parser.add_argument(
-        "--flow-weights",
-        metavar="NAME|PATH",
-        help="those of the flow stream beside --weights; the logits of both are added",
-    )
-    add_labels_argument(parser)
-    add_precision_arguments(parser)
-    parser.add_argument(
-        "--split",
-        default="test",
-        metavar="NAME",
-        help="which videos; source=NAME are those of one source (column source of a table)",
-    )
+    add_weights_arguments(parser, required=True)
     parser.add_argument(
         "--views",
         choices=VIEWS,
         default="center",
-        help="what is taken of each video and averaged: the whole video's middle; that and its "
-        "mirror image; 10 clips of 3 places each; or the middle and the corners, mirrored too",
+        help="views of each video whose logits are averaged: the centre crop of the whole video; "
+        "that and its mirror image; 10 clips of 3 crops each; or the centre and the four corners, "
+        "each mirrored too",
     )
-    parser.add_argument(
-        "--output",
-        metavar="FOLDER",
-        help="also write evaluation.json, report.html, confusion.png and worst_mistakes.png there, "
-        "and keep the logits",
+    add_output_argument(
+        parser,
+        "FOLDER",
+        "also write evaluation.json there and keep the logits; with the extra `reports` also "
+        "report.html, confusion.png, reliability.png and worst_mistakes.png",
     )
     parser.add_argument(
         "--compare",
         metavar="FILE",
-        help="the evaluation.json of an earlier evaluation, to tell what changed",
+        help="evaluation.json of an earlier evaluation to compare with",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print the numbers as JSON in place of text"
-    )
+    add_labels_argument(parser)
+    add_precision_arguments(parser)
+    add_json_argument(parser)
 
 
 def run(options):
     """Prints accuracies; returns the exit code."""
     from kinetics_i3d.evaluation.compare import compare
-    from kinetics_i3d.evaluation.report import read_report, report_of, write_report
+    from kinetics_i3d.evaluation.report import make_report, read_report, write_report
     from kinetics_i3d.weights.catalog import find_weights
 
-    # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
+    # Checks that need no TensorFlow come first: it takes seconds to load.
     check_precision(options)
     labels = read_labels_option(options)
     names = member_names(options.weights, options.flow_weights)
     for name, _ in names:
         find_weights(name)
-    dataset = read_dataset(options).split(options.split)
+    dataset, split = choose_videos(read_dataset(options), options.split)
     earlier = read_report(options.compare) if options.compare else None
     folder = options.output and pathlib.Path(options.output)
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-        pillow()
     load_keras()
     from kinetics_i3d.evaluation.protocols import evaluate, networks_of
     from kinetics_i3d.models.load import load_model
@@ -111,41 +108,50 @@ def run(options):
             cache=folder and folder / LOGITS,
             progress=progress,
         )
-    report = report_of(
+    report = make_report(
         evaluation,
         dataset=dataset.name,
-        split=options.split,
+        split=split,
         missing=len(dataset.missing),
         # One file may hold both streams.
         weights={
-            stream: names[min(place, len(names) - 1)][0]
-            for place, stream in enumerate(evaluation.logits)
+            stream: names[min(number, len(names) - 1)][0]
+            for number, stream in enumerate(evaluation.logits)
         },
     )
     comparison = compare(earlier, report) if earlier else None
     if folder:
         write_report(folder, evaluation, report, comparison=comparison)
-    if options.json:
-        numbers = evaluation.summary() | {"streams": report["streams"]}
-        if comparison:
-            numbers["comparison"] = comparison.to_dict()
-        print(json.dumps(numbers, indent=2))
-    else:
-        print(as_text(report))
-        if comparison:
-            print(f"\n{comparison_text(comparison)}")
+    numbers = evaluation.summary() | {"streams": report["streams"]}
+    text = as_text(report)
+    if comparison:
+        numbers["comparison"] = comparison.to_dict()
+        text += f"\n\n{comparison_text(comparison)}"
+    print_result(options, text, numbers)
     return 0
 
 
+def choose_videos(dataset, split):
+    """(the videos to evaluate, the name of their split); without `split` all, or those of test."""
+    splits = sorted({video.split for video in dataset.videos})
+    if split is None and splits == [UNDIVIDED]:
+        notify(
+            f"{dataset.name} has no splits: evaluating all {len(dataset)} videos, also those that "
+            "the model may have been trained on. The videos that `train` held out are those of "
+            "RUN/videos.csv --split val"
+        )
+        return dataset, UNDIVIDED
+    try:
+        return dataset.split(split or "test"), split or "test"
+    except DatasetError as error:
+        if "=" in (split or ""):
+            raise
+        choices = " or ".join(f"--split {name}" for name in splits)
+        raise DatasetError(f"{error}; add {choices}") from error
+
+
 def member_names(weights, flow_weights=None):
-    """The weights of each model that is run, with the stream that it must read.
-
-    Args:
-        weights: A name in the catalog, of a pair too, or a path.
-        flow_weights: Those of the flow stream beside them, or `None`.
-
-    Returns:
-        A list of (name or path, `"rgb"`, `"flow"`, or `None` where any will do).
+    """[(name or path of the weights, stream that they must read or None)], one per model.
 
     Example:
 
@@ -162,7 +168,7 @@ def member_names(weights, flow_weights=None):
 
 
 def as_text(report):
-    """The numbers of `report_of` in aligned lines, accuracies in percent, a column a stream."""
+    """The numbers of `make_report` in aligned lines: accuracies in percent, a column per stream."""
     columns = dict(report["streams"])
     if len(columns) > 1:
         columns["both"] = report
@@ -171,8 +177,8 @@ def as_text(report):
         lines.append(" " * 18 + "".join(f"{name:>8}  " for name in columns).rstrip())
     multi_label = report.get("multi_label", False)
     for key, name in (MULTI_LABEL_MEASURES if multi_label else MEASURES).items():
-        cells = [f"{100 * column[key]:>8.2f} %" for column in columns.values()]
-        lines.append(f"{name:<18}" + "".join(cells))
+        percents = [f"{100 * column[key]:>8.2f} %" for column in columns.values()]
+        lines.append(f"{name:<18}" + "".join(percents))
     if multi_label:
         return "\n".join(lines)
     low, high = report["top1_interval"]
@@ -180,25 +186,26 @@ def as_text(report):
     return "\n".join(lines)
 
 
-def comparison_text(found):
+def comparison_text(comparison):
     """A `Comparison` in lines."""
-    lines = [f"{'on ' + str(found.videos) + ' videos':<18}{'before':>8}  {'now':>8}  {'change':>8}"]
-    for name in found.new:
-        old, new = 100 * found.old[name], 100 * found.new[name]
+    head = f"on {comparison.videos} videos"
+    lines = [f"{head:<18}{'before':>8}  {'now':>8}  {'change':>8}"]
+    for name in comparison.new:
+        old, new = 100 * comparison.old[name], 100 * comparison.new[name]
         lines.append(f"{MEASURES[name]:<18}{old:>8.2f} %{new:>8.2f} %{new - old:>+8.2f}")
     for head, changes in (
-        ("right before, wrong now", found.lost),
-        ("wrong before, right now", found.won),
+        ("right before, wrong now", comparison.lost),
+        ("wrong before, right now", comparison.won),
     ):
         lines.append(f"{head}: {len(changes)}")
         lines += [
-            f"  {each.path} ({each.label}): {each.old} before, {each.new} now"
-            for each in changes[:SHOWN]
+            f"  {change.path} ({change.label}): {change.old} before, {change.new} now"
+            for change in changes[:SHOWN]
         ]
         if len(changes) > SHOWN:
             lines.append(f"  and {len(changes) - SHOWN} more")
-    for head, paths in (("before", found.only_old), ("now", found.only_new)):
+    for head, paths in (("before", comparison.only_old), ("now", comparison.only_new)):
         if paths:
             lines.append(f"tested {head} only: {len(paths)} videos")
-    lines.append(f"probability of such a difference by chance (McNemar): {found.p_value:.3g}")
+    lines.append(f"probability of such a difference by chance (McNemar): {comparison.p_value:.3g}")
     return "\n".join(lines)

@@ -1,69 +1,87 @@
-"""`kinetics-i3d export`: writes weights as an artifact that serves without this package.
+"""`kinetics-i3d export`: write a model as an artifact that runs without this package.
 
-It takes raw frames, carries its preprocessing and its labels, and is run and compared with the
-model before it gets its name.
+The artifact takes raw frames and contains its preprocessing and its labels. It is run and compared
+with the model before it gets its name.
 """
 
 from kinetics_i3d.cli.arguments import (
+    add_calibration_argument,
+    add_json_argument,
     add_labels_argument,
+    add_output_argument,
+    add_weights_arguments,
     count,
+    print_result,
     read_labels_option,
     with_labels,
 )
-from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.cli.console import load_keras
 
+EXAMPLES = (
+    "kinetics-i3d export rgb_kinetics400 --to savedmodel --output saved",
+    "kinetics-i3d export RUN/weights.h5 --to onnx --output mine.onnx",
+)
 FORMATS = ("savedmodel", "hub", "serving", "litert", "onnx", "openvino")
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
 
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
+    add_weights_arguments(parser, bare=True)
     parser.add_argument(
-        "weights", metavar="WEIGHTS", help="a name in the catalog, of a pair too, or a file"
+        "--to",
+        choices=FORMATS,
+        required=True,
+        metavar="FORMAT",
+        help=f"format: {', '.join(FORMATS)}",
     )
-    parser.add_argument("output", metavar="OUT", help="the folder or the file to write")
-    parser.add_argument("--to", choices=FORMATS, required=True, help="the format")
-    parser.add_argument(
-        "--flow-weights", metavar="NAME|PATH", help="those of the flow stream beside WEIGHTS"
-    )
+    add_output_argument(parser, "PATH", "file or folder to write", required=True, former_word=True)
     add_labels_argument(parser)
-    # Left out, an option is the format's own business: its default, or none of its options.
-    parser.add_argument("--top", type=count, metavar="N", help="labels that it tells (5)")
+    # An option without a default is left to the format: it has its own default, or refuses it.
+    parser.add_argument(
+        "--top", type=count, metavar="N", help="number of labels in the result (default: 5)"
+    )
     parser.add_argument(
         "--endpoints",
         nargs="+",
         metavar="NAME",
-        help="activations that the signature `features` gives, such as Mixed_4f (the last one "
-        "before the classifier)",
+        help="activations in the results of the signature `features`, such as Mixed_4f (default: "
+        "the last one before the classifier)",
     )
     parser.add_argument(
         "--without-top",
         dest="include_top",
         action="store_const",
         const=False,
-        help="hub: a call gives features in place of logits, for a classifier of other classes",
+        help="hub: give features instead of logits, to train a new classifier on",
     )
-    parser.add_argument("--name", metavar="NAME", help="serving: what the server calls it (i3d)")
     parser.add_argument(
-        "--model-version", dest="version", type=count, metavar="N", help="serving: its number (1)"
+        "--name", metavar="NAME", help="serving: name of the model on the server (default: i3d)"
+    )
+    parser.add_argument(
+        "--model-version",
+        dest="version",
+        type=count,
+        metavar="N",
+        help="serving: version number of the model (default: 1)",
     )
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="litert: of its numbers (float32); openvino: float32 or int8",
+        help="litert and openvino: precision of the network; openvino takes float32 and int8 "
+        "(default: float32)",
     )
     parser.add_argument(
-        "--frames", type=count, metavar="N", help="litert: of a clip, of the slowest stream (64)"
+        "--frames",
+        type=count,
+        metavar="N",
+        help="litert: frames of a clip, of the stream with the fewest (default: 64)",
     )
+    add_calibration_argument(parser, "--precision int8")
     parser.add_argument(
-        "--calibration",
-        metavar="DATASET",
-        help="in int8: a csv table or a folder of the videos that it was trained on, by "
-        "which the ranges of its numbers are found",
+        "--report", action="store_true", help="litert: print how often it uses each operation"
     )
-    parser.add_argument(
-        "--report", action="store_true", help="litert: print how many of which operations it has"
-    )
+    add_json_argument(parser)
 
 
 OPTIONS = (
@@ -78,11 +96,10 @@ OPTIONS = (
 )
 
 
-def print_report(operations):
-    """Prints a table of operations and how often each stands in the file."""
+def operations_text(operations):
+    """The number of operations by name, as aligned lines."""
     width = max(map(len, operations))
-    for name, often in operations.items():
-        print(f"{name:<{width}}  {often:4}")
+    return "\n".join(f"{name:<{width}}  {number:4}" for name, number in operations.items())
 
 
 def run(options):
@@ -93,7 +110,7 @@ def run(options):
     weights = options.weights
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
-    # What can be found wrong at once comes before the seconds that TensorFlow takes to load.
+    # Checks that need no TensorFlow come first: it takes seconds to load.
     check_free(options.output)
     find_members(weights)
     labels = read_labels_option(options)
@@ -105,9 +122,16 @@ def run(options):
 
         weights = with_labels(load_model(weights), labels)
 
-    given = {name: getattr(options, name) for name in OPTIONS}
-    given = {name: value for name, value in given.items() if value is not None}
+    settings = {name: getattr(options, name) for name in OPTIONS}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    operations: dict = {}
     if options.report:
-        given["report"] = print_report
-    print(export(weights, options.output, to=options.to, **given))
+        settings["report"] = operations.update
+    path = export(weights, options.output, to=options.to, **settings)
+    result = {"output": str(path), "format": options.to}
+    text = str(path)
+    if options.report:
+        result["operations"] = operations
+        text = f"{operations_text(operations)}\n{text}"
+    print_result(options, text, result)
     return 0

@@ -1,75 +1,49 @@
-"""`kinetics-i3d flow`: computes the optical flow of videos, and keeps it in a file beside each.
+"""`kinetics-i3d flow`: compute the optical flow of videos into a file beside each.
 
-wave.avi gets wave.avi.flow.npz, which numpy.load opens; flow for another spec gets a name of its
-own beside it, such as wave.avi.25fps_128px.flow.npz. What is there already and right is kept:
-a call that was stopped is finished by repeating it, and several at once share the work. A video
-that cannot be read is passed over and told at the end: exit code 1 if others could be, 2 if none.
+wave.avi gets wave.avi.flow.npz, which numpy.load opens. Flow for another clip spec gets its own
+name beside it, such as wave.avi.25fps_128px.flow.npz. Files that exist and are valid are kept:
+repeating a call that was stopped completes it, and several calls at once share the work. A video
+that cannot be read is skipped and reported at the end: exit code 1 if others could be read, 2 if
+none could.
 """
 
 import json
 import pathlib
 
-from kinetics_i3d.cli.arguments import SOURCES, count
-from kinetics_i3d.cli.complaints import complain
+from kinetics_i3d.cli.arguments import SOURCES, add_json_argument, add_output_argument, count
+from kinetics_i3d.cli.console import complain
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, FLOW_BOUND, SPECS
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import Progress
 
+EXAMPLES = (
+    "kinetics-i3d flow my_videos",
+    "kinetics-i3d flow my_videos --weights kinetics_jhmdb --output my_flow",
+)
+
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    parser.add_argument(
-        "sources",
-        nargs="+",
-        metavar="VIDEO|FOLDER|LIST",
-        help=SOURCES,
+    parser.add_argument("sources", nargs="+", metavar="VIDEO|FOLDER|LIST", help=SOURCES)
+    output = add_output_argument(
+        parser,
+        "FOLDER",
+        "folder of the flow files, with the subfolders of the videos (default: beside the videos)",
     )
-    parser.add_argument(
-        "--out", metavar="FOLDER", help="put the files there, in folders as the videos are in"
+    parser.add_former_option("--out", output)
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument(
+        "--weights",
+        metavar="NAME|PATH",
+        help="weights that will read the flow, which set the clip spec: a name that "
+        "`kinetics-i3d weights` lists, of flow or of a pair, or a file",
     )
-    parser.add_argument(
-        "--method",
-        choices=("tvl1", "dis", "farneback"),
-        default="tvl1",
-        help="networks expect tvl1; the others are quick and rough",
-    )
-    parser.add_argument(
-        "--fast", action="store_true", help="tvl1 in half the time, wrong where things move fast"
-    )
-    parser.add_argument(
-        "--backend", choices=("numba", "tensorflow", "opencv"), help="what computes it"
-    )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
+    target.add_argument(
         "--spec",
         choices=tuple(SPECS),
         default=DEEPMIND_FLOW.name,
         metavar="NAME",
-        help=f"how frames are sampled and resized: one of {', '.join(SPECS)}",
-    )
-    what.add_argument(
-        "--weights",
-        metavar="NAME|PATH",
-        help="in place of it: the weights that will read the flow, by a name in the catalog, also "
-        "of a pair, or a file",
-    )
-    parser.add_argument(
-        "--bound",
-        type=float,
-        default=FLOW_BOUND,
-        metavar="PIXELS",
-        help="of motion that the 8-bit codes reach to",
-    )
-    parser.add_argument(
-        "--rounding", choices=("round", "truncate"), default="round", help="to 8-bit codes"
-    )
-    parser.add_argument(
-        "--workers", type=count, metavar="N", help="pairs of frames at a time; one a processor"
-    )
-    parser.add_argument(
-        "--replace",
-        action="store_true",
-        help="recompute flow that was made with another spec or other settings",
+        help=f"clip spec, which sets frame rate and size: {', '.join(SPECS)}",
     )
     parser.add_argument(
         "--show", metavar="FOLDER", help="also write videos of the frames beside their flow there"
@@ -77,12 +51,51 @@ def add_arguments(parser):
     parser.add_argument(
         "--pictures",
         metavar="FOLDER",
-        help="also write the flow as pictures flow_x_00001.jpg and flow_y_00001.jpg, as denseflow "
-        "does, into a folder for each video there",
+        help="also write the flow as flow_x_00001.jpg and flow_y_00001.jpg, as denseflow does, "
+        "into one subfolder per video there",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print one array of objects in place of text"
+        "--method",
+        choices=("tvl1", "dis", "farneback"),
+        default="tvl1",
+        help="algorithm. The released weights expect tvl1; dis and farneback are faster and less "
+        "accurate",
     )
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="run tvl1 with fewer iterations: half the time, wrong where motion is fast",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("numba", "tensorflow", "opencv"),
+        help="library that computes it (default: the fastest that is installed)",
+    )
+    parser.add_argument(
+        "--bound",
+        type=float,
+        default=FLOW_BOUND,
+        metavar="PIXELS",
+        help="largest motion, in pixels per frame, that the 8-bit values represent",
+    )
+    parser.add_argument(
+        "--rounding",
+        choices=("round", "truncate"),
+        default="round",
+        help="how flow is rounded to 8 bits",
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="recompute flow that was made with another clip spec or other settings",
+    )
+    parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="pairs of frames computed at the same time (default: one per processor)",
+    )
+    add_json_argument(parser)
 
 
 def run(options):
@@ -101,7 +114,7 @@ def run(options):
         rounding=options.rounding,
     )
     spec = flow_spec(options.weights) if options.weights else SPECS[options.spec]
-    jobs = flow_jobs(map(find_videos, options.sources), out=options.out)
+    jobs = flow_jobs(map(find_videos, options.sources), out=options.output)
     progress = FlowProgress(jobs)
     made = make_flow(
         jobs,

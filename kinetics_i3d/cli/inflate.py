@@ -1,66 +1,91 @@
-"""`kinetics-i3d inflate`: turns an image network into one of clips.
+"""`kinetics-i3d inflate`: turn a network of images into one of clips.
 
-The twin answers on a repeated image as the image network does.
+On a clip that repeats one image, the inflated network has the logits of the image network.
 """
 
-import dataclasses
-
 from kinetics_i3d.cli.arguments import (
+    add_json_argument,
     add_labels_argument,
+    add_output_argument,
     count,
+    print_result,
     read_labels_option,
     with_labels,
 )
-from kinetics_i3d.cli.quiet import load_keras
-from kinetics_i3d.core.clip_spec import DEEPMIND
+from kinetics_i3d.cli.console import load_keras
+from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
+
+EXAMPLES = (
+    "kinetics-i3d inflate imagenet_inception5h --output start.h5 --classes 21",
+    "kinetics-i3d inflate imagenet_slim --output flow.h5 --channels 2",
+)
 
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    parser.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="imagenet_inception5h or imagenet_slim, which are downloaded; or a checkpoint of "
-        "InceptionV1, inception5h.zip, its graph or its folder, or TF-Slim's archive",
+    weights = parser.add_argument(
+        "--weights",
+        required=True,
+        metavar="NAME|PATH",
+        help="weights of an image network: imagenet_inception5h or imagenet_slim, which are "
+        "downloaded; a checkpoint of InceptionV1; inception5h.zip, its graph or its folder; or "
+        "TF-Slim's archive",
     )
-    parser.add_argument("output", metavar="OUTPUT", help="the checkpoint to write, such as mine.h5")
-    parser.add_argument("--channels", type=int, choices=(2, 3), help="2 reads optical flow")
+    parser.take_word(weights)
+    add_output_argument(
+        parser, "FILE", "checkpoint to write, such as mine.h5", required=True, former_word=True
+    )
     parser.add_argument(
-        "--classes", type=count, metavar="N", help="put a new classifier in place of the old"
+        "--channels",
+        type=int,
+        choices=(2, 3),
+        help="channels of the clips: 3 for rgb, 2 for optical flow (default: those of the images)",
+    )
+    parser.add_argument(
+        "--classes",
+        type=count,
+        metavar="N",
+        help="replace the classifier by a new one of N classes (default: keep it)",
     )
     parser.add_argument(
         "--temporal",
         choices=("average", "center"),
         default="average",
-        help="spread kernels over time, or put them in its middle",
+        help="spread each kernel evenly over time, or put it at the middle frame",
     )
     parser.add_argument(
-        "--dtype", choices=("float32", "float16"), default="float32", help="of the file"
+        "--dtype",
+        choices=("float32", "float16"),
+        default="float32",
+        help="precision of the numbers in the file",
     )
     add_labels_argument(parser)
+    add_json_argument(parser)
 
 
 def run(options):
     """Writes the inflated checkpoint; returns the exit code."""
     from kinetics_i3d.weights.catalog import find_weights
 
-    find_weights(options.source, images=True)
+    find_weights(options.weights, images=True)
     labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.models.inception_v1 import InceptionV1
     from kinetics_i3d.models.inflation import inflate
     from kinetics_i3d.models.pretrained import save_weights
 
-    # Flow has a range of its own, whatever that of the images was.
-    spec = dataclasses.replace(DEEPMIND, stream="flow") if options.channels == 2 else None
-    twin = inflate(
-        InceptionV1(weights=options.source),
+    # Flow has its own range of values, whatever that of the images was.
+    spec = DEEPMIND_FLOW if options.channels == 2 else None
+    model = inflate(
+        InceptionV1(weights=options.weights),
         channels=options.channels,
         classes=options.classes,
         temporal=options.temporal,
         clip_spec=spec,
     )
-    with_labels(twin, labels)
-    save_weights(twin, options.output, dtype=options.dtype)
-    print(options.output)
+    with_labels(model, labels)
+    save_weights(model, options.output, dtype=options.dtype)
+    print_result(
+        options, options.output, {"output": str(options.output), "weights": options.weights}
+    )
     return 0

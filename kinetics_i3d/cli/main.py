@@ -1,6 +1,7 @@
-"""`kinetics-i3d VERB`: results to stdout, logs to stderr, a user's mistake in one line.
+"""`kinetics-i3d VERB`: results on stdout, logs on stderr, a user's mistake in one line.
 
-Exit codes: 0 all well, 1 some of several videos failed, 2 the user's mistake, 130 interrupted.
+Exit codes: 0 success, 1 some of several inputs failed, 2 the user's mistake, 75 stopped by SIGTERM
+with its state saved, 130 interrupted.
 """
 
 import io
@@ -11,6 +12,7 @@ import sys
 from kinetics_i3d.cli import (
     benchmark,
     classify,
+    completion,
     convert,
     datasets,
     doctor,
@@ -18,6 +20,7 @@ from kinetics_i3d.cli import (
     export,
     figures,
     flow,
+    fvd,
     inflate,
     prepare,
     systems,
@@ -25,32 +28,33 @@ from kinetics_i3d.cli import (
     train,
     weights,
 )
-from kinetics_i3d.cli.arguments import PROGRAM, Parser, ShowVersion
-from kinetics_i3d.cli.complaints import complain, is_about_argument
-from kinetics_i3d.cli.log import set_up_logging
+from kinetics_i3d.cli.console import PROGRAM, complain, is_about_argument, set_up_logging
+from kinetics_i3d.cli.parser import Parser, ShowVersion
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.progress import show_progress
 
-# A verb is a module with `add_arguments(parser)` and `run(options) -> exit code`; its docstring is
-# the help.
-VERBS = {
-    "classify": classify,
-    "doctor": doctor,
-    "evaluate": evaluate,
-    "train": train,
-    "inflate": inflate,
-    "convert": convert,
-    "export": export,
-    "datasets": datasets,
-    "figures": figures,
-    "flow": flow,
-    "prepare": prepare,
-    "systems": systems,
-    "tables": tables,
-    "weights": weights,
-    "benchmark": benchmark,
+# A verb is a module with `EXAMPLES`, `add_arguments(parser)` and `run(options) -> exit code`. Its
+# docstring is the help.
+TOPICS = {
+    "Use a model": {
+        "classify": classify,
+        "evaluate": evaluate,
+        "doctor": doctor,
+        "fvd": fvd,
+    },
+    "Train a model": {
+        "train": train,
+        "datasets": datasets,
+        "prepare": prepare,
+        "flow": flow,
+        "figures": figures,
+    },
+    "Weights": {"weights": weights, "convert": convert, "inflate": inflate, "export": export},
+    "Paper and measurements": {"systems": systems, "tables": tables, "benchmark": benchmark},
+    "Shell": {"completion": completion},
 }
+VERBS = {name: module for verbs in TOPICS.values() for name, module in verbs.items()}
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -69,18 +73,14 @@ def run():
 
 
 def main(arguments):
-    """Runs one verb.
+    """Runs one verb on the words after the program's name, and returns the exit code.
 
-    Args:
-        arguments: The words after the program's name.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        SystemExit: With 0, after `--help` and `--version`.
+    `--help` and `--version` raise `SystemExit` with code 0.
     """
     try:
+        if not arguments:
+            print(start_text())
+            return 0
         options = make_parser().parse_args(arguments)
         options.command = [PROGRAM, *arguments]
         with show_progress(), one_warning_per_file():
@@ -90,7 +90,7 @@ def main(arguments):
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has seen enough. Python would complain once more when it flushes on exit.
+        # The reader closed its end. Python would report that again when it flushes on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except (UserError, OSError, ValueError) as error:
@@ -100,14 +100,46 @@ def main(arguments):
         return 2
 
 
+class _StartParser(Parser):
+    """The parser of all verbs; its help is the short start."""
+
+    def format_help(self):
+        return start_text() + "\n"
+
+
 def make_parser():
     """The parser of all verbs."""
-    parser = Parser(prog=PROGRAM, description="Names actions in videos, and trains what does.")
-    parser.add_argument("--version", action=ShowVersion, help="show the version and exit")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    parser = _StartParser(prog=PROGRAM, description="Name actions in videos, and train models.")
+    parser.add_argument("--version", action=ShowVersion, help="print the version and exit")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     for name, module in VERBS.items():
-        summary, _, more = module.__doc__.partition(": ")[2].partition("\n")
-        description = f"{summary[0].upper()}{summary[1:]}{more}"
-        summary = summary.rstrip(".")
-        module.add_arguments(verbs.add_parser(name, help=summary, description=description))
+        summary, more = _documentation(module)
+        description = f"{summary[0].upper()}{summary[1:]}.\n\n{more}"
+        verb = verbs.add_parser(
+            name, help=summary, description=description, examples=module.EXAMPLES
+        )
+        module.add_arguments(verb)
     return parser
+
+
+def start_text():
+    """The verbs by topic, a line each."""
+    lines = ["Name the actions in videos, and train models that do."]
+    for topic, verbs in TOPICS.items():
+        lines += ["", f"{topic}:"]
+        lines += [f"  {name:<11} {_documentation(module)[0]}" for name, module in verbs.items()]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Start with:          {PROGRAM} classify video.mp4",
+            f"Options of a verb:   {PROGRAM} VERB --help",
+            f"Version:             {PROGRAM} --version",
+        ]
+    )
+
+
+def _documentation(module):
+    """(the summary of a verb without its full stop, the rest of its docstring)."""
+    summary, _, more = module.__doc__.partition(": ")[2].partition("\n")
+    return summary.rstrip("."), more.strip()

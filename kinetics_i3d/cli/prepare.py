@@ -1,28 +1,40 @@
-"""`kinetics-i3d prepare`: decodes a dataset once, into TFRecords that training reads quickly.
+"""`kinetics-i3d prepare`: decode a dataset once, into TFRecords that training reads quickly.
 
-Records of JPEG frames and of optical flow under the field names of MediaPipe and of TensorFlow's
-Model Garden. A call that was stopped is finished by repeating it. Videos that cannot be read are
-listed: exit code 1 if there are some, 2 if there is no other.
+The records hold JPEG frames and optical flow under the field names of MediaPipe and of TensorFlow's
+Model Garden. Repeating a call that was stopped completes it. Videos that cannot be read are listed:
+exit code 1 if there are some, 2 if none could be read.
 """
 
 import argparse
 import dataclasses
 
-from kinetics_i3d.cli.arguments import add_dataset_arguments, count, read_dataset, read_records
-from kinetics_i3d.cli.complaints import complain
-from kinetics_i3d.cli.quiet import load_keras
-from kinetics_i3d.core.clip_spec import SPECS, STREAMS
+from kinetics_i3d.cli.arguments import (
+    add_dataset_arguments,
+    add_json_argument,
+    add_output_argument,
+    add_streams_argument,
+    count,
+    print_result,
+    read_dataset,
+    read_records,
+)
+from kinetics_i3d.cli.console import complain, load_keras
+from kinetics_i3d.core.clip_spec import SPECS
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.progress import Progress
 from kinetics_i3d.flow.quantization import BOUND, ROUNDINGS
 from kinetics_i3d.flow.settings import BACKENDS
 
-SHOWN = 20  # of the videos that could not be read; Kinetics misses a tenth of its own
+EXAMPLES = (
+    "kinetics-i3d prepare my_videos --output records",
+    "kinetics-i3d prepare path/to/HMDB51 --output records --streams rgb,flow --short-side 128",
+)
+SHOWN = 20  # unreadable videos that are printed; Kinetics lacks a tenth of its own
 BACKEND_NAMES = tuple(dict.fromkeys(name for names in BACKENDS.values() for name in names))
 
 
 class CheckRecords(argparse.Action):
-    """`--check FOLDER`, which needs no dataset; ends the command, as `--version` does."""
+    """`--check FOLDER`, which needs no dataset; it ends the command, as `--version` does."""
 
     def __call__(self, parser, namespace, folder, option_string=None):
         parser.exit(check(folder))
@@ -30,71 +42,86 @@ class CheckRecords(argparse.Action):
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    add_dataset_arguments(parser)
-    parser.add_argument("output", metavar="OUT", help="folder of the records and manifest.json")
+    data, _ = add_dataset_arguments(parser)
+    data.add_argument(
+        "--split",
+        action="append",
+        metavar="NAME",
+        help="split to prepare; may be given several times (default: all)",
+    )
+    add_output_argument(
+        parser,
+        "FOLDER",
+        "folder of the records and of manifest.json",
+        required=True,
+        former_word=True,
+    )
     parser.add_argument(
         "--check",
         action=CheckRecords,
         default=argparse.SUPPRESS,
         metavar="FOLDER",
-        help="only verify the records in FOLDER; a bad file is made again by deleting it and "
-        "repeating the command that made it",
+        help="only verify the records in FOLDER. To replace a damaged file, delete it and repeat "
+        "the command that wrote it",
     )
-    parser.add_argument(
-        "--streams",
-        type=streams,
-        default="rgb,flow",
-        metavar="NAMES",
-        help="rgb, flow or both",
-    )
-    parser.add_argument(
-        "--split", action="append", metavar="NAME", help="only these; may be given several times"
-    )
+    add_streams_argument(parser, purpose="streams to store", default="rgb,flow")
     parser.add_argument(
         "--spec",
         choices=[name for name, spec in SPECS.items() if spec.stream == "rgb"],
         default="deepmind",
-        help="how frames are sampled and resized",
-    )
-    parser.add_argument("--fps", type=float, metavar="N", help="frames a second, if not the spec's")
-    parser.add_argument(
-        "--short-side", type=count, metavar="PIXELS", help="of the frames, if not the spec's"
+        help="clip spec, which sets frame rate and size",
     )
     parser.add_argument(
-        "--shard-size", type=count, default=32, metavar="N", help="videos a file of records"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the videos' order")
-    parser.add_argument(
-        "--workers", type=count, metavar="N", help="videos at a time; one for each processor"
+        "--fps", type=float, metavar="N", help="frames per second (default: the spec's)"
     )
     parser.add_argument(
-        "--quality", type=int, default=95, metavar="N", help="of frames as JPEG, 1 to 100"
+        "--short-side",
+        type=count,
+        metavar="PIXELS",
+        help="pixels of the shorter side of the frames (default: the spec's)",
     )
     parser.add_argument(
-        "--flow-quality", type=int, default=98, metavar="N", help="of flow as JPEG, 1 to 100"
-    )
-    parser.add_argument("--method", choices=(*BACKENDS,), default="tvl1", help="of flow")
-    parser.add_argument("--backend", choices=BACKEND_NAMES, help="what computes flow")
-    parser.add_argument(
-        "--bound", type=float, default=BOUND, metavar="PIXELS", help="at which flow is cut"
+        "--quality", type=int, default=95, metavar="N", help="JPEG quality of frames, 1 to 100"
     )
     parser.add_argument(
-        "--rounding", choices=(*ROUNDINGS,), default="round", help="of flow to 8 bits"
+        "--flow-quality", type=int, default=98, metavar="N", help="JPEG quality of flow, 1 to 100"
     )
-
-
-def streams(text):
-    """Reads names of streams with commas between them."""
-    names = text.split(",")
-    if len({*names}) < len(names) or not {*names} <= {*STREAMS}:
-        raise argparse.ArgumentTypeError(f"must be rgb, flow or rgb,flow, not {text}")
-    return tuple(name for name in STREAMS if name in names)
+    parser.add_argument(
+        "--shard-size", type=count, default=32, metavar="N", help="videos per file of records"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the order of the videos"
+    )
+    parser.add_argument(
+        "--method", choices=(*BACKENDS,), default="tvl1", help="algorithm of optical flow"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=BACKEND_NAMES,
+        help="library that computes flow (default: the fastest that is installed)",
+    )
+    parser.add_argument(
+        "--bound",
+        type=float,
+        default=BOUND,
+        metavar="PIXELS",
+        help="largest motion, in pixels per frame, that the 8-bit values of flow represent",
+    )
+    parser.add_argument(
+        "--rounding", choices=(*ROUNDINGS,), default="round", help="how flow is rounded to 8 bits"
+    )
+    parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="videos decoded at the same time (default: one per processor)",
+    )
+    add_json_argument(parser)
 
 
 def run(options):
     """Writes the records and prints their folder; returns the exit code."""
-    from kinetics_i3d.data.records.config import PrepareConfig
-    from kinetics_i3d.data.records.prepare import prepare
+    from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
     from kinetics_i3d.flow.settings import FlowSettings
 
     config = PrepareConfig(
@@ -126,12 +153,17 @@ def run(options):
     written = sum(records.count(split) for split in records.splits)
     if not written:
         raise DatasetError(f"{options.output}: none of {len(failures)} videos could be read")
-    print(options.output)
+    result = {
+        "output": str(options.output),
+        "records": {split: records.count(split) for split in records.splits},
+        "failures": [{"video": name, "error": message} for name, message in failures],
+    }
+    print_result(options, options.output, result)
     return 1 if failures else 0
 
 
 def chosen_spec(options):
-    """The spec that is named, with the rate and size that are asked for in its place."""
+    """The clip spec of --spec, changed by --fps and --short-side."""
     spec = SPECS[options.spec]
     changes = {"fps": options.fps, "short_side": options.short_side}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -142,20 +174,20 @@ def chosen_spec(options):
 
 
 def of_splits(dataset, names):
-    """The part of a dataset that is in some splits, or all of it for `None`."""
+    """The videos of some splits of a dataset, or all of it for None."""
     if not names:
         return dataset
-    parts = [dataset.split(name) for name in dict.fromkeys(names)]
+    splits = [dataset.split(name) for name in dict.fromkeys(names)]
     return dataclasses.replace(
         dataset,
-        videos=tuple(video for part in parts for video in part.videos),
-        missing=tuple(video for part in parts for video in part.missing),
+        videos=tuple(video for split in splits for video in split.videos),
+        missing=tuple(video for split in splits for video in split.missing),
     )
 
 
 def check(folder):
-    """Verifies records and prints what it found; returns the exit code."""
-    from kinetics_i3d.data.records.verify import verify_records
+    """Verifies records and prints the result; returns the exit code."""
+    from kinetics_i3d.data.records.prepare import verify_records
 
     records = read_records(folder)
     load_keras()

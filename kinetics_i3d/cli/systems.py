@@ -1,14 +1,14 @@
-"""`kinetics-i3d systems`: builds the paper's five systems, and prints its table 1 of what is built.
+"""`kinetics-i3d systems`: build the paper's five systems and print its table 1 for them.
 
-Parameters and multiply-adds are counted, for 400 classes and a clip of training; beside the count
-stands the paper's. Needs seconds and no weights.
+Parameters and multiply-adds are counted in the models, for 400 classes and one training clip; the
+paper's number of parameters stands beside. It takes seconds and needs no weights.
 """
 
-import json
-
-from kinetics_i3d.cli.quiet import load_keras
+from kinetics_i3d.cli.arguments import add_json_argument, print_result
+from kinetics_i3d.cli.console import load_keras
 from kinetics_i3d.core.progress import track
 
+EXAMPLES = ("kinetics-i3d systems", "kinetics-i3d systems --json")
 HEAD = (
     "system",
     "parameters",
@@ -19,15 +19,13 @@ HEAD = (
     "loss",
     "test clip",
     "seconds",
-    "answer",
+    "aggregation",
 )
 
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    parser.add_argument(
-        "--json", action="store_true", help="print one array of objects in place of text"
-    )
+    add_json_argument(parser)
 
 
 def run(options):
@@ -37,12 +35,12 @@ def run(options):
 
     systems = track(SYSTEMS.values(), "building", total=len(SYSTEMS), noun="systems")
     rows = [describe(system) for system in systems]
-    print(json.dumps(rows, indent=2) if options.json else table(rows))
+    print_result(options, table(rows), rows)
     return 0
 
 
 def describe(system):
-    """All about one `System`, counted from the model that it builds, ready for JSON."""
+    """One `System` as JSON, with counts from the model that it builds."""
     from kinetics_i3d.models.multiply_adds import multiply_adds
 
     model = system.build()
@@ -71,7 +69,7 @@ def describe(system):
 
 
 def table(rows):
-    """What `describe` gave for all systems, as aligned columns."""
+    """The rows of `describe` in aligned columns."""
     lines = [HEAD]
     for row in rows:
         lines.append(

@@ -1,24 +1,31 @@
-"""`kinetics-i3d weights`: lists the weights that have a name, and downloads released ones.
+"""`kinetics-i3d weights`: list the weights that have a name, and download released ones.
 
-With names, of rows or of a pair: all about those. The rows of images are what `inflate` and
-`train --inflate` start from. Released weights come from the cache, from an
-installed distribution that carries them, or from a download, whichever is first; the list shows
-which. They are downloaded when they are first used, or here with --fetch, into KINETICS_I3D_CACHE
-(by default ~/.cache/kinetics_i3d), from KINETICS_I3D_SOURCE (by default their public place). A
-download that was stopped is continued by repeating it. What the publisher gives no checksum of is
-verified by the shapes of its tensors, and says so. Exit code 1 if one failed.
+With names, of weights or of a pair, everything about those. Weights of images are for `inflate` and
+`train --inflate`.
+
+Released weights come from the first of these places that has them: the cache, an installed
+distribution, a download. The list shows which. They are downloaded on their first use, or here with
+--fetch, into KINETICS_I3D_CACHE (by default ~/.cache/kinetics_i3d) from KINETICS_I3D_SOURCE (by
+default their public address). Repeating a download that was stopped continues it. Weights whose
+publisher gives no checksum are verified by the shapes of their tensors only, and the list says so.
+Exit code 1 if one failed.
 """
 
 import json
 import os
 
-from kinetics_i3d.cli.complaints import complain
+from kinetics_i3d.cli.arguments import add_json_argument
+from kinetics_i3d.cli.console import complain
 from kinetics_i3d.core.errors import UserError, WeightsError
 from kinetics_i3d.core.progress import Progress
 
+EXAMPLES = (
+    "kinetics-i3d weights",
+    "kinetics-i3d weights rgb_kinetics600 --fetch",
+)
 HEAD = ("name", "size", "classes", "clips", "from", "verified", "accuracy")
-# state: (source of the weights, whether they are known to be whole). Checksums in a shipped file,
-# and those of the release, are compared whenever the weights are read.
+# state: (source of the weights, whether they have been verified). Checksums in a shipped file, and
+# those of the release, are compared whenever the weights are read.
 STATES = {
     "shipped": ("shipped", "when read"),
     "missing": ("shipped", "missing"),
@@ -34,33 +41,33 @@ MEGABYTE = 1_000_000
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="name in the catalog")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="names of weights or of a pair")
     parser.add_argument(
         "--fetch",
         action="store_true",
-        help="download them; without names, all released networks of clips",
+        help="download the named weights, or without names all released networks of clips",
     )
     parser.add_argument(
-        "--source", metavar="URL", help="a mirror's address, or a folder, to download from"
+        "--source",
+        metavar="URL",
+        help="address of a mirror, or a folder, to download from (default: KINETICS_I3D_SOURCE)",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print one array of objects in place of text"
-    )
+    add_json_argument(parser)
 
 
 def run(options):
-    """Prints the catalog, or what was asked of it; returns the exit code."""
+    """Prints the catalog, some of its rows, or the paths of downloads; returns the exit code."""
     from kinetics_i3d.weights.catalog import CATALOG, find_rows
     from kinetics_i3d.weights.download import find_source
     from kinetics_i3d.weights.images import IMAGES
 
     if options.source is not None and not options.fetch:
-        raise UserError("--source says where to download from; add --fetch")
+        raise UserError("--source is the address of a download; add --fetch")
     named = [row for name in options.names for row in find_rows(name)]
     rows = list({row.name: row for row in named}.values()) or [*CATALOG.values(), *IMAGES.values()]
     failures = {}
     if options.fetch:
-        find_source(options.source)  # a wrong one is wrong for all
+        find_source(options.source)  # refused before the first download
         if not named:
             rows = [row for row in CATALOG.values() if row.release is not None]
         for row in rows:
@@ -69,8 +76,8 @@ def run(options):
                 failures[row.name] = str(error)
     if options.json:
         errors = {name: {"error": text} for name, text in failures.items()}
-        found = [describe(row) | errors.get(row.name, {}) for row in rows]
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        described = [describe(row) | errors.get(row.name, {}) for row in rows]
+        print(json.dumps(described, indent=2, ensure_ascii=False))
     elif not options.fetch and named:
         print("\n\n".join(details(row) for row in rows))
     elif not options.fetch:
@@ -79,15 +86,9 @@ def run(options):
 
 
 def fetch_row(row, source, *, quiet=False):
-    """Makes sure that a row's files are there, and prints their path.
+    """Downloads a row's files if they are missing, and prints their path unless `quiet`.
 
-    Args:
-        row: A `CatalogEntry`, or an `ImageEntry`.
-        source: Where from; `None` for the default.
-        quiet: Prints no path.
-
-    Returns:
-        The error, if that failed; it has been printed.
+    Returns the error, already printed, if that failed.
     """
     from kinetics_i3d.weights.download import fetch
 
@@ -110,25 +111,19 @@ def fetch_row(row, source, *, quiet=False):
 
 
 class DownloadProgress(Progress):
-    """Shows how far a download is.
-
-    Args:
-        name: What is downloaded.
-        size: Bytes in all, or `None`.
-        stream: Where to; by default stderr.
-    """
+    """Progress of the download `name` in megabytes; `size` is in bytes, or None."""
 
     def __init__(self, name, size, *, stream=None):
         total = None if size is None else -(-size // MEGABYTE)
         super().__init__(total, "MB", stage=name, stream=stream)
 
     def __call__(self, done, size=None):
-        """Shows that `done` bytes are done."""
+        """Shows that `done` bytes have arrived."""
         super().__call__(-(-done // MEGABYTE))
 
 
 def table(rows):
-    """All rows as aligned columns, the pairs that they make, and what is wrong with a file."""
+    """All rows as aligned columns, the pairs of streams, and the errors of damaged files."""
     from kinetics_i3d.weights.catalog import PAIRS
 
     lines, errors = [HEAD], []
@@ -158,17 +153,17 @@ def table(rows):
 
 
 def details(row):
-    """All about one row, a line each."""
-    found = describe(row)
+    """Everything about one row, in lines."""
+    info = describe(row)
     spec = row.clip_spec
-    images = found["input"] == "images"
+    images = info["input"] == "images"
     rate = "" if images else f"{spec.stream}, {spec.fps:g} fps, "
-    first = ", ".join(row.labels[:FIRST_LABELS]) or "those that the archive brings, if any"
+    first = ", ".join(row.labels[:FIRST_LABELS]) or "those of the archive, if any"
     more = ", ..." if len(row.labels) > FIRST_LABELS else ""
     lines = [
         ("system", f"{row.system}, architecture {row.architecture}"),
         (
-            found["input"],
+            info["input"],
             f"{rate}short side {spec.short_side}, "
             f"{spec.size} x {spec.size} pixels, {spec.low:g} to {spec.high:g} (spec {spec.name})",
         ),
@@ -177,27 +172,27 @@ def details(row):
         ("protocol", row.protocol),
         ("terms", row.terms),
         ("command", row.command or "-"),
-        ("pair", found["pair"] or "-"),
-        ("from", found["from"]),
-        ("verified", found["verified"]),
-        ("by", found["verified_by"]),
-        ("path", found["path"] or "-"),
+        ("pair", info["pair"] or "-"),
+        ("from", info["from"]),
+        ("verified", info["verified"]),
+        ("by", info["verified_by"]),
+        ("path", info["path"] or "-"),
     ]
-    if "error" in found:
-        lines.append(("error", found["error"]))
+    if "error" in info:
+        lines.append(("error", info["error"]))
     if row.distribution is not None:
         lines.append(("install", row.distribution.command))
     if row.release is not None:
-        lines.append(("source", found["source"]))
+        lines.append(("source", info["source"]))
     lines += [
         ("file", "  ".join(str(part) for part in file.values() if part is not None))
-        for file in found["files"]
+        for file in info["files"]
     ]
     return "\n".join([row.name, *(f"  {name:<8}  {text}" for name, text in lines)])
 
 
 def describe(row):
-    """All about one row, ready for JSON."""
+    """Everything about one row, ready for JSON."""
     from kinetics_i3d.weights.catalog import PAIRS
     from kinetics_i3d.weights.distribution import find_file
     from kinetics_i3d.weights.released import cache_folder
@@ -245,14 +240,9 @@ def describe(row):
 
 
 def examine_row(row):
-    """Where the weights of a row would come from, without a download.
+    """(key of `STATES`, error of a `"damaged"` distribution or None) of a row; downloads nothing.
 
-    Args:
-        row: A `CatalogEntry` or an `ImageEntry`. The file of an installed distribution is read and
-            verified.
-
-    Returns:
-        (a key of `STATES`, the error of a `"damaged"` distribution or `None`).
+    The file of an installed distribution is read and verified.
     """
     from kinetics_i3d.weights.distribution import find_file, read_distributed
     from kinetics_i3d.weights.released import cache_folder, state
@@ -273,7 +263,7 @@ def examine_row(row):
 
 
 def how_verified(row, state):
-    """Whether the weights of a row are verified, and honestly so: "shapes" is less than "yes"."""
+    """How the weights of a row are verified; "shapes" is less than "yes"."""
     _, verified = STATES[state]
     if verified == "yes" and row.release is not None and row.release.verified_by == "shapes":
         return "shapes"
@@ -281,7 +271,7 @@ def how_verified(row, state):
 
 
 def describe_inputs(row):
-    """What a row's network reads, in a few words."""
+    """The input of a row's network in a few words."""
     spec = row.clip_spec
     if row.system == "InceptionV1":
         return f"images, {spec.size} px"
@@ -289,7 +279,7 @@ def describe_inputs(row):
 
 
 def describe_size(row):
-    """Bytes of all files of a row; `None` where a shipped one is missing, or nobody says."""
+    """Bytes of all files of a row; None where a shipped one is missing or the size is unknown."""
     if row.release is not None:
         return _size_in_cache(row) if row.release.size is None else row.release.size
     try:

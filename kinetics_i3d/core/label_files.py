@@ -1,8 +1,8 @@
 """`read_labels`: class names in the order of a model's outputs, from any common label file.
 
 Lines ("abseiling", "0 abseiling", "abseiling,0"), tables with a header (Kinetics' `id,name`), JSON
-lists and maps (SlowFast, Something-Something, Hugging Face) and `item { ... }` maps (AVA). What can
-be read in more than one way is refused.
+lists and maps (SlowFast, Something-Something, Hugging Face) and `item { ... }` maps (AVA). Files
+that can be read in more than one way are refused.
 """
 
 import contextlib
@@ -35,8 +35,8 @@ def read_labels(path):
     r"""Reads the class names of a label file.
 
     Args:
-        path: The file. One label a line, with or without its id before or behind it; a table with
-            a header; a JSON list, or a JSON map either way round; or `item { id: name: }` entries.
+        path: The file. One label a line, with or without its id before or after it; a table with a
+            header; a JSON list, or a JSON map in either direction; or `item { id: name: }` entries.
             Ids count from 0 or from 1, without gaps, in any order.
 
     Returns:
@@ -57,17 +57,7 @@ def read_labels(path):
 
 
 def read_label_ids(path):
-    """Reads the class names of a label file by their ids.
-
-    Args:
-        path: As for `read_labels`.
-
-    Returns:
-        {id: class name}. Without ids in the file they count from 0.
-
-    Raises:
-        DatasetError: As `read_labels`.
-    """
+    """As `read_labels`, by ids: {id: class name}; without ids in the file they count from 0."""
     return _parse(path, read_text(path))
 
 
@@ -84,15 +74,7 @@ def _parse(path, text):
 
 
 def write_labels(path, labels):
-    """Writes class names so that `read_labels` gives them back, one a line where that suffices.
-
-    Args:
-        path: The file; it appears whole or not at all.
-        labels: Class names in order.
-
-    Raises:
-        DatasetError: If they cannot be read back, such as two that are equal.
-    """
+    """Writes class names so that `read_labels` returns them, one a line if possible."""
     labels = tuple(labels)
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows([("id", "name"), *enumerate(labels)])
@@ -107,7 +89,7 @@ def write_labels(path, labels):
 
 
 def _checked(path, rows):
-    """{id: label} of (line, id or None, label), held against repetition and gaps."""
+    """{id: label} of (line, id or None, label); refuses repetitions and gaps."""
     lines: dict = {}
     named: dict = {}
     for place, (line, number, label) in enumerate(rows):
@@ -182,7 +164,7 @@ def _of_lines(path, text):
 
 
 def _numbered(path, lines):
-    """Rows of lines of which each has an id; None where they have none."""
+    """Rows of lines that each have an id, or None if they have none."""
     found = [
         _by(lines, NUMBER_FIRST, lambda match: (match[1], match[2], match[3])),
         _by(lines, NUMBER_LAST, lambda match: ("", match[3], match[1])),
@@ -234,7 +216,7 @@ def _by(lines, pattern, parts):
 
 
 def _of_table(path, lines):
-    """Rows of a table whose first line is a header with columns known by name; None else."""
+    """Rows of a table whose first line is a header with known columns, or None."""
     first, header = lines[0]
     for mark in (",", ";", "\t"):
         cells = next(csv.reader([header], delimiter=mark), [])

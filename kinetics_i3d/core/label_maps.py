@@ -1,4 +1,4 @@
-"""`json_rows`, `item_rows`: the labels of JSON files and of `item { ... }` maps."""
+"""The labels of JSON files and of `item { ... }` maps, and the known columns of label tables."""
 
 import json
 import re
@@ -12,18 +12,7 @@ ITEM_FIELD = re.compile(r"""\b(id|name|display_name|label)\s*:\s*(?:"([^"]*)"|'(
 
 
 def item_rows(path, text):
-    """The rows of `item { id: name: }` entries, as the object detection API writes them.
-
-    Args:
-        path: The file, for errors.
-        text: Its content.
-
-    Returns:
-        A list of (line, id, label).
-
-    Raises:
-        DatasetError: If an entry has no id or cannot be read.
-    """
+    """[(line, id, label)] of the `item { id: name: }` entries of the object detection API."""
     rows = []
     for match in ITEM.finditer(text):
         fields = {
@@ -43,18 +32,7 @@ def item_rows(path, text):
 
 
 def json_rows(path, text):
-    """The rows of a JSON list of labels, or of a JSON map between ids and labels.
-
-    Args:
-        path: The file, for errors.
-        text: Its content.
-
-    Returns:
-        A list of (line, id or `None`, label).
-
-    Raises:
-        DatasetError: If it is not JSON, or neither such a list nor such a map.
-    """
+    """[(line, id or None, label)] of a JSON list of labels, or a map between ids and labels."""
 
     def pairs(members):
         for place, (key, _) in enumerate(members):
@@ -83,7 +61,7 @@ def _holds(value):
 
 
 def _at(path, text, key):
-    """The path with the line of a key or a value of its JSON."""
+    """The path with the line of a key or a value in its JSON."""
     for spelt in (json.dumps(key), json.dumps(key, ensure_ascii=False)):
         place = text.find(spelt)
         if place >= 0:
@@ -174,7 +152,7 @@ ADVICE = "a table with the header id,name leaves no doubt"
 
 
 def unquoted(text):
-    """Text without blanks and quotes around it; doubled quotes inside become single."""
+    """Text without surrounding blanks and quotes; doubled quotes inside become single."""
     text = text.strip()
     while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1].replace(text[0] * 2, text[0]).strip()
@@ -182,12 +160,12 @@ def unquoted(text):
 
 
 def plain(word):
-    """A column name as names are compared: lower case, without blanks, "_" and "-"."""
+    """A column name for comparison: lower case, without blanks, "_" and "-"."""
     return re.sub(r"[\s_-]", "", unquoted(word).casefold())
 
 
 def label_columns(cells):
-    """(columns of ids, columns of names) of a header; None where it is none."""
+    """(columns of ids, columns of names) of a header, or None if it is not one."""
     words = [plain(cell) for cell in cells]
     ids = [place for place, word in enumerate(words) if word in ID_COLUMNS]
     names = [place for place, word in enumerate(words) if word in NAME_COLUMNS]

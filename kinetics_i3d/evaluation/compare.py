@@ -1,7 +1,4 @@
-"""`compare`: what changed from one evaluation to another, video by video.
-
-McNemar's test tells whether it is more than chance: Psychometrika 12 (1947).
-"""
+"""Two evaluations together: `combine` adds streams, `compare` lists the videos that changed."""
 
 import collections
 import dataclasses
@@ -10,12 +7,115 @@ import pathlib
 import numpy as np
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.evaluation.metrics import sign_test
+from kinetics_i3d.evaluation.metrics import mcnemar_test
+
+_LISTED = 5  # items that an error message lists
+
+
+def combine(rgb_evaluation, flow_evaluation):
+    """Adds the logits of two streams that were evaluated separately.
+
+    Args:
+        rgb_evaluation: An `Evaluation` of one stream.
+        flow_evaluation: An `Evaluation` of the other stream on the same videos, in any order.
+
+    Returns:
+        An `Evaluation` of both streams with the videos in the order of `rgb_evaluation`.
+
+    Raises:
+        DatasetError: If the labels, the views, the videos or their classes differ; the message
+            lists the differences.
+        ValueError: If both have a stream of the same name.
+
+    Example:
+
+    >>> from kinetics_i3d.evaluation.result import Evaluation
+    >>> rgb = Evaluation(("a", "b"), ("v.mp4",), np.array([1]), {"rgb": np.array([[2.0, 0.0]])})
+    >>> flow = Evaluation(("a", "b"), ("v.mp4",), np.array([1]), {"flow": np.array([[0.0, 3.0]])})
+    >>> combine(rgb, flow).scores
+    array([[2., 3.]])
+    """
+    first, second = rgb_evaluation, flow_evaluation
+    repeated = first.logits.keys() & second.logits.keys()
+    if repeated:
+        raise ValueError(
+            "`flow_evaluation` must have another stream than `rgb_evaluation`. "
+            f"Received: {sorted(repeated)} in both"
+        )
+    names = " and ".join("+".join(evaluation.logits) for evaluation in (first, second))
+    check_labels(names, first.labels, second.labels)
+    if first.views != second.views:
+        raise DatasetError(f"{names}: the views differ: {first.views} and {second.views}")
+    only = [
+        ("only in " + "+".join(evaluation.logits), sorted(set(evaluation.paths) - set(other.paths)))
+        for evaluation, other in ((first, second), (second, first))
+    ]
+    if any(paths for _, paths in only):
+        differences = "; ".join(f"{where}: {join_items(paths)}" for where, paths in only if paths)
+        raise DatasetError(f"{names}: the videos differ: {differences}")
+    duplicates = [
+        path
+        for evaluation in (first, second)
+        for path, times in collections.Counter(evaluation.paths).items()
+        if times > 1
+    ]
+    if duplicates:
+        raise DatasetError(f"{names}: videos occur twice: {join_items(duplicates)}")
+    rows = {path: row for row, path in enumerate(second.paths)}
+    order = [rows[path] for path in first.paths]
+    mismatches = [
+        f"{path} ({_class_names(first, target)} and {_class_names(first, other)})"
+        for path, target, other in zip(
+            first.paths, first.targets, second.targets[order], strict=True
+        )
+        if np.any(target != other)
+    ]
+    if mismatches:
+        raise DatasetError(f"{names}: the classes of videos differ: {join_items(mismatches)}")
+    return dataclasses.replace(
+        first,
+        logits=first.logits | {name: logits[order] for name, logits in second.logits.items()},
+        skipped=tuple(dict.fromkeys(first.skipped + second.skipped)),
+        specs=first.specs | second.specs,
+        digests=first.digests | second.digests,
+    )
+
+
+def _class_names(evaluation, target):
+    """The names of a video's class or classes."""
+    names = np.array(evaluation.labels)[target]
+    return str(names) if np.ndim(target) == 0 else "+".join(names) or "none"
+
+
+def check_labels(names, first, second):
+    """Raises `DatasetError` if two lists of labels differ; `names` is how it calls the two."""
+    if tuple(first) == tuple(second):
+        return
+    differences = [
+        f"class {index} is {label!r} and {other!r}"
+        for index, (label, other) in enumerate(zip(first, second, strict=False))
+        if label != other
+    ]
+    if len(first) != len(second):
+        differences.insert(0, f"{len(first)} and {len(second)} of them")
+    raise DatasetError(f"{names}: the labels differ: {join_items(differences)}")
+
+
+def join_items(items):
+    """The first items, joined with commas, and how many more there are.
+
+    Example:
+
+    >>> join_items(list("abcdefg"))
+    'a, b, c, d, e and 2 more'
+    """
+    rest = f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
+    return ", ".join(items[:_LISTED]) + rest
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """A video that is right in one evaluation and wrong in the other."""
+    """A video that is right in one of two evaluations and wrong in the other."""
 
     path: str
     label: str
@@ -25,18 +125,18 @@ class Change:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Two evaluations on the videos that both tested.
+    """Two evaluations on the videos they share.
 
     Args:
-        videos: How many these are.
-        old: {measure: accuracy, 0 to 1} on them, of the earlier one.
-        new: The same of the later one.
-        lost: A `Change` for each video that was right and is wrong now.
-        won: Those that were wrong and are right now.
-        p_value: The probability of a difference as large as that of `lost` and `won` if both were
-            equally good.
-        only_old: Videos that the earlier one alone tested.
-        only_new: Those that the later one alone tested.
+        videos: Number of shared videos.
+        old: {metric: accuracy, 0 to 1} of the earlier evaluation on them.
+        new: The same of the later evaluation.
+        lost: A `Change` for each video that was right and is now wrong.
+        won: A `Change` for each video that was wrong and is now right.
+        p_value: Probability of a difference as large as between `lost` and `won` if both models
+            were equally good (McNemar).
+        only_old: Videos that only the earlier evaluation tested.
+        only_new: Videos that only the later evaluation tested.
     """
 
     videos: int
@@ -54,26 +154,26 @@ class Comparison:
 
 
 def compare(old, new):
-    """Holds two evaluations against each other.
+    """Compares two evaluations video by video.
 
     Args:
-        old: The dictionary of an evaluation.json, as `read_report` gives it.
-        new: That of a later one. Videos are the same by their paths, or, where no path is in both,
-            by folder and file name.
+        old: The report of the earlier evaluation, as `read_report` returns it.
+        new: The report of the later one. Videos are matched by path or, if the reports share no
+            path, by folder and file name.
 
     Returns:
         A `Comparison`.
 
     Raises:
-        DatasetError: If no video is in both, videos have another label in one than in the other, or
-            may have several.
+        DatasetError: If the reports share no video, a video has different labels in them, or videos
+            may have several labels.
 
     Example:
 
     >>> row = {"path": "a.mp4", "label": "sit", "prediction": "sit", "rank": 1}
     >>> wrong = {**row, "prediction": "stand", "rank": 2}
-    >>> found = compare({"videos_tested": [row]}, {"videos_tested": [wrong]})
-    >>> found.old["top1"], found.new["top1"], found.lost[0].new, found.p_value
+    >>> result = compare({"videos_tested": [row]}, {"videos_tested": [wrong]})
+    >>> result.old["top1"], result.new["top1"], result.lost[0].new, result.p_value
     (1.0, 0.0, 'stand', 1.0)
     """
     if old.get("multi_label") or new.get("multi_label"):
@@ -81,54 +181,56 @@ def compare(old, new):
             "evaluations of videos with several labels cannot be compared video by video; compare "
             "their `map`"
         )
-    first, second = _by_name(old["videos_tested"], new["videos_tested"])
+    first, second = _rows_by_name(old["videos_tested"], new["videos_tested"])
     shared = [name for name in first if name in second]
     if not shared:
-        one, two = (
+        old_path, new_path = (
             next((row["path"] for row in rows.values()), "none") for rows in (first, second)
         )
         raise DatasetError(
-            f"no video is in both evaluations; the earlier one has {one}, the later one {two}"
+            "the evaluations share no video; the earlier one has "
+            f"{old_path}, the later one {new_path}"
         )
-    other = [name for name in shared if first[name]["label"] != second[name]["label"]]
-    if other:
-        told = [f"{name} ({first[name]['label']} and {second[name]['label']})" for name in other]
-        raise DatasetError(f"videos have other labels than before: {listed(told)}")
-    changes: dict[int, list] = {1: [], -1: []}  # won and lost
+    mismatches = [
+        f"{name} ({first[name]['label']} and {second[name]['label']})"
+        for name in shared
+        if first[name]["label"] != second[name]["label"]
+    ]
+    if mismatches:
+        raise DatasetError(f"videos have other labels than before: {join_items(mismatches)}")
+    won: list[Change] = []
+    lost: list[Change] = []
     for name in shared:
-        one, two = first[name], second[name]
-        step = (two["rank"] == 1) - (one["rank"] == 1)
-        if step:
-            change = Change(two["path"], two["label"], one["prediction"], two["prediction"])
-            changes[step].append(change)
-    won, lost = changes.values()
+        before, after = first[name], second[name]
+        if (before["rank"] == 1) != (after["rank"] == 1):
+            change = Change(
+                after["path"], after["label"], before["prediction"], after["prediction"]
+            )
+            (won if after["rank"] == 1 else lost).append(change)
     return Comparison(
         videos=len(shared),
         old=_accuracies([first[name] for name in shared]),
         new=_accuracies([second[name] for name in shared]),
         lost=tuple(lost),
         won=tuple(won),
-        p_value=sign_test(len(lost), len(won)),
+        p_value=mcnemar_test(len(lost), len(won)),
         only_old=tuple(row["path"] for name, row in first.items() if name not in second),
         only_new=tuple(row["path"] for name, row in second.items() if name not in first),
     )
 
 
-def _by_name(first, second):
-    """Both lists of rows as {name: row}, by names that find each other."""
-    lists = [{row["path"]: row for row in rows} for rows in (first, second)]
-    if lists[0].keys() & lists[1].keys():
-        return lists
-    # The dataset was moved: no two files of one folder share a name.
-    short = [{short_name(path): row for path, row in rows.items()} for rows in lists]
-    return short if [*map(len, short)] == [*map(len, lists)] else lists
+def _rows_by_name(first, second):
+    """Both lists of rows as {name: row}, with names under which they match."""
+    by_path = [{row["path"]: row for row in rows} for rows in (first, second)]
+    if by_path[0].keys() & by_path[1].keys():
+        return by_path
+    # The dataset was moved. Short names serve only if no two files of an evaluation share one.
+    by_name = [{short_name(path): row for path, row in rows.items()} for rows in by_path]
+    return by_name if [*map(len, by_name)] == [*map(len, by_path)] else by_path
 
 
 def short_name(path):
-    """Folder and file name of a video, which stay where its dataset is moved.
-
-    Args:
-        path: The video's.
+    """Folder and file name of a video, which stay the same if its dataset is moved.
 
     Example:
 
@@ -139,7 +241,7 @@ def short_name(path):
 
 
 def _accuracies(rows):
-    """The measures of `Evaluation.summary` that compare, from the ranks of the labels."""
+    """The metrics of `Evaluation.summary` that follow from the ranks of the labels."""
     classes = collections.defaultdict(list)
     for row in rows:
         classes[row["label"]].append(row["rank"] == 1)
@@ -148,114 +250,3 @@ def _accuracies(rows):
         "top5": sum(row["rank"] <= 5 for row in rows) / len(rows),
         "mean_class": sum(sum(hits) / len(hits) for hits in classes.values()) / len(classes),
     }
-
-
-SHOWN = 5  # differences that an error lists
-
-
-def combine(rgb_evaluation, flow_evaluation):
-    """Adds the logits of two streams that were evaluated one by one.
-
-    Args:
-        rgb_evaluation: An `Evaluation` of one stream.
-        flow_evaluation: That of the other, on the same videos in any order.
-
-    Returns:
-        An `Evaluation` with both streams, in the order of the videos of rgb.
-
-    Raises:
-        DatasetError: If the labels, the views, the videos or their classes differ; the difference
-            is listed.
-        ValueError: If both have a stream of the same name.
-
-    Example:
-
-    >>> from kinetics_i3d.evaluation.result import Evaluation
-    >>> rgb = Evaluation(("a", "b"), ("v.mp4",), np.array([1]), {"rgb": np.array([[2.0, 0.0]])})
-    >>> flow = Evaluation(("a", "b"), ("v.mp4",), np.array([1]), {"flow": np.array([[0.0, 3.0]])})
-    >>> combine(rgb, flow).scores
-    array([[2., 3.]])
-    """
-    first, second = rgb_evaluation, flow_evaluation
-    again = first.logits.keys() & second.logits.keys()
-    if again:
-        raise ValueError(
-            "`flow_evaluation` must be of another stream than `rgb_evaluation`. "
-            f"Received: {sorted(again)} in both"
-        )
-    names = " and ".join("+".join(one.logits) for one in (first, second))
-    check_labels(names, first.labels, second.labels)
-    if first.views != second.views:
-        raise DatasetError(f"{names}: the views differ: {first.views} and {second.views}")
-    places = {path: place for place, path in enumerate(second.paths)}
-    lists = [
-        ("only in " + "+".join(one.logits), sorted(set(one.paths) - set(other.paths)))
-        for one, other in ((first, second), (second, first))
-    ]
-    if any(paths for _, paths in lists):
-        told = "; ".join(f"{where}: {listed(paths)}" for where, paths in lists if paths)
-        raise DatasetError(f"{names}: the videos differ: {told}")
-    twice = [
-        path
-        for one in (first, second)
-        for path, times in collections.Counter(one.paths).items()
-        if times > 1
-    ]
-    if twice:
-        raise DatasetError(f"{names}: videos occur twice: {listed(twice)}")
-    order = [places[path] for path in first.paths]
-    other = [
-        f"{path} ({_classes(first, one)} and {_classes(first, two)})"
-        for path, one, two in zip(first.paths, first.targets, second.targets[order], strict=True)
-        if np.any(one != two)
-    ]
-    if other:
-        raise DatasetError(f"{names}: the classes of videos differ: {listed(other)}")
-    return dataclasses.replace(
-        first,
-        logits=first.logits | {name: logits[order] for name, logits in second.logits.items()},
-        skipped=tuple(dict.fromkeys(first.skipped + second.skipped)),
-        specs=first.specs | second.specs,
-        digests=first.digests | second.digests,
-    )
-
-
-def _classes(evaluation, target):
-    """The names of a video's class or classes."""
-    names = np.array(evaluation.labels)[target]
-    return str(names) if np.ndim(target) == 0 else "+".join(names) or "none"
-
-
-def check_labels(names, first, second):
-    """Raises `DatasetError` where two models' labels differ, with the difference.
-
-    Args:
-        names: What the error calls the two.
-        first: Class names in order.
-        second: Those of the other.
-
-    Raises:
-        DatasetError: If they are not the same in the same order.
-    """
-    if tuple(first) == tuple(second):
-        return
-    pairs = [
-        f"class {place} is {one!r} and {two!r}"
-        for place, (one, two) in enumerate(zip(first, second, strict=False))
-        if one != two
-    ]
-    if len(first) != len(second):
-        pairs.insert(0, f"{len(first)} and {len(second)} of them")
-    raise DatasetError(f"{names}: the labels differ: {listed(pairs)}")
-
-
-def listed(items):
-    """The first of some texts in one, and how many more there are.
-
-    Example:
-
-    >>> listed(list("abcdefg"))
-    'a, b, c, d, e and 2 more'
-    """
-    rest = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + rest

@@ -1,47 +1,19 @@
-"""Accuracy of predictions and how far it can be trusted. NumPy alone.
-
-Top-k and mean of classes, confusion, Wilson's interval, calibration, McNemar's test.
-"""
+"""Classification metrics in plain NumPy, and how far they can be trusted."""
 
 import numpy as np
 
 
 def topk_accuracy(scores, targets, k=1):
-    """Share of rows whose target is among the `k` highest scores.
+    """Share of rows of (videos, classes) whose target is among the `k` highest scores.
 
-    Args:
-        scores: (videos, classes). Of equal scores the lower class counts as higher.
-        targets: (videos,) class numbers.
-        k: 1 or more.
-
-    Returns:
-        0 to 1.
-
-    Example:
-
-    >>> topk_accuracy([[0.1, 0.9], [0.8, 0.2]], [1, 1])
-    0.5
+    Ties go to the lower class number.
     """
-    best = np.argsort(-np.asarray(scores), axis=1, kind="stable")[:, :k]
-    return float((best == np.asarray(targets)[:, np.newaxis]).any(axis=1).mean())
+    ranking = np.argsort(-np.asarray(scores), axis=1, kind="stable")[:, :k]
+    return float((ranking == np.asarray(targets)[:, np.newaxis]).any(axis=1).mean())
 
 
 def confusion_matrix(scores, targets):
-    """Counts of videos by target (rows) and best class (columns).
-
-    Args:
-        scores: (videos, classes).
-        targets: (videos,) class numbers.
-
-    Returns:
-        int64 array (classes, classes).
-
-    Example:
-
-    >>> confusion_matrix([[0.1, 0.9], [0.8, 0.2]], [1, 1])
-    array([[0, 0],
-           [1, 1]])
-    """
+    """int64 (classes, classes): videos counted by target (row) and predicted class (column)."""
     scores = np.asarray(scores)
     counts = np.zeros((scores.shape[1],) * 2, np.int64)
     np.add.at(counts, (np.asarray(targets), scores.argmax(axis=1)), 1)
@@ -49,38 +21,25 @@ def confusion_matrix(scores, targets):
 
 
 def mean_class_accuracy(scores, targets):
-    """Mean over the classes that occur of the share of their videos that is right.
-
-    Args:
-        scores: (videos, classes).
-        targets: (videos,) class numbers.
-
-    Returns:
-        0 to 1.
-
-    Example:
-
-    >>> mean_class_accuracy([[1, 0], [1, 0], [1, 0]], [0, 0, 1])
-    0.5
-    """
+    """Mean accuracy over the classes that have videos."""
     counts = confusion_matrix(scores, targets)
     occurs = counts.sum(axis=1) > 0
     return float((counts.diagonal()[occurs] / counts.sum(axis=1)[occurs]).mean())
 
 
-def wilson_interval(right, videos, z=1.959964):
-    """The range that the true accuracy lies in, as far as so few videos can tell.
+def wilson_interval(correct, videos, z=1.959964):
+    """Confidence interval of an accuracy, by Wilson's score method.
 
     Args:
-        right: Videos that were right.
-        videos: Videos in all, 1 or more.
-        z: Standard deviations; 1.96 are 95 %.
+        correct: Number of videos classified correctly.
+        videos: Number of videos, 1 or more.
+        z: Half width in standard deviations; the default gives 95 %.
 
     Returns:
         (low, high), 0 to 1.
 
     Raises:
-        ValueError: If `right` is not 0 to `videos`, or there are no videos.
+        ValueError: If `correct` is not 0 to `videos`, or there are no videos.
 
     Example:
 
@@ -89,70 +48,78 @@ def wilson_interval(right, videos, z=1.959964):
 
     Source: E. B. Wilson, "Probable inference", JASA 22 (1927).
     """
-    if not 0 <= right <= videos or not videos:
+    if not 0 <= correct <= videos or not videos:
         raise ValueError(
-            "`right` must be 0 to `videos`, of which there is one at least. "
-            f"Received: right={right!r}, videos={videos!r}"
+            "`correct` must be 0 to `videos`, and `videos` must be 1 or more. "
+            f"Received: correct={correct!r}, videos={videos!r}"
         )
-    share = right / videos
+    share = correct / videos
     scale = 1 + z * z / videos
-    middle = share + z * z / (2 * videos)
-    reach = z * np.sqrt(share * (1 - share) / videos + (z / (2 * videos)) ** 2)
-    # Rounding may not carry the ends beyond what they are exactly at 0 and 1.
-    low = 0.0 if right == 0 else (middle - reach) / scale
-    high = 1.0 if right == videos else (middle + reach) / scale
+    center = share + z * z / (2 * videos)
+    half_width = z * np.sqrt(share * (1 - share) / videos + (z / (2 * videos)) ** 2)
+    # At 0 and 1 the ends are exact; rounding must not move them.
+    low = 0.0 if correct == 0 else (center - half_width) / scale
+    high = 1.0 if correct == videos else (center + half_width) / scale
     return float(low), float(high)
 
 
 def calibration_error(probabilities, targets, bins=15):
-    """How far the probabilities of the predictions lie from the shares that are right.
+    """Expected calibration error, 0 to 1, of probabilities (videos, classes).
 
-    Args:
-        probabilities: (videos, classes), 0 to 1.
-        targets: (videos,) class numbers.
-        bins: Equal parts of 0 to 1, in each of which the mean probability of the best class is held
-            against the share of videos that are right; empty ones do not count.
-
-    Returns:
-        The mean of the differences, weighted by the videos in each bin, 0 to 1.
-
-    Example:
-
-    >>> calibration_error([[0.25, 0.75], [0.75, 0.25]], [1, 1])
-    0.25
+    The range of confidence is cut into equal bins; the error is the mean distance between
+    confidence and accuracy over the bins, weighted by their videos.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 2.
     """
+    confidence, correct, places = _confidence_bins(probabilities, targets, bins)
+    gaps = np.bincount(places, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def reliability_curve(probabilities, targets, bins=15):
+    """Mean confidence, accuracy and number of videos of each bin that has videos.
+
+    The bins are those of `calibration_error`. Returns three arrays of the same length.
+    """
+    confidence, correct, places = _confidence_bins(probabilities, targets, bins)
+    counts = np.bincount(places, minlength=bins)
+    filled = counts > 0
+    means = [
+        np.bincount(places, weights=values, minlength=bins)[filled] / counts[filled]
+        for values in (confidence, correct)
+    ]
+    return *means, counts[filled]
+
+
+def _confidence_bins(probabilities, targets, bins):
     probabilities = np.asarray(probabilities, np.float64)
-    sure = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == np.asarray(targets)
-    # A bin holds its upper end, as in the source; a probability of 0 is in the first.
-    places = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(places, weights=right - sure, minlength=bins)
-    return float(np.abs(gaps).sum() / len(sure))
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == np.asarray(targets)
+    # A bin includes its upper edge, as in the source; a confidence of 0 falls into the first.
+    places = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return confidence, correct, places
 
 
-def sign_test(first, second):
-    """The probability of a difference as large as this one if two models were equally good.
-
-    McNemar's test, by the exact binomial distribution in place of its limit.
+def mcnemar_test(only_first, only_second):
+    """Two-sided p value, 0 to 1, of McNemar's exact test.
 
     Args:
-        first: Videos that only one model had right.
-        second: Videos that only the other one had right.
+        only_first: Number of videos that only the first model classified correctly.
+        only_second: Number of videos that only the second model classified correctly.
 
     Returns:
-        The two-sided p value, 0 to 1.
+        The probability of a difference at least this large if both models were equally good.
 
     Example:
 
-    >>> sign_test(0, 6)
+    >>> mcnemar_test(0, 6)
     0.03125
 
-    Source: Q. McNemar, Psychometrika 12 (1947).
+    Source: Q. McNemar, Psychometrika 12 (1947), with the binomial distribution in place of its
+    limit.
     """
-    total, fewer = first + second, min(first, second)
-    # Whole numbers, which are never too large; each term from the one before.
+    total, fewer = only_first + only_second, min(only_first, only_second)
+    # Python's integers do not overflow; each binomial coefficient follows from the one before.
     term = tail = 1
     for count in range(fewer):
         term = term * (total - count) // (count + 1)

@@ -1,113 +1,238 @@
-"""`draw_confusion`: the confusion matrix of an evaluation as a picture."""
+"""Plots of an evaluation, drawn with Matplotlib: confusion matrix and reliability diagram.
+
+Colors differ in lightness, so the plots can be read in grey and with color vision deficiencies.
+"""
+
+import contextlib
+import itertools
+import warnings
+from typing import Any
 
 import numpy as np
 
-from kinetics_i3d.core.canvas import INK, LINE, MUTED, PAPER, Canvas, check_picture_path, text_width
+from kinetics_i3d.core.canvas import check_picture_path, printable
+from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.types import Labels, PathLike
+from kinetics_i3d.evaluation.metrics import reliability_curve
 
-MARGIN = 36
-LABEL = 230  # most pixels of a class name
-ACCURACY = 150  # the column at the right
-LEGEND = 340  # the lines below
-# Share 0 to 1 of a row: ever darker, so that it can be read without colours too.
-RAMP = ((255, 255, 255), (205, 224, 245), (116, 169, 222), (38, 107, 187), (10, 48, 107))
-DARK = 0.66  # share from which white is read better than ink
-MOST = 60  # classes that are drawn all; of more, the PART that is confused most
-PART = 40
+INK, MUTED, LINE, FILL, ACCENT = "#1e2228", "#59616d", "#d5dae1", "#a9c8ea", "#14458f"
+SHADES = "Blues"  # from white to dark blue, monotonic in lightness
+DPI = 100
 OTHERS = "any other class"
+_ALL_CLASSES = 60  # up to this many classes are drawn; of more, the _MOST_CONFUSED
+_MOST_CONFUSED = 40
+_NAME_LENGTH = 32  # characters of a class name
+_STYLE = {
+    "font.family": "DejaVu Sans",  # comes with Matplotlib
+    "font.size": 10,
+    "text.color": INK,
+    "text.parse_math": False,  # a `$` in a class name is a dollar sign
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 13,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 14,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+}
 
 
-def draw_confusion(path_out, counts, labels, *, title=None):
-    """Draws which class was taken for which.
+@contextlib.contextmanager
+def new_figure(path, *, width, height):
+    """Yields a Matplotlib figure, `width` x `height` inches, and saves it as the PNG `path`.
 
-    Rows are the true classes, coloured by their share; cells show the counts, and the right edge
-    each class's accuracy. Of more than 60 classes, the 40 that are confused most are drawn, with
-    one more column for all others.
+    The file is written atomically, and only if the block succeeds. It is cropped to what was drawn
+    and does not depend on the user's Matplotlib settings. Raises `UserError` if `path` is not a PNG
+    or Matplotlib is missing.
+    """
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError('Plots need Matplotlib: pip install "kinetics-i3d[reports]"') from error
+    check_picture_path(path)
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        # Characters that the font lacks become boxes, which is no reason to warn.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = Figure(figsize=(width, height), dpi=DPI)
+        FigureCanvasAgg(figure)
+        yield figure
+        with atomic_path(path) as temporary:
+            figure.savefig(
+                temporary,
+                format="png",
+                bbox_inches="tight",
+                pad_inches=0.3,
+                metadata={"Software": None},
+            )
+
+
+def shorten(text, length):
+    """The text in one printable line of at most `length` characters, cut with an ellipsis."""
+    text = printable(text)
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def draw_confusion(
+    path: PathLike, counts: Any, labels: Labels, *, title: str | None = None
+) -> None:
+    """Draws a confusion matrix with the accuracy of each class.
+
+    Each row is colored by its shares; the cells show counts. With more than 60 classes, the 40 that
+    are confused most are drawn, with one more column for all others.
 
     Args:
-        path_out: The picture, `*.png`. It appears whole or not at all.
-        counts: Whole numbers (classes, classes), rows by true class, such as
-            `Evaluation.confusion()`.
+        path: The PNG to write, atomically.
+        counts: int (classes, classes), true classes in rows, such as `Evaluation.confusion()`.
         labels: Class names, 2 or more.
-        title: A line above; none by default.
+        title: Line above the matrix.
 
     Raises:
-        UserError: If `path_out` cannot be a picture, or Pillow is missing.
-        ValueError: If `counts` is not square, is negative, or `labels` are not as many.
+        UserError: If `path` is not a PNG, or Matplotlib is missing.
+        ValueError: If `counts` is not square, is negative, or does not match `labels`.
 
     Example:
 
     >>> draw_confusion(folder / "confusion.png", [[3, 1], [0, 4]], ("sit", "stand"))
     """
     counts = np.asarray(counts)
-    classes = len(labels)
-    if counts.shape != (classes, classes) or classes < 2 or counts.min() < 0:
+    if counts.shape != (len(labels),) * 2 or len(labels) < 2 or counts.min() < 0:
         raise ValueError(
             "`counts` must be numbers of videos, (classes, classes) for 2 or more `labels`. "
-            f"Received: shape {counts.shape} and {classes} labels"
+            f"Received: shape {counts.shape} and {len(labels)} labels"
         )
-    check_picture_path(path_out)
-    counts, rows, columns = selected(counts, labels)
-    classes = len(columns)
-    cell = int(np.clip(1080 // classes, 22, 56))
-    size = int(np.clip(cell * 0.42, 11, 17))
-    longest = min(LABEL, max(text_width(label, size=size) for label in columns))
-    left = MARGIN + 26 + int(longest) + 12
-    top = MARGIN + (40 if title else 0) + int(longest * 0.71) + 26
-    side, depth = cell * classes, cell * len(rows)
-    # The last slanted name must not be cut.
-    right = max(side + ACCURACY, LEGEND, side - cell // 2 + int(longest * 0.71) + size)
-    canvas = Canvas(left + right + MARGIN, top + depth + 112)
-    if title:
-        width = canvas.image.width - 2 * MARGIN
-        canvas.text((MARGIN, MARGIN + 8), title, size=22, width=width)
+    note = ""
+    if len(labels) > _ALL_CLASSES:
+        note = f" of the {_MOST_CONFUSED} most confused classes"
+    counts, row_names, column_names = select_classes(counts, labels)
+    rows, columns = counts.shape
+    cell = float(np.clip(10.8 / columns, 0.22, 0.56))  # inches
+    width, height = cell * columns, cell * rows
+    font = float(np.clip(cell * 30, 8.5, 11))
+    with new_figure(path, width=width, height=height) as figure:
+        axes = figure.add_axes((0, 0, 1, 1))
+        # The title is aligned with the class names, so it may be longer than the matrix is wide.
+        axes.set_title(shorten(title or "", int(40 + 11 * width)))
+        image = _draw_matrix(axes, counts, cell)
+        axes.set_yticks(range(rows), [shorten(name, _NAME_LENGTH) for name in row_names])
+        axes.set_xticks(
+            range(columns),
+            [shorten(name, _NAME_LENGTH) for name in column_names],
+            rotation=45,
+            ha="left",
+            rotation_mode="anchor",
+        )
+        axes.tick_params(
+            length=0, labelsize=font, top=True, labeltop=True, bottom=False, labelbottom=False
+        )
+        axes.set_ylabel("true class", color=MUTED)
+        axes.set_xlabel("predicted class", color=MUTED)
 
+        def inches(left, bottom, across, up):
+            return (left / width, bottom / height, across / width, up / height)
+
+        accuracies = figure.add_axes(inches(width + 0.15, 0, 0.65, height))
+        _draw_accuracies(accuracies, counts, cell, font)
+        scale = figure.add_axes(inches(0, -0.62, 2, 0.12))
+        bar = figure.colorbar(image, cax=scale, orientation="horizontal", ticks=[0, 0.5, 1])
+        bar.set_ticklabels(["0", "50", "100 % of the true class"], fontsize=8)
+        bar.outline.set_linewidth(0.5)
+        videos, correct = int(counts.sum()), int(counts.diagonal().sum())
+        accuracy = f", {100 * correct / videos:.1f} % correct" if videos else ""
+        figure.text(0, -1.1 / height, f"{videos} videos{note}{accuracy}", fontsize=11)
+
+
+def _draw_matrix(axes, counts, cell):
+    """Colors the cells by their share of the row and writes the counts into them."""
     shares = row_shares(counts)
-    canvas.box((left - 1, top - 1), (side + 2, depth + 2), LINE)
-    for row, column in np.ndindex(counts.shape):
-        place = (left + column * cell, top + row * cell)
-        _draw_cell(canvas, place, cell, counts[row, column], shares[row, column])
-    fit = {"size": size, "width": LABEL}
-    for index, label in enumerate(rows):
-        canvas.text((left - 12, top + index * cell + cell // 2), label, anchor="rm", **fit)
-    for index, label in enumerate(columns):
-        canvas.slanted_text((left + index * cell + cell // 2, top - 10), label, **fit)
-    _draw_accuracies(canvas, (left + side + 14, top), cell, size, counts)
-    note = "" if len(rows) == len(labels) else f" of the {len(rows)} classes confused most"
-    _draw_total(canvas, (left, top + depth + 22), counts, note)
-    _draw_scale(canvas, (left, top + depth + 64))
-    canvas.save(path_out)
+    image = axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
+    rows, columns = counts.shape
+    axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=LINE, linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
+    axes.spines[:].set_visible(False)
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        count = str(counts[row, column])
+        size = max(5, min(cell * 32, 12, cell * 100 / len(count)))
+        axes.text(
+            *(column, row, count),
+            ha="center",
+            va="center",
+            fontsize=max(5, size),
+            color=text_color(shares[row, column]),
+        )
+    return image
 
 
-def selected(counts, labels):
-    """What is drawn of a confusion matrix.
+def _draw_accuracies(axes, counts, cell, font):
+    """A bar and a percentage beside each row of the matrix."""
+    rows = len(counts)
+    totals = counts.sum(axis=1)
+    accuracy = counts.diagonal() / np.maximum(totals, 1)
+    occurs = np.flatnonzero(totals)
+    axes.barh(occurs, np.ones(len(occurs)), height=0.24, color=LINE)
+    axes.barh(occurs, accuracy[occurs], height=0.24, color=ACCENT)
+    for row in range(rows):
+        text = f"{100 * accuracy[row]:.0f} %" if totals[row] else "no videos"
+        x = 1.15 if totals[row] else 0
+        color = INK if totals[row] else MUTED
+        axes.text(x, row, text, va="center", fontsize=font, color=color)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.axis("off")
+    axes.text(0, rows - 0.5 + 0.12 / cell, "accuracy", va="top", color=MUTED)
 
-    Args:
-        counts: Whole numbers (classes, classes).
-        labels: Class names.
 
-    Returns:
-        (counts, names of the rows, names of the columns): all of up to 60 classes; of more, those
-        that are confused most, in their order, and a last column of the sums of all others.
+def row_shares(counts):
+    """Each row divided by its sum; a row of zeros stays zero."""
+    counts = np.asarray(counts, float)
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+
+def text_color(share):
+    """The color, INK or white, that stands out from the shade of a share of 0 to 1."""
+    import matplotlib
+
+    red, green, blue, _ = matplotlib.colormaps[SHADES](float(share))
+    # Relative luminance, WCAG 2.2; at 0.2 both colors have about the same contrast.
+    linear = [
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in (red, green, blue)
+    ]
+    return "white" if np.dot(linear, [0.2126, 0.7152, 0.0722]) < 0.2 else INK
+
+
+def select_classes(counts, labels):
+    """(counts, row names, column names) of the part of a confusion matrix that is drawn.
+
+    That is all of up to 60 classes. Of more, it is the 40 most confused ones and a last column with
+    the sums of all others.
     """
-    if len(labels) <= MOST:
+    if len(labels) <= _ALL_CLASSES:
         return counts, labels, labels
-    chosen = most_confused(counts, PART)
+    chosen = most_confused(counts, _MOST_CONFUSED)
     part = counts[np.ix_(chosen, chosen)]
     others = counts[chosen].sum(axis=1, keepdims=True) - part.sum(axis=1, keepdims=True)
     names = [labels[index] for index in chosen]
     return np.hstack([part, others]), names, [*names, OTHERS]
 
 
-def most_confused(counts, most):
-    """The classes of the most frequent confusions, pair after pair.
+def most_confused(counts, classes):
+    """The numbers, sorted, of the `classes` classes in the most frequent confusions.
 
-    Args:
-        counts: Whole numbers (classes, classes), rows by true class.
-        most: How many classes.
-
-    Returns:
-        Their numbers, in order: those of the pairs that are confused most often, either way; if
-        there are not so many, the first of the others.
+    Confusions count in both directions. If too few classes are confused, the first of the others
+    fill up.
 
     Example:
 
@@ -117,82 +242,45 @@ def most_confused(counts, most):
     counts = np.array(counts)
     np.fill_diagonal(counts, 0)
     pairs = np.triu(counts + counts.T)
-    chosen: dict = {}
+    chosen: dict[int, None] = {}
     for place in np.argsort(-pairs, axis=None, kind="stable")[: np.count_nonzero(pairs)]:
         for index in np.unravel_index(place, pairs.shape):
-            if len(chosen) < most:
-                chosen[int(index)] = True
-    rest = (index for index in range(len(counts)) if index not in chosen)
-    chosen.update((index, True) for index, _ in zip(rest, range(most - len(chosen)), strict=False))
+            if len(chosen) < classes:
+                chosen[int(index)] = None
+    unconfused = (index for index in range(len(counts)) if index not in chosen)
+    chosen.update(dict.fromkeys(itertools.islice(unconfused, classes - len(chosen))))
     return sorted(chosen)
 
 
-def row_shares(counts):
-    """Each row divided by its sum; a row of zeros stays one.
+def draw_reliability(path, probabilities, targets, *, title=None):
+    """Draws how often predictions are right against how confident they are.
 
     Args:
-        counts: (classes, classes).
+        path: The PNG to write, atomically.
+        probabilities: (videos, classes), 0 to 1.
+        targets: int (videos,).
+        title: Line above the plot.
 
-    Returns:
-        float64 array of the same shape, 0 to 1.
+    Raises:
+        UserError: If `path` is not a PNG, or Matplotlib is missing.
 
-    Example:
-
-    >>> row_shares([[3, 1], [0, 0]])
-    array([[0.75, 0.25],
-           [0.  , 0.  ]])
+    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, figure 1.
     """
-    counts = np.asarray(counts, float)
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-
-
-def shade(share):
-    """The colour of a share of 0 to 1, (red, green, blue)."""
-    steps = np.linspace(0, 1, len(RAMP))
-    return tuple(round(float(np.interp(share, steps, part))) for part in zip(*RAMP, strict=True))
-
-
-def _draw_cell(canvas, place, cell, count, share):
-    # A line of one pixel between cells, unless they are too small to spare it.
-    inner = cell - 1 if cell > 20 else cell
-    canvas.box(place, (inner, inner), shade(share))
-    if count:
-        color = PAPER if share > DARK else INK
-        middle = (place[0] + inner / 2, place[1] + inner / 2)
-        size = int(min(cell * 0.5, 17, cell * 1.5 / len(str(count))))
-        canvas.text(middle, str(count), size=max(7, size), color=color, anchor="mm")
-
-
-def _draw_accuracies(canvas, place, cell, size, counts):
-    """A bar and a percentage for each class that occurs."""
-    x, top = place
-    for row, (right, videos) in enumerate(zip(counts.diagonal(), counts.sum(axis=1), strict=True)):
-        y = top + row * cell + cell // 2
-        if not videos:
-            canvas.text((x, y), "no videos", size=size, color=MUTED)
-            continue
-        width, height = 64, max(4, cell // 5)
-        canvas.box((x, y - height // 2), (width, height), LINE)
-        canvas.box((x, y - height // 2), (round(width * right / videos), height), shade(0.75))
-        canvas.text((x + width + 10, y), f"{100 * right / videos:.0f} %", size=size)
-
-
-def _draw_scale(canvas, place):
-    """The colours from 0 to 100 %."""
-    width, height = 200, 12
-    row = np.array([shade(share) for share in np.linspace(0, 1, width)], np.uint8)
-    canvas.box((place[0] - 1, place[1] - 1), (width + 2, height + 2), LINE)
-    canvas.paste(place, np.repeat(row[np.newaxis], height, axis=0))
-    below = place[1] + height + 10
-    canvas.text((place[0], below), "0", size=12, color=MUTED)
-    canvas.text((place[0] + width, below), "100 % of the row", size=12, color=MUTED, anchor="mm")
-
-
-def _draw_total(canvas, place, counts, note):
-    videos = int(counts.sum())
-    right = int(counts.diagonal().sum())
-    share = f", {100 * right / videos:.1f} % right" if videos else ""
-    canvas.text(place, f"{videos} videos{note}{share}", size=16)
-    below = (place[0], place[1] + 22)
-    legend = "row: true class; column: prediction; right: accuracy"
-    canvas.text(below, legend, size=13, color=MUTED)
+    confidence, accuracy, counts = reliability_curve(probabilities, targets)
+    with new_figure(path, width=5.2, height=5.6) as figure:
+        axes, histogram = figure.subplots(
+            2, 1, sharex=True, gridspec_kw={"height_ratios": (4, 1), "hspace": 0.12}
+        )
+        axes.set_title(shorten(title or "", 60))
+        axes.plot((0, 1), (0, 1), color=MUTED, linestyle="--", linewidth=1)
+        axes.text(0.03, 0.07, "calibrated", color=MUTED, rotation=45, rotation_mode="anchor")
+        axes.plot(confidence, accuracy, color=ACCENT, linewidth=1.5, marker="o", clip_on=False)
+        axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+        style = {"color": FILL, "edgecolor": ACCENT, "linewidth": 0.8, "clip_on": False}
+        histogram.bar(confidence, counts, width=0.03, **style)
+        histogram.set(ylabel="videos", xlabel="confidence (probability of the prediction)")
+        histogram.yaxis.get_major_locator().set_params(integer=True, nbins=3)
+        for part in (axes, histogram):
+            part.grid(color=LINE, linewidth=0.6)
+            part.set_axisbelow(True)
+        figure.align_ylabels()

@@ -1,11 +1,12 @@
-"""`evaluate`: a model's logits for every video of a dataset, by the paper's protocol.
+"""`evaluate`: the logits of a model for every video of a dataset, by the paper's test protocol.
 
-Carreira & Zisserman, CVPR 2017, section 2.5: every frame, centre crop, averaged over time.
+Carreira & Zisserman, CVPR 2017, section 2.5: all frames, center crop, averaged over time.
 """
 
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,89 +15,98 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
+from kinetics_i3d.core.types import PathLike, ProgressFunction
+from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
 from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.data.views import VIEWS, video_views
-from kinetics_i3d.evaluation.compare import check_labels, combine, listed
+from kinetics_i3d.evaluation.compare import check_labels, combine, join_items
 from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
 from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import named_variables
 
-UNREADABLE = (VideoError, FlowFileError)
+_UNREADABLE = (VideoError, FlowFileError)
+_SEPARATE = ("TwoStreamI3D",)  # systems whose streams are tested one by one
 
 
 @one_warning_per_file()
-def evaluate(model, dataset, *, views="center", cache=None, progress=None):
+def evaluate(
+    model: ClipModel | Sequence[ClipModel],
+    dataset: VideoDataset,
+    *,
+    views: str = "center",
+    cache: PathLike | None = None,
+    progress: ProgressFunction | None = None,
+) -> Evaluation:
     """Tests a model on every video of a dataset.
 
-    The streams of a `TwoStreamI3D` are tested one after the other, as they were trained, and their
-    logits added; what each gave alone stays in the result.
+    The streams of a `TwoStreamI3D` are tested one after the other and their logits added; the
+    result keeps the logits of each stream.
 
     Args:
-        model: A `ClipModel` that ends in logits, or two in a list, one of each stream, of which the
-            same is made.
-        dataset: A `VideoDataset` whose labels the model knows; of a model without names, as many
-            labels as it has outputs, in their order.
-        views: One of `data.views.VIEWS`: what is taken of each video and averaged.
-        cache: A folder for the logits of each video. What is there already, of the same weights,
-            video, views and specs, is not computed again, so a call that was stopped goes on.
+        model: A `ClipModel` that ends in logits, or a list of two, one for each stream.
+        dataset: A `VideoDataset` whose labels the model knows. If the model has no labels, the
+            dataset needs as many labels as the model has outputs, in the same order.
+        views: A name in `data.views.VIEWS`: the views of each video that are averaged.
+        cache: Folder in which the logits of each video are kept. Logits of the same weights, video,
+            views and specs are read from there, so an interrupted evaluation can be resumed.
         progress: Called with the number of videos done; two streams count each video twice.
 
     Returns:
-        An `Evaluation`. Videos that cannot be decoded are logged, listed and left out.
+        An `Evaluation`. Videos that cannot be decoded are logged, listed in it and left out.
 
     Raises:
-        DatasetError: If the model does not know the labels, two models have others, or not one
-            video can be decoded.
-        ValueError: If the views are unknown, `model` does not end in logits of clips, or two models
-            read the same stream.
+        DatasetError: If the model does not know the labels, two models have different labels, or
+            none of the videos can be decoded.
+        ValueError: If `views` is unknown, `model` does not map clips to logits, or two models read
+            the same stream.
         WeightsError: If logits are not finite.
 
     Example:
 
     >>> from kinetics_i3d.data.datasets import open_dataset
-    >>> found = evaluate(model, open_dataset(folder), cache=folder / "logits")
-    >>> found.summary()["top1"], found.labels[found.predictions[0]]
+    >>> evaluation = evaluate(model, open_dataset(folder), cache=folder / "logits")
+    >>> evaluation.summary()["top1"], evaluation.labels[evaluation.predictions[0]]
     (0.5, 'stand')
     """
     if views not in VIEWS:
         raise ValueError(f"`views` must be one of {(*VIEWS,)}. Received: views={views!r}")
-    models = model if isinstance(model, (list, tuple)) else [model]
-    networks = [network for each in models for network in networks_of(each)]
+    models: Sequence[Any] = model if isinstance(model, (list, tuple)) else [model]
+    networks = [network for member in models for network in networks_of(member)]
     names = [network.name for network in networks]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"`model` must read each stream once. Received: models of {names}")
     for other in models[1:]:
         check_labels("+".join(names), models[0].labels, other.labels)
-    dataset = with_labels_of(models[0], dataset)
-    found: Evaluation | None = None
+    dataset = with_model_labels(models[0], dataset)
+    evaluation: Evaluation | None = None
     for number, network in enumerate(networks):
         videos = dataset.videos
-        if found is not None:
-            # What one stream could not read need not be read by the other.
-            known = set(found.paths)
-            videos = tuple(video for video in videos if str(video.location) in known)
+        if evaluation is not None:
+            # A video that the first stream could not read is left out anyway.
+            readable = set(evaluation.paths)
+            videos = tuple(video for video in videos if str(video.location) in readable)
+        count_before = (number + 1) * len(dataset) - len(videos)
 
-        before = (number + 1) * len(dataset) - len(videos)
-
-        def count(done, before=before):
+        def count(done, count_before=count_before):
             if progress is not None:
-                progress(before + done)
+                progress(count_before + done)
 
-        rows, skipped = _run(network, videos, views=views, cache=cache, progress=count)
-        skipped = (found.skipped if found else ()) + tuple(skipped)
+        rows, skipped = _predict_videos(network, videos, views=views, cache=cache, progress=count)
+        skipped = (evaluation.skipped if evaluation else ()) + tuple(skipped)
         if not rows:
             first = f"; the first: {skipped[0]}" if skipped else ""
             raise DatasetError(
                 f"{dataset.name}: none of {len(dataset)} videos could be decoded{first}"
             )
         videos, logits = zip(*rows, strict=True)
-        one = Evaluation(
+        tested = Evaluation(
             dataset.labels,
             tuple(str(video.location) for video in videos),
             _targets(dataset, videos),
@@ -106,127 +116,67 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
             network.specs,
             {network.name: network.digest},
         )
-        found = one if found is None else combine(found.only(one.paths), one)
-    if found.multi_label and not found.targets.any():
+        if evaluation is None:
+            evaluation = tested
+        else:
+            evaluation = combine(evaluation.select(tested.paths), tested)
+    if evaluation.multi_label and not evaluation.targets.any():
         raise DatasetError(
-            f"{dataset.name}: none of {len(found.paths)} videos has a label, so that there is no "
+            f"{dataset.name}: none of {len(evaluation.paths)} videos has a label, so there is no "
             "average precision"
         )
-    return found
+    return evaluation
 
 
 def _targets(dataset, videos):
-    """The class number of each video, or the bool rows of those that may have several classes."""
+    """Int (videos,), or bool (videos, classes) if videos may have several labels."""
     targets = np.asarray(targets_of(dataset, videos))
     return targets > 0 if dataset.multi_label else targets
 
 
-def with_labels_of(model, dataset):
-    """The dataset with the model's labels in the model's order.
+def with_model_labels(model, dataset):
+    """The dataset with the labels of the model, in the model's order and spelling.
 
-    Args:
-        model: A `ClipModel`.
-        dataset: A `VideoDataset`; it may have fewer labels than the model.
-
-    Returns:
-        A `VideoDataset`.
-
-    Raises:
-        DatasetError: If it has labels that the model does not know, in whatever spelling, or their
-            number differs where the model has no names.
+    Raises `DatasetError` if the dataset has labels that the model does not know in any spelling,
+    or, for a model without labels, if the number of classes differs.
     """
     classes = model.output_shape[-1]
     if not model.labels:
         if classes != len(dataset.labels):
             raise DatasetError(
-                f"{dataset.name} has {len(dataset.labels)} classes, the model {classes} without "
-                "names; they must be as many, in the same order"
+                f"{dataset.name} has {len(dataset.labels)} classes, but the model has {classes} "
+                "outputs and no labels; the numbers must be equal and the order the same"
             )
         return dataset
-    spelling, strange = match_labels(dataset.labels, model.labels)
-    if strange:
+    spelling, unknown = match_labels(dataset.labels, model.labels)
+    if unknown:
         raise DatasetError(
             f"{dataset.name} has labels that the model does not know: "
-            f"{listed([repr(label) + hint(label, model.labels) for label in strange])}; it knows "
-            f"{len(model.labels)}, such as {model.labels[0]!r}"
+            f"{join_items([repr(label) + hint(label, model.labels) for label in unknown])}; it "
+            f"knows {len(model.labels)}, such as {model.labels[0]!r}"
         )
     log_respelled(dataset.name, spelling, level=logging.WARNING)
     videos, missing = (
-        tuple(_respelled(video, spelling) for video in part)
-        for part in (dataset.videos, dataset.missing)
+        tuple(_respell(video, spelling) for video in rows)
+        for rows in (dataset.videos, dataset.missing)
     )
     return dataclasses.replace(dataset, labels=tuple(model.labels), videos=videos, missing=missing)
 
 
-def _respelled(video, spelling):
+def _respell(video, spelling):
     classes = tuple(spelling[label] for label in video.classes)
     labels = None if video.labels is None else classes
     return dataclasses.replace(video, label=next(iter(classes), ""), labels=labels)
 
 
-def _run(network, videos, *, views, cache, progress):
-    """The (video, logits) of each video that can be read, and the messages of the others."""
-    store = None
-    if cache is not None:
-        store = LogitCache(cache, depends=network.depends(views), classes=network.classes)
-
-    def read(video):
-        """What is known of a video already, or its first view and the iterator of the others."""
-        try:
-            mark = network.mark(video.location) if store else None
-            kept = store.get(mark) if store else None
-            if kept is not None:
-                return mark, kept, None
-            rest = network.views(video.location, views)
-            return mark, None, ([next(rest)], rest)
-        except UNREADABLE as error:
-            return error
-
-    rows, skipped = [], []
-    # One video is decoded while another is predicted; long ones are read on as they are predicted.
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(read, videos[0]) if videos else None
-        for number, video in enumerate(videos):
-            result = ahead.result()
-            if number + 1 < len(videos):
-                ahead = pool.submit(read, videos[number + 1])
-            try:
-                if isinstance(result, UNREADABLE):
-                    raise result
-                mark, logits, parts = result
-                if logits is None:
-                    logits = network.model.predict_views(view for part in parts for view in part)
-                    check_finite(logits, network.model.name, video.path)
-                    if store:
-                        store.put(mark, logits)
-                rows.append((video, logits))
-            except UNREADABLE as error:
-                warn_about(split_span(video.location)[0], "skipped: %s", error)
-                skipped.append(str(error))
-            progress(number + 1)
-    return rows, skipped
-
-
-def check_finite(logits, name, path):
-    """Raises `WeightsError` where the logits of a model for a video are no numbers."""
-    if not np.isfinite(logits).all():
-        raise WeightsError(
-            f"{name}: its logits for {path} are not finite, as of weights from a training that "
-            "diverged; take an earlier checkpoint"
-        )
-
-
-SEPARATE = ("TwoStreamI3D",)  # systems whose logits are the sum of those of their streams
-
-
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A network that is run, and the clips that it is run on.
+    """A network that is tested by itself, and the clips it reads.
 
     Args:
-        name: `"rgb"`, `"flow"`, or `"both"` where it reads both.
+        name: `"rgb"`, `"flow"`, or `"both"` if it reads both.
         model: The `ClipModel`.
-        specs: {stream: `ClipSpec`} of its clips.
+        specs: {stream: `ClipSpec`}.
     """
 
     name: str
@@ -235,7 +185,7 @@ class Network:
 
     @property
     def classes(self):
-        """The number of its outputs."""
+        """Number of outputs."""
         return self.model.output_shape[-1]
 
     @functools.cached_property
@@ -243,15 +193,8 @@ class Network:
         """The `weights_digest` of the model."""
         return weights_digest(self.model)
 
-    def depends(self, views):
-        """What logits depend on beside the video.
-
-        Args:
-            views: A name in `VIEWS`.
-
-        Returns:
-            A JSON-ready dictionary.
-        """
+    def cache_key(self, views):
+        """JSON-ready dictionary of everything except the video that the logits depend on."""
         return {
             "weights": self.digest,
             "precision": sorted({layer.compute_dtype for layer in self.model.layers}),
@@ -260,85 +203,49 @@ class Network:
             "specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
         }
 
-    def mark(self, path):
-        """What a video is known again by, with the flow that it would be shown by.
-
-        Args:
-            path: The video.
-
-        Returns:
-            A JSON-ready dictionary.
-
-        Raises:
-            VideoError: If it cannot be read.
-        """
-        mark = {"video": fingerprint(path)}
+    def fingerprint(self, path):
+        """JSON-ready dictionary that identifies a video and the flow that belongs to it."""
+        key = {"video": fingerprint(path)}
         span = split_span(path)[1]
         if span is not None:
-            mark["span"] = [span.start, span.end]
+            key["span"] = [span.start, span.end]
         if "flow" in self.specs:
             stored = open_stored(path, spec=self.specs["flow"])
-            mark["flow"] = FlowSettings().to_dict()
+            key["flow"] = FlowSettings().to_dict()
             if stored is not None:
                 with stored:
-                    mark["flow"] = fingerprint(stored.path)
-        return mark
+                    key["flow"] = fingerprint(stored.path)
+        return key
 
-    def views(self, path, views):
-        """Reads the views of a video.
-
-        Args:
-            path: The video.
-            views: A name in `VIEWS`.
-
-        Returns:
-            An iterator of (clips, share), for `ClipModel.predict_views`.
-        """
+    def read_views(self, path, views):
+        """Iterator of (clips, clip weight) of a video, for `ClipModel.predict_views`."""
         clips = clips_at_test(self.model)
         return video_views(path, spec=self.specs, view=views, streams=(*self.specs,), **clips)
 
 
 def networks_of(model):
-    """Parts a model in what has to be run on its own.
+    """The `Network`s of a model: one, or one for each stream of a `TwoStreamI3D`.
 
-    Args:
-        model: A `ClipModel`.
-
-    Returns:
-        A list of `Network`: one, or both streams of a `TwoStreamI3D`.
-
-    Raises:
-        ValueError: If the model does not read clips or does not end in logits.
+    The streams of a Two-Stream I3D are trained and tested separately (section 2.4). Raises
+    `ValueError` if the model does not map clips to logits.
 
     Example:
 
     >>> [network.name for network in networks_of(ki3d.InceptionI3D(classes=2))]
     ['rgb']
     """
-    layers = [layer.name for layer in model.layers]
-    ranks = {len(size) for size in model.minimums.values()}
-    if ranks != {3} or len(model.output_shape) != 2 or "Predictions" in layers:
-        raise ValueError(
-            "`model` must read clips and end in logits: include_top=True, "
-            f"classifier_activation=None. Received: {model.name}, which ends in {layers[-1]!r}"
-        )
+    check_ends_in_logits(model)
     specs = model.clip_specs
-    if model.system in SEPARATE:
+    if model.system in _SEPARATE:
         return [
-            Network(stream, inside, {stream: specs[stream]})
-            for stream, inside in model.streams.items()
+            Network(stream, network, {stream: specs[stream]})
+            for stream, network in model.streams.items()
         ]
     return [Network(BOTH if len(specs) > 1 else next(iter(specs)), model, specs)]
 
 
 def weights_digest(model):
-    """A checksum of a model's weights and of what they are the weights of.
-
-    Args:
-        model: A `ClipModel`.
-
-    Returns:
-        64 hexadecimal digits; the same whatever file the weights came from.
+    """SHA-256 of a model's weights and architecture, the same whatever file they came from.
 
     Example:
 
@@ -351,3 +258,56 @@ def weights_digest(model):
         digest.update(f"{name} {array.shape} {array.dtype}".encode())
         digest.update(array)
     return digest.hexdigest()
+
+
+def _predict_videos(network, videos, *, views, cache, progress):
+    """[(video, logits)] of the videos that can be read, and the error messages of the others."""
+    store = None
+    if cache is not None:
+        store = LogitCache(cache, depends_on=network.cache_key(views), classes=network.classes)
+
+    def read(video):
+        """(fingerprint, cached logits or None, views to predict or None), or the error."""
+        try:
+            key = network.fingerprint(video.location) if store else None
+            cached = store.get(key) if store else None
+            if cached is not None:
+                return key, cached, None
+            rest = network.read_views(video.location, views)
+            # Decoding happens here, in the thread: the first view is read, the others follow
+            # while they are predicted, so that a long video need not fit into memory.
+            return key, None, ([next(rest)], rest)
+        except _UNREADABLE as error:
+            return error
+
+    rows, skipped = [], []
+    # One thread decodes the next video while this one is predicted.
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(read, videos[0]) if videos else None
+        for number, video in enumerate(videos):
+            result = ahead.result()
+            if number + 1 < len(videos):
+                ahead = pool.submit(read, videos[number + 1])
+            try:
+                if isinstance(result, _UNREADABLE):
+                    raise result
+                key, logits, parts = result
+                if logits is None:
+                    logits = network.model.predict_views(view for part in parts for view in part)
+                    _check_finite(logits, network.model.name, video.path)
+                    if store:
+                        store.put(key, logits)
+                rows.append((video, logits))
+            except _UNREADABLE as error:
+                warn_about(split_span(video.location)[0], "skipped: %s", error)
+                skipped.append(str(error))
+            progress(number + 1)
+    return rows, skipped
+
+
+def _check_finite(logits, name, path):
+    if not np.isfinite(logits).all():
+        raise WeightsError(
+            f"{name}: the logits for {path} are not finite; the training that made these weights "
+            "may have diverged, so use an earlier checkpoint"
+        )

@@ -1,68 +1,88 @@
-"""`write_report`: an evaluation as evaluation.json, report.html and two pictures.
+"""Reports of an evaluation: evaluation.json, and with the extra `reports` a page and plots."""
 
-The keys of evaluation.json are told at `report_of`; `read_report` reads it back.
-"""
-
+import base64
 import importlib.metadata
+import importlib.util
+import io
 import json
 import pathlib
 
 import numpy as np
+from absl import logging
 
+from kinetics_i3d.core.canvas import pillow
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.evaluation.compare import short_name
 from kinetics_i3d.evaluation.mistakes import draw_mistakes, mistake_strips
-from kinetics_i3d.evaluation.page import make_multi_label_page, make_page
-from kinetics_i3d.evaluation.plots import draw_confusion
+from kinetics_i3d.evaluation.plots import draw_confusion, draw_reliability
 from kinetics_i3d.evaluation.result import class_results
 
-FORMAT = 1
 JSON, PAGE = "evaluation.json", "report.html"
-CONFUSION, MISTAKES = "confusion.png", "worst_mistakes.png"
-MOST_MISTAKES = 24
-BEST = 5  # classes of each video of several labels whose probabilities are told
+CONFUSION, MISTAKES, RELIABILITY = "confusion.png", "worst_mistakes.png", "reliability.png"
+_FORMAT = 1
+_MOST_MISTAKES = 24
+_MOST_CHANGES = 20  # changed videos that the page lists, of each kind
+_TOP_CLASSES = 5  # of each video with several labels, whose probabilities are reported
+_READABLE_CLASSES = 30  # up to this many, the confusion matrix may be shrunk to fit the page
+_JPEG_QUALITY = 85
+_EXTRA = {"jinja2": "Jinja2", "matplotlib": "Matplotlib", "PIL": "Pillow"}
+_METRICS = {
+    "top1": "Top-1",
+    "top5": "Top-5",
+    "mean_class": "Mean of the classes",
+    "calibration_error": "Calibration error",
+}
+_MULTI_LABEL_METRICS = {
+    "map": "Mean average precision",
+    "hit1": "Highest score is a label of the video",
+}
+_RESIZED = {
+    "short_side": "short side resized to",
+    "height": "height resized to",
+    "stretch": "both sides resized to",
+}
 
 
-def report_of(evaluation, *, dataset="", split="", weights=None, missing=0):
-    """What evaluation.json holds.
+def make_report(evaluation, *, dataset="", split="", weights=None, missing=0):
+    """The content of evaluation.json.
 
     Args:
         evaluation: An `Evaluation`.
-        dataset: Its name.
-        split: Which of its splits.
+        dataset: Name of the dataset.
+        split: Name of the split.
         weights: {stream: name or path of the weights}.
-        missing: How many of the dataset's videos have no file.
+        missing: Number of videos of the dataset that have no file.
 
     Returns:
         A JSON-ready dictionary: `format` (1), `version` of the package, `dataset`, `split`,
         `missing`, `views`, `weights` ({stream: `name` and `digest`, the checksum of the weights}),
-        `clip_specs` ({stream: the fields of a `ClipSpec`}); what `Evaluation.summary` gives, of all
-        streams together; `streams`, the same of each stream; `labels`; `classes` (`label`,
-        `videos`, `right`, `accuracy`, `most_frequent_wrong` and `taken_for`, which is a row of the
+        `clip_specs` ({stream: the fields of a `ClipSpec`}); the keys of `Evaluation.summary`, for
+        all streams together; `streams`, the same for each stream; `labels`; `classes` (`label`,
+        `videos`, `right`, `accuracy`, `most_frequent_wrong` and `taken_for`, the row of the
         confusion matrix without its zeros and its diagonal); `videos_tested` (`path`, `label`,
-        `prediction`, `probability` of that, `label_probability`, and `rank` of the label from 1);
-        `videos_skipped` (a message each). Of videos that may have several labels: `multi_label`,
-        True; `classes` is `Evaluation.average_precisions`; `videos_tested` has `path`, `labels`,
-        and `probabilities`, {label: probability} of the video's own labels and of the best five.
+        `prediction`, its `probability`, `label_probability`, and `rank` of the label from 1);
+        `videos_skipped` (error messages). If videos may have several labels, `multi_label` is True,
+        `classes` is `Evaluation.average_precisions`, and `videos_tested` has `path`, `labels` and
+        `probabilities`, {label: probability} of the video's own labels and of the best five.
 
     Example:
 
     >>> from kinetics_i3d.evaluation.result import Evaluation
-    >>> found = Evaluation(("sit", "stand"), ("a.mp4",), np.array([0]), {"rgb": np.eye(2)[:1]})
-    >>> report_of(found)["videos_tested"][0]["rank"]
+    >>> evaluation = Evaluation(("sit", "stand"), ("a.mp4",), np.array([0]), {"rgb": np.eye(2)[:1]})
+    >>> make_report(evaluation)["videos_tested"][0]["rank"]
     1
     """
-    multi_label = evaluation.multi_label
-    tested = _tested_multi_label(evaluation) if multi_label else _tested(evaluation)
-    if multi_label:
-        classes = evaluation.average_precisions()
-    else:
-        classes = [
-            each.to_dict() for each in class_results(evaluation.confusion(), evaluation.labels)
-        ]
     weights = weights or {}
+    if evaluation.multi_label:
+        classes = evaluation.average_precisions()
+        videos_tested = _multi_label_videos_tested(evaluation)
+    else:
+        results = class_results(evaluation.confusion(), evaluation.labels)
+        classes = [result.to_dict() for result in results]
+        videos_tested = _videos_tested(evaluation)
     return {
-        "format": FORMAT,
+        "format": _FORMAT,
         "version": importlib.metadata.version("kinetics-i3d"),
         "dataset": dataset,
         "split": split,
@@ -73,129 +93,225 @@ def report_of(evaluation, *, dataset="", split="", weights=None, missing=0):
             for stream in evaluation.logits
         },
         "clip_specs": {stream: spec.to_dict() for stream, spec in evaluation.specs.items()},
-        **({"multi_label": True} if multi_label else {}),
+        **({"multi_label": True} if evaluation.multi_label else {}),
         **evaluation.summary(),
         "streams": {stream: evaluation.stream(stream).summary() for stream in evaluation.logits},
         "labels": list(evaluation.labels),
         "classes": classes,
-        "videos_tested": tested,
+        "videos_tested": videos_tested,
         "videos_skipped": list(evaluation.skipped),
     }
 
 
-def _tested_multi_label(evaluation):
-    """A row of `videos_tested` for each video of several labels."""
-    labels, chances = evaluation.labels, evaluation.probabilities
+def _videos_tested(evaluation):
+    labels, scores = evaluation.labels, evaluation.scores
     rows = []
-    for path, target, chance in zip(evaluation.paths, evaluation.targets, chances, strict=True):
-        best = np.argsort(-chance, kind="stable")
-        shown = [number for place, number in enumerate(best) if place < BEST or target[number]]
+    for row, path in enumerate(evaluation.paths):
+        target, predicted = evaluation.targets[row], evaluation.predictions[row]
+        score = scores[row, target]
+        # Ties go to the lower class number, as in `topk_accuracy`.
+        before = (scores[row] > score).sum() + (scores[row, :target] == score).sum()
         rows.append(
             {
                 "path": path,
-                "labels": [labels[number] for number in np.flatnonzero(target)],
-                "probabilities": {labels[number]: float(chance[number]) for number in shown},
+                "label": labels[target],
+                "prediction": labels[predicted],
+                "probability": float(evaluation.probabilities[row, predicted]),
+                "label_probability": float(evaluation.probabilities[row, target]),
+                "rank": int(before) + 1,
             }
         )
     return rows
 
 
-def _tested(evaluation):
-    """A row of `videos_tested` for each video of one label."""
-    labels, scores = evaluation.labels, evaluation.scores
-    chances = evaluation.probabilities
-    tested = []
-    for row, path in enumerate(evaluation.paths):
-        target, best = evaluation.targets[row], evaluation.predictions[row]
-        own = scores[row, target]
-        # Of equal scores the lower class comes first, as in `topk_accuracy`.
-        before = (scores[row] > own).sum() + (scores[row, :target] == own).sum()
-        tested.append(
+def _multi_label_videos_tested(evaluation):
+    labels = evaluation.labels
+    rows = []
+    for path, target, probabilities in zip(
+        evaluation.paths, evaluation.targets, evaluation.probabilities, strict=True
+    ):
+        ranking = np.argsort(-probabilities, kind="stable")
+        shown = [
+            index for rank, index in enumerate(ranking) if rank < _TOP_CLASSES or target[index]
+        ]
+        rows.append(
             {
                 "path": path,
-                "label": labels[target],
-                "prediction": labels[best],
-                "probability": float(chances[row, best]),
-                "label_probability": float(chances[row, target]),
-                "rank": int(before) + 1,
+                "labels": [labels[index] for index in np.flatnonzero(target)],
+                "probabilities": {labels[index]: float(probabilities[index]) for index in shown},
             }
         )
-    return tested
+    return rows
 
 
 def write_report(folder, evaluation, report, *, comparison=None):
-    """Writes evaluation.json, report.html, confusion.png and worst_mistakes.png.
+    """Writes evaluation.json and, with the extra `reports`, report.html and its plots.
 
-    Each appears whole or not at all. Of videos that may have several labels there are no pictures.
+    The plots are confusion.png, reliability.png and worst_mistakes.png. Every file is written
+    atomically. Without the extra, a warning says how to install it. If videos may have several
+    labels, there are no plots.
 
     Args:
-        folder: Where to; it is made.
+        folder: Where to write; created if missing.
         evaluation: An `Evaluation`.
-        report: What `report_of` made of it.
-        comparison: A `Comparison` with an earlier one, to be told in the page.
+        report: The result of `make_report` for it.
+        comparison: A `Comparison` with an earlier evaluation, for the page.
 
     Returns:
-        The path of the page.
-
-    Raises:
-        UserError: If Pillow is missing.
+        The path of report.html, or without the extra that of evaluation.json.
     """
     folder = pathlib.Path(folder)
     with atomic_path(folder / JSON) as path:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    title = title_of(report)
-    if evaluation.multi_label:
-        return _write_page(folder, make_multi_label_page(report, title=title))
-    draw_confusion(folder / CONFUSION, evaluation.confusion(), evaluation.labels, title=title)
-    rows = evaluation.mistakes(MOST_MISTAKES)
-    strips = mistake_strips(evaluation, rows)
-    draw_mistakes(folder / MISTAKES, evaluation, count=MOST_MISTAKES, title=title, strips=strips)
-    shown = zip((report["videos_tested"][row] for row in rows), strips, strict=True)
-    page = make_page(
-        report,
-        title=title,
-        confusion=(folder / CONFUSION).read_bytes(),
-        mistakes=list(shown),
-        comparison=comparison,
-    )
-    return _write_page(folder, page)
-
-
-def _write_page(folder, page):
+    if not reports_installed(f"{PAGE} and its plots"):
+        return folder / JSON
+    title = _title(report)
+    plots = {}
+    if not evaluation.multi_label:
+        draw_confusion(folder / CONFUSION, evaluation.confusion(), evaluation.labels, title=title)
+        draw_reliability(
+            folder / RELIABILITY, evaluation.probabilities, evaluation.targets, title=title
+        )
+        rows = evaluation.mistakes(_MOST_MISTAKES)
+        strips = mistake_strips(evaluation, rows)
+        options = {"count": _MOST_MISTAKES, "title": title, "strips": strips}
+        draw_mistakes(folder / MISTAKES, evaluation, **options)
+        plots = {
+            "confusion": (folder / CONFUSION).read_bytes(),
+            "reliability": (folder / RELIABILITY).read_bytes(),
+            "mistakes": [
+                (report["videos_tested"][row], strip)
+                for row, strip in zip(rows, strips, strict=True)
+            ],
+        }
+    page = _page(report, title=title, comparison=comparison, **plots)
     with atomic_path(folder / PAGE) as path:
         # File names need not be valid text.
         path.write_text(page, encoding="utf-8", errors="backslashreplace")
     return folder / PAGE
 
 
-def title_of(report):
-    """What was evaluated, in a line, such as `rgb_figures on figures, test`."""
+def reports_installed(what):
+    """Whether the extra `reports` is installed; if not, logs that `what` is not written."""
+    missing = [name for module, name in _EXTRA.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        logging.warning(
+            '%s not written: %s missing; install with: pip install "kinetics-i3d[reports]"',
+            what,
+            " and ".join(missing),
+        )
+    return not missing
+
+
+def _title(report):
+    """What was evaluated, such as `rgb_figures on figures, test`."""
     names = " + ".join(
-        pathlib.Path(part["name"] or stream).name for stream, part in report["weights"].items()
+        pathlib.Path(weights["name"] or stream).name
+        for stream, weights in report["weights"].items()
     )
-    place = ", ".join(part for part in (report["dataset"], report["split"]) if part)
-    return f"{names} on {place}" if place else names
+    dataset = ", ".join(part for part in (report["dataset"], report["split"]) if part)
+    return f"{names} on {dataset}" if dataset else names
+
+
+def _page(report, *, title, comparison, **plots):
+    """The HTML of report.html."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        percent=_percent, short_name=short_name, file_name=lambda path: pathlib.PurePath(path).name
+    )
+    multi_label = report.get("multi_label", False)
+    columns = dict(report["streams"])
+    if len(columns) > 1:
+        columns["both, logits added"] = report
+    order = "average_precision" if multi_label else "accuracy"
+    classes = [result for result in report["classes"] if result["videos"]]
+    variables = {} if multi_label else _single_label_variables(report, **plots)
+    return environment.get_template("report.html.jinja").render(
+        report=report,
+        title=title,
+        multi_label=multi_label,
+        columns=columns,
+        metrics=_MULTI_LABEL_METRICS if multi_label else _METRICS,
+        comparison=comparison,
+        most_changes=_MOST_CHANGES,
+        classes=sorted(classes, key=lambda result: (result[order], result["label"])),
+        absent=len(report["classes"]) - len(classes),
+        specs={
+            stream: [
+                spec
+                for name, spec in report["clip_specs"].items()
+                if name == stream or stream not in report["clip_specs"]
+            ]
+            for stream in report["weights"]
+        },
+        resized=_RESIZED,
+        **variables,
+    )
+
+
+def _single_label_variables(report, *, confusion, reliability, mistakes):
+    """The template's variables for mistakes and plots; the plots are bytes of PNGs."""
+    confusions = [
+        (times, result["label"], prediction)
+        for result in report["classes"]
+        for prediction, times in result["taken_for"].items()
+    ]
+    width = int.from_bytes(confusion[16:20])  # PNG, https://www.w3.org/TR/png-3/, 11.2.1
+    min_width = width * 7 // 10 if len(report["labels"]) <= _READABLE_CLASSES else width
+    return {
+        "wrong": report["videos"] - sum(result["right"] for result in report["classes"]),
+        "mistakes": [(row, *_jpeg(strip)) for row, strip in mistakes],
+        "confusion": {"uri": _uri("png", confusion), "min_width": min_width},
+        "confusions": sorted(confusions, key=lambda row: -row[0])[:3],
+        "reliability": {"uri": _uri("png", reliability)},
+    }
+
+
+def _percent(share, digits=1):
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def _uri(kind, data):
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
+
+
+def _jpeg(pixels):
+    """(data URI, width, height) of a filmstrip; Nones without one."""
+    if pixels is None:
+        return None, None, None
+    data = io.BytesIO()
+    pillow()[0].fromarray(pixels).save(data, format="JPEG", quality=_JPEG_QUALITY)
+    return _uri("jpeg", data.getvalue()), pixels.shape[1], pixels.shape[0]
 
 
 def read_report(path):
     """Reads an evaluation.json.
 
     Args:
-        path: The file, or the folder that it is in.
+        path: The file, or the folder that contains it.
 
     Returns:
-        The dictionary of `report_of`.
+        A dictionary as `make_report` returns it.
 
     Raises:
-        UserError: If it is missing or is none; the line says why.
+        UserError: If the file is missing or not a report.
     """
     path = pathlib.Path(path)
     if path.is_dir():
         path = path / JSON
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        if report["format"] != FORMAT:
-            raise ValueError(f"its format is {report['format']}, not {FORMAT}")
+        if report["format"] != _FORMAT:
+            raise ValueError(f"its format is {report['format']}, not {_FORMAT}")
         for row in () if report.get("multi_label") else report["videos_tested"]:
             if not isinstance(row["rank"], int) or not {"path", "label", "prediction"} <= {*row}:
                 raise ValueError("a video without rank, path, label or prediction")

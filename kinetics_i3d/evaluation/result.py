@@ -1,6 +1,7 @@
-"""`Evaluation`: what a model made of each video of a dataset, and the table of its classes.
+"""`Evaluation`: the logits of every video of a dataset and the metrics computed from them.
 
-Carreira & Zisserman, CVPR 2017, section 2.4: the logits of both streams are added, equal in weight.
+The logits of two streams are added with equal weight (Carreira & Zisserman, CVPR 2017, section
+2.4). `LogitCache` keeps logits on disk, so that an evaluation can be resumed.
 """
 
 import dataclasses
@@ -9,6 +10,8 @@ import hashlib
 import importlib.metadata
 import json
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -23,33 +26,35 @@ from kinetics_i3d.core.labels import sigmoid, softmax
 from kinetics_i3d.evaluation import metrics
 
 BOTH = "both"
+# Part of every key: raise it when the same network and video give other logits than before.
+_CACHE_FORMAT = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The logits of the videos of a dataset, and all that is measured with them.
+    """The logits of the videos of a dataset.
 
     Args:
         labels: Class names.
-        paths: The videos that were tested.
-        targets: int array (videos,); or, where videos may have several classes or none, bool array
-            (videos, classes).
-        logits: {stream: float32 array (videos, classes)}. What one network makes of both streams
-            together is called `"both"`.
-        skipped: Messages of videos that could not be read.
+        paths: Paths of the videos tested.
+        targets: int array (videos,), or bool array (videos, classes) if a video may have several
+            labels or none.
+        logits: {stream: float32 array (videos, classes)}. A network that reads both streams at
+            once has the single key `"both"`.
+        skipped: Error messages of the videos that could not be read.
         views: Name of the views that were averaged.
-        specs: {stream: `ClipSpec`} of the clips.
+        specs: {stream: `ClipSpec`}.
         digests: {stream: checksum of the weights}, with the keys of `logits`.
 
     Example:
 
-    >>> found = Evaluation(
+    >>> evaluation = Evaluation(
     ...     ("sit", "stand"),
     ...     ("a.mp4", "b.mp4"),
     ...     np.array([0, 1]),
     ...     {"rgb": np.array([[2.0, 0.0], [1.0, 0.0]]), "flow": np.array([[1.0, 0.0], [0.0, 4.0]])},
     ... )
-    >>> found.summary()["top1"], found.stream("rgb").summary()["top1"]
+    >>> evaluation.summary()["top1"], evaluation.stream("rgb").summary()["top1"]
     (1.0, 0.5)
     """
 
@@ -63,37 +68,27 @@ class Evaluation:
     digests: dict = dataclasses.field(default_factory=dict)
 
     @property
-    def multi_label(self):
-        """Whether videos may have several classes, or none."""
+    def multi_label(self) -> bool:
+        """Whether a video may have several labels, or none."""
         return np.ndim(self.targets) == 2
 
     @functools.cached_property
     def scores(self):
-        """float32 array (videos, classes): the sum of the streams' logits."""
+        """float32 (videos, classes): the sum of the streams' logits."""
         return sum(self.logits.values())
 
     @functools.cached_property
-    def probabilities(self):
-        """float64 array (videos, classes); of each class by itself where there may be several."""
+    def probabilities(self) -> np.ndarray:
+        """float64 (videos, classes): softmax of `scores`, or with several labels their sigmoid."""
         return sigmoid(self.scores) if self.multi_label else softmax(self.scores)
 
     @property
-    def predictions(self):
-        """Best class of each video, int array (videos,); of equal ones the first."""
+    def predictions(self) -> np.ndarray:
+        """Int (videos,): the class with the highest score, the first of equal ones."""
         return self.scores.argmax(axis=1)
 
-    def stream(self, name):
-        """The `Evaluation` of one stream alone.
-
-        Args:
-            name: One of `logits`.
-
-        Returns:
-            An `Evaluation` of the same videos.
-
-        Raises:
-            ValueError: If there is no such stream.
-        """
+    def stream(self, name: str) -> "Evaluation":
+        """The `Evaluation` of the single stream `name`; `ValueError` if there is none."""
         if name not in self.logits:
             raise ValueError(f"`name` must be one of {[*self.logits]}. Received: name={name!r}")
         return dataclasses.replace(
@@ -103,23 +98,22 @@ class Evaluation:
             digests={name: self.digests[name]} if name in self.digests else {},
         )
 
-    def only(self, paths):
-        """The `Evaluation` of those videos alone whose paths are among `paths`."""
+    def select(self, paths: Sequence[str]) -> "Evaluation":
+        """The `Evaluation` of the videos whose paths are among `paths`, in the order of `self`."""
         chosen = set(paths)
-        keep = [index for index, path in enumerate(self.paths) if path in chosen]
+        rows = [row for row, path in enumerate(self.paths) if path in chosen]
         return dataclasses.replace(
             self,
-            paths=tuple(self.paths[index] for index in keep),
-            targets=self.targets[keep],
-            logits={stream: logits[keep] for stream, logits in self.logits.items()},
+            paths=tuple(self.paths[row] for row in rows),
+            targets=self.targets[rows],
+            logits={stream: logits[rows] for stream, logits in self.logits.items()},
         )
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """Counts and accuracies (0 to 1) as a JSON-ready dictionary.
 
-        Of videos that may have several classes: `map`, the mean over the classes that occur of
-        their average precisions, and `hit1`, the share of the videos whose best class is one of
-        theirs.
+        If videos may have several labels: `map`, the mean average precision over the classes that
+        have videos, and `hit1`, the share of videos whose highest score is one of their classes.
         """
         if self.multi_label:
             return {
@@ -141,11 +135,9 @@ class Evaluation:
         }
 
     def average_precisions(self):
-        """A dictionary for each class, where videos may have several.
+        """A JSON-ready dictionary for each class, if videos may have several labels.
 
-        Returns:
-            A list of JSON-ready dictionaries: `label`, `videos` that have it, and
-            `average_precision`, 0 to 1, or None without such videos.
+        The keys are `label`, `videos` and `average_precision` (0 to 1; None without videos).
         """
         precisions = average_precisions(self.scores, self.targets)
         counts = self.targets.sum(axis=0)
@@ -158,33 +150,26 @@ class Evaluation:
             for label, count, precision in zip(self.labels, counts, precisions, strict=True)
         ]
 
-    def confusion(self):
-        """int64 array (classes, classes): videos by target and best class."""
+    def confusion(self) -> np.ndarray:
+        """int64 (classes, classes): videos by true class (row) and predicted class (column)."""
         return metrics.confusion_matrix(self.scores, self.targets)
 
     def mistakes(self, count=24):
-        """The wrong predictions that the model was surest of.
-
-        Args:
-            count: How many at most.
-
-        Returns:
-            A list of rows in the evaluation, the most probable prediction first.
-        """
-        sure = self.probabilities.max(axis=1)
+        """Rows of at most `count` wrong predictions, the most confident first."""
+        confidence = self.probabilities.max(axis=1)
         wrong = np.flatnonzero(self.predictions != self.targets)
-        return wrong[np.argsort(-sure[wrong], kind="stable")][:count].tolist()
+        return wrong[np.argsort(-confidence[wrong], kind="stable")][:count].tolist()
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassResult:
-    """How one class fared.
+    """The predictions for the videos of one class.
 
     Args:
-        label: Its name.
-        videos: How many it has.
-        right: How many of them were recognised.
-        taken_for: {other label: number of its videos}, the most frequent first.
+        label: Name of the class.
+        videos: Number of its videos.
+        right: Number of them that were classified correctly.
+        taken_for: {other label: number of videos}, the most frequent first.
     """
 
     label: str
@@ -199,11 +184,11 @@ class ClassResult:
 
     @property
     def most_frequent_wrong(self):
-        """The label that it was most often taken for, the first of several; None without one."""
+        """The most frequent wrong prediction, the first of equal ones; None without any."""
         return next(iter(self.taken_for), None)
 
     def to_dict(self):
-        """The fields as a JSON-ready dictionary."""
+        """The fields and properties as a JSON-ready dictionary."""
         return {
             "label": self.label,
             "videos": self.videos,
@@ -215,14 +200,7 @@ class ClassResult:
 
 
 def class_results(counts, labels):
-    """The table of the classes.
-
-    Args:
-        counts: Whole numbers (classes, classes), rows by true class: `Evaluation.confusion()`.
-        labels: Class names.
-
-    Returns:
-        A list of a `ClassResult` for each class.
+    """A `ClassResult` for each class of a confusion matrix (true classes in rows).
 
     Example:
 
@@ -240,21 +218,18 @@ def class_results(counts, labels):
     return results
 
 
-FORMAT = 1  # a new one when the same network and video would give other logits
-
-
 class LogitCache:
-    """A folder of logits. Several processes may use it at once.
+    """A folder of logits, one file per video and network; safe with several processes.
 
     Args:
-        folder: Where; it is made with the first logits.
-        depends: JSON-ready dictionary of what all logits asked for depend on beside the video:
+        folder: Where; created with the first file.
+        depends_on: JSON-ready dictionary of everything except the video that the logits depend on:
             weights, views, specs.
-        classes: How many logits a video has.
+        classes: Number of logits of a video.
 
     Example:
 
-    >>> cache = LogitCache(folder / "logits", depends={"weights": "1234"}, classes=2)
+    >>> cache = LogitCache(folder / "logits", depends_on={"weights": "1234"}, classes=2)
     >>> cache.get({"bytes": 10}) is None
     True
     >>> cache.put({"bytes": 10}, np.array([0.5, 2.0], np.float32))
@@ -262,47 +237,37 @@ class LogitCache:
     array([0.5, 2. ], dtype=float32)
     """
 
-    def __init__(self, folder, *, depends, classes):
+    def __init__(self, folder, *, depends_on, classes):
         self.folder = pathlib.Path(folder)
         self.classes = classes
-        self._depends = {
-            "format": FORMAT,
+        self._depends_on = {
+            "format": _CACHE_FORMAT,
             "version": importlib.metadata.version("kinetics-i3d"),
-            **depends,
+            **depends_on,
         }
 
     def path(self, video):
-        """The file of a video's logits.
-
-        Args:
-            video: JSON-ready dictionary that the video is known again by: `fingerprint(path)`.
-
-        Returns:
-            A `pathlib.Path`, whether there is a file or not.
-        """
-        text = json.dumps({**self._depends, "video": video}, sort_keys=True)
+        """The file for a video, given its fingerprint (a JSON-ready dictionary)."""
+        text = json.dumps({**self._depends_on, "video": video}, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()
         return self.folder / key[:2] / f"{key}.npy"
 
     def get(self, video):
-        """The logits of a video: float32 array (classes,), or None where there are none.
-
-        A damaged file counts as none, and is told in the log.
-        """
+        """The logits of a video, float32 (classes,); None if there is no valid file."""
         path = self.path(video)
         try:
             logits = parse_npy(path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            logging.warning("%s: damaged, so computed again (%s)", path, error)
+            logging.warning("%s: damaged, recomputing (%s)", path, error)
             return None
         if logits.shape != (self.classes,) or logits.dtype != np.float32:
-            logging.warning("%s: not %d logits, so computed again", path, self.classes)
+            logging.warning("%s: not %d float32 logits, recomputing", path, self.classes)
             return None
         return logits
 
     def put(self, video, logits):
-        """Keeps the logits of a video, float32 (classes,)."""
+        """Stores the logits of a video, float32 (classes,)."""
         with atomic_path(self.path(video)) as temporary:
             np.save(temporary, logits)

@@ -1,4 +1,9 @@
-"""Key poses and what is between them: an action's poses at any phase.
+"""The actions as tables of key poses, and what is between the poses.
+
+A new action is a new row of `TABLE`: contact, passing, push-off and so on, with the phase at which
+each pose is reached, as animators write it. Angles are read off a picture, see `skeleton.CHANNELS`.
+The poses of gaits follow R. Williams, "The Animator's Survival Kit"; their angles follow gait
+analysis (D. Winter, see `skeleton`).
 
 The interpolation is the monotone cubic of F. Fritsch and J. Butland, "A Method for Constructing
 Local Monotone Piecewise Cubic Interpolants" (1984). It never overshoots its keys, so that no knee
@@ -20,13 +25,13 @@ class Action:
     Args:
         keys: Pairs of phase and pose. Phases rise from 0; those of a cycle stay below 1 and wrap
             around, those of a single act end at 1.
-        seconds: How long one pass takes at the ordinary speed.
-        cyclic: Whether the pass repeats without a seam.
+        seconds: Duration of one pass at normal speed.
+        cyclic: Whether the pass repeats seamlessly.
         rest: Seconds of stillness before a single act is repeated; None holds the last pose.
-        planted: Which feet stay where they are (weights left, right); None for a gait.
-        view: How far the figure may face away from the camera, degrees. Hands that move across the
-            body cannot be seen from the side.
-        entry: Whether a cycle may begin out of standing instead of being under way already.
+        planted: Which feet stay in place (weights left, right); None for a gait.
+        view: How far the figure may face away from the camera, degrees. Hands that move in front of
+            the body cannot be seen from the side.
+        entry: Whether a cycle may start from standing instead of being under way already.
     """
 
     keys: tuple
@@ -45,22 +50,10 @@ def backwards(action):
 
 
 def poses_at(action, phase):
-    """The poses of an action at some phases: a pure function of the phase.
+    """The poses (times, channels), degrees, of an action at phases (times,).
 
-    Args:
-        action: An `Action`.
-        phase: Array of shape (times,). One pass runs from 0 to 1; outside, a cycle goes on and a
-            single act stays in its first or last pose.
-
-    Returns:
-        Poses of shape (times, channels), degrees.
-
-    Example:
-
-    >>> from kinetics_i3d.figures.actions import TABLE
-    >>> sitting_down = poses_at(TABLE["sit_down"], [0.3])
-    >>> bool(np.allclose(sitting_down, poses_at(TABLE["stand_up"], [0.7])))
-    True
+    One pass runs from 0 to 1. Outside, a cycle continues and a single act keeps its first or last
+    pose.
     """
     knots = np.array([key for key, _ in action.keys])
     values = np.stack([angles for _, angles in action.keys])
@@ -95,16 +88,13 @@ def _monotone_cubic(knots, values, at):
 
 
 def gait(leg, arm, elbow, **trunk):
-    """Keys of a cycle in eight poses: the left side does what the right did half a cycle before.
+    """Keys of a cycle of eight poses: the left side does what the right did half a cycle before.
 
     Args:
         leg: Eight rows of (thigh, knee, foot), from the heel's contact to the end of the swing.
         arm: Eight angles of the arm on the same side, which swings against the leg.
         elbow: Eight bends of that elbow.
-        **trunk: Eight values for any channel of the trunk, or one that holds throughout.
-
-    Returns:
-        The keys of a cyclic `Action`.
+        **trunk: Eight values for any channel of the trunk, or one for all.
     """
     keys = []
     for step in range(8):
@@ -120,14 +110,7 @@ def gait(leg, arm, elbow, **trunk):
 
 
 def turning(steps=6):
-    """Keys of one turn on the spot: `steps` small steps, the left and the right foot in turn.
-
-    Args:
-        steps: How many steps the whole turn takes.
-
-    Returns:
-        The keys of a single act.
-    """
+    """Keys of one turn in place by small steps of the left and the right foot in turn."""
     keys = []
     for half in range(2 * steps + 1):
         raised = {}
@@ -305,11 +288,7 @@ ACTIONS = tuple(sorted(TABLE))
 
 
 def find_action(name):
-    """Looks an action up.
-
-    Raises:
-        ValueError: For an unknown name; the message lists the nearest ones.
-    """
+    """Looks an action up; `ValueError` with the nearest names for an unknown one."""
     if name not in TABLE:
         near = difflib.get_close_matches(str(name), ACTIONS, n=3, cutoff=0.4)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

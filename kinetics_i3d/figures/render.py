@@ -1,7 +1,8 @@
-"""Soft shadows and shaded limbs, painted into a picture from their signed distance.
+"""Clips of the figure: `render_clip(action, seed=...)` performs, films and draws.
 
-Distance functions after I. Quilez, https://iquilezles.org/articles/distfunctions2d; an edge is
-smoothed over one pixel. Only the pixels of the limb's own box are touched.
+The body is a table of tapered, rounded limbs. Each is drawn from its signed distance (I. Quilez,
+https://iquilezles.org/articles/distfunctions2d), distant ones first, shaded as a round shape, and
+smoothed over one pixel at its edge; only the pixels of its own box are touched.
 """
 
 import numbers
@@ -16,14 +17,7 @@ from kinetics_i3d.figures.world import draw_world, offsets, project
 
 
 def paint_shadow(picture, centre, size, dark):
-    """Darkens a soft elliptical spot, in place.
-
-    Args:
-        picture: float32 array of shape (height, width, 3).
-        centre: (x, y) in pixels.
-        size: Half axes (x, y) in pixels, where the darkness is down to 1/e.
-        dark: Share of the light that is missing in the middle, in [0, 1].
-    """
+    """Darkens a soft elliptical spot in place, by `dark` in the middle and 1/e of it at `size`."""
     height, width = picture.shape[:2]
     reach = 2.2 * size
     x0, y0 = np.maximum((centre - reach).astype(int), 0)
@@ -37,19 +31,19 @@ def paint_shadow(picture, centre, size, dark):
 
 
 def paint_limb(picture, a, b, half_width, rounding, colour, light):
-    """Paints one limb, in place.
+    """Draws one limb into a float32 picture (height, width, 3), 0 to 255, in place.
 
     Its outline is a trapezoid about the line from a to b with rounded corners; where the rounding
     is the whole half-width, as in arms and legs, that is a tapered capsule.
 
     Args:
-        picture: float32 array of shape (height, width, 3), values 0 to 255.
+        picture: The picture.
         a: One end (x, y) in pixels.
         b: The other end.
-        half_width: Half the limb's width at either end, pixels.
+        half_width: Half the width of the limb at either end, pixels.
         rounding: Radius of the corners at either end, pixels, at most the half-width.
         colour: Its (red, green, blue).
-        light: Where the light comes from: right, up, towards the camera; length one.
+        light: Direction towards the light: right, up, towards the camera; of length one.
     """
     height, width = picture.shape[:2]
     wide_a, wide_b = map(float, half_width)
@@ -124,17 +118,24 @@ PARTS = _TRUNK + tuple(
 _SLENDER = ("skin", "hair", "eyes", "shoes")  # colours of the parts that no girth thickens
 
 
-def render_clip(action, *, seed, frames=64, fps=25.0, size=(240, 320)):
+def render_figure(
+    action: str,
+    *,
+    seed: int,
+    frames: int = 64,
+    fps: float = 25.0,
+    size: tuple[int, int] = (240, 320),
+) -> np.ndarray:
     """Renders one clip of one figure that performs one action.
 
-    The seed decides all else: person, clothes, place, camera, tempo and the hand that is used.
-    It does so without regard to the other arguments, so another rate or size films the same
+    The seed decides everything else: person, clothes, place, camera, tempo and the hand used. It
+    does so independently of the other arguments, so another rate or size films the same
     performance. The action is over (or has been repeated) within 2.56 seconds; longer clips
     repeat it or hold its last pose.
 
     Args:
         action: One of `ACTIONS`.
-        seed: An integer from 0 upwards.
+        seed: An integer, 0 or more.
         frames: Number of frames, at least 1.
         fps: Frames per second of the performance's time, above 0.
         size: (height, width) in pixels, each at least 16.
@@ -143,11 +144,12 @@ def render_clip(action, *, seed, frames=64, fps=25.0, size=(240, 320)):
         uint8 array of shape (frames, height, width, 3): RGB.
 
     Raises:
-        ValueError: For an unknown action (with the nearest names) or an argument out of range.
+        ValueError: If the action is unknown, with the nearest names, or an argument is outside its
+            range.
 
     Example:
 
-    >>> render_clip("wave", seed=7, frames=2, size=(48, 64)).shape
+    >>> render_figure("wave", seed=7, frames=2, size=(48, 64)).shape
     (2, 48, 64, 3)
     """
     find_action(action)
@@ -200,7 +202,7 @@ def _chair_at(action, world, gait):
 
 
 def _window(scenery, corner, height, width):
-    """Cuts a frame out of the scenery, between its pixels if need be."""
+    """Cuts a frame out of the scenery, between its pixels if necessary."""
     x, y = np.floor(corner).astype(int)
     fx, fy = (corner - (x, y)).astype(np.float32)
     box = scenery[y : y + height + 1, x : x + width + 1]
@@ -209,7 +211,7 @@ def _window(scenery, corner, height, width):
 
 
 class _Limbs:
-    """The figure of a whole clip in pixels: all of its parts' places, widths, colours and order."""
+    """The figure of a whole clip in pixels: positions, widths, colours and order of its parts."""
 
     def __init__(self, world, joints, axis, side):
         place, scale = project(joints, world.camera)
@@ -247,7 +249,7 @@ class _Limbs:
         self._place_shadows(world, joints, axis, side)
 
     def _place_shadows(self, world, joints, axis, side):
-        """Soft spots on the floor under the feet and the pelvis; they pale as the body lifts."""
+        """Soft spots on the floor under the feet and the pelvis, paler as the body lifts."""
         names = ("pelvis", "ankle_l", "ankle_r")
         ground = joints[:, [JOINT[name] for name in names]].copy()
         lifted = np.maximum(ground[..., 2] - np.array([0.9, 0.1, 0.1]), 0.0)
@@ -259,7 +261,7 @@ class _Limbs:
         self.spot_dark = np.array([0.30, 0.40, 0.40]) * np.exp(-4.0 * lifted)
 
     def paint(self, picture, index):
-        """Paints the figure of frame `index` into a float32 picture."""
+        """Draws the figure of frame `index` into a float32 picture."""
         spots = zip(self.spots[index], self.spot_size[index], self.spot_dark[index], strict=True)
         for centre, size, dark in spots:
             paint_shadow(picture, centre, size, dark)

@@ -8,6 +8,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import checkpoint_of
@@ -32,7 +33,14 @@ FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
 TOLERANCE = 1e-5  # of the largest logit: sums in another order, nothing else
 
 
-def convert(source, output, *, to=None, architecture=None, labels=None):
+def convert(
+    source: PathLike,
+    output: PathLike,
+    *,
+    to: str | None = None,
+    architecture: str | None = None,
+    labels: Labels | None = None,
+) -> pathlib.Path:
     """Converts weights, and runs the network from both files before the new one gets its name.
 
     Args:

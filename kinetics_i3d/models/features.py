@@ -6,7 +6,7 @@ from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model
 
 
-def feature_model(model, endpoint):
+def feature_model(model: ClipModel, endpoint: str) -> ClipModel:
     """Cuts a model at a named activation.
 
     Args:

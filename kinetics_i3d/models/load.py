@@ -7,6 +7,7 @@ import keras
 
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.types import Weights
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import kind_of
@@ -20,7 +21,7 @@ from kinetics_i3d.weights.read import read_weights
 WANTED = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
 
 
-def load_model(weights=None, *, streams=None):
+def load_model(weights: Weights | None = None, *, streams: str | None = None) -> ClipModel:
     """Builds the model of weights that say themselves what they are the weights of.
 
     Args:
@@ -86,7 +87,7 @@ def _of_file(checkpoint):
     return SYSTEMS[system].builder(weights=checkpoint)
 
 
-def as_model(model):
+def as_model(model: ClipModel | Weights) -> ClipModel:
     """The model that a function was given, or that of the weights that it was given.
 
     Args:

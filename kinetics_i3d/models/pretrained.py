@@ -4,12 +4,16 @@ import dataclasses
 import difflib
 import pathlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.layers import BATCH_NORM_MOMENTUM, set_batch_norm_momentum
 from kinetics_i3d.models.streams import check_together
@@ -175,7 +179,15 @@ def assemble(
     return model
 
 
-def save_weights(model, path, *, dtype="float32", labels=None, clip_spec=None, about=None):
+def save_weights(
+    model: ClipModel,
+    path: PathLike,
+    *,
+    dtype: str = "float32",
+    labels: Labels | None = None,
+    clip_spec: ClipSpec | Mapping[str, ClipSpec] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
     """Writes a model's weights with all that `weights=path` needs to use them rightly.
 
     Args:

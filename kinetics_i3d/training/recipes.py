@@ -4,6 +4,7 @@ Carreira & Zisserman, CVPR 2017, table 1 and section 2.5, and the code released 
 """
 
 import dataclasses
+from typing import Any
 
 from absl import logging
 
@@ -124,7 +125,7 @@ RECIPES = {
 }
 
 
-def config_from_recipe(name, **settings):
+def config_from_recipe(name: str | None, **settings: Any) -> TrainConfig:
     """The `TrainConfig` of a recipe with some fields changed.
 
     A field that is given is kept. A field of the recipe that contradicts the given ones, or the

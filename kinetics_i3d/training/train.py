@@ -7,7 +7,8 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-import typing
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +18,9 @@ from kinetics_i3d.core.average_precision import mean_average_precision
 from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import stage
+from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.data.datasets import VideoDataset
+from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.batch_norm import recalibrate
 from kinetics_i3d.training.config import TrainConfig
@@ -66,17 +69,17 @@ from kinetics_i3d.training.step import Objective, Step, balanced_weights
 
 @one_warning_per_file()
 def train(
-    dataset,
-    config,
-    output,
+    dataset: Any,
+    config: TrainConfig,
+    output: PathLike,
     *,
-    spec_name="custom",
-    about=None,
-    distribute="none",
-    save_every=500,
-    tensorboard=False,
-    weights_labels=None,
-):
+    spec_name: str = "custom",
+    about: Mapping[str, Any] | None = None,
+    distribute: str = "none",
+    save_every: int = 500,
+    tensorboard: bool = False,
+    weights_labels: Labels | None = None,
+) -> ClipModel:
     """Trains a network on videos or on prepared records.
 
     Called again with the same config and output, a run that was stopped or killed resumes from its
@@ -202,13 +205,13 @@ class Run:
 
     config: TrainConfig
     output: pathlib.Path
-    model: typing.Any
-    optimizer: typing.Any
+    model: Any
+    optimizer: Any
     clips: ClipSource
     source: ClipSource | FeatureSource
     step: Step
     metadata: dict
-    write_scalars: typing.Any = None
+    write_scalars: Any = None
 
     @classmethod
     def of(cls, config, output, model, optimizer, clips, strategy, *, metadata, tensorboard=False):

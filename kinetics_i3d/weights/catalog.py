@@ -359,6 +359,22 @@ def _unknown(name, known):
     return WeightsError(f"unknown weights {str(name)!r}; did you mean {' or '.join(near)}?")
 
 
+def list_weights() -> list[str]:
+    """The names that `weights=` takes, of networks of clips and of pairs of streams.
+
+    `kinetics-i3d weights NAME` prints everything about one of them.
+
+    Returns:
+        A list of names, such as `"rgb_kinetics400"` and the pair `"kinetics400"`.
+
+    Example:
+
+    >>> "rgb_kinetics400" in ki3d.list_weights(), "kinetics400" in ki3d.list_weights()
+    (True, True)
+    """
+    return [*CATALOG, *PAIRS]
+
+
 def find_members(weights):
     """The files of the weights of one stream or of two.
 
@@ -416,5 +432,5 @@ def image_weights_message(row):
     """What to do where the weights of an `ImageEntry` are given for a network of clips."""
     return (
         f"{row.name}: weights of an image network (InceptionV1), where a network of clips is "
-        f"wanted; inflate them first: kinetics-i3d inflate {row.name} inflated.h5"
+        f"wanted; inflate them first: kinetics-i3d inflate {row.name} --output inflated.h5"
     )

@@ -1,11 +1,10 @@
 """From another file's names and layout to ours: all of it or an error that lists what is wrong."""
 
-import dataclasses
 import re
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import DEEPMIND
+from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.labels import BY_COUNT, label_list
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
@@ -108,7 +107,7 @@ def describe(arrays, layout):
     bias = arrays.get(f"Conv{layout.rank}d_0c_1x1/bias", ())
     channels, filters = arrays[f"Conv{layout.rank}d_1a_7x7_conv/kernel"].shape[-2:]
     labels = label_list(BY_COUNT[len(bias)]) if layout.labels and len(bias) in BY_COUNT else ()
-    spec = dataclasses.replace(DEEPMIND, stream="flow") if channels == 2 else DEEPMIND
+    spec = DEEPMIND_FLOW if channels == 2 else DEEPMIND
     architecture = "inception_v1" if filters == 64 else None  # None: not of the usual width
     return WeightsInfo(architecture, layout.rank, spec, len(bias), tuple(labels))
 

@@ -4,8 +4,9 @@ import logging
 
 import pytest
 
-from kinetics_i3d.cli.arguments import Parser, add_dataset_arguments, read_dataset
+from kinetics_i3d.cli.arguments import add_dataset_arguments, read_dataset
 from kinetics_i3d.cli.main import make_parser
+from kinetics_i3d.cli.parser import Parser
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.data.datasets import open_dataset
 
@@ -79,15 +80,15 @@ def test_missing_videos_are_listed_when_asked_for(command, ucf101):
 
 def test_the_number_of_the_split(command, ucf101):
     (ucf101 / "videos/v_Bow_g01_c01.avi").write_bytes(b".")
-    out = command("datasets", ucf101, "--split", 2)[1]
+    out = command("datasets", ucf101, "--split-number", 2)[1]
     assert "videos    1\n  train   1\nlargest   1 Bow\n" in out
-    code, out, err = command("datasets", ucf101, "--split", 3)
+    code, out, err = command("datasets", ucf101, "--split-number", 3)
     assert (code, out) == (2, "") and "its splits are [1, 2]" in err and err.count("\n") == 1
 
 
 def test_a_table_is_written(command, ucf101):
     table = ucf101 / "out/all.csv"
-    out = command("datasets", ucf101, "--table", table)[1]
+    out = command("datasets", ucf101, "--output", table)[1]
     assert out.splitlines()[-1] == f"table     {table}"
     read, original = open_dataset(table), open_dataset(ucf101)
     assert (read.videos, read.labels) == (original.videos, original.labels)
@@ -98,7 +99,7 @@ def test_mistakes_are_one_line(command, ucf101, tmp_path):
         ([tmp_path / "none"], "none: no such file or folder"),
         ([ucf101, "--kind", "hmdb51"], "not of kind 'hmdb51'; looked for"),
         ([ucf101, "--kind", "ucf"], "invalid choice: 'ucf'"),
-        ([ucf101, "--split", "0"], "must be 1 or more"),
+        ([ucf101, "--split-number", "0"], "must be 1 or more"),
         ([ucf101, "--videos", ucf101 / "lists"], "none of its 5 videos exist below"),
         ([ucf101 / "lists/classInd.txt"], "is one of the files of 'ucf101'; give their folder"),
     ]

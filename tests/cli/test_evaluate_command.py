@@ -2,13 +2,15 @@
 
 import csv
 import json
+import pathlib
 
 import numpy as np
 import pytest
 
 from kinetics_i3d.cli import evaluate as verb
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import DatasetError, WeightsError
+from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.views import VIEWS
 from kinetics_i3d.evaluation.compare import Change, Comparison
 from kinetics_i3d.evaluation.result import Evaluation, LogitCache
@@ -19,7 +21,8 @@ from kinetics_i3d.weights.catalog import PAIRS
 LABELS = ("sit", "stand", "wave")  # of the fixture `weights`
 FLOW = ClipSpec("tiny_flow", stream="flow", fps=10, short_side=36, size=32)
 LOW = ("--precision", "bfloat16")
-FILES = ["confusion.png", "evaluation.json", "logits", "report.html", "worst_mistakes.png"]
+PLOTS = ["confusion.png", "reliability.png", "worst_mistakes.png"]
+FILES = sorted([*PLOTS, "evaluation.json", "logits", "report.html"])
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def test_the_choice_of_views_is_that_of_the_library():
 
 
 def test_the_precision_is_that_of_the_model(command, dataset, weights, monkeypatch):
-    from kinetics_i3d.exporting import optimize as module
+    from kinetics_i3d.inference import optimize as module
 
     def optimize(model, **given):
         raise WeightsError(f"asked for {given}")
@@ -156,6 +159,31 @@ def test_mistakes_are_one_line(command, dataset, weights, tmp_path, words, said)
     code, out, err = command(*given, "--output", tmp_path / "report")
     assert (code, out, err.count("\n")) == (2, "", 1) and said in err
     assert not (tmp_path / "report").exists()
+
+
+def videos_of(*splits):
+    rows = [Video(pathlib.Path(f"{n}.mp4"), "sit", split, str(n)) for n, split in enumerate(splits)]
+    return VideoDataset("mine", ("sit",), tuple(rows))
+
+
+def test_a_dataset_without_splits_is_evaluated_whole_with_one_line(capsys):
+    dataset = videos_of("all", "all")
+    assert verb.choose_videos(dataset, None) == (dataset, "all")
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "mine has no splits: evaluating all 2 videos" in err
+    assert "RUN/videos.csv --split val" in err
+    assert verb.choose_videos(dataset, "all") == (dataset, "all")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_missing_split_names_the_options_that_there_are():
+    dataset = videos_of("train", "val")
+    with pytest.raises(DatasetError, match=r"split 'test'.*add --split train or --split val"):
+        verb.choose_videos(dataset, None)
+    with pytest.raises(DatasetError, match=r"split 'dev'.*add --split train or --split val"):
+        verb.choose_videos(dataset, "dev")
+    chosen, split = verb.choose_videos(dataset, "val")
+    assert (len(chosen), split) == (1, "val")
 
 
 @pytest.mark.slow

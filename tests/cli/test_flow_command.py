@@ -88,7 +88,7 @@ def test_each_video_of_a_tree_gets_a_file_beside_it(command, tree, originals):
 def test_another_root_mirrors_the_tree(command, tree, tmp_path):
     out = tmp_path / "out"
     before = contents(tree)
-    code, said, _ = command("flow", tree, tree / "b.mp4", "--out", out, *QUICK)
+    code, said, _ = command("flow", tree, tree / "b.mp4", "--output", out, *QUICK)
     # The single file stands in no folder of its own, so it goes where the tree's goes: once.
     assert code == 0 and len(said.splitlines()) == 3
     assert contents(out).keys() == {"a.avi.flow.npz", "b.mp4.flow.npz", "in/c.MKV.flow.npz"}
@@ -97,7 +97,7 @@ def test_another_root_mirrors_the_tree(command, tree, tmp_path):
 
 def test_two_videos_for_one_file_are_the_user_s_mistake(command, tree, tmp_path):
     other = shutil.copytree(tree, tmp_path / "other")
-    code, out, err = command("flow", tree, other, "--out", tmp_path / "out", *QUICK)
+    code, out, err = command("flow", tree, other, "--output", tmp_path / "out", *QUICK)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"a.avi.flow.npz: would be the flow of {tree / 'a.avi'} and of {other / 'a.avi'}" in err
     assert not (tmp_path / "out").exists()
@@ -180,7 +180,7 @@ def test_what_other_settings_made_is_kept_and_told(command, tree):
     before = contents(tree)
     code, out, err = command("flow", tree, *QUICK, "--bound", "10")
     assert (code, out, err.count("\n")) == (2, "", 3)
-    assert f"{tree / 'a.avi.flow.npz'}: its bound is 20.0, asked for is 10.0; replace it (-" in err
+    assert f"{tree / 'a.avi.flow.npz'}: bound is 20.0, requested is 10.0; replace it (-" in err
     assert contents(tree) == before
     assert command("flow", tree, *QUICK, "--bound", "10", "--replace")[0] == 0
     with open_flow(tree / "a.avi.flow.npz") as file:
@@ -232,7 +232,9 @@ def test_flow_of_patterns_lists_tables_and_spans(command, tree, tmp_path):
     assert code == 0 and out.splitlines() == [f"{tree / name}.flow.npz" for name in names]
     with open_stored(f"{tree / 'b.mp4'}#t=0,0.12", spec=DEEPMIND_FLOW) as stored:
         assert len(stored) == 2
-    code, out, _ = command("flow", f"{tree}/**/*.[ma][pv][4i]", *QUICK, "--out", tmp_path / "out")
+    code, out, _ = command(
+        "flow", f"{tree}/**/*.[ma][pv][4i]", *QUICK, "--output", tmp_path / "out"
+    )
     assert code == 0 and {*contents(tmp_path / "out")} == {"a.avi.flow.npz", "b.mp4.flow.npz"}
     code, _, err = command("flow", f"{tree}/*.webm", *QUICK)
     assert code == 2 and "no file has such a name" in err
@@ -355,7 +357,7 @@ def test_progress_counts_videos_and_the_flows_of_one(capsys, monkeypatch):
 
 def start(tree, out):
     """The command as a process of its own."""
-    words = [sys.executable, "-m", "kinetics_i3d", "flow", tree, "--out", out, *QUICK]
+    words = [sys.executable, "-m", "kinetics_i3d", "flow", tree, "--output", out, *QUICK]
     return subprocess.Popen(
         [str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -417,7 +419,7 @@ def test_two_at_once_share_the_work(many, tmp_path):
     tree, wanted = many
     out = tmp_path / "out"
     made = []
-    words = [sys.executable, "-m", "kinetics_i3d", "flow", tree, "--out", out, *QUICK, "--json"]
+    words = [sys.executable, "-m", "kinetics_i3d", "flow", tree, "--output", out, *QUICK, "--json"]
     runs = [
         subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
         for _ in range(2)

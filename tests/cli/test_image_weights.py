@@ -50,7 +50,7 @@ def test_a_wrong_archive_is_one_line(command, mirror):
     (mirror / "inception5h.zip").write_bytes(b"PK")
     code, out, err = command("weights", "inception5h", "--fetch")
     assert (code, out) == (1, "") and "its SHA-256 is" in err.splitlines()[-1]
-    code, out, err = command("inflate", "imagenet_inception5h", mirror / "x.h5")
+    code, out, err = command("inflate", "imagenet_inception5h", "--output", mirror / "x.h5")
     assert (code, out) == (2, "") and "its SHA-256 is" in err.splitlines()[-1]
     assert not (mirror / "x.h5").exists()
 
@@ -60,7 +60,7 @@ def test_verbs_of_clips_say_to_inflate_first(command, videos, tmp_path, verb):
     words = {
         "classify": (videos["one"], "--weights", "imagenet_slim"),
         "evaluate": (tmp_path, "--weights", "imagenet_slim"),
-        "export": ("imagenet_slim", tmp_path / "out", "--to", "savedmodel"),
+        "export": ("imagenet_slim", "--output", tmp_path / "out", "--to", "savedmodel"),
         "doctor": (videos["one"], "--weights", "imagenet_slim"),
         "train": ("InceptionI3D", "--data", tmp_path, "--output", tmp_path / "run", "--weights")
         + ("imagenet_slim", "--transfer", "full"),
@@ -79,7 +79,7 @@ def test_inflate_takes_the_name_and_labels(command, mirror, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("".join(f"class {number}\n" for number in range(1001)))
     output = tmp_path / "mine.h5"
-    code, out, err = command("inflate", "imagenet_slim", output, "--labels", names)
+    code, out, err = command("inflate", "imagenet_slim", "--output", output, "--labels", names)
     assert (code, out) == (0, f"{output}\n"), err
     model = ki3d.InceptionI3D(weights=output)
     assert model.labels[:2] == ("class 0", "class 1") and model.output_shape == (None, 1001)

@@ -18,7 +18,7 @@ def test_classify_and_convert_take_labels(command, videos, weights, labels, tmp_
     assert code == 0, err
     assert {"sitzen", "stehen", "winken"} <= set(out.split())
     named = tmp_path / "named.safetensors"
-    assert command("convert", weights["nameless"], named, "--labels", labels)[0] == 0
+    assert command("convert", weights["nameless"], "--output", named, "--labels", labels)[0] == 0
     code, again, err = command("classify", videos["one"], "--weights", named)
     assert (code, again) == (0, out), err
 
@@ -28,10 +28,10 @@ def test_a_wrong_file_is_one_line_before_anything_is_read(command, weights, tmp_
     missing = tmp_path / "none.txt"
     words = {
         "classify": ("video.mp4", "--weights", weights["nameless"]),
-        "convert": (weights["nameless"], tmp_path / "out.h5"),
-        "export": (weights["nameless"], tmp_path / "out", "--to", "savedmodel"),
+        "convert": (weights["nameless"], "--output", tmp_path / "out.h5"),
+        "export": (weights["nameless"], "--output", tmp_path / "out", "--to", "savedmodel"),
         "evaluate": (tmp_path, "--weights", weights["nameless"]),
-        "inflate": (weights["image"], tmp_path / "out.h5"),
+        "inflate": (weights["image"], "--output", tmp_path / "out.h5"),
         "train": ("InceptionI3D", "--data", tmp_path, "--output", tmp_path / "run", "--weights")
         + (weights["nameless"], "--head", "keep", "--transfer", "full"),
     }[verb]
@@ -46,7 +46,7 @@ def test_another_number_of_labels_is_refused(command, videos, weights, labels, t
     )
     assert (code, out) == (2, "") and "--labels names 2 classes; the weights have 3" in err
     code, out, err = command(
-        "convert", weights["nameless"], tmp_path / "out.h5", "--labels", labels
+        "convert", weights["nameless"], "--output", tmp_path / "out.h5", "--labels", labels
     )
     assert (code, out) == (2, "") and "must name the 3 classes" in err
     assert not (tmp_path / "out.h5").exists()
@@ -56,11 +56,11 @@ def test_inflate_names_the_classes(command, weights, labels, tmp_path):
     import kinetics_i3d as ki3d
 
     output = tmp_path / "out.h5"
-    code, _, err = command("inflate", weights["image"], output, "--labels", labels)
+    code, _, err = command("inflate", weights["image"], "--output", output, "--labels", labels)
     assert code == 0, err
     assert ki3d.InceptionI3D(weights=output).labels == ("sitzen", "stehen", "winken")
     words = ("--classes", "2", "--labels", labels)
-    code, out, err = command("inflate", weights["image"], tmp_path / "two.h5", *words)
+    code, out, err = command("inflate", weights["image"], "--output", tmp_path / "two.h5", *words)
     assert (code, out) == (2, "") and "--labels names 3 classes; the weights have 2" in err
     assert not (tmp_path / "two.h5").exists()
 

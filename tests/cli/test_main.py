@@ -37,15 +37,18 @@ def test_version_and_help_go_to_stdout(capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "required: VERB; see kinetics-i3d --help"),
+        (["--"], "required: VERB; see kinetics-i3d --help"),
         (["clasify"], "invalid choice: 'clasify'"),
         (["classify"], "required: VIDEO|FOLDER|LIST; see kinetics-i3d classify --help"),
         (["classify", "a.mp4", "--top", "0"], "--top: must be 1 or more, not 0"),
         (["classify", "a.mp4", "--top", "x"], "--top: invalid whole number value: 'x'"),
         (["classify", "a.mp4", "--weigh", "x"], "unrecognized arguments: --weigh x"),
         (["evaluate", "folder"], "required: --weights"),
-        (["inflate", "a.h5", "b.h5", "--channels", "4"], "--channels: invalid choice: 4"),
-        (["figures", "out", "--size", "1"], "--size: expected 2 arguments"),
+        (
+            ["inflate", "a", "--output", "b", "--channels", "4"],
+            "--channels: invalid choice: 4",
+        ),
+        (["figures", "--output", "out", "--size", "1"], "--size: expected 2 arguments"),
         (["train", "a", "b", "--epochs", "many"], "--epochs: invalid int value: 'many'"),
     ],
 )
@@ -58,7 +61,7 @@ def test_wrong_words_are_one_line(command, words, said):
 
 def verb_that(monkeypatch, act):
     monkeypatch.setattr(figures, "run", act)
-    return ["figures", "out"]
+    return ["figures", "--output", "out"]
 
 
 def raiser(error):

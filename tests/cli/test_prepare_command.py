@@ -39,7 +39,7 @@ def check(command, folder, capsys):
 
 def test_records_are_written_and_their_folder_printed(command, table, tmp_path, capsys):
     out = tmp_path / "out"
-    code, printed, err = command("prepare", table("one", "two", "three"), out, *QUICK)
+    code, printed, err = command("prepare", table("one", "two", "three"), "--output", out, *QUICK)
     assert (code, printed, err) == (0, f"{out}\n", "")
     records = open_records(out)
     assert records.streams == ("rgb", "flow") and records.spec.name == "deepmind"
@@ -59,7 +59,7 @@ def test_every_option_arrives(command, table, tmp_path):
     more = ("--quality", 60, "--flow-quality", 70, "--seed", 3, "--bound", 8)
     last = ("--rounding", "truncate", "--backend", "opencv", *QUICK)
     code, _, _ = command(
-        "prepare", table("one", "two", "three"), tmp_path / "out", *words, *more, *last
+        "prepare", table("one", "two", "three"), "--output", tmp_path / "out", *words, *more, *last
     )
     assert code == 0
     settings = json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]
@@ -81,7 +81,9 @@ def test_every_option_arrives(command, table, tmp_path):
     ],
 )
 def test_rate_and_size_may_differ_from_the_spec(command, table, tmp_path, words, expected):
-    code, _, _ = command("prepare", table("one"), tmp_path / "out", "--streams", "rgb", *words)
+    code, _, _ = command(
+        "prepare", table("one"), "--output", tmp_path / "out", "--streams", "rgb", *words
+    )
     assert code == 0
     spec = json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["spec"]
     assert (spec["name"], spec["fps"], spec["short_side"], spec["size"]) == expected
@@ -89,7 +91,7 @@ def test_rate_and_size_may_differ_from_the_spec(command, table, tmp_path, words,
 
 def test_videos_that_cannot_be_read_are_told(command, table, tmp_path, monkeypatch):
     path = table("one", "text", "empty", "missing", "two")
-    words = ("prepare", path, tmp_path / "out", "--streams", "rgb")
+    words = ("prepare", path, "--output", tmp_path / "out", "--streams", "rgb")
     code, printed, err = command(*words)
     assert (code, printed) == (1, f"{tmp_path / 'out'}\n")
     told = [line for line in err.splitlines() if line.startswith("kinetics-i3d: error: ")]
@@ -102,7 +104,7 @@ def test_videos_that_cannot_be_read_are_told(command, table, tmp_path, monkeypat
 
 def test_nothing_but_broken_videos_is_a_mistake(command, table, tmp_path):
     code, printed, err = command(
-        "prepare", table("text", "empty"), tmp_path / "out", "--streams", "rgb"
+        "prepare", table("text", "empty"), "--output", tmp_path / "out", "--streams", "rgb"
     )
     assert (code, printed) == (2, "")
     assert err.splitlines()[-1].endswith("out: none of 2 videos could be read")
@@ -121,16 +123,16 @@ def test_nothing_but_broken_videos_is_a_mistake(command, table, tmp_path):
     ],
 )
 def test_mistakes_are_one_line_before_anything_is_written(command, table, tmp_path, words, said):
-    code, printed, err = command("prepare", table("one"), tmp_path / "out", *words)
+    code, printed, err = command("prepare", table("one"), "--output", tmp_path / "out", *words)
     assert (code, printed, err.count("\n")) == (2, "", 1)
     assert said in err and not (tmp_path / "out").exists()
 
 
 def test_other_settings_and_folders_without_records_are_one_line(command, table, tmp_path):
-    words = ("prepare", table("one"), tmp_path / "out", "--streams", "rgb")
+    words = ("prepare", table("one"), "--output", tmp_path / "out", "--streams", "rgb")
     assert command(*words)[0] == 0
     code, _, err = command(*words, "--quality", "80")
     assert (code, err.count("\n")) == (2, 1)
-    assert "quality is 95 there, asked for is 80" in err
+    assert "quality is 95, requested is 80" in err
     code, _, err = command("prepare", "--check", tmp_path / "in")
     assert (code, err.count("\n")) == (2, 1) and "manifest.json: no such manifest" in err

@@ -1,9 +1,11 @@
 """`kinetics-i3d train`: what it hands to the library, and what it says of mistakes."""
 
+import argparse
 import csv
 import dataclasses
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +17,7 @@ import pytest
 from kinetics_i3d.cli import train
 from kinetics_i3d.cli.main import make_parser
 from kinetics_i3d.data.datasets import read_table
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.errors import TrainingStopped
 from kinetics_i3d.training.recipes import RECIPES
@@ -52,12 +53,30 @@ def library(monkeypatch):
     return calls
 
 
-def test_every_field_of_the_config_is_an_option_with_help():
+def test_every_field_of_the_config_is_an_option_of_one_topic():
     options = make_parser().parse_args(HEAD)
     assert train.read_fields(options, TrainConfig) == {"system": "InceptionI3D"}
-    meanings = train.documented_fields(TrainConfig)
-    for field in dataclasses.fields(TrainConfig):
-        assert meanings[field.name]
+    named = [field.name for field in train.FIELDS]
+    assert len({*named}) == len(named)
+    assert {field.name for field in dataclasses.fields(TrainConfig)} - {"system"} == {*named}
+
+
+def test_the_help_groups_options_by_topic_and_tells_every_default(capsys):
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["train", "--help"])
+    text = capsys.readouterr().out
+    titles = re.findall(r"^([a-z ]+):$", text, re.MULTILINE)
+    topics = [train.DATA, train.START, train.CLIPS, train.OPTIMISATION, train.DEVICES]
+    assert titles == ["positional arguments", *topics, train.CHECKPOINTS, "options"]
+    first = [re.search(rf"^{topic}:\n  (--[a-z-]+)", text, re.MULTILINE)[1] for topic in topics]
+    assert first == ["--data", "--recipe", "--frames", "--epochs", "--precision"]
+    entries = re.split(r"\n  (?=--)", text)[1:]
+    for entry in entries:
+        flag = entry.split()[0].rstrip(",")
+        if flag not in ("--data", "--output", "--labels", "--tensorboard", "--json"):
+            assert "(default:" in " ".join(entry.split()), entry
+    (flip,) = (entry for entry in entries if entry.startswith("--flip"))
+    assert "mirror" in flip and "brightness" not in flip
 
 
 def test_options_keep_their_types():
@@ -79,29 +98,26 @@ def test_options_keep_their_types():
     )
 
 
-def test_fields_to_come_are_read_too():
+def test_options_are_made_of_any_dataclass():
     @dataclasses.dataclass(frozen=True)
     class Later:
-        """One.
-
-        Args:
-            some, more: Of both
-                `things`, 100%.
-        """
-
         some: int | None = None
         more: bool = True
         hidden: str = ""
 
-    parser = train.argparse.ArgumentParser()
-    train.add_fields(parser, Later, leave_out=("hidden",))
-    assert "Of both things, 100%." in " ".join(parser.format_help().split())
+    parser = argparse.ArgumentParser()
+    fields = (
+        train.Field("some", "topic", "N", "100% of it"),
+        train.Field("more", "topic", "", "x"),
+    )
+    train.add_fields({"topic": parser}, Later, fields)
+    assert "100% of it" in parser.format_help() and "x (default: yes)" in parser.format_help()
     assert "hidden" not in parser.format_help()
     options = parser.parse_args(["--some", "4", "--no-more"])
     assert train.read_fields(options, Later) == {"some": 4, "more": False}
     wrong = dataclasses.make_dataclass("Wrong", [("field", dict, None)])
     with pytest.raises(TypeError, match="field"):
-        train.add_fields(parser, wrong)
+        train.add_fields({"topic": parser}, wrong, (train.Field("field", "topic", "", "x"),))
 
 
 def test_all_is_handed_to_the_library_and_logs_go_to_stderr(command, dataset, library, tmp_path):

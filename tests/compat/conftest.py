@@ -94,7 +94,7 @@ def records(videos, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("records") / "figures"
     settings = ("--streams", "rgb", "--fps", "12.5", "--short-side", "88")
-    assert main(["prepare", str(videos), str(folder), *settings]) == 0
+    assert main(["prepare", str(videos), "--output", str(folder), *settings]) == 0
     return folder
 
 

@@ -73,7 +73,7 @@ def losses(run):
 
 def test_training_there_makes_weights_that_serve_here(lowest, tmp_path):
     table = lowest.kinetics_i3d(
-        *("figures", "figures", "--train-per-action", 1, "--test-per-action", 1),
+        *("figures", "--output", "figures", "--train-per-action", 1, "--test-per-action", 1),
         *("--frames", 24, "--size", 48, 64),
         cwd=tmp_path,
     ).strip()

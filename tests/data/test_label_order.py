@@ -8,7 +8,7 @@ from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.data.datasets import Video, VideoDataset, open_dataset, read_table
 from kinetics_i3d.data.layouts.label_order import match_labels
-from kinetics_i3d.evaluation.protocols import with_labels_of
+from kinetics_i3d.evaluation.protocols import with_model_labels
 
 K400 = label_list("kinetics400")
 
@@ -35,7 +35,7 @@ def dataset_of(tmp_path, *labels):
     ],
 )
 def test_other_spellings_of_kinetics_are_matched(tmp_path, spelt, label):
-    found = with_labels_of(model_of(K400), dataset_of(tmp_path, spelt, "abseiling"))
+    found = with_model_labels(model_of(K400), dataset_of(tmp_path, spelt, "abseiling"))
     assert [video.label for video in found.videos] == [label, "abseiling"]
     assert [video.label for video in found.missing] == [label]
     assert found.labels == K400
@@ -52,7 +52,7 @@ def test_other_spellings_of_kinetics_are_matched(tmp_path, spelt, label):
 )
 def test_labels_that_may_be_several_or_none_are_told(tmp_path, labels, why):
     with pytest.raises(DatasetError, match=why):
-        with_labels_of(model_of(K400), dataset_of(tmp_path, *labels))
+        with_model_labels(model_of(K400), dataset_of(tmp_path, *labels))
 
 
 def test_known_labels_that_are_spelt_alike_match_only_as_they_stand():
@@ -74,5 +74,5 @@ def test_a_table_in_another_spelling_than_its_labels(tmp_path):
 
 def test_the_shared_folders_are_those_of_kinetics(shared):
     dataset = open_dataset(shared / "cases/eval_folders").split("val")
-    found = with_labels_of(model_of(K400), dataset)
+    found = with_model_labels(model_of(K400), dataset)
     assert {video.label for video in found.videos} == {"playing cricket", "walking the dog"}

@@ -28,7 +28,7 @@ def plain_mean_class(scores, targets):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_all_metrics_equal_plain_python(seed):
+def test_accuracies_and_confusion_equal_plain_python(seed):
     rng = random.Random(seed)
     # Scores of few values, so that ties are frequent; class 4 is never a target.
     scores = [[rng.randrange(4) for _ in range(6)] for _ in range(40)]
@@ -43,21 +43,21 @@ def test_all_metrics_equal_plain_python(seed):
     assert metrics.confusion_matrix(scores, targets).tolist() == counts
 
 
-def test_ties_go_to_the_lower_class():
+def test_topk_ties_go_to_the_lower_class():
     assert metrics.topk_accuracy([[1, 1, 1]], [0], 1) == 1.0
     assert metrics.topk_accuracy([[1, 1, 1]], [1], 1) == 0.0
     assert metrics.topk_accuracy([[1, 1, 1]], [1], 2) == 1.0
     assert metrics.confusion_matrix([[1, 1, 1]], [2]).tolist() == [[0, 0, 0], [0, 0, 0], [1, 0, 0]]
 
 
-def test_few_videos_of_a_class_count_as_much_as_many():
+def test_mean_class_accuracy_weights_classes_equally():
     scores = np.eye(3)[[0] * 9 + [0]]
     assert metrics.topk_accuracy(scores, [0] * 9 + [1]) == 0.9
     assert metrics.mean_class_accuracy(scores, [0] * 9 + [1]) == 0.5
 
 
 @pytest.mark.parametrize(("right", "videos"), [(0, 1), (1, 1), (0, 50), (8, 10), (50, 100), (7, 7)])
-def test_the_interval_is_where_the_score_test_would_not_reject(right, videos):
+def test_wilson_interval_inverts_the_score_test(right, videos):
     """Wilson's ends are the shares p at which right / videos lies 1.96 deviations away."""
     low, high = metrics.wilson_interval(right, videos)
     share = right / videos
@@ -69,14 +69,14 @@ def test_the_interval_is_where_the_score_test_would_not_reject(right, videos):
     assert (low == 0.0) == (right == 0) and (high == 1.0) == (right == videos)
 
 
-def test_more_videos_make_the_interval_narrower():
+def test_wilson_interval_narrows_with_more_videos():
     widths = [np.ptp(metrics.wilson_interval(9 * count, 10 * count)) for count in (1, 10, 100)]
     assert widths[0] > 2 * widths[1] > 4 * widths[2]
 
 
 @pytest.mark.parametrize(("right", "videos"), [(-1, 3), (4, 3), (0, 0)])
-def test_an_interval_of_nothing_is_refused(right, videos):
-    with pytest.raises(ValueError, match="`right` must be 0 to `videos`"):
+def test_wilson_interval_rejects_impossible_counts(right, videos):
+    with pytest.raises(ValueError, match="`correct` must be 0 to `videos`"):
         metrics.wilson_interval(right, videos)
 
 
@@ -98,7 +98,7 @@ def plain_calibration(rows, targets, bins):
 
 
 @pytest.mark.parametrize("bins", [1, 4, 15])
-def test_the_calibration_error_equals_a_loop_over_bins(bins):
+def test_calibration_error_equals_a_loop_over_bins(bins):
     rng = random.Random(bins)
     rows, targets = [], []
     for _ in range(60):
@@ -107,32 +107,42 @@ def test_the_calibration_error_equals_a_loop_over_bins(bins):
         targets.append(rng.randrange(5))
     rows += [[0.5, 0.5, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0]]  # on the edges of bins
     targets += [0, 0]
-    found = metrics.calibration_error(rows, targets, bins=bins)
-    assert found == pytest.approx(plain_calibration(rows, targets, bins))
+    expected = plain_calibration(rows, targets, bins)
+    assert metrics.calibration_error(rows, targets, bins=bins) == pytest.approx(expected)
 
 
-def test_a_model_that_knows_how_sure_it_may_be_has_no_calibration_error():
+def test_calibration_error_of_a_calibrated_model_is_zero():
     rows = [[0.75, 0.25]] * 4 + [[0.0, 1.0]] * 3
     assert metrics.calibration_error(rows, [0, 0, 0, 1, 1, 1, 1]) == pytest.approx(0)
     assert metrics.calibration_error(rows, [0] * 4 + [0] * 3) == pytest.approx((4 / 4 + 3) / 7)
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (3, 9), (9, 3), (5, 5), (2, 14)])
-def test_the_sign_test_counts_all_outcomes(first, second):
+def test_mcnemar_test_equals_a_count_of_all_outcomes(first, second):
     """Each of the 2^n outcomes of n fair coins: how many are as far from the middle or farther."""
     total = first + second
     farther = sum(
         abs(2 * outcome.bit_count() - total) >= abs(first - second) for outcome in range(1 << total)
     )
-    assert metrics.sign_test(first, second) == pytest.approx(farther / 2**total, abs=1e-12)
+    assert metrics.mcnemar_test(first, second) == pytest.approx(farther / 2**total, abs=1e-12)
 
 
-def test_the_sign_test_of_many_does_not_overflow():
-    assert 0 < metrics.sign_test(4000, 5000) < 1e-20
-    assert metrics.sign_test(5000, 5000) == 1.0
+def test_mcnemar_test_of_many_videos_does_not_overflow():
+    assert 0 < metrics.mcnemar_test(4000, 5000) < 1e-20
+    assert metrics.mcnemar_test(5000, 5000) == 1.0
 
 
-def test_a_bin_holds_its_upper_end():
+def test_calibration_bins_include_their_upper_edge():
     # Too unsure in the lower bin, too sure in the upper one; in one bin they would cancel.
-    found = metrics.calibration_error([[0.5, 0.5], [0.75, 0.25]], [0, 1], bins=2)
-    assert found == pytest.approx((0.5 + 0.75) / 2)
+    rows = [[0.5, 0.5], [0.75, 0.25]]
+    assert metrics.calibration_error(rows, [0, 1], bins=2) == pytest.approx((0.5 + 0.75) / 2)
+
+
+def test_reliability_curve_holds_the_bins_of_the_calibration_error():
+    rows = [[0.55, 0.45], [0.6, 0.4], [0.9, 0.1], [0.1, 0.9]]
+    confidence, accuracy, counts = metrics.reliability_curve(rows, [0, 1, 0, 0], bins=5)
+    # Bins end at 0.6 and 1.0; the empty ones are left out.
+    assert confidence == pytest.approx([0.575, 0.9]) and accuracy == pytest.approx([0.5, 0.5])
+    assert counts.tolist() == [2, 2]
+    error = (np.abs(confidence - accuracy) * counts).sum() / 4
+    assert metrics.calibration_error(rows, [0, 1, 0, 0], bins=5) == pytest.approx(error)

@@ -1,61 +1,92 @@
-"""`draw_confusion`: every cell in its place and colour, from 2 to 60 classes."""
+"""Confusion matrices from 2 to 400 classes, and reliability diagrams."""
 
+import sys
+
+import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.evaluation import plots
-from kinetics_i3d.evaluation.plots import draw_confusion, row_shares, shade
+from kinetics_i3d.evaluation.plots import (
+    draw_confusion,
+    draw_reliability,
+    most_confused,
+    new_figure,
+    row_shares,
+    select_classes,
+    text_color,
+)
 
 
-def drawn(path):
-    from PIL import Image
-
-    return np.asarray(Image.open(path))
+def pixels_of(path):
+    return np.asarray(Image.open(path).convert("RGB"))
 
 
-@pytest.mark.parametrize("classes", [2, 12, 60])
-def test_all_sizes_are_drawn_inside_the_picture(tmp_path, classes):
+def shade(share):
+    return np.array(matplotlib.colormaps[plots.SHADES](float(share), bytes=True)[:3])
+
+
+def luminance(color):
+    """WCAG 2.2, relative luminance."""
+    red, green, blue = (
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in matplotlib.colors.to_rgb(color)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("classes", [2, 12, pytest.param(60, marks=pytest.mark.slow)])
+def test_confusion_matrix_fits_the_picture(tmp_path, classes):
     counts = np.eye(classes, dtype=int) * 1000
     labels = [f"a class with the number {index}" for index in range(classes)]
     draw_confusion(tmp_path / "c.png", counts, labels, title="title " * 40)
-    image = drawn(tmp_path / "c.png")
-    height, width, _ = image.shape
-    assert max(height, width) < 2000
-    edge = np.concatenate([image[:8].ravel(), image[:, :8].ravel(), image[:, -8:].ravel()])
-    assert (edge == 255).all()
-    # The diagonal: as many squares of the darkest colour as there are classes.
-    dark = (image == shade(1.0)).all(axis=-1)
-    cell = int(np.clip(1080 // classes, 22, 56))
-    assert 0.6 * classes * (cell - 1) ** 2 < dark.sum() <= classes * (cell - 1) ** 2 + 24
+    pixels = pixels_of(tmp_path / "c.png")
+    assert max(pixels.shape) < 2000
+    edges = (pixels[:12], pixels[-12:], pixels[:, :12], pixels[:, -12:])
+    assert all((edge == 255).all() for edge in edges)
+    # The diagonal: as many squares in the darkest shade as there are classes, less their counts.
+    cell = 100 * np.clip(10.8 / classes, 0.22, 0.56)
+    dark = (pixels == shade(1.0)).all(axis=-1).sum()
+    assert 0.5 * classes * (cell - 2) ** 2 < dark <= classes * cell**2
 
 
-def test_rows_are_normalised_and_cells_lie_where_they_belong(tmp_path, monkeypatch):
-    monkeypatch.setattr(plots.Canvas, "text", lambda *args, **kwargs: None)
+def test_confusion_cells_are_colored_by_their_share_of_the_row(tmp_path):
     draw_confusion(tmp_path / "c.png", [[3, 1], [0, 0]], ("sit", "stand"))
-    image = drawn(tmp_path / "c.png")
-    places = []
+    pixels = pixels_of(tmp_path / "c.png")
+    corners = []
     for share in (0.75, 0.25):
-        rows, columns = np.nonzero((image == shade(share)).all(axis=-1))
-        top, left = rows.min(), columns[rows == rows.min()].min()
-        assert (image[top : top + 55, left : left + 55] == shade(share)).all()
-        places.append((left, top))
-    (left, top), (right, beside) = places
-    assert right - left == 56 and top == beside
+        rows, columns = np.nonzero((pixels == shade(share)).all(axis=-1))
+        # Inside the grid's lines the cell is its shade or its count.
+        top, left = rows.min(), columns[rows < rows.min() + 8].min()
+        assert (pixels[top : top + 12, left + 1 : left + 52] == shade(share)).all()
+        corners.append((left, top))
+    (left, top), (right, top_of_second) = corners
+    assert right - left == 56 and top == top_of_second
 
 
-def test_shares_and_shades():
+def test_row_shares_of_an_empty_row_are_zero():
     assert row_shares([[3, 1], [0, 0]]).tolist() == [[0.75, 0.25], [0, 0]]
-    assert shade(0) == (255, 255, 255) and shade(1) == plots.RAMP[-1]
-    light = [sum(shade(share)) for share in np.linspace(0, 1, 50)]
-    assert light == sorted(light, reverse=True)
+
+
+def test_shades_can_be_told_apart_in_grey():
+    grey = [luminance(shade(share) / 255) for share in np.linspace(0, 1, 50)]
+    assert grey == sorted(grey, reverse=True) and len(set(grey)) == 50
+
+
+def test_counts_stand_out_from_every_shade():
+    for share in np.linspace(0, 1, 101):
+        colors = (text_color(share), shade(share) / 255)
+        dark, light = sorted(map(luminance, colors))
+        assert (light + 0.05) / (dark + 0.05) > 3.8
 
 
 @pytest.mark.parametrize(
     ("counts", "labels"),
     [([[1, 2]], ("a", "b")), ([[1]], ("a",)), ([[1, 2], [3, 4]], "abc"), ([[1, -1], [0, 1]], "ab")],
 )
-def test_wrong_counts_are_told(tmp_path, counts, labels):
+def test_invalid_counts_raise(tmp_path, counts, labels):
     with pytest.raises(ValueError, match="`counts` must be"):
         draw_confusion(tmp_path / "c.png", counts, labels)
     with pytest.raises(UserError, match=r"\.png"):
@@ -67,49 +98,69 @@ def test_of_many_classes_the_most_confused_are_drawn(tmp_path):
     rng = np.random.default_rng(0)
     counts = np.diag(rng.integers(5, 50, 400))
     pairs = rng.permutation(400)[:80].reshape(40, 2)
-    for times, (one, two) in enumerate(pairs, 1):
-        counts[one, two] = times  # the later ones are confused more
+    for times, (first, second) in enumerate(pairs, 1):
+        counts[first, second] = times  # the later ones are confused more
     labels = [f"passing American football (number {index})" for index in range(400)]
     chosen = sorted(int(index) for pair in pairs[20:] for index in pair)
-    assert plots.most_confused(counts, 40) == chosen
-    part, rows, columns = plots.selected(counts, labels)
+    assert most_confused(counts, 40) == chosen
+    part, rows, columns = select_classes(counts, labels)
     assert rows == [labels[index] for index in chosen] and columns == [*rows, plots.OTHERS]
     for row, index in enumerate(chosen):
         assert part[row, :-1].tolist() == counts[index, chosen].tolist()
         assert part[row].sum() == counts[index].sum()
     draw_confusion(tmp_path / "c.png", counts, labels, title="many")
-    assert max(drawn(tmp_path / "c.png").shape) < 2000
+    assert max(pixels_of(tmp_path / "c.png").shape) < 2000
 
 
-def test_confusions_count_either_way_and_places_are_filled_up():
+def test_most_confused_counts_both_directions_and_fills_up():
     counts = np.array([[9, 0, 1, 0], [0, 9, 0, 0], [1, 0, 9, 0], [0, 0, 0, 9]])
-    assert plots.most_confused(counts, 2) == [0, 2]
-    assert plots.most_confused(counts, 3) == [0, 1, 2]
-    assert plots.most_confused(np.eye(4), 2) == [0, 1]
-    counts[1, 3] = 3  # more than 1 + 1 either way
-    assert plots.most_confused(counts, 2) == [1, 3]
+    assert most_confused(counts, 2) == [0, 2]
+    assert most_confused(counts, 3) == [0, 1, 2]
+    assert most_confused(np.eye(4), 2) == [0, 1]
+    counts[1, 3] = 3  # more than 1 + 1 in both directions
+    assert most_confused(counts, 2) == [1, 3]
 
 
-def luminance(color):
-    """WCAG 2.2, relative luminance."""
-    parts = [value / 255 for value in color]
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+def test_any_characters_can_be_labels(tmp_path):
+    labels = ("$\\frac{", "歩く\n\x00", "passing American football (in game)")
+    draw_confusion(tmp_path / "c.png", np.eye(3, dtype=int), labels, title="$x_")
+    assert (pixels_of(tmp_path / "c.png")[:, -12:] == 255).all()
+
+
+def test_reliability_points_are_at_confidence_and_accuracy(tmp_path, monkeypatch):
+    lines = []
+    plot = matplotlib.axes.Axes.plot
+    monkeypatch.setattr(
+        matplotlib.axes.Axes,
+        "plot",
+        lambda *args, **kw: lines.append(args[1:3]) or plot(*args, **kw),
     )
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    rows = [[0.9, 0.1], [0.9, 0.1], [0.3, 0.7]]
+    draw_reliability(tmp_path / "r.png", rows, [0, 1, 1], title="title")
+    confidence, accuracy = lines[-1]
+    assert confidence == pytest.approx([0.7, 0.9]) and accuracy == pytest.approx([1.0, 0.5])
+    assert (pixels_of(tmp_path / "r.png")[:12] == 255).all()
 
 
-def test_counts_can_be_read_on_every_colour():
-    for share in np.linspace(0, 1, 101):
-        ink = plots.PAPER if share > plots.DARK else plots.INK
-        light, dark = sorted((luminance(ink), luminance(shade(share))), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) > 3.8
+def test_figures_do_not_depend_on_or_change_user_settings(tmp_path):
+    def draw(name):
+        with new_figure(tmp_path / name, width=2, height=1) as figure:
+            figure.subplots().plot((0, 1), (0, 1))
+        return (tmp_path / name).read_bytes()
+
+    with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30}):
+        changed = draw("a.png")
+        assert matplotlib.rcParams["lines.linewidth"] == 9
+    assert changed == draw("b.png")
 
 
-def test_no_name_is_cut_at_the_right_edge(tmp_path, monkeypatch):
-    labels = ("a", "passing American football (in game)")
-    draw_confusion(tmp_path / "c.png", np.eye(2, dtype=int), labels)
-    image = drawn(tmp_path / "c.png")
-    assert (image[:, -12:] == 255).all()
-    dark = np.nonzero((image.min(axis=-1) < 128).any(axis=0))[0]
-    assert dark.max() < image.shape[1] - 12
+def test_failed_figures_leave_no_file(tmp_path):
+    with pytest.raises(ZeroDivisionError), new_figure(tmp_path / "a.png", width=2, height=1):
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_matplotlib_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UserError, match=r"kinetics-i3d\[reports\]"):
+        draw_confusion(tmp_path / "c.png", np.eye(2, dtype=int), "ab")

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from kinetics_i3d.exporting.warm_up import PLACE, prediction_log, write_warm_up
+from kinetics_i3d.exporting.serving import WARM_UP, prediction_log, write_warm_up
 from kinetics_i3d.video.writer import write_video
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def test_a_session_answers_as_the_model(session, frames, wanted):
     assert said["labels"][0, 0] == [b"sit", b"stand", b"wave"][wanted[0].argmax()]
 
 
-def test_a_wrong_request_is_told_what_is_wrong(session):
+def test_a_wrong_request_fails_with_the_graphs_message(session):
     with pytest.raises(tf.errors.InvalidArgumentError, match="rgb must have 9 frames or more"):
         session("serving_default", rgb=np.zeros((1, 3, 36, 36, 3), np.uint8))
     with pytest.raises(tf.errors.InvalidArgumentError, match="and finite"):
@@ -169,9 +169,9 @@ def fields(message):
 
 def test_the_warm_up_is_replayed(model, session, tmp_path):
     write_warm_up(model, tmp_path, name="tiny", signatures=SIGNATURES)
-    assert (tmp_path / PLACE).stat().st_size < 1000
+    assert (tmp_path / WARM_UP).stat().st_size < 1000
     names = []
-    for record in tf.data.TFRecordDataset(str(tmp_path / PLACE)).as_numpy_iterator():
+    for record in tf.data.TFRecordDataset(str(tmp_path / WARM_UP)).as_numpy_iterator():
         ((log, predict),) = fields(record)
         ((first, request),) = fields(predict)
         assert (log, first) == (6, 1)
@@ -262,7 +262,7 @@ def test_the_client_in_examples_asks_over_grpc(server, session, tmp_path):
         client.ask(str(path), url=f"{server}/tiny", most=5, **options)
 
 
-def test_metadata_tell_the_signatures(server):
+def test_metadata_list_the_signatures(server):
     import grpc
     from tensorflow_serving.apis import get_model_metadata_pb2, prediction_service_pb2_grpc
 

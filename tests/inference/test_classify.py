@@ -13,7 +13,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.flow.cache import write_flow_file
-from kinetics_i3d.flow.quantization import encode_flow
+from kinetics_i3d.flow.quantization import quantize_flow
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.inference import classify as module
 from kinetics_i3d.video.writer import write_video
@@ -124,7 +124,7 @@ def two_streams(model):
 def flow_by_hand(video):
     """Clips (1, 33, 32, 32, 2): flow of the whole frames, coded, cropped and scaled."""
     frames = np.stack(list(ki3d.read_frames(video, fps=10, short_side=36)))
-    codes = encode_flow(ki3d.optical_flow(frames)).astype(np.float32)
+    codes = quantize_flow(ki3d.optical_flow(frames)).astype(np.float32)
     crop = codes[:, 2:34, 8:40]
     assert frames.shape[1:3] == (36, 48)
     return (crop * (2 / 255) - 1)[None]
@@ -159,7 +159,7 @@ def test_flow_stored_for_another_spec_is_passed_over(two_streams, video, tmp_pat
     with caplog.at_level(logging.WARNING, logger="absl"):
         assert ki3d.classify(copy, flow).predictions == wanted
         ki3d.classify(copy, flow)
-    assert caplog.text.count("flow is of frames by 25fps_256px, and 10fps_36px is needed") == 1
+    assert caplog.text.count("flow is of frames by 25fps_256px, but 10fps_36px is needed") == 1
     assert "`kinetics-i3d flow --weights NAME`" in caplog.text
     # Beside it there may be that of this spec, which is taken.
     write_flow_file(copy, spec=flow.clip_spec, settings=quick)
@@ -181,8 +181,8 @@ def test_what_cannot_name_actions_is_refused_before_decoding(model):
     nameless = ki3d.InceptionI3D(classes=3, **quarter)
     wrong = {
         "must name its 3 classes": nameless,
-        "must read clips": ki3d.InceptionV1(classes=3, **quarter),
-        "must end in logits": ki3d.InceptionI3D(include_top=False, pooling="avg", **quarter),
+        "must read clips and": ki3d.InceptionV1(classes=3, **quarter),
+        "end in logits": ki3d.InceptionI3D(include_top=False, pooling="avg", **quarter),
         "Predictions": ki3d.InceptionI3D(classes=3, classifier_activation="softmax", **quarter),
     }
     for said, each in wrong.items():

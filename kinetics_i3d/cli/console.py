@@ -1,0 +1,128 @@
+"""The command's stderr: one line per error or notice, a plain log, no lines of TensorFlow."""
+
+import contextlib
+import gc
+import logging
+import os
+import pathlib
+import sys
+import tempfile
+
+import absl.flags
+import absl.logging
+
+PROGRAM = "kinetics-i3d"
+PACKAGE = str(pathlib.Path(__file__).parents[1])
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def complain(error):
+    """Prints an error as one line on stderr."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    _print_line("error", text)
+
+
+def notify(text):
+    """Prints a notice as one line on stderr."""
+    _print_line("note", text)
+
+
+def _print_line(kind, text):
+    print(f"{PROGRAM}: {kind}: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+
+def is_about_argument(error):
+    """Whether this package itself raised a `ValueError`, which then names a wrong argument.
+
+    One from Keras or NumPy is a bug of this package and deserves its traceback.
+    """
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_globals.get("__name__", "").startswith("kinetics_i3d.")
+
+
+class LogFormatter(logging.Formatter):
+    """Formats a log line as time and message; a level above INFO is named."""
+
+    def __init__(self):
+        super().__init__("%(asctime)s %(level)s%(message)s", "%Y-%m-%d %H:%M:%S")
+
+    def formatMessage(self, record):
+        record.level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return super().formatMessage(record)
+
+
+def is_shown(record):
+    """Whether a log line is shown: every warning, and what this package logs.
+
+    TensorFlow logs through the same logger how it writes a SavedModel. TF_CPP_MIN_LOG_LEVEL=0 or 1
+    shows that too.
+    """
+    return (
+        record.levelno > logging.INFO
+        or record.pathname.startswith(PACKAGE + os.sep)
+        or os.environ.get(LEVEL) in ("0", "1")
+    )
+
+
+def set_up_logging():
+    """Sends the log of the whole process to stderr, a line as time and message."""
+    # absl's flags are not used; while they are unparsed, its logging warns.
+    absl.flags.FLAGS.mark_as_parsed()
+    absl.logging.use_absl_handler()
+    absl.logging.set_verbosity(absl.logging.INFO)
+    handler = absl.logging.get_absl_handler()
+    handler.setFormatter(LogFormatter())
+    handler.addFilter(is_shown)
+
+
+def load_keras():
+    """Imports Keras without TensorFlow's own lines on stderr. The first import takes seconds.
+
+    A user's mistake is one line on stderr and must not drown in them.
+    """
+    # 3 leaves fatal errors only; 2 would still report a missing GPU. Notices about oneDNN and CUDA
+    # come before TensorFlow reads this level: no variable stops them, so stderr is buffered.
+    verbose = os.environ.setdefault(LEVEL, "3") in ("0", "1")
+    with contextlib.nullcontext() if verbose else _buffered_stderr(), _no_collection():
+        import keras
+    return keras
+
+
+@contextlib.contextmanager
+def _no_collection():
+    """Turns the garbage collector off, and keeps the new objects out of its later rounds.
+
+    The import makes a million objects that stay. Searching them for garbage again and again takes a
+    quarter of the time that TensorFlow needs to load.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _buffered_stderr():
+    """Buffers the stderr of the process, C++ included, and prints it only after an error."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    succeeded = False
+    with tempfile.TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
+        try:
+            yield
+            succeeded = True
+        finally:
+            if not succeeded:
+                buffer.seek(0)
+                os.write(stderr, buffer.read())
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,175 @@
+"""`Parser`: help with examples, one object per verb as a bare word, and former spellings."""
+
+import argparse
+import importlib.metadata
+import os
+import sys
+
+from kinetics_i3d.cli.console import PROGRAM, notify
+from kinetics_i3d.core.errors import UserError
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps paragraphs, keeps indented lines, and appends the defaults of options."""
+
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=28)
+
+    def _fill_text(self, text, width, indent):
+        paragraphs = text.split("\n\n")
+        return "\n\n".join(
+            paragraph
+            if paragraph.startswith("  ")
+            else super(HelpFormatter, self)._fill_text(paragraph, width, indent)
+            for paragraph in paragraphs
+        )
+
+    def _get_help_string(self, action):
+        text = action.help or ""
+        unsaid = action.default in (None, False, (), argparse.SUPPRESS) or "(default" in text
+        return text if unsaid else f"{text} (default: %(default)s)"
+
+    def _format_action_invocation(self, action):
+        names = super()._format_action_invocation(action)
+        return f"{action.metavar}, {names}" if getattr(action, "bare", False) else names
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` for one verb.
+
+    Args:
+        examples: Commands that open the help.
+        **options: Those of `argparse.ArgumentParser`.
+
+    A mistake is a `UserError`, so that `main` prints all errors alike. Words that belong to no
+    option fill the options that `take_word` named, in that order.
+    """
+
+    def __init__(self, *, examples=(), **options):
+        # Abbreviations would break scripts as soon as a second option begins alike.
+        super().__init__(allow_abbrev=False, formatter_class=HelpFormatter, **options)
+        self.examples = tuple(examples)
+        self._word_options = []
+
+    def error(self, message):
+        """Raises `UserError` with the message."""
+        files = [word for word in sys.argv[1:] if word.startswith("-") and os.path.exists(word)]
+        if files:
+            message = f"{message}; write ./{files[0]} for a file that begins with a hyphen"
+        raise UserError(f"{message}; see {self.prog} --help")
+
+    def take_word(self, action, *, former=False):
+        """Lets a bare word stand for an option: `evaluate DATASET` for `evaluate --data DATASET`.
+
+        Args:
+            action: The option, as `add_argument` returned it.
+            former: The bare word is a former spelling: it is hidden and gives a notice.
+        """
+        action.bare = not former
+        self._word_options.append(action)
+
+    def add_former_option(self, name, action):
+        """Accepts a former name of an option, hidden and with a notice."""
+        self.add_argument(
+            name,
+            dest=action.dest,
+            action=_FormerOption,
+            replacement=action.option_strings[0],
+            type=action.type,
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
+
+    def parse_known_args(self, args=None, namespace=None):
+        """As `argparse`, and fills the options of `take_word`."""
+        required = [action for action in self._word_options if action.required]
+        for action in required:
+            action.required = False  # a bare word may fill it, which argparse does not know
+        try:
+            namespace, rest = super().parse_known_args(args, namespace)
+        finally:
+            for action in required:
+                action.required = True
+        rest = self._fill_options(namespace, rest)
+        missing = [
+            action.metavar if action.bare else action.option_strings[0]
+            for action in required
+            if getattr(namespace, action.dest) is None
+        ]
+        if missing:
+            self.error(f"the following arguments are required: {', '.join(missing)}")
+        return namespace, rest
+
+    def _fill_options(self, namespace, words):
+        """Gives the words that argparse left over to options; returns those that remain."""
+        words = list(words)
+        for action in self._word_options:
+            if words and words[0] == "--":
+                words.pop(0)
+            if not words or words[0].startswith("-"):
+                break
+            option = action.option_strings[0]
+            if getattr(namespace, action.dest) is not None:
+                if action.bare:
+                    self.error(f"{action.metavar} and {option} are the same; give one of them")
+                continue
+            if not action.bare:
+                notify(f"{words[0]}: write {option} {words[0]}; {FORMER}")
+            setattr(namespace, action.dest, words.pop(0))
+        return words
+
+    def format_usage(self):
+        """One line: what is required, and [options] for the rest."""
+        words = [self._usage_word(action) for action in self._actions]
+        return " ".join(["usage:", self.prog, *filter(None, words), "[options]"]) + "\n"
+
+    def _usage_word(self, action):
+        bare = getattr(action, "bare", False)
+        if action.help is argparse.SUPPRESS or not (action.required or bare):
+            return None
+        metavar = action.metavar or action.dest.upper()
+        if bare or not action.option_strings:
+            return f"{metavar}..." if action.nargs in ("+", "*") else metavar
+        return f"{action.option_strings[0]} {metavar}"
+
+    def format_help(self):
+        """The summary, examples, usage, the rest of the description, and the options."""
+        summary, _, rest = (self.description or "").partition("\n\n")
+        formatter = self._get_formatter()
+        formatter.add_text(summary)
+        formatter.add_text("\n".join(f"  {example}" for example in self.examples))
+        formatter.add_text(f"  {self.format_usage().rstrip()}"[2:])
+        formatter.add_text(rest)
+        words, options, *topics = self._action_groups
+        for group in (words, *topics, options):
+            formatter.start_section(group.title)
+            formatter.add_text(group.description)
+            formatter.add_arguments(group._group_actions)
+            formatter.end_section()
+        return formatter.format_help()
+
+
+FORMER = "the former spelling goes with the next release"
+
+
+class _FormerOption(argparse.Action):
+    """Stores the value of an option that has another name now."""
+
+    def __init__(self, option_strings, dest, *, replacement, **options):
+        super().__init__(option_strings, dest, **options)
+        self.replacement = replacement
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        notify(f"{option_string} is now {self.replacement}; {FORMER}")
+        setattr(namespace, self.dest, values)
+
+
+class ShowVersion(argparse.Action):
+    """`--version`, looked up only when it is asked for."""
+
+    def __init__(self, option_strings, dest, **options):
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **options)
+
+    def __call__(self, parser, *_):
+        print(PROGRAM, importlib.metadata.version(PROGRAM))
+        parser.exit()

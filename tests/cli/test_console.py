@@ -1,0 +1,134 @@
+"""The log of the command: time and message, nothing of TensorFlow, each bad file once."""
+
+import logging
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from kinetics_i3d.cli import console
+from kinetics_i3d.cli.console import LEVEL
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
+# absl's and glog's prefix, their notice before it, and the words of TensorFlow's libraries.
+FOREIGN = re.compile(
+    r"^[IWEF]\d{4} |^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |^(INFO|WARNING|ERROR):"
+    r"|All log messages before absl|tensorflow|oneDNN|XLA|StreamExecutor|cuda",
+    re.IGNORECASE,
+)
+
+
+def record(message, level, path):
+    return logging.LogRecord("absl", level, path, 151, message, (7,), None)
+
+
+OURS = os.path.join(console.PACKAGE, "training", "loop.py")
+THEIRS = os.path.join("site-packages", "tensorflow", "builder_impl.py")
+
+
+def test_a_line_is_time_and_message_and_a_warning_says_so():
+    form = console.LogFormatter().format
+    assert re.fullmatch(TIME + "step 7", form(record("step %d", logging.INFO, OURS)))
+    line = form(record("skipped: %d", logging.WARNING, OURS))
+    assert re.fullmatch(TIME + "warning: skipped: 7", line)
+
+
+def test_what_other_packages_inform_of_is_left_out_unless_asked_for(monkeypatch):
+    monkeypatch.setenv(LEVEL, "3")
+    assert console.is_shown(record("step %d", logging.INFO, OURS))
+    assert console.is_shown(record("deprecated %d", logging.WARNING, THEIRS))
+    assert not console.is_shown(record("Assets written to %d", logging.INFO, THEIRS))
+    monkeypatch.setenv(LEVEL, "1")
+    assert console.is_shown(record("Assets written to %d", logging.INFO, THEIRS))
+
+
+@pytest.mark.parametrize("foreign", [
+    "I1128 16:42:04.432807 140219900951424 loop.py:151] step 61 of 420: loss 0.2",
+    "2026-11-28 18:37:08.851236: I external/local_xla/xla/stream_executor/cuda/cuda.cc:31] no",
+    "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+    "WARNING:tensorflow:5 out of the last 5 calls triggered retracing",
+])  # fmt: skip
+def test_the_pattern_of_this_test_finds_foreign_lines(foreign):
+    assert FOREIGN.search(foreign)
+    assert not FOREIGN.search("2026-11-28 18:41:17 step 3 of 6: loss 0.740, 0.05 steps/s")
+
+
+def test_importing_the_package_leaves_the_log_alone():
+    code = (
+        "import logging, kinetics_i3d, kinetics_i3d.cli.main; from absl import logging as absl;"
+        "handler = absl.get_absl_handler(); print(logging.getLogger().handlers, handler.filters,"
+        "type(handler.python_handler.formatter).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] [] PythonFormatter\n"
+
+
+def start(*words):
+    """The command in a process of its own, as a user starts it: (exit code, lines of stderr)."""
+    environment = {name: value for name, value in os.environ.items() if name != LEVEL}
+    environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "kinetics_i3d", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env=environment,
+    )
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Class folders of example clips: five good files and two that are none."""
+    folder = tmp_path_factory.mktemp("videos")
+    for action, names in (("sit_down", "abc"), ("wave", "de")):
+        (folder / action).mkdir()
+        for name in names:
+            clip = ROOT / "examples" / f"{action}.mp4"
+            (folder / action / f"{name}.mp4").write_bytes(clip.read_bytes())
+    for name in ("sit_down/broken", "wave/broken_too"):
+        (folder / f"{name}.mp4").write_text("no video at all")
+    rows = [f"sit_down/{name}.mp4,sit_down,train" for name in ("a", "b", "broken")]
+    rows += ["wave/d.mp4,wave,train", "wave/e.mp4,wave,val", "wave/broken_too.mp4,wave,val"]
+    (folder / "table.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
+    return folder
+
+
+@pytest.mark.slow
+def test_doctor_prints_no_line_of_tensorflow():
+    video = ROOT / "examples" / "wave.mp4"
+    assert start("doctor", video, "--weights", "rgb_figures") == (0, [])
+
+
+@pytest.mark.slow
+def test_classify_prints_no_line_of_tensorflow_and_each_bad_file_once(folder):
+    code, lines = start("classify", folder, "--weights", "rgb_figures")
+    assert code == 1 and lines[0] == "weights: rgb_figures, 12 actions"
+    assert [re.search(r"/(\w+)\.mp4: ", line)[1] for line in lines[1:]] == ["broken", "broken_too"]
+
+
+@pytest.mark.slow
+def test_export_prints_no_line_of_tensorflow(tmp_path):
+    code, lines = start("export", "rgb_figures", "--to", "savedmodel", "--output", tmp_path / "out")
+    assert code == 0 and (tmp_path / "out" / "saved_model.pb").is_file()
+    assert not [line for line in lines if not line.startswith("checking ")]
+
+
+@pytest.mark.slow
+def test_train_prints_time_and_message_and_each_bad_file_once(folder, tmp_path):
+    words = ("train", "InceptionI3D", "--data", folder / "table.csv", "--output", tmp_path / "run")
+    words += ("--weights", "rgb_figures", "--head", "new", "--transfer", "full", "--frames", "16")
+    sizes = ("--size", "32", "--test-size", "32", "--test-short-side", "36")
+    runs = ("--batch", "2", "--epochs", "2", "--validation", "val", "--precision", "float32")
+    code, lines = start(*words, *sizes, *runs)
+    assert code == 0
+    assert not [line for line in lines if FOREIGN.search(line)]
+    assert all(re.match(TIME, line) for line in lines if re.search(r"\bstep \d+ of", line))
+    assert sum("step 4 of 4: loss " in line for line in lines) == 1
+    for name in ("broken", "broken_too"):
+        reported = [line for line in lines if f"/{name}.mp4" in line]
+        assert len(reported) == 1 and re.match(f"{TIME}warning: skipped: ", reported[0])
