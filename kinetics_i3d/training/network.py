@@ -77,6 +77,8 @@ def build(config, labels, *, weights_labels=None):
                 f"{config.weights}. Received: {len(weights_labels)} names"
             )
         model.labels = tuple(weights_labels)
+    if config.loss != "auto":
+        model.activation = config.loss
     _check_network(model, config, labels)
     for layer in all_layers(model):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)

@@ -29,6 +29,7 @@ from kinetics_i3d.training.sources import ClipSource
 from kinetics_i3d.training.step import Step
 from kinetics_i3d.training.train import train
 from kinetics_i3d.weights.assign import named_variables
+from kinetics_i3d.weights.checkpoint import read_info
 
 SHORT = register()
 
@@ -383,6 +384,10 @@ def test_multi_label_run_is_trained_and_evaluated(several, tiny, tmp_path, caplo
     config = dataclasses.replace(tiny, epochs=1, validation="test", mixup=0.2, head_start=1)
     model = train(several, config, tmp_path / "run")
     assert "so loss='sigmoid' is used" in caplog.text
+    assert (
+        model.activation == "sigmoid"
+        and read_info(tmp_path / "run/best.h5").activation == "sigmoid"
+    )
     stored = json.loads((tmp_path / "run/config.json").read_text())
     assert (stored["loss"], stored["label_smoothing"]) == ("sigmoid", 0.0)
     (row,) = read_history(tmp_path / "run/history.csv")
