@@ -19,12 +19,13 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.core.errors import WeightsError as WeightsError
     from kinetics_i3d.core.labels import decode_predictions as decode_predictions
     from kinetics_i3d.core.progress import show_progress as show_progress
-    from kinetics_i3d.data.datasets import VideoDataset as VideoDataset
     from kinetics_i3d.data.datasets import open_dataset as open_dataset
     from kinetics_i3d.data.pipeline import augmentation as augmentation
     from kinetics_i3d.data.pipeline import training_clips as training_clips
     from kinetics_i3d.data.records.prepare import PrepareConfig as PrepareConfig
     from kinetics_i3d.data.records.prepare import prepare as prepare
+    from kinetics_i3d.data.video_dataset import Dataset as Dataset
+    from kinetics_i3d.data.video_dataset import VideoDataset as VideoDataset
     from kinetics_i3d.data.views import load_streams as load_streams
     from kinetics_i3d.evaluation.fvd import FVDProtocol as FVDProtocol
     from kinetics_i3d.evaluation.fvd import VideoFeatures as VideoFeatures
@@ -44,10 +45,10 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM as ConvNetLSTM
     from kinetics_i3d.models.conv_net_lstm import all_steps_loss as all_steps_loss
     from kinetics_i3d.models.convert import convert as convert
-    from kinetics_i3d.models.features import feature_model as feature_model
     from kinetics_i3d.models.inception_i3d import InceptionI3D as InceptionI3D
     from kinetics_i3d.models.inception_v1 import InceptionV1 as InceptionV1
     from kinetics_i3d.models.inflation import inflate as inflate
+    from kinetics_i3d.models.load import feature_model as feature_model
     from kinetics_i3d.models.load import load_model as load_model
     from kinetics_i3d.models.pretrained import save_weights as save_weights
     from kinetics_i3d.models.start_from_images import start_from_images as start_from_images
@@ -63,13 +64,14 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.video.reader import video_info as video_info
     from kinetics_i3d.video.source import VideoFrames as VideoFrames
     from kinetics_i3d.video.writer import write_video as write_video
-    from kinetics_i3d.weights.catalog import list_weights as list_weights
+    from kinetics_i3d.weights.read import list_weights as list_weights
 
 # {public name: module that defines it}
 _PUBLIC = {
     "C3D": "models.c3d",
     "ClipSpec": "core.clip_spec",
     "ConvNetLSTM": "models.conv_net_lstm",
+    "Dataset": "data.video_dataset",
     "DatasetError": "core.errors",
     "ExportError": "core.errors",
     "FVDProtocol": "evaluation.fvd",
@@ -82,7 +84,7 @@ _PUBLIC = {
     "TwoStreamFused": "models.two_stream_fused",
     "TwoStreamI3D": "models.two_stream_i3d",
     "UserError": "core.errors",
-    "VideoDataset": "data.datasets",
+    "VideoDataset": "data.video_dataset",
     "VideoError": "core.errors",
     "VideoFeatures": "evaluation.fvd",
     "VideoFrames": "video.source",
@@ -97,11 +99,11 @@ _PUBLIC = {
     "evaluate": "evaluation.protocols",
     "examine": "inference.doctor",
     "export": "exporting.export",
-    "feature_model": "models.features",
+    "feature_model": "models.load",
     "fvd": "evaluation.fvd",
     "fvd_features": "evaluation.fvd",
     "inflate": "models.inflation",
-    "list_weights": "weights.catalog",
+    "list_weights": "weights.read",
     "load_clip": "video.clip",
     "load_model": "models.load",
     "load_streams": "data.views",

@@ -35,6 +35,11 @@ class Block:
     line: int
     text: str
 
+    @property
+    def is_recipe(self):
+        """Whether it is a new module, or a row of one, as CONTRIBUTING.md has them."""
+        return self.text.startswith(("# new file ", "# row in "))
+
 
 def blocks_of(path):
     """The code blocks of a page, from top to bottom."""
@@ -161,8 +166,7 @@ def put_small_networks(monkeypatch):
 def put_stand_ins(monkeypatch, folder):
     """Makes the catalog's names those of the stage's weights, and trainings two steps long."""
     from kinetics_i3d.training import train as module
-    from kinetics_i3d.weights.catalog import CATALOG
-    from kinetics_i3d.weights.images import IMAGES
+    from kinetics_i3d.weights.catalog import CATALOG, IMAGES
 
     row = IMAGES["imagenet_inception5h"]
     digest = hashlib.sha256((folder / "inception5h.zip").read_bytes()).hexdigest()

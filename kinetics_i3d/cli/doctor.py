@@ -17,7 +17,7 @@ from kinetics_i3d.cli.classify import picture_paths
 from kinetics_i3d.cli.console import complain
 from kinetics_i3d.core.clip_spec import SPECS
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 EXAMPLES = (
     "kinetics-i3d doctor video.mp4",

@@ -80,14 +80,14 @@ def run(options):
     """Prints accuracies; returns the exit code."""
     from kinetics_i3d.evaluation.compare import compare
     from kinetics_i3d.evaluation.report import make_report, read_report, write_report
-    from kinetics_i3d.weights.catalog import find_weights
+    from kinetics_i3d.weights.read import fetch_weights
 
     # Checks that need no TensorFlow come first: it takes seconds to load.
     check_precision(options)
     labels = read_labels_option(options)
     names = member_names(options.weights, options.flow_weights)
     for name, _ in names:
-        find_weights(name)
+        fetch_weights(name)
     dataset, split = choose_videos(read_dataset(options), options.split)
     earlier = read_report(options.compare) if options.compare else None
     folder = options.output and pathlib.Path(options.output)

@@ -100,7 +100,7 @@ def add_arguments(parser):
 
 def run(options):
     """Writes the flow files and prints their paths; returns the exit code."""
-    from kinetics_i3d.data.find_videos import find_videos
+    from kinetics_i3d.data.datasets import find_videos
     from kinetics_i3d.flow.settings import TVL1, FlowSettings
     from kinetics_i3d.flow.tree import flow_jobs, make_flow
 
@@ -166,14 +166,15 @@ def flow_spec(weights):
     >>> flow_spec("kinetics_jhmdb").short_side
     208
     """
-    from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_weights
+    from kinetics_i3d.weights.catalog import CATALOG, PAIRS
     from kinetics_i3d.weights.checkpoint import read_info
+    from kinetics_i3d.weights.read import fetch_weights
 
     name = PAIRS[weights].members[1] if weights in PAIRS else weights
     if name in CATALOG:
         specs = {CATALOG[name].clip_spec.stream: CATALOG[name].clip_spec}
     else:
-        info = read_info(find_weights(name))
+        info = read_info(fetch_weights(name)[0])
         specs = info.clip_specs if info else {}
     if "flow" not in specs:
         raise UserError(
@@ -185,7 +186,7 @@ def flow_spec(weights):
 
 def show(result, folder):
     """Writes the video to look at, unless it is there; returns the error, if that failed."""
-    from kinetics_i3d.data.find_videos import SHOWN
+    from kinetics_i3d.data.datasets import SHOWN
     from kinetics_i3d.flow.cache import FlowFileError
     from kinetics_i3d.flow.visualization import show_flow
 

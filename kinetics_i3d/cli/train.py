@@ -23,12 +23,10 @@ from kinetics_i3d.cli.arguments import (
     print_result,
     read_dataset,
     read_labels_option,
-    read_records,
     streams,
 )
 from kinetics_i3d.cli.console import load_keras
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.data.records.manifest import is_records
 from kinetics_i3d.training.config import CHOICES, TrainConfig
 from kinetics_i3d.training.distribute import DISTRIBUTE
 from kinetics_i3d.training.errors import TrainingStopped
@@ -337,15 +335,16 @@ def add_arguments(parser):
 
 def run(options):
     """Trains, and prints the path of the weights; returns the exit code."""
-    from kinetics_i3d.weights.catalog import PAIRS, find_weights
+    from kinetics_i3d.weights.catalog import PAIRS
+    from kinetics_i3d.weights.read import fetch_weights
 
     config = config_from_recipe(options.recipe, **read_fields(options, TrainConfig))
     labels = _labels_of_weights(options, config)
     if config.inflate is not None:
-        find_weights(config.inflate, images=True)
+        fetch_weights(config.inflate, images=True)
     if config.weights is not None and config.weights not in PAIRS:
-        find_weights(config.weights)
-    dataset = read_source(options)
+        fetch_weights(config.weights)
+    dataset = read_dataset(options)
     load_keras()
     from kinetics_i3d.training.train import train
 
@@ -384,13 +383,6 @@ def _labels_of_weights(options, config):
             "classes"
         )
     return labels
-
-
-def read_source(options):
-    """The `Records` or the `VideoDataset` of --data, all splits of it."""
-    if is_records(options.dataset):
-        return read_records(options.dataset)
-    return read_dataset(options)
 
 
 def add_fields(topics, config_class, fields=FIELDS):

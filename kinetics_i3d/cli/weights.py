@@ -57,13 +57,13 @@ def add_arguments(parser):
 
 def run(options):
     """Prints the catalog, some of its rows, or the paths of downloads; returns the exit code."""
-    from kinetics_i3d.weights.catalog import CATALOG, find_rows
+    from kinetics_i3d.weights.catalog import CATALOG, IMAGES
     from kinetics_i3d.weights.download import find_source
-    from kinetics_i3d.weights.images import IMAGES
+    from kinetics_i3d.weights.read import find_entries
 
     if options.source is not None and not options.fetch:
         raise UserError("--source is the address of a download; add --fetch")
-    named = [row for name in options.names for row in find_rows(name)]
+    named = [row for name in options.names for row in find_entries(name)]
     rows = list({row.name: row for row in named}.values()) or [*CATALOG.values(), *IMAGES.values()]
     failures = {}
     if options.fetch:

@@ -14,11 +14,12 @@ from kinetics_i3d.experiments.runs import (
     INITS,
     NUMBERS,
     PAGE,
-    ROWS,
     STREAM_TITLES,
     TRANSFERS,
     group_title,
+    run_streams,
 )
+from kinetics_i3d.models.systems import paper_systems
 
 _SYSTEMS_CHART = ("Trained on these videos alone", "systems.png")
 _TRANSFER_CHART = ("Features from other videos", "transfer.png")
@@ -107,7 +108,7 @@ def _header(results):
 def _systems_table(groups):
     """Table 2: systems by streams, one line for each initialization."""
     rows = []
-    for system, row in ROWS.items():
+    for system, row in paper_systems().items():
         for init, title in INITS.items():
             streams = [groups.get((system, stream, init, "original")) for stream in STREAM_TITLES]
             if any(streams):
@@ -122,8 +123,8 @@ def _systems_table(groups):
 def _images_table(groups):
     """Table 3: from scratch and from image weights."""
     rows = []
-    for system, row in ROWS.items():
-        for stream in row.streams:
+    for system, row in paper_systems().items():
+        for stream in run_streams(row):
             scratch = groups.get((system, stream, "scratch", "original"))
             for init in IMAGE_INITS:
                 images = groups.get((system, stream, init, "original"))
@@ -145,8 +146,8 @@ def _images_table(groups):
 def _transfer_table(groups):
     """Tables 4 and 5: features learned on other videos."""
     rows = []
-    for system, row in ROWS.items():
-        for stream in row.streams:
+    for system, row in paper_systems().items():
+        for stream in run_streams(row):
             for init, title in INITS.items():
                 original = "scratch" if init == "given" else init
                 modes = [

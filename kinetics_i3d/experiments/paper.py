@@ -8,16 +8,15 @@ import statistics
 
 from kinetics_i3d.experiments.runs import (
     BOTH,
-    I3D,
     IMAGE_INITS,
     INITS,
-    ROWS,
     TRANSFERS,
     group_title,
+    run_streams,
 )
+from kinetics_i3d.models.systems import SYSTEMS, paper_systems
 
 _STREAMS = ("rgb", "flow", BOTH)
-_RGB_ONLY = ("ConvNetLSTM", "C3D")
 
 # Trained on the dataset alone: accuracies of RGB, Flow, RGB+Flow in percent.
 FROM_IMAGENET: dict = {
@@ -74,12 +73,12 @@ TRANSFER: dict = {
 # ((system, stream) that the paper has above, (system, stream) below), with the same initialization
 # and transfer (sections 4 and 5).
 _RANKING = (
-    ((I3D, "rgb"), ("ConvNetLSTM", "rgb")),
-    ((I3D, "rgb"), ("C3D", "rgb")),
-    ((I3D, BOTH), ("TwoStream", BOTH)),
-    ((I3D, BOTH), ("TwoStreamFused", BOTH)),
-    ((I3D, BOTH), (I3D, "rgb")),
-    ((I3D, BOTH), (I3D, "flow")),
+    (("TwoStreamI3D", "rgb"), ("ConvNetLSTM", "rgb")),
+    (("TwoStreamI3D", "rgb"), ("C3D", "rgb")),
+    (("TwoStreamI3D", BOTH), ("TwoStream", BOTH)),
+    (("TwoStreamI3D", BOTH), ("TwoStreamFused", BOTH)),
+    (("TwoStreamI3D", BOTH), ("TwoStreamI3D", "rgb")),
+    (("TwoStreamI3D", BOTH), ("TwoStreamI3D", "flow")),
 )
 _LEAST_SEEDS = 2  # with fewer, the spread over seeds is unknown
 
@@ -101,7 +100,7 @@ def paper_number(kind, group):
         number = table.get(kind, {}).get(system, (None,) * 3)[_STREAMS.index(stream)]
         if number is not None:
             return number
-    if stream != ("rgb" if system in _RGB_ONLY else BOTH):
+    if stream != run_streams(SYSTEMS[system])[-1]:
         return None
     modes = TRANSFER.get(kind, {}).get(system, {}).get(init, (None,) * 3)
     return modes[[*TRANSFERS].index(transfer)]
@@ -183,7 +182,7 @@ def _hypotheses():
         for init, init_title in INITS.items():
             for first, second in _RANKING:
                 # The paper, too, compares the 3D-ConvNet from scratch with all others.
-                has_images = ROWS[second[0]].images or init not in IMAGE_INITS
+                has_images = SYSTEMS[second[0]].backbone is not None or init not in IMAGE_INITS
                 second_init = init if has_images else "scratch"
                 note = init_title if has_images else f"{init_title} and {INITS['scratch']}"
                 words = f"{group_title(first)} above {group_title(second)}"
@@ -192,7 +191,9 @@ def _hypotheses():
                     (*second, second_init, transfer),
                     f"{words} ({transfer_title}, {note})",
                 )
-    pairs = [(system, stream) for system, row in ROWS.items() for stream in row.streams]
+    pairs = [
+        (system, stream) for system, row in paper_systems().items() for stream in run_streams(row)
+    ]
     for pair in pairs:
         for init in IMAGE_INITS:
             words = f"{group_title(pair)}, {INITS[init]} above {INITS['scratch']} (Original)"

@@ -7,18 +7,18 @@ import pathlib
 from kinetics_i3d.core.errors import DatasetError, UserError, WeightsError
 from kinetics_i3d.experiments.runs import (
     BOTH,
-    I3D,
     INITS,
-    ROWS,
     RUNS_FOLDER,
     Run,
     absolute_weights,
     all_runs,
     run_folder,
+    run_streams,
 )
 from kinetics_i3d.experiments.scales import Scale, config_of
 from kinetics_i3d.models.multiply_adds import multiply_adds
 from kinetics_i3d.models.streams import CHANNELS
+from kinetics_i3d.models.systems import paper_systems, system_of
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.network import builder_of, streams_of
 from kinetics_i3d.weights.catalog import PAIRS
@@ -138,7 +138,7 @@ def make_plan(scale, *, seeds=None, pattern="*", images=(), sources=None, valida
         )
     if not sources:
         left_out["fixed and full"] = "they need --source, the weights that they start from"
-    titles = [ROWS[name].title for name in ("TwoStream", "TwoStreamFused")]
+    titles = [row.title for row in paper_systems().values() if run_streams(row) == (BOTH,)]
     left_out[f"RGB and Flow of {' and '.join(titles)}"] = (
         "each is one network that reads both streams"
     )
@@ -242,10 +242,11 @@ def _source_key(name):
         )
     streams = tuple(info.clip_specs)
     stream = streams[0] if len(streams) == 1 else BOTH
-    system = info.system or I3D
-    if system == I3D and stream == BOTH:
+    system = system_of(info).name
+    row = next(row for row in paper_systems().values() if system in (row.name, row.trained_as))
+    if row.is_separate and stream == BOTH:
         raise WeightsError(f"{name}: both streams in one file; --source needs one file per stream")
-    return system, stream, _RELEASED_INITS.get(str(name), "given")
+    return row.name, stream, _RELEASED_INITS.get(str(name), "given")
 
 
 def training_cost(config, *, videos, classes):

@@ -9,8 +9,7 @@ import fnmatch
 import os
 import pathlib
 
-from kinetics_i3d.weights.catalog import CATALOG
-from kinetics_i3d.weights.images import find_image_row
+from kinetics_i3d.weights.read import find_entry
 
 BOTH = "both"
 # How a network is initialized; `given` are weights that were named one by one.
@@ -30,32 +29,12 @@ RUNS_FOLDER, RUN_FILE = "cells", "cell.json"
 PAGE, NUMBERS = "tables.md", "tables.json"
 
 
-@dataclasses.dataclass(frozen=True)
-class TableRow:
-    """A system as a row of the tables.
-
-    Args:
-        letter: `"a"` to `"e"`.
-        title: Its name in the paper.
-        streams: What is trained, or for the Two-Stream I3D trained or summed.
-        images: Whether it has an Inception-V1 that image weights fit into.
-    """
-
-    letter: str
-    title: str
-    streams: tuple
-    images: bool = True
-
-
-# (c) and (d) are one network of both streams: their streams are not trained alone.
-ROWS = {
-    "ConvNetLSTM": TableRow("a", "ConvNet+LSTM", ("rgb",)),
-    "C3D": TableRow("b", "3D-ConvNet", ("rgb",), images=False),
-    "TwoStream": TableRow("c", "Two-Stream", (BOTH,)),
-    "TwoStreamFused": TableRow("d", "3D-Fused", (BOTH,)),
-    "TwoStreamI3D": TableRow("e", "Two-Stream I3D", ("rgb", "flow", BOTH)),
-}
-I3D = "TwoStreamI3D"  # the streams are trained separately and their logits added at test
+def run_streams(system):
+    """The streams of a `System` that are trained; of separate ones also their sum."""
+    if system.is_separate:
+        return (*system.streams, BOTH)
+    # Other systems of two streams are one network: their streams are not trained alone.
+    return (BOTH,) if len(system.streams) > 1 else system.streams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +42,7 @@ class Run:
     """One training and test, or the sum of two of them.
 
     Args:
-        system: A name in `ROWS`.
+        system: A name in `paper_systems()`.
         stream: `"rgb"`, `"flow"` or `"both"`.
         init: A name in `INITS`; with a transfer, how the source network was initialized.
         transfer: A name in `TRANSFERS`.
@@ -94,9 +73,12 @@ class Run:
     @property
     def summed_runs(self):
         """The runs whose logits are added; empty for a run that is trained itself."""
-        if self.system != I3D or self.stream != BOTH:
+        from kinetics_i3d.models.systems import SYSTEMS  # imports Keras
+
+        system = SYSTEMS[self.system]
+        if not system.is_separate or self.stream != BOTH:
             return ()
-        return tuple(dataclasses.replace(self, stream=stream) for stream in ("rgb", "flow"))
+        return tuple(dataclasses.replace(self, stream=stream) for stream in system.streams)
 
 
 def all_runs(*, inits=("scratch",), transfers=("original",), seeds=(0,), pattern="*"):
@@ -113,14 +95,17 @@ def all_runs(*, inits=("scratch",), transfers=("original",), seeds=(0,), pattern
     ['TwoStream.both.scratch.original.0', 'TwoStreamFused.both.scratch.original.0',
      'TwoStreamI3D.both.scratch.original.0']
     """
+    from kinetics_i3d.models.systems import paper_systems
+
     runs = [
         Run(system, stream, init, transfer, seed)
         for seed in seeds  # outermost, so an interrupted call leaves whole tables of fewer seeds
         for transfer in transfers
-        for system, row in ROWS.items()
+        for system, row in paper_systems().items()
         for init in inits
-        for stream in row.streams
-        if (row.images or init not in IMAGE_INITS) and (init, transfer) != ("given", "original")
+        for stream in run_streams(row)
+        if (row.backbone is not None or init not in IMAGE_INITS)
+        and (init, transfer) != ("given", "original")
     ]
     patterns = pattern.split(",")
     return [run for run in runs if any(fnmatch.fnmatchcase(run.name, glob) for glob in patterns)]
@@ -128,10 +113,12 @@ def all_runs(*, inits=("scratch",), transfers=("original",), seeds=(0,), pattern
 
 def group_title(group):
     """A group, or its (system, stream), in words, such as `I3D RGB+Flow`."""
-    system, stream = group[:2]
-    if system == I3D:
-        return f"I3D {STREAM_TITLES[stream]}"
-    return ROWS[system].title
+    from kinetics_i3d.models.systems import SYSTEMS
+
+    system, stream = SYSTEMS[group[0]], group[1]
+    if system.is_separate:
+        return f"{SYSTEMS[system.trained_as].title} {STREAM_TITLES[stream]}"
+    return system.title
 
 
 def run_folder(output, run):
@@ -158,5 +145,4 @@ def absolute_weights(weights):
     True
     """
     name = str(weights)
-    in_catalog = name in CATALOG or find_image_row(name) is not None
-    return name if in_catalog else os.path.abspath(weights)
+    return name if find_entry(name) is not None else os.path.abspath(weights)

@@ -6,11 +6,8 @@ Zisserman, CVPR 2017, section 2.5 and table 1.
 
 import dataclasses
 
-from kinetics_i3d.experiments.runs import I3D
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.recipes import RECIPES
-
-_NETWORKS = {I3D: "InceptionI3D"}  # the network that is trained for each stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +34,12 @@ class Scale:
     @property
     def architecture(self):
         """The Inception-V1 of the systems, which image weights must have too."""
-        return self.configs[I3D].architecture or "inception_v1"
+        return self.configs["TwoStreamI3D"].architecture or "inception_v1"
 
 
 def _configs(common, own):
     return {
-        system: TrainConfig(**{**common, "system": _NETWORKS.get(system, system), **fields})
+        system: TrainConfig(**{**common, "system": system, **fields})
         for system, fields in own.items()
     }
 
@@ -75,7 +72,7 @@ _MINI = _configs(
         },
         "TwoStream": {"frames": 10, "stride": 10},
         "TwoStreamFused": {"frames": 20, "stride": 10},
-        I3D: {"frames": 16},
+        "TwoStreamI3D": {"frames": 16},
     },
 )
 
@@ -102,7 +99,7 @@ _SMALL = _configs(
         "TwoStream": {"frames": 10, "stride": 10},
         "TwoStreamFused": {"frames": 20, "stride": 10},
         # Without a warm-up a random classifier would destroy the inflated features.
-        I3D: {"frames": 24, "head_start": 2},
+        "TwoStreamI3D": {"frames": 24, "head_start": 2},
     },
 )
 
@@ -111,7 +108,7 @@ _PAPER = {
     "C3D": RECIPES["paper_c3d"],
     "TwoStream": RECIPES["paper_two_stream"],
     "TwoStreamFused": RECIPES["paper_two_stream_fused"],
-    I3D: dataclasses.replace(RECIPES["paper_two_stream_i3d"], system=_NETWORKS[I3D]),
+    "TwoStreamI3D": RECIPES["paper_two_stream_i3d"],
 }
 
 SCALES = {
@@ -179,13 +176,17 @@ def config_of(scale, run, *, images=None, weights=None, validation=None):
     Example:
 
     >>> from kinetics_i3d.experiments.runs import Run
-    >>> config = config_of(SCALES["mini"], Run(I3D, "flow", "scratch", "original", 1))
+    >>> run = Run("TwoStreamI3D", "flow", "scratch", "original", 1)
+    >>> config = config_of(SCALES["mini"], run)
     >>> config.system, config.streams, config.seed
     ('InceptionI3D', ('flow',), 1)
     """
-    config = scale.configs[run.system]
-    fields: dict = {"seed": run.seed, **scale.transfers.get(run.transfer, {})}
-    if run.system == I3D:
+    from kinetics_i3d.models.systems import SYSTEMS  # imports Keras
+
+    config, system = scale.configs[run.system], SYSTEMS[run.system]
+    fields: dict = {"system": system.trained_as, "seed": run.seed}
+    fields |= scale.transfers.get(run.transfer, {})
+    if system.is_separate:
         fields["streams"] = (run.stream,)
     if config.validation is not None and validation is not None:
         fields["validation"] = validation

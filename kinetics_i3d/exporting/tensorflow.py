@@ -22,17 +22,7 @@ from kinetics_i3d.exporting.graph_preprocessing import (
 from kinetics_i3d.exporting.model_card import class_names, descriptions
 from kinetics_i3d.exporting.verify import ParityInputs, check_parity, run_in_subprocess
 from kinetics_i3d.models.clip_model import fixed_size
-
-# The activation before the classifier, by system; that of I3D is in each of its streams. The
-# streams of (c) have classifiers of their own.
-ENDPOINTS = {
-    None: ("Mixed_5c",),
-    "TwoStreamI3D": ("Mixed_5c",),
-    "ConvNetLSTM": ("Features_bn",),
-    "C3D": ("MaxPool3d_5",),
-    "TwoStream": (),
-    "TwoStreamFused": ("Fused_MaxPool3d_3x3",),
-}
+from kinetics_i3d.models.systems import system_of
 
 
 def export_saved_model(model, output, *, top=5, endpoints=None):
@@ -133,15 +123,16 @@ def feature_tensors(model, endpoints=None):
     Raises:
         ValueError: If there is no such activation.
     """
-    endpoints = ENDPOINTS.get(model.system, ()) if endpoints is None else tuple(endpoints)
-    by_stream = model.system == "TwoStreamI3D"
+    system = system_of(model)
+    endpoints = system.endpoints if endpoints is None else tuple(endpoints)
+    by_stream = system.is_separate
     tensors = {}
     for endpoint in endpoints:
         for stream, network in model.streams.items() if by_stream else (("", model),):
             if endpoint not in [layer.name for layer in network.layers]:
                 raise ValueError(
                     f"`endpoints` must name activations of {model.name}, such as "
-                    f"{ENDPOINTS.get(model.system)}. Received: {endpoint!r}"
+                    f"{system.endpoints}. Received: {endpoint!r}"
                 )
             backbone = keras.Model(network.input, network.get_layer(endpoint).output)
             tensor = backbone(model.input[stream] if by_stream else model.input)

@@ -12,9 +12,10 @@ from keras import layers
 from kinetics_i3d.inference.quantize import check_precision, quantize_network
 from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
 from kinetics_i3d.models.folding import fold
+from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.load import as_model
 from kinetics_i3d.models.streams import STREAMS
-from kinetics_i3d.models.two_stream_i3d import SYSTEM as TWO_STREAM_I3D
+from kinetics_i3d.models.systems import system_of
 from kinetics_i3d.models.two_stream_i3d import joined
 
 PRECISIONS = ("float32", "bfloat16", "int8")
@@ -62,12 +63,8 @@ def optimize(model: ClipModel, *, precision: str = "float32", calibration: Any =
         return _in_8_bits(model, calibration)
     if precision == "bfloat16" and lacks_bfloat16():
         logging.warning("this processor has no bfloat16: float32 is likely faster")
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
+    with dtype_policy("float32"):
         return fold(model, "mixed_bfloat16" if precision == "bfloat16" else "float32")
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def lacks_bfloat16(cpuinfo="/proc/cpuinfo"):
@@ -79,7 +76,7 @@ def lacks_bfloat16(cpuinfo="/proc/cpuinfo"):
 
 
 def _in_8_bits(model, calibration):
-    """A `ClipModel` of an `OpenVinoNetwork`; of a Two-Stream I3D one for each stream.
+    """A `ClipModel` of an `_OpenVinoNetwork`; of a Two-Stream I3D one for each stream.
 
     Keras and TensorFlow have no 8-bit 3D convolution on processors, so OpenVINO runs the network.
     """
@@ -89,7 +86,7 @@ def _in_8_bits(model, calibration):
             f"Received: precision='int8' on {keras.backend.backend()}"
         )
     check_ends_in_logits(model)
-    if model.system == TWO_STREAM_I3D:
+    if system_of(model).is_separate:
         # Apart, the streams can be run, and their logits kept, one by one.
         streams = {key: _in_8_bits(model.streams[key], calibration) for key in STREAMS}
         shapes = {stream: model.input[stream].shape[1:] for stream in STREAMS}
@@ -102,12 +99,12 @@ def _in_8_bits(model, calibration):
         for stream, tensor in zip(model.clip_specs, keras.tree.flatten(model.input), strict=True)
     }
     graph, _ = quantize_network(model, calibration)
-    logits = OpenVinoNetwork(graph, model.output_shape[-1], name="Logits")([*clips.values()])
+    logits = _OpenVinoNetwork(graph, model.output_shape[-1], name="Logits")([*clips.values()])
     inputs = clips if len(clips) > 1 else next(iter(clips.values()))
     return model.copy_with(inputs, logits, architecture=f"{model.architecture}, int8")
 
 
-class OpenVinoNetwork(layers.Layer):
+class _OpenVinoNetwork(layers.Layer):
     """A layer that OpenVINO computes on the CPU; it cannot be trained or saved.
 
     Args:

@@ -22,10 +22,7 @@ from absl import logging
 
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import track
-from kinetics_i3d.data.datasets import VideoDataset
-from kinetics_i3d.flow.stored import stored_paths
 from kinetics_i3d.training.errors import reporting_write_errors, until_stopped
-from kinetics_i3d.video.frame_folder import split_rate
 
 _ONLY = "clips"  # the name in files of the features of a network with a single classifier
 _TARGETS = "targets"
@@ -123,25 +120,9 @@ class FeatureSource:
         for variable in self.backbone.weights:
             digest.update(f"{variable.shape} {variable.dtype}".encode())
             digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)))
-        for row in self._identities(videos):
+        for row in videos.identity(self.clips.config.specs(self.clips.streams)):
             digest.update(repr(row).encode(errors="surrogateescape"))
         return digest.hexdigest()
-
-    def _identities(self, videos):
-        """What tells videos from others, without reading their contents."""
-        yield tuple(videos.labels)
-        if not isinstance(videos, VideoDataset):
-            yield dataclasses.asdict(videos.records.manifest.splits[videos.name])
-            return
-        spec = self.clips.config.specs(self.clips.streams).get("flow")
-        for video in videos.videos:
-            files = [video.path]
-            if spec is not None:
-                files += stored_paths(video.location, spec)
-            stats = [os.stat(split_rate(file)[0]) for file in files if os.path.exists(file)]
-            times = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
-            label = video.label if video.labels is None else video.labels
-            yield str(video.location), label, times
 
 
 class Features:

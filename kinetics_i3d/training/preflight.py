@@ -1,20 +1,14 @@
 """Checks before the first step: of the output folder, the videos, the devices and the config."""
 
-import collections
 import contextlib
 import json
-import os
 import pathlib
 import tempfile
 
 import numpy as np
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.data.datasets import VideoDataset, open_dataset
-from kinetics_i3d.data.records.clips import RecordSplit
-from kinetics_i3d.data.records.manifest import is_records
-from kinetics_i3d.data.records.reader import open_records
-from kinetics_i3d.data.split import SHARE, is_undivided, split_undivided
+from kinetics_i3d.data.video_dataset import SHARE, split_undivided
 from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.distribute import process_of
 from kinetics_i3d.training.errors import TrainingError
@@ -100,17 +94,6 @@ def differences(folder, config):
     }
 
 
-def open_data(dataset):
-    """The `VideoDataset` or `Records` at a path; other arguments are returned as they are.
-
-    Raises:
-        DatasetError: If there is no dataset.
-    """
-    if not isinstance(dataset, (str, os.PathLike)):
-        return dataset
-    return open_records(dataset) if is_records(dataset) else open_dataset(dataset)
-
-
 def training_and_validation(dataset, config):
     """The videos to train on, and those to validate on.
 
@@ -133,7 +116,7 @@ def training_and_validation(dataset, config):
         training, held_out = split_undivided(dataset, share=share, seed=config.seed)
         _check_left(training, share)
         return training, held_out if len(held_out) else None
-    training = _split(dataset, config.split)
+    training = dataset.split(config.split)
     if config.validation is None:
         return training, None
     if share is None:
@@ -142,10 +125,8 @@ def training_and_validation(dataset, config):
                 f"validation is the split {config.split!r} that is trained on; use another, or a "
                 "fraction such as 0.1"
             )
-        return training, _split(dataset, config.validation)
+        return training, dataset.split(config.validation)
     _checked_share(share, config)
-    if not isinstance(training, VideoDataset):
-        raise DatasetError("validation must be a split and not a fraction for prepared records")
     kept, held_out = training.hold_out(share, seed=config.seed)
     _check_left(kept, share)
     return kept, held_out
@@ -183,7 +164,7 @@ def check_run(config, training, strategy):
             f"`head_start` must be 0 for {config.system}. "
             f"Received: head_start={config.head_start!r}"
         )
-    if config.loss == "softmax" and is_multi_label(training):
+    if config.loss == "softmax" and training.multi_label:
         raise ValueError(
             f"`loss` must be 'sigmoid' (or 'auto') for {training.name}, whose videos may have "
             "several labels. Received: loss='softmax'"
@@ -201,33 +182,20 @@ def check_run(config, training, strategy):
         )
 
 
-def is_multi_label(training):
-    """Whether videos may have any number of labels; those of records have one."""
-    return isinstance(training, VideoDataset) and training.multi_label
-
-
 def class_counts(training):
     """Number of training videos of each class, int64 (classes,).
 
     Args:
         training: A `VideoDataset` or a `RecordSplit`.
     """
-    if isinstance(training, RecordSplit):
-        counts = training.records.manifest.splits[training.name].classes
-    else:
-        counts = collections.Counter(label for video in training.videos for label in video.classes)
+    counts = training.class_counts()
     return np.array([counts.get(label, 0) for label in training.labels], np.int64)
 
 
 def _has_to_be_split(dataset, config):
     """Whether the dataset has no splits, and the config names none that it would need."""
     has_default = config.validation in (None, "val") or config.validation_share is not None
-    return (
-        isinstance(dataset, VideoDataset)
-        and config.split == "train"
-        and has_default
-        and is_undivided(dataset)
-    )
+    return config.split == "train" and has_default and dataset.is_undivided
 
 
 def _checked_share(share, config):
@@ -242,14 +210,3 @@ def _checked_share(share, config):
 def _check_left(training, share):
     if not len(training):
         raise DatasetError(f"{training.name}: validation of {share:g} leaves nothing to train")
-
-
-def _split(dataset, name):
-    if isinstance(dataset, VideoDataset):
-        return dataset.split(name)
-    if isinstance(dataset, RecordSplit):
-        dataset = dataset.records
-    split = RecordSplit(dataset, name)
-    if not len(split):
-        raise DatasetError(f"{dataset.folder}: the split {name!r} holds no records")
-    return split

@@ -48,7 +48,7 @@ def read_history(path):
 
 
 def write_videos(path, training, validation):
-    """Writes a table, as `read_table` reads it, of the training and the validation videos.
+    """Writes a table, as `open_dataset` reads it, of the training and the validation videos.
 
     Args:
         path: The csv file.

@@ -5,14 +5,12 @@ Zisserman, CVPR 2017, section 2.5, for what is random; the draws themselves, eac
 of the example), are those of `data.pipeline`.
 """
 
-import dataclasses
 import math
 import typing
 
 import tensorflow as tf
 
 from kinetics_i3d.data import transforms
-from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 
 
@@ -106,8 +104,7 @@ def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
         fill up the last batch.
     """
     rank, size = shard
-    if isinstance(source, VideoDataset) and len(source) >= size:
-        source = dataclasses.replace(source, videos=source.videos[rank::size])
+    source = source.for_process(rank, size)
     specs = config.specs(streams)
     batches = training_clips(
         source,

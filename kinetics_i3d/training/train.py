@@ -19,7 +19,8 @@ from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.types import Labels, PathLike
-from kinetics_i3d.data.datasets import VideoDataset
+from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.data.video_dataset import Dataset
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.batch_norm import recalibrate
@@ -52,8 +53,6 @@ from kinetics_i3d.training.preflight import (
     check_run,
     class_counts,
     extends,
-    is_multi_label,
-    open_data,
     training_and_validation,
 )
 from kinetics_i3d.training.results import (
@@ -69,7 +68,7 @@ from kinetics_i3d.training.step import Objective, Step, balanced_weights
 
 @one_warning_per_file()
 def train(
-    dataset: Any,
+    dataset: PathLike | Dataset,
     config: TrainConfig,
     output: PathLike,
     *,
@@ -134,7 +133,7 @@ def train(
     if not is_extended and _is_finished(output):
         logging.info("%s: is trained already", output)
         return builder_of(config)(weights=output / "weights.h5")
-    training, held_out = training_and_validation(open_data(dataset), config)
+    training, held_out = training_and_validation(open_dataset(dataset), config)
     config = _with_loss(config, training)
     strategy = make_strategy(distribute)
     check_run(config, training, strategy)
@@ -271,7 +270,7 @@ class Run:
                 os.replace(self.output / "weights.h5", self.output / "weights_before.h5")
         with atomic_path(self.output / "config.json") as temporary:
             temporary.write_text(self.config.to_json(), encoding="utf-8")
-        if isinstance(self.clips.held_out, VideoDataset):
+        if self.clips.held_out is not None and self.clips.held_out.lists_videos:
             path = self.output / "videos.csv"
             write_videos(path, self.clips.videos, self.clips.held_out)
             logging.info("%s lists the training and validation videos", path)
@@ -383,10 +382,9 @@ def _is_finished(output):
 
 def _with_loss(config, training):
     """The config with the loss that the training videos need."""
-    multi_label = is_multi_label(training)
-    if config.loss == "auto" and multi_label:
+    if config.loss == "auto" and training.multi_label:
         logging.info("%s: videos have several labels, so loss='sigmoid' is used", training.name)
-    return config.for_labels(multi_label=multi_label)
+    return config.for_labels(multi_label=training.multi_label)
 
 
 def _class_weights(config, training):

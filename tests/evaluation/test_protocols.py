@@ -9,14 +9,14 @@ from short_network import register
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, WeightsError
-from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation import protocols
 from kinetics_i3d.evaluation.compare import combine
 from kinetics_i3d.evaluation.protocols import evaluate, networks_of, weights_digest
 from kinetics_i3d.flow.cache import write_flow_file
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.models.features import feature_model
+from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video
 

@@ -6,6 +6,7 @@ import pytest
 
 from kinetics_i3d.experiments.runs import all_runs
 from kinetics_i3d.experiments.scales import SCALES, config_of, with_steps
+from kinetics_i3d.models.systems import paper_systems
 from kinetics_i3d.training.network import streams_of
 from kinetics_i3d.training.recipes import RECIPES
 
@@ -49,5 +50,13 @@ def test_systems_of_a_scale_see_equally_many_clips_and_the_same_flow(scale):
 def test_scale_paper_uses_the_papers_recipes():
     configs = SCALES["paper"].configs
     assert configs["ConvNetLSTM"] == RECIPES["paper_conv_net_lstm"]
-    assert configs["TwoStreamI3D"].system == "InceptionI3D"
     assert configs["TwoStreamI3D"].batch == 384 and configs["TwoStreamI3D"].steps == 110_000
+
+
+@pytest.mark.parametrize("name", paper_systems())
+def test_the_paper_recipes_agree_with_the_systems(name):
+    system, config = paper_systems()[name], SCALES["paper"].configs[name]
+    assert config.system == name
+    assert config.frames == max(system.train_frames.values())
+    assert config.stride == system.stride["rgb"]
+    assert config.size == config.test_size == system.size

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.training.preflight import training_and_validation
 from kinetics_i3d.training.results import (
     frame_strip,
@@ -32,7 +32,7 @@ def test_write_videos_lists_training_and_validation_videos(noisy, tiny, tmp_path
     config = dataclasses.replace(tiny, validation="0.3")
     training, validation = training_and_validation(noisy, config)
     write_videos(tmp_path / "run" / "videos.csv", training, validation)
-    table = read_table(tmp_path / "run" / "videos.csv")
+    table = open_dataset(tmp_path / "run" / "videos.csv")
     for split, part in (("train", training), ("val", validation)):
         read = {(video.path, video.label) for video in table.split(split).videos}
         assert read == {(video.path.resolve(), video.label) for video in part.videos}

@@ -11,17 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H, ClipSpec
+from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.inference.doctor.array import SUFFIXES, examine_array, flow_range, read_array
 from kinetics_i3d.inference.doctor.compare import compare_flow_with_video, compare_with_video
 from kinetics_i3d.inference.doctor.report import Finding, Report
 from kinetics_i3d.inference.doctor.video import examine_video
 from kinetics_i3d.video.source import VideoFrames, check_video
-from kinetics_i3d.weights.catalog import CATALOG, find_weights
-from kinetics_i3d.weights.checkpoint import read_info
-from kinetics_i3d.weights.foreign import read_foreign
-from kinetics_i3d.weights.inception5h import is_inception5h
+from kinetics_i3d.weights.read import resolve_weights
 
 # Of 132 real videos this rule takes 5 (4 %) for BGR as they are, and 53 (40 %) with red and blue
 # swapped, so it is only a hint. Sky, shade and blue floors mislead it.
@@ -91,13 +88,8 @@ def spec_of_weights(weights):
     Raises:
         WeightsError: If the weights are unknown, or cannot be read.
     """
-    if weights in CATALOG:
-        return CATALOG[weights].clip_spec
-    path = find_weights(weights)
-    if is_inception5h(path):
-        return INCEPTION5H
-    info = read_info(path) or read_foreign(path).info
-    return info.clip_spec or DEEPMIND
+    (source,) = resolve_weights(weights)
+    return source.info().clip_spec or DEEPMIND
 
 
 def looks_blue(frames):
