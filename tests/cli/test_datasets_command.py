@@ -61,7 +61,7 @@ def test_json_has_the_videos_of_each_class_and_split(command, ucf101, tmp_path):
     result = json.loads(out)
     assert code == 0 and result["classes"] == {"Sit": 3, "Run": 1, "Bow": 0}
     assert result["splits"] == {"train": 3, "test": 1} and result["missing"] == 1
-    assert result["missing_paths"] == [str(ucf101 / "videos/Bow/v_Bow_g01_c01.avi")]
+    assert result["missing_paths"] == [str(ucf101 / "Bow/v_Bow_g01_c01.avi")]
     assert result["output"] == str(table) and table.is_file()
 
 

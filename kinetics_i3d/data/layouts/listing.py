@@ -34,7 +34,7 @@ class Row:
     """One video as a list names it.
 
     Args:
-        name: Path below the folder of the videos, as listed or as usual for the format.
+        name: Path below the folder of the videos, as listed, or by the convention of the format.
         label: Its class, the first of `labels`.
         split: Its split.
         source: The longer video that it was cut from.
