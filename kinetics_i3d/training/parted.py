@@ -8,8 +8,7 @@ import re
 import keras
 from keras import layers
 
-from kinetics_i3d.models.frame_stacks import per_stack
-from kinetics_i3d.models.layers import CHANNELS_LAST
+from kinetics_i3d.models.layers import CHANNELS_LAST, per_stack
 from kinetics_i3d.models.pretrained import HEAD
 
 
