@@ -28,12 +28,12 @@ def make_features(folder, weights, path):
 
     import kinetics_i3d as ki3d
     from kinetics_i3d.core.clip_spec import DEEPMIND
-    from kinetics_i3d.data.datasets import jhmdb
+    from kinetics_i3d.data.datasets import open_dataset
     from kinetics_i3d.data.views import video_views
     from kinetics_i3d.video.reader import video_info
 
     model = ki3d.InceptionI3D(weights=weights, include_top=False, pooling="avg")
-    videos = jhmdb(folder).split("train").videos
+    videos = open_dataset(folder).split("train").videos
     rows = []
     for number, video in enumerate(videos):
         views = video_views(video.path, spec=DEEPMIND, view="flips", window=64)

@@ -21,7 +21,6 @@ import tensorflow as tf
 from report import publish
 
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.records.clips import RecordSplit
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.figures import write_figures
 from kinetics_i3d.training.config import TrainConfig
@@ -45,7 +44,7 @@ def make_records(folder, config):
         folder / "videos", train_per_action=4, test_per_action=1, size=(128, 170), workers=2
     )
     settings = PrepareConfig(streams=("rgb",), spec=config.specs(("rgb",))["rgb"])
-    return RecordSplit(prepare(open_dataset(table), folder / "records", settings), "train")
+    return prepare(open_dataset(table), folder / "records", settings).split("train")
 
 
 def network(config, labels):

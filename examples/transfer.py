@@ -1,4 +1,4 @@
-"""Puts a classifier of one's own on the features of shipped weights, in plain Keras.
+"""Trains a new classifier on the features of shipped weights, in plain Keras.
 
     python examples/transfer.py DATASET
 

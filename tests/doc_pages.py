@@ -35,6 +35,11 @@ class Block:
     line: int
     text: str
 
+    @property
+    def is_recipe(self):
+        """Whether it is a new module, or a row of one, as CONTRIBUTING.md has them."""
+        return self.text.startswith(("# new file ", "# row in "))
+
 
 def blocks_of(path):
     """The code blocks of a page, from top to bottom."""

@@ -16,12 +16,12 @@ from kinetics_i3d.cli.arguments import (
     with_labels,
 )
 from kinetics_i3d.cli.console import load_keras
+from kinetics_i3d.exporting.export import FORMATS
 
 EXAMPLES = (
     "kinetics-i3d export rgb_kinetics400 --to savedmodel --output saved",
     "kinetics-i3d export RUN/weights.h5 --to onnx --output mine.onnx",
 )
-FORMATS = ("savedmodel", "hub", "serving", "litert", "onnx", "openvino")
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
 
 

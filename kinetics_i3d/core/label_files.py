@@ -23,12 +23,12 @@ from kinetics_i3d.core.label_maps import (
 )
 
 # A first line of one word that is a header, and no class.
-LONE_HEADERS = NAME_COLUMNS - {"action", "category", "title", "tag"}
+_LONE_HEADERS = NAME_COLUMNS - {"action", "category", "title", "tag"}
 
 JSON = re.compile(r"\s*(?:\{|\[\s*[\"'{\[\]\d])")
 # "0 abseiling", "0,abseiling", "0: abseiling", "1. abseiling", "c000 Holding some clothes".
-NUMBER_FIRST = re.compile(r"([A-Za-z]?)(\d+)(?:[.)]\s*|\s*[,;:]\s*|\s+)(\S.*)")
-NUMBER_LAST = re.compile(r"(.*[^\s,;:])(\s*[,;:]\s*|\s+)(\d+)")
+_NUMBER_FIRST = re.compile(r"([A-Za-z]?)(\d+)(?:[.)]\s*|\s*[,;:]\s*|\s+)(\S.*)")
+_NUMBER_LAST = re.compile(r"(.*[^\s,;:])(\s*[,;:]\s*|\s+)(\d+)")
 
 
 def read_labels(path):
@@ -135,7 +135,7 @@ def _of_lines(path, text):
     if table is not None:
         return table
     _, first = lines[0]
-    headed = plain(first.rstrip(":")) in LONE_HEADERS or label_columns(first.split()) is not None
+    headed = plain(first.rstrip(":")) in _LONE_HEADERS or label_columns(first.split()) is not None
     body = lines[1:] if headed else lines
     filled = [(number, line) for number, line in body if line]
     if not filled:
@@ -165,13 +165,13 @@ def _of_lines(path, text):
 
 def _numbered(path, lines):
     """Rows of lines that each have an id, or None if they have none."""
-    found = [
-        _by(lines, NUMBER_FIRST, lambda match: (match[1], match[2], match[3])),
-        _by(lines, NUMBER_LAST, lambda match: ("", match[3], match[1])),
+    candidates = [
+        _by(lines, _NUMBER_FIRST, lambda match: (match[1], match[2], match[3])),
+        _by(lines, _NUMBER_LAST, lambda match: ("", match[3], match[1])),
     ]
-    whole = [rows for rows in found if None not in rows]
+    whole = [rows for rows in candidates if None not in rows]
     if not whole:
-        for rows in found:
+        for rows in candidates:
             if 2 * (len(rows) - rows.count(None)) > len(rows):
                 number, line = lines[rows.index(None)]
                 raise DatasetError(
@@ -187,7 +187,7 @@ def _numbered(path, lines):
         names = [unquoted(name) for _, _, name in rows]
         repeated = len(set(names)) < len(names)
         # "n01440764 tench" and "walk 1", "walk 2" are labels as they stand.
-        if (letters != {""} and not counted) or (rows is found[1] and repeated):
+        if (letters != {""} and not counted) or (rows is candidates[1] and repeated):
             continue
         readings.append(
             (

@@ -6,19 +6,19 @@ import re
 from kinetics_i3d.core.errors import DatasetError
 
 # Members of a JSON object that hold the labels beside other settings.
-MEMBERS = ("id2label", "label2id", "labels", "classes", "class_names", "names", "categories")
-ITEM = re.compile(r"\bitem\s*\{([^{}]*)\}")
-ITEM_FIELD = re.compile(r"""\b(id|name|display_name|label)\s*:\s*(?:"([^"]*)"|'([^']*)'|(\d+))""")
+_MEMBERS = ("id2label", "label2id", "labels", "classes", "class_names", "names", "categories")
+_ITEM = re.compile(r"\bitem\s*\{([^{}]*)\}")
+_ITEM_FIELD = re.compile(r"""\b(id|name|display_name|label)\s*:\s*(?:"([^"]*)"|'([^']*)'|(\d+))""")
 
 
 def item_rows(path, text):
     """[(line, id, label)] of the `item { id: name: }` entries of the object detection API."""
     rows = []
-    for match in ITEM.finditer(text):
+    for match in _ITEM.finditer(text):
         fields = {
             field: next(value for value in values if value is not None)
             for field, *values in (
-                field_match.groups() for field_match in ITEM_FIELD.finditer(match[1])
+                field_match.groups() for field_match in _ITEM_FIELD.finditer(match[1])
             )
         }
         line = text.count("\n", 0, match.start()) + 1
@@ -48,7 +48,7 @@ def json_rows(path, text):
         ) from error
     except RecursionError as error:
         raise DatasetError(f"{path}: is nested too deeply for a label map") from error
-    inner = [name for name in MEMBERS if isinstance(content, dict) and _holds(content.get(name))]
+    inner = [name for name in _MEMBERS if isinstance(content, dict) and _holds(content.get(name))]
     if inner:
         content = content[inner[0]]
     if isinstance(content, list):
@@ -140,7 +140,7 @@ def _number(value):
 
 
 # Column names of tables, in lower case and without "_", "-" and blanks.
-ID_COLUMNS = frozenset(
+_ID_COLUMNS = frozenset(
     ["", "id", "index", "idx", "number", "no", "key", "#"]
     + [kind + word for kind in ("class", "label", "action") for word in ("id", "index", "idx")]
 )
@@ -167,6 +167,6 @@ def plain(word):
 def label_columns(cells):
     """(columns of ids, columns of names) of a header, or None if it is not one."""
     words = [plain(cell) for cell in cells]
-    ids = [place for place, word in enumerate(words) if word in ID_COLUMNS]
+    ids = [place for place, word in enumerate(words) if word in _ID_COLUMNS]
     names = [place for place, word in enumerate(words) if word in NAME_COLUMNS]
     return (ids, names) if len(words) > 1 and names and (ids or len(names) > 1) else None

@@ -18,8 +18,8 @@ def label_list(name):
     """The class names of "kinetics400" or "kinetics600", in the order of the released weights."""
     path = LISTS / f"{name}.txt"
     if not path.is_file():
-        known = sorted(file.stem for file in LISTS.glob("*.txt"))
-        raise ValueError(f"`name` must be one of {known}. Received: name={name!r}")
+        names = sorted(file.stem for file in LISTS.glob("*.txt"))
+        raise ValueError(f"`name` must be one of {names}. Received: name={name!r}")
     return tuple(path.read_text(encoding="utf-8").splitlines())
 
 

@@ -1,37 +1,33 @@
 """`export`: writes weights as an artifact that serves without this package.
 
-Each runtime has a module beside this one and a row in `FORMATS`.
+Each runtime has a module in this package and a row in `FORMATS`.
 """
 
+import importlib
 import inspect
 import pathlib
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kinetics_i3d.core.progress import waiting
 from kinetics_i3d.core.types import PathLike, Weights
-from kinetics_i3d.exporting.hub import export_hub
-from kinetics_i3d.exporting.litert import export_litert
-from kinetics_i3d.exporting.model_card import provenance
-from kinetics_i3d.exporting.onnx import export_onnx
-from kinetics_i3d.exporting.openvino import export_openvino
-from kinetics_i3d.exporting.serving import export_serving
-from kinetics_i3d.exporting.tensorflow import export_saved_model
-from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
-from kinetics_i3d.models.load import as_model
 
-FORMATS: dict[str, Callable] = {
-    "savedmodel": export_saved_model,
-    "hub": export_hub,
-    "serving": export_serving,
-    "litert": export_litert,
-    "onnx": export_onnx,
-    "openvino": export_openvino,
+if TYPE_CHECKING:
+    from kinetics_i3d.models.clip_model import ClipModel
+
+# {format: module and function that write it}. Only the module in use is imported, and the command
+# line lists the formats without Keras.
+FORMATS = {
+    "savedmodel": "tensorflow.export_saved_model",
+    "hub": "hub.export_hub",
+    "serving": "serving.export_serving",
+    "litert": "litert.export_litert",
+    "onnx": "onnx.export_onnx",
+    "openvino": "openvino.export_openvino",
 }
 
 
 def export(
-    weights: ClipModel | Weights, output: PathLike, *, to: str = "savedmodel", **options: Any
+    weights: "ClipModel | Weights", output: PathLike, *, to: str = "savedmodel", **options: Any
 ) -> pathlib.Path:
     """Exports a model as an artifact that takes pixels and carries its labels and its clip spec.
 
@@ -66,9 +62,14 @@ def export(
     """
     if to not in FORMATS:
         raise ValueError(f"`to` must be one of {(*FORMATS,)}. Received: to={to!r}")
+    from kinetics_i3d.exporting.model_card import provenance
+    from kinetics_i3d.models.clip_model import check_ends_in_logits
+    from kinetics_i3d.models.load import as_model
+
+    write = find_writer(to)
     allowed = [
         parameter.name
-        for parameter in inspect.signature(FORMATS[to]).parameters.values()
+        for parameter in inspect.signature(write).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY
     ]
     for name, value in options.items():
@@ -82,4 +83,10 @@ def export(
     model = as_model(weights)
     check_ends_in_logits(model, argument="weights")
     with waiting(f"writing {output}"):
-        return FORMATS[to](model, pathlib.Path(output), **options)
+        return write(model, pathlib.Path(output), **options)
+
+
+def find_writer(to):
+    """The function that writes a format."""
+    module, function = FORMATS[to].split(".")
+    return getattr(importlib.import_module(f"kinetics_i3d.exporting.{module}"), function)

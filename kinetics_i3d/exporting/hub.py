@@ -28,8 +28,8 @@ A SavedModel for TensorFlow 2 in TensorFlow Hub's reusable form; no custom opera
 
 {head} Model inputs
 
-A call takes prepared clips, {clips}. Too few frames, pixels that were not scaled and values that
-are not finite are refused by the graph itself.{table}
+A call takes prepared clips, {clips}. The graph itself refuses clips with too few frames, and values
+that are not scaled or not finite.{table}
 
 {head} Model outputs
 
@@ -45,9 +45,9 @@ import tensorflow_hub as hub
 
 In Keras 3: `keras.layers.TFSMLayer("{path}", call_endpoint="__call__")`, which cannot be trained.
 
-Raw frames, uint8 of any size and number, go to the signatures, which resize, crop and scale by
-themselves: `serving_default` (labels, scores, probabilities) and `logits`{features}; `float_clips`
-takes prepared clips.
+These signatures take raw frames, uint8 of any size and number, and resize, crop and scale them:
+`serving_default` (labels, scores, probabilities) and `logits`{features}. `float_clips` takes
+prepared clips.
 
 ```python
 signatures = hub.load("{path}").signatures
@@ -63,7 +63,7 @@ layer = hub.KerasLayer("{path}", trainable=True)
 {fed} = layer({given})
 ```
 
-Statistics of batch norm follow the new data where Keras trains, and stand still otherwise.
+Batch norm's statistics follow the new data while Keras trains the layer and are fixed otherwise.
 """
 # Kaggle's names of licences, by the words of `terms`; the more demanding one comes first.
 _LICENCES = {

@@ -10,7 +10,7 @@ import sys
 import warnings
 
 
-def run_saved_model(path, calls):
+def _run_saved_model(path, calls):
     """Runs signatures of a SavedModel, or its `__call__`; texts come back as Unicode arrays."""
     import numpy as np
     import tensorflow as tf
@@ -31,13 +31,13 @@ def run_saved_model(path, calls):
     return results
 
 
-def run_litert(path, calls):
+def _run_litert(path, calls):
     """Runs the only signature of a LiteRT file."""
     network = open_litert(path)
     return {name: network(**inputs) for name, inputs in calls.items()}
 
 
-def run_onnx(path, calls):
+def _run_onnx(path, calls):
     """Runs an ONNX file."""
     import onnxruntime
 
@@ -49,7 +49,7 @@ def run_onnx(path, calls):
     }
 
 
-def run_openvino(path, calls):
+def _run_openvino(path, calls):
     """Runs the `.xml` of an OpenVINO model in float32."""
     import openvino
 
@@ -64,10 +64,10 @@ def run_openvino(path, calls):
 
 
 RUNTIMES = {
-    "saved_model": run_saved_model,
-    "litert": run_litert,
-    "onnx": run_onnx,
-    "openvino": run_openvino,
+    "saved_model": _run_saved_model,
+    "litert": _run_litert,
+    "onnx": _run_onnx,
+    "openvino": _run_openvino,
 }
 
 

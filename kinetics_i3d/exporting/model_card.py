@@ -18,18 +18,17 @@ _PAPER = (
     "CVPR 2017](https://arxiv.org/abs/1705.07750)"
 )
 _LIMITS = """\
-- It names one of the classes below for every video, also where none of them is shown. A high
-  probability does not mean that the video is like those it was trained on.
-- It has learned from videos found on the web or staged for research, or from drawn figures. People,
-  places and cameras that are rare there are likely to be named less well; nobody has measured by
-  how much.
-- It must not decide about people: it sees motion, not intent, and it is often wrong.
-- Frames have to come at the rate above, in RGB (not BGR), and whole: another rate, another order of
-  the colours or another range gives confident nonsense.
+- It predicts one of the classes below for every video, even if none of them is shown. A high
+  probability does not mean that the video is similar to the training videos.
+- It was trained on videos from the web or staged for research, or on drawn figures. It is probably
+  less accurate for people, places and cameras that are rare there; how much was not measured.
+- Do not use it to make decisions about people: it sees motion, not intent, and it is often wrong.
+- Frames must have the rate above, be RGB (not BGR), and be whole: with another rate, another order
+  of the channels or another range, predictions are wrong, but still confident.
 """
 _FLOW = """
-Flow is x then y, TV-L1 between the resized frames, 20 pixels being the end of the range; as pixels
-it is in 8 bits, where 0 stands for -20 and 255 for 20.
+Flow is x then y, by TV-L1 between the resized frames, clipped at 20 pixels; in 8 bits, 0 stands for
+-20 pixels and 255 for 20.
 """
 # {field of the card: field of `about` in a weights file}.
 _FIELDS = {"data": "data", "accuracy": "accuracy", "licence": "terms", "command": "command"}
@@ -202,5 +201,5 @@ def input_table(model):
 | stream | frames a second | frames at least | resize | crop | range |
 |---|---|---|---|---|---|
 {rows}
-Frames are RGB. The same numbers stand in `assets/clip_spec.json`.
+Frames are RGB. The same numbers are in `assets/clip_spec.json`.
 {_FLOW if "flow" in model.clip_specs else ""}"""

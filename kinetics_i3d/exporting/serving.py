@@ -32,10 +32,10 @@ model_config_list {{
 
 _BATCHING = """\
 # --batching_parameters_file, with --enable_batching
-# One clip occupies a processor by itself. Videos of other sizes or lengths do not fit into one
-# tensor, and merging them would fail them all. So nothing is merged: this is a queue, which bounds
-# how many clips are in memory at once and answers UNAVAILABLE where it is full. Where all clients
-# send clips of one size to a GPU, a max_batch_size of 4 and a timeout of 20000 may pay.
+# One clip occupies the processor, and videos of different sizes or lengths do not fit into one
+# tensor, so requests are not merged. The queue bounds how many clips are in memory at once; the
+# server answers UNAVAILABLE when it is full. If all clients send clips of one size to a GPU, a
+# max_batch_size of 4 and a timeout of 20000 may be faster.
 max_batch_size { value: 1 }
 batch_timeout_micros { value: 0 }
 num_batch_threads { value: 2 }
@@ -62,7 +62,7 @@ services:
 """
 
 _KUBERNETES = """\
-# The folder `models` lies on the volume claim {dns}.
+# The folder `models` is on the volume claim {dns}.
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -100,7 +100,7 @@ spec:
   ports: [{{name: grpc, port: 8500}}, {{name: rest, port: 8501}}]
 """
 _USAGE = """\
-`docker compose up` in this folder, or `kubectl apply -f kubernetes.yaml`. Then, for a video,
+Run `docker compose up` in this folder, or `kubectl apply -f kubernetes.yaml`. Then, for a video:
 
 ```
 python examples/serve_video.py video.mp4 \\
@@ -108,7 +108,7 @@ python examples/serve_video.py video.mp4 \\
     --spec models/{name}/{version}/assets/clip_spec.json
 ```
 
-Signatures: `serving_default` takes uint8 frames of any size and gives labels, scores and
+Signatures: `serving_default` takes uint8 frames of any size and returns labels, scores and
 probabilities; `logits`{features} take the same; `float_clips` takes prepared clips. An error in a
 request is reported in the response. A newer version goes beside the old one, as
 `models/{name}/{next}`; the server switches to it by itself.

@@ -167,12 +167,12 @@ def verify_any_size(model, path, *, runtime, output):
     Raises:
         ExportError: If it cannot be run, or its outputs differ.
     """
-    one = ParityInputs.noise(model)
-    two = one.doubled(model)
-    inputs = {f"one/{stream}": pixels for stream, pixels in one.pixels.items()}
-    inputs |= {f"two/{stream}": pixels for stream, pixels in two.pixels.items()}
-    actual = run_in_subprocess(path, inputs, runtime=runtime, output=output)
-    logits = one.run_model(model)
-    check_parity(actual["two/logits"], two.run_model(model), what="logits", path=output)
+    clip = ParityInputs.noise(model)
+    larger = clip.doubled(model)
+    frames = {f"one/{stream}": pixels for stream, pixels in clip.pixels.items()}
+    frames |= {f"two/{stream}": pixels for stream, pixels in larger.pixels.items()}
+    actual = run_in_subprocess(path, frames, runtime=runtime, output=output)
+    logits = clip.run_model(model)
+    check_parity(actual["two/logits"], larger.run_model(model), what="logits", path=output)
     check_parity(actual["one/probabilities"], softmax(logits), what="probabilities", path=output)
     check_parity(actual["one/logits"], logits, what="logits", path=output)

@@ -169,20 +169,20 @@ RUN = Action(
 )
 
 
-SEATED = pose(STAND, lean=3, thigh=86, spread=6, knee=86, arm=28, out=10, roll=24, elbow=48)
-FALLING_BACK = pose(STAND, lean=38, thigh=66, spread=6, knee=88, arm=48, out=12, elbow=28, nod=-14)
-CROUCH = pose(STAND, lean=38, thigh=48, knee=82, arm=-48, out=10, elbow=12, nod=-20)
-STANCE = pose(STAND, spread=7, nod=2, thigh_r=-12, knee_r=18, roll=12)  # a boxer's, right leg back
-CLAP = pose(STAND, arm=46, elbow=82, nod=3)
+_SEATED = pose(STAND, lean=3, thigh=86, spread=6, knee=86, arm=28, out=10, roll=24, elbow=48)
+_FALLING_BACK = pose(STAND, lean=38, thigh=66, spread=6, knee=88, arm=48, out=12, elbow=28, nod=-14)
+_CROUCH = pose(STAND, lean=38, thigh=48, knee=82, arm=-48, out=10, elbow=12, nod=-20)
+_STANCE = pose(STAND, spread=7, nod=2, thigh_r=-12, knee_r=18, roll=12)  # a boxer's, right leg back
+_CLAP = pose(STAND, arm=46, elbow=82, nod=3)
 WAVE = pose(STAND, out_r=82, arm_r=30, roll_r=-74, side=4, look=-6)
 
 _SIT = Action(
     keys=(
         (0.0, STAND),
         (0.35, pose(STAND, lean=26, thigh=26, knee=42, arm=22, elbow=24, nod=8)),
-        (0.62, FALLING_BACK),
-        (0.82, pose(SEATED, lean=26, arm=40, elbow=40)),
-        (1.0, SEATED),
+        (0.62, _FALLING_BACK),
+        (0.82, pose(_SEATED, lean=26, arm=40, elbow=40)),
+        (1.0, _SEATED),
     ),
     seconds=1.35,
 )
@@ -213,7 +213,7 @@ _PUNCH = tuple(
     (
         phase,
         pose(
-            pose(STANCE, twist=twist, lean=lean, knee_l=knee, thigh_l=0.8 * knee, foot_r=heel),
+            pose(_STANCE, twist=twist, lean=lean, knee_l=knee, thigh_l=0.8 * knee, foot_r=heel),
             **dict(zip(("arm_l", "elbow_l", "out_l"), left, strict=True)),
             **dict(zip(("arm_r", "elbow_r", "out_r"), right, strict=True)),
         ),
@@ -242,7 +242,7 @@ TABLE = {
         rest=0.9,
     ),
     "clap": Action(
-        keys=((0.0, pose(CLAP, out=24, roll=12)), (0.5, pose(CLAP, out=9, roll=47))),
+        keys=((0.0, pose(_CLAP, out=24, roll=12)), (0.5, pose(_CLAP, out=9, roll=47))),
         seconds=0.46,
         cyclic=True,
         view=65.0,
@@ -251,8 +251,8 @@ TABLE = {
     "jump": Action(
         keys=(
             (0.0, STAND),
-            (0.28, CROUCH),
-            (0.36, pose(CROUCH, arm=-10)),
+            (0.28, _CROUCH),
+            (0.36, pose(_CROUCH, arm=-10)),
             (0.46, pose(STAND, lean=4, thigh=-3, knee=4, foot=-48, arm=128, out=14, elbow=24)),
             (0.52, pose(STAND, thigh=8, knee=24, foot=-36, arm=150, out=16, lift=0.105)),
             (0.59, pose(STAND, thigh=20, knee=44, foot=-34, arm=150, out=20, lift=0.140)),

@@ -16,8 +16,8 @@ from kinetics_i3d.figures.actions import ACTIONS
 from kinetics_i3d.figures.render import render_figure
 from kinetics_i3d.video.writer import write_video
 
-TABLE_NAME = "figures.csv"
-SETTINGS_NAME = "figures.json"
+_TABLE_NAME = "figures.csv"
+_SETTINGS_NAME = "figures.json"
 _SEEDS_A_BASE = (
     1_000_000  # maximum number of worlds of a split, so that no two base seeds share one
 )
@@ -127,16 +127,16 @@ def write_figures(
                     jobs.append((folder / path, action, world, settings))
     _render(jobs, workers)
 
-    with atomic_path(folder / TABLE_NAME) as path, path.open("w", newline="") as file:
+    with atomic_path(folder / _TABLE_NAME) as path, path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("path", "label", "split"))
         writer.writerows(rows)
-    return folder / TABLE_NAME
+    return folder / _TABLE_NAME
 
 
 def _record_settings(folder, settings):
     """Records the settings in a new folder; refuses one whose videos were made with others."""
-    note = folder / SETTINGS_NAME
+    note = folder / _SETTINGS_NAME
     if note.exists():
         try:
             recorded = json.loads(note.read_text())

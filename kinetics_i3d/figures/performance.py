@@ -16,7 +16,7 @@ from kinetics_i3d.figures.skeleton import (
     mirrored,
 )
 
-ORDINARY_SECONDS = 2.56  # 64 frames at 25 per second; a single act is over by then
+_ORDINARY_SECONDS = 2.56  # 64 frames at 25 per second; a single act is over by then
 _ENTRY_SECONDS = 0.4
 _NEAREST, _FARTHEST = -1.2, 1.6  # how far someone on foot leaves the origin in depth, metres
 
@@ -32,7 +32,7 @@ def perform(name, world, times):
     if action.planted is None and world.camera.crosses:
         joints[..., 0] += _travel(action, world, phase)[:, None]
         # Halfway through an ordinary clip the figure is in the middle of the picture.
-        middle, _ = _phase_at(action, world.timing, np.array([ORDINARY_SECONDS / 2.0]))
+        middle, _ = _phase_at(action, world.timing, np.array([_ORDINARY_SECONDS / 2.0]))
         joints[..., 0] -= _travel(action, world, middle)
         return _within_depth(_in_room(joints, heading(name, world)))
     return _in_room(joints, heading(name, world))
@@ -64,7 +64,7 @@ def _phase_at(action, timing, times):
         begin = 0.15 + 0.5 * timing.start if action.entry and timing.enters else -1e3
         weight = np.clip((times - begin) / _ENTRY_SECONDS, 0.0, 1.0)
         return times / seconds + timing.start, weight * weight * (3.0 - 2.0 * weight)
-    begin = 0.08 + timing.start * (ORDINARY_SECONDS - 0.16 - seconds)
+    begin = 0.08 + timing.start * (_ORDINARY_SECONDS - 0.16 - seconds)
     phase = (times - begin) / seconds
     if action.rest is not None:
         phase = np.where(phase > 0.0, phase % (1.0 + action.rest / seconds), phase)

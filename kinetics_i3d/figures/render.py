@@ -16,7 +16,7 @@ from kinetics_i3d.figures.skeleton import JOINT, SIDES
 from kinetics_i3d.figures.world import draw_world, offsets, project
 
 
-def paint_shadow(picture, centre, size, dark):
+def _paint_shadow(picture, centre, size, dark):
     """Darkens a soft elliptical spot in place, by `dark` in the middle and 1/e of it at `size`."""
     height, width = picture.shape[:2]
     reach = 2.2 * size
@@ -30,7 +30,7 @@ def paint_shadow(picture, centre, size, dark):
     picture[y0:y1, x0:x1] *= (1.0 - spot).astype(np.float32)[..., None]
 
 
-def paint_limb(picture, a, b, half_width, rounding, colour, light):
+def _paint_limb(picture, a, b, half_width, rounding, colour, light):
     """Draws one limb into a float32 picture (height, width, 3), 0 to 255, in place.
 
     Its outline is a trapezoid about the line from a to b with rounded corners; where the rounding
@@ -87,7 +87,7 @@ def paint_limb(picture, a, b, half_width, rounding, colour, light):
     box += cover[..., None] * (shade[..., None] * colour - box)
 
 
-NEEDS_CHAIR = ("sit_down", "stand_up")
+_NEEDS_CHAIR = ("sit_down", "stand_up")
 
 # From joint, to joint, half-width (across the body, from front to back) at either end in heights,
 # colour, and how much nearer to the camera it counts, in metres, where depths are about equal.
@@ -110,7 +110,7 @@ _LIMB = (
     ("heel", "toe", 0.026, 0.020, "shoes", 0.03),
     ("eye", "eye", 0.0075, 0.0075, "eyes", 0.055),
 )
-PARTS = _TRUNK + tuple(
+_PARTS = _TRUNK + tuple(
     (f"{a}_{side}", f"{b}_{side}", (start, start), (end, end), colour, nearer)
     for side in SIDES
     for a, b, start, end, colour, nearer in _LIMB
@@ -193,7 +193,7 @@ def _checked(frames, fps, size):
 
 
 def _chair_at(action, world, gait):
-    if action not in NEEDS_CHAIR and not world.scene.chair:
+    if action not in _NEEDS_CHAIR and not world.scene.chair:
         return None
     (x, y, z), direction = seat(action, world)
     if gait:  # out of the way of somebody who walks
@@ -217,16 +217,16 @@ class _Limbs:
         place, scale = project(joints, world.camera)
         place = place * side + axis[:, None]
         scale = scale * side
-        first = [JOINT[row[0]] for row in PARTS]
-        second = [JOINT[row[1]] for row in PARTS]
-        slender = np.array([row[4] in _SLENDER for row in PARTS])
+        first = [JOINT[row[0]] for row in _PARTS]
+        second = [JOINT[row[1]] for row in _PARTS]
+        slender = np.array([row[4] in _SLENDER for row in _PARTS])
         size = world.body.height * np.where(slender, 1.0, world.body.girth)
         # The trunk is wider than deep; how much of its width shows depends on where it faces.
         across = joints[:, JOINT["shoulder_l"]] - joints[:, JOINT["shoulder_r"]]
         shown = (across[:, [0, 2]] ** 2).sum(axis=1) / (across**2).sum(axis=1)
 
         def half_width(row_index, ends):
-            wide, deep = np.array([row[row_index] for row in PARTS]).T
+            wide, deep = np.array([row[row_index] for row in _PARTS]).T
             seen = np.sqrt(wide**2 * shown[:, None] + deep**2 * (1.0 - shown[:, None]))
             return seen * size * scale[:, ends], deep * size * scale[:, ends]
 
@@ -237,11 +237,11 @@ class _Limbs:
         # A little darker with depth: it tells the far leg from the near one.
         pelvis = joints[:, [JOINT["pelvis"]], 1]
         tone = np.clip(1.0 - 0.45 * (depth - pelvis), 0.72, 1.1)
-        colours = np.array([world.colours[row[4]] for row in PARTS])
+        colours = np.array([world.colours[row[4]] for row in _PARTS])
         self.colours = (colours * tone[..., None]).astype(np.float32)
-        self.order = np.argsort(np.array([row[5] for row in PARTS]) - depth, axis=1)
+        self.order = np.argsort(np.array([row[5] for row in _PARTS]) - depth, axis=1)
         # An eye shows only in front of the head.
-        eyes = [i for i, row in enumerate(PARTS) if row[4] == "eyes"]
+        eyes = [i for i, row in enumerate(_PARTS) if row[4] == "eyes"]
         hidden = depth[:, eyes] > joints[:, [JOINT["head"]], 1] - 0.012
         self.hidden = np.zeros(depth.shape, bool)
         self.hidden[:, eyes] = hidden
@@ -264,11 +264,11 @@ class _Limbs:
         """Draws the figure of frame `index` into a float32 picture."""
         spots = zip(self.spots[index], self.spot_size[index], self.spot_dark[index], strict=True)
         for centre, size, dark in spots:
-            paint_shadow(picture, centre, size, dark)
+            _paint_shadow(picture, centre, size, dark)
         for part in self.order[index]:
             if self.hidden[index, part]:
                 continue
-            paint_limb(
+            _paint_limb(
                 picture,
                 self.a[index, part],
                 self.b[index, part],

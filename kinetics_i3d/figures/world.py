@@ -15,8 +15,8 @@ import numpy as np
 
 from kinetics_i3d.figures.skeleton import Body
 
-SKIN = ((244, 208, 177), (226, 172, 132), (196, 138, 98), (150, 98, 66), (104, 67, 47))
-HAIR = ((32, 26, 24), (70, 44, 28), (120, 80, 44), (196, 160, 96), (150, 150, 152))
+_SKIN = ((244, 208, 177), (226, 172, 132), (196, 138, 98), (150, 98, 66), (104, 67, 47))
+_HAIR = ((32, 26, 24), (70, 44, 28), (120, 80, 44), (196, 160, 96), (150, 150, 152))
 CONTRAST = 90.0  # least distance of a garment's colour from the wall's and the floor's, of 441
 
 
@@ -188,7 +188,7 @@ def _draw_scene(rng):
 
 def _draw_colours(rng):
     """Skin first, a place that contrasts with it, then clothes that contrast with the place."""
-    skin = np.array(_pick(rng, SKIN), dtype=float)
+    skin = np.array(_pick(rng, _SKIN), dtype=float)
     wall = _distinct(rng, [skin], low=40, high=230, vivid=0.35)
     floor = _distinct(rng, [skin], low=50, high=200, vivid=0.3)
     shirt = _distinct(rng, [wall, floor, skin], low=15, high=250, vivid=1.0)
@@ -200,7 +200,7 @@ def _draw_colours(rng):
         "floor": floor,
         "shirt": shirt,
         "trousers": trousers,
-        "hair": np.array(_pick(rng, HAIR), dtype=float),
+        "hair": np.array(_pick(rng, _HAIR), dtype=float),
         "shoes": _distinct(rng, [floor], low=10, high=245, vivid=0.6),
         "chair": _distinct(rng, [wall, floor, trousers, skin], low=20, high=230, vivid=0.6),
         "boxes": wall * _between(rng, 0.55, 0.8),
@@ -221,7 +221,7 @@ def _distinct(rng, others, *, low, high, vivid):
     return colours[enough[0] if len(enough) else distance.argmax()]
 
 
-MIDDLE = 0.98  # metres above the floor, the height aimed at
+_MIDDLE = 0.98  # metres above the floor, the height aimed at
 _FOLLOW = 0.25  # about how far a walker gets from the middle before the camera follows
 
 
@@ -248,7 +248,7 @@ def offsets(camera, times, walked=0.0):
     away = np.broadcast_to(np.asarray(walked, dtype=float), times.shape)
     follow = away - _FOLLOW * np.tanh(away / _FOLLOW)
     right = camera.aim[0] + camera.pan * np.sin(0.7 * times + camera.phases[0]) - follow
-    down = -camera.aim[1] - (camera.height - MIDDLE) * scale
+    down = -camera.aim[1] - (camera.height - _MIDDLE) * scale
     # Two incommensurate swings per direction look like a hand, not like a pendulum.
     right = right + camera.shake * (
         np.sin(6.1 * times + camera.phases[1]) + 0.6 * np.sin(13.7 * times + camera.phases[2])

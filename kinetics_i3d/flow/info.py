@@ -10,15 +10,15 @@ import json
 import os
 import pathlib
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.settings import setting_differences
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.frame_folder import frames_of, split_rate
-from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.span import Span, split_span
 
 CHUNK = 32  # flows that a file stores, and is read, together
-SUFFIX = ".flow.npz"
+_SUFFIX = ".flow.npz"
 _FORMAT = 1
 _ENDS = 1 << 16  # bytes at the beginning and at the end of a video that its fingerprint covers
 _LARGEST = 1 << 16  # pixels of a side
@@ -118,7 +118,7 @@ class FlowInfo:
             recorded |= self.reading
             requested |= reading(spec)
         if settings is not None:
-            both = [each.to_dict() for each in (self.settings, settings)]
+            both = [fields.to_dict() for fields in (self.settings, settings)]
             for fields, target in zip(both, (recorded, requested), strict=True):
                 del fields["backend"]  # backends differ by less than the flow's own errors
                 if self.settings.method != settings.method:
@@ -201,10 +201,12 @@ def flow_path(video, spec=None):
     if span is not None:
         start, _, end = span.located("").removeprefix("#t=").partition(",")
         name += f".{start}-{end}s" if end else f".{start}-end"
-    path = path.with_name(name + SUFFIX)
+    path = path.with_name(name + _SUFFIX)
     return path if spec is None else path_for_spec(path, spec)
 
 
 def path_for_spec(path, spec):
     """The path beside a flow file's for flow by another spec."""
-    return path.with_name(f"{path.name.removesuffix(SUFFIX)}.{reading_tag(reading(spec))}{SUFFIX}")
+    return path.with_name(
+        f"{path.name.removesuffix(_SUFFIX)}.{reading_tag(reading(spec))}{_SUFFIX}"
+    )

@@ -27,12 +27,12 @@ from kinetics_i3d.flow.settings import TVL1
 from kinetics_i3d.flow.tvl1_simd import CHANNELS, LANES, dual_row, four_by_four, primal_row
 
 F32 = np.float32
-FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, plus 1
-CUBIC = F32(-0.75)  # OpenCV's bicubic; -0.5 would be Catmull and Rom's
+_FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, plus 1
+_CUBIC = F32(-0.75)  # OpenCV's bicubic; -0.5 would be Catmull and Rom's
 SHARE = 26  # numbers per pixel requested from `_room`: 13 at the finest scale, 11 for all scales
-KEPT = SHARE * 1088 * 1952
+_KEPT = SHARE * 1088 * 1952
 THREAD = threading.local()
-FLAT = F32(1.1920929e-07)  # squared slopes below float32's epsilon say nothing about motion
+_FLAT = F32(1.1920929e-07)  # squared slopes below float32's epsilon say nothing about motion
 
 # Without `reassoc` no sum is vectorized. `ninf` alone is left out: the change of the flow is
 # infinite before the first iteration.
@@ -66,12 +66,12 @@ def _memory(height, width):
 
     New memory costs page faults: a tenth of the time, and more where threads wait for each other.
     """
-    count = SHARE * (height + 2 * FRAME + 2) * (width + 2 * LANES)
+    count = SHARE * (height + 2 * _FRAME + 2) * (width + 2 * LANES)
     numbers: np.ndarray = getattr(THREAD, "numbers", np.empty(0, np.float32))
     if len(numbers) < count:
         numbers = np.empty(count + LANES, np.float32)
         numbers = numbers[-numbers.ctypes.data % (4 * LANES) // 4 :]  # align to cache lines
-        if count <= KEPT:
+        if count <= _KEPT:
             THREAD.numbers = numbers
     return numbers, np.zeros(1, np.int64)
 
@@ -232,23 +232,23 @@ def _one_scale(memory, first, second, flow, tau, lam, theta, warps, epsilon, inn
 def _with_slopes(memory, picture):
     """[picture, d/dx, d/dy, 0] per pixel, in a frame of zeros: outside is black."""
     height, width = picture.shape
-    packed = _room(memory, (height + 2 * FRAME + 2, (width + 2 * FRAME + 2) * CHANNELS))
+    packed = _room(memory, (height + 2 * _FRAME + 2, (width + 2 * _FRAME + 2) * CHANNELS))
     half = F32(0.5)
     for y in range(height):
         above, below = max(y - 1, 0), min(y + 1, height - 1)
         for x in range(width):
             left, right = max(x - 1, 0), min(x + 1, width - 1)
-            at = (x + FRAME) * CHANNELS
-            packed[y + FRAME, at] = picture[y, x]
-            packed[y + FRAME, at + 1] = half * (picture[y, right] - picture[y, left])
-            packed[y + FRAME, at + 2] = half * (picture[below, x] - picture[above, x])
+            at = (x + _FRAME) * CHANNELS
+            packed[y + _FRAME, at] = picture[y, x]
+            packed[y + _FRAME, at + 1] = half * (picture[y, right] - picture[y, left])
+            packed[y + _FRAME, at + 2] = half * (picture[below, x] - picture[above, x])
     return packed
 
 
 @kernel
 def _cubic(t):
     """Bicubic weights of the four pixels around a position, `t` after the second of them."""
-    a, one = CUBIC, F32(1)
+    a, one = _CUBIC, F32(1)
     s, q = one - t, t + one
     w0 = ((a * q - F32(5) * a) * q + F32(8) * a) * q - F32(4) * a
     w1 = ((a + F32(2)) * t - (a + F32(3))) * t * t + one
@@ -266,7 +266,7 @@ def _places(row, offset, along, size, width, starts, weights):
         place = min(max(offset + along * F32(x) + row[x], F32(-2)), F32(size + 1))
         whole = np.floor(place)
         # Again as integers: with extreme parameters it may be nan, and nothing checks bounds.
-        starts[x] = min(max(np.int32(whole), np.int32(-2)), last) + np.int32(FRAME - 1)
+        starts[x] = min(max(np.int32(whole), np.int32(-2)), last) + np.int32(_FRAME - 1)
         w0[x], w1[x], w2[x], w3[x] = _cubic(place - whole)
 
 
@@ -299,7 +299,7 @@ def _warp(source, first, flow, slopes, inverse, rest):
             gx[x], gy[x] = fetched[x, 1], fetched[x, 2]
         for x in range(width):
             steep = gx[x] * gx[x] + gy[x] * gy[x]
-            over[x] = F32(1) / steep if steep > FLAT else F32(0)
+            over[x] = F32(1) / steep if steep > _FLAT else F32(0)
         for x in range(width):
             constant[x] = fetched[x, 0] - gx[x] * u[x] - gy[x] * v[x] - before[x]
 

@@ -9,11 +9,11 @@ import math
 
 import numpy as np
 
-FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, plus 1
-CUBIC = -0.75  # OpenCV's bicubic
-FLAT = 1.1920929e-07  # squared slopes below float32's epsilon say nothing about motion
+_FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, plus 1
+_CUBIC = -0.75  # OpenCV's bicubic
+_FLAT = 1.1920929e-07  # squared slopes below float32's epsilon say nothing about motion
 # A sorting network of five numbers: the pairs to put in order.
-SORT5 = ((0, 1), (3, 4), (2, 4), (2, 3), (1, 4), (0, 3), (0, 2), (1, 3), (1, 2))
+_SORT5 = ((0, 1), (3, 4), (2, 4), (2, 3), (1, 4), (0, 3), (0, 2), (1, 3), (1, 2))
 
 
 def tvl1(first, second, parameters):
@@ -103,13 +103,13 @@ def _with_slopes(picture):
     wide = tf.concat([picture[:, :1], picture, picture[:, -1:]], 1)
     high = tf.concat([picture[:1], picture, picture[-1:]], 0)
     slopes = 0.5 * (wide[:, 2:] - wide[:, :-2]), 0.5 * (high[2:] - high[:-2])
-    frame = (FRAME, FRAME + 2)
+    frame = (_FRAME, _FRAME + 2)
     return tf.reshape(tf.pad(tf.stack([picture, *slopes], -1), (frame, frame, (0, 0))), (-1, 3))
 
 
 def _cubic(t):
     """Bicubic weights of the four pixels around a position, `t` after the second of them."""
-    a, s, q = CUBIC, 1 - t, t + 1
+    a, s, q = _CUBIC, 1 - t, t + 1
     w0 = ((a * q - 5 * a) * q + 8 * a) * q - 4 * a
     w1 = ((a + 2) * t - (a + 3)) * t * t + 1
     w2 = ((a + 2) * s - (a + 3)) * s * s + 1
@@ -130,8 +130,8 @@ def _linearise(source, first, flow):
     y = tf.clip_by_value(np.arange(height, dtype=np.float32)[:, None] + flow[1], -2.0, height + 1.0)
     left, top = tf.floor(x), tf.floor(y)
     across, down = _cubic(x - left), _cubic(y - top)
-    row = width + 2 * FRAME + 2
-    start = (tf.cast(top, tf.int32) + FRAME - 1) * row + tf.cast(left, tf.int32) + FRAME - 1
+    row = width + 2 * _FRAME + 2
+    start = (tf.cast(top, tf.int32) + _FRAME - 1) * row + tf.cast(left, tf.int32) + _FRAME - 1
     taps = tf.zeros((height, width, 3))
     for j in range(4):
         line = sum(tf.gather(source, start + j * row + i) * across[i][..., None] for i in range(4))
@@ -139,7 +139,7 @@ def _linearise(source, first, flow):
     warped, *slopes = tf.unstack(taps, axis=-1)
     slopes = tf.stack(slopes)
     steep = tf.reduce_sum(slopes * slopes, 0)
-    inverse = tf.where(steep > FLAT, 1 / tf.maximum(steep, FLAT), 0.0)
+    inverse = tf.where(steep > _FLAT, 1 / tf.maximum(steep, _FLAT), 0.0)
     return warped - tf.reduce_sum(slopes * flow, 0) - first, slopes, inverse
 
 
@@ -213,7 +213,7 @@ def _sorted5(values):
     import tensorflow as tf
 
     values = list(values)
-    for i, j in SORT5:
+    for i, j in _SORT5:
         values[i], values[j] = (
             tf.minimum(values[i], values[j]),
             tf.maximum(values[i], values[j]),

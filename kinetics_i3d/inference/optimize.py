@@ -76,7 +76,7 @@ def lacks_bfloat16(cpuinfo="/proc/cpuinfo"):
 
 
 def _in_8_bits(model, calibration):
-    """A `ClipModel` of an `OpenVinoNetwork`; of a Two-Stream I3D one for each stream.
+    """A `ClipModel` of an `_OpenVinoNetwork`; of a Two-Stream I3D one for each stream.
 
     Keras and TensorFlow have no 8-bit 3D convolution on processors, so OpenVINO runs the network.
     """
@@ -98,12 +98,12 @@ def _in_8_bits(model, calibration):
         for stream, tensor in zip(model.clip_specs, keras.tree.flatten(model.input), strict=True)
     }
     graph, _ = quantize_network(model, calibration)
-    logits = OpenVinoNetwork(graph, model.output_shape[-1], name="Logits")([*clips.values()])
+    logits = _OpenVinoNetwork(graph, model.output_shape[-1], name="Logits")([*clips.values()])
     inputs = clips if len(clips) > 1 else next(iter(clips.values()))
     return model.copy_with(inputs, logits, architecture=f"{model.architecture}, int8")
 
 
-class OpenVinoNetwork(layers.Layer):
+class _OpenVinoNetwork(layers.Layer):
     """A layer that OpenVINO computes on the CPU; it cannot be trained or saved.
 
     Args:

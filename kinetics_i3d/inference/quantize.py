@@ -21,7 +21,7 @@ from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.clip_model import fixed_size
 from kinetics_i3d.models.folding import fold
 
-CALIBRATION_CLIPS = 64
+_CALIBRATION_CLIPS = 64
 # OpenVINO measures fewer and shorter clips: the ranges depend little on either.
 _OPENVINO_CLIPS = 32
 _OPENVINO_FRAMES = 24
@@ -40,7 +40,7 @@ def check_precision(precision, calibration, allowed):
         )
 
 
-def calibration_clips(videos, model, sizes, *, count=CALIBRATION_CLIPS, seed=0):
+def calibration_clips(videos, model, sizes, *, count=_CALIBRATION_CLIPS, seed=0):
     """Reads the first clip of each calibration video, prepared as the model's spec says.
 
     Args:

@@ -4,12 +4,9 @@ Carreira & Zisserman, CVPR 2017, section 2.5, for what is random; the draws them
 (seed, number of the example), are those of `data.pipeline`.
 """
 
-import dataclasses
-
 import tensorflow as tf
 
 from kinetics_i3d.data import transforms
-from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 
 
@@ -64,8 +61,7 @@ def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
         that stand there twice.
     """
     index, count = shard
-    if isinstance(source, VideoDataset) and len(source) >= count:
-        source = dataclasses.replace(source, videos=source.videos[index::count])
+    source = source.for_process(index, count)
     specs = config.specs(streams)
     middle = transforms.compose(centre_crop(config.size), transforms.normalize(specs))
     batches = training_clips(

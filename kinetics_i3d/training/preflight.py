@@ -1,20 +1,14 @@
 """What is checked before the first step: the output, the videos, the devices and the config."""
 
-import collections
 import contextlib
 import json
-import os
 import pathlib
 import tempfile
 
 import numpy as np
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.data.datasets import VideoDataset, open_dataset
-from kinetics_i3d.data.records.clips import RecordSplit
-from kinetics_i3d.data.records.manifest import is_records
-from kinetics_i3d.data.records.reader import open_records
-from kinetics_i3d.data.split import SHARE, is_undivided, split_undivided
+from kinetics_i3d.data.video_dataset import SHARE, split_undivided
 from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.distribute import place
 from kinetics_i3d.training.errors import TrainingError
@@ -106,17 +100,6 @@ def check_backend():
         )
 
 
-def open_any(dataset):
-    """A `VideoDataset` or `Records`: those given, or what lies at a path.
-
-    Raises:
-        DatasetError: If there is nothing of a known kind.
-    """
-    if not isinstance(dataset, (str, os.PathLike)):
-        return dataset
-    return open_records(dataset) if is_records(dataset) else open_dataset(dataset)
-
-
 def parts(dataset, config):
     """The videos to train on, and those to validate on.
 
@@ -138,7 +121,7 @@ def parts(dataset, config):
         training, held = split_undivided(dataset, share=share, seed=config.seed)
         _check_left(training, share)
         return training, held if len(held) else None
-    training = _split(dataset, config.split)
+    training = dataset.split(config.split)
     if config.validation is None:
         return training, None
     if config.share is None:
@@ -147,10 +130,8 @@ def parts(dataset, config):
                 f"validation is the split {config.split!r} that is trained on; take another, or a "
                 "share such as 0.1"
             )
-        return training, _split(dataset, config.validation)
+        return training, dataset.split(config.validation)
     _checked(config.share, config)
-    if not isinstance(training, VideoDataset):
-        raise DatasetError("validation must be a split where records are trained on, not a share")
     kept, held = training.hold_out(config.share, seed=config.seed)
     _check_left(kept, config.share)
     return kept, held
@@ -192,7 +173,7 @@ def check_run(config, training, strategy):
             f"`head_start` must be 0 for {config.system}. "
             f"Received: head_start={config.head_start!r}"
         )
-    if config.loss == "softmax" and is_multi_label(training):
+    if config.loss == "softmax" and training.multi_label:
         raise ValueError(
             f"`loss` must be 'sigmoid' (or 'auto') for {training.name}, whose videos may have "
             "several labels. Received: loss='softmax'"
@@ -209,33 +190,20 @@ def check_run(config, training, strategy):
         )
 
 
-def is_multi_label(training):
-    """Whether videos may have several labels; those of records have one."""
-    return isinstance(training, VideoDataset) and training.multi_label
-
-
 def class_counts(training):
     """int64 array (classes,): the training videos that have each class.
 
     Args:
         training: A `VideoDataset` or a `RecordSplit`.
     """
-    if isinstance(training, RecordSplit):
-        counts = training.records.manifest.splits[training.name].classes
-    else:
-        counts = collections.Counter(label for video in training.videos for label in video.classes)
+    counts = training.class_counts()
     return np.array([counts.get(label, 0) for label in training.labels], np.int64)
 
 
 def _needs_split(dataset, config):
     """Whether a split has to be made: none is there, and none but the usual ones is asked for."""
     usual = config.validation in (None, "val") or config.share is not None
-    return (
-        isinstance(dataset, VideoDataset)
-        and config.split == "train"
-        and usual
-        and is_undivided(dataset)
-    )
+    return config.split == "train" and usual and dataset.is_undivided
 
 
 def _checked(share, config):
@@ -249,14 +217,3 @@ def _checked(share, config):
 def _check_left(training, share):
     if not len(training):
         raise DatasetError(f"{training.name}: validation of {share:g} leaves nothing to train")
-
-
-def _split(dataset, name):
-    if isinstance(dataset, VideoDataset):
-        return dataset.split(name)
-    if isinstance(dataset, RecordSplit):
-        dataset = dataset.records
-    found = RecordSplit(dataset, name)
-    if not len(found):
-        raise DatasetError(f"{dataset.folder}: the split {name!r} holds no records")
-    return found

@@ -50,7 +50,7 @@ def write_videos(path, training, validation):
     """Writes which videos a run trains on, and which it validates on.
 
     Args:
-        path: The csv file, a table that `read_table` reads.
+        path: The csv file, a table that `open_dataset` reads.
         training: A `VideoDataset`; its videos get the split `train`.
         validation: A `VideoDataset`; its videos get the split `val`.
     """

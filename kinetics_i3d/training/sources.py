@@ -9,7 +9,6 @@ import hashlib
 import importlib.metadata
 import itertools
 import math
-import os
 import typing
 
 import keras
@@ -17,13 +16,10 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from kinetics_i3d.data.datasets import VideoDataset
-from kinetics_i3d.flow.stored import stored_paths
 from kinetics_i3d.training.errors import writing
 from kinetics_i3d.training.features import make_features
 from kinetics_i3d.training.inputs import training_batches, validation_batches
 from kinetics_i3d.training.interruption import heeded
-from kinetics_i3d.video.frame_folder import split_rate
 
 
 class ClipSource:
@@ -149,24 +145,9 @@ class FeatureSource:
         for variable in self.trunk.weights:
             digest.update(f"{variable.shape} {variable.dtype}".encode())
             digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)))
-        for row in self._rows(videos):
+        for row in videos.identity(self.clips.config.specs(self.clips.streams)):
             digest.update(repr(row).encode(errors="surrogateescape"))
         return digest.hexdigest()
-
-    def _rows(self, videos):
-        yield tuple(videos.labels)
-        if not isinstance(videos, VideoDataset):
-            yield dataclasses.asdict(videos.records.manifest.splits[videos.name])
-            return
-        spec = self.clips.config.specs(self.clips.streams).get("flow")
-        for video in videos.videos:
-            files = (
-                [video.path] if spec is None else [video.path, *stored_paths(video.location, spec)]
-            )
-            stats = [os.stat(split_rate(file)[0]) for file in files if os.path.exists(file)]
-            times = [(each.st_size, each.st_mtime_ns) for each in stats]
-            label = video.label if video.labels is None else video.labels
-            yield str(video.location), label, times
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
         """Endless batches of features, as `Features.training` gives; they are not mixed."""

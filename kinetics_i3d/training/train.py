@@ -18,7 +18,8 @@ from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.types import Labels, PathLike
-from kinetics_i3d.data.datasets import VideoDataset
+from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.data.video_dataset import Dataset
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.board import event_writer, write_clips
@@ -44,8 +45,6 @@ from kinetics_i3d.training.preflight import (
     check_run,
     class_counts,
     extends,
-    is_multi_label,
-    open_any,
     parts,
 )
 from kinetics_i3d.training.results import keep_weights, write_history, write_videos
@@ -56,7 +55,7 @@ from kinetics_i3d.training.step import Step
 
 @one_warning_per_file()
 def train(
-    dataset: Any,
+    dataset: PathLike | Dataset,
     config: TrainConfig,
     output: PathLike,
     *,
@@ -123,10 +122,10 @@ def train(
         logging.info("%s: trained already", output)
         return builder_of(config)(weights=output / "weights.h5")
     streams = streams_of(config)
-    training, held = parts(open_any(dataset), config)
-    if config.loss == "auto" and is_multi_label(training):
+    training, held = parts(open_dataset(dataset), config)
+    if config.loss == "auto" and training.multi_label:
         logging.info("%s: videos have several labels, so loss='sigmoid' is taken", training.name)
-    config = config.for_labels(multi_label=is_multi_label(training))
+    config = config.for_labels(multi_label=training.multi_label)
     strategy = make_strategy(distribute)
     index, _ = here = place(strategy)
     check_run(config, training, strategy)
@@ -166,7 +165,7 @@ def train(
             with contextlib.suppress(FileNotFoundError):
                 os.replace(output / "weights.h5", output / "weights_before.h5")
         _claim(output / "config.json", config)
-        if isinstance(held, VideoDataset):
+        if held is not None and held.lists_videos:
             write_videos(output / "videos.csv", training, held)
             logging.info("%s lists the videos of both parts", output / "videos.csv")
     start = loop.resume()

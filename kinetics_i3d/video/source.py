@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError, first_line
 from kinetics_i3d.core.file_warnings import warn_about
-from kinetics_i3d.video.sampling import as_rate
 
 # Names of video files.
 # fmt: off
@@ -229,8 +229,8 @@ def _open(path):
 def _best_stream(container, path):
     videos = [s for s in container.streams.video if not _is_cover(s)]
     if not videos:
-        held = sorted({"cover picture" if _is_cover(s) else s.type for s in container.streams})
-        raise VideoError(f"{path}: contains no video, only {', '.join(held) or 'a header'}")
+        kinds = sorted({"cover picture" if _is_cover(s) else s.type for s in container.streams})
+        raise VideoError(f"{path}: contains no video, only {', '.join(kinds) or 'a header'}")
     readable = [s for s in videos if s.codec_context is not None]
     if not readable:
         raise VideoError(f"{path}: its video codec is not supported")

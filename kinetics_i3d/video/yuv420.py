@@ -15,8 +15,8 @@ TRIES = 50  # pictures of a video to learn from before it is left to swscale
 SITINGS = ((6, 2, 6, 2), (8, 0, 4, 4))
 # ITU-R BT.601 and BT.709 as in libswscale/yuv2rgb.c: V to R, U to B, U to G, V to G, in 16 bits.
 BT601 = (104597, 132201, 25675, 53279)
-BT709 = (117489, 138438, 13975, 34925)
-MATRICES = {1: BT709, 2: BT601, 5: BT601, 6: BT601}  # AVColorSpace
+_BT709 = (117489, 138438, 13975, 34925)
+MATRICES = {1: _BT709, 2: BT601, 5: BT601, 6: BT601}  # AVColorSpace
 _WHITE = (1 << 30) - 1
 
 

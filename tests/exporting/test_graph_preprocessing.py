@@ -15,11 +15,11 @@ from kinetics_i3d.video.reader import read_frames
 SPEC = ClipSpec("tiny", short_side=24, size=20, low=-0.5, high=2.0)
 
 
-def triangle(count, wanted):
+def triangle(count, expected):
     """(wanted, count) weights of a triangle filter as wide as two pixels of the coarser grid."""
-    ratio = count / wanted
+    ratio = count / expected
     width = max(ratio, 1.0)
-    centres = (np.arange(wanted)[:, None] + 0.5) * ratio
+    centres = (np.arange(expected)[:, None] + 0.5) * ratio
     weights = np.maximum(0, 1 - np.abs(np.arange(count) + 0.5 - centres) / width)
     return weights / weights.sum(1, keepdims=True)
 
@@ -39,18 +39,18 @@ def test_frames_are_resized_cropped_and_scaled_in_graph(size, resize):
     if resize == "height" and spec.resized(*size)[1] < spec.size:
         pytest.skip("too narrow, see below")
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, *size, 3), np.uint8)
-    found = graph_preprocessing.frames_to_clips(tf.constant(frames), spec).numpy()
-    pixels = (found - spec.low) * 255 / (spec.high - spec.low)
+    actual = graph_preprocessing.frames_to_clips(tf.constant(frames), spec).numpy()
+    pixels = (actual - spec.low) * 255 / (spec.high - spec.low)
     np.testing.assert_allclose(pixels, np.rint(pixels), atol=1e-3)  # whole numbers, as decoded
     # Halves may round either way.
     np.testing.assert_allclose(pixels, plain(frames, spec), atol=0.502)
-    assert found.shape == (2, 3, spec.size, spec.size, 3)
+    assert actual.shape == (2, 3, spec.size, spec.size, 3)
 
 
 def test_frames_of_the_right_size_are_only_cropped():
     frames = np.random.default_rng(0).integers(0, 256, (1, 2, 25, 24, 3), np.uint8)
-    found = graph_preprocessing.frames_to_clips(tf.constant(frames), SPEC).numpy()
-    np.testing.assert_allclose(found, SPEC.normalize(center_crop(frames, 20)), atol=1e-6)
+    actual = graph_preprocessing.frames_to_clips(tf.constant(frames), SPEC).numpy()
+    np.testing.assert_allclose(actual, SPEC.normalize(center_crop(frames, 20)), atol=1e-6)
 
 
 def test_a_frame_too_narrow_for_the_crop_is_refused():
@@ -62,28 +62,28 @@ def test_a_frame_too_narrow_for_the_crop_is_refused():
 @pytest.mark.parametrize("spec", [DEEPMIND, MEDIAPIPE, FVD])
 def test_sizes_are_those_of_the_spec(spec):
     for size in [(240, 320), (320, 240), (241, 333), (1080, 1920), (37, 51), (256, 256)]:
-        found = graph_preprocessing.resized_size(*map(tf.constant, size), spec)
-        assert tuple(found.numpy()) == spec.resized(*size)
+        actual = graph_preprocessing.resized_size(*map(tf.constant, size), spec)
+        assert tuple(actual.numpy()) == spec.resized(*size)
 
 
 def test_frames_of_a_real_video_are_as_the_package_reads_it(shared):
     path = sorted((shared / "clips").glob("*.mp4"))[0]
     for short_side in (112, 320):  # smaller, and larger, than the video
         spec = ClipSpec("x", short_side=short_side, size=100)
-        wanted = spec.denormalize(load_clip(path, spec=spec, frames=2)).astype(int)
+        expected = spec.denormalize(load_clip(path, spec=spec, frames=2)).astype(int)
         frames = read_frames(path, fps=spec.fps)
         raw = np.stack([next(frames), next(frames)])[None]
         frames.close()
-        found = graph_preprocessing.frames_to_clips(tf.constant(raw), spec).numpy()
-        off = np.abs(spec.denormalize(found).astype(int) - wanted)
+        actual = graph_preprocessing.frames_to_clips(tf.constant(raw), spec).numpy()
+        off = np.abs(spec.denormalize(actual).astype(int) - expected)
         assert off.mean() < 1.5 and np.percentile(off, 99) <= 8, (short_side, off.mean(), off.max())
 
 
 @pytest.mark.parametrize("size", [(256, 300), (224, 224), (300, 256)])
 def test_flow_is_cropped_and_decoded(size):
-    codes = np.random.default_rng(0).integers(0, 256, (1, 2, *size, 2), np.uint8)
-    found = graph_preprocessing.quantized_flow_to_clips(tf.constant(codes), DEEPMIND_FLOW).numpy()
-    np.testing.assert_allclose(found, dequantize_flow(center_crop(codes, 224)), atol=1e-6)
+    flow = np.random.default_rng(0).integers(0, 256, (1, 2, *size, 2), np.uint8)
+    actual = graph_preprocessing.quantized_flow_to_clips(tf.constant(flow), DEEPMIND_FLOW).numpy()
+    np.testing.assert_allclose(actual, dequantize_flow(center_crop(flow, 224)), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(240, 320), (224, 256), (512, 512)])

@@ -40,10 +40,10 @@ def clips():
 
 
 def test_a_call_gives_the_logits_of_the_model(folder, loaded, model, clips):
-    wanted = model(clips, training=False)
-    np.testing.assert_allclose(loaded(clips), wanted, rtol=1e-4, atol=1e-5)
+    expected = model(clips, training=False)
+    np.testing.assert_allclose(loaded(clips), expected, rtol=1e-4, atol=1e-5)
     layer = keras.layers.TFSMLayer(str(folder), call_endpoint="__call__")
-    np.testing.assert_allclose(layer(clips), wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(layer(clips), expected, rtol=1e-4, atol=1e-5)
     assert set(loaded.signatures) == {
         "serving_default",
         "logits",
@@ -67,24 +67,26 @@ def test_a_call_refuses_wrong_clips(loaded, shape, value, message):
 
 
 def test_plain_tensorflow_can_train_it(loaded, model, clips):
-    reusable, whole = loaded, [each.numpy() for each in loaded.variables]
+    reusable, whole = loaded, [variable.numpy() for variable in loaded.variables]
     assert len(reusable.trainable_variables) == len(model.trainable_variables)
     assert len(reusable.variables) == len(model.weights)
     assert list(reusable.regularization_losses) == []
-    means = [each for each in reusable.variables if "moving_mean" in each.name]
-    before = [each.numpy() for each in means]
+    means = [variable for variable in reusable.variables if "moving_mean" in variable.name]
+    before = [variable.numpy() for variable in means]
     inputs = tf.constant(clips)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         total = tf.reduce_sum(reusable(inputs, training=True) ** 2)
     gradients = tape.gradient(total, [inputs, *reusable.trainable_variables])
-    assert all(each is not None and np.abs(each).max() > 0 for each in gradients)
+    assert all(variable is not None and np.abs(variable).max() > 0 for variable in gradients)
     # Batch norm's statistics change in training, and must not at test.
-    moved = [np.abs(each.numpy() - old).max() for each, old in zip(means, before, strict=True)]
+    moved = [
+        np.abs(variable.numpy() - old).max() for variable, old in zip(means, before, strict=True)
+    ]
     assert means and min(moved) > 0
-    before = [each.numpy() for each in means]
+    before = [variable.numpy() for variable in means]
     reusable(clips, training=False)
-    assert all((each.numpy() == old).all() for each, old in zip(means, before, strict=True))
+    assert all((variable.numpy() == old).all() for variable, old in zip(means, before, strict=True))
     for variable, old in zip(reusable.variables, whole, strict=True):
         variable.assign(old)  # others read it too
 
@@ -117,8 +119,8 @@ def test_features_are_the_mean_of_the_last_grid(model, clips):
     assert pooled.output_shape == (None, 256)
     root = called(model, pooled)
     grid = ki3d.feature_model(model, "Mixed_5c")(clips).numpy()
-    found = getattr(root, "__call__")(clips)  # noqa: B004, B009 - it is set on the object
-    np.testing.assert_allclose(found, grid.mean((1, 2, 3)), rtol=1e-3, atol=1e-5)
+    actual = getattr(root, "__call__")(clips)  # noqa: B004, B009 - it is set on the object
+    np.testing.assert_allclose(actual, grid.mean((1, 2, 3)), rtol=1e-3, atol=1e-5)
     # The classifier is not part of the call, so it must not be offered for training.
     assert len(root.trainable_variables) == len(model.trainable_variables) - 2
 
@@ -133,8 +135,8 @@ def test_two_streams_are_called_with_a_dictionary():
         "rgb": random.uniform(-1, 1, (1, 9, 32, 32, 3)).astype("float32"),
         "flow": random.uniform(-1, 1, (1, 9, 32, 32, 2)).astype("float32"),
     }
-    found = getattr(called(both, both), "__call__")(clips)  # noqa: B004, B009
-    np.testing.assert_allclose(found, both(clips), rtol=1e-4, atol=1e-5)
+    actual = getattr(called(both, both), "__call__")(clips)  # noqa: B004, B009
+    np.testing.assert_allclose(actual, both(clips), rtol=1e-4, atol=1e-5)
 
 
 def test_a_system_without_a_common_grid_has_no_feature_form(tmp_path):

@@ -60,7 +60,7 @@ class Runner:
 
 
 @pytest.mark.parametrize(
-    ("clips", "said"),
+    ("clips", "message"),
     [
         ({"rgb": np.zeros((1, 4, 32, 32, 3), np.uint8)}, r"Received: shape=\(1, 4, 32, 32, 3\)"),
         ({"rgb": np.zeros((1, 10, 16, 32, 3), np.uint8)}, r"shape \(1, 10, 32, 32, 3\); the file"),
@@ -69,9 +69,9 @@ class Runner:
         ({"flow": np.zeros((1, 10, 32, 32, 2), np.uint8)}, r"inputs must be \['rgb'\]"),
     ],
 )
-def test_litert_clips_of_another_shape_are_refused_with_both_shapes(clips, said):
+def test_litert_clips_of_another_shape_are_refused_with_both_shapes(clips, message):
     runner = Runner()
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         LiteRTNetwork(runner)(**clips)
     assert runner.calls == []
 

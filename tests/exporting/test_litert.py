@@ -46,9 +46,9 @@ def test_float32_runs_alone_and_gives_the_logits_of_the_model(model, tmp_path):
     path, reports = tmp_path / "tiny.tflite", []
     ki3d.export(model, path, to="litert", frames=10, report=reports.append)
     pixels = np.random.default_rng(5).integers(0, 256, (1, 10, 32, 32, 3), np.uint8)
-    wanted = model(pixels.astype(np.float32) / 255 * 2.5 - 0.5, training=False)
-    found = open_litert(path)(rgb=pixels)["logits"]
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    expected = model(pixels.astype(np.float32) / 255 * 2.5 - 0.5, training=False)
+    actual = open_litert(path)(rgb=pixels)["logits"]
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
     with zipfile.ZipFile(path) as beside:
         assert beside.read("labels.txt").decode() == "sit\nstand\nwave\n"
         assert json.loads(beside.read("clip_spec.json"))["rgb"]["low"] == -0.5
@@ -56,7 +56,7 @@ def test_float32_runs_alone_and_gives_the_logits_of_the_model(model, tmp_path):
     # 21 units and the classifier, each one convolution.
     assert reports[0]["CONV_2D"] == 22
     assert not {name for name in reports[0] if "3D" in name or name.startswith("custom")}
-    assert [each.name for each in tmp_path.iterdir()] == ["tiny.tflite"]
+    assert [item.name for item in tmp_path.iterdir()] == ["tiny.tflite"]
 
 
 @pytest.mark.slow
@@ -97,11 +97,11 @@ def test_the_command_calibrates_int8_by_training_videos(
     assert scale == pytest.approx(2.5 / 255, rel=1e-3)
     assert network.get_output_details()["logits"]["dtype"] == np.float32
     pixels = model.clip_spec.denormalize(seen[0])
-    wanted = model(seen[0], training=False)
-    found = network(rgb=pixels)["logits"]
-    assert 0 < np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
+    expected = model(seen[0], training=False)
+    actual = network(rgb=pixels)["logits"]
+    assert 0 < np.abs(actual - expected).max() < 0.1 * np.abs(expected).max()
     # Kernels and activations of every unit, but of the last two modules and the classifier.
-    kinds = collections.Counter(np.dtype(each["dtype"]).name for each in tensors(path))
+    kinds = collections.Counter(np.dtype(item["dtype"]).name for item in tensors(path))
     assert kinds["int8"] > 2 * 9
 
 
@@ -111,7 +111,7 @@ def tensors(path):
 
     graph = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
     names = {code: name.lower() for name, code in vars(schema.TensorType).items() if name.isupper()}
-    return [{"dtype": names[each.type]} for each in graph.subgraphs[0].tensors]
+    return [{"dtype": names[item.type]} for item in graph.subgraphs[0].tensors]
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_a_delegate_takes_the_whole_network(model):
     file = litert.convert(model, {"rgb": (1, 9, 32, 32, 3)})
     network = interpreter.Interpreter(model_content=file, num_threads=1)
     network.allocate_tensors()
-    kinds = [each["op_name"] for each in network._get_ops_details()]
+    kinds = [item["op_name"] for item in network._get_ops_details()]
     # An operation that the delegate does not know would cut the network in two.
     assert kinds.count("DELEGATE") == 1
 
@@ -136,17 +136,17 @@ def test_activations_are_measured_and_then_rounded_to_their_range():
     same(tf.constant([25.5, 3.0]))
     other(tf.constant([-2.0, 0.55]))
     rounded = tf.function(lambda x: (first(x), other(x)))
-    found = rounded(tf.constant([0.04, 0.06, 12.34, 99.0, -3.0]))
-    np.testing.assert_allclose(found[0], [0.0, 0.1, 12.3, 25.5, 0.0], atol=1e-5)
-    np.testing.assert_allclose(found[1], [0.04, 0.06, 0.55, 0.55, -2.0], atol=1e-5)
+    actual = rounded(tf.constant([0.04, 0.06, 12.34, 99.0, -3.0]))
+    np.testing.assert_allclose(actual[0], [0.0, 0.1, 12.3, 25.5, 0.0], atol=1e-5)
+    np.testing.assert_allclose(actual[1], [0.04, 0.06, 0.55, 0.55, -2.0], atol=1e-5)
     # What no clip excites still has steps that are large enough for a runtime.
     dead = quantizer.activation("c")
     dead(tf.constant([0.0, 1e-7]))
-    found = tf.function(dead)(tf.constant([1.0]))
-    np.testing.assert_allclose(found, 0.0255, rtol=1e-5)
+    actual = tf.function(dead)(tf.constant([1.0]))
+    np.testing.assert_allclose(actual, 0.0255, rtol=1e-5)
     kernel = np.array([[1.27, -100.0], [0.014, 127.0]], np.float32)
-    found = tf.function(lambda: quantizer.kernel(kernel))()
-    np.testing.assert_allclose(found, [[1.27, -100.0], [0.01, 127.0]], atol=1e-5)
+    actual = tf.function(lambda: quantizer.kernel(kernel))()
+    np.testing.assert_allclose(actual, [[1.27, -100.0], [0.01, 127.0]], atol=1e-5)
 
 
 def test_a_failed_parity_check_leaves_no_file(model, tmp_path, monkeypatch):
@@ -199,8 +199,8 @@ def test_the_command_offers_the_precisions_of_the_library():
 def test_clip_sizes_of_all_streams(model):
     assert litert.clip_sizes(model) == {"rgb": (1, 64, 32, 32, 3)}
     both = ki3d.TwoStream(architecture="inception_v1_quarter", classes=3)
-    wanted = {"rgb": (1, 2, 224, 224, 3), "flow": (1, 20, 224, 224, 2)}
-    assert litert.clip_sizes(both, 2) == wanted
+    expected = {"rgb": (1, 2, 224, 224, 3), "flow": (1, 20, 224, 224, 2)}
+    assert litert.clip_sizes(both, 2) == expected
     assert litert.clip_sizes(both)["flow"][1] == 10
     fixed = ki3d.C3D(architecture="c3d_eighth", classes=3)
     assert litert.clip_sizes(fixed) == {"rgb": (1, 16, 112, 112, 3)}

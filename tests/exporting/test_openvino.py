@@ -32,7 +32,7 @@ def folder(openvino, model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def wanted(model):
+def expected(model):
     """Logits of `SOME` by the Keras model."""
     clips = SOME[:, :, 2:34, 6:38].astype(np.float32) / 255 * 2.5 - 0.5
     return model(clips, training=False).numpy()
@@ -45,10 +45,10 @@ def run_folder(openvino, folder, frames):
     return {output.any_name: outputs[output] for output in run.outputs}
 
 
-def test_frames_of_any_number_and_size(openvino, folder, wanted):
-    found = run_folder(openvino, folder, SOME)
-    np.testing.assert_allclose(found["logits"], wanted, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found["probabilities"], softmax(wanted), rtol=1e-4)
+def test_frames_of_any_number_and_size(openvino, folder, expected):
+    actual = run_folder(openvino, folder, SOME)
+    np.testing.assert_allclose(actual["logits"], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(actual["probabilities"], softmax(expected), rtol=1e-4)
 
 
 def test_labels_and_spec_are_beside_it_and_inside(openvino, folder, model):
@@ -61,7 +61,9 @@ def test_labels_and_spec_are_beside_it_and_inside(openvino, folder, model):
     assert json.loads(labels) == ["sit", "stand", "wave"]
 
 
-def test_8_bits_are_close_and_the_preprocessing_is_exact(openvino, model, wanted, tmp_path, capsys):
+def test_8_bits_are_close_and_the_preprocessing_is_exact(
+    openvino, model, expected, tmp_path, capsys
+):
     pytest.importorskip("nncf", reason=WHY)
     for number, clip in enumerate(SOME):
         write_video(tmp_path / f"{number}.mp4", clip, fps=10)
@@ -78,9 +80,9 @@ def test_8_bits_are_close_and_the_preprocessing_is_exact(openvino, model, wanted
     products = [node for node in nodes if node.get_type_name() == "MatMul"]
     read = [node.input_value(side).get_node() for node in products for side in (0, 1)]
     assert len(products) == 2 and "FakeQuantize" not in [node.get_type_name() for node in read]
-    found = run_folder(openvino, folder, SOME)["logits"]
-    assert not np.allclose(found, wanted, rtol=1e-3)
-    np.testing.assert_allclose(found, wanted, atol=0.2 * np.abs(wanted).max())
+    actual = run_folder(openvino, folder, SOME)["logits"]
+    assert not np.allclose(actual, expected, rtol=1e-3)
+    np.testing.assert_allclose(actual, expected, atol=0.2 * np.abs(expected).max())
 
 
 def test_a_failed_parity_check_leaves_no_folder_and_reports_the_difference(
@@ -112,12 +114,12 @@ def test_the_crop_of_a_clip_with_borders_is_the_clip(spec):
 
 
 def test_wrong_arguments(model, tmp_path, monkeypatch):
-    for options, said in [
+    for options, message in [
         ({"precision": "bfloat16"}, r"`precision` must be one of \('float32', 'int8'\)"),
         ({"precision": "int8"}, "`calibration` must be given for precision='int8'"),
         ({"calibration": "x"}, "`calibration` must be given for precision='int8'"),
     ]:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             ki3d.export(model, tmp_path / "x", to="openvino", **options)
     (tmp_path / "taken").write_text("old")
     with pytest.raises(UserError, match="taken: already exists"):

@@ -39,7 +39,7 @@ def test_the_settings_name_files_that_exist(served):
         text = (served / name).read_text()
         arguments = re.findall(r"- --\w+=/models/(\S+)", text)
         assert arguments == ["models.config", "batching.config"]
-        assert all((models / each).is_file() for each in arguments)
+        assert all((models / name).is_file() for name in arguments)
         assert IMAGE in text and "8501" in text and "mem" in text
     batching = (models / "batching.config").read_text()
     assert "max_batch_size { value: 1 }" in batching
@@ -77,16 +77,16 @@ def test_the_command_passes_its_options_on(tmp_path, monkeypatch, capsys):
     from kinetics_i3d.cli.main import main
     from kinetics_i3d.exporting import export
 
-    asked = []
+    calls = []
 
     def note(weights, output, **options):
-        asked.append((weights, options))
+        calls.append((weights, options))
         return output
 
     monkeypatch.setattr(export, "export", note)
     words = ["export", "rgb_figures", "--to", "serving", "--output", str(tmp_path / "out")]
     assert main([*words, "--name", "mine", "--model-version", "2"]) == 0
-    assert asked == [("rgb_figures", {"to": "serving", "name": "mine", "version": 2})]
+    assert calls == [("rgb_figures", {"to": "serving", "name": "mine", "version": 2})]
     assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
 
 
@@ -110,7 +110,7 @@ def test_an_invalid_version_is_refused(version, model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "wanted"), [(0, "00"), (127, "7f"), (128, "8001"), (300, "ac02")]
+    ("number", "expected"), [(0, "00"), (127, "7f"), (128, "8001"), (300, "ac02")]
 )
-def test_varints(number, wanted):
-    assert varint(number).hex() == wanted
+def test_varints(number, expected):
+    assert varint(number).hex() == expected

@@ -75,15 +75,15 @@ def test_a_smaller_picture_is_made_of_means_over_areas(size):
 
 def test_frames_of_the_right_size_are_only_cropped():
     frames = np.random.default_rng(0).integers(0, 256, (1, 2, 25, 24, 3), np.uint8)
-    found = resize_matmul(tf.constant(frames), SPEC).numpy()
-    np.testing.assert_allclose(found, SPEC.normalize(center_crop(frames, 20)), atol=1e-6)
+    result = resize_matmul(tf.constant(frames), SPEC).numpy()
+    np.testing.assert_allclose(result, SPEC.normalize(center_crop(frames, 20)), atol=1e-6)
 
 
 def test_flow_is_cropped_and_decoded():
     spec = ClipSpec("tiny_flow", stream="flow", short_side=24, size=20)
-    codes = np.random.default_rng(0).integers(0, 256, (2, 3, 24, 31, 2), np.uint8)
-    found = crop_quantized_flow(tf.constant(codes), spec).numpy()
-    np.testing.assert_allclose(found, dequantize_flow(center_crop(codes, 20)), atol=1e-6)
+    flow = np.random.default_rng(0).integers(0, 256, (2, 3, 24, 31, 2), np.uint8)
+    actual = crop_quantized_flow(tf.constant(flow), spec).numpy()
+    np.testing.assert_allclose(actual, dequantize_flow(center_crop(flow, 20)), atol=1e-6)
 
 
 TINY = tiny_spec()
@@ -111,7 +111,7 @@ BOTH = network(rgb=TINY, flow=FLOW)
 
 
 @pytest.mark.parametrize(
-    ("model", "shapes", "said"),
+    ("model", "shapes", "message"),
     [
         (RGB, [(1, 4, 40, 44, 3)], "rgb_must_have_9_frames_or_more"),
         (RGB, [(2, 8, 40, 44, 3)], "rgb_must_have_9_frames_or_more"),
@@ -128,9 +128,11 @@ BOTH = network(rgb=TINY, flow=FLOW)
         (BOTH, [(1, 9, 40, 44, 3), (2, 9, 36, 40, 2)], "flow_.*must_be_of_as_many_videos_as_rgb"),
     ],
 )
-def test_a_clip_that_cannot_be_read_fails_in_an_operation_named_by_the_reason(model, shapes, said):
+def test_a_clip_that_cannot_be_read_fails_in_an_operation_named_by_the_reason(
+    model, shapes, message
+):
     function, _ = pixels_function(model)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         function(*(np.zeros(shape, np.uint8) for shape in shapes))
 
 

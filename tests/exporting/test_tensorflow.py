@@ -9,10 +9,9 @@ from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import ExportError, UserError
+from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.labels import softmax
 from kinetics_i3d.exporting import isolated_runner, tensorflow
-from kinetics_i3d.exporting.export import FORMATS
 from kinetics_i3d.exporting.verify import run_in_subprocess
 
 pytestmark = pytest.mark.slow
@@ -30,32 +29,34 @@ def frames():
 
 
 @pytest.fixture(scope="module")
-def wanted(model, frames):
+def expected(model, frames):
     """Logits by the Keras model."""
     crop = frames[:, :, 2:34, 6:38].astype(np.float32)
     return model(crop / 255 * 2.5 - 0.5, training=False).numpy()
 
 
-def test_labels_and_scores_are_those_of_the_model(loaded, frames, wanted):
-    found = loaded["serving_default"](rgb=tf.constant(frames))
-    odds = softmax(wanted)
-    np.testing.assert_allclose(found["probabilities"], odds, rtol=1e-4)
+def test_labels_and_scores_are_those_of_the_model(loaded, frames, expected):
+    actual = loaded["serving_default"](rgb=tf.constant(frames))
+    odds = softmax(expected)
+    np.testing.assert_allclose(actual["probabilities"], odds, rtol=1e-4)
     order = np.argsort(-odds, axis=1)[:, :2]
     labels = np.array([b"sit", b"stand", b"wave"], object)
-    assert (found["labels"].numpy() == labels[order]).all()
-    np.testing.assert_allclose(found["scores"], np.take_along_axis(odds, order, 1), rtol=1e-4)
-    assert found["scores"].shape == (2, 2)
+    assert (actual["labels"].numpy() == labels[order]).all()
+    np.testing.assert_allclose(actual["scores"], np.take_along_axis(odds, order, 1), rtol=1e-4)
+    assert actual["scores"].shape == (2, 2)
 
 
-def test_logits_features_and_float_clips(loaded, model, frames, wanted):
-    given = tf.constant(frames)
-    np.testing.assert_allclose(loaded["logits"](rgb=given)["logits"], wanted, rtol=1e-4, atol=1e-5)
+def test_logits_features_and_float_clips(loaded, model, frames, expected):
+    tensor = tf.constant(frames)
+    np.testing.assert_allclose(
+        loaded["logits"](rgb=tensor)["logits"], expected, rtol=1e-4, atol=1e-5
+    )
     clips = frames[:, :, 2:34, 6:38].astype(np.float32) / 255 * 2.5 - 0.5
     floats = loaded["float_clips"](rgb=tf.constant(clips))
     assert set(floats) == {"logits", "probabilities", "labels", "scores"}
-    np.testing.assert_allclose(floats["logits"], wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(floats["logits"], expected, rtol=1e-4, atol=1e-5)
     grid = ki3d.feature_model(model, "Mixed_5c")(clips).numpy()
-    features = loaded["features"](rgb=given)
+    features = loaded["features"](rgb=tensor)
     assert set(features) == {"Mixed_5c"}
     np.testing.assert_allclose(features["Mixed_5c"], grid, rtol=1e-3, atol=1e-5 * grid.max())
 
@@ -95,9 +96,9 @@ def test_values_of_another_range_are_refused_by_the_graph(loaded, value):
 def test_the_names_of_the_hub_tutorial_work(loaded, model, frames):
     """https://www.tensorflow.org/hub/tutorials/action_recognition_with_tf_hub: `default`."""
     clips = frames[:, :, 2:34, 6:38].astype(np.float32) / 255 * 2.5 - 0.5
-    found = loaded["default"](tf.constant(clips))
-    assert set(found) == {"default"}
-    np.testing.assert_allclose(found["default"], model(clips), rtol=1e-4, atol=1e-5)
+    actual = loaded["default"](tf.constant(clips))
+    assert set(actual) == {"default"}
+    np.testing.assert_allclose(actual["default"], model(clips), rtol=1e-4, atol=1e-5)
 
 
 def test_labels_and_spec_are_assets(saved, model):
@@ -134,7 +135,7 @@ def run_here(folder, inputs, **_):
     for key, array in inputs.items():
         name, stream = key.split("/")
         calls.setdefault(name, {})[stream] = array
-    results = isolated_runner.run_saved_model(str(folder), calls)
+    results = isolated_runner.RUNTIMES["saved_model"](str(folder), calls)
     return {f"{name}/{key}": array for name in results for key, array in results[name].items()}
 
 
@@ -168,30 +169,6 @@ def test_an_artifact_that_does_not_run_is_reported_with_the_reason(tmp_path):
         run_in_subprocess(tmp_path / "nothing", {}, runtime="saved_model", output="out")
 
 
-def test_wrong_arguments(model, tmp_path):
-    with pytest.raises(ValueError, match="`to` must be one of"):
-        ki3d.export(model, tmp_path / "x", to="onxx")
-    with pytest.raises(ValueError, match=r"`frames` must be left out for to='savedmodel'"):
-        ki3d.export(model, tmp_path / "x", frames=16)
-    with pytest.raises(ValueError, match=r"`endpoints` must name activations .* 'Mixed_9z'"):
-        ki3d.export(model, tmp_path / "x", endpoints=("Mixed_9z",))
-    (tmp_path / "taken").write_text("old")
-    with pytest.raises(UserError, match="taken: already exists"):
-        ki3d.export(model, tmp_path / "taken")
-    nameless = ki3d.InceptionI3D(architecture=register(), classes=3)
-    with pytest.raises(ExportError, match="its 3 classes have no names"):
-        ki3d.export(nameless, tmp_path / "x")
-    with pytest.raises(ValueError, match="end in logits: include_top=True"):
-        ki3d.export(ki3d.feature_model(nameless, "Mixed_3c"), tmp_path / "x")
-    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
-
-
-def test_the_command_offers_the_formats_that_the_library_writes():
-    from kinetics_i3d.cli import export
-
-    assert (*FORMATS,) == export.FORMATS
-
-
 def test_two_streams_take_frames_and_8_bit_flow(tmp_path, monkeypatch):
     model = ki3d.TwoStreamI3D(architecture=register(), classes=3)
     specs = {"rgb": ClipSpec("tiny", short_side=36, size=32)}
@@ -205,14 +182,14 @@ def test_two_streams_take_frames_and_8_bit_flow(tmp_path, monkeypatch):
     flow = random.integers(0, 256, (1, 10, 32, 32, 2), np.uint8)
     clips = {"rgb": rgb[:, :, 2:34, 4:36], "flow": flow}
     clips = {stream: clip.astype(np.float32) / 127.5 - 1 for stream, clip in clips.items()}
-    wanted = model(clips, training=False).numpy()
-    found = loaded["logits"](rgb=tf.constant(rgb), flow=tf.constant(flow))["logits"]
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    expected = model(clips, training=False).numpy()
+    actual = loaded["logits"](rgb=tf.constant(rgb), flow=tf.constant(flow))["logits"]
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
     assert set(loaded["features"].structured_outputs) == {"rgb_Mixed_5c", "flow_Mixed_5c"}
-    for wrong, said in [
+    for wrong, text in [
         ((1, 11, 32, 32, 2), "flow must have 1 times the frames of rgb"),
         ((2, 10, 32, 32, 2), "flow and rgb must be of the same videos"),
         ((1, 10, 64, 64, 2), "flow must be computed between frames"),
     ]:
-        with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=text):
             loaded["logits"](rgb=tf.constant(rgb), flow=tf.zeros(wrong, tf.uint8))

@@ -54,10 +54,10 @@ def test_bfloat16_keeps_the_logits_in_float32_and_the_dtype_policy(tiny, calibra
 def test_8_bits_are_close_and_run_as_any_model(tiny, int8, calibration_videos):
     clips = clips_of(tiny, calibration_videos)
     right = tiny.predict_on_batch(clips)
-    for found in (int8.predict_on_batch(clips), np.asarray(int8(clips, training=False))):
-        assert found.shape == right.shape and found.dtype == np.float32
-        assert not np.allclose(found, right, rtol=1e-3)
-        np.testing.assert_allclose(found, right, atol=0.2 * np.abs(right).max())
+    for actual in (int8.predict_on_batch(clips), np.asarray(int8(clips, training=False))):
+        assert actual.shape == right.shape and actual.dtype == np.float32
+        assert not np.allclose(actual, right, rtol=1e-3)
+        np.testing.assert_allclose(actual, right, atol=0.2 * np.abs(right).max())
     longer = np.concatenate([clips, clips], axis=1)[:1]
     assert int8.predict(longer, verbose=0).shape == (1, 3)
     for field in ("name", "labels", "clip_specs", "minimums", "system", "output_shape"):
@@ -71,9 +71,9 @@ def test_8_bits_are_close_and_run_as_any_model(tiny, int8, calibration_videos):
 def test_8_bits_classify_a_video_and_are_evaluated(int8, tiny, calibration_videos):
     from kinetics_i3d.evaluation.protocols import networks_of
 
-    found = ki3d.classify(calibration_videos[0], int8).predictions
-    assert {label for label, _ in found} == {"sit", "stand", "wave"}
-    assert sum(probability for _, probability in found) == pytest.approx(1, abs=1e-5)
+    actual = ki3d.classify(calibration_videos[0], int8).predictions
+    assert {label for label, _ in actual} == {"sit", "stand", "wave"}
+    assert sum(probability for _, probability in actual) == pytest.approx(1, abs=1e-5)
     (network,) = networks_of(int8)
     (original,) = networks_of(tiny)
     assert network.cache_key("center")["weights"] != original.cache_key("center")["weights"]
@@ -112,10 +112,10 @@ def test_each_stream_of_two_is_an_8_bit_network(calibration_videos):
     assert int8.clip_specs == model.clip_specs and int8.labels == model.labels
     clips = clips_of(model, calibration_videos)
     right = model.predict_on_batch(clips)
-    found = int8.predict_on_batch(clips)
-    np.testing.assert_allclose(found, right, atol=0.3 * np.abs(right).max())
+    actual = int8.predict_on_batch(clips)
+    np.testing.assert_allclose(actual, right, atol=0.3 * np.abs(right).max())
     parts = [int8.streams[key].predict_on_batch(clips[key]) for key in ("rgb", "flow")]
-    np.testing.assert_allclose(found, sum(parts), atol=1e-5)
+    np.testing.assert_allclose(actual, sum(parts), atol=1e-5)
     assert len(ki3d.classify(calibration_videos[0], int8).predictions) == 3
 
 

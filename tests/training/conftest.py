@@ -6,7 +6,7 @@ import socket
 import numpy as np
 import pytest
 
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.video.writer import write_video
 
@@ -28,7 +28,7 @@ def noise(tmp_path_factory):
 @pytest.fixture(scope="session")
 def noisy(noise):
     """The same as a `VideoDataset`."""
-    return read_table(noise)
+    return open_dataset(noise)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,8 @@ import pytest
 import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.data.records.clips import RecordSplit
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.training import inputs
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.inputs import training_batches, validation_batches
@@ -40,7 +39,7 @@ def records(videos, tmp_path_factory):
     config = PrepareConfig(
         streams=("rgb",), spec=ClipSpec("training", short_side=36, size=32), shard_size=2
     )
-    return RecordSplit(prepare(videos, tmp_path_factory.mktemp("records"), config), "train")
+    return prepare(videos, tmp_path_factory.mktemp("records"), config).split("train")
 
 
 def take(source, count, config=CONFIG, streams=("rgb",), **options):

@@ -18,7 +18,7 @@ RUN = """
 import sys
 from short_network import register
 from absl import logging
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.errors import TrainingStopped
 from kinetics_i3d.training.train import train
@@ -27,7 +27,7 @@ table, output, config, save_every = sys.argv[1:]
 logging.set_verbosity(logging.INFO)
 register()
 try:
-    train(read_table(table), eval(config), output, save_every=int(save_every), distribute="auto")
+    train(open_dataset(table), eval(config), output, save_every=int(save_every), distribute="auto")
 except TrainingStopped:
     sys.exit(75)
 """

@@ -16,7 +16,7 @@ from short_network import register
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.progress import show_progress
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import save_weights
@@ -426,7 +426,7 @@ def test_the_videos_of_both_parts_are_listed(noisy, tiny, tmp_path):
     config = dataclasses.replace(tiny, validation="0.3")
     training, validation = preflight.parts(noisy, config)
     write_videos(tmp_path / "run" / "videos.csv", training, validation)
-    table = read_table(tmp_path / "run" / "videos.csv")
+    table = open_dataset(tmp_path / "run" / "videos.csv")
     for split, part in (("train", training), ("val", validation)):
         read = {(video.path, video.label) for video in table.split(split).videos}
         assert read == {(video.path.resolve(), video.label) for video in part.videos}
@@ -463,7 +463,7 @@ def test_videos_of_several_labels_are_trained_and_evaluated(several, tiny, tmp_p
     (row,) = read_history(tmp_path / "run/history.csv")
     assert 0 <= row["val_map"] <= 1 and row["val_loss"] > 0 and 0 <= row["val_accuracy"] <= 1
     assert f"val_map {row['val_map']:.3f}" in caplog.text
-    listed = read_table(tmp_path / "run/videos.csv")
+    listed = open_dataset(tmp_path / "run/videos.csv")
     assert {video.path.stem: video.classes for video in listed.videos} == {
         video.path.stem: video.classes for video in several.videos
     }

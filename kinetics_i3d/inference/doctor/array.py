@@ -197,16 +197,16 @@ def rgb_range(frames, spec):
             actual = f"{actual}: almost no contrast, as after scaling twice"
             return Finding("error", "range", actual, expected, "scale pixels of 0 to 255 once")
         name, bounds = narrower
-        fix = scaling_line(bounds, (spec.low, spec.high))
+        fix = _scaling_line(bounds, (spec.low, spec.high))
         return Finding("error", "range", f"{actual}, which is {name}", expected, fix)
     if _is_imagenet(values):
-        scaling = scaling_line((0.0, 1.0), (spec.low, spec.high), "(clip * std + mean)")
+        scaling = _scaling_line((0.0, 1.0), (spec.low, spec.high), "(clip * std + mean)")
         fix = f"{scaling} with mean={_IMAGENET_MEAN.tolist()}, std={_IMAGENET_STD.tolist()}"
         actual = f"{actual}, which is normalized by ImageNet's mean and deviation"
         return Finding("error", "range", actual, expected, fix)
     for name, bounds in _RANGES.items():
         if _fits(bounds, least, most) and most - least >= 0.3 * (bounds[1] - bounds[0]):
-            fix = scaling_line(bounds, (spec.low, spec.high))
+            fix = _scaling_line(bounds, (spec.low, spec.high))
             return Finding("error", "range", f"{actual}, which is {name}", expected, fix)
     outside = float(((values < spec.low) | (values > spec.high)).mean())
     if outside < 0.05 and least > spec.low - 0.15 * span and most < spec.high + 0.15 * span:
@@ -246,7 +246,7 @@ def flow_range(frames, spec):
         center = sum(bounds) / 2
         inside = bounds[0] <= low and high <= bounds[1]
         if inside and abs(middle - center) < 0.2 * bounds[1] and high - low > least:
-            fix = scaling_line(bounds, target)
+            fix = _scaling_line(bounds, target)
             actual = f"{actual} about {middle:.4g}, which is {name}"
             pixels = (values - center) / center * FLOW_BOUND
             return Finding("error", "range", actual, expected, fix), pixels
@@ -261,7 +261,7 @@ def flow_range(frames, spec):
     return Finding("ok", "range", actual), values * FLOW_BOUND
 
 
-def scaling_line(bounds, target, name="clip"):
+def _scaling_line(bounds, target, name="clip"):
     """The line of NumPy that maps values from one range to another, such as "clip / 127.5 - 1"."""
     factor = (target[1] - target[0]) / (bounds[1] - bounds[0])
     offset = target[0] - factor * bounds[0]

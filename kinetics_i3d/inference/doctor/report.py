@@ -4,7 +4,7 @@ import dataclasses
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 
-SEVERITIES = ("ok", "warning", "error")
+_SEVERITIES = ("ok", "warning", "error")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Finding:
     fix: str = ""
 
     def __post_init__(self):
-        if self.severity not in SEVERITIES:
+        if self.severity not in _SEVERITIES:
             raise ValueError(
-                f"`severity` must be one of {SEVERITIES}. Received: severity={self.severity!r}"
+                f"`severity` must be one of {_SEVERITIES}. Received: severity={self.severity!r}"
             )
 
     def __str__(self):

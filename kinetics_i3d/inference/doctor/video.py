@@ -9,12 +9,13 @@ import itertools
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.inference.doctor.report import Finding
 from kinetics_i3d.video.clip import read_clip
 from kinetics_i3d.video.frame_folder import FrameFolder, is_folder
 from kinetics_i3d.video.painter import orientation, upright_size
-from kinetics_i3d.video.sampling import as_rate, at_rate, presentation_times
+from kinetics_i3d.video.sampling import at_rate, presentation_times
 from kinetics_i3d.video.source import Source
 from kinetics_i3d.video.span import split_span
 
@@ -27,7 +28,7 @@ _LEAST_BAR = 0.02  # of a side; thinner borders come from the encoder
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoScan:
+class _VideoScan:
     """The results of `scan`.
 
     Args:
@@ -105,7 +106,7 @@ def scan(path, *, most=_MOST_PICTURES):
         most: Number of pictures to read.
 
     Returns:
-        A `VideoScan`.
+        A `_VideoScan`.
 
     Raises:
         VideoError: If the file is not a video or no picture can be decoded.
@@ -147,7 +148,7 @@ def scan(path, *, most=_MOST_PICTURES):
         whole = next(timed, None) is None
         height, width = upright_size(first)
         rotation = _degrees(*orientation(first))
-        return VideoScan(
+        return _VideoScan(
             codec=source.codec,
             pixels=first.format.name,
             depth=first.format.components[0].bits,
