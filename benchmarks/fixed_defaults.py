@@ -153,9 +153,8 @@ def check(views, labels):
     import tensorflow as tf
 
     from kinetics_i3d.training.config import TrainConfig
-    from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
-    from kinetics_i3d.training.schedules import SCHEDULES
-    from kinetics_i3d.training.step import Step
+    from kinetics_i3d.training.optimizers import SCHEDULES, make_optimizer, prepare_optimizer
+    from kinetics_i3d.training.step import Objective, Step
 
     names = sorted(set(labels))
     targets = np.eye(len(names))[[names.index(label) for label in labels]]
@@ -170,7 +169,7 @@ def check(views, labels):
     config = TrainConfig(learning_rate=rate, epochs=epochs)
     optimizer = make_optimizer(config)
     prepare_optimizer(optimizer, model)
-    step = Step(model, optimizer, smoothing=config.label_smoothing)
+    step = Step(model, optimizer, objective=Objective(smoothing=config.label_smoothing))
     per_epoch = -(-len(features) // BATCH)
     for number in range(per_epoch * epochs):
         share = SCHEDULES["cosine"].rate(number, steps=per_epoch * epochs, warmup=per_epoch)

@@ -436,6 +436,7 @@ def _how_to_read(field, kind, default):
         return {"type": streams, "metavar": field.metavar}
     if kind in (str, int, float):
         return {"type": kind, "metavar": field.metavar}
+    kind = typing.get_origin(kind) or kind
     if kind is tuple and default:
         return {"type": type(default[0]), "nargs": len(default), "metavar": field.metavar}
     if kind is tuple:

@@ -125,7 +125,9 @@ def classify(
         total, noun = clips["snapshots"], "clips"
     shown = track(views, str(path), total=total, noun=noun, size=lambda view: view[1])
     logits = model.predict_views(shown)
-    (predictions,) = decode_predictions(logits[None], top=top, labels=model.labels)
+    (predictions,) = decode_predictions(
+        logits[None], top=top, labels=model.labels, activation=model.activation
+    )
     seconds = time.perf_counter() - begin
     return Classification(str(path), tuple(predictions), seconds, model.clip_specs)
 

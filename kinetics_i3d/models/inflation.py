@@ -83,6 +83,7 @@ def inflate(
     )
     inflated.clip_spec = spec
     inflated.labels = model.labels if classes is None else ()
+    inflated.activation = model.activation if classes is None else "softmax"
 
     arrays = fit_images(model, inflated, spec, temporal=temporal)
     patterns = () if classes is None else (HEAD,)
