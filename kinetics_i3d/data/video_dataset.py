@@ -194,7 +194,7 @@ class VideoDataset(Dataset):
 
         Example:
 
-        >>> dataset = open_dataset(folder)
+        >>> dataset = ki3d.open_dataset(folder)
         >>> len(dataset.split("source=video.mp4")), len(dataset.split("source!=video.mp4"))
         (1, 1)
         """
@@ -294,8 +294,8 @@ class VideoDataset(Dataset):
 
         Example:
 
-        >>> open_dataset(folder).write_table(folder / "copy.csv")
-        >>> open_dataset(folder / "copy.csv").labels
+        >>> ki3d.open_dataset(folder).write_table(folder / "copy.csv")
+        >>> ki3d.open_dataset(folder / "copy.csv").labels
         ('sit', 'stand')
         """
         path = pathlib.Path(path)
