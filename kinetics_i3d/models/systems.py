@@ -262,10 +262,7 @@ def clips_at_test(model) -> dict[str, int | None]:
         }
     # A longer clip averages over several of minimum length.
     count = row.test_clips and max(1, row.test_clips * minimum // fixed)
-<<<<<<< HEAD
     return {"minimum": fixed, "window": fixed, "clips": count}
-=======
-    return {"minimum": fixed, "window": fixed, "snapshots": count}
 
 
 def multiply_adds(model):
@@ -314,4 +311,3 @@ def _count(layer):
         # Four gates read the input and the last output, at every step.
         return inputs[0] * 4 * layer.units * (inputs[1] + layer.units)
     return math.prod(outputs[:-1]) * math.prod(layer.kernel.shape)
->>>>>>> main

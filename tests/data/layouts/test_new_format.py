@@ -8,10 +8,7 @@ from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import find_videos, open_dataset
 from kinetics_i3d.data.layouts.formats import FORMATS, DatasetFormat, recognise
 from kinetics_i3d.data.layouts.listing import Listing, Row
-<<<<<<< HEAD
 from kinetics_i3d.training.config import TrainConfig
-=======
->>>>>>> main
 from kinetics_i3d.training.preflight import training_and_validation
 
 CLIPS = '<clips><clip file="a.mp4" label="sit"/><clip file="b.mp4" label="run" test="1"/></clips>'
@@ -56,11 +53,7 @@ def test_one_row_makes_a_format_known_to_everything_that_opens_datasets(folder):
     assert [video.path for video in dataset.split("test").videos] == [folder / "b.mp4"]
     assert open_dataset(folder / "clips.xml", kind="xml") == open_dataset(dataset) == dataset
     assert find_videos(folder / "clips.xml")[1] == [str(folder / "a.mp4"), str(folder / "b.mp4")]
-<<<<<<< HEAD
     config = TrainConfig(split="train", validation="test")
-=======
-    config = types.SimpleNamespace(split="train", validation="test", validation_share=None)
->>>>>>> main
     training, held_out = training_and_validation(dataset, config)
     assert len(training) == len(held_out) == 1
 
