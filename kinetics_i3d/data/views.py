@@ -157,7 +157,7 @@ def video_views(
     if view.clips is None and snapshots is not None:
         view = dataclasses.replace(view, clips=snapshots, frames=minimum)
     frames = _frames(path, specs, settings)
-    with contextlib.closing(_crops(frames, view.crops, specs, path)) as cropped:
+    with contextlib.closing(cropped_frames(frames, view.crops, specs, path)) as cropped:
         if view.clips is None:
             taken = _windows(cropped, minimum, window, step)
         else:
@@ -173,7 +173,7 @@ def video_views(
                     for name in specs
                 }
                 for flip in view.flips:
-                    yield _finished(clip, flip, specs), share
+                    yield finished_clip(clip, flip, specs), share
 
 
 def load_streams(video, specs, *, start=0.0, frames=None, settings=None):
@@ -213,7 +213,7 @@ def load_streams(video, specs, *, start=0.0, frames=None, settings=None):
             f"`frames` must be a multiple of {whole}, 1 or more. Received: frames={frames!r}"
         )
     taken = _frames(video, specs, settings, start=start)
-    with contextlib.closing(_crops(taken, (MIDDLE,), specs, video)) as cropped:
+    with contextlib.closing(cropped_frames(taken, (MIDDLE,), specs, video)) as cropped:
         frames_left = [crops[0] for crops in itertools.islice(cropped, frames)]
     length = frames or max(whole, len(frames_left) // whole * whole)
     if start and len(frames_left) < length:
@@ -226,7 +226,7 @@ def load_streams(video, specs, *, start=0.0, frames=None, settings=None):
         name: _stacked([frame[name] for frame in frames_left], length, steps[name])
         for name in specs
     }
-    return _finished(clip, False, specs)
+    return finished_clip(clip, False, specs)
 
 
 def _stacked(frames, length, step):
@@ -234,7 +234,7 @@ def _stacked(frames, length, step):
     return np.stack([frames[place % len(frames)] for place in range(0, length, step)])
 
 
-def _finished(clip, flip, specs):
+def finished_clip(clip, flip, specs):
     """The values of a clip with batch, alone if it is the only stream."""
     clips = {}
     for name, part in clip.items():
@@ -277,7 +277,7 @@ def _apart(path, specs, settings, start=0.0):
             yield {"rgb": frame, **moved}
 
 
-def _crops(frames, places, specs, path):
+def cropped_frames(frames, places, specs, path):
     """A list with {stream: square} for each place, of each frame."""
     empty = True
     with contextlib.closing(frames):
