@@ -30,6 +30,7 @@ _PUBLIC = {
     "decode_predictions": "core.labels",
     "examine": "inference.doctor.examine",
     "export": "exporting.export",
+    "extract_features": "inference.features",
     "feature_model": "models.features",
     "inflate": "models.inflation",
     "load_clip": "video.clip",

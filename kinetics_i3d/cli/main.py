@@ -18,6 +18,7 @@ from kinetics_i3d.cli import (
     doctor,
     evaluate,
     export,
+    features,
     figures,
     flow,
     inflate,
@@ -36,7 +37,12 @@ from kinetics_i3d.core.progress import show_progress
 # A verb is a module with `EXAMPLES`, `add_arguments(parser)` and `run(options) -> exit code`. Its
 # docstring is the help.
 TOPICS = {
-    "Use a model": {"classify": classify, "evaluate": evaluate, "doctor": doctor},
+    "Use a model": {
+        "classify": classify,
+        "features": features,
+        "evaluate": evaluate,
+        "doctor": doctor,
+    },
     "Train a model": {
         "train": train,
         "datasets": datasets,
