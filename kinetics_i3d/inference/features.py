@@ -167,7 +167,7 @@ def extract_features(
 
     Example:
 
-    >>> rows = ki3d.extract_features(folder / "video.mp4", "rgb_figures", window=16, stride=8)
+    >>> rows = ki3d.extract_features(folder / "video.mp4", folder / "mine.h5", window=16, stride=8)
     >>> rows.features.shape
     (3, 256)
     >>> [(float(start), float(end)) for start, end in zip(rows.start, rows.end)]
