@@ -58,7 +58,7 @@ backends: $(VENV)/.dev $(VENV)/.weights  ## the same logits on TensorFlow, JAX a
 
 formats: $(VENV)/.dev  ## every format of export, written and run (installs it; locked for Linux on x86-64)
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/formats.txt
-	$(PYTEST) tests/exporting
+	$(PYTEST) tests/exporting tests/inference/test_optimize.py tests/inference/test_quantize.py
 
 compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is promised, the newest (installs 7 GB)
 	KINETICS_I3D_COMPAT=$(COMPAT) $(PYTEST) tests/compat

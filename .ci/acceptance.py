@@ -11,11 +11,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.evaluation.protocols import evaluate
-from kinetics_i3d.figures import write_dataset
-from kinetics_i3d.training.recipes import RECIPES
-from kinetics_i3d.training.train import train
+import kinetics_i3d as ki3d
 
 # Two of the five, sit_down and stand_up, differ in motion alone.
 LEARNED = ("bow", "jump", "run", "sit_down", "stand_up")
@@ -24,15 +20,15 @@ SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
 
 
 def learn_figures(folder):
-    """Trains the small network for minutes and demands far more than chance on unseen worlds."""
-    table = write_dataset(
+    """Trains the small network for minutes; on unseen worlds it must be far better than chance."""
+    table = ki3d.write_figures(
         folder / "videos", train_per_action=40, test_per_action=8, size=(96, 128), workers=2
     )
-    dataset = open_dataset(table)
+    dataset = ki3d.open_dataset(table)
     chosen = tuple(video for video in dataset.videos if video.label in LEARNED)
     dataset = dataclasses.replace(dataset, labels=LEARNED, videos=chosen)
-    config = dataclasses.replace(
-        RECIPES["figures"],
+    config = ki3d.config_from_recipe(
+        "figures",
         fps=8.0,
         frames=20,
         test_short_side=90,
@@ -43,9 +39,9 @@ def learn_figures(folder):
         norm_momentum=0.9,
     )
     start = time.perf_counter()
-    model = train(dataset, config, folder / "run")
+    model = ki3d.train(dataset, config, folder / "run")
     seconds = time.perf_counter() - start
-    summary = evaluate(model, dataset.split("test")).summary()
+    summary = ki3d.evaluate(model, dataset.split("test")).summary()
     print(f"figures: {seconds:.0f} s of training, {summary} (chance {CHANCE:.2f})", flush=True)
     assert summary["top1"] >= 2.5 * CHANCE, "the network did not learn"
 
@@ -58,7 +54,7 @@ def classify(videos):
 
 
 def classify_real_videos():
-    """Real videos get labels; a folder with a corrupt one loses only that."""
+    """Real videos get labels, and of a folder with a corrupt video only that one fails."""
     clips = sorted(file for file in (SHARED / "clips").glob("*.*") if file.suffix != ".gif")
     answers, code = classify(clips)
     assert code == 0, answers

@@ -56,14 +56,14 @@ def litert_engine(precision):
     """A LiteRT file, which reads pixels of the crop."""
 
     def start(model, *, folder, data, frames):
-        from kinetics_i3d.exporting.fresh_litert import open_file
+        from kinetics_i3d.exporting.isolated_runner import open_litert
         from kinetics_i3d.exporting.litert import export_litert
 
         path = folder / f"litert_{precision}.tflite"
         if not path.exists():
             calibration = {"calibration": data} if precision == "int8" else {}
             export_litert(model, path, precision=precision, frames=frames, **calibration)
-        network = open_file(path, threads=THREADS)
+        network = open_litert(path, threads=THREADS)
         return lambda pixels: network(rgb=pixels)["logits"]
 
     return start
@@ -75,7 +75,7 @@ def openvino_engine(precision, hint):
     def start(model, *, folder, data, frames):
         import openvino
 
-        from kinetics_i3d.exporting.openvino_folder import export_openvino, framed
+        from kinetics_i3d.exporting.openvino import export_openvino, with_borders
 
         path = folder / f"openvino_{precision}"
         if not path.exists():
@@ -83,7 +83,7 @@ def openvino_engine(precision, hint):
             export_openvino(model, path, precision=precision, **calibration)
         options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": THREADS}
         network = openvino.Core().compile_model(path / "model.xml", "CPU", options)
-        return lambda pixels: network([framed(pixels, model.clip_spec)])["logits"]
+        return lambda pixels: network([with_borders(pixels, model.clip_spec)])["logits"]
 
     return start
 
@@ -123,9 +123,9 @@ def all_logits(data, model, engines, *, frames, folder):
 
 
 def compare(logits, reference):
-    """The measures of one engine against the reference, both (videos, classes)."""
+    """The agreement of an engine with the reference; both are (videos, classes) logits."""
     ranked, wanted = (
-        np.argsort(-each, axis=1, kind="stable")[:, :TOP] for each in (logits, reference)
+        np.argsort(-values, axis=1, kind="stable")[:, :TOP] for values in (logits, reference)
     )
     shared = [len(set(a) & set(b)) for a, b in zip(ranked, wanted, strict=True)]
     same = ranked[:, 0] == wanted[:, 0]
@@ -137,7 +137,7 @@ def compare(logits, reference):
         "same_five": int((np.array(shared) == TOP).sum()),
         "largest_difference": float(np.abs(logits - reference).max() / np.abs(reference).max()),
         "correlation": float(np.corrcoef(logits.ravel(), reference.ravel())[0, 1]),
-        # By how much the reference prefers its first class, where an engine names another one.
+        # How much higher the reference scores its first class than the engine's first class.
         "reference_margins_of_changed": sorted(
             float(round(margin, 4)) for margin in (ordered[:, -1] - ordered[:, -2])[~same]
         ),
@@ -166,8 +166,8 @@ def settings_file(folder, settings):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=pathlib.Path, help="a dataset with the splits train and test")
-    parser.add_argument("--weights", default="rgb_kinetics400", help="of one stream, RGB")
-    parser.add_argument("--frames", type=int, default=24, help="of each clip")
+    parser.add_argument("--weights", default="rgb_kinetics400", help="weights of an RGB network")
+    parser.add_argument("--frames", type=int, default=24, help="frames per clip")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--keep", type=pathlib.Path, help="a folder of artifacts and logits")
     options = parser.parse_args()
@@ -184,7 +184,7 @@ if __name__ == "__main__":
         settings_file(folder, {"weights": options.weights, "frames": options.frames})
         model = load_model(options.weights)
         logits = all_logits(options.data, model, engines, frames=options.frames, folder=folder)
-    measured = {name: compare(each, logits[REFERENCE]) for name, each in logits.items()}
+    measured = {name: compare(values, logits[REFERENCE]) for name, values in logits.items()}
     rows = []
     for name, row in measured.items():
         target = TARGETS.get(name)
@@ -206,7 +206,7 @@ if __name__ == "__main__":
         command + f" --frames {options.frames}" * (options.frames != 24),
         rows,
         notes=f"One clip of {options.frames} frames at {model.clip_spec.fps:g} frames a second and "
-        f"{model.clip_spec.size} pixels from each test video of J-HMDB split 1, looped where the "
+        f"{model.clip_spec.size} pixels from each test video of J-HMDB split 1, looped if the "
         "video is shorter; the same pixels for every engine. The network of 8 bits is calibrated "
         "on clips of the training split. Differences are parts of the largest logit. Runtimes: "
         + ", ".join(f"{name} {version}" for name, version in versions().items())

@@ -1,6 +1,6 @@
-"""Decoding speed on one thread: this package against PyAV, OpenCV and decord, in frames a second.
+"""Decoding speed on one thread: this package, PyAV, OpenCV and decord, in frames per second.
 
-Programs run in turn on the same files, each with a single thread; the table gives medians. OpenCV
+Programs run interleaved on the same files, each with one thread; the table shows medians. OpenCV
 and decord are left out where they are not installed.
 """
 
@@ -68,8 +68,8 @@ def pyav(convert):
     return count
 
 
-def of_that_size(**options):
-    """A conversion of PyAV's pictures to RGB arrays of the spec's size."""
+def to_spec_size(**options):
+    """A function that converts PyAV's frames to RGB arrays of the size of the spec."""
 
     def convert(picture):
         height, width = DEEPMIND.resized(picture.height, picture.width)
@@ -85,8 +85,8 @@ def opencv(path):
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     frames = 0
     while True:
-        there, frame = video.read()
-        if not there:
+        success, frame = video.read()
+        if not success:
             return frames
         height, width = DEEPMIND.resized(*frame.shape[:2])
         if frame.shape[:2] != (height, width):
@@ -117,13 +117,13 @@ def programs():
         | Interpolation.ACCURATE_RND
         | Interpolation.BITEXACT
     )
-    every = {
-        "PyAV, decoding alone": pyav(lambda picture: None),
+    all_programs = {
+        "PyAV, decoding only": pyav(lambda picture: None),
         "PyAV, to RGB of the video's size": pyav(
             lambda picture: picture.to_ndarray(format="rgb24", threads=1)
         ),
-        BASE: pyav(of_that_size()),
-        SAME: pyav(of_that_size(interpolation=ours)),
+        BASE: pyav(to_spec_size()),
+        SAME: pyav(to_spec_size(interpolation=ours)),
         "OpenCV, resized and to RGB": opencv,
         "decord, resized RGB": decord,
         "read_frames(fps=25, short_side=256)": lambda path: sum(
@@ -133,30 +133,32 @@ def programs():
     }
     absent = [name for name in OPTIONAL if importlib.util.find_spec(name) is None]
     for name in absent:
-        print(f"{name} is not installed: left out")
+        print(f"{name} is not installed, skipped")
     needs = {"OpenCV, resized and to RGB": "cv2", "decord, resized RGB": "decord"}
-    return {name: each for name, each in every.items() if needs.get(name) not in absent}
+    return {
+        name: program for name, program in all_programs.items() if needs.get(name) not in absent
+    }
 
 
 def measure(paths, rounds):
-    """{size: {program: [(frames a second, frames a processor second), ...]}}."""
-    found = {size: {name: [] for name in programs()} for size in paths}
-    every = programs()
+    """{size: {program: [(frames per second, frames per processor second), ...]}}."""
+    results = {size: {name: [] for name in programs()} for size in paths}
+    all_programs = programs()
     for _ in range(rounds):
         for size, path in paths.items():
-            for name, program in every.items():
+            for name, program in all_programs.items():
                 wall, processor = time.perf_counter(), time.process_time()
                 frames = program(path)
                 wall, processor = time.perf_counter() - wall, time.process_time() - processor
-                found[size][name].append((frames / wall, frames / processor))
-    return found
+                results[size][name].append((frames / wall, frames / processor))
+    return results
 
 
-def rows_of(size, found):
-    """The table's rows of one file, and {program: frames a processor second}."""
+def rows_of(size, results):
+    """The table rows of one file, and {program: frames per processor second}."""
     medians = {
         name: [statistics.median(column) for column in zip(*runs, strict=True)]
-        for name, runs in found.items()
+        for name, runs in results.items()
     }
     rows = [
         {
@@ -164,8 +166,8 @@ def rows_of(size, found):
             "program": name,
             "frames/s": f"{wall:.0f}",
             "frames per processor second": f"{processor:.0f}",
-            "against PyAV's defaults": f"{processor / medians[BASE][1]:.2f}",
-            "against PyAV with our values": f"{processor / medians[SAME][1]:.2f}",
+            "relative to PyAV's defaults": f"{processor / medians[BASE][1]:.2f}",
+            "relative to PyAV with our flags": f"{processor / medians[SAME][1]:.2f}",
         }
         for name, (wall, processor) in medians.items()
     ]
@@ -174,12 +176,12 @@ def rows_of(size, found):
 
 def main(options):
     rows, data = [], {}
-    pictures.compile_now()  # as the training pipeline does
+    pictures.compile_shortcut()  # as the training pipeline does
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(make_videos(pathlib.Path(folder), options.seconds), options.rounds)
-    for size, runs in found.items():
-        more, data[size] = rows_of(size, runs)
-        rows += more
+        results = measure(make_videos(pathlib.Path(folder), options.seconds), options.rounds)
+    for size, runs in results.items():
+        size_rows, data[size] = rows_of(size, runs)
+        rows += size_rows
     versions = [
         f"{package} {importlib.metadata.version(package)}"
         for name, package in OPTIONAL.items()
@@ -191,10 +193,10 @@ def main(options):
         "python benchmarks/decode.py",
         rows,
         notes=(
-            f"{options.rounds} rounds over {options.seconds:g} s of video at 25 frames a second, "
-            f"the programs in turn; {', '.join(versions) or 'no other program'}. Where the size "
-            "stays, PyAV's defaults take a short cut that makes 253 of white. The row with our "
-            "values sets the flags that `read_frames` sets: its pixels are equal to the bit."
+            f"{options.rounds} rounds over {options.seconds:g} s of video at 25 frames per second, "
+            f"programs interleaved; {', '.join(versions) or 'no other program'}. Without resizing, "
+            "PyAV's defaults take a shortcut that turns white into 253. The row with our flags "
+            "sets those of `read_frames`; its pixels are bit-exact."
         ),
         data=data,
     )

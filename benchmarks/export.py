@@ -1,7 +1,7 @@
 """Speed of the engines that an exported I3D runs on, interleaved, one clip at a time, two threads.
 
-Every engine reads the same clip and answers for its logits. What is not installed, or cannot be
-exported here, is left out with a line that says why.
+All engines read the same clip, and their logits are compared. Engines that are not installed or
+cannot be exported on this machine are listed with the reason.
 """
 
 import os
@@ -41,7 +41,7 @@ with torch.inference_mode():
 
 
 def random_model():
-    """An I3D whose statistics and offsets are not those of the start."""
+    """An I3D with random batch norm statistics and offsets."""
     import keras
 
     import kinetics_i3d as ki3d
@@ -55,48 +55,48 @@ def random_model():
         elif "moving_mean" in variable.path or "beta" in variable.path:
             variable.assign(random.normal(0, 0.2, variable.shape))
     model.labels = tuple(f"class {number}" for number in range(CLASSES))
-    # Frames come in the right size: the network is measured, with whatever stands before it.
+    # Frames have the right size already, so that resizing is not measured.
     model.clip_spec = dataclasses.replace(DEEPMIND, resize="stretch", short_side=SIZE)
     return model
 
 
-def engines(model, pixels, folder, calibration):
-    """{name: function that answers}, and {name: why it is left out}."""
+def make_engines(model, pixels, folder, calibration):
+    """{name: function that predicts}, and {name: reason why it is missing}."""
     import keras
     import tensorflow as tf
 
     import kinetics_i3d as ki3d
 
     clips = model.clip_spec.normalize(pixels)
-    found, missing = {}, {}
+    functions, missing = {}, {}
     keras.config.set_dtype_policy("mixed_bfloat16")
     low = ki3d.InceptionI3D(classes=CLASSES)
     keras.config.set_dtype_policy("float32")
     low.set_weights(model.get_weights())
-    found["TensorFlow float32"] = lambda: model.predict_on_batch(clips)
-    found["TensorFlow mixed_bfloat16"] = lambda: low.predict_on_batch(clips)
+    functions["TensorFlow float32"] = lambda: model.predict_on_batch(clips)
+    functions["TensorFlow mixed_bfloat16"] = lambda: low.predict_on_batch(clips)
     for precision in ("float32", "bfloat16", "int8"):
-        given = {"calibration": calibration} if precision == "int8" else {}
+        arguments = {"calibration": calibration} if precision == "int8" else {}
         try:
-            quick = ki3d.optimize(model, precision=precision, **given)
+            quick = ki3d.optimize(model, precision=precision, **arguments)
         except ki3d.ExportError as error:
             missing[f"optimize {precision}"] = str(error)
         else:
-            found[f"optimize {precision}"] = lambda quick=quick: quick.predict_on_batch(clips)
+            functions[f"optimize {precision}"] = lambda quick=quick: quick.predict_on_batch(clips)
 
     def add(name, to, start, *, suffix="", **options):
         path = folder / f"{to}_{options.get('precision', 'float32')}{suffix}"
         try:
             if not path.exists():
                 ki3d.export(model, path, to=to, **options)
-            found[name] = start(path)
+            functions[name] = start(path)
         except (ki3d.ExportError, ImportError, ValueError) as error:
             missing[name] = str(error)
 
     def saved(path):
         run = tf.saved_model.load(str(path)).signatures["float_clips"]
-        given = tf.constant(clips)
-        return lambda: run(rgb=given)["logits"].numpy()
+        tensor = tf.constant(clips)
+        return lambda: run(rgb=tensor)["logits"].numpy()
 
     def onnx(path):
         import onnxruntime
@@ -117,9 +117,9 @@ def engines(model, pixels, folder, calibration):
         return start
 
     def litert(path):
-        from kinetics_i3d.exporting.fresh_litert import open_file
+        from kinetics_i3d.exporting.isolated_runner import open_litert
 
-        run = open_file(path, threads=THREADS)
+        run = open_litert(path, threads=THREADS)
         return lambda: run(rgb=pixels)["logits"]
 
     frames = pixels.shape[1]
@@ -134,15 +134,15 @@ def engines(model, pixels, folder, calibration):
     add("OpenVINO int8", "openvino", openvino("f32"), **real)
     add("OpenVINO int8, bfloat16", "openvino", openvino("bf16"), **real)
     try:
-        found["Keras on PyTorch"] = torch_engine(model, clips, folder)
+        functions["Keras on PyTorch"] = torch_engine(model, clips, folder)
     except ImportError as error:
         missing["Keras on PyTorch"] = str(error)
-    return found, missing
+    return functions, missing
 
 
 def torch_engine(model, clips, folder):
-    """A process of its own: Keras has one backend a process. It tells its own seconds."""
-    import torch  # noqa: F401 - or there is none
+    """Runs in its own process, since Keras has one backend per process, and returns its times."""
+    import torch  # noqa: F401 - an ImportError if it is not installed
 
     import kinetics_i3d as ki3d
 
@@ -165,30 +165,30 @@ def torch_engine(model, clips, folder):
     return run
 
 
-def measure(found, rounds):
-    """{name: [(seconds, processor seconds), ...]}, each engine once a round."""
-    answers = {name: engine() for name, engine in found.items()}
-    right = answers["TensorFlow float32"]
-    for name, answer in answers.items():
-        if not isinstance(answer, tuple):
-            off = np.abs(answer - right).max() / np.abs(right).max()
-            assert off < (0.5 if "int8" in name else 0.05), (name, off)
-    seconds = {name: [] for name in found}
+def measure(engines, rounds):
+    """{name: [(seconds, processor seconds), ...]}, each engine once per round."""
+    logits = {name: engine() for name, engine in engines.items()}
+    expected = logits["TensorFlow float32"]
+    for name, output in logits.items():
+        if not isinstance(output, tuple):  # the times of another process
+            error = np.abs(output - expected).max() / np.abs(expected).max()
+            assert error < (0.5 if "int8" in name else 0.05), (name, error)
+    seconds = {name: [] for name in engines}
     for _ in range(rounds):
-        for name, engine in found.items():
+        for name, engine in engines.items():
             begin = time.perf_counter(), time.process_time()
-            told = engine()
+            output = engine()
             spent = time.perf_counter() - begin[0], time.process_time() - begin[1]
-            seconds[name].append(told if isinstance(told, tuple) else spent)
+            seconds[name].append(output if isinstance(output, tuple) else spent)
     return seconds
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calibration", required=True, help="a dataset of videos, for 8 bits")
+    parser.add_argument("--calibration", required=True, help="dataset to calibrate 8-bit networks")
     parser.add_argument("--frames", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--keep", help="a folder of artifacts, to use again")
+    parser.add_argument("--keep", help="folder in which to keep and reuse artifacts")
     options = parser.parse_args()
     import tensorflow as tf
 
@@ -199,8 +199,8 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(options.keep or temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        found, missing = engines(random_model(), pixels, folder, options.calibration)
-        measured = measure(found, options.rounds)
+        functions, missing = make_engines(random_model(), pixels, folder, options.calibration)
+        measured = measure(functions, options.rounds)
     medians = {
         name: [statistics.median(column) for column in zip(*spent, strict=True)]
         for name, spent in measured.items()
@@ -209,17 +209,17 @@ if __name__ == "__main__":
     rows = [
         {
             "engine": name,
-            "s a clip (median)": f"{wall:.3f}",
+            "s per clip (median)": f"{wall:.3f}",
             "min": f"{min(spent for spent, _ in measured[name]):.3f}",
-            "times TensorFlow float32": f"{base[0] / wall:.2f}",
+            "speed relative to TensorFlow float32": f"{base[0] / wall:.2f}",
             "processor s": f"{processor:.3f}",
             "by processor time": f"{base[1] / processor:.2f}",
         }
         for name, (wall, processor) in medians.items()
     ]
-    notes = "Processor seconds are those of both threads; what else runs on the machine changes "
-    notes += "them less than the clock's.\n\n"
-    notes += "\n".join(f"- {name} is left out: {why}" for name, why in missing.items())
+    notes = "Processor seconds are summed over both threads; they depend less on other load on the "
+    notes += "machine than wall time.\n\n"
+    notes += "\n".join(f"- {name} is missing: {why}" for name, why in missing.items())
     publish(
         "export",
         f"Exported I3D({CLASSES}) on {options.frames}x{SIZE}x{SIZE}, batch 1, {THREADS} threads",

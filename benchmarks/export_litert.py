@@ -1,6 +1,6 @@
-"""LiteRT files in four precisions: speed and size against TensorFlow.
+"""LiteRT files in four precisions: speed and size relative to TensorFlow.
 
-An I3D of random weights, engines interleaved, two threads. `agreement.py` measures how far the
+An I3D with random weights; engines interleaved, two threads. `agreement.py` measures how far the
 files agree with Keras.
 """
 
@@ -17,8 +17,8 @@ import time
 import numpy as np
 from report import publish
 
-from kinetics_i3d.exporting.fresh_litert import open_file
-from kinetics_i3d.exporting.litert_file import PRECISIONS, convert
+from kinetics_i3d.exporting.isolated_runner import open_litert
+from kinetics_i3d.exporting.litert import PRECISIONS, convert
 
 FRAMES, SIZE, CLASSES, THREADS = 64, 224, 400, 2
 PLAIN = "TensorFlow float32"
@@ -43,10 +43,10 @@ def speed(rounds, folder):
     sizes = {PLAIN: 4 * model.count_params()}
     for precision in PRECISIONS:
         path = folder / f"speed_{precision}.tflite"
-        given = [{"rgb": clips}] if precision == "int8" else ()
-        file = convert(model, {"rgb": pixels.shape}, precision=precision, clips=given)
+        calibration = [{"rgb": clips}] if precision == "int8" else ()
+        file = convert(model, {"rgb": pixels.shape}, precision=precision, clips=calibration)
         path.write_bytes(file)
-        network, name = open_file(path, threads=THREADS), f"LiteRT {precision}"
+        network, name = open_litert(path, threads=THREADS), f"LiteRT {precision}"
         engines[name] = lambda network=network: network(rgb=pixels)["logits"]
         sizes[name] = path.stat().st_size
     for engine in engines.values():

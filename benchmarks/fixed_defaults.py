@@ -3,7 +3,7 @@
 The classifier is trained as `kinetics_i3d.training` trains it: AdamW with weight decay on the
 kernel alone, a warm-up epoch and half a cosine, label smoothing, dropout of the features before
 they are averaged over time. Written in NumPy, so that all rates are trained at once; `--check`
-holds it against the package's own optimizer, loss and schedule.
+compares it with the package's own optimizer, loss and schedule.
 
     python benchmarks/fixed_defaults.py ../shared/data/jhmdb --features features.npz
 
@@ -17,7 +17,7 @@ import numpy as np
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 EPOCHS = (20, 60, 120)
-FOLDS, BATCH, STEPS_OF_TIME = 5, 8, 7  # 64 frames are 7 steps of time before the classifier
+FOLDS, BATCH, STEPS_OF_TIME = 5, 8, 7  # 64 frames are 7 time steps before the classifier
 SMOOTHING, DROPOUT, DECAY, WARMUP = 0.1, 0.5, 0.05, 1
 BETAS, EPSILON = (0.9, 0.999), 1e-7  # Keras' AdamW
 
@@ -50,7 +50,7 @@ def make_features(folder, weights, path):
 
 
 def film_of(path, label):
-    """The film that a clip of HMDB was cut from, by its name."""
+    """The film that a clip of HMDB was cut from, from its file name."""
     return pathlib.PurePath(path).name.split(f"_{label}_")[0]
 
 
@@ -69,15 +69,15 @@ def softmax(logits):
 
 
 def fit(features, targets, *, epochs, seed=0, dropout=DROPOUT, kernel=None, rates=RATES):
-    """One classifier for each rate, all of the same first values, order and dropout.
+    """One classifier for each rate, with the same initial values, order and dropout.
 
     Args:
         features: (clips, channels).
         targets: (clips, classes), one-hot.
         epochs: Passes over the clips.
-        seed: Of everything random.
-        dropout: Of the features.
-        kernel: First values, (channels, classes); by default Glorot's.
+        seed: Random seed.
+        dropout: Dropout rate of the features.
+        kernel: Initial values, (channels, classes); by default Glorot's.
         rates: Peak learning rates.
 
     Returns:
@@ -91,7 +91,7 @@ def fit(features, targets, *, epochs, seed=0, dropout=DROPOUT, kernel=None, rate
         kernel = random.uniform(-reach, reach, (channels, classes))
     kernels = np.repeat(kernel[None], len(rates), axis=0).astype(np.float32)
     biases = np.zeros((len(rates), classes), np.float32)
-    moments = [[np.zeros_like(one), np.zeros_like(one)] for one in (kernels, biases)]
+    moments = [[np.zeros_like(v), np.zeros_like(v)] for v in (kernels, biases)]
     smooth = (targets * (1 - SMOOTHING) + SMOOTHING / classes).astype(np.float32)
     peaks = np.array(rates, np.float32)
     order = np.concatenate([random.permutation(count) for _ in range(epochs + 1)])
@@ -117,14 +117,14 @@ def fit(features, targets, *, epochs, seed=0, dropout=DROPOUT, kernel=None, rate
 
 
 def cross_validated(views, labels, films, *, epochs, most=None):
-    """Share of the clips that a classifier of the other films' clips gets right, for each rate.
+    """Cross-validated accuracy for each rate; films are not split between folds.
 
     Args:
         views: (clips, 2, channels): the clip and its mirror image; one of them is trained on.
         labels: (clips,) names.
-        films: (clips,) names; no film is both trained and tested on.
+        films: (clips,) names.
         epochs: Passes over the clips.
-        most: At most so many training clips of each class.
+        most: Largest number of training clips per class.
     """
     names = sorted(set(labels))
     numbers = np.array([names.index(label) for label in labels])
@@ -137,7 +137,7 @@ def cross_validated(views, labels, films, *, epochs, most=None):
         if most:
             train = random.permutation(train)
             train = np.concatenate(
-                [train[numbers[train] == one][:most] for one in range(len(names))]
+                [train[numbers[train] == index][:most] for index in range(len(names))]
             )
         shown = views[train, random.integers(0, 2, len(train))]
         kernels, biases = fit(shown, np.eye(len(names))[numbers[train]], epochs=epochs)
@@ -148,7 +148,7 @@ def cross_validated(views, labels, films, *, epochs, most=None):
 
 
 def check(views, labels):
-    """The largest difference from the package's own step, without dropout, of the logits."""
+    """Largest difference of a logit from the package's own training step, without dropout."""
     import keras
     import tensorflow as tf
 
@@ -191,9 +191,10 @@ def main():
     if not options.features.is_file():
         make_features(options.data, options.weights, options.features)
     with np.load(options.features) as stored:
-        held = stored["split"] == "train"
-        views, labels = stored["Mixed_5c"][held], stored["label"][held]
-        films = np.array([film_of(*row) for row in zip(stored["path"][held], labels, strict=True)])
+        chosen = stored["split"] == "train"
+        views, labels = stored["Mixed_5c"][chosen], stored["label"][chosen]
+        paths = stored["path"][chosen]
+        films = np.array([film_of(*row) for row in zip(paths, labels, strict=True)])
     if options.check:
         print(f"largest difference of a logit from the package's step: {check(views, labels):.2g}")
         return

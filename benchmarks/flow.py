@@ -1,6 +1,6 @@
-"""Speed of TV-L1 by Numba and by TensorFlow against OpenCV's, and how far their flows are apart.
+"""TV-L1 by Numba, by TensorFlow and by OpenCV: speed, and how far their flows differ.
 
-Programs run in turn on the same pairs of real frames; the table gives medians.
+Programs run interleaved on the same pairs of real frames; the table shows medians.
 """
 
 import os
@@ -26,7 +26,7 @@ from kinetics_i3d.video.reader import read_frames
 CLIPS = pathlib.Path(
     os.environ.get("KINETICS_I3D_SHARED", pathlib.Path(__file__).resolve().parents[2] / "shared")
 )
-# Where each clip is taken from, in seconds: a slow one, and a fast one of 4 to 34 pixels a frame.
+# Start of each clip in seconds: one with slow motion, one with 4 to 34 pixels per frame.
 STARTS = {"cricket_shot.avi": 1.2, "arm_wrestling.mp4": 0.0}
 SIZES = ((224, 224), (256, 340))
 PROGRAMS = ("opencv", "numba", "tensorflow")
@@ -34,11 +34,11 @@ NOISE = 2.5e-4  # grey levels
 
 
 def pairs_of(clip, size, count):
-    """Grey pairs from the middle of the clip's frames."""
+    """Pairs of consecutive grey frames, cropped at the center."""
     frames = []
     path = CLIPS / "clips" / clip
     for frame in read_frames(path, fps=25, short_side=256, start=STARTS[clip]):
-        top, left = ((have - want) // 2 for have, want in zip(frame.shape, size, strict=False))
+        top, left = ((full - part) // 2 for full, part in zip(frame.shape, size, strict=False))
         frames.append(to_grey(frame[top : top + size[0], left : left + size[1]]))
         if len(frames) > count:
             return list(itertools.pairwise(frames))
@@ -53,15 +53,18 @@ def timed(function):
 
 
 def measure(pairs, rounds):
-    """{program: {"one": [(wall, processor), ...], "two": [wall, ...], "flows": array}}; a pair."""
+    """{program: {"one": [(wall, processor), ...], "two": [wall, ...], "flows": array}}.
+
+    The seconds are per pair, with one thread and with two.
+    """
     import cv2
 
     parameters = TVL1()
     programs = {name: pair_function("tvl1", name) for name in PROGRAMS}
-    found = {}
-    for name, program in programs.items():  # compiles, too
+    results = {}
+    for name, program in programs.items():  # also compiles
         flows = np.stack([program(*pair, parameters) for pair in pairs])
-        found[name] = {"one": [], "two": [], "flows": flows}
+        results[name] = {"one": [], "two": [], "flows": flows}
 
     def both_at_once(program):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -74,52 +77,52 @@ def measure(pairs, rounds):
     for _ in range(rounds):
         for pair in pairs:
             for name, program in programs.items():
-                found[name]["one"].append(timed(lambda p=program, a=pair: p(*a, parameters)))
+                results[name]["one"].append(timed(lambda p=program, a=pair: p(*a, parameters)))
         for name, program in programs.items():
-            found[name]["two"].append(timed(lambda p=program: both_at_once(p))[0] / len(pairs))
-        # OpenCV has threads of its own: it gets the better of two ways.
+            results[name]["two"].append(timed(lambda p=program: both_at_once(p))[0] / len(pairs))
+        # OpenCV can also use two threads for one pair: the faster of both ways counts.
         cv2.setNumThreads(2)
         own = timed(lambda: one_by_one(programs["opencv"]))[0] / len(pairs)
         cv2.setNumThreads(1)
-        found["opencv"]["two"][-1] = min(found["opencv"]["two"][-1], own)
-    return found
+        results["opencv"]["two"][-1] = min(results["opencv"]["two"][-1], own)
+    return results
 
 
 def with_noise(pairs):
-    """OpenCV's flow of the same pairs with so little noise that no 8-bit frame can hold it."""
+    """OpenCV's flow of the same pairs with noise far below one grey level."""
     import cv2
 
     random = np.random.default_rng(0)
     flows = []
     for pair in pairs:
-        noisy = [(each + random.normal(0, NOISE, each.shape)) / 255 for each in pair]
+        noisy = [(frame + random.normal(0, NOISE, frame.shape)) / 255 for frame in pair]
         method = cv2.optflow.DualTVL1OpticalFlow_create()
-        flows.append(method.calc(*(each.astype(np.float32) for each in noisy), None))
+        flows.append(method.calc(*(frame.astype(np.float32) for frame in noisy), None))
     return np.stack(flows)
 
 
-def apart(flows, other):
+def differences(flows, other):
     """Mean and 99th percentile of the end-point difference, as cells of a row."""
-    wrong = np.hypot(*np.moveaxis(flows - other, -1, 0))
+    distance = np.hypot(*np.moveaxis(flows - other, -1, 0))
     return {
-        "mean difference (px)": f"{wrong.mean():.4f}",
-        "99th percentile (px)": f"{np.percentile(wrong, 99):.3f}",
+        "mean difference (px)": f"{distance.mean():.4f}",
+        "99th percentile (px)": f"{np.percentile(distance, 99):.3f}",
     }
 
 
 def rows_of(clip, size, count, rounds):
-    """The table's rows for one clip and size, and the numbers behind them."""
+    """The table rows of one clip and size, and the numbers behind them."""
     pairs = pairs_of(clip, size, count)
-    found = measure(pairs, rounds)
-    theirs = found["opencv"]["flows"]
-    moves = np.hypot(theirs[..., 0], theirs[..., 1])
+    results = measure(pairs, rounds)
+    opencv_flows = results["opencv"]["flows"]
+    moves = np.hypot(opencv_flows[..., 0], opencv_flows[..., 1])
     about = {
         "clip": clip,
         "frames": f"{size[0]}x{size[1]}",
         "motion, mean / 99th (px)": f"{moves.mean():.1f} / {np.percentile(moves, 99):.1f}",
     }
     wall, processor, two = {}, {}, {}
-    for name, values in found.items():
+    for name, values in results.items():
         wall[name], processor[name] = (
             1000 * statistics.median(column) for column in zip(*values["one"], strict=True)
         )
@@ -128,16 +131,16 @@ def rows_of(clip, size, count, rounds):
         {
             **about,
             "program": name,
-            "ms a pair, 1 thread": f"{wall[name]:.1f}",
-            "of it processor": f"{processor[name]:.1f}",
-            "times OpenCV's speed (processor)": f"{processor['opencv'] / processor[name]:.1f}",
-            "ms a pair, 2 threads": f"{two[name]:.1f}",
-            **apart(found[name]["flows"], theirs),
+            "ms per pair, 1 thread": f"{wall[name]:.1f}",
+            "processor ms": f"{processor[name]:.1f}",
+            "speed relative to OpenCV (processor)": f"{processor['opencv'] / processor[name]:.1f}",
+            "ms per pair, 2 threads": f"{two[name]:.1f}",
+            **differences(results[name]["flows"], opencv_flows),
         }
         for name in PROGRAMS
     ]
     rows.append(dict.fromkeys(rows[0], "") | about | {"program": "opencv, frames with noise"})
-    rows[-1].update(apart(with_noise(pairs), theirs))
+    rows[-1].update(differences(with_noise(pairs), opencv_flows))
     return rows, {"wall_ms": wall, "processor_ms": processor, "two_threads_ms": two}
 
 
@@ -151,8 +154,8 @@ def main(options):
     rows, data = [], {}
     for clip in STARTS:
         for size in SIZES:
-            more, numbers = rows_of(clip, size, options.pairs, options.rounds)
-            rows += more
+            size_rows, numbers = rows_of(clip, size, options.pairs, options.rounds)
+            rows += size_rows
             data[f"{clip} {size[0]}x{size[1]}"] = numbers
     packages = ("numba", "opencv-contrib-python-headless")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
@@ -162,10 +165,10 @@ def main(options):
         "python benchmarks/flow.py",
         rows,
         notes=(
-            f"{options.rounds} rounds over {options.pairs} pairs of each clip, the programs in "
-            f"turn, compiled before. With {versions}. Differences are end-point differences to "
-            "OpenCV's flow of the same 8-bit frames; the last row of each block is OpenCV against "
-            f"itself with normal noise of {NOISE:g} grey levels."
+            f"{options.rounds} rounds over {options.pairs} pairs of each clip, interleaved, "
+            f"programs compiled before. With {versions}. Differences are end-point differences "
+            "from OpenCV's flow of the same 8-bit frames. The last row of each block compares "
+            f"OpenCV with itself under normal noise of {NOISE:g} grey levels."
         ),
         data=data,
     )

@@ -1,6 +1,6 @@
-"""Speed of InceptionI3D against the plain Keras graph, and memory of classifying a 10 s video.
+"""Speed of InceptionI3D relative to the plain Keras graph, and memory to classify a 10 s video.
 
-Engines run in turn in one process, several rounds; the table gives medians and ratios.
+Engines run interleaved in one process; the table shows medians and ratios.
 """
 
 import os
@@ -23,7 +23,7 @@ FRAMES, SIZE, CLASSES = 64, 224, 400
 
 
 def speed(rounds):
-    """Seconds a clip of each engine: {name: [seconds, ...]}."""
+    """{engine: [seconds per clip, ...]}."""
     import keras
     import tensorflow as tf
 
@@ -41,9 +41,8 @@ def speed(rounds):
         "InceptionI3D.predict_on_batch": lambda: model.predict_on_batch(clips),
         "plain Keras graph, XLA": lambda: xla(tensor).numpy(),
     }
-    answers = {name: engine() for name, engine in engines.items()}
-    first = next(iter(answers.values()))
-    assert all(np.allclose(answer, first, atol=1e-3) for answer in answers.values())
+    logits = [engine() for engine in engines.values()]
+    assert all(np.allclose(output, logits[0], atol=1e-3) for output in logits)
     seconds = {name: [] for name in engines}
     for _ in range(rounds):
         for name, engine in engines.items():
@@ -54,7 +53,7 @@ def speed(rounds):
 
 
 def peak_memory(rate=25, seconds=10):
-    """Peak resident GB of `classify` on a 340x256 video of random noise, in a fresh process."""
+    """Peak resident GB of `classify` on a 340x256 video of random noise, in a new process."""
     from kinetics_i3d.video.writer import write_video
 
     with tempfile.TemporaryDirectory() as folder:
@@ -77,10 +76,10 @@ if __name__ == "__main__":
     rows = [
         {
             "engine": name,
-            "s a clip (median)": f"{statistics.median(seconds):.3f}",
+            "s per clip (median)": f"{statistics.median(seconds):.3f}",
             "min": f"{min(seconds):.3f}",
             "max": f"{max(seconds):.3f}",
-            "throughput against plain": f"{base / statistics.median(seconds):.2f}",
+            "throughput relative to plain": f"{base / statistics.median(seconds):.2f}",
         }
         for name, seconds in measured.items()
     ]
@@ -89,6 +88,6 @@ if __name__ == "__main__":
         f"InceptionI3D({CLASSES}) on {FRAMES}x{SIZE}x{SIZE}, float32, batch 1",
         "python benchmarks/inference.py",
         rows,
-        notes=f"Peak memory of classifying a 10 s video (250 frames, 340x256): {memory:.2f} GB.",
+        notes=f"Peak memory to classify a 10 s video (250 frames, 340x256): {memory:.2f} GB.",
         data={"seconds": measured, "classify_peak_gb": memory},
     )

@@ -1,6 +1,6 @@
-"""Speed of the training pipeline: clips from records against clips from videos, and who waits.
+"""Speed of the training pipeline with records and with videos, and how long training waits for it.
 
-Random clips of 64 frames out of 10 s videos; and real training steps fed by the pipeline.
+Measures random clips of 64 frames from 10 s videos, and real training steps fed by the pipeline.
 """
 
 import os
@@ -23,8 +23,7 @@ from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.pipeline import augmentation, decoded_clips, training_clips
 from kinetics_i3d.data.records.clips import RecordSplit
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.video_clips import decode_window
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
@@ -39,7 +38,7 @@ SPECS = {"256, crop 224": DEEPMIND, "128, crop 112": SMALL}
 
 
 def make_videos(folder):
-    """A dataset of H.264 videos of ten seconds, 25 frames a second and 256 lines."""
+    """A dataset of H.264 videos of ten seconds, 25 frames per second and 256 lines."""
     videos = []
     for clip in CLIPS:
         path = folder / f"{pathlib.Path(clip).stem}.mp4"
@@ -51,7 +50,7 @@ def make_videos(folder):
 
 
 def drawn(dataset, clips):
-    """(clips a second, clips a processor second) of drawing so many, after one of each video."""
+    """(clips per second, clips per processor second), after a warm-up of one clip per video."""
     iterator = iter(dataset)
     for _ in CLIPS:
         next(iterator)
@@ -72,13 +71,13 @@ def clip_rows(videos, folder, options):
         speeds = {name: [] for name in sources}
         for _ in range(options.rounds):
             for name, source in sources.items():
-                for made in (
+                for clips in (
                     decoded_clips(source, specs=specs, frames=FRAMES),
                     training_clips(
                         source, spec=spec, frames=FRAMES, batch=1, augment=augmentation(spec)
                     ),
                 ):
-                    speeds[name].append(drawn(made, options.clips))
+                    speeds[name].append(drawn(clips, options.clips))
         for name, runs in speeds.items():
             decoded, trained = (
                 [statistics.median(column) for column in zip(*runs[part::2], strict=True)]
@@ -87,18 +86,18 @@ def clip_rows(videos, folder, options):
             data[f"{size} {name}"] = {"decoded": decoded, "augmented": trained}
         base = data[f"{size} videos"]
         for name in sources:
-            found = data[f"{size} {name}"]
+            speed = data[f"{size} {name}"]
             rows.append(
                 {
                     "frames": size,
                     "from": name,
-                    "decoded clips/s": f"{found['decoded'][0]:.1f}",
-                    "per processor second": f"{found['decoded'][1]:.1f}",
-                    "against videos": f"{found['decoded'][1] / base['decoded'][1]:.2f}",
-                    "augmented clips/s": f"{found['augmented'][0]:.1f}",
-                    "augmented, per processor second": f"{found['augmented'][1]:.1f}",
-                    "augmented, against videos": (
-                        f"{found['augmented'][1] / base['augmented'][1]:.2f}"
+                    "decoded clips/s": f"{speed['decoded'][0]:.1f}",
+                    "per processor second": f"{speed['decoded'][1]:.1f}",
+                    "relative to videos": f"{speed['decoded'][1] / base['decoded'][1]:.2f}",
+                    "augmented clips/s": f"{speed['augmented'][0]:.1f}",
+                    "augmented, per processor second": f"{speed['augmented'][1]:.1f}",
+                    "augmented, relative to videos": (
+                        f"{speed['augmented'][1] / base['augmented'][1]:.2f}"
                     ),
                 }
             )
@@ -106,7 +105,7 @@ def clip_rows(videos, folder, options):
 
 
 def waiting(source, frames, steps):
-    """Share of a training run that the network waits for clips, and seconds a step."""
+    """(share of the training time spent waiting for clips, seconds per step)."""
     import keras
 
     from kinetics_i3d.models.inception_i3d import InceptionI3D
@@ -129,7 +128,7 @@ def waiting(source, frames, steps):
 
 
 def profile(videos):
-    """What reading a clip from a video spends its time on, as text."""
+    """The profile of reading clips from videos, as text."""
     profiler = cProfile.Profile()
     profiler.enable()
     for position in (0.1, 0.5, 0.9):
@@ -158,18 +157,18 @@ def main(options):
         spent = profile(videos)
     data["waiting"] = waits
     lines = [
-        f"- {name}: {100 * found['share']:.1f} % of the time, {found['step']:.2f} s a step"
-        for name, found in waits.items()
+        f"- {name}: {100 * wait['share']:.1f} % of the time, {wait['step']:.2f} s per step"
+        for name, wait in waits.items()
     ]
     publish(
         "input",
-        f"Clips of {FRAMES} frames for training, out of {SECONDS} s videos",
+        f"Training clips of {FRAMES} frames from {SECONDS} s videos",
         "python benchmarks/input.py",
         rows,
         notes=(
-            f"{options.rounds} rounds of {options.clips} clips, in turn, one process. A training "
-            f"step of InceptionI3D on {BATCH} clips of 112x112, fed by the pipeline, waits for its "
-            "batch:\n\n" + "\n".join(lines) + "\n\nWhere the time of clips from videos goes "
+            f"{options.rounds} rounds of {options.clips} clips, interleaved, one process. "
+            f"Training steps of InceptionI3D on {BATCH} clips of 112x112, fed by the pipeline, "
+            "wait for their batches:\n\n" + "\n".join(lines) + "\n\nProfile of clips from videos "
             f"({3 * len(CLIPS)} clips of 256 lines):\n\n```\n{spent}\n```"
         ),
         data=data,

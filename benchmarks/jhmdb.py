@@ -1,4 +1,4 @@
-"""J-HMDB split 1: I3D from scratch against I3D inflated from ImageNet, all else equal.
+"""J-HMDB split 1: I3D from scratch and I3D inflated from ImageNet, all else equal.
 
 Needs the clips (a folder with `split1.csv`) and Google's ImageNet Inception-V1 ("inception5h").
 """
@@ -24,8 +24,8 @@ from kinetics_i3d.training.recipes import RECIPES
 from kinetics_i3d.training.results import read_history
 from kinetics_i3d.training.train import train
 
-# The shipped recipe made small enough to run twice in half an hour on two cores; nothing is
-# frozen, since a frozen stem of random values would be no fair start.
+# The shipped recipe, small enough to run twice in half an hour on two cores. Nothing is frozen,
+# since a frozen stem of random values would be an unfair start.
 PAIR = dataclasses.replace(
     RECIPES["jhmdb"],
     fps=12.5,
@@ -39,7 +39,7 @@ PAIR = dataclasses.replace(
 
 
 def run(name, dataset, config, folder):
-    """Trains and tests one run; a finished one is only read."""
+    """Trains and tests one run; a finished run is only read."""
     output = folder / name
     start = time.perf_counter()
     if not (output / "weights.h5").is_file():
@@ -65,7 +65,7 @@ if __name__ == "__main__":
     parser.add_argument("data", type=pathlib.Path, help="folder of J-HMDB")
     parser.add_argument("imagenet", help="folder of inception5h")
     parser.add_argument(
-        "output", type=pathlib.Path, help="folder for the runs; a stopped one goes on"
+        "output", type=pathlib.Path, help="folder of the runs; an interrupted run is resumed"
     )
     arguments = parser.parse_args()
     logging.set_verbosity(logging.INFO)
@@ -78,18 +78,18 @@ if __name__ == "__main__":
     rows = [
         {
             "start": name,
-            **{key: f"{100 * one['test'][key]:.1f} %" for key in ("top1", "top5", "mean_class")},
-            "last loss": f"{one['curves'][-1]['loss']:.2f}",
-            "minutes": f"{one['seconds'] / 60:.0f}",
+            **{key: f"{100 * result['test'][key]:.1f} %" for key in ("top1", "top5", "mean_class")},
+            "last loss": f"{result['curves'][-1]['loss']:.2f}",
+            "minutes": f"{result['seconds'] / 60:.0f}",
         }
-        for name, one in runs.items()
+        for name, result in runs.items()
     ]
     publish(
         "jhmdb",
         "J-HMDB split 1: from scratch and inflated from ImageNet",
         "python benchmarks/jhmdb.py DATA IMAGENET OUTPUT",
         rows,
-        notes="660 training and 268 test clips of 21 classes, no source video of a class on both "
-        "sides; whole-video protocol. Settings, seed and curves of each run: `jhmdb.json`.",
+        notes="660 training and 268 test clips of 21 classes, no source video of a class in both; "
+        "whole-video protocol. Settings, seed and curves of each run: `jhmdb.json`.",
         data=runs,
     )

@@ -1,4 +1,4 @@
-"""Where a measurement's table goes, with the machine and the versions that it was made on."""
+"""Writes the table of a measurement with the machine and the versions that it was made with."""
 
 import importlib.metadata
 import json
@@ -41,8 +41,8 @@ def table(rows):
 
 def publish(name, title, command, rows, *, notes="", data=None):
     """Prints a table and writes `results/<name>.md`, with `results/<name>.json` for `data`."""
-    facts = "\n".join(f"- {key}: {value}" for key, value in machine().items())
-    text = f"# {title}\n\n{table(rows)}\n\n{notes}\n\nMade by `{command}` on\n\n{facts}\n"
+    environment = "\n".join(f"- {key}: {value}" for key, value in machine().items())
+    text = f"# {title}\n\n{table(rows)}\n\n{notes}\n\nMade by `{command}` with\n\n{environment}\n"
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     if data is not None:

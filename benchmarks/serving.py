@@ -1,9 +1,9 @@
-"""A server under load: many requests at once, most of them hostile, good ones among them.
+"""A server under load: many concurrent requests, four of five malformed or hostile.
 
-`python benchmarks/serving.py` exports the figures' model, serves it with `examples/mlserver` and
-reports who was answered how, how long the good ones took, and how far the server's memory rose.
-`--python` names an interpreter that has mlserver beside TensorFlow; `--url` a server that runs
-already, TensorFlow Serving's REST (`.../v1/models/NAME`) or MLServer's (`.../v2/models/NAME`).
+`python benchmarks/serving.py` exports the figures model, serves it with `examples/mlserver` and
+reports the responses to each kind of request, the latency of valid ones and the server's memory.
+`--python` names an interpreter with mlserver and TensorFlow; `--url` a running server: TensorFlow
+Serving's REST (`.../v1/models/NAME`) or MLServer's (`.../v2/models/NAME`).
 """
 
 import argparse
@@ -32,13 +32,13 @@ TIMEOUT = 300
 
 def v2(pixels, *, shape=None, datatype="UINT8", signature="serving_default"):
     """A request of the Open Inference Protocol."""
-    given = {
+    tensor = {
         "name": "rgb",
         "datatype": datatype,
         "shape": list(shape or pixels.shape),
         "data": pixels.ravel().tolist(),
     }
-    return {"parameters": {"signature": signature}, "inputs": [given]}
+    return {"parameters": {"signature": signature}, "inputs": [tensor]}
 
 
 def v1(pixels, *, shape=None, datatype="UINT8", signature="serving_default"):
@@ -47,7 +47,7 @@ def v1(pixels, *, shape=None, datatype="UINT8", signature="serving_default"):
 
 
 def requests(form):
-    """{kind: body as bytes, or (bytes that are announced, body)}."""
+    """{kind: body as bytes, or (announced length, body)}."""
     pixels = np.random.default_rng(0).integers(0, 256, FRAMES, np.uint8)
     few = pixels[:, :2]
     small = (1, 9, 32, 32, 3)
@@ -76,8 +76,8 @@ def requests(form):
     }
 
 
-def ask(url, place, body):
-    """Sends one request by hand; returns what became of it: a status, or how the line broke."""
+def send_request(url, place, body):
+    """Sends one request over a socket; returns its status, or how the connection ended."""
     announced, body = body if isinstance(body, tuple) else (len(body), body)
     where = urllib.parse.urlsplit(url)
     head = (
@@ -85,43 +85,43 @@ def ask(url, place, body):
         f"Content-Type: application/json\r\nContent-Length: {announced}\r\n\r\n"
     )
     try:
-        with socket.create_connection((where.hostname, where.port), timeout=TIMEOUT) as line:
+        with socket.create_connection((where.hostname, where.port), timeout=TIMEOUT) as connection:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                line.sendall(head.encode() + body)
+                connection.sendall(head.encode() + body)
             if announced > len(body):
-                line.shutdown(socket.SHUT_WR)
-            answer = http.client.HTTPResponse(line, method="POST")
-            answer.begin()
-            answer.read()
-            return answer.status
+                connection.shutdown(socket.SHUT_WR)
+            response = http.client.HTTPResponse(connection, method="POST")
+            response.begin()
+            response.read()
+            return response.status
     except (http.client.HTTPException, ConnectionError):
         return "closed"
     except TimeoutError:
-        return "no answer"
+        return "no response"
 
 
-def storm(url, place, bodies, *, together, rounds):
-    """Sends `together` requests at once, `rounds` times; a fifth of them are good.
+def load_test(url, place, bodies, *, concurrent, rounds):
+    """Sends `concurrent` requests at once, `rounds` times; a fifth of them are valid.
 
     Returns:
-        ({kind: Counter of answers}, seconds of each good one).
+        ({kind: Counter of responses}, seconds of each valid request).
     """
     kinds = [kind for kind in bodies if kind != "good"]
-    answers = collections.defaultdict(collections.Counter)
+    responses = collections.defaultdict(collections.Counter)
     seconds, lock = [], threading.Lock()
     for number in range(rounds):
-        chosen = ["good"] * (together // 5)
-        chosen += [kinds[each % len(kinds)] for each in range(together - len(chosen))]
+        chosen = ["good"] * (concurrent // 5)
+        chosen += [kinds[index % len(kinds)] for index in range(concurrent - len(chosen))]
         random.Random(number).shuffle(chosen)
-        start = threading.Barrier(together)
+        start = threading.Barrier(concurrent)
 
         def send(kind, start=start):
             start.wait()
             began = time.perf_counter()
-            answer = ask(url, place, bodies[kind])
+            response = send_request(url, place, bodies[kind])
             with lock:
-                answers[kind][answer] += 1
-                if kind == "good" and answer == 200:
+                responses[kind][response] += 1
+                if kind == "good" and response == 200:
                     seconds.append(time.perf_counter() - began)
 
         threads = [threading.Thread(target=send, args=(kind,)) for kind in chosen]
@@ -129,11 +129,11 @@ def storm(url, place, bodies, *, together, rounds):
             thread.start()
         for thread in threads:
             thread.join()
-    return answers, seconds
+    return responses, seconds
 
 
 def memory(pid):
-    """(resident MB now, at most so far) of a process, as Linux counts them."""
+    """(resident MB, peak resident MB) of a process on Linux."""
     text = pathlib.Path(f"/proc/{pid}/status").read_text()
     lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     return tuple(int(lines[key].split()[0]) / 1024 for key in ("VmRSS", "VmHWM"))
@@ -141,7 +141,7 @@ def memory(pid):
 
 @contextlib.contextmanager
 def served(python, weights):
-    """Exports weights and serves them; gives (the model's URL, the server's process id)."""
+    """Exports weights and serves them; yields (URL of the model, process id of the server)."""
     import kinetics_i3d as ki3d
 
     with socket.socket() as free:
@@ -161,14 +161,14 @@ def served(python, weights):
 
 
 def server_of(url):
-    """What an Open Inference Protocol server calls itself; "" where there is no such answer."""
+    """Name and version of an Open Inference Protocol server; empty for other servers."""
     where = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname, where.port, timeout=TIMEOUT)
     connection.request("GET", "/v2")
-    answer = connection.getresponse()
-    text = answer.read()
+    response = connection.getresponse()
+    text = response.read()
     connection.close()
-    if answer.status != 200:
+    if response.status != 200:
         return ""
     return "{name} {version}, ".format(**json.loads(text))
 
@@ -191,10 +191,10 @@ def wait_for(process, port):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", default=sys.executable, help="has mlserver and TensorFlow")
+    parser.add_argument("--python", default=sys.executable, help="interpreter that has mlserver")
     parser.add_argument("--weights", default="rgb_figures")
-    parser.add_argument("--url", help="of a server that runs; its memory is then not told")
-    parser.add_argument("--together", type=int, default=200)
+    parser.add_argument("--url", help="URL of a running server, whose memory is not measured")
+    parser.add_argument("--concurrent", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     running = (
@@ -208,43 +208,45 @@ def main():
         alone = []
         for _ in range(5):
             began = time.perf_counter()
-            assert ask(url, place, bodies["good"]) == 200, "a good request alone is refused"
+            assert send_request(url, place, bodies["good"]) == 200, (
+                "a single valid request was refused"
+            )
             alone.append(time.perf_counter() - began)
         server = server_of(url)
         used = [memory(pid)[0]] if pid else []
-        answers, seconds = storm(
-            url, place, bodies, together=options.together, rounds=options.rounds
+        responses, seconds = load_test(
+            url, place, bodies, concurrent=options.concurrent, rounds=options.rounds
         )
-        last = ask(url, place, bodies["good"])
-        assert last == 200, f"after the storm a good request is answered with {last}"
+        last = send_request(url, place, bodies["good"])
+        assert last == 200, f"after the load a valid request got status {last}"
         used += memory(pid) if pid else ()
-    report(bodies, answers, alone, seconds, used, server, options)
+    report(bodies, responses, alone, seconds, used, server, options)
 
 
-def report(bodies, answers, alone, seconds, used, server, options):
-    """Writes the table: what was sent, what became of it, how long good ones took, the memory."""
+def report(bodies, responses, alone, seconds, used, server, options):
+    """Writes the table of requests and responses, with latency and memory in the notes."""
     rows = [
         {
             "request": kind,
             "bytes": len(body[1] if isinstance(body, tuple) else body),
-            "sent": sum(answers[kind].values()),
-            "answers": ", ".join(f"{many} x {said}" for said, many in answers[kind].items()),
+            "sent": sum(responses[kind].values()),
+            "responses": ", ".join(f"{n} x {status}" for status, n in responses[kind].items()),
         }
         for kind, body in bodies.items()
     ]
     notes = (
-        f"{server}{options.rounds} rounds of {options.together} requests at once, "
+        f"{server}{options.rounds} rounds of {options.concurrent} concurrent requests, "
         f"{options.weights}, "
-        f"clips of {FRAMES[1]} frames {FRAMES[2]}x{FRAMES[3]} as JSON. A good request alone takes "
-        f"{statistics.median(alone):.2f} s; in the storm {statistics.median(seconds):.1f} s in the "
+        f"clips of {FRAMES[1]} frames {FRAMES[2]}x{FRAMES[3]} as JSON. A valid request alone takes "
+        f"{statistics.median(alone):.2f} s; under load {statistics.median(seconds):.1f} s in the "
         f"median and {max(seconds):.1f} s at most."
     )
     if used:
         notes += (
             f" The server's memory: {used[0]:.0f} MB after the first requests, {used[1]:.0f} MB "
-            f"after the storm, {used[2]:.0f} MB at its peak."
+            f"after the load, {used[2]:.0f} MB at its peak."
         )
-    title = "A server under good and hostile requests"
+    title = "A server under valid and hostile requests"
     publish("serving", title, "python benchmarks/serving.py", rows, notes=notes)
 
 

@@ -1,6 +1,6 @@
-"""Speed of training: the package's loop on real input against plain `fit`, and bfloat16.
+"""Speed of training: the package's loop on real input relative to `fit`, and bfloat16 to float32.
 
-Both train the same network; `fit` reads one batch from memory again and again.
+Both train the same network; `fit` repeats one batch from memory.
 """
 
 import os
@@ -22,9 +22,8 @@ from report import publish
 
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records.clips import RecordSplit
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
-from kinetics_i3d.figures import write_dataset
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
+from kinetics_i3d.figures import write_figures
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.inputs import training_batches
 from kinetics_i3d.training.interruption import Question
@@ -41,8 +40,8 @@ FULL = TrainConfig(frames=64, batch=1, steps=ENDLESS, warmup=0.0)
 
 
 def make_records(folder, config):
-    """Records of figures, and their labels."""
-    table = write_dataset(
+    """Records of the figures dataset."""
+    table = write_figures(
         folder / "videos", train_per_action=4, test_per_action=1, size=(128, 170), workers=2
     )
     settings = PrepareConfig(streams=("rgb",), spec=config.specs(("rgb",))["rgb"])
@@ -58,21 +57,21 @@ def network(config, labels):
 
 
 def our_loop(config, labels, batches, folder):
-    """A function (steps) that lets the package's loop take so many steps."""
+    """(function that runs a number of steps, the package's loop that it runs)."""
     model, optimizer = network(config, labels)
     step = Step(model, optimizer, smoothing=config.label_smoothing)
     loop = Loop(config, step, folder, per_epoch=ENDLESS, save_every=ENDLESS)
     iterator = iter(batches)
 
     def run(steps):
-        with contextlib.suppress(StopIteration):  # the loop knows no other end than its last step
+        with contextlib.suppress(StopIteration):  # the loop expects its input to be endless
             loop.run(itertools.islice(iterator, steps), Question())
 
     return run, loop
 
 
 def plain_fit(config, labels, batch):
-    """A function (steps) that lets Keras' `fit` take so many steps on one batch."""
+    """A function that runs a number of steps of Keras' `fit` on one batch."""
     model, optimizer = network(config, labels)
     loss = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=config.label_smoothing
@@ -83,33 +82,33 @@ def plain_fit(config, labels, batch):
 
 
 def interleaved(runs, *, steps, rounds):
-    """{name: median seconds a step}, each in turn after a first turn that does not count."""
-    taken = {name: [] for name in runs}
+    """({name: median seconds per step}, {name: seconds}), interleaved after a warm-up round."""
+    seconds = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
             start = time.perf_counter()
             run(steps if number else 2)
             if number:
-                taken[name].append((time.perf_counter() - start) / steps)
-    return {name: statistics.median(times) for name, times in taken.items()}, taken
+                seconds[name].append((time.perf_counter() - start) / steps)
+    return {name: statistics.median(times) for name, times in seconds.items()}, seconds
 
 
-def rows_of(found, config, base, clips):
-    """The table's rows of one comparison."""
+def rows_of(medians, config, base, clips):
+    """The table rows of one comparison."""
     return [
         {
             "what": name,
             "clips": clips,
             "batch": config.batch,
-            "clips/s": f"{config.batch / seconds:.2f}",
-            "ratio": f"{found[base] / seconds:.2f}",
+            "clips/s": f"{config.batch / median:.2f}",
+            "ratio": f"{medians[base] / median:.2f}",
         }
-        for name, seconds in found.items()
+        for name, median in medians.items()
     ]
 
 
-def against_fit(folder, options):
-    """Rows and numbers of the loop on records, and of `fit` on one batch in memory."""
+def compare_with_fit(folder, options):
+    """Rows and numbers of the loop on records and of `fit` on one batch in memory."""
     source = make_records(folder, SMALL)
     batches = training_batches(source, SMALL, ("rgb",), batch=SMALL.batch, seed=0)
     clips, targets, _ = next(iter(batches))
@@ -118,13 +117,13 @@ def against_fit(folder, options):
         "`fit` on a batch in memory": plain_fit(SMALL, source.labels, (clips, targets)),
         "`train`'s loop on records": ours,
     }
-    found, taken = interleaved(runs, steps=options.steps, rounds=options.rounds)
+    medians, seconds = interleaved(runs, steps=options.steps, rounds=options.rounds)
     shape = f"{SMALL.frames}x{SMALL.size}x{SMALL.size}"
-    rows = rows_of(found, SMALL, "`fit` on a batch in memory", shape)
-    return rows, {"seconds": taken, "waiting": loop.meter.rates()["waiting"]}
+    rows = rows_of(medians, SMALL, "`fit` on a batch in memory", shape)
+    return rows, {"seconds": seconds, "waiting": loop.meter.rates()["waiting"]}
 
 
-def against_float32(folder, options):
+def compare_with_float32(folder, options):
     """Rows and numbers of the loop in float32 and in bfloat16."""
     clips = tf.random.stateless_normal((1, FULL.frames, FULL.size, FULL.size, 3), (0, 0))
     batch = (clips, tf.one_hot([0], 400), tf.constant([0], tf.int64))
@@ -133,26 +132,25 @@ def against_float32(folder, options):
         config = dataclasses.replace(FULL, precision=precision)
         labels = [str(number) for number in range(400)]
         runs[precision], _ = our_loop(config, labels, itertools.repeat(batch), folder / precision)
-    found, taken = interleaved(runs, steps=options.long_steps, rounds=options.rounds)
+    medians, seconds = interleaved(runs, steps=options.long_steps, rounds=options.rounds)
     shape = f"{FULL.frames}x{FULL.size}x{FULL.size}"
-    return rows_of(found, FULL, "float32", shape), {"seconds": taken}
+    return rows_of(medians, FULL, "float32", shape), {"seconds": seconds}
 
 
 def main(options):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        rows, fit = against_fit(folder, options)
-        more, precision = against_float32(folder, options)
+        rows, fit = compare_with_fit(folder, options)
+        precision_rows, precision = compare_with_float32(folder, options)
     publish(
         "training",
-        "Training an InceptionI3D: the loop against plain `fit`, bfloat16 against float32",
+        "Training an InceptionI3D: the loop relative to `fit`, bfloat16 relative to float32",
         "python benchmarks/training.py",
-        [*rows, *more],
-        notes=f"Medians of {options.rounds} turns, taken in turn; AdamW, augmentation as `train` "
-        "has it. The loop reads, decodes and augments its clips while it trains, on the same "
-        f"processors, and waits {100 * fit['waiting']:.1f} % of its time for them; `fit` has its "
-        "one batch at hand. Ratios are to the row above of the same clips; states are not saved "
-        "meanwhile.",
+        [*rows, *precision_rows],
+        notes=f"Medians of {options.rounds} interleaved rounds; AdamW, augmentation as in `train`. "
+        "The loop reads, decodes and augments its clips while it trains, on the same processors, "
+        f"and waits for them {100 * fit['waiting']:.1f} % of its time; `fit` has its batch in "
+        "memory. Ratios are relative to the first row with the same clips. No states are saved.",
         data={"fit": fit, "precision": precision},
     )
 
@@ -160,6 +158,6 @@ def main(options):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=8, help="of a turn against `fit`")
-    parser.add_argument("--long-steps", type=int, default=3, help="of a turn at 64 frames")
+    parser.add_argument("--steps", type=int, default=8, help="steps per round against `fit`")
+    parser.add_argument("--long-steps", type=int, default=3, help="steps per round with 64 frames")
     main(parser.parse_args())

@@ -1,7 +1,7 @@
-"""A video of ten seconds: its flow, and both streams' answer, from the file to the label.
+"""A video of ten seconds: time for its flow, and to classify it with both streams.
 
-Rounds in turn in one process, after one that compiles; the table gives medians. The network has the
-size of the released ones and random values, which take as long.
+Programs run interleaved in one process after a warm-up round; the table shows medians. The network
+has the size of the released ones and random weights.
 """
 
 import os
@@ -28,11 +28,11 @@ SHARED = pathlib.Path(
     os.environ.get("KINETICS_I3D_SHARED", pathlib.Path(__file__).resolve().parents[2] / "shared")
 )
 CLIP = "arm_wrestling.mp4"  # 340x256
-FRAMES = 251  # of 250 flows
+FRAMES = 251  # which give 250 flows
 
 
 def measure(path, frames, rounds):
-    """{what: [(seconds, processor seconds), ...]}."""
+    """{program: [(seconds, processor seconds), ...]}."""
     import keras
 
     import kinetics_i3d as ki3d
@@ -55,20 +55,20 @@ def measure(path, frames, rounds):
     }
     for precision, model in models.items():
         programs |= {
-            f"network alone, both streams, {precision}": functools.partial(
+            f"network only, both streams, {precision}": functools.partial(
                 model.predict_on_batch, clips
             ),
             f"classify from the file, {precision}": functools.partial(ki3d.classify, path, model),
         }
-    found = {name: [] for name in programs}
+    seconds = {name: [] for name in programs}
     for turn in range(rounds + 1):
         for name, program in programs.items():
             wall, processor = time.perf_counter(), time.process_time()
             program()
             if turn:
                 spent = time.perf_counter() - wall, time.process_time() - processor
-                found[name].append(spent)
-    return found
+                seconds[name].append(spent)
+    return seconds
 
 
 def main(options):
@@ -77,23 +77,23 @@ def main(options):
         source = read_frames(SHARED / "clips" / CLIP, fps=25, short_side=256)
         frames = list(itertools.islice(itertools.cycle(list(source)), FRAMES))
         write_video(path, frames, fps=25)
-        found = measure(path, np.stack(frames), options.rounds)
+        seconds = measure(path, np.stack(frames), options.rounds)
     rows = [
         {
             "what": name,
             "seconds (median)": f"{statistics.median(wall for wall, _ in spent):.2f}",
-            "least": f"{min(wall for wall, _ in spent):.2f}",
+            "min": f"{min(wall for wall, _ in spent):.2f}",
             "processor seconds (median)": f"{statistics.median(cpu for _, cpu in spent):.2f}",
         }
-        for name, spent in found.items()
+        for name, spent in seconds.items()
     ]
     publish(
         "two_stream",
-        "A video of 10 s, 340x256, 25 frames a second",
+        "A video of 10 s, 340x256, 25 frames per second",
         "python benchmarks/two_stream.py",
         rows,
-        notes=f"{options.rounds} rounds in turn, on all cores. TV-L1 by Numba.",
-        data=found,
+        notes=f"{options.rounds} interleaved rounds on all cores. TV-L1 by Numba.",
+        data=seconds,
     )
 
 

@@ -1,7 +1,7 @@
-"""Seconds and memory of loading and converting a checkpoint of the released kind and size.
+"""Time and memory to load and convert a checkpoint like the released ones.
 
-The file is made here, with TensorFlow's own Saver, random values and the names and shapes of the
-released RGB network. Each figure comes from a process of its own; the table gives medians.
+The file is written by TensorFlow's Saver with random values and the names and shapes of the
+released RGB network. Each measurement runs in its own process; the table shows medians.
 """
 
 import os
@@ -50,7 +50,7 @@ def read(source, output):
 
 
 def load(source, output):
-    """Seconds from the path to a model, which is built meanwhile."""
+    """Seconds to load and build a model."""
     import kinetics_i3d as ki3d
 
     start = time.perf_counter()
@@ -59,7 +59,7 @@ def load(source, output):
 
 
 def convert(source, output):
-    """Seconds to convert, the runs that verify it among them."""
+    """Seconds to convert, including the verification."""
     import kinetics_i3d as ki3d
 
     start = time.perf_counter()
@@ -67,8 +67,8 @@ def convert(source, output):
     return time.perf_counter() - start
 
 
-def work_alone(task, source, output):
-    """Runs one task in this process and prints seconds and peak megabytes."""
+def run_task(task, source, output):
+    """Runs one task in this process and prints its seconds and peak memory in MB."""
     import keras
     import tensorflow as tf
 
@@ -89,7 +89,7 @@ def measure(rounds):
         "convert to safetensors, verified": ("convert", "i3d.safetensors"),
         "convert to Keras, verified": ("convert", "i3d.keras"),
     }
-    found = {name: [] for name in tasks}
+    results = {name: [] for name in tasks}
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder) / "model.ckpt"
         write(source)
@@ -102,15 +102,15 @@ def measure(rounds):
                     stdout=subprocess.PIPE,
                     text=True,
                 )
-                found[name].append(json.loads(done.stdout.splitlines()[-1]))
+                results[name].append(json.loads(done.stdout.splitlines()[-1]))
     return [
         {
             "what": name,
-            "seconds": f"{statistics.median(one['seconds'] for one in runs):.2f}",
-            "peak MB of the process": f"{statistics.median(one['peak'] for one in runs):.0f}",
-            "of them frameworks": f"{statistics.median(one['frameworks'] for one in runs):.0f}",
+            "seconds": f"{statistics.median(run['seconds'] for run in runs):.2f}",
+            "peak MB": f"{statistics.median(run['peak'] for run in runs):.0f}",
+            "of which frameworks": f"{statistics.median(run['frameworks'] for run in runs):.0f}",
         }
-        for name, runs in found.items()
+        for name, runs in results.items()
     ]
 
 
@@ -120,12 +120,12 @@ if __name__ == "__main__":
     parser.add_argument("--task", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.task:
-        work_alone(*options.task)
+        run_task(*options.task)
     else:
         publish(
             "weights",
             "Loading and converting a checkpoint of 50.8 MB",
             "python benchmarks/weights.py",
             measure(options.rounds),
-            notes="Seconds after the frameworks are imported.",
+            notes="Seconds without importing the frameworks.",
         )

@@ -8,25 +8,23 @@ import dataclasses
 import pathlib
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.evaluation.plots import draw_confusion
-from kinetics_i3d.evaluation.protocols import evaluate
 
 FOLDER = pathlib.Path(__file__).parent
 
 
 def ship(run, name, dataset, command, spec_name=None):
-    """Writes `NAME.h5` in float16, with the accuracy that this very file has on the test split."""
+    """Writes `NAME.h5` in float16, with the accuracy of this file on the test split inside."""
     model = ki3d.InceptionI3D(weights=run / "weights.h5")
     if spec_name is not None:
         model.clip_spec = dataclasses.replace(model.clip_spec, name=spec_name)
     path = FOLDER / f"{name}.h5"
     ki3d.save_weights(model, path, dtype="float16")
     shipped = ki3d.InceptionI3D(weights=path)
-    tested = evaluate(shipped, dataset)
+    tested = ki3d.evaluate(shipped, dataset)
     about = {"command": command, "accuracy": tested.summary()}
     ki3d.save_weights(shipped, path, dtype="float16", about=about)
-    draw_confusion(FOLDER / f"{name}_confusion.png", tested.confusion(), dataset.labels, title=name)
+    path = FOLDER / f"{name}_confusion.png"
+    ki3d.draw_confusion(path, tested.confusion(), dataset.labels, title=name)
     return tested.summary()
 
 
@@ -36,7 +34,7 @@ if __name__ == "__main__":
     parser.add_argument("name")
     parser.add_argument("dataset", type=pathlib.Path)
     parser.add_argument("--command", required=True)
-    parser.add_argument("--spec", metavar="NAME", help="what to call its clip spec from now on")
+    parser.add_argument("--spec", metavar="NAME", help="new name of its clip spec")
     options = parser.parse_args()
-    test = open_dataset(options.dataset).split("test")
+    test = ki3d.open_dataset(options.dataset).split("test")
     print(ship(options.run, options.name, test, options.command, options.spec))

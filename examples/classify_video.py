@@ -1,4 +1,4 @@
-"""Names the action in a video, and then step by step what that did.
+"""Classifies a video in one call, and then step by step.
 
 python examples/classify_video.py examples/wave.mp4 rgb_figures
 """
@@ -10,11 +10,11 @@ import kinetics_i3d as ki3d
 path, weights = sys.argv[1:]
 model = ki3d.InceptionI3D(weights=weights)
 
-# In one call, in bounded memory, however long the video is:
+# In one call, in bounded memory for videos of any length:
 for label, probability in ki3d.classify(path, model, top=3).predictions:
     print(f"{100 * probability:6.2f} %  {label}")
 
-# The same by hand. The model says how its clips are made:
+# The same step by step. The model has the spec of its clips:
 print(model.clip_spec)
 clips = ki3d.load_clip(path, spec=model.clip_spec)
 print("clip", clips.shape, clips.min(), clips.max())

@@ -1,19 +1,14 @@
-"""Writes the example clips: figures in worlds that no dataset of `write_dataset` holds."""
+"""Writes the example clips: figures in worlds that no dataset of `write_figures` contains."""
 
 import pathlib
 
-from kinetics_i3d.figures import ACTIONS, render_clip
-from kinetics_i3d.video.writer import write_video
+import kinetics_i3d as ki3d
 
 FOLDER = pathlib.Path(__file__).parent
-SEED = 2_000_001  # far beyond the worlds of train and test
-SHOWN = ("kick", "sit_down", "stand_up", "wave")
+SEED = 2_000_001  # far beyond the seeds of training and test worlds
+ACTIONS = ("kick", "sit_down", "stand_up", "wave")
 
 if __name__ == "__main__":
-    for number, action in enumerate(SHOWN):
-        assert action in ACTIONS
-        write_video(
-            FOLDER / f"{action}.mp4",
-            render_clip(action, seed=SEED + number, size=(240, 320)),
-            fps=25,
-        )
+    for number, action in enumerate(ACTIONS):
+        clip = ki3d.render_figure(action, seed=SEED + number, size=(240, 320))
+        ki3d.write_video(FOLDER / f"{action}.mp4", clip, fps=25)

@@ -1,13 +1,14 @@
-"""Asks a server what happens in a video: TensorFlow Serving by REST or gRPC, MLServer by REST.
+"""Sends a video to a model server: TensorFlow Serving by REST or gRPC, or MLServer by REST.
 
     kinetics-i3d export rgb_figures --to serving --output served
     docker compose --project-directory served up
     python examples/serve_video.py wave.mp4 --spec served/models/i3d/1/assets/clip_spec.json
 
 It needs PyAV and NumPy, and for gRPC the packages of `pip install kinetics-i3d[serving]`. Only the
-frames that the model reads are sent, at its rate and size, and of each only the square around what
-it sees. HTTP sends each as it is decoded: numbers of one width to TensorFlow Serving, base64 to
-MLServer, a third of that. The length is known before, and one frame is in memory at a time.
+frames that the model reads are sent, at its rate and size, and only the square around its crop.
+Over HTTP each frame is sent as it is decoded: as numbers of fixed width to TensorFlow Serving, as
+base64, a third of that size, to MLServer. So the length is known before the first frame, and only
+one frame is in memory at a time.
 """
 
 import argparse
@@ -24,11 +25,11 @@ import numpy as np
 
 NUMBERS = np.array([f"{value:3d}," for value in range(256)], "S4")
 TIMEOUT = 120
-PATIENCE = 1.0  # seconds for a server to say that it does not want a body
+REFUSAL_TIMEOUT = 1.0  # seconds in which a server can refuse a body
 
 
-def frames_of(path, *, fps, short_side, most):
-    """Yields uint8 arrays (height, width, 3): what is on the screen `fps` times a second."""
+def read_frames(path, *, fps, short_side, max_frames):
+    """Yields the frames shown at `fps` frames per second, uint8 (height, width, 3)."""
 
     def paint(frame):
         scale = short_side / min(frame.width, frame.height)
@@ -41,20 +42,20 @@ def frames_of(path, *, fps, short_side, most):
         for frame in file.decode(stream):
             begin = frame.time if begin is None else begin
             end = frame.time - begin
-            while shown is not None and tick < most and tick / fps < end - 1e-3:
+            while shown is not None and tick < max_frames and tick / fps < end - 1e-3:
                 yield paint(shown)
                 tick += 1
-            if tick == most:
+            if tick == max_frames:
                 return
             shown = frame
         end += float(1 / (stream.average_rate or fps))
-        while shown is not None and tick < most and tick / fps < end - 1e-3:
+        while shown is not None and tick < max_frames and tick / fps < end - 1e-3:
             yield paint(shown)
             tick += 1
 
 
-def nested(frame):
-    """The numbers of a frame as nested lists, each number three characters wide."""
+def as_json(frame):
+    """A frame as nested JSON lists, each number three characters wide."""
     height, width, channels = frame.shape
     pixels = NUMBERS[frame].reshape(height, width * channels).tobytes()
     line = width * channels * 4
@@ -66,58 +67,63 @@ def nested(frame):
     return b"[" + b",".join(rows) + b"]"
 
 
-def coded(frame):
-    """The bytes of a frame in base64. They are three a pixel, so that frames join without a gap."""
+def as_base64(frame):
+    """A frame in base64. With three bytes per pixel, frames can be joined without padding."""
     return base64.b64encode(frame.tobytes())
 
 
-def middle(frame, *, side, size):
-    """The part of a frame that a model sees, with what its resize to `side` needs around it.
+def crop_square(frame, *, side, size):
+    """The centered square of `side` pixels of a frame, of which a model crops `size` pixels.
 
-    A model cuts the square of `size` out of the middle. The square of `side` around it is resized
-    to itself, and has the same square in its middle.
+    The model's resize does not change it, and its center crop is that of the whole frame.
     """
-    height, width = frame.shape[:2]
-    top, left = ((each - size) // 2 - (side - size) // 2 for each in (height, width))
+    top, left = ((length - size) // 2 - (side - size) // 2 for length in frame.shape[:2])
     return frame[max(0, top) : max(0, top) + side, max(0, left) : max(0, left) + side]
 
 
 def rest(shape):
-    """(path, text before the frames, a frame, between, behind) of TensorFlow Serving's REST."""
-    return ":predict", b'{"instances": [[', nested, b",", b"]]}"
+    """(path, text before the frames, encoder, text between, text after) of TensorFlow Serving."""
+    return ":predict", b'{"instances": [[', as_json, b",", b"]]}"
 
 
 def v2(shape):
-    """The same of the Open Inference Protocol, as the runtime in `examples/mlserver` speaks it."""
-    about = {"name": "rgb", "datatype": "UINT8", "shape": [1, *shape]}
-    text = json.dumps(about | {"parameters": {"content_type": "base64"}})
-    return "/infer", b'{"inputs": [' + text[:-1].encode() + b', "data": ["', coded, b"", b'"]}]}'
+    """The same for the Open Inference Protocol, with the runtime in `examples/mlserver`."""
+    tensor = {"name": "rgb", "datatype": "UINT8", "shape": [1, *shape]}
+    text = json.dumps(tensor | {"parameters": {"content_type": "base64"}})
+    return (
+        "/infer",
+        b'{"inputs": [' + text[:-1].encode() + b', "data": ["',
+        as_base64,
+        b"",
+        b'"]}]}',
+    )
 
 
-def ask_http(form, url, frames, shape):
-    """What a server answers over HTTP, as JSON.
+def predict_http(protocol, url, frames, shape):
+    """Sends frames over HTTP and returns the outputs of the response.
 
     Args:
-        form: `rest` or `v2`.
-        url: The model's, such as `http://localhost:8501/v1/models/i3d`.
-        frames: Function that begins to yield the frames.
-        shape: (frames, height, width, 3) of all that it will yield.
+        protocol: `rest` or `v2`.
+        url: The model's URL, such as `http://localhost:8501/v1/models/i3d`.
+        frames: Function that returns an iterator over the frames.
+        shape: (frames, height, width, 3) of all frames.
     """
-    place, before, write, between, behind = form(shape)
-    one = len(write(np.zeros(shape[1:], np.uint8)))
+    path, before, encode, between, after = protocol(shape)
+    frame_length = len(encode(np.zeros(shape[1:], np.uint8)))
 
     def body():
         yield before
         for number, frame in enumerate(frames()):
-            yield (between if number else b"") + write(frame)
-        yield behind
+            yield (between if number else b"") + encode(frame)
+        yield after
 
-    where = urllib.parse.urlsplit(url)
-    kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
-    connection = kind(where.hostname, where.port, timeout=TIMEOUT)
-    length = len(before) + shape[0] * one + (shape[0] - 1) * len(between) + len(behind)
+    parts = urllib.parse.urlsplit(url)
+    https = parts.scheme == "https"
+    connect = http.client.HTTPSConnection if https else http.client.HTTPConnection
+    connection = connect(parts.hostname, parts.port, timeout=TIMEOUT)
+    length = len(before) + shape[0] * frame_length + (shape[0] - 1) * len(between) + len(after)
     try:
-        response = post(connection, f"{where.path}{place}", body(), length)
+        response = post(connection, f"{parts.path}{path}", body(), length)
         text = response.read().decode("utf-8", errors="replace")
     except OSError as error:
         raise SystemExit(f"{url}: no answer to {length} bytes ({error})") from error
@@ -125,52 +131,52 @@ def ask_http(form, url, frames, shape):
         connection.close()
     try:
         answer = json.loads(text)
-    except ValueError:  # a proxy's page
+    except ValueError:  # such as the error page of a proxy
         answer = {"error": " ".join(text.split())[:200] or response.reason}
     if response.status != 200 or "error" in answer:
-        said = answer.get("error", text) if isinstance(answer, dict) else text
-        raise SystemExit(f"{url}: {response.status}: {said}")
+        reason = answer.get("error", text) if isinstance(answer, dict) else text
+        raise SystemExit(f"{url}: {response.status}: {reason}")
     if "outputs" in answer:
-        return {each["name"]: each["data"] for each in answer["outputs"]}
+        return {tensor["name"]: tensor["data"] for tensor in answer["outputs"]}
     return answer["predictions"][0]
 
 
 def post(connection, path, body, length):
-    """Sends a body, unless the server refuses it by its length alone; gives the answer.
+    """Sends a body, unless the server refuses it by its length, and returns the response.
 
-    A server that refuses a large body does not read it: who sends it anyway is cut off, and never
-    sees why.
+    A server that refuses a large body does not read it. If it is sent nevertheless, the connection
+    is reset and the reason is lost.
     """
     connection.putrequest("POST", path)
     connection.putheader("Content-Type", "application/json")
     connection.putheader("Content-Length", str(length))
     connection.putheader("Expect", "100-continue")
     connection.endheaders()
-    if select.select([connection.sock], [], [], PATIENCE)[0] and refused(connection.sock):
+    if select.select([connection.sock], [], [], REFUSAL_TIMEOUT)[0] and refused(connection.sock):
         return connection.getresponse()
     try:
         for part in body:
             connection.send(part)
     except (BrokenPipeError, ConnectionResetError):
-        return connection.getresponse()  # what it had said before
+        return connection.getresponse()  # sent before the reset
     return connection.getresponse()
 
 
 def refused(sock):
-    """Whether the first line of what a server says is another than that it goes on."""
+    """Whether the first line of a response is not `100 Continue`."""
     if not isinstance(sock, socket.socket) or hasattr(sock, "cipher"):
-        return False  # of TLS nothing can be read ahead
+        return False  # TLS data cannot be read ahead
     return b" 100 " not in sock.recv(64, socket.MSG_PEEK).partition(b"\r\n")[0]
 
 
-def ask_grpc(target, name, frames, shape):
-    """What TensorFlow Serving answers over gRPC; one message holds all frames, a byte a number.
+def predict_grpc(target, name, frames, shape):
+    """Sends all frames in one gRPC message to TensorFlow Serving and returns the outputs.
 
     Args:
         target: Such as `localhost:8500`.
-        name: The model's.
-        frames: As for `ask_http`.
-        shape: As for `ask_http`.
+        name: The model's name.
+        frames: As for `predict_http`.
+        shape: As for `predict_http`.
     """
     import grpc
     import tensorflow as tf
@@ -188,47 +194,47 @@ def ask_grpc(target, name, frames, shape):
         try:
             answer = service.Predict(request, timeout=TIMEOUT)
         except grpc.RpcError as error:
-            said = " ".join(error.details().split())
-            raise SystemExit(f"{target}: {error.code().name}: {said}") from error
-    found = {key: tf.make_ndarray(tensor)[0] for key, tensor in answer.outputs.items()}
-    return {**found, "labels": [label.decode() for label in found["labels"]]}
+            reason = " ".join(error.details().split())
+            raise SystemExit(f"{target}: {error.code().name}: {reason}") from error
+    outputs = {key: tf.make_ndarray(tensor)[0] for key, tensor in answer.outputs.items()}
+    return {**outputs, "labels": [label.decode() for label in outputs["labels"]]}
 
 
-def ask(path, *, protocol, url, fps, short_side, most, size=None, most_bytes=256 << 20):
-    """What a server says of a video: {"labels": [...], "scores": [...], ...}.
+def predict(path, *, protocol, url, fps, short_side, max_frames, size=None, max_bytes=256 << 20):
+    """Classifies a video on a server: {"labels": [...], "scores": [...], ...}.
 
     Args:
         path: The video.
         protocol: "rest", "v2" or "grpc".
-        url: The model's; for gRPC `host:port/name`.
-        fps: Frames a second, as the model card says.
-        short_side: Pixels of the smaller side, as the model card says.
-        most: How many frames may be sent.
-        size: Pixels of the square in the middle that the model sees; None sends whole frames.
-        most_bytes: How large they may be altogether, a byte a number.
+        url: The model's URL; for gRPC `host:port/name`.
+        fps: Frames per second, see the model card.
+        short_side: Pixels of the smaller side, see the model card.
+        max_frames: Maximum number of frames that are sent.
+        size: Side of the model's center crop in pixels; `None` sends whole frames.
+        max_bytes: Maximum size of all frames.
 
     Raises:
-        SystemExit: If the frames are too large, or with the server's own words if it refuses.
+        SystemExit: If the frames are too large, or with the server's error.
     """
 
     def frames():
-        whole = frames_of(path, fps=fps, short_side=short_side, most=most)
+        whole = read_frames(path, fps=fps, short_side=short_side, max_frames=max_frames)
         if size is None:
             return whole
-        return (middle(frame, side=short_side, size=size) for frame in whole)
+        return (crop_square(frame, side=short_side, size=size) for frame in whole)
 
     count, first = 0, None
-    for frame in frames():  # decoding twice is cheaper than keeping them
+    for frame in frames():  # decoding twice needs less memory than keeping them
         first, count = frame if first is None else first, count + 1
     if first is None:
         raise SystemExit(f"{path}: holds no frame")
     shape = (count, *first.shape)
-    if np.prod(shape, dtype=np.int64) > most_bytes:
-        raise SystemExit(f"{path}: {shape} is larger than {most_bytes} bytes; take fewer --frames")
+    if np.prod(shape, dtype=np.int64) > max_bytes:
+        raise SystemExit(f"{path}: {shape} is larger than {max_bytes} bytes; take fewer --frames")
     if protocol == "grpc":
         target, _, name = url.rpartition("/")
-        return ask_grpc(target, name, frames, shape)
-    return ask_http({"rest": rest, "v2": v2}[protocol], url, frames, shape)
+        return predict_grpc(target, name, frames, shape)
+    return predict_http({"rest": rest, "v2": v2}[protocol], url, frames, shape)
 
 
 if __name__ == "__main__":
@@ -241,19 +247,19 @@ if __name__ == "__main__":
         help="v2: http://localhost:8080/v2/models/i3d; grpc: localhost:8500/i3d",
     )
     parser.add_argument("--spec", type=pathlib.Path, help="the artifact's assets/clip_spec.json")
-    parser.add_argument("--frames", type=int, default=250, help="at most, for long videos")
+    parser.add_argument("--frames", type=int, default=250, help="maximum number of frames")
     options = parser.parse_args()
     spec = {"fps": 25.0, "short_side": 256, "size": 224, "resize": "short_side"}
     if options.spec:
         spec = json.loads(options.spec.read_text(encoding="utf-8"))["rgb"]
-    found = ask(
+    outputs = predict(
         options.video,
         protocol=options.protocol,
         url=options.url,
         fps=spec["fps"],
         short_side=spec["short_side"],
-        most=options.frames,
+        max_frames=options.frames,
         size=spec["size"] if spec["resize"] == "short_side" else None,
     )
-    for label, score in zip(found["labels"], found["scores"], strict=True):
+    for label, score in zip(outputs["labels"], outputs["scores"], strict=True):
         print(f"{100 * score:6.2f} %  {label}")

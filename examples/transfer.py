@@ -1,4 +1,4 @@
-"""Puts a classifier of one's own on the features of shipped weights, in plain Keras.
+"""Trains a new classifier on the features of shipped weights, in plain Keras.
 
     python examples/transfer.py DATASET
 
@@ -11,21 +11,20 @@ import keras
 import numpy as np
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.data.datasets import open_dataset
 
-dataset = open_dataset(sys.argv[1])
-trunk = ki3d.InceptionI3D(weights="rgb_figures", include_top=False, pooling="avg")
+dataset = ki3d.open_dataset(sys.argv[1])
+backbone = ki3d.InceptionI3D(weights="rgb_figures", include_top=False, pooling="avg")
 
 
 def features(videos):
     """(videos, channels) and class numbers."""
-    clips = (ki3d.load_clip(video.path, spec=trunk.clip_spec, frames=20) for video in videos)
-    rows = [trunk.predict_on_batch(clip)[0] for clip in clips]
+    clips = (ki3d.load_clip(video.path, spec=backbone.clip_spec, frames=20) for video in videos)
+    rows = [backbone.predict_on_batch(clip)[0] for clip in clips]
     return np.stack(rows), np.array([dataset.labels.index(video.label) for video in videos])
 
 
 head = keras.Sequential(
-    [keras.Input(trunk.output_shape[1:]), keras.layers.Dense(len(dataset.labels))]
+    [keras.Input(backbone.output_shape[1:]), keras.layers.Dense(len(dataset.labels))]
 )
 head.compile(
     "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]

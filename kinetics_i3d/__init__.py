@@ -6,51 +6,128 @@ reads them.
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
 from kinetics_i3d.core.import_hook import after_import
 
+if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
+    from kinetics_i3d.core.clip_spec import ClipSpec as ClipSpec
+    from kinetics_i3d.core.errors import DatasetError as DatasetError
+    from kinetics_i3d.core.errors import ExportError as ExportError
+    from kinetics_i3d.core.errors import UserError as UserError
+    from kinetics_i3d.core.errors import VideoError as VideoError
+    from kinetics_i3d.core.errors import WeightsError as WeightsError
+    from kinetics_i3d.core.labels import decode_predictions as decode_predictions
+    from kinetics_i3d.core.progress import show_progress as show_progress
+    from kinetics_i3d.data.datasets import VideoDataset as VideoDataset
+    from kinetics_i3d.data.datasets import open_dataset as open_dataset
+    from kinetics_i3d.data.pipeline import augmentation as augmentation
+    from kinetics_i3d.data.pipeline import training_clips as training_clips
+    from kinetics_i3d.data.records.prepare import PrepareConfig as PrepareConfig
+    from kinetics_i3d.data.records.prepare import prepare as prepare
+    from kinetics_i3d.data.views import load_streams as load_streams
+    from kinetics_i3d.evaluation.fvd import FVDProtocol as FVDProtocol
+    from kinetics_i3d.evaluation.fvd import VideoFeatures as VideoFeatures
+    from kinetics_i3d.evaluation.fvd import fvd as fvd
+    from kinetics_i3d.evaluation.fvd import fvd_features as fvd_features
+    from kinetics_i3d.evaluation.plots import draw_confusion as draw_confusion
+    from kinetics_i3d.evaluation.protocols import evaluate as evaluate
+    from kinetics_i3d.exporting.export import export as export
+    from kinetics_i3d.figures.generate import write_figures as write_figures
+    from kinetics_i3d.figures.render import render_figure as render_figure
+    from kinetics_i3d.flow.compute import optical_flow as optical_flow
+    from kinetics_i3d.flow.settings import FlowSettings as FlowSettings
+    from kinetics_i3d.inference.classify import classify as classify
+    from kinetics_i3d.inference.doctor import examine as examine
+    from kinetics_i3d.inference.features import extract_features as extract_features
+    from kinetics_i3d.inference.optimize import optimize as optimize
+    from kinetics_i3d.models.c3d import C3D as C3D
+    from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM as ConvNetLSTM
+    from kinetics_i3d.models.conv_net_lstm import all_steps_loss as all_steps_loss
+    from kinetics_i3d.models.convert import convert as convert
+    from kinetics_i3d.models.inception_i3d import InceptionI3D as InceptionI3D
+    from kinetics_i3d.models.inception_v1 import InceptionV1 as InceptionV1
+    from kinetics_i3d.models.inflation import inflate as inflate
+    from kinetics_i3d.models.load import feature_model as feature_model
+    from kinetics_i3d.models.load import load_model as load_model
+    from kinetics_i3d.models.pretrained import save_weights as save_weights
+    from kinetics_i3d.models.start_from_images import start_from_images as start_from_images
+    from kinetics_i3d.models.two_stream import TwoStream as TwoStream
+    from kinetics_i3d.models.two_stream_fused import TwoStreamFused as TwoStreamFused
+    from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D as TwoStreamI3D
+    from kinetics_i3d.models.value_checks import set_input_checks as set_input_checks
+    from kinetics_i3d.training.config import TrainConfig as TrainConfig
+    from kinetics_i3d.training.recipes import config_from_recipe as config_from_recipe
+    from kinetics_i3d.training.train import train as train
+    from kinetics_i3d.video.clip import load_clip as load_clip
+    from kinetics_i3d.video.reader import read_frames as read_frames
+    from kinetics_i3d.video.reader import video_info as video_info
+    from kinetics_i3d.video.source import VideoFrames as VideoFrames
+    from kinetics_i3d.video.writer import write_video as write_video
+    from kinetics_i3d.weights.read import list_weights as list_weights
+
+# {public name: module that defines it}
 _PUBLIC = {
     "C3D": "models.c3d",
     "ClipSpec": "core.clip_spec",
     "ConvNetLSTM": "models.conv_net_lstm",
+    "DatasetError": "core.errors",
     "ExportError": "core.errors",
+    "FVDProtocol": "evaluation.fvd",
+    "FlowSettings": "flow.settings",
     "InceptionI3D": "models.inception_i3d",
     "InceptionV1": "models.inception_v1",
+    "PrepareConfig": "data.records.prepare",
     "TrainConfig": "training.config",
     "TwoStream": "models.two_stream",
     "TwoStreamFused": "models.two_stream_fused",
     "TwoStreamI3D": "models.two_stream_i3d",
+    "UserError": "core.errors",
+    "VideoDataset": "data.datasets",
     "VideoError": "core.errors",
+    "VideoFeatures": "evaluation.fvd",
     "VideoFrames": "video.source",
     "WeightsError": "core.errors",
     "all_steps_loss": "models.conv_net_lstm",
+    "augmentation": "data.pipeline",
     "classify": "inference.classify",
     "config_from_recipe": "training.recipes",
     "convert": "models.convert",
     "decode_predictions": "core.labels",
-    "examine": "inference.doctor.examine",
+    "draw_confusion": "evaluation.plots",
+    "evaluate": "evaluation.protocols",
+    "examine": "inference.doctor",
     "export": "exporting.export",
     "extract_features": "inference.features",
-    "feature_model": "models.features",
+    "feature_model": "models.load",
+    "fvd": "evaluation.fvd",
+    "fvd_features": "evaluation.fvd",
     "inflate": "models.inflation",
+    "list_weights": "weights.read",
     "load_clip": "video.clip",
     "load_model": "models.load",
     "load_streams": "data.views",
+    "open_dataset": "data.datasets",
     "optical_flow": "flow.compute",
-    "optimize": "exporting.optimize",
+    "optimize": "inference.optimize",
+    "prepare": "data.records.prepare",
     "read_frames": "video.reader",
+    "render_figure": "figures.render",
     "save_weights": "models.pretrained",
-    "show_progress": "core.progress",
     "set_input_checks": "models.value_checks",
+    "show_progress": "core.progress",
     "start_from_images": "models.start_from_images",
     "train": "training.train",
+    "training_clips": "data.pipeline",
     "video_info": "video.reader",
+    "write_figures": "figures.generate",
+    "write_video": "video.writer",
 }
 
 __all__ = sorted(_PUBLIC)
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
@@ -60,7 +137,7 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *_PUBLIC])
 
 

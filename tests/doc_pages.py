@@ -35,6 +35,11 @@ class Block:
     line: int
     text: str
 
+    @property
+    def is_recipe(self):
+        """Whether it is a new module, or a row of one, as CONTRIBUTING.md has them."""
+        return self.text.startswith(("# new file ", "# row in "))
+
 
 def blocks_of(path):
     """The code blocks of a page, from top to bottom."""
@@ -83,7 +88,7 @@ def options_of(parser, verb):
 NOT_REPLACED = ("rgb_figures", "rgb_kinetics600")  # small already, and downloaded only
 SIZE = {"short_side": 36, "size": 32}
 VIDEO_NAMES = ("video.mp4", "long_video.mp4", "VIDEO", "path/to/my.mp4")
-DATASETS = ("FOLDER", "DATASET", "JHMDB", "FIGURES", "path/to/HMDB51")
+DATASETS = ("REAL", "GENERATED", "FOLDER", "DATASET", "JHMDB", "FIGURES", "path/to/HMDB51")
 
 
 def make_stage(folder):
@@ -161,8 +166,7 @@ def put_small_networks(monkeypatch):
 def put_stand_ins(monkeypatch, folder):
     """Makes the catalog's names those of the stage's weights, and trainings two steps long."""
     from kinetics_i3d.training import train as module
-    from kinetics_i3d.weights.catalog import CATALOG
-    from kinetics_i3d.weights.images import IMAGES
+    from kinetics_i3d.weights.catalog import CATALOG, IMAGES
 
     row = IMAGES["imagenet_inception5h"]
     digest = hashlib.sha256((folder / "inception5h.zip").read_bytes()).hexdigest()

@@ -55,7 +55,7 @@ BANS = (
     Ban(("core", "video"), ("keras", "tensorflow"), ANYWHERE),
     Ban(("weights",), ("keras",), ANYWHERE),
     # `import kinetics_i3d` does no work, and what is optional may be absent.
-    Ban(EVERYWHERE, ("av", "PIL", "cv2", "ray", "gradio", "matplotlib"), ON_IMPORT),
+    Ban(EVERYWHERE, ("av", "PIL", "cv2", "ray", "gradio", "jinja2", "matplotlib"), ON_IMPORT),
     Ban(
         tuple(room for room in EVERYWHERE if room not in ("data", "training")),
         ("tensorflow",),

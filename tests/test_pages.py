@@ -27,7 +27,8 @@ from doc_pages import (
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli.main import main, make_parser
 
-BLOCKS = [block for path in PAGES for block in blocks_of(path)]
+# test_contributing.py follows the recipes.
+BLOCKS = [block for path in PAGES for block in blocks_of(path) if not block.is_recipe]
 
 # page, pattern of a command or of a Python block, reason. Packages in front of the reason: it runs
 # where these are installed.
@@ -150,6 +151,16 @@ def test_verbs_and_options_in_the_text_exist(path):
         verb = text.split()[1]
         missing = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - options_of(parser, verb)
         assert not missing, (text, missing)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_modules_that_a_page_names_exist(path):
+    if path.name == "CHANGELOG.md":
+        pytest.skip("tells of modules of the past too")
+    text = re.sub("# new file .*", "", path.read_text(encoding="utf-8"))
+    for name in re.findall(r"(?:[\w.]+/)+\w+\.py\b", text):
+        places = (ROOT / name, ROOT / "kinetics_i3d" / name, path.parent / name)
+        assert any(place.is_file() for place in places), name
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`Gate`: what bodies of requests need of the memory is reserved before they are read.
+"""`Gate`: reserves the memory for a request's body before it is read.
 
 ASGI middleware, https://asgi.readthedocs.io, for any server that reads whatever arrives.
 """
@@ -10,19 +10,22 @@ MIB = 1 << 20
 
 
 class Gate:
-    """ASGI middleware: what bodies need of the memory is reserved before they are read.
+    """ASGI middleware that reserves the memory for a request's body before it is read.
 
     Args:
-        app: What stands behind.
-        most: Bytes of one body.
-        together: Bytes of all bodies at once; who comes later waits in the line.
-        line: How many may wait.
-        patience: Seconds for a body to arrive, and for a place.
+        app: The application behind it.
+        max_body: Bytes of one body.
+        max_total: Bytes of all bodies that are processed at the same time; later requests wait.
+        max_waiting: Number of requests that may wait.
+        timeout: Seconds for a body to arrive, and for its memory to become free.
     """
 
-    def __init__(self, app, *, most=32 * MIB, together=64 * MIB, line=1000, patience=60.0):
-        self.app, self.most, self.line, self.patience = app, most, line, patience
-        self.free, self.waiting = together, 0
+    def __init__(
+        self, app, *, max_body=32 * MIB, max_total=64 * MIB, max_waiting=1000, timeout=60.0
+    ):
+        self.app, self.timeout = app, timeout
+        self.max_body, self.max_waiting = max_body, max_waiting
+        self.free, self.waiting = max_total, 0
         self.changed = asyncio.Condition()
 
     async def __call__(self, scope, receive, send):
@@ -34,16 +37,16 @@ class Gate:
             return await refuse(send, 415, "bodies must not be compressed")
         if not length.isdecimal():
             return await refuse(send, 411, "requests must announce their length")
-        if int(length) > self.most:
-            return await refuse(send, 413, f"bodies must have {self.most} bytes or fewer")
-        if self.waiting >= self.line:
+        if int(length) > self.max_body:
+            return await refuse(send, 413, f"bodies must have {self.max_body} bytes or fewer")
+        if self.waiting >= self.max_waiting:
             return await refuse(send, 503, "too many requests are waiting")
         async with self.reserved(int(length)) as free:
             if not free:
                 return await refuse(send, 503, "too many requests are being answered")
             messages = await self.read(receive)
             if messages is None:
-                return await refuse(send, 408, f"bodies must arrive within {self.patience:g} s")
+                return await refuse(send, 408, f"bodies must arrive within {self.timeout:g} s")
 
             async def replay():
                 return messages.pop(0) if messages else await receive()
@@ -52,10 +55,10 @@ class Gate:
 
     @contextlib.asynccontextmanager
     async def reserved(self, size):
-        """Waits for `size` free bytes and keeps them for the block; gives whether there are."""
+        """Waits for `size` free bytes and reserves them for the block; yields whether it could."""
         self.waiting += 1
         try:
-            async with asyncio.timeout(self.patience), self.changed:
+            async with asyncio.timeout(self.timeout), self.changed:
                 await self.changed.wait_for(lambda: self.free >= size)
                 self.free -= size
         except TimeoutError:
@@ -71,10 +74,10 @@ class Gate:
                 self.changed.notify_all()
 
     async def read(self, receive):
-        """The messages of a whole body, or None where it ends, or waits, before its end."""
+        """The messages of a whole body, or None if it is cut off or stalls."""
         messages = []
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.timeout):
                 while not messages or messages[-1].get("more_body"):
                     messages.append(await receive())
                     if messages[-1]["type"] != "http.request":
@@ -85,7 +88,7 @@ class Gate:
 
 
 async def refuse(send, status, text):
-    """Answers with an error as MLServer writes it."""
+    """Sends an error response in the format of MLServer."""
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": f'{{"error": "{text}"}}'.encode()})

@@ -1,13 +1,12 @@
-"""Serves an exported SavedModel with MLServer, in bounded memory, whatever arrives.
+"""Serves an exported SavedModel with MLServer in bounded memory.
 
     pip install "mlserver>=1.7" tensorflow av
     kinetics-i3d export rgb_figures --to savedmodel --output saved
     python examples/mlserver/serve.py saved --port 8080
     python examples/serve_video.py VIDEO --protocol v2 --url http://localhost:8080/v2/models/i3d
 
-MLServer reads bodies of any size, unpacks what is compressed and takes any number at once. `Gate`
-stands before it. Its gRPC port stays closed: messages there become Python lists before anybody
-could refuse them.
+MLServer reads bodies of any size and number and decompresses them, so `Gate` is put before it. Its
+gRPC port stays closed: messages there become Python lists before they could be refused.
 """
 
 import argparse
@@ -20,55 +19,56 @@ from gate import MIB, Gate
 from mlserver.settings import ModelParameters
 from runtime import SavedModelRuntime
 
-FRAMES = 250  # 10 seconds at 25 a second, the longest clip that is tested in the paper
-HEAD = 64 * 1024  # bytes of a request beside its frames
+FRAMES = 250  # 10 seconds at 25 fps, the longest clip of the paper's tests
+HEADER = 64 * 1024  # bytes of a request in addition to its frames
 
 
-def most_bytes(folder):
-    """Bytes of the largest body that is let in: `FRAMES` of the model's squares in base64."""
+def max_body(folder):
+    """Bytes of the largest accepted body: `FRAMES` of the model's squares in base64."""
     path = pathlib.Path(folder, "assets", "clip_spec.json")
     sides = [32]
     if path.is_file():
         specs = json.loads(path.read_text(encoding="utf-8"))
         sides += [spec["short_side"] for spec in specs.values()]
-    return max(32 * MIB, FRAMES * max(sides) ** 2 * 4 + HEAD)
+    return max(32 * MIB, FRAMES * max(sides) ** 2 * 4 + HEADER)
 
 
 class Server(mlserver.MLServer):
-    """MLServer behind the gate, REST alone.
+    """MLServer behind the gate, with REST only.
 
     Args:
-        settings: MLServer's.
-        most: Bytes of one body; twice as many are held at once.
+        settings: The settings of MLServer.
+        max_body: Bytes of one body; two such bodies are processed at the same time.
     """
 
-    def __init__(self, settings, *, most):
-        self._most = most
+    def __init__(self, settings, *, max_body):
+        self._max_body = max_body
         super().__init__(settings)
 
     def _create_servers(self):
         super()._create_servers()
-        self._rest_server._app.add_middleware(Gate, most=self._most, together=2 * self._most)
+        limits = {"max_body": self._max_body, "max_total": 2 * self._max_body}
+        self._rest_server._app.add_middleware(Gate, **limits)
         self._grpc_server = Closed()
 
 
 class Closed:
-    """In the place of the gRPC server."""
+    """Replaces the gRPC server."""
 
     async def start(self):
-        """Opens nothing."""
+        """Does nothing."""
 
     async def stop(self, sig=None):
-        """Nothing is open."""
+        """Does nothing."""
 
     async def add_custom_handlers(self, model):
-        """There is nothing to add them to."""
+        """Does nothing."""
 
 
 def main():
-    """Serves until it is interrupted."""
+    """Serves until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", help="a SavedModel: of any of our folders")
+    parser.add_argument("folder", help="a SavedModel, such as `kinetics-i3d export` writes")
     parser.add_argument("--name", default="i3d")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
@@ -77,11 +77,11 @@ def main():
         mlserver.Settings(
             host=options.host,
             http_port=options.port,
-            parallel_workers=0,  # TensorFlow uses all cores by itself
+            parallel_workers=0,  # TensorFlow uses all cores itself
             metrics_endpoint=None,
             debug=False,
         ),
-        most=most_bytes(options.folder),
+        max_body=max_body(options.folder),
     )
     model = mlserver.ModelSettings(
         name=options.name,

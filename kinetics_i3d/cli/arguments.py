@@ -8,9 +8,9 @@ from kinetics_i3d.cli.console import load_keras, notify
 from kinetics_i3d.cli.parser import FORMER
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.data.layouts import KINDS
+from kinetics_i3d.data.layouts.formats import KINDS
 from kinetics_i3d.data.records.addresses import Address, path_or_address
-from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 SOURCES = (
     "a video, or a part of one (talk.mp4#t=5,15); a folder of frames; a folder of videos, searched "
@@ -122,13 +122,13 @@ def add_split_argument(group, *, default, purpose, default_text=None):
         purpose: What the videos are for, such as "to test on".
         default_text: The default in words, where it is no name.
     """
-    said = f" (default: {default_text})" if default_text else ""
+    note = f" (default: {default_text})" if default_text else ""
     group.add_argument(
         "--split",
         default=default,
         metavar="NAME",
         help=f"videos {purpose}: the name of a split, `all` where the dataset has none, or "
-        f"source=NAME for those of one source (column source of a table){said}",
+        f"source=NAME for those of one source (column source of a table){note}",
     )
 
 
@@ -145,13 +145,13 @@ def add_weights_arguments(parser, *, bare=False, required=False, default=None, f
         default: The default in words.
         flow: Whether to add --flow-weights.
     """
-    said = f" (default: {default})" if default else ""
+    note = f" (default: {default})" if default else ""
     action = parser.add_argument(
         "--weights",
         required=required or bare,
         metavar="NAME|PATH",
         help="weights of the model: a name that `kinetics-i3d weights` lists, of one stream or of "
-        f"a pair, or a file{said}",
+        f"a pair, or a file{note}",
     )
     if bare:
         parser.take_word(action)
@@ -245,7 +245,7 @@ def with_precision(model, options):
     """The model in the precision of --precision; Keras must have been loaded."""
     if options.precision == "float32":
         return model
-    from kinetics_i3d.exporting.optimize import optimize
+    from kinetics_i3d.inference.optimize import optimize
 
     return optimize(model, precision=options.precision, calibration=options.calibration)
 
@@ -255,13 +255,13 @@ def with_precision(model, options):
 
 def add_streams_argument(parser, *, purpose, default=None, default_text=None):
     """Adds --streams rgb, flow or rgb,flow."""
-    said = f" (default: {default_text})" if default_text else ""
+    note = f" (default: {default_text})" if default_text else ""
     parser.add_argument(
         "--streams",
         type=streams,
         default=default,
         metavar="NAMES",
-        help=f"{purpose}: rgb (frames), flow (optical flow) or rgb,flow{said}",
+        help=f"{purpose}: rgb (frames), flow (optical flow) or rgb,flow{note}",
     )
 
 

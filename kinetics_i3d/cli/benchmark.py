@@ -60,7 +60,7 @@ def add_arguments(parser):
 def run(options):
     """Prints what was measured; returns the exit code."""
     load_keras()
-    from kinetics_i3d.data.input_speed import measure_input
+    from kinetics_i3d.data.input_benchmark import measure_input
     from kinetics_i3d.data.records.clips import open_split
     from kinetics_i3d.data.records.manifest import is_records
 
@@ -97,7 +97,7 @@ def of_size(spec, size):
 
 
 def as_text(speed, kind, examples):
-    """An `InputSpeed` of so many examples, `"records"` or `"videos"`, in aligned lines."""
+    """An `InputBenchmark` of so many examples, `"records"` or `"videos"`, in aligned lines."""
     lines = [
         ("source", f"{examples} {kind}"),
         ("clips a second", f"{speed.clips:.2f}"),

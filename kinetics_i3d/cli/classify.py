@@ -29,7 +29,7 @@ from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.progress import Progress
-from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 EXAMPLES = (
     "kinetics-i3d classify video.mp4",
@@ -68,7 +68,7 @@ def add_arguments(parser):
 def run(options):
     """Prints the labels of each video; returns the exit code."""
     from kinetics_i3d.video.reader import video_info
-    from kinetics_i3d.weights.catalog import find_members
+    from kinetics_i3d.weights.read import fetch_weights
 
     # Checks that need no TensorFlow come first: it takes seconds to load.
     check_precision(options)
@@ -78,7 +78,7 @@ def run(options):
     weights = options.weights or default_weights(options.streams)
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
-    find_members(weights)
+    fetch_weights(weights, pairs=True)
     model, results, named = None, [], " and ".join(map(str, names_of(weights)))
     with Progress(len(options.videos), "videos") as progress:
         for video, picture in zip(options.videos, pictures, strict=True):
@@ -122,8 +122,7 @@ def load_model(weights, streams):
 
 def look(video, model, *, top, picture=None):
     """Classifies one video and draws its picture, if a path is given."""
-    from kinetics_i3d.inference.classify import classify
-    from kinetics_i3d.inference.filmstrip import draw_filmstrip
+    from kinetics_i3d.inference.classify import classify, draw_filmstrip
 
     result = classify(video, model, top=top)
     if picture is not None:

@@ -41,9 +41,9 @@ def add_arguments(parser):
 
 def run(options):
     """Writes the converted file; returns the exit code."""
-    from kinetics_i3d.weights.catalog import find_weights
+    from kinetics_i3d.weights.read import fetch_weights
 
-    find_weights(options.weights, images=True)
+    fetch_weights(options.weights, images=True)
     labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.models.convert import convert

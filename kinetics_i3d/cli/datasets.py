@@ -38,12 +38,12 @@ def add_arguments(parser):
 
 
 def run(options):
-    """Prints the facts about the dataset; returns the exit code."""
-    from kinetics_i3d.data.layouts import recognise
+    """Prints a summary of the dataset; returns the exit code."""
+    from kinetics_i3d.data.layouts.formats import recognise
 
     options.kind, _ = recognise(options.dataset, kind=options.kind, videos=options.videos)
     dataset = read_dataset(options)
-    facts = describe(dataset, options.kind)
+    summary = describe(dataset, options.kind)
     shared = dataset.shared_sources()
     if shared:
         label, source = shared[0]
@@ -57,11 +57,11 @@ def run(options):
     if options.output:
         dataset.write_table(options.output)
     missing = [str(video.location) for video in dataset.missing]
-    result = facts | {
+    result = summary | {
         "missing_paths": missing if options.missing else None,
         "output": options.output,
     }
-    lines = as_lines(facts)
+    lines = as_lines(summary)
     lines += missing if options.missing else []
     lines += [f"{'table':<10}{options.output}"] if options.output else []
     print_result(options, "\n".join(lines), result)
@@ -69,7 +69,7 @@ def run(options):
 
 
 def describe(dataset, kind):
-    """The facts about a `VideoDataset` of a kind, ready for JSON."""
+    """A summary of a `VideoDataset` of a kind, ready for JSON."""
     splits = collections.Counter(video.split for video in dataset.videos)
     order = sorted(splits, key=lambda name: (*(name != usual for usual in USUAL_SPLITS), name))
     sizes = dict.fromkeys(dataset.labels, 0)
@@ -85,18 +85,18 @@ def describe(dataset, kind):
     }
 
 
-def as_lines(facts):
-    """The facts of `describe` in aligned lines."""
-    sizes = facts["classes"]
+def as_lines(summary):
+    """The summary in aligned lines."""
+    sizes = summary["classes"]
     largest, smallest = max(sizes, key=sizes.get), min(sizes, key=sizes.get)
     rows = [
-        ("dataset", facts["dataset"]),
-        ("kind", facts["kind"]),
+        ("dataset", summary["dataset"]),
+        ("kind", summary["kind"]),
         ("classes", len(sizes)),
-        ("videos", facts["videos"]),
-        *((f"  {name}", number) for name, number in facts["splits"].items()),
+        ("videos", summary["videos"]),
+        *((f"  {name}", number) for name, number in summary["splits"].items()),
         ("largest", f"{sizes[largest]} {largest}"),
         ("smallest", f"{sizes[smallest]} {smallest}"),
-        ("missing", facts["missing"]),
+        ("missing", summary["missing"]),
     ]
     return [f"{name:<10}{value}" for name, value in rows]

@@ -17,7 +17,7 @@ from kinetics_i3d.cli.classify import picture_paths
 from kinetics_i3d.cli.console import complain
 from kinetics_i3d.core.clip_spec import SPECS
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 EXAMPLES = (
     "kinetics-i3d doctor video.mp4",
@@ -61,8 +61,7 @@ def add_arguments(parser):
 
 def run(options):
     """Prints the findings about each file; returns the exit code."""
-    from kinetics_i3d.inference.doctor.examine import examine, is_array
-    from kinetics_i3d.inference.doctor.spec import spec_of_weights
+    from kinetics_i3d.inference.doctor import examine, is_array, spec_of_weights
 
     options.files = expand_videos(options.files)
     pictures = picture_paths(options.output, options.files)
@@ -90,11 +89,11 @@ def run(options):
     failed = sum("error" in result for result in results)
     if failed == len(results):
         return 2
-    return int(failed > 0 or any(result["wrong"] for result in results if "wrong" in result))
+    return int(failed > 0 or any(result.get("has_errors") for result in results))
 
 
 def show(report):
     """Prints a `Report`, a line for each finding."""
     print(f"{report.path} (for {report.spec.name}, {report.spec.stream})")
     for finding in report.findings:
-        print(f"  {finding.severity:<5}  {finding.topic:<9}  {finding}", flush=True)
+        print(f"  {finding.severity:<7}  {finding.topic:<11}  {finding}", flush=True)

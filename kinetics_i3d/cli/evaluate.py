@@ -80,14 +80,14 @@ def run(options):
     """Prints accuracies; returns the exit code."""
     from kinetics_i3d.evaluation.compare import compare
     from kinetics_i3d.evaluation.report import make_report, read_report, write_report
-    from kinetics_i3d.weights.catalog import find_weights
+    from kinetics_i3d.weights.read import fetch_weights
 
     # Checks that need no TensorFlow come first: it takes seconds to load.
     check_precision(options)
     labels = read_labels_option(options)
     names = member_names(options.weights, options.flow_weights)
     for name, _ in names:
-        find_weights(name)
+        fetch_weights(name)
     dataset, split = choose_videos(read_dataset(options), options.split)
     earlier = read_report(options.compare) if options.compare else None
     folder = options.output and pathlib.Path(options.output)
@@ -177,8 +177,8 @@ def as_text(report):
         lines.append(" " * 18 + "".join(f"{name:>8}  " for name in columns).rstrip())
     multi_label = report.get("multi_label", False)
     for key, name in (MULTI_LABEL_MEASURES if multi_label else MEASURES).items():
-        cells = [f"{100 * column[key]:>8.2f} %" for column in columns.values()]
-        lines.append(f"{name:<18}" + "".join(cells))
+        percents = [f"{100 * column[key]:>8.2f} %" for column in columns.values()]
+        lines.append(f"{name:<18}" + "".join(percents))
     if multi_label:
         return "\n".join(lines)
     low, high = report["top1_interval"]

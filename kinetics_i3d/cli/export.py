@@ -16,12 +16,12 @@ from kinetics_i3d.cli.arguments import (
     with_labels,
 )
 from kinetics_i3d.cli.console import load_keras
+from kinetics_i3d.exporting.export import FORMATS
 
 EXAMPLES = (
     "kinetics-i3d export rgb_kinetics400 --to savedmodel --output saved",
     "kinetics-i3d export RUN/weights.h5 --to onnx --output mine.onnx",
 )
-FORMATS = ("savedmodel", "hub", "serving", "litert", "onnx", "openvino")
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
 
 
@@ -105,14 +105,14 @@ def operations_text(operations):
 def run(options):
     """Writes the artifact; returns the exit code."""
     from kinetics_i3d.core.files import check_free
-    from kinetics_i3d.weights.catalog import find_members
+    from kinetics_i3d.weights.read import fetch_weights
 
     weights = options.weights
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
     # Checks that need no TensorFlow come first: it takes seconds to load.
     check_free(options.output)
-    find_members(weights)
+    fetch_weights(weights, pairs=True)
     labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.exporting.export import export

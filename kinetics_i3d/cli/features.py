@@ -19,7 +19,7 @@ from kinetics_i3d.cli.arguments import (
 )
 from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.progress import Progress
-from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 EXAMPLES = (
     "kinetics-i3d features my_videos --output my_features",
@@ -107,14 +107,14 @@ def add_arguments(parser):
 def run(options):
     """Writes the files and prints their paths; returns the exit code."""
     from kinetics_i3d.data.find_videos import find_videos
-    from kinetics_i3d.weights.catalog import find_members
+    from kinetics_i3d.weights.read import fetch_weights
 
     # Checks that need no TensorFlow come first: it takes seconds to load.
     trees = [find_videos(source) for source in options.sources]
     weights = options.weights or default_weights(options.streams)
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
-    find_members(weights)
+    fetch_weights(weights, pairs=True)
     load_keras()
     from kinetics_i3d.inference import features_files
     from kinetics_i3d.inference.features import FeatureExtractor, FeatureOptions
@@ -123,9 +123,11 @@ def run(options):
     file_format = options.format or ("npy" if preset else "npz")
     features_files.check_format(file_format, options.preset)
     names = [field.name for field in dataclasses.fields(FeatureOptions)]
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    settings = FeatureOptions(**{**(preset.options if preset else {}), **given})
-    jobs = features_files.feature_jobs(trees, options.output, flat=bool(preset and preset.flat))
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    settings = FeatureOptions(**{**(preset.options if preset else {}), **chosen})
+    jobs = features_files.feature_jobs(
+        trees, options.output, one_folder=bool(preset and preset.one_folder)
+    )
     extractor = FeatureExtractor(weights, settings)
     results: list = []
     failures = []

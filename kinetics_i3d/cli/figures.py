@@ -48,9 +48,9 @@ def add_arguments(parser):
 
 def run(options):
     """Writes the dataset and prints the path of its table; returns the exit code."""
-    from kinetics_i3d.figures import write_dataset
+    from kinetics_i3d.figures import write_figures
 
-    table = write_dataset(
+    table = write_figures(
         options.output,
         train_per_action=options.train_per_action,
         test_per_action=options.test_per_action,

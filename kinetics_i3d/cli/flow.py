@@ -166,14 +166,15 @@ def flow_spec(weights):
     >>> flow_spec("kinetics_jhmdb").short_side
     208
     """
-    from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_weights
+    from kinetics_i3d.weights.catalog import CATALOG, PAIRS
     from kinetics_i3d.weights.checkpoint import read_info
+    from kinetics_i3d.weights.read import fetch_weights
 
     name = PAIRS[weights].members[1] if weights in PAIRS else weights
     if name in CATALOG:
         specs = {CATALOG[name].clip_spec.stream: CATALOG[name].clip_spec}
     else:
-        info = read_info(find_weights(name))
+        info = read_info(fetch_weights(name)[0])
         specs = info.clip_specs if info else {}
     if "flow" not in specs:
         raise UserError(

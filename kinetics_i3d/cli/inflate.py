@@ -3,8 +3,6 @@
 On a clip that repeats one image, the inflated network has the logits of the image network.
 """
 
-import dataclasses
-
 from kinetics_i3d.cli.arguments import (
     add_json_argument,
     add_labels_argument,
@@ -15,7 +13,7 @@ from kinetics_i3d.cli.arguments import (
     with_labels,
 )
 from kinetics_i3d.cli.console import load_keras
-from kinetics_i3d.core.clip_spec import DEEPMIND
+from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 
 EXAMPLES = (
     "kinetics-i3d inflate imagenet_inception5h --output start.h5 --classes 21",
@@ -67,9 +65,9 @@ def add_arguments(parser):
 
 def run(options):
     """Writes the inflated checkpoint; returns the exit code."""
-    from kinetics_i3d.weights.catalog import find_weights
+    from kinetics_i3d.weights.read import fetch_weights
 
-    find_weights(options.weights, images=True)
+    fetch_weights(options.weights, images=True)
     labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.models.inception_v1 import InceptionV1
@@ -77,7 +75,7 @@ def run(options):
     from kinetics_i3d.models.pretrained import save_weights
 
     # Flow has its own range of values, whatever that of the images was.
-    spec = dataclasses.replace(DEEPMIND, stream="flow") if options.channels == 2 else None
+    spec = DEEPMIND_FLOW if options.channels == 2 else None
     model = inflate(
         InceptionV1(weights=options.weights),
         channels=options.channels,

@@ -21,6 +21,7 @@ from kinetics_i3d.cli import (
     features,
     figures,
     flow,
+    fvd,
     inflate,
     prepare,
     systems,
@@ -42,6 +43,7 @@ TOPICS = {
         "features": features,
         "evaluate": evaluate,
         "doctor": doctor,
+        "fvd": fvd,
     },
     "Train a model": {
         "train": train,

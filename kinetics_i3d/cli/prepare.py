@@ -121,8 +121,7 @@ def add_arguments(parser):
 
 def run(options):
     """Writes the records and prints their folder; returns the exit code."""
-    from kinetics_i3d.data.records.config import PrepareConfig
-    from kinetics_i3d.data.records.prepare import prepare
+    from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
     from kinetics_i3d.flow.settings import FlowSettings
 
     config = PrepareConfig(
@@ -188,7 +187,7 @@ def of_splits(dataset, names):
 
 def check(folder):
     """Verifies records and prints the result; returns the exit code."""
-    from kinetics_i3d.data.records.verify import verify_records
+    from kinetics_i3d.data.records.prepare import verify_records
 
     records = read_records(folder)
     load_keras()

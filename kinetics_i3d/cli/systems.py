@@ -31,10 +31,11 @@ def add_arguments(parser):
 def run(options):
     """Prints the systems; returns the exit code."""
     load_keras()
-    from kinetics_i3d.models.systems import SYSTEMS
+    from kinetics_i3d.models.systems import paper_systems
 
-    systems = track(SYSTEMS.values(), "building", total=len(SYSTEMS), noun="systems")
-    rows = [describe(system) for system in systems]
+    systems = paper_systems().values()
+    progress = track(systems, "building", total=len(systems), noun="systems")
+    rows = [describe(system) for system in progress]
     print_result(options, table(rows), rows)
     return 0
 
@@ -60,11 +61,11 @@ def describe(system):
         "loss": system.loss,
         "aggregation": system.aggregation,
         "train": {
-            "frames": system.train_frames,
-            "stride": system.stride,
+            "frames": dict(system.train_frames),
+            "stride": dict(system.stride),
             "seconds": system.train_seconds,
         },
-        "test": {"frames": system.test_frames, "seconds": system.test_seconds},
+        "test": {"frames": dict(system.test_frames), "seconds": system.test_seconds},
     }
 
 

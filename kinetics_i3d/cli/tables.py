@@ -19,7 +19,6 @@ from kinetics_i3d.cli.arguments import (
 )
 from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.cli.train import COME_AGAIN
-from kinetics_i3d.core.canvas import pillow
 from kinetics_i3d.core.progress import Progress
 from kinetics_i3d.experiments.scales import SCALES, with_steps
 from kinetics_i3d.training.errors import TrainingStopped
@@ -37,22 +36,23 @@ def add_arguments(parser):
     add_output_argument(
         parser,
         "FOLDER",
-        "folder of tables.md, tables.json, the pictures and the runs",
+        "folder of tables.md, tables.json, the charts and the runs",
         required=True,
     )
     about = "; ".join(f"{row.name}: {row.about}" for row in SCALES.values())
     parser.add_argument(
         "--scale", choices=tuple(SCALES), default="mini", help=f"size of the runs. {about}"
     )
-    parser.add_argument(
-        "--cells",
+    runs = parser.add_argument(
+        "--runs",
         default="*",
         metavar="GLOBS",
         help="runs to make, as patterns of names SYSTEM.STREAM.START.MODE.SEED with commas between "
-        "them, such as 'C3D.*,*.rgb.scratch.original.*'",
+        "them, such as 'C3D.*,*.rgb.scratch.original.*' (default: all)",
     )
+    parser.add_former_option("--cells", runs)
     parser.add_argument(
-        "--seeds", type=count, metavar="N", help="runs per cell of a table (default: the scale's)"
+        "--seeds", type=count, metavar="N", help="number of seeds (default: the scale's)"
     )
     parser.add_argument(
         "--steps", type=count, metavar="N", help="training steps of each run (default: the scale's)"
@@ -86,12 +86,12 @@ def add_arguments(parser):
 
 def run(options):
     """Makes the tables and prints the path of their page; returns the exit code."""
-    pillow()
     dataset = read_dataset(options)
     load_keras()
-    from kinetics_i3d.data.layouts.recognise import recognise
-    from kinetics_i3d.experiments.runner import make_tables, plan_tables
-    from kinetics_i3d.experiments.runs import TABLE
+    from kinetics_i3d.data.layouts.formats import recognise
+    from kinetics_i3d.experiments.plan import plan_tables
+    from kinetics_i3d.experiments.runner import make_tables
+    from kinetics_i3d.experiments.runs import PAGE
 
     settings = {
         "imagenet": options.imagenet,
@@ -104,19 +104,19 @@ def run(options):
         options.output,
         with_steps(scale, options.steps) if options.steps else scale,
         seeds=options.seeds,
-        pattern=options.cells,
+        pattern=options.runs,
         **settings,
     )
     if options.dry_run:
         rows = costs(plan, dataset)
-        plan_facts = {"cells": dict(rows), "left_out": dict(plan.left_out)}
+        plan_facts = {"runs": dict(rows), "left_out": dict(plan.left_out)}
         print_result(options, costs_text(rows, plan.left_out), plan_facts)
         return 0
     # The paper reports its numbers on the first split.
     kind = recognise(options.dataset, kind=options.kind)[0] if options.split_number == 1 else None
     try:
         # stdout holds the result alone
-        with contextlib.redirect_stdout(sys.stderr), Progress(len(plan.jobs), "cells") as progress:
+        with contextlib.redirect_stdout(sys.stderr), Progress(len(plan.jobs), "runs") as progress:
             results = make_tables(
                 dataset,
                 options.output,
@@ -131,8 +131,8 @@ def run(options):
         return COME_AGAIN
     for name, why in results["failed"].items():
         complain(RuntimeError(f"{name}: {why}"))
-    page = f"{options.output.rstrip('/')}/{TABLE}"
-    result = {"output": page, "cells": len(results["cells"]), "failed": results["failed"]}
+    page = f"{options.output.rstrip('/')}/{PAGE}"
+    result = {"output": page, "runs": len(results["cells"]), "failed": results["failed"]}
     print_result(options, page, result)
     if not results["failed"]:
         return 0
@@ -144,14 +144,14 @@ def costs(plan, dataset):
     from kinetics_i3d.experiments.plan import training_cost
 
     sizes = {"videos": len(dataset.split("train")), "classes": len(dataset.labels)}
-    return [(job.cell.name, training_cost(job.config, **sizes)) for job in plan.jobs]
+    return [(job.run.name, training_cost(job.config, **sizes)) for job in plan.jobs]
 
 
 def costs_text(rows, left_out):
     """The rows of `costs` with their sum, and what is left out, as aligned lines."""
-    rows = [*rows, (f"{len(rows)} cells", sum(cost for _, cost in rows))]
+    rows = [*rows, (f"{len(rows)} runs", sum(cost for _, cost in rows))]
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {cost / 1e12:>12.1f}" for name, cost in rows]
-    head = f"{'cell':<{width}}  {'10^12 multiply-adds':>12}"
+    head = f"{'run':<{width}}  {'10^12 multiply-adds':>12}"
     skipped = [f"left out: {name}: {reason}" for name, reason in left_out.items()]
     return "\n".join([head, *lines, *skipped])

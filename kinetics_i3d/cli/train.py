@@ -337,14 +337,15 @@ def add_arguments(parser):
 
 def run(options):
     """Trains, and prints the path of the weights; returns the exit code."""
-    from kinetics_i3d.weights.catalog import PAIRS, find_weights
+    from kinetics_i3d.weights.catalog import PAIRS
+    from kinetics_i3d.weights.read import fetch_weights
 
     config = config_from_recipe(options.recipe, **read_fields(options, TrainConfig))
     labels = _labels_of_weights(options, config)
     if config.inflate is not None:
-        find_weights(config.inflate, images=True)
+        fetch_weights(config.inflate, images=True)
     if config.weights is not None and config.weights not in PAIRS:
-        find_weights(config.weights)
+        fetch_weights(config.weights)
     dataset = read_source(options)
     load_keras()
     from kinetics_i3d.training.train import train

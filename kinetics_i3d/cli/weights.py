@@ -57,13 +57,13 @@ def add_arguments(parser):
 
 def run(options):
     """Prints the catalog, some of its rows, or the paths of downloads; returns the exit code."""
-    from kinetics_i3d.weights.catalog import CATALOG, find_rows
+    from kinetics_i3d.weights.catalog import CATALOG, IMAGES
     from kinetics_i3d.weights.download import find_source
-    from kinetics_i3d.weights.images import IMAGES
+    from kinetics_i3d.weights.read import find_entries
 
     if options.source is not None and not options.fetch:
         raise UserError("--source is the address of a download; add --fetch")
-    named = [row for name in options.names for row in find_rows(name)]
+    named = [row for name in options.names for row in find_entries(name)]
     rows = list({row.name: row for row in named}.values()) or [*CATALOG.values(), *IMAGES.values()]
     failures = {}
     if options.fetch:
@@ -154,16 +154,16 @@ def table(rows):
 
 def details(row):
     """Everything about one row, in lines."""
-    facts = describe(row)
+    info = describe(row)
     spec = row.clip_spec
-    images = facts["input"] == "images"
+    images = info["input"] == "images"
     rate = "" if images else f"{spec.stream}, {spec.fps:g} fps, "
     first = ", ".join(row.labels[:FIRST_LABELS]) or "those of the archive, if any"
     more = ", ..." if len(row.labels) > FIRST_LABELS else ""
     lines = [
         ("system", f"{row.system}, architecture {row.architecture}"),
         (
-            facts["input"],
+            info["input"],
             f"{rate}short side {spec.short_side}, "
             f"{spec.size} x {spec.size} pixels, {spec.low:g} to {spec.high:g} (spec {spec.name})",
         ),
@@ -172,21 +172,21 @@ def details(row):
         ("protocol", row.protocol),
         ("terms", row.terms),
         ("command", row.command or "-"),
-        ("pair", facts["pair"] or "-"),
-        ("from", facts["from"]),
-        ("verified", facts["verified"]),
-        ("by", facts["verified_by"]),
-        ("path", facts["path"] or "-"),
+        ("pair", info["pair"] or "-"),
+        ("from", info["from"]),
+        ("verified", info["verified"]),
+        ("by", info["verified_by"]),
+        ("path", info["path"] or "-"),
     ]
-    if "error" in facts:
-        lines.append(("error", facts["error"]))
+    if "error" in info:
+        lines.append(("error", info["error"]))
     if row.distribution is not None:
         lines.append(("install", row.distribution.command))
     if row.release is not None:
-        lines.append(("source", facts["source"]))
+        lines.append(("source", info["source"]))
     lines += [
         ("file", "  ".join(str(part) for part in file.values() if part is not None))
-        for file in facts["files"]
+        for file in info["files"]
     ]
     return "\n".join([row.name, *(f"  {name:<8}  {text}" for name, text in lines)])
 

@@ -27,9 +27,9 @@ def average_precision(scores, targets):
         return float("nan")
     order = np.argsort(-scores, kind="stable")
     last_of_equals: np.ndarray = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    found = np.cumsum(targets[order])[last_of_equals]
-    precision = found / (last_of_equals + 1)
-    return float((precision * np.diff(found, prepend=0)).sum() / targets.sum())
+    hits = np.cumsum(targets[order])[last_of_equals]
+    precision = hits / (last_of_equals + 1)
+    return float((precision * np.diff(hits, prepend=0)).sum() / targets.sum())
 
 
 def average_precisions(scores, targets):

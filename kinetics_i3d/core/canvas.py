@@ -1,6 +1,6 @@
-"""`Canvas`: what pictures of results share: paper, ink, text that fits, and a whole PNG or none.
+"""`Canvas`: what the pictures of results share: paper, ink, text that fits, and atomic PNG files.
 
-Drawn with Pillow, https://pillow.readthedocs.io, and the font in it, so that none has to be found.
+Drawn with Pillow, https://pillow.readthedocs.io, and its built-in font, so that none is needed.
 """
 
 import functools
@@ -19,11 +19,7 @@ ACCENT = (31, 98, 201)
 
 
 def pillow():
-    """Pillow's modules `Image`, `ImageDraw` and `ImageFont`, which only pictures need.
-
-    Raises:
-        UserError: If Pillow is not installed.
-    """
+    """Pillow's modules `Image`, `ImageDraw` and `ImageFont`; `UserError` if it is not installed."""
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError as error:
@@ -32,17 +28,7 @@ def pillow():
 
 
 def check_picture_path(path):
-    """Refuses, before any work is done, a path where no PNG can be put.
-
-    Args:
-        path: Where a picture shall stand.
-
-    Returns:
-        The `pathlib.Path`.
-
-    Raises:
-        UserError: If it does not end in `.png` or is a folder, or Pillow is missing.
-    """
+    """The path of a PNG to write, checked before any work: its suffix, no folder, and Pillow."""
     path = pathlib.Path(path)
     if path.suffix.lower() != ".png":
         raise UserError(f"{path}: pictures are PNG, so the name must end in .png")
@@ -53,20 +39,7 @@ def check_picture_path(path):
 
 
 class Canvas:
-    """White paper to draw on, in pixels from the top left.
-
-    Args:
-        width, height: Its size.
-
-    Raises:
-        UserError: If Pillow is missing.
-
-    Example:
-
-    >>> canvas = Canvas(200, 50)
-    >>> canvas.text((10, 25), "wave", size=20)
-    >>> canvas.save(folder / "wave.png")
-    """
+    """White paper to draw on, in pixels from the top left."""
 
     def __init__(self, width, height):
         image_module, draw_module, _ = pillow()
@@ -78,17 +51,17 @@ class Canvas:
 
         Args:
             place: (x, y) of the anchor.
-            text: Any string; what cannot be printed becomes a replacement character.
+            text: Any string; characters that cannot be printed are replaced.
             size: Pixels of the font.
             color: (red, green, blue).
-            anchor: Pillow's two letters, across (l, m, r) and down (a, m, s).
-            width: Pixels at most; a longer text ends in an ellipsis.
+            anchor: Pillow's two letters, horizontal (l, m, r) and vertical (a, m, s).
+            width: Maximum pixels; a longer text ends with an ellipsis.
         """
         text = printable(text) if width is None else fit_text(text, size=size, width=width)
         self.draw.text(place, text, fill=color, font=font(size), anchor=anchor)
 
     def slanted_text(self, place, text, *, size, color=INK, width=None):
-        """Writes one line that rises at 45 degrees from its beginning at `place`."""
+        """Writes one line that rises at 45 degrees from `place`."""
         image_module, draw_module, _ = pillow()
         text = printable(text) if width is None else fit_text(text, size=size, width=width)
         side = 2 * (int(text_width(text, size=size)) + size)
@@ -116,7 +89,7 @@ class Canvas:
         self.image.paste(image, tuple(map(int, place)))
 
     def save(self, path):
-        """Writes the PNG, whole or not at all; raises `UserError` if `path` is not that of one."""
+        """Writes the PNG atomically."""
         with atomic_path(check_picture_path(path)) as temporary:
             self.image.save(temporary, format="PNG")
 
@@ -128,26 +101,12 @@ def font(size):
 
 
 def text_width(text, *, size):
-    """Pixels that a line takes across."""
+    """The width of a line in pixels."""
     return font(size).getlength(printable(text))
 
 
 def fit_text(text, *, size, width):
-    """Shortens a line to a width, with an ellipsis in place of what is cut.
-
-    Args:
-        text: One line.
-        size: Pixels of the font.
-        width: Pixels at most.
-
-    Returns:
-        The text itself if it fits, else its beginning and "…".
-
-    Example:
-
-    >>> fit_text("passing American football (in game)", size=16, width=120)
-    'passing Ameri…'
-    """
+    """The text itself if it fits `width` pixels, else its beginning and an ellipsis."""
     text = printable(text)
     if text_width(text, size=size) <= width:
         return text
@@ -157,7 +116,7 @@ def fit_text(text, *, size, width):
 
 
 def printable(text):
-    """The text in one line; Pillow refuses line breaks where text is anchored."""
+    """The text in one line; Pillow refuses line breaks in anchored text."""
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )

@@ -1,4 +1,4 @@
-"""`ClipSpec`: how a clip is sampled from a video, sized, cropped and scaled.
+"""`ClipSpec`: how a clip is sampled from a video, resized, cropped and scaled.
 
 The release's numbers: https://github.com/google-deepmind/kinetics-i3d (README, "Sample data and
 preprocessing"). MediaPipe's graph: https://github.com/google-ai-edge/mediapipe (`media_sequence`).
@@ -6,6 +6,7 @@ FVD: https://arxiv.org/abs/1812.01717.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -16,21 +17,21 @@ INTERPOLATIONS = ("bilinear", "area_cubic")
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:
-    """A frozen recipe from a video to the values that a model reads; weights carry theirs.
+    """How a video becomes the values that a model reads; weights carry their own spec.
 
     Args:
-        name: What people call this recipe, such as `"deepmind"`.
+        name: The name of the spec, such as `"deepmind"`.
         stream: `"rgb"` or `"flow"`.
         fps: Frames a second, sampled by presentation time.
-        short_side: Pixels of the side that `resize` names; for `"stretch"` of both, so that it is
+        short_side: Pixels of the side that `resize` names; for `"stretch"` of both sides, equal to
             `size`.
-        size: Pixels of the square crop; the centre at test, random in training.
+        size: Pixels of the square crop, the centre one at test and random in training.
         low: The value of a black pixel (0).
         high: The value of a white pixel (255).
-        resize: `"short_side"` brings the smaller side to `short_side` and keeps the aspect;
-            `"height"` the height, and cuts the width down to an even number, as MediaPipe does;
-            `"stretch"` both sides, whatever the aspect was.
-        interpolation: `"bilinear"`, or `"area_cubic"`: means of areas to shrink, cubic to enlarge.
+        resize: `"short_side"` resizes the smaller side to `short_side` and keeps the aspect ratio;
+            `"height"` resizes the height, with a width cut down to an even number, as MediaPipe
+            does; `"stretch"` resizes both sides, whatever the aspect ratio.
+        interpolation: `"bilinear"`, or `"area_cubic"`: area averages to shrink, cubic to enlarge.
 
     Raises:
         ValueError: If a field is outside its range.
@@ -73,47 +74,45 @@ class ClipSpec:
             )
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         """Channels of a clip: 3 for rgb, 2 for flow (x, then y)."""
         return 3 if self.stream == "rgb" else 2
 
     @property
-    def reading(self):
+    def reading(self) -> dict[str, Any]:
         """The arguments of `read_frames` that this spec sets."""
         names = ("fps", "short_side", "resize", "interpolation")
         return {name: getattr(self, name) for name in names}
 
-    def resized(self, height, width):
-        """The (height, width) that a picture has after the resize and before the crop."""
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """The (height, width) of a picture after the resize and before the crop."""
         return resized((height, width), self.short_side, self.resize)
 
-    def normalize(self, clip):
-        """Scales pixels to this spec's range.
+    def for_flow(self) -> "ClipSpec":
+        """The spec of the flow beside this rgb stream: the same frames, in -1 to 1."""
+        name = f"{self.name}_flow"
+        return dataclasses.replace(self, name=name, stream="flow", low=-1.0, high=1.0)
 
-        Args:
-            clip: uint8 array of any shape, 0 to 255.
-
-        Returns:
-            float32 array of the same shape, `low` to `high`.
-        """
+    def normalize(self, clip: Any) -> Any:
+        """Scales uint8 pixels, 0 to 255, to float32 values, `low` to `high`."""
         scale = np.float32((self.high - self.low) / 255.0)
-        # One array of that size and no other: a clip of 10 s has 150 MB.
+        # One array of that size and no more: a clip of 10 s has 150 MB.
         values = np.multiply(clip, scale, dtype=np.float32)
         values += np.float32(self.low)
         return values
 
-    def denormalize(self, clip):
+    def denormalize(self, clip: Any) -> Any:
         """The inverse of `normalize`: values `low` to `high` back to uint8 pixels, rounded."""
         pixels = (np.asarray(clip, np.float32) - self.low) * (255.0 / (self.high - self.low))
         return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The fields as a JSON-ready dictionary; `ClipSpec(**d)` is the inverse."""
         return dataclasses.asdict(self)
 
 
 def check_resize(resize, interpolation):
-    """Raises `ValueError` where one of the two is not among `RESIZES` or `INTERPOLATIONS`."""
+    """Raises `ValueError` unless both are among `RESIZES` and `INTERPOLATIONS`."""
     if resize not in RESIZES:
         raise ValueError(f"`resize` must be one of {RESIZES}. Received: resize={resize!r}")
     if interpolation not in INTERPOLATIONS:
@@ -124,21 +123,10 @@ def check_resize(resize, interpolation):
 
 
 def resized(size, short_side, resize="short_side"):
-    """The size of a picture after a resize.
+    """The (height, width) of a picture after a resize.
 
-    Args:
-        size: (height, width) in pixels.
-        short_side: Pixels of the side that `resize` names.
-        resize: One of `RESIZES`.
-
-    Returns:
-        (height, width). `"short_side"` rounds the other side, halves up; `"height"` rounds it down
-        to an even number, and to 2 at least.
-
-    Example:
-
-    >>> [resized((240, 322), 256, resize) for resize in RESIZES]
-    [(256, 343), (256, 342), (256, 256)]
+    `"short_side"` rounds the other side, halves up; `"height"` rounds it down to an even number, at
+    least 2.
     """
     height, width = size
     if resize == "stretch":
@@ -151,14 +139,14 @@ def resized(size, short_side, resize="short_side"):
 
 DEEPMIND = ClipSpec("deepmind")
 
-# Flow is measured between the frames of the clip above, in pixels, and cut at 20 of them.
+# Flow between the frames of the clip above, in pixels, clipped at 20.
 DEEPMIND_FLOW = ClipSpec("deepmind_flow", stream="flow")
 FLOW_BOUND = 20.0
 
-# Its reader gives rgb in [0, 1] and flow in [-20, 20]; whoever calls it scales both to [-1, 1].
+# Its graph outputs rgb in [0, 1] and flow in [-20, 20]; its caller scales both to [-1, 1].
 MEDIAPIPE = ClipSpec("mediapipe", resize="height", interpolation="area_cubic")
 
-# FVD takes frames as they come; `fps` is that of the Kinetics videos which its network has seen.
+# FVD takes frames at any rate; `fps` is that of the Kinetics videos its network was trained on.
 FVD = ClipSpec("fvd", short_side=224, resize="stretch")
 
 # Google's ImageNet network of 2014 reads RGB minus 117.

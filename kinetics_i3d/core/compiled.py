@@ -7,13 +7,10 @@ except ModuleNotFoundError:
 
 
 def compiled(**options):
-    """A decorator that compiles a function, cached on disk if there is a folder to write to.
+    """A decorator that compiles a function with `numba.njit`, cached on disk where possible.
 
-    Args:
-        **options: As for `numba.njit`; a kernel keeps no lock of Python's and divides as NumPy.
-
-    Returns:
-        The decorator. Without Numba it gives the function back, thousands of times slower.
+    Compiled functions release Python's lock and divide as NumPy does. Without Numba the function is
+    unchanged, and thousands of times slower.
     """
 
     def decorate(function):
@@ -22,7 +19,7 @@ def compiled(**options):
         settings = {"nogil": True, "error_model": "numpy", **options}
         try:
             return numba.njit(cache=True, **settings)(function)
-        except RuntimeError:  # no such folder: compiled once in each process
+        except RuntimeError:  # no folder for the cache: compiled once per process
             return numba.njit(**settings)(function)
 
     return decorate

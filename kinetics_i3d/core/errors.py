@@ -9,7 +9,7 @@ class UserError(Exception):
 
 
 class VideoError(UserError):
-    """A video cannot be opened or holds no picture that can be decoded."""
+    """A video cannot be opened, or has no picture that can be decoded."""
 
 
 class WeightsError(UserError):
@@ -21,9 +21,9 @@ class DatasetError(UserError):
 
 
 class ExportError(UserError):
-    """An artifact cannot be made, or does not answer as the model that it was made from."""
+    """An artifact cannot be made, or its outputs differ from those of its model."""
 
 
 def first_line(error):
-    """The first line of another library's error, or its kind where it says nothing."""
+    """The first line of another library's error, or its type if it has no message."""
     return (str(error).splitlines() or [type(error).__name__])[0]

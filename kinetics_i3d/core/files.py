@@ -1,4 +1,7 @@
-"""Atomic writes: a file, or a folder, appears whole under its name or not at all."""
+"""Files: atomic writes, text as other programs write it, and .npy data in any thread.
+
+A file or a folder that is written appears whole under its name or not at all.
+"""
 
 import contextlib
 import math
@@ -15,20 +18,10 @@ from kinetics_i3d.core.errors import DatasetError, UserError
 
 @contextlib.contextmanager
 def atomic_path(path):
-    """Gives a temporary name beside `path` that becomes `path` only if the block ends well.
+    """Gives a temporary name beside `path`, which becomes `path` if no error ends the block.
 
-    The temporary name keeps the suffix: encoders and picture writers choose their format by it.
-
-    Args:
-        path: Where the finished file shall stand. Missing folders are made.
-
-    Yields:
-        A `pathlib.Path` to write to.
-
-    Example:
-
-    >>> with atomic_path(folder / "report.json") as path:
-    ...     _ = path.write_text("{}")
+    It keeps the suffix, because encoders and image writers choose their format by it. Missing
+    folders are made.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +32,7 @@ def atomic_path(path):
     temporary = pathlib.Path(name)
     try:
         yield temporary
-        # mkstemp makes files private; the finished one gets the rights a plain open() would give.
+        # mkstemp makes files private; the finished one gets the permissions of a plain open().
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
@@ -50,21 +43,9 @@ def atomic_path(path):
 
 @contextlib.contextmanager
 def atomic_folder(path):
-    """Gives a temporary folder beside `path` that becomes `path` only if the block ends well.
+    """Gives a temporary folder beside `path`, which becomes `path` if no error ends the block.
 
-    Args:
-        path: Where the finished folder shall stand. Missing folders above it are made.
-
-    Yields:
-        The `pathlib.Path` of a new folder to fill.
-
-    Raises:
-        UserError: If something stands there already; an empty folder is replaced.
-
-    Example:
-
-    >>> with atomic_folder(folder / "report") as path:
-    ...     _ = (path / "page.html").write_text("")
+    `UserError` if something other than an empty folder exists there.
     """
     path = pathlib.Path(path)
     check_free(path)
@@ -82,59 +63,35 @@ def atomic_folder(path):
 
 
 def check_free(path):
-    """Raises `UserError` where something stands, but for an empty folder.
-
-    Args:
-        path: Where a new folder shall stand.
-    """
+    """Raises `UserError` if anything but an empty folder exists at a path."""
     path = pathlib.Path(path)
     empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
     if os.path.lexists(path) and not empty:
-        raise UserError(f"{path}: exists already; a new name or an empty folder is needed")
+        raise UserError(f"{path}: already exists; choose a new name or an empty folder")
 
 
 LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also split at U+2028 within a name
 
 
 def read_text(path):
-    """The text of a file.
-
-    Args:
-        path: A path.
-
-    Returns:
-        A string, without the byte order mark.
-
-    Raises:
-        DatasetError: If it cannot be read or is not UTF-8.
-    """
+    """The text of a UTF-8 file without its byte order mark; `DatasetError` if it cannot be read."""
     try:
         return pathlib.Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise DatasetError(
-            f"{path}: must be text in UTF-8, and is not at byte {error.start}"
+            f"{path}: must be UTF-8 text; it is not at byte {error.start}"
         ) from error
 
 
 def read_lines(path):
-    """The lines that are not blank, stripped.
-
-    Args:
-        path: A path.
-
-    Returns:
-        A list of (number from 1, line).
-
-    Raises:
-        DatasetError: As `read_text`.
-    """
+    """The lines of a text file that are not blank, stripped: [(number from 1, line)]."""
     lines = enumerate(LINE_END.split(read_text(path)), start=1)
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
-HEADER = re.compile(
+_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '([<>|]?[a-zA-Z]\d+)', 'fortran_order': False, "
     rb"'shape': \((\d*(?:, ?\d+)*),?\), \} *\n",
     re.DOTALL,
@@ -142,26 +99,13 @@ HEADER = re.compile(
 
 
 def parse_npy(data):
-    """Reads an array of numbers or text.
+    """A read-only array from the bytes of an .npy file of version 1.0, in C order, in any thread.
 
-    Args:
-        data: The bytes of an .npy file of version 1.0, in C order.
-
-    Returns:
-        A read-only array.
-
-    Raises:
-        ValueError: If they are not that, or too few or too many.
-
-    Example:
-
-    >>> import io
-    >>> file = io.BytesIO()
-    >>> np.save(file, np.arange(6).reshape(2, 3))
-    >>> parse_npy(file.getvalue()).tolist()
-    [[0, 1, 2], [3, 4, 5]]
+    `numpy.load` parses the header as Python, which fails on Python 3.11, with a SystemError, while
+    another thread parses Python too: a second `numpy.load`, or AutoGraph. `ValueError` for anything
+    else, or too few or too many bytes.
     """
-    head = HEADER.match(data)
+    head = _HEADER.match(data)
     if head is None:
         raise ValueError("no header of an array")
     shape = tuple(int(side) for side in head[2].split(b",") if side)

@@ -1,21 +1,12 @@
-"""`after_import`: runs something once a module has been imported, without importing it."""
+"""`after_import`: runs a function once a module has been imported, without importing it."""
 
 import importlib.abc
 import sys
+from collections.abc import Callable
 
 
-def after_import(name, action):
-    """Calls `action()` after the module `name` is imported; at once if it has been already.
-
-    Args:
-        name: A top-level module, such as `"keras"`. It may be missing, and is not imported here.
-        action: A function of no arguments. What it raises, the import raises.
-
-    Example:
-
-    >>> after_import("json", lambda: print("json is there"))
-    json is there
-    """
+def after_import(name: str, action: Callable[[], object]) -> None:
+    """Calls `action()` after the module `name` is imported, at once if it already is."""
     if name in sys.modules:
         action()
     else:

@@ -1,8 +1,8 @@
 """`read_labels`: class names in the order of a model's outputs, from any common label file.
 
 Lines ("abseiling", "0 abseiling", "abseiling,0"), tables with a header (Kinetics' `id,name`), JSON
-lists and maps (SlowFast, Something-Something, Hugging Face) and `item { ... }` maps (AVA). What can
-be read in more than one way is refused.
+lists and maps (SlowFast, Something-Something, Hugging Face) and `item { ... }` maps (AVA). Files
+that can be read in more than one way are refused.
 """
 
 import contextlib
@@ -23,20 +23,20 @@ from kinetics_i3d.core.label_maps import (
 )
 
 # A first line of one word that is a header, and no class.
-LONE_HEADERS = NAME_COLUMNS - {"action", "category", "title", "tag"}
+_LONE_HEADERS = NAME_COLUMNS - {"action", "category", "title", "tag"}
 
 JSON = re.compile(r"\s*(?:\{|\[\s*[\"'{\[\]\d])")
 # "0 abseiling", "0,abseiling", "0: abseiling", "1. abseiling", "c000 Holding some clothes".
-NUMBER_FIRST = re.compile(r"([A-Za-z]?)(\d+)(?:[.)]\s*|\s*[,;:]\s*|\s+)(\S.*)")
-NUMBER_LAST = re.compile(r"(.*[^\s,;:])(\s*[,;:]\s*|\s+)(\d+)")
+_NUMBER_FIRST = re.compile(r"([A-Za-z]?)(\d+)(?:[.)]\s*|\s*[,;:]\s*|\s+)(\S.*)")
+_NUMBER_LAST = re.compile(r"(.*[^\s,;:])(\s*[,;:]\s*|\s+)(\d+)")
 
 
 def read_labels(path):
     r"""Reads the class names of a label file.
 
     Args:
-        path: The file. One label a line, with or without its id before or behind it; a table with
-            a header; a JSON list, or a JSON map either way round; or `item { id: name: }` entries.
+        path: The file. One label a line, with or without its id before or after it; a table with a
+            header; a JSON list, or a JSON map in either direction; or `item { id: name: }` entries.
             Ids count from 0 or from 1, without gaps, in any order.
 
     Returns:
@@ -57,17 +57,7 @@ def read_labels(path):
 
 
 def read_label_ids(path):
-    """Reads the class names of a label file by their ids.
-
-    Args:
-        path: As for `read_labels`.
-
-    Returns:
-        {id: class name}. Without ids in the file they count from 0.
-
-    Raises:
-        DatasetError: As `read_labels`.
-    """
+    """As `read_labels`, by ids: {id: class name}; without ids in the file they count from 0."""
     return _parse(path, read_text(path))
 
 
@@ -84,15 +74,7 @@ def _parse(path, text):
 
 
 def write_labels(path, labels):
-    """Writes class names so that `read_labels` gives them back, one a line where that suffices.
-
-    Args:
-        path: The file; it appears whole or not at all.
-        labels: Class names in order.
-
-    Raises:
-        DatasetError: If they cannot be read back, such as two that are equal.
-    """
+    """Writes class names so that `read_labels` returns them, one a line if possible."""
     labels = tuple(labels)
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows([("id", "name"), *enumerate(labels)])
@@ -107,7 +89,7 @@ def write_labels(path, labels):
 
 
 def _checked(path, rows):
-    """{id: label} of (line, id or None, label), held against repetition and gaps."""
+    """{id: label} of (line, id or None, label); refuses repetitions and gaps."""
     lines: dict = {}
     named: dict = {}
     for place, (line, number, label) in enumerate(rows):
@@ -153,7 +135,7 @@ def _of_lines(path, text):
     if table is not None:
         return table
     _, first = lines[0]
-    headed = plain(first.rstrip(":")) in LONE_HEADERS or label_columns(first.split()) is not None
+    headed = plain(first.rstrip(":")) in _LONE_HEADERS or label_columns(first.split()) is not None
     body = lines[1:] if headed else lines
     filled = [(number, line) for number, line in body if line]
     if not filled:
@@ -182,14 +164,14 @@ def _of_lines(path, text):
 
 
 def _numbered(path, lines):
-    """Rows of lines of which each has an id; None where they have none."""
-    found = [
-        _by(lines, NUMBER_FIRST, lambda match: (match[1], match[2], match[3])),
-        _by(lines, NUMBER_LAST, lambda match: ("", match[3], match[1])),
+    """Rows of lines that each have an id, or None if they have none."""
+    candidates = [
+        _by(lines, _NUMBER_FIRST, lambda match: (match[1], match[2], match[3])),
+        _by(lines, _NUMBER_LAST, lambda match: ("", match[3], match[1])),
     ]
-    whole = [rows for rows in found if None not in rows]
+    whole = [rows for rows in candidates if None not in rows]
     if not whole:
-        for rows in found:
+        for rows in candidates:
             if 2 * (len(rows) - rows.count(None)) > len(rows):
                 number, line = lines[rows.index(None)]
                 raise DatasetError(
@@ -205,7 +187,7 @@ def _numbered(path, lines):
         names = [unquoted(name) for _, _, name in rows]
         repeated = len(set(names)) < len(names)
         # "n01440764 tench" and "walk 1", "walk 2" are labels as they stand.
-        if (letters != {""} and not counted) or (rows is found[1] and repeated):
+        if (letters != {""} and not counted) or (rows is candidates[1] and repeated):
             continue
         readings.append(
             (
@@ -234,7 +216,7 @@ def _by(lines, pattern, parts):
 
 
 def _of_table(path, lines):
-    """Rows of a table whose first line is a header with columns known by name; None else."""
+    """Rows of a table whose first line is a header with known columns, or None."""
     first, header = lines[0]
     for mark in (",", ";", "\t"):
         cells = next(csv.reader([header], delimiter=mark), [])

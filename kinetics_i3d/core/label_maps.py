@@ -1,4 +1,4 @@
-"""`json_rows`, `item_rows`: the labels of JSON files and of `item { ... }` maps."""
+"""The labels of JSON files and of `item { ... }` maps, and the known columns of label tables."""
 
 import json
 import re
@@ -6,30 +6,19 @@ import re
 from kinetics_i3d.core.errors import DatasetError
 
 # Members of a JSON object that hold the labels beside other settings.
-MEMBERS = ("id2label", "label2id", "labels", "classes", "class_names", "names", "categories")
-ITEM = re.compile(r"\bitem\s*\{([^{}]*)\}")
-ITEM_FIELD = re.compile(r"""\b(id|name|display_name|label)\s*:\s*(?:"([^"]*)"|'([^']*)'|(\d+))""")
+_MEMBERS = ("id2label", "label2id", "labels", "classes", "class_names", "names", "categories")
+_ITEM = re.compile(r"\bitem\s*\{([^{}]*)\}")
+_ITEM_FIELD = re.compile(r"""\b(id|name|display_name|label)\s*:\s*(?:"([^"]*)"|'([^']*)'|(\d+))""")
 
 
 def item_rows(path, text):
-    """The rows of `item { id: name: }` entries, as the object detection API writes them.
-
-    Args:
-        path: The file, for errors.
-        text: Its content.
-
-    Returns:
-        A list of (line, id, label).
-
-    Raises:
-        DatasetError: If an entry has no id or cannot be read.
-    """
+    """[(line, id, label)] of the `item { id: name: }` entries of the object detection API."""
     rows = []
-    for match in ITEM.finditer(text):
+    for match in _ITEM.finditer(text):
         fields = {
             field: next(value for value in values if value is not None)
             for field, *values in (
-                field_match.groups() for field_match in ITEM_FIELD.finditer(match[1])
+                field_match.groups() for field_match in _ITEM_FIELD.finditer(match[1])
             )
         }
         line = text.count("\n", 0, match.start()) + 1
@@ -43,18 +32,7 @@ def item_rows(path, text):
 
 
 def json_rows(path, text):
-    """The rows of a JSON list of labels, or of a JSON map between ids and labels.
-
-    Args:
-        path: The file, for errors.
-        text: Its content.
-
-    Returns:
-        A list of (line, id or `None`, label).
-
-    Raises:
-        DatasetError: If it is not JSON, or neither such a list nor such a map.
-    """
+    """[(line, id or None, label)] of a JSON list of labels, or a map between ids and labels."""
 
     def pairs(members):
         for place, (key, _) in enumerate(members):
@@ -70,7 +48,7 @@ def json_rows(path, text):
         ) from error
     except RecursionError as error:
         raise DatasetError(f"{path}: is nested too deeply for a label map") from error
-    inner = [name for name in MEMBERS if isinstance(content, dict) and _holds(content.get(name))]
+    inner = [name for name in _MEMBERS if isinstance(content, dict) and _holds(content.get(name))]
     if inner:
         content = content[inner[0]]
     if isinstance(content, list):
@@ -83,7 +61,7 @@ def _holds(value):
 
 
 def _at(path, text, key):
-    """The path with the line of a key or a value of its JSON."""
+    """The path with the line of a key or a value in its JSON."""
     for spelt in (json.dumps(key), json.dumps(key, ensure_ascii=False)):
         place = text.find(spelt)
         if place >= 0:
@@ -162,7 +140,7 @@ def _number(value):
 
 
 # Column names of tables, in lower case and without "_", "-" and blanks.
-ID_COLUMNS = frozenset(
+_ID_COLUMNS = frozenset(
     ["", "id", "index", "idx", "number", "no", "key", "#"]
     + [kind + word for kind in ("class", "label", "action") for word in ("id", "index", "idx")]
 )
@@ -174,7 +152,7 @@ ADVICE = "a table with the header id,name leaves no doubt"
 
 
 def unquoted(text):
-    """Text without blanks and quotes around it; doubled quotes inside become single."""
+    """Text without surrounding blanks and quotes; doubled quotes inside become single."""
     text = text.strip()
     while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1].replace(text[0] * 2, text[0]).strip()
@@ -182,13 +160,13 @@ def unquoted(text):
 
 
 def plain(word):
-    """A column name as names are compared: lower case, without blanks, "_" and "-"."""
+    """A column name for comparison: lower case, without blanks, "_" and "-"."""
     return re.sub(r"[\s_-]", "", unquoted(word).casefold())
 
 
 def label_columns(cells):
-    """(columns of ids, columns of names) of a header; None where it is none."""
+    """(columns of ids, columns of names) of a header, or None if it is not one."""
     words = [plain(cell) for cell in cells]
-    ids = [place for place, word in enumerate(words) if word in ID_COLUMNS]
+    ids = [place for place, word in enumerate(words) if word in _ID_COLUMNS]
     names = [place for place, word in enumerate(words) if word in NAME_COLUMNS]
     return (ids, names) if len(words) > 1 and names and (ids or len(names) > 1) else None

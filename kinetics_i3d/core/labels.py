@@ -1,9 +1,12 @@
-"""Class names, and predictions read with them."""
+"""Class names, and predictions with them."""
 
 import functools
 import pathlib
+from typing import Any
 
 import numpy as np
+
+from kinetics_i3d.core.types import Labels
 
 LISTS = pathlib.Path(__file__).parent / "label_lists"
 # The releases are told apart by their number of outputs.
@@ -12,26 +15,11 @@ BY_COUNT = {400: "kinetics400", 600: "kinetics600"}
 
 @functools.cache
 def label_list(name):
-    """A label list that comes with the package.
-
-    Args:
-        name: `"kinetics400"` or `"kinetics600"`.
-
-    Returns:
-        A tuple of class names in the order of the released weights.
-
-    Raises:
-        ValueError: If there is no such list.
-
-    Example:
-
-    >>> label_list("kinetics400")[0]
-    'abseiling'
-    """
+    """The class names of "kinetics400" or "kinetics600", in the order of the released weights."""
     path = LISTS / f"{name}.txt"
     if not path.is_file():
-        known = sorted(file.stem for file in LISTS.glob("*.txt"))
-        raise ValueError(f"`name` must be one of {known}. Received: name={name!r}")
+        names = sorted(file.stem for file in LISTS.glob("*.txt"))
+        raise ValueError(f"`name` must be one of {names}. Received: name={name!r}")
     return tuple(path.read_text(encoding="utf-8").splitlines())
 
 
@@ -47,21 +35,23 @@ def sigmoid(logits):
     return 0.5 + 0.5 * np.tanh(0.5 * np.asarray(logits, np.float64))
 
 
-def decode_predictions(predictions, *, top=5, labels=None, from_logits=True):
-    """Names the best classes of each row.
+def decode_predictions(
+    predictions: Any, *, top: int = 5, labels: Labels | None = None, from_logits: bool = True
+) -> list[list[tuple[str, float]]]:
+    """Names the most likely classes of each row of predictions.
 
     Args:
-        predictions: (batch, classes), what a model's `predict` gives.
-        top: How many classes a row; all of them if there are fewer.
-        labels: Class names in order, by custom `model.labels`. Without them 400 and 600 outputs are
-            read as Kinetics-400 and -600.
-        from_logits: Whether `predictions` are logits; `False` for probabilities.
+        predictions: Array (batch, classes), as a model's `predict` returns.
+        top: Number of classes per row; all of them if there are fewer.
+        labels: Class names in order, usually `model.labels`. Without them, 400 and 600 outputs are
+            read as Kinetics-400 and Kinetics-600.
+        from_logits: Whether `predictions` are logits rather than probabilities.
 
     Returns:
-        A list with a list of (label, probability) for each row, best first.
+        A list of (label, probability) for each row, in a list; the most likely first.
 
     Raises:
-        ValueError: If `predictions` is not (batch, classes), or its classes have no or other names.
+        ValueError: If `predictions` is not (batch, classes), or `labels` does not fit.
 
     Example:
 

@@ -1,16 +1,10 @@
-"""`usable_processors`: how many threads of work this process can do at once."""
+"""`usable_processors`: how many threads can run at once."""
 
 import os
 
 
 def usable_processors():
-    """Processors that this process may run on, 1 or more.
-
-    Example:
-
-    >>> usable_processors() >= 1
-    True
-    """
-    # macOS cannot tell which ones a process is bound to.
+    """The number of processors that this process may use, 1 or more."""
+    # macOS does not know the processors that a process is bound to.
     bound = getattr(os, "sched_getaffinity", None)
     return len(bound(0)) if bound else os.cpu_count() or 1

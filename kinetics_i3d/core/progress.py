@@ -1,9 +1,9 @@
-"""How far long work is: a bar on a terminal, a line now and then in a log file.
+"""The progress of long work: a bar on a terminal, a line now and then in a log file.
 
 Functions that take long report their stages by `track`, `stage` and `waiting`. These show nothing
-by themselves: a program asks for it by `show_progress`, as the command line does. That is Keras'
-habit of a global switch, and not one of arguments: a training has five stages in as many modules,
-and an argument for it would have to pass through all of them.
+by themselves: a program switches them on by `show_progress`, as the command line does. A global
+switch, as in Keras, because a training has five stages in as many modules, and an argument would
+have to pass through all of them.
 """
 
 import contextlib
@@ -12,13 +12,14 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
-DELAY = 1.0  # seconds before a bar is drawn: quick work shows none
+DELAY = 1.0  # seconds before a bar is drawn, so that quick work shows none
 EVERY = 30.0  # seconds between lines where stderr is a file
 
-_programs: list = []  # that asked for progress: seconds between their lines
+_programs: list = []  # blocks of `show_progress`: seconds between their lines
 _drawn: list = []  # bars on the terminal
-_stages: list = []  # that are running, the innermost last
+_stages: list = []  # running stages, the innermost last
 
 
 class Progress:
@@ -28,20 +29,13 @@ class Progress:
     then, without control characters.
 
     Args:
-        total: How many there are, or `None`; a single one shows nothing.
-        noun: What they are, in the plural.
+        total: Number of items, or None; a single one shows nothing.
+        noun: The items, in the plural.
         stage: What is being done with them.
-        initial: How many were done before.
-        lines: Whether a log gets lines; a terminal gets its bar anyway.
+        initial: Number of items done before.
+        lines: Whether logs get lines; terminals get a bar anyway.
         every: Seconds between lines; by default `EVERY`.
-        stream: Where to; by default stderr.
-
-    Example:
-
-    >>> progress = Progress(2, "videos")
-    >>> progress(1)
-    >>> progress(2)
-    >>> progress.close()
+        stream: The stream to write to; by default stderr.
     """
 
     def __init__(self, total, noun, *, stage=None, initial=0, lines=True, every=None, stream=None):
@@ -68,7 +62,7 @@ class Progress:
             _drawn.append(self.bar)
 
     def __call__(self, done, note=""):
-        """Shows that `done` of them are done, and `note` beside it."""
+        """Shows that `done` items are done, and `note` beside it."""
         if self.bar is not None:
             if note:
                 self.bar.set_postfix_str(note, refresh=False)
@@ -94,7 +88,7 @@ class Progress:
         self.close()
 
     def clear(self):
-        """Empties the bar's line, so that something else can be printed there."""
+        """Clears the line of the bar, so that something else can be printed there."""
         if self.bar is not None:
             _clear(self.bar)
 
@@ -107,7 +101,7 @@ class Progress:
 
 
 @contextlib.contextmanager
-def show_progress(*, every=None):
+def show_progress(*, every: float | None = None) -> Iterator[None]:
     """Shows the progress of everything that runs inside the block, on stderr.
 
     Args:
@@ -135,10 +129,10 @@ def stage(name, *, total, noun, initial=0, lines=True):
 
     Args:
         name: What is being done.
-        total: How many items it has, or `None`.
-        noun: What they are, in the plural.
-        initial: How many were done before.
-        lines: Whether a log gets lines.
+        total: Number of items, or None.
+        noun: The items, in the plural.
+        initial: Number of items done before.
+        lines: Whether logs get lines.
 
     Yields:
         A function of (items done, note=""), whose attribute `bar` is None where no bar is drawn.
@@ -156,23 +150,7 @@ def stage(name, *, total, noun, initial=0, lines=True):
 
 
 def track(items, name, *, total, noun, size=None):
-    """Passes items on, and shows how many of them have been dealt with.
-
-    Args:
-        items: Any iterable.
-        name: What is being done with them.
-        total: How many there are, or `None`.
-        noun: What they are, in the plural.
-        size: Function of an item: for how many it counts, by default 1.
-
-    Yields:
-        The items.
-
-    Example:
-
-    >>> sum(track([1, 2, 3], "sum", total=3, noun="numbers"))
-    6
-    """
+    """Yields items, and shows how many are done; `size(item)` is the count of each."""
     with stage(name, total=total, noun=noun) as show:
         done = 0
         for item in items:
@@ -183,12 +161,9 @@ def track(items, name, *, total, noun, size=None):
 
 @contextlib.contextmanager
 def waiting(name):
-    """A stage that cannot be counted: shows for how long it has been running.
+    """A stage that cannot be counted: shows how long it has been running.
 
     While a stage inside it runs, only that one is shown.
-
-    Args:
-        name: What is being done.
     """
     if not _programs:
         yield
@@ -221,20 +196,14 @@ def waiting(name):
 
 
 def as_time(seconds):
-    """Seconds in hours, minutes and seconds.
-
-    Example:
-
-    >>> as_time(3725), as_time(59.6)
-    ('1:02:05', '1:00')
-    """
+    """Seconds as hours, minutes and seconds, such as `1:02:05`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _columns(stream):
-    """The width of a terminal; 0 where it does not tell, as in containers."""
+    """The width of a terminal; 0 where it is unknown, as in containers."""
     try:
         return os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
@@ -249,7 +218,7 @@ class _Silent:
 
 
 def _clear_bars(record):
-    """A filter of the log that lets everything pass: a line must not begin behind a bar."""
+    """A log filter that lets everything pass: a line must not start after a bar."""
     del record
     for bar in _drawn:
         _clear(bar)

@@ -16,8 +16,9 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.label_files import write_labels
-from kinetics_i3d.data.layouts import LAYOUTS, recognise
-from kinetics_i3d.data.layouts.files import VideoFinder
+from kinetics_i3d.core.types import Labels, PathLike
+from kinetics_i3d.data.layouts.files import VideoFinder, cut
+from kinetics_i3d.data.layouts.formats import FORMATS, recognise
 from kinetics_i3d.data.layouts.label_order import (
     given_labels,
     hint,
@@ -33,7 +34,6 @@ from kinetics_i3d.data.layouts.tables import (
     labels_file,
     read_one,
 )
-from kinetics_i3d.data.layouts.times import cut
 from kinetics_i3d.video.span import Span
 
 GROUP = re.compile(r"(?s)source(!?=)(.+)")  # a part of a dataset by the source of its videos
@@ -72,13 +72,19 @@ class Video:
 
 @dataclasses.dataclass(frozen=True)
 class VideoDataset:
-    """Videos with labels.
+    """Videos with labels and splits, as `open_dataset` returns them.
 
     Args:
-        name: What people call it.
-        labels: Class names; their order is that of a model's outputs.
+        name: Name of the dataset.
+        labels: Class names, in the order of a model's outputs.
         videos: `Video` rows.
-        missing: `Video` rows whose files are not there, with the paths that they should have.
+        missing: `Video` rows whose files do not exist, with the expected paths.
+
+    Example:
+
+    >>> dataset = ki3d.open_dataset(folder)
+    >>> dataset.labels, [video.split for video in dataset.videos]
+    (('sit', 'stand'), ['train', 'test'])
     """
 
     name: str
@@ -94,7 +100,7 @@ class VideoDataset:
         """Whether a video may have several classes, or none."""
         return any(video.labels is not None for video in (*self.videos, *self.missing))
 
-    def split(self, name):
+    def split(self, name: str) -> "VideoDataset":
         """The part of one split.
 
         Args:
@@ -131,7 +137,7 @@ class VideoDataset:
             raise DatasetError(f"{self.name}: no videos in split {name!r}{gone}; there are {known}")
         return dataclasses.replace(self, videos=videos, missing=missing)
 
-    def hold_out(self, fraction, *, seed=0):
+    def hold_out(self, fraction: float, *, seed: int = 0) -> "tuple[VideoDataset, VideoDataset]":
         """Parts a dataset in two so that no source video of a class is on both sides.
 
         Other actions of the same film may be, as in J-HMDB's official split. Of videos with several
@@ -180,7 +186,7 @@ class VideoDataset:
             splits[class_of_source(video), video.source].add(video.split)
         return tuple(sorted(key for key, found in splits.items() if len(found) > 1))
 
-    def write_table(self, path):
+    def write_table(self, path: PathLike) -> None:
         """Writes the videos as a table that `read_table` reads; missing ones are left out.
 
         The order of the labels goes into `<name>.labels.txt` beside it.
@@ -276,7 +282,14 @@ def jhmdb(folder):
     return open_dataset(folder, kind="jhmdb")
 
 
-def open_dataset(path, *, kind=None, videos=None, split=1, labels=None):
+def open_dataset(
+    path: PathLike,
+    *,
+    kind: str | None = None,
+    videos: PathLike | None = None,
+    split: int = 1,
+    labels: Labels | None = None,
+) -> VideoDataset:
     """Reads whatever of the known kinds lies at `path`.
 
     Args:
@@ -304,7 +317,7 @@ def open_dataset(path, *, kind=None, videos=None, split=1, labels=None):
     if isinstance(split, bool) or not isinstance(split, int) or split < 1:
         raise ValueError(f"`split` must be a whole number from 1. Received: split={split!r}")
     kind, files = recognise(path, kind=kind, videos=videos)
-    layout = LAYOUTS[kind]
+    layout = FORMATS[kind]
     if split != 1 and not layout.splits:
         raise DatasetError(f"{path}: {kind} has no official splits by number; needs 1, not {split}")
     if videos is not None and kind == "folders":

@@ -7,9 +7,9 @@ import pathlib
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts.files import walk_videos
-from kinetics_i3d.data.layouts.listing import SUFFIXES
-from kinetics_i3d.data.layouts.recognise import INDEX_SUFFIXES
+from kinetics_i3d.data.layouts.formats import INDEX_SUFFIXES
 from kinetics_i3d.video.frame_folder import is_frame_folder
+from kinetics_i3d.video.source import VIDEO_SUFFIXES
 from kinetics_i3d.video.span import split_span
 
 SHOWN = ".flow.mp4"  # what `show_flow` writes, which is no video to look for
@@ -43,7 +43,8 @@ def find_videos(source):
         names = sorted(name for name in walk_videos(path, empty=True) if not name.endswith(SHOWN))
         if not names:
             raise UserError(
-                f"{source}: no video in this folder; they end in {', '.join(sorted(SUFFIXES))}"
+                f"{source}: no video in this folder; they end in "
+                f"{', '.join(sorted(VIDEO_SUFFIXES))}"
             )
         return pathlib.Path(source), [os.path.join(source, name) for name in names]
     if os.path.exists(path):

@@ -4,8 +4,12 @@ Carreira & Zisserman, CVPR 2017, section 2.5: random start among those early eno
 looped, random crop and flip the same for the whole clip, of both streams.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
 
+from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.records.clips import RecordSplit, record_clips
@@ -13,7 +17,13 @@ from kinetics_i3d.data.stream_specs import stream_specs, strides
 from kinetics_i3d.data.video_clips import video_clips
 
 
-def augmentation(spec, *, area=(0.3, 1.0), flip=True, color=True):
+def augmentation(
+    spec: ClipSpec | Mapping[str, ClipSpec],
+    *,
+    area: tuple[float, float] = (0.3, 1.0),
+    flip: bool = True,
+    color: bool = True,
+) -> Callable[[Any, Any], Any]:
     """The training augmentation: (clip of pixels, seed) to a normalised clip of `spec.size`.
 
     Args:
@@ -24,6 +34,12 @@ def augmentation(spec, *, area=(0.3, 1.0), flip=True, color=True):
 
     Returns:
         An op `(clip, seed) -> clip`, as in `data.transforms`.
+
+    Example:
+
+    >>> augment = ki3d.augmentation(ki3d.ClipSpec("small", size=32), color=False)
+    >>> augment(np.zeros((9, 48, 64, 3), np.float32), (0, 0)).shape
+    TensorShape([9, 32, 32, 3])
     """
     specs = stream_specs(spec, (spec.stream,) if hasattr(spec, "stream") else (*spec,))
     size = next(iter(specs.values())).size
@@ -36,20 +52,20 @@ def augmentation(spec, *, area=(0.3, 1.0), flip=True, color=True):
 
 
 def training_clips(
-    source,
+    source: Any,
     *,
-    streams=("rgb",),
-    spec,
-    frames,
-    batch,
-    augment,
-    mixup=0.0,
-    seed=0,
-    workers=None,
-    shard=(0, 1),
-    start=(0, 0),
-    numbered=False,
-):
+    streams: Sequence[str] = ("rgb",),
+    spec: ClipSpec | Mapping[str, ClipSpec],
+    frames: int,
+    batch: int,
+    augment: Callable[..., Any],
+    mixup: float = 0.0,
+    seed: int = 0,
+    workers: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    start: tuple[int, int] = (0, 0),
+    numbered: bool = False,
+) -> tf.data.Dataset:
     """Endless shuffled batches of augmented clips.
 
     Flow of videos is read from the flow files beside them, as `kinetics-i3d flow` makes them;
@@ -85,6 +101,16 @@ def training_clips(
         UserError: If the source's flow or records do not fit the spec; the line names what differs.
         ValueError: If the streams and specs do not fit together, `frames` are no whole stacks, or
             `shard` is none.
+
+    Example:
+
+    >>> spec = ki3d.ClipSpec("small", short_side=36, size=32)
+    >>> clips = ki3d.training_clips(
+    ...     ki3d.open_dataset(folder), spec=spec, frames=9, batch=2, augment=ki3d.augmentation(spec)
+    ... )
+    >>> videos, targets = next(iter(clips))
+    >>> videos.shape, targets.shape
+    (TensorShape([2, 9, 32, 32, 3]), TensorShape([2, 2]))
     """
     specs = stream_specs(spec, streams)
     steps = strides(specs)

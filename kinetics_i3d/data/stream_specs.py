@@ -5,8 +5,6 @@ training; table 1: systems (c) and (d) read one frame to ten flows. At test a st
 I3D, which was trained by itself, may be of another size than the other.
 """
 
-import dataclasses
-
 from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec
 from kinetics_i3d.video.sampling import as_rate
 
@@ -42,7 +40,7 @@ def stream_specs(spec, streams, *, apart=False):
     if isinstance(spec, ClipSpec):
         known = {spec.stream: spec}
         if spec.stream == "rgb":
-            known["flow"] = dataclasses.replace(spec, stream="flow", low=-1.0, high=1.0)
+            known["flow"] = spec.for_flow()
     else:
         known = dict(spec)
     wanted = [stream for stream in STREAMS if stream in streams]

@@ -2,9 +2,9 @@
 
 A clip is a tensor (frames, height, width, 3) of rgb, or a dictionary {stream: clip} with `"rgb"`,
 `"flow"` (frames, height, width, 2) or both, of equal size: all are cropped and mirrored alike. Flow
-is uint8 codes of `flow.coding`, or floats, of which 0 is no motion. What an op draws, it draws once
-for the whole clip, and only from `seed`, two int32 numbers: the same seed gives the same clip on
-every machine. A flow mirrored negates x: Carreira & Zisserman, CVPR 2017, section 2.5.
+is quantized to uint8, or floats, of which 0 is no motion. What an op draws, it draws once for the
+whole clip, and only from `seed`, two int32 numbers: the same seed gives the same clip on every
+machine. A flow mirrored negates x: Carreira & Zisserman, CVPR 2017, section 2.5.
 """
 
 import tensorflow as tf
@@ -39,7 +39,7 @@ def flow_values(flow):
     array([[-1.,  1.]], dtype=float32)
     """
     flow = tf.convert_to_tensor(flow)
-    # Odd numbers over 255, as `decode_flow`.
+    # Odd numbers over 255, as `dequantize_flow`.
     return (2 * tf.cast(flow, tf.float32) - 255) / 255 if flow.dtype == tf.uint8 else flow
 
 

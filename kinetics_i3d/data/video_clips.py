@@ -12,8 +12,8 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.file_warnings import warn_about
-from kinetics_i3d.data.joint_frames import duration, joint_window
 from kinetics_i3d.data.stream_specs import fastest, strides
+from kinetics_i3d.data.streams import duration, joint_window
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
@@ -79,7 +79,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     labels = targets_of(dataset, videos)
     settings = _flow_settings(paths, spec) if "flow" in streams else None
     failed = set()
-    pictures.compile_now()
+    pictures.compile_shortcut()
 
     def read(path, position):
         window = {"spec": spec, "frames": frames, "position": float(position)}

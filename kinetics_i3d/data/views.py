@@ -12,14 +12,20 @@ import dataclasses
 import fractions
 import itertools
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.data.joint_frames import count_frames, joint_frames
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.stream_specs import fastest, stream_specs, strides
+from kinetics_i3d.data.streams import count_frames, joint_frames
+from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.sampling import as_rate
+from kinetics_i3d.video.source import VideoFrames
 
 WINDOW = 250
 MIDDLE = (0.5, 0.5)
@@ -176,7 +182,14 @@ def video_views(
                     yield finished_clip(clip, flip, specs), share
 
 
-def load_streams(video, specs, *, start=0.0, frames=None, settings=None):
+def load_streams(
+    video: PathLike | VideoFrames,
+    specs: Mapping[str, ClipSpec],
+    *,
+    start: float = 0.0,
+    frames: int | None = None,
+    settings: FlowSettings | None = None,
+) -> Any:
     """Reads a video as one clip of flow, or of rgb and flow, ready for a model of these streams.
 
     Args:

@@ -6,7 +6,7 @@ import numpy as np
 
 from kinetics_i3d.core.canvas import INK, MUTED, Canvas, check_picture_path, text_width
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.clip import seen
+from kinetics_i3d.video.clip import darken_outside_crop
 from kinetics_i3d.video.reader import spread_frames, video_info
 
 # All sizes are in pixels; (width, height).
@@ -74,7 +74,7 @@ def _filmstrip(path, specs):
     canvas.box((0, 0), STRIP_SIZE, BACKGROUND)
     spec = next(iter(specs.values()), None)
     for index, (_, frame) in enumerate(frames):
-        shown = frame if spec is None else seen(frame, spec)
+        shown = frame if spec is None else darken_outside_crop(frame, spec)
         height, width, _ = shown.shape
         scale = min(FRAME_SIZE[0] / width, FRAME_SIZE[1] / height)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -6,12 +6,14 @@ Colors differ in lightness, so the plots can be read in grey and with color visi
 import contextlib
 import itertools
 import warnings
+from typing import Any
 
 import numpy as np
 
 from kinetics_i3d.core.canvas import check_picture_path, printable
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.evaluation.metrics import reliability_curve
 
 INK, MUTED, LINE, FILL, ACCENT = "#1e2228", "#59616d", "#d5dae1", "#a9c8ea", "#14458f"
@@ -81,7 +83,9 @@ def shorten(text, length):
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
-def draw_confusion(path, counts, labels, *, title=None):
+def draw_confusion(
+    path: PathLike, counts: Any, labels: Labels, *, title: str | None = None
+) -> None:
     """Draws a confusion matrix with the accuracy of each class.
 
     Each row is colored by its shares; the cells show counts. With more than 60 classes, the 40 that
@@ -272,7 +276,8 @@ def draw_reliability(path, probabilities, targets, *, title=None):
         axes.text(0.03, 0.07, "calibrated", color=MUTED, rotation=45, rotation_mode="anchor")
         axes.plot(confidence, accuracy, color=ACCENT, linewidth=1.5, marker="o", clip_on=False)
         axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-        histogram.bar(confidence, counts, width=0.03, color=FILL, edgecolor=ACCENT, linewidth=0.8)
+        style = {"color": FILL, "edgecolor": ACCENT, "linewidth": 0.8, "clip_on": False}
+        histogram.bar(confidence, counts, width=0.03, **style)
         histogram.set(ylabel="videos", xlabel="confidence (probability of the prediction)")
         histogram.yaxis.get_major_locator().set_params(integer=True, nbins=3)
         for part in (axes, histogram):

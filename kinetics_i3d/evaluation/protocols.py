@@ -5,7 +5,7 @@ Carreira & Zisserman, CVPR 2017, section 2.5: all frames, center crop, averaged 
 
 import dataclasses
 import functools
-import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +14,8 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
+from kinetics_i3d.core.types import PathLike, ProgressFunction
+from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
 from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.data.views import VIEWS, video_views
@@ -23,16 +25,23 @@ from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
-from kinetics_i3d.models.systems import clips_at_test
+from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
+from kinetics_i3d.models.systems import clips_at_test, system_of
 from kinetics_i3d.video.span import split_span
-from kinetics_i3d.weights.assign import named_variables
+from kinetics_i3d.weights.assign import weights_digest
 
 _UNREADABLE = (VideoError, FlowFileError)
-_SEPARATE = ("TwoStreamI3D",)  # systems whose streams are tested one by one
 
 
 @one_warning_per_file()
-def evaluate(model, dataset, *, views="center", cache=None, progress=None):
+def evaluate(
+    model: ClipModel | Sequence[ClipModel],
+    dataset: VideoDataset,
+    *,
+    views: str = "center",
+    cache: PathLike | None = None,
+    progress: ProgressFunction | None = None,
+) -> Evaluation:
     """Tests a model on every video of a dataset.
 
     The streams of a `TwoStreamI3D` are tested one after the other and their logits added; the
@@ -66,7 +75,7 @@ def evaluate(model, dataset, *, views="center", cache=None, progress=None):
     """
     if views not in VIEWS:
         raise ValueError(f"`views` must be one of {(*VIEWS,)}. Received: views={views!r}")
-    models = model if isinstance(model, (list, tuple)) else [model]
+    models: Sequence[Any] = model if isinstance(model, (list, tuple)) else [model]
     networks = [network for member in models for network in networks_of(member)]
     names = [network.name for network in networks]
     if not names or len(set(names)) < len(names):
@@ -223,36 +232,14 @@ def networks_of(model):
     >>> [network.name for network in networks_of(ki3d.InceptionI3D(classes=2))]
     ['rgb']
     """
-    layers = [layer.name for layer in model.layers]
-    ranks = {len(size) for size in model.minimums.values()}
-    if ranks != {3} or len(model.output_shape) != 2 or "Predictions" in layers:
-        raise ValueError(
-            "`model` must read clips and end in logits: include_top=True, "
-            f"classifier_activation=None. Received: {model.name}, which ends in {layers[-1]!r}"
-        )
+    check_ends_in_logits(model)
     specs = model.clip_specs
-    if model.system in _SEPARATE:
+    if system_of(model).is_separate:
         return [
             Network(stream, network, {stream: specs[stream]})
             for stream, network in model.streams.items()
         ]
     return [Network(BOTH if len(specs) > 1 else next(iter(specs)), model, specs)]
-
-
-def weights_digest(model):
-    """SHA-256 of a model's weights and architecture, the same whatever file they came from.
-
-    Example:
-
-    >>> len(weights_digest(model))
-    64
-    """
-    digest = hashlib.sha256(f"{model.architecture} {model.system} {model.output_shape}".encode())
-    for name, variable in sorted(named_variables(model).items()):
-        array = np.ascontiguousarray(variable.numpy())
-        digest.update(f"{name} {array.shape} {array.dtype}".encode())
-        digest.update(array)
-    return digest.hexdigest()
 
 
 def _predict_videos(network, videos, *, views, cache, progress):

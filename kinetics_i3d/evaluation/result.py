@@ -10,6 +10,8 @@ import hashlib
 import importlib.metadata
 import json
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -66,7 +68,7 @@ class Evaluation:
     digests: dict = dataclasses.field(default_factory=dict)
 
     @property
-    def multi_label(self):
+    def multi_label(self) -> bool:
         """Whether a video may have several labels, or none."""
         return np.ndim(self.targets) == 2
 
@@ -76,16 +78,16 @@ class Evaluation:
         return sum(self.logits.values())
 
     @functools.cached_property
-    def probabilities(self):
+    def probabilities(self) -> np.ndarray:
         """float64 (videos, classes): softmax of `scores`, or with several labels their sigmoid."""
         return sigmoid(self.scores) if self.multi_label else softmax(self.scores)
 
     @property
-    def predictions(self):
+    def predictions(self) -> np.ndarray:
         """Int (videos,): the class with the highest score, the first of equal ones."""
         return self.scores.argmax(axis=1)
 
-    def stream(self, name):
+    def stream(self, name: str) -> "Evaluation":
         """The `Evaluation` of the single stream `name`; `ValueError` if there is none."""
         if name not in self.logits:
             raise ValueError(f"`name` must be one of {[*self.logits]}. Received: name={name!r}")
@@ -96,7 +98,7 @@ class Evaluation:
             digests={name: self.digests[name]} if name in self.digests else {},
         )
 
-    def select(self, paths):
+    def select(self, paths: Sequence[str]) -> "Evaluation":
         """The `Evaluation` of the videos whose paths are among `paths`, in the order of `self`."""
         chosen = set(paths)
         rows = [row for row, path in enumerate(self.paths) if path in chosen]
@@ -107,7 +109,7 @@ class Evaluation:
             logits={stream: logits[rows] for stream, logits in self.logits.items()},
         )
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """Counts and accuracies (0 to 1) as a JSON-ready dictionary.
 
         If videos may have several labels: `map`, the mean average precision over the classes that
@@ -148,7 +150,7 @@ class Evaluation:
             for label, count, precision in zip(self.labels, counts, precisions, strict=True)
         ]
 
-    def confusion(self):
+    def confusion(self) -> np.ndarray:
         """int64 (classes, classes): videos by true class (row) and predicted class (column)."""
         return metrics.confusion_matrix(self.scores, self.targets)
 

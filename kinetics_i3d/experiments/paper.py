@@ -1,4 +1,4 @@
-"""`paper_number`: what the paper's tables say of a cell, in percent of the test videos.
+"""What the paper reports: its accuracies, and the hypotheses that its tables support.
 
 Carreira & Zisserman, CVPR 2017, tables 2 to 5; UCF-101 and HMDB-51 on their first split.
 """
@@ -6,12 +6,19 @@ Carreira & Zisserman, CVPR 2017, tables 2 to 5; UCF-101 and HMDB-51 on their fir
 import math
 import statistics
 
-from kinetics_i3d.experiments.runs import APART, BOTH, IMAGES, INITS, ROWS, TRANSFERS, group_title
+from kinetics_i3d.experiments.runs import (
+    BOTH,
+    IMAGE_INITS,
+    INITS,
+    TRANSFERS,
+    group_title,
+    run_streams,
+)
+from kinetics_i3d.models.systems import SYSTEMS, paper_systems
 
-STREAMS = ("rgb", "flow", BOTH)
-RGB_ALONE = ("ConvNetLSTM", "C3D")
+_STREAMS = ("rgb", "flow", BOTH)
 
-# Trained on the dataset alone: RGB, Flow, RGB+Flow.
+# Trained on the dataset alone: accuracies of RGB, Flow, RGB+Flow in percent.
 FROM_IMAGENET: dict = {
     "ucf101": {
         "ConvNetLSTM": (81.0, None, None),
@@ -44,7 +51,8 @@ FROM_SCRATCH: dict = {
     },
 }
 
-# After Kinetics: {start there: (original, fixed, full)} of RGB for (a) and (b), else of both.
+# After Kinetics: {initialization there: (original, fixed, full)}, of RGB for (a) and (b), else of
+# both streams.
 TRANSFER: dict = {
     "ucf101": {
         "ConvNetLSTM": {"imagenet": (81.0, 88.1, 91.0), "scratch": (54.2, 82.6, 86.8)},
@@ -61,18 +69,25 @@ TRANSFER: dict = {
         "TwoStreamI3D": {"imagenet": (66.4, 79.7, 81.2), "scratch": (62.2, 78.6, 81.3)},
     },
 }
-MODES = ("original", "fixed", "full")
+
+# ((system, stream) that the paper has above, (system, stream) below), with the same initialization
+# and transfer (sections 4 and 5).
+_RANKING = (
+    (("TwoStreamI3D", "rgb"), ("ConvNetLSTM", "rgb")),
+    (("TwoStreamI3D", "rgb"), ("C3D", "rgb")),
+    (("TwoStreamI3D", BOTH), ("TwoStream", BOTH)),
+    (("TwoStreamI3D", BOTH), ("TwoStreamFused", BOTH)),
+    (("TwoStreamI3D", BOTH), ("TwoStreamI3D", "rgb")),
+    (("TwoStreamI3D", BOTH), ("TwoStreamI3D", "flow")),
+)
+_LEAST_SEEDS = 2  # with fewer, the spread over seeds is unknown
 
 
 def paper_number(kind, group):
-    """The paper's top-1 accuracy of a group of cells.
+    """The paper's top-1 accuracy of a group of runs, in percent; `None` if it has none.
 
-    Args:
-        kind: The dataset, as `data.layouts` calls it; of Kinetics the one of 400 classes.
-        group: (system, stream, init, transfer).
-
-    Returns:
-        Percent, or `None` where the paper has no such number.
+    `kind` is the dataset as `data.layouts` calls it (Kinetics with 400 classes), `group` is
+    (system, stream, init, transfer).
 
     Example:
 
@@ -82,40 +97,30 @@ def paper_number(kind, group):
     system, stream, init, transfer = group
     if transfer == "original":
         table = {"imagenet": FROM_IMAGENET, "scratch": FROM_SCRATCH}.get(init, {})
-        found = table.get(kind, {}).get(system, (None,) * 3)[STREAMS.index(stream)]
-        if found is not None:
-            return found
-    if stream != ("rgb" if system in RGB_ALONE else BOTH):
+        number = table.get(kind, {}).get(system, (None,) * 3)[_STREAMS.index(stream)]
+        if number is not None:
+            return number
+    if stream != run_streams(SYSTEMS[system])[-1]:
         return None
-    return TRANSFER.get(kind, {}).get(system, {}).get(init, (None,) * 3)[MODES.index(transfer)]
+    modes = TRANSFER.get(kind, {}).get(system, {}).get(init, (None,) * 3)
+    return modes[[*TRANSFERS].index(transfer)]
 
 
-# ((system, stream) that the paper has above, the one below), of the same start and mode.
-RANKS = (
-    ((APART, "rgb"), ("ConvNetLSTM", "rgb")),
-    ((APART, "rgb"), ("C3D", "rgb")),
-    ((APART, BOTH), ("TwoStream", BOTH)),
-    ((APART, BOTH), ("TwoStreamFused", BOTH)),
-    ((APART, BOTH), (APART, "rgb")),
-    ((APART, BOTH), (APART, "flow")),
-)
-LEAST = 2  # runs of each side, or its spread is unknown
+def check_hypotheses(scores):
+    """Tests the paper's rankings on measured accuracies.
 
-
-def claims_of(scores):
-    """Holds the paper's order against measured accuracies, wherever both sides have several seeds.
-
-    A difference counts if it is larger than what both sides' spread over seeds, and the chance of
-    so few test videos, make of it together. Both sides answered the same videos, so that this
-    chance is of the differences between them, video by video.
+    A difference counts if it is larger than the spread over the seeds of both sides and the
+    standard error of so few test videos together. Both sides were tested on the same videos, so
+    that is the standard error of the differences video by video. A hypothesis is tested if both
+    sides have two seeds or more.
 
     Args:
         scores: {(system, stream, init, transfer): `Score`}.
 
     Returns:
-        A list of dictionaries: `first` and `second` (groups), `difference` (points), `spread` (of
-        both sides over seeds), `chance_error` (of it by the number of videos), `verdict` (`"yes"`
-        where the first is above, `"no"` where it is below, else `"not decided"`) and `sentence`.
+        A list of dictionaries: `first` and `second` (groups), `difference` (percentage points),
+        `spread` (over the seeds of both sides), `chance_error` (standard error), `verdict`
+        (`"yes"` if the first is above, `"no"` if it is below, or `"not decided"`), `sentence`.
 
     Example:
 
@@ -124,74 +129,79 @@ def claims_of(scores):
     >>> less = {str(video): float(video < 168) for video in range(400)}
     >>> i3d = Score((60.0, 60.0), (90.0, 90.0), (0, 1), 400, more)
     >>> lstm = Score((40.0, 44.0), (80.0, 80.0), (0, 1), 400, less)
-    >>> print(claims_of({
+    >>> print(check_hypotheses({
     ...     ("ConvNetLSTM", "rgb", "scratch", "original"): lstm,
     ...     ("TwoStreamI3D", "rgb", "scratch", "original"): i3d,
     ... })[0]["sentence"])
-    I3D RGB above ConvNet+LSTM (Original, from scratch): yes, by 18.0 points (spread 2.8 over seeds,
-    1.9 by the number of videos).
+    I3D RGB above ConvNet+LSTM (Original, from scratch): yes, by 18.0 points (±2.8 over seeds, ±1.9
+    by the number of videos).
     """
-    claims = []
-    for first, second, words in _pairs():
-        one, two = scores.get(first), scores.get(second)
-        if one is None or two is None or min(len(one.top1), len(two.top1)) < LEAST:
+    hypotheses = []
+    for first, second, words in _hypotheses():
+        above, below = scores.get(first), scores.get(second)
+        if above is None or below is None:
             continue
-        difference = one.mean - two.mean
-        spread = math.hypot(one.spread, two.spread)
-        chance = _chance(one.right, two.right)
-        decided = abs(difference) > math.hypot(spread, chance)
+        if min(len(above.top1), len(below.top1)) < _LEAST_SEEDS:
+            continue
+        difference = above.mean - below.mean
+        spread = math.hypot(above.spread, below.spread)
+        error = _standard_error(above.right, below.right)
+        decided = abs(difference) > math.hypot(spread, error)
         verdict = ("yes" if difference > 0 else "no") if decided else "not decided"
-        told = {
+        outcome = {
             "yes": f"yes, by {difference:.1f} points",
             "no": f"no, it is {-difference:.1f} points below",
             "not decided": f"not decided, the difference is {difference:+.1f} points",
         }[verdict]
-        claims.append(
+        hypotheses.append(
             {
                 "first": list(first),
                 "second": list(second),
                 "difference": difference,
                 "spread": spread,
-                "chance_error": chance,
+                "chance_error": error,
                 "verdict": verdict,
-                "sentence": f"{words}: {told} (spread {spread:.1f} over seeds, {chance:.1f} by the "
+                "sentence": f"{words}: {outcome} (±{spread:.1f} over seeds, ±{error:.1f} by the "
                 "number of videos).",
             }
         )
-    return claims
+    return hypotheses
 
 
-def _chance(one, two):
-    """The standard error of a difference, in percent, of the videos that both sides tested."""
-    differences = [share - two[video] for video, share in one.items() if video in two]
+def _standard_error(first, second):
+    """Of the mean difference between {video: share}s on their common videos, in percent."""
+    differences = [share - second[video] for video, share in first.items() if video in second]
     if len(differences) < 2:
         return 100.0
     return 100 * statistics.stdev(differences) / math.sqrt(len(differences))
 
 
-def _pairs():
-    """(first, second, words) of every claim that there can be."""
-    for transfer, mode in TRANSFERS.items():
-        for init, start in INITS.items():
-            for (system, stream), (other, beside) in RANKS:
-                # The paper, too, holds the 3D-ConvNet from scratch against all others.
-                began = init if ROWS[other].images or init not in IMAGES else "scratch"
-                first, second = (system, stream, init, transfer), (other, beside, began, transfer)
-                note = start if began == init else f"{start} and {INITS[began]}"
+def _hypotheses():
+    """(group above, group below, words) of every hypothesis."""
+    for transfer, transfer_title in TRANSFERS.items():
+        for init, init_title in INITS.items():
+            for first, second in _RANKING:
+                # The paper, too, compares the 3D-ConvNet from scratch with all others.
+                has_images = SYSTEMS[second[0]].backbone is not None or init not in IMAGE_INITS
+                second_init = init if has_images else "scratch"
+                note = init_title if has_images else f"{init_title} and {INITS['scratch']}"
+                words = f"{group_title(first)} above {group_title(second)}"
                 yield (
-                    first,
-                    second,
-                    (f"{group_title(first)} above {group_title(second)} ({mode}, {note})"),
+                    (*first, init, transfer),
+                    (*second, second_init, transfer),
+                    f"{words} ({transfer_title}, {note})",
                 )
-    groups = [(system, stream) for system, row in ROWS.items() for stream in row.streams]
-    for pair in groups:
-        for init in IMAGES:
+    pairs = [
+        (system, stream) for system, row in paper_systems().items() for stream in run_streams(row)
+    ]
+    for pair in pairs:
+        for init in IMAGE_INITS:
             words = f"{group_title(pair)}, {INITS[init]} above {INITS['scratch']} (Original)"
             yield (*pair, init, "original"), (*pair, "scratch", "original"), words
-    for pair in groups:
-        for init, start in INITS.items():
-            own = "scratch" if init == "given" else init
+    for pair in pairs:
+        for init, init_title in INITS.items():
+            original_init = "scratch" if init == "given" else init
             for above, below in (("fixed", "original"), ("full", "original"), ("full", "fixed")):
-                other = own if below == "original" else init
+                other = original_init if below == "original" else init
                 words = f"{group_title(pair)}, {TRANSFERS[above]} above {TRANSFERS[below]}"
-                yield (*pair, init, above), (*pair, other, below), f"{words} ({start})"
+                yield (*pair, init, above), (*pair, other, below), f"{words} ({init_title})"

@@ -1,123 +1,32 @@
-"""`make_plan`: which cells are run, each with its settings, and which are left out and why."""
+"""`plan_tables`: which runs the tables need, with their settings, source weights and costs."""
 
 import dataclasses
 import math
 import pathlib
 
-from kinetics_i3d.core.errors import UserError, WeightsError
-from kinetics_i3d.experiments.runs import APART, BOTH, INITS, ROWS, absolute, all_cells, cell_folder
-from kinetics_i3d.experiments.scales import config_of
+from kinetics_i3d.core.errors import DatasetError, UserError, WeightsError
+from kinetics_i3d.experiments.runs import (
+    BOTH,
+    INITS,
+    RUNS_FOLDER,
+    Run,
+    absolute_weights,
+    all_runs,
+    run_folder,
+    run_streams,
+)
+from kinetics_i3d.experiments.scales import Scale, config_of
 from kinetics_i3d.models.multiply_adds import multiply_adds
 from kinetics_i3d.models.streams import CHANNELS
+from kinetics_i3d.models.systems import paper_systems, system_of
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.network import builder_of, streams_of
 from kinetics_i3d.weights.catalog import PAIRS
 from kinetics_i3d.weights.read import read_weights
 
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """A cell that can be run.
-
-    Args:
-        cell: A `Cell`.
-        config: Its `TrainConfig`; `None` where the logits of its parts are added.
-    """
-
-    cell: object
-    config: TrainConfig | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What there is to do.
-
-    Args:
-        scale: A `Scale`.
-        jobs: `Job`s, in order: a sum comes after its parts.
-        left_out: {what: why}, of the paper's cells that cannot be run.
-    """
-
-    scale: object
-    jobs: tuple
-    left_out: dict
-
-
-def make_plan(scale, *, seeds=None, pattern="*", images=(), sources=None, validation=None):
-    """Plans the tables.
-
-    Args:
-        scale: A `Scale`.
-        seeds: Runs of a cell; `None` is the scale's.
-        pattern: Of the names of cells.
-        images: {start: image network} that systems may start from, by names in `INITS`.
-        sources: `Sources` of `fixed` and `full`, or `None`.
-        validation: As `config_of` takes it.
-
-    Returns:
-        A `Plan`.
-
-    Raises:
-        UserError: If the pattern fits no cell that can be run.
-
-    Example:
-
-    >>> from kinetics_i3d.experiments.scales import SCALES
-    >>> plan = make_plan(SCALES["mini"], pattern="C3D.*")
-    >>> [job.cell.name for job in plan.jobs]
-    ['C3D.rgb.scratch.original.0', 'C3D.rgb.scratch.original.1']
-    >>> plan.left_out["fixed and full"]
-    'no --source is given, whose weights they start from'
-    """
-    images = dict(images)
-    starts = {"scratch", *images, *(sources.inits if sources else ())}
-    cells = all_cells(
-        inits=[init for init in INITS if init in starts],
-        transfers=("original", "fixed", "full") if sources else ("original",),
-        seeds=range(scale.seeds if seeds is None else seeds),
-        pattern=pattern,
-    )
-    left_out = {}
-    if "imagenet" not in images:
-        left_out["ImageNet first"] = (
-            "no --imagenet is given; the paper has it for all but the 3D-ConvNet"
-        )
-    if not sources:
-        left_out["fixed and full"] = "no --source is given, whose weights they start from"
-    streams = [ROWS[name].title for name in ("TwoStream", "TwoStreamFused")]
-    left_out[f"RGB and Flow of {' and '.join(streams)}"] = (
-        "they are trained as one network of both streams, whose answer is one"
-    )
-    jobs: list = []
-    absent: set = set()
-    for cell in cells:
-        weights = None
-        if cell.parts:
-            if not absent & {*cell.parts}:
-                jobs.append(Job(cell, None))
-            continue
-        if cell.transfer != "original":
-            weights = sources.find(cell)
-            if weights is None:
-                absent.add(cell)
-                left_out[".".join(cell.group)] = (
-                    "the source has no weights of this system and start"
-                )
-                continue
-        config = config_of(
-            scale, cell, images=images.get(cell.init), weights=weights, validation=validation
-        )
-        jobs.append(Job(cell, config))
-    if not jobs:
-        raise UserError(
-            f"no cell that can be run fits {pattern!r}; a name is such as "
-            f"'TwoStreamI3D.{BOTH}.scratch.original.0'"
-        )
-    return Plan(scale, tuple(jobs), left_out)
-
-
-# How the release's networks began; of other weights nobody knows.
-BEGAN = {
+FRAMES_FOLDER, FRAMES_WEIGHTS = "frames", "images.h5"  # the network trained on single frames
+# How the released networks were initialized; of other weights that is unknown.
+_RELEASED_INITS = {
     "rgb_imagenet_kinetics400": "imagenet",
     "flow_imagenet_kinetics400": "imagenet",
     "rgb_kinetics400": "scratch",
@@ -126,20 +35,156 @@ BEGAN = {
 }
 
 
-class Sources:
-    """What `--source` named.
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A run and its `TrainConfig`, which is `None` if the run adds the logits of two others."""
+
+    run: Run
+    config: TrainConfig | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The runs to do.
 
     Args:
-        names: Folders of earlier tables, names in the catalog, of pairs too, and paths of weights.
+        scale: A `Scale`.
+        jobs: `Job`s in order; a sum comes after the runs that it adds.
+        left_out: {what: why} of the paper's numbers that cannot be produced.
+    """
+
+    scale: Scale
+    jobs: tuple
+    left_out: dict
+
+
+def plan_tables(
+    dataset, output, scale, *, seeds=None, pattern="*", imagenet=None, sources=(), split="test"
+):
+    """Plans the tables without training or writing anything.
+
+    Args:
+        dataset: A `VideoDataset` with all its splits.
+        output: Output folder of the tables.
+        scale: A `Scale`.
+        seeds: Number of seeds; `None` for the scale's.
+        pattern: Glob, or several with commas between them, of run names.
+        imagenet: Weights of an `InceptionV1`, or `None`.
+        sources: Arguments of `Sources`: where `fixed` and `full` start from.
+        split: The split to test on.
+
+    Returns:
+        A `Plan`.
 
     Raises:
-        WeightsError: If one is none of these, or two are of the same system, stream and start.
+        DatasetError: If there are no videos to train or to test on.
+        UserError: If no run matches `pattern`.
+        WeightsError: If weights cannot be read or do not have the scale's architecture.
+    """
+    for name in ("train", split):
+        dataset.split(name)
+    if split == "train":
+        raise DatasetError("the split to test on must not be 'train', which is trained on")
+    images = {}
+    if scale.frames:
+        images["frames"] = absolute_weights(pathlib.Path(output) / FRAMES_FOLDER / FRAMES_WEIGHTS)
+    if imagenet is not None:
+        info = read_weights(imagenet).info
+        if (info.rank, info.architecture) != (2, scale.architecture):
+            kind = "image" if info.rank == 2 else "clip"
+            raise WeightsError(
+                f"{imagenet}: {kind} weights of {info.architecture}; scale {scale.name} needs "
+                f"image weights of {scale.architecture}"
+            )
+        images["imagenet"] = absolute_weights(imagenet)
+    has_validation = any(video.split == "val" for video in dataset.videos)
+    return make_plan(
+        scale,
+        seeds=seeds,
+        pattern=pattern,
+        images=images,
+        sources=Sources(sources) if sources else None,
+        validation="val" if has_validation else "0.1",
+    )
+
+
+def make_plan(scale, *, seeds=None, pattern="*", images=(), sources=None, validation=None):
+    """A `Plan` for weights that are resolved already.
+
+    `images` is {initialization: image weights}, `sources` a `Sources` or `None`, and `validation`
+    that of `config_of`. Raises `UserError` if no possible run matches `pattern`.
 
     Example:
 
-    >>> from kinetics_i3d.experiments.runs import Cell
+    >>> from kinetics_i3d.experiments.scales import SCALES
+    >>> plan = make_plan(SCALES["mini"], pattern="C3D.*")
+    >>> [job.run.name for job in plan.jobs]
+    ['C3D.rgb.scratch.original.0', 'C3D.rgb.scratch.original.1']
+    >>> plan.left_out["fixed and full"]
+    'they need --source, the weights that they start from'
+    """
+    images = dict(images)
+    inits = {"scratch", *images, *(sources.inits if sources else ())}
+    runs = all_runs(
+        inits=[init for init in INITS if init in inits],
+        transfers=("original", "fixed", "full") if sources else ("original",),
+        seeds=range(scale.seeds if seeds is None else seeds),
+        pattern=pattern,
+    )
+    left_out = {}
+    if "imagenet" not in images:
+        left_out["ImageNet first"] = (
+            "it needs --imagenet; the paper has it for all systems except the 3D-ConvNet"
+        )
+    if not sources:
+        left_out["fixed and full"] = "they need --source, the weights that they start from"
+    titles = [row.title for row in paper_systems().values() if run_streams(row) == (BOTH,)]
+    left_out[f"RGB and Flow of {' and '.join(titles)}"] = (
+        "each is one network that reads both streams"
+    )
+    jobs: list[Job] = []
+    without_source: set[Run] = set()
+    for run in runs:
+        if run.summed_runs:
+            if not without_source & {*run.summed_runs}:
+                jobs.append(Job(run, None))
+            continue
+        weights = None
+        if run.transfer != "original":
+            weights = sources.find(run)
+            if weights is None:
+                without_source.add(run)
+                left_out[".".join(run.group)] = (
+                    "the source has no weights of this system and initialization"
+                )
+                continue
+        config = config_of(
+            scale, run, images=images.get(run.init), weights=weights, validation=validation
+        )
+        jobs.append(Job(run, config))
+    if not jobs:
+        raise UserError(
+            f"no possible run matches {pattern!r}; a name looks like "
+            f"'TwoStreamI3D.{BOTH}.scratch.original.0'"
+        )
+    return Plan(scale, tuple(jobs), left_out)
+
+
+class Sources:
+    """The weights that `fixed` and `full` start from (section 5.1 of the paper).
+
+    Args:
+        names: Output folders of earlier tables, names in the catalog (also of pairs), and paths of
+            weights.
+
+    Raises:
+        WeightsError: If an item is none of these, or two have the same system, stream and
+            initialization.
+
+    Example:
+
     >>> sources = Sources(["rgb_figures"])
-    >>> sources.find(Cell("TwoStreamI3D", "rgb", "given", "full", 3))
+    >>> sources.find(Run("TwoStreamI3D", "rgb", "given", "full", 3))
     'rgb_figures'
     """
 
@@ -147,77 +192,68 @@ class Sources:
         self.folders: list = []
         self.files: dict = {}
         for name in names:
-            if pathlib.Path(name, "cells").is_dir():
+            if pathlib.Path(name, RUNS_FOLDER).is_dir():
                 self.folders.append(pathlib.Path(name))
                 continue
             for member in PAIRS[name].members if name in PAIRS else (name,):
-                key = _key_of(member)
+                key = _source_key(member)
                 if key in self.files:
                     raise WeightsError(
-                        f"{member} and {self.files[key]}: both are weights of {' '.join(key)}; one "
-                        "is needed"
+                        f"{member} and {self.files[key]}: both are weights of {' '.join(key)}; "
+                        "name only one of them"
                     )
-                self.files[key] = absolute(member)
+                self.files[key] = absolute_weights(member)
 
     def __bool__(self):
         return bool(self.folders or self.files)
 
     @property
     def inits(self):
-        """How the networks of weights began that were named one by one, names in `INITS`."""
+        """The initializations, names in `INITS`, of the weights that were named one by one."""
         return tuple(init for init in INITS if any(key[2] == init for key in self.files))
 
-    def find(self, cell):
-        """The weights that a cell starts from.
+    def find(self, run):
+        """The name or path of the weights that a run starts from; `None` if there are none.
 
-        Args:
-            cell: A `Cell` that is trained, `fixed` or `full`.
-
-        Returns:
-            A name or path; `None` where there are none of its system, stream and start. Of earlier
-            tables it is that of its seed, or, where one training has to do for several, of seed 0.
+        In earlier tables those of the same seed are taken, else those of seed 0.
         """
-        # Without weights of flow, those of frames are the start: training adapts the first kernel.
-        streams = (cell.stream, "rgb") if cell.stream == "flow" else (cell.stream,)
+        # Without flow weights, rgb weights are used: training adapts the first kernel.
+        streams = (run.stream, "rgb") if run.stream == "flow" else (run.stream,)
         for stream in streams:
-            named = self.files.get((cell.system, stream, cell.init))
-            if named is not None:
-                return named
+            weights = self.files.get((run.system, stream, run.init))
+            if weights is not None:
+                return weights
         for folder in self.folders:
-            for seed in (cell.seed, 0):
-                before = dataclasses.replace(cell, transfer="original", seed=seed)
-                path = cell_folder(folder, before) / "weights.h5"
+            for seed in (run.seed, 0):
+                original = dataclasses.replace(run, transfer="original", seed=seed)
+                path = run_folder(folder, original) / "weights.h5"
                 if path.is_file():
-                    return absolute(path)
+                    return absolute_weights(path)
         return None
 
 
-def _key_of(name):
+def _source_key(name):
     """(system, stream, init) of weights."""
     info = read_weights(name).info
     if info.rank != 3:
         raise WeightsError(
-            f"{name}: of images; a source is weights of clips, and images' weights are for "
-            "--imagenet"
+            f"{name}: image weights; --source needs clip weights, and --imagenet takes image "
+            "weights"
         )
     streams = tuple(info.clip_specs)
     stream = streams[0] if len(streams) == 1 else BOTH
-    system = info.system or APART
-    if system == APART and stream == BOTH:
-        raise WeightsError(f"{name}: both streams in one file; a source is one of each stream")
-    return system, stream, BEGAN.get(str(name), "given")
+    system = system_of(info).name
+    row = next(row for row in paper_systems().values() if system in (row.name, row.trained_as))
+    if row.is_separate and stream == BOTH:
+        raise WeightsError(f"{name}: both streams in one file; --source needs one file per stream")
+    return row.name, stream, _RELEASED_INITS.get(str(name), "given")
 
 
 def training_cost(config, *, videos, classes):
-    """Counts the multiplications, each with its addition, of a training.
+    """Number of multiply-adds of a training, counted on its network.
 
-    Args:
-        config: A `TrainConfig`; `None`, of cells that add logits up, costs nothing.
-        videos: How many there are to train with.
-        classes: How many classes they have.
-
-    Returns:
-        An int.
+    A backward pass costs two forward passes. Decoding, flow and the test are not counted. `videos`
+    and `classes` are numbers; the config `None` of a sum costs nothing.
 
     Example:
 
@@ -231,20 +267,21 @@ def training_cost(config, *, videos, classes):
     if config is None:
         return 0
     clips = config.batch * (config.steps or config.epochs * math.ceil(videos / config.batch))
-    # Of fixed features only the classifier is trained, which is next to nothing.
+    # With fixed features only the classifier is trained, which costs next to nothing.
     passes = videos * config.feature_passes if config.transfer == "fixed" else 3 * clips
-    return passes * _forward(dataclasses.replace(config, seed=0), classes)
+    return passes * _forward_cost(config, classes)
 
 
-def _forward(config, classes):
+_forward_costs: dict = {}  # seeds share a network, and building one takes a second
+
+
+def _forward_cost(config, classes):
     architecture = config.architecture
     if config.weights is not None:
-        from kinetics_i3d.weights.read import read_weights
-
         architecture = read_weights(config.weights).info.architecture
     sizes = (config.frames, config.stride, config.size)
     key = (config.system, config.streams, sizes, architecture, classes)
-    if key not in _KNOWN:
+    if key not in _forward_costs:
         streams = streams_of(config)
         stride = {"rgb": config.stride if len(streams) > 1 else 1, "flow": 1}
         shapes = {
@@ -255,8 +292,5 @@ def _forward(config, classes):
         model = builder_of(config)(
             classes=classes, architecture=architecture, input_shape=shape, weights=None
         )
-        _KNOWN[key] = multiply_adds(model)
-    return _KNOWN[key]
-
-
-_KNOWN: dict = {}  # seeds share a network, and building one takes a second
+        _forward_costs[key] = multiply_adds(model)
+    return _forward_costs[key]

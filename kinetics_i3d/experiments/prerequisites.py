@@ -1,4 +1,4 @@
-"""`make_flow`: the flow that the cells of a plan read, computed once, a file beside each video."""
+"""What runs need before they start: flow files, and an image network of single frames."""
 
 import dataclasses
 import pathlib
@@ -6,23 +6,24 @@ import pathlib
 from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
+from kinetics_i3d.experiments.plan import FRAMES_WEIGHTS
+from kinetics_i3d.flow.cache import FlowFileError
+from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.flow.tree import FlowJob, make_flow
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import HEAD, save_weights
 from kinetics_i3d.training.network import streams_of
 from kinetics_i3d.training.train import train
 from kinetics_i3d.weights.assign import assign, named_variables
 
+_FRAME_SYSTEM = "ConvNetLSTM"  # with one frame: an Inception-V1, one LSTM step, a classifier
+
 
 def flow_spec(plan):
-    """How the flow is sampled and sized that the cells of a plan read.
+    """The `ClipSpec` of the flow that the runs of a plan read; `None` if none reads flow.
 
-    Args:
-        plan: A `Plan`.
-
-    Returns:
-        A `ClipSpec`, the same for all systems of a scale, or `None` where no cell reads flow.
+    All systems of a scale read flow of the same rate and size.
     """
     for job in plan.jobs:
         if job.config is not None and "flow" in streams_of(job.config):
@@ -30,40 +31,35 @@ def flow_spec(plan):
     return None
 
 
-def make_flow(dataset, plan, *, done=frozenset()):
-    """Computes what is missing. Files that are there are left as they are.
+def write_flow_files(dataset, plan, *, finished=frozenset()):
+    """Computes the missing flow files, one beside each video, and returns how many were written.
 
-    Args:
-        dataset: A `VideoDataset`.
-        plan: A `Plan`.
-        done: Names of cells that are finished and read no more flow.
-
-    Returns:
-        How many files were written. Videos that cannot be read are logged, and where files cannot
-        be written none are.
+    `finished` holds names of runs that need no flow any more. Videos that cannot be read are
+    logged; if files cannot be written there, flow is computed during training.
     """
-    open_jobs = tuple(job for job in plan.jobs if job.cell.name not in done)
+    open_jobs = tuple(job for job in plan.jobs if job.run.name not in finished)
     spec = flow_spec(dataclasses.replace(plan, jobs=open_jobs))
     if spec is None:
         return 0
     missing = [video.location for video in dataset.videos if not _has_flow(video.location, spec)]
     if missing:
-        logging.info("flow of %d videos, into files beside them", len(missing))
+        logging.info("computing the flow of %d videos, into files beside them", len(missing))
     written = 0
-    for path in missing:
-        try:
-            write_flow_file(path, spec=spec)
-            written += 1
-        except VideoError as error:
-            logging.warning("no flow: %s", error)
-        except OSError as error:
-            logging.warning("no flow files (%s): flow is computed while training", error)
-            break
+    try:
+        jobs = [FlowJob(path, flow_path(path), path) for path in map(pathlib.Path, missing)]
+        for result in make_flow(jobs, spec=spec):
+            written += result.made
+            if isinstance(result.error, FlowFileError):  # the folder cannot be written to
+                raise result.error
+            if result.error is not None:
+                logging.warning("no flow: %s", result.error)
+    except (OSError, FlowFileError) as error:
+        logging.warning("no more flow files (%s): flow is computed during training", error)
     return written
 
 
 def _has_flow(video, spec):
-    """Whether the flow of a video by a spec is stored, and whole."""
+    """Whether an intact flow file of this spec exists."""
     try:
         stored = open_stored(video, spec=spec)
     except (FlowFileError, VideoError):
@@ -73,42 +69,22 @@ def _has_flow(video, spec):
     return stored is not None
 
 
-SYSTEM = "ConvNetLSTM"  # of one frame: an Inception-V1, a single step and a classifier
-
-
-def frames_config(scale):
-    """The `TrainConfig` of the image network of a scale.
-
-    Args:
-        scale: A `Scale`.
-    """
-    return dataclasses.replace(scale.configs[SYSTEM], frames=1)
-
-
 def train_on_frames(dataset, scale, folder, *, save_every=500):
-    """Trains an `InceptionV1` on single frames, unless that was done before.
+    """Trains an `InceptionV1` on single frames of the videos; returns the path of its weights.
 
-    Args:
-        dataset: A `VideoDataset`.
-        scale: A `Scale`.
-        folder: Where to; a training that was stopped goes on.
-        save_every: Steps between states.
-
-    Returns:
-        The path of a checkpoint that `InceptionV1` reads. Its classifier is of random values.
-
-    Raises:
-        TrainingStopped: If the process was asked to end.
-        UserError: As `train`.
+    It stands in for ImageNet weights where a scale's networks are too narrow for these. It has seen
+    no other images than the systems themselves, and the tables say so. Its classifier is random.
+    A finished network is only read, and an interrupted training is resumed.
     """
     folder = pathlib.Path(folder)
-    path = folder / "images.h5"
+    path = folder / FRAMES_WEIGHTS
     if path.is_file():
         return path
-    model = train(dataset, frames_config(scale), folder, save_every=save_every)
-    trunk = model.streams["rgb"]
-    images = InceptionV1(architecture=trunk.architecture, classes=len(model.labels))
-    arrays = {name: variable.numpy() for name, variable in named_variables(trunk).items()}
+    config = dataclasses.replace(scale.configs[_FRAME_SYSTEM], frames=1)
+    model = train(dataset, config, folder, save_every=save_every)
+    backbone = model.streams["rgb"]
+    images = InceptionV1(architecture=backbone.architecture, classes=len(model.labels))
+    arrays = {name: variable.numpy() for name, variable in named_variables(backbone).items()}
     assign(images, arrays, ignore=(HEAD,), keep=(HEAD,), source=str(folder))
     save_weights(images, path, about={"trained_on": f"single frames of {dataset.name}"})
     return path

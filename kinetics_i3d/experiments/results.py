@@ -1,7 +1,4 @@
-"""`results_of`: all numbers of the tables as one dictionary, with the mean and spread over seeds.
-
-The spread is the sample standard deviation; the keys of tables.json are told at `results_of`.
-"""
+"""`make_results`: all numbers of the tables, with mean and standard deviation over seeds."""
 
 import collections
 import dataclasses
@@ -11,23 +8,23 @@ import platform
 import statistics
 
 from kinetics_i3d.evaluation.compare import short_name
-from kinetics_i3d.experiments.paper import claims_of, paper_number
-from kinetics_i3d.experiments.runs import Cell
+from kinetics_i3d.experiments.paper import check_hypotheses, paper_number
 
-FORMAT = 1
-LIBRARIES = ("kinetics-i3d", "keras", "tensorflow", "numpy")
+_FORMAT = 1
+_LIBRARIES = ("kinetics-i3d", "keras", "tensorflow", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Accuracies of a group of cells that differ by their seeds alone.
+    """Accuracies of a group of runs that differ in their seed only.
 
     Args:
-        top1: Percent of the test videos, one for each seed.
-        top5: Likewise.
-        seeds: Their seeds.
-        videos: How many were tested.
-        right: {video: share of the seeds that named it rightly}, of videos that all of them tested.
+        top1: Percent of the test videos, one per seed.
+        top5: The same for the five best classes.
+        seeds: The seeds.
+        videos: Number of test videos.
+        right: {video: share of the seeds that classified it correctly}, of the videos that all
+            runs tested.
 
     Example:
 
@@ -44,91 +41,80 @@ class Score:
 
     @property
     def mean(self):
-        """The mean of `top1`."""
+        """Mean of `top1`."""
         return statistics.fmean(self.top1)
 
     @property
     def mean_top5(self):
-        """The mean of `top5`."""
+        """Mean of `top5`."""
         return statistics.fmean(self.top5)
 
     @property
     def spread(self):
-        """The sample standard deviation of `top1`; `None` of a single seed."""
+        """Sample standard deviation of `top1`; `None` for a single seed."""
         return statistics.stdev(self.top1) if len(self.top1) > 1 else None
 
     @property
     def chance_error(self):
-        """The standard error that so few test videos leave, in percent."""
+        """Standard error of the mean due to the number of test videos, in percent."""
         share = self.mean / 100
         return 100 * math.sqrt(share * (1 - share) / self.videos)
 
 
-def right_of(report):
-    """Which videos a cell named rightly.
-
-    Args:
-        report: What its evaluation.json holds.
-
-    Returns:
-        {`short_name` of a video: whether it was right}.
+def correct_videos(report):
+    """{`short_name` of a video: whether it was classified correctly}, from an evaluation.json.
 
     Example:
 
-    >>> right_of({"videos_tested": [{"path": "there/sit/a.mp4", "rank": 1}]})
+    >>> correct_videos({"videos_tested": [{"path": "there/sit/a.mp4", "rank": 1}]})
     {'sit/a.mp4': True}
     """
     return {short_name(row["path"]): row["rank"] == 1 for row in report["videos_tested"]}
 
 
-def scores_of(done, right):
-    """Groups finished cells.
+def group_scores(finished, correct):
+    """{(system, stream, init, transfer): `Score`} of finished runs.
 
-    Args:
-        done: {name of a cell: what its cell.json holds}.
-        right: {name of a cell: what `right_of` gives}.
-
-    Returns:
-        {(system, stream, init, transfer): `Score`}.
+    `finished` is {run name: content of its cell.json}, `correct` {run name: `correct_videos`}.
     """
     groups = collections.defaultdict(list)
-    for name, found in done.items():
+    for name, numbers in finished.items():
         *group, seed = name.split(".")
-        groups[tuple(group)].append((int(seed), found, right[name]))
+        groups[tuple(group)].append((int(seed), numbers, correct[name]))
     scores = {}
     for group, rows in groups.items():
         rows.sort(key=lambda row: row[0])
-        answers = [answer for *_, answer in rows]
-        tested = set(answers[0]).intersection(*answers)
+        by_video = [videos for *_, videos in rows]
+        tested = set(by_video[0]).intersection(*by_video)
         scores[group] = Score(
-            tuple(100 * found["top1"] for _, found, _ in rows),
-            tuple(100 * found["top5"] for _, found, _ in rows),
+            tuple(100 * numbers["top1"] for _, numbers, _ in rows),
+            tuple(100 * numbers["top5"] for _, numbers, _ in rows),
             tuple(seed for seed, *_ in rows),
-            min(found["videos"] for _, found, _ in rows),
-            {video: statistics.fmean(each[video] for each in answers) for video in tested},
+            min(numbers["videos"] for _, numbers, _ in rows),
+            {video: statistics.fmean(run[video] for run in by_video) for video in tested},
         )
     return scores
 
 
-def results_of(plan, done, failed, *, about, right):
-    """All that the tables say.
+def make_results(plan, finished, failed, *, about, correct):
+    """The content of tables.json.
 
     Args:
         plan: A `Plan`.
-        done: {name of a cell: what its cell.json holds}.
-        failed: {name of a cell: why}.
+        finished: {run name: content of its cell.json}.
+        failed: {run name: error message}.
         about: What was trained and tested on: `dataset`, `kind`, `classes`, `training_videos`,
-            `test_videos`, `split`, `imagenet`, `sources`.
-        right: As for `scores_of`.
+            `test_videos`, `split`, `frames`, `imagenet`, `sources`.
+        correct: {run name: `correct_videos`}.
 
     Returns:
         A JSON-ready dictionary: `format` (1), `versions`, `scale`, `about`; `groups`, for each
         `system`, `stream`, `init` and `transfer` the `seeds` and, in percent, `top1` and `top5` of
-        each, `mean`, `spread` (`None` of one seed), `mean_top5`, `chance_error`, and the paper's
-        number (`paper`, mostly `None`); `claims`, see `claims_of`; `cells`, what the cell.json of
-        each holds; `left_out` and `failed`, {what: why}.
+        each, `mean`, `spread` (`None` for one seed), `mean_top5`, `chance_error`, and the paper's
+        number (`paper`, or `None`); `claims`, see `check_hypotheses`; `cells`, the cell.json of
+        each run; `left_out` and `failed`, {what: why}.
     """
-    scores = scores_of(done, right)
+    scores = group_scores(finished, correct)
     groups = []
     for group, score in scores.items():
         names = dict(zip(("system", "stream", "init", "transfer"), group, strict=True))
@@ -145,21 +131,15 @@ def results_of(plan, done, failed, *, about, right):
                 "paper": paper_number(about["kind"], group),
             }
         )
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return {
-        "format": FORMAT,
+        "format": _FORMAT,
         "versions": {"python": platform.python_version(), **versions},
         "scale": {"name": plan.scale.name, "about": plan.scale.about},
         "about": about,
         "groups": groups,
-        "claims": claims_of(scores),
-        "cells": [done[job.cell.name] for job in plan.jobs if job.cell.name in done],
+        "claims": check_hypotheses(scores),
+        "cells": [finished[job.run.name] for job in plan.jobs if job.run.name in finished],
         "left_out": plan.left_out,
         "failed": failed,
     }
-
-
-def cell_of(name):
-    """The `Cell` of a name."""
-    system, stream, init, transfer, seed = name.split(".")
-    return Cell(system, stream, init, transfer, int(seed))

@@ -1,6 +1,7 @@
-"""`Cell`: one number of the paper's tables: a system, its stream, its start, a mode and a seed.
+"""`Run`: one training and test of the paper's tables, and where its files are.
 
-Carreira & Zisserman, CVPR 2017, tables 2 to 5.
+A run is named by its system, stream, initialization, transfer mode and seed (Carreira & Zisserman,
+CVPR 2017, tables 2 to 5).
 """
 
 import dataclasses
@@ -8,63 +9,48 @@ import fnmatch
 import os
 import pathlib
 
-from kinetics_i3d.weights.catalog import CATALOG
-from kinetics_i3d.weights.images import find_image_row
+from kinetics_i3d.weights.read import find_entry
 
 BOTH = "both"
-# Where a network's first values come from. `given` are weights that were named one by one.
+# How a network is initialized; `given` are weights that were named one by one.
 INITS = {
     "scratch": "from scratch",
     "frames": "single frames first",
     "imagenet": "ImageNet first",
     "given": "given weights",
 }
-IMAGES = ("frames", "imagenet")  # starts that only an Inception-V1 can have
+IMAGE_INITS = ("frames", "imagenet")  # need a system with an Inception-V1
 TRANSFERS = {"original": "Original", "fixed": "Fixed", "full": "Full-FT"}
+STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", BOTH: "RGB+Flow"}
+
+# Names of files and folders in the output folder. A run was called a cell when they were chosen.
+LOGITS = "logits"
+RUNS_FOLDER, RUN_FILE = "cells", "cell.json"
+PAGE, NUMBERS = "tables.md", "tables.json"
+
+
+def run_streams(system):
+    """The streams of a `System` that are trained; of separate ones also their sum."""
+    if system.is_separate:
+        return (*system.streams, BOTH)
+    # Other systems of two streams are one network: their streams are not trained alone.
+    return (BOTH,) if len(system.streams) > 1 else system.streams
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """A system as a row of the tables.
+class Run:
+    """One training and test, or the sum of two of them.
 
     Args:
-        letter: `"a"` to `"e"`.
-        title: What the paper calls it.
-        streams: What is trained, and of the Two-Stream I3D also what is added up.
-        images: Whether it has an Inception-V1 that an image network can be put into.
-    """
-
-    letter: str
-    title: str
-    streams: tuple
-    images: bool = True
-
-
-# (c) and (d) are one network each: what a stream of theirs would be alone is not trained.
-ROWS = {
-    "ConvNetLSTM": Row("a", "ConvNet+LSTM", ("rgb",)),
-    "C3D": Row("b", "3D-ConvNet", ("rgb",), images=False),
-    "TwoStream": Row("c", "Two-Stream", (BOTH,)),
-    "TwoStreamFused": Row("d", "3D-Fused", (BOTH,)),
-    "TwoStreamI3D": Row("e", "Two-Stream I3D", ("rgb", "flow", BOTH)),
-}
-APART = "TwoStreamI3D"  # its streams are trained one by one, and their logits added at test
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One run, or the sum of two.
-
-    Args:
-        system: A name in `ROWS`.
+        system: A name in `paper_systems()`.
         stream: `"rgb"`, `"flow"` or `"both"`.
-        init: A name in `INITS`; where the network starts from another's weights, how that began.
+        init: A name in `INITS`; with a transfer, how the source network was initialized.
         transfer: A name in `TRANSFERS`.
-        seed: Of everything random.
+        seed: Random seed.
 
     Example:
 
-    >>> Cell("C3D", "rgb", "scratch", "original", 0).name
+    >>> Run("C3D", "rgb", "scratch", "original", 0).name
     'C3D.rgb.scratch.original.0'
     """
 
@@ -81,102 +67,82 @@ class Cell:
 
     @property
     def group(self):
-        """(system, stream, init, transfer): what its seeds share."""
+        """(system, stream, init, transfer): what runs with different seeds share."""
         return (self.system, self.stream, self.init, self.transfer)
 
     @property
-    def parts(self):
-        """The cells whose logits are added in place of a training; none of most."""
-        if self.system != APART or self.stream != BOTH:
+    def summed_runs(self):
+        """The runs whose logits are added; empty for a run that is trained itself."""
+        from kinetics_i3d.models.systems import SYSTEMS  # imports Keras
+
+        system = SYSTEMS[self.system]
+        if not system.is_separate or self.stream != BOTH:
             return ()
-        return tuple(dataclasses.replace(self, stream=stream) for stream in ("rgb", "flow"))
+        return tuple(dataclasses.replace(self, stream=stream) for stream in system.streams)
 
 
-def all_cells(*, inits=("scratch",), transfers=("original",), seeds=(0,), pattern="*"):
-    """The cells of the tables, row by row, once for each seed; a sum comes after its parts.
+def all_runs(*, inits=("scratch",), transfers=("original",), seeds=(0,), pattern="*"):
+    """The runs of the tables, seed by seed; a sum comes after the runs that it adds.
 
-    Args:
-        inits: Names in `INITS`. Image starts are left out of systems without an Inception-V1.
-        transfers: Names in `TRANSFERS`. Of `given` weights there is no `original`.
-        seeds: Whole numbers.
-        pattern: Of names, with `*`, `?` and `[...]`; or several with commas between them.
-
-    Returns:
-        A list of `Cell`s.
+    `pattern` is a glob, or several with commas between them, of run names. Image initializations
+    are left out for systems without an Inception-V1, and `given` weights have no `original`.
 
     Example:
 
-    >>> len(all_cells(pattern="C3D.*,ConvNetLSTM.*"))
+    >>> len(all_runs(pattern="C3D.*,ConvNetLSTM.*"))
     2
-    >>> [cell.name for cell in all_cells(pattern="*.both.*")]
+    >>> [run.name for run in all_runs(pattern="*.both.*")]
     ['TwoStream.both.scratch.original.0', 'TwoStreamFused.both.scratch.original.0',
      'TwoStreamI3D.both.scratch.original.0']
     """
-    cells = [
-        Cell(system, stream, init, transfer, seed)
-        for seed in seeds  # a call that is stopped half way leaves whole tables of fewer seeds
+    from kinetics_i3d.models.systems import paper_systems
+
+    runs = [
+        Run(system, stream, init, transfer, seed)
+        for seed in seeds  # outermost, so an interrupted call leaves whole tables of fewer seeds
         for transfer in transfers
-        for system, row in ROWS.items()
+        for system, row in paper_systems().items()
         for init in inits
-        for stream in row.streams
-        if (row.images or init not in IMAGES) and (init, transfer) != ("given", "original")
+        for stream in run_streams(row)
+        if (row.backbone is not None or init not in IMAGE_INITS)
+        and (init, transfer) != ("given", "original")
     ]
     patterns = pattern.split(",")
-    return [cell for cell in cells if any(fnmatch.fnmatchcase(cell.name, p) for p in patterns)]
+    return [run for run in runs if any(fnmatch.fnmatchcase(run.name, glob) for glob in patterns)]
 
 
 def group_title(group):
-    """A group in words, such as `I3D RGB+Flow`.
+    """A group, or its (system, stream), in words, such as `I3D RGB+Flow`."""
+    from kinetics_i3d.models.systems import SYSTEMS
 
-    Args:
-        group: (system, stream, init, transfer).
-    """
-    system, stream = group[:2]
-    if system == APART:
-        return f"I3D {STREAM_TITLES[stream]}"
-    return ROWS[system].title
+    system, stream = SYSTEMS[group[0]], group[1]
+    if system.is_separate:
+        return f"{SYSTEMS[system.trained_as].title} {STREAM_TITLES[stream]}"
+    return system.title
 
 
-STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", BOTH: "RGB+Flow"}
-
-
-LOGITS = "logits"
-TABLE, NUMBERS = "tables.md", "tables.json"
-
-
-def cell_folder(output, cell):
-    """The folder of a cell.
-
-    Args:
-        output: That of the tables.
-        cell: A `Cell`.
-
-    Returns:
-        A `pathlib.Path`.
+def run_folder(output, run):
+    """The folder of a run below the output folder of the tables.
 
     Example:
 
-    >>> from kinetics_i3d.experiments.runs import Cell
-    >>> cell_folder("out", Cell("C3D", "rgb", "scratch", "original", 0)).as_posix()
+    >>> run_folder("out", Run("C3D", "rgb", "scratch", "original", 0)).as_posix()
     'out/cells/C3D.rgb.scratch.original.0'
     """
-    return pathlib.Path(output) / "cells" / cell.name
+    return pathlib.Path(output) / RUNS_FOLDER / run.name
 
 
-def absolute(weights):
-    """Weights as settings name them, so that a call from another folder goes on with the same.
+def absolute_weights(weights):
+    """A name in the catalog as it is, or the absolute path of a file.
 
-    Args:
-        weights: A name in the catalog, which stays as it is, or a path.
-
-    Returns:
-        A name or an absolute path.
+    Settings hold weights in this form, so that a run can be resumed from another folder.
 
     Example:
 
-    >>> absolute("rgb_figures"), absolute("mine.h5") == os.path.abspath("mine.h5")
-    ('rgb_figures', True)
+    >>> absolute_weights("rgb_figures")
+    'rgb_figures'
+    >>> absolute_weights("mine.h5") == os.path.abspath("mine.h5")
+    True
     """
     name = str(weights)
-    named = name in CATALOG or find_image_row(name) is not None
-    return name if named else os.path.abspath(weights)
+    return name if find_entry(name) is not None else os.path.abspath(weights)

@@ -1,30 +1,27 @@
-"""`SCALES`: how long and how large the runs of the tables are; `config_of`: the run of a cell.
+"""`SCALES`: how large the networks and how long the runs of the tables are.
 
-In a scale each system sees as many clips as any other. Carreira & Zisserman, CVPR 2017, section 2.5
-and table 1, for the paper's.
+Within a scale all systems see the same number of clips. Those of `paper` follow Carreira &
+Zisserman, CVPR 2017, section 2.5 and table 1.
 """
 
 import dataclasses
 
-from kinetics_i3d.experiments.runs import APART
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.recipes import RECIPES
-
-NETWORK = {APART: "InceptionI3D"}  # what is trained of a system whose streams are trained apart
 
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """One scale.
+    """The settings of all runs.
 
     Args:
-        name: What the command calls it.
-        about: What it is for, in a line.
-        seeds: How many runs a cell has.
-        configs: {system: `TrainConfig`}, for training from scratch.
-        transfers: {mode: {field: value}}, what a mode changes of them.
-        frames: Whether single frames of the videos train an image network to start from, where
-            there are no ImageNet weights of its width.
+        name: Value of `--scale`.
+        about: One line for the help and the page.
+        seeds: Number of runs that differ in their seed only.
+        configs: {system: `TrainConfig`} for training from scratch.
+        transfers: {transfer mode: {field: value}}, the fields of `configs` that a mode changes.
+        frames: Whether to train an image network on single frames of the videos, because no
+            ImageNet weights have its width.
     """
 
     name: str
@@ -36,19 +33,19 @@ class Scale:
 
     @property
     def architecture(self):
-        """The Inception-V1 of its systems, which an image network has to share."""
-        return self.configs[APART].architecture or "inception_v1"
+        """The Inception-V1 of the systems, which image weights must have too."""
+        return self.configs["TwoStreamI3D"].architecture or "inception_v1"
 
 
 def _configs(common, own):
     return {
-        system: TrainConfig(**{**common, "system": NETWORK.get(system, system), **fields})
+        system: TrainConfig(**{**common, "system": system, **fields})
         for system, fields in own.items()
     }
 
 
-# Clips see what the paper's see of a video, in proportion: figures last 2.56 s, not 10. All read
-# the same flow, so that a file beside each video serves all.
+# Clips cover the same share of a video as the paper's: figures last 2.56 s in place of 10 s. All
+# systems read flow of one rate and size, so one flow file per video serves all.
 _MINI = _configs(
     {
         "architecture": "inception_v1_quarter",
@@ -75,12 +72,12 @@ _MINI = _configs(
         },
         "TwoStream": {"frames": 10, "stride": 10},
         "TwoStreamFused": {"frames": 20, "stride": 10},
-        APART: {"frames": 16},
+        "TwoStreamI3D": {"frames": 16},
     },
 )
 
-# Real clips of about a second. Google's ImageNet network is a googlenet; from scratch the systems
-# are the same networks, so that nothing but the start differs.
+# For real clips of about a second. Google's ImageNet network is a googlenet; from scratch the
+# systems use the same network, so that nothing but the initialization differs.
 _SMALL = _configs(
     {
         "architecture": "googlenet",
@@ -97,12 +94,12 @@ _SMALL = _configs(
     },
     {
         "ConvNetLSTM": {"frames": 6, "stride": 5},
-        # Of batch-normalised units, which bear a higher rate.
+        # Its units are batch-normalized, which allows a higher learning rate.
         "C3D": {"architecture": None, "frames": 16, "learning_rate": 1e-3},
         "TwoStream": {"frames": 10, "stride": 10},
         "TwoStreamFused": {"frames": 20, "stride": 10},
-        # A classifier of random values undoes inflated features before it has learned from them.
-        APART: {"frames": 24, "head_start": 2},
+        # Without a warm-up a random classifier would destroy the inflated features.
+        "TwoStreamI3D": {"frames": 24, "head_start": 2},
     },
 )
 
@@ -111,7 +108,7 @@ _PAPER = {
     "C3D": RECIPES["paper_c3d"],
     "TwoStream": RECIPES["paper_two_stream"],
     "TwoStreamFused": RECIPES["paper_two_stream_fused"],
-    APART: dataclasses.replace(RECIPES["paper_two_stream_i3d"], system=NETWORK[APART]),
+    "TwoStreamI3D": RECIPES["paper_two_stream_i3d"],
 }
 
 SCALES = {
@@ -119,8 +116,8 @@ SCALES = {
     for row in (
         Scale(
             "mini",
-            "narrow networks, tiny clips and few steps, for `kinetics-i3d figures`: shows that all "
-            "works, not what the systems can do",
+            "narrow networks, tiny clips and few steps, for `kinetics-i3d figures`: tests the "
+            "pipeline, not the systems",
             seeds=2,
             configs=_MINI,
             transfers={
@@ -131,7 +128,7 @@ SCALES = {
         ),
         Scale(
             "small",
-            "full width, clips of a second at 112 pixels, for a dataset of the size of J-HMDB",
+            "full width, clips of one second at 112 pixels, for datasets of the size of J-HMDB",
             seeds=3,
             configs=_SMALL,
             transfers={"fixed": {"learning_rate": 1e-3, "feature_passes": 4}, "full": {}},
@@ -151,14 +148,7 @@ SCALES = {
 
 
 def with_steps(scale, steps):
-    """A scale whose runs are all of another length.
-
-    Args:
-        scale: A `Scale`.
-        steps: Steps of every run.
-
-    Returns:
-        A `Scale` of the same name that says so.
+    """The scale with another number of steps in all runs, which its `about` mentions.
 
     Example:
 
@@ -167,7 +157,7 @@ def with_steps(scale, steps):
     """
     return dataclasses.replace(
         scale,
-        about=f"{scale.about}; here with {steps} steps a run",
+        about=f"{scale.about}; here with {steps} steps per run",
         configs={
             system: dataclasses.replace(config, steps=steps)
             for system, config in scale.configs.items()
@@ -176,35 +166,33 @@ def with_steps(scale, steps):
     )
 
 
-def config_of(scale, cell, *, images=None, weights=None, validation=None):
-    """The run of a cell.
+def config_of(scale, run, *, images=None, weights=None, validation=None):
+    """The `TrainConfig` of a run that is trained.
 
-    Args:
-        scale: A `Scale`.
-        cell: A `Cell` that is trained.
-        images: The image network that it starts from, `None` from scratch.
-        weights: The weights that `fixed` and `full` start from.
-        validation: What schedules that wait for validation are shown; `None` is the recipe's.
-
-    Returns:
-        A `TrainConfig`.
+    `images` are the image weights it starts from (`None` for scratch), `weights` those that `fixed`
+    and `full` start from, and `validation` the split for schedules that depend on the validation
+    loss (`None` for the recipe's).
 
     Example:
 
-    >>> from kinetics_i3d.experiments.runs import Cell
-    >>> config = config_of(SCALES["mini"], Cell(APART, "flow", "scratch", "original", 1))
+    >>> from kinetics_i3d.experiments.runs import Run
+    >>> run = Run("TwoStreamI3D", "flow", "scratch", "original", 1)
+    >>> config = config_of(SCALES["mini"], run)
     >>> config.system, config.streams, config.seed
     ('InceptionI3D', ('flow',), 1)
     """
-    config = scale.configs[cell.system]
-    fields: dict = {"seed": cell.seed, **scale.transfers.get(cell.transfer, {})}
-    if cell.system == APART:
-        fields["streams"] = (cell.stream,)
+    from kinetics_i3d.models.systems import SYSTEMS  # imports Keras
+
+    config, system = scale.configs[run.system], SYSTEMS[run.system]
+    fields: dict = {"system": system.trained_as, "seed": run.seed}
+    fields |= scale.transfers.get(run.transfer, {})
+    if system.is_separate:
+        fields["streams"] = (run.stream,)
     if config.validation is not None and validation is not None:
         fields["validation"] = validation
-    if cell.transfer == "original":
+    if run.transfer == "original":
         fields["inflate"] = images
     else:
-        # Weights say themselves what network they are of.
-        fields |= {"transfer": cell.transfer, "weights": weights, "architecture": None}
+        # The architecture is that of the weights.
+        fields |= {"transfer": run.transfer, "weights": weights, "architecture": None}
     return dataclasses.replace(config, **fields)

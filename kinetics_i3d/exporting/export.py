@@ -1,57 +1,58 @@
-"""`export`: weights to an artifact that serves without this package, run before it counts.
+"""`export`: writes weights as an artifact that serves without this package.
 
-Each format has a module beside this one, which names its source.
+Each runtime has a module in this package and a row in `FORMATS`.
 """
 
+import importlib
 import inspect
 import pathlib
-from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from kinetics_i3d.core.progress import waiting
-from kinetics_i3d.exporting.hub import export_hub
-from kinetics_i3d.exporting.litert import export_litert
-from kinetics_i3d.exporting.onnx_file import export_onnx
-from kinetics_i3d.exporting.openvino_folder import export_openvino
-from kinetics_i3d.exporting.origin import origin
-from kinetics_i3d.exporting.saved_model import export_saved_model
-from kinetics_i3d.exporting.serving import export_serving
-from kinetics_i3d.models.load import as_model
+from kinetics_i3d.core.types import PathLike, Weights
 
-FORMATS: dict[str, Callable] = {
-    "savedmodel": export_saved_model,
-    "hub": export_hub,
-    "serving": export_serving,
-    "litert": export_litert,
-    "onnx": export_onnx,
-    "openvino": export_openvino,
+if TYPE_CHECKING:
+    from kinetics_i3d.models.clip_model import ClipModel
+
+# {format: module and function that write it}. Only the module in use is imported, and the command
+# line lists the formats without Keras.
+FORMATS = {
+    "savedmodel": "tensorflow.export_saved_model",
+    "hub": "hub.export_hub",
+    "serving": "serving.export_serving",
+    "litert": "litert.export_litert",
+    "onnx": "onnx.export_onnx",
+    "openvino": "openvino.export_openvino",
 }
 
 
-def export(weights, output, *, to="savedmodel", **options):
-    """Writes an artifact, which takes raw frames and carries its preprocessing and its labels.
+def export(
+    weights: "ClipModel | Weights", output: PathLike, *, to: str = "savedmodel", **options: Any
+) -> pathlib.Path:
+    """Exports a model as an artifact that takes pixels and carries its labels and its clip spec.
 
-    It is loaded and run where this package cannot be imported, and gets its name only if it answers
-    as the Keras model does. What fails leaves nothing.
+    The artifact is run in a process where this package cannot be imported. It gets its name only if
+    its outputs equal those of the Keras model. After an error nothing is left.
 
     Args:
-        weights: A name in the catalog, of a pair too; a path; `{"rgb": ..., "flow": ...}`; or a
-            `ClipModel` that ends in logits.
-        output: Where to.
+        weights: Name of an entry or of a pair in the catalog; a path; `{"rgb": ..., "flow": ...}`;
+            or a `ClipModel` that ends in logits.
+        output: The file or folder to write. It must not exist.
         to: One of `FORMATS`: `"savedmodel"`, a folder with the signatures `serving_default`,
-            `logits`, `features`, `float_clips` and, of one stream, `default`, the name in
-            TensorFlow Hub's tutorial; `"hub"`, one that can be trained further, with a model card;
-            `"serving"`, one with all that TensorFlow Serving needs;
-            `"litert"`, a file of builtin operations for clips of one size, in one of several
-            precisions; `"onnx"`, a file; `"openvino"`, a folder, in float32 or in 8 bits.
-        **options: Those of the format, such as `top=5`, labels told; see its function in `FORMATS`.
+            `logits`, `features`, `float_clips` and, for one stream, `default`, the name in
+            TensorFlow Hub's tutorial; `"hub"`, a reusable SavedModel that can be trained further,
+            with a model card; `"serving"`, a SavedModel in a folder with everything that TensorFlow
+            Serving needs; `"litert"`, a file of builtin operations for clips of one size, in one of
+            several precisions; `"onnx"`, a file; `"openvino"`, a folder, in float32 or 8 bits.
+        **options: Options of the format, such as `top=5`; see its function in `FORMATS`.
 
     Returns:
         `output` as a `pathlib.Path`.
 
     Raises:
-        ExportError: If the model cannot be exported, or the artifact answers otherwise.
-        UserError: If something stands at `output`.
-        ValueError: If the format, or one of its options, is unknown or out of range.
+        ExportError: If the model cannot be exported, or the outputs of the artifact differ.
+        UserError: If `output` exists.
+        ValueError: If the format or an option is unknown or out of range.
         WeightsError: If the weights cannot be read.
 
     Example:
@@ -61,30 +62,31 @@ def export(weights, output, *, to="savedmodel", **options):
     """
     if to not in FORMATS:
         raise ValueError(f"`to` must be one of {(*FORMATS,)}. Received: to={to!r}")
-    known = [
-        name
-        for name, each in inspect.signature(FORMATS[to]).parameters.items()
-        if each.kind is each.KEYWORD_ONLY
+    from kinetics_i3d.exporting.model_card import provenance
+    from kinetics_i3d.models.clip_model import check_ends_in_logits
+    from kinetics_i3d.models.load import as_model
+
+    write = find_writer(to)
+    allowed = [
+        parameter.name
+        for parameter in inspect.signature(write).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
     ]
     for name, value in options.items():
-        if name not in known:
+        if name not in allowed:
             raise ValueError(
-                f"`{name}` must be left out for to={to!r}, whose options are {known}. "
+                f"`{name}` must be left out for to={to!r}, whose options are {allowed}. "
                 f"Received: {name}={value!r}"
             )
-    if "about" in known:
-        options = {"about": origin(weights), **options}
+    if "about" in allowed:
+        options = {"about": provenance(weights), **options}
     model = as_model(weights)
-    check_ends_in_logits(model)
+    check_ends_in_logits(model, argument="weights")
     with waiting(f"writing {output}"):
-        return FORMATS[to](model, pathlib.Path(output), **options)
+        return write(model, pathlib.Path(output), **options)
 
 
-def check_ends_in_logits(model):
-    """Raises `ValueError` where a model of clips has no top, or ends in an activation."""
-    names = [layer.name for layer in model.layers]
-    if len(model.minimum) != 3 or "Logits" not in names or "Predictions" in names:
-        raise ValueError(
-            "`weights` must be of a model of clips that ends in logits: include_top=True, "
-            f"classifier_activation=None. Received: {model.name} that ends in {names[-1]!r}"
-        )
+def find_writer(to):
+    """The function that writes a format."""
+    module, function = FORMATS[to].split(".")
+    return getattr(importlib.import_module(f"kinetics_i3d.exporting.{module}"), function)

@@ -1,18 +1,75 @@
 """TensorFlow Hub's reusable SavedModel: prepared clips to logits or features, open to training.
 
-The form: https://www.tensorflow.org/hub/reusable_saved_models.
+The form: https://www.tensorflow.org/hub/reusable_saved_models. Handles are published on Kaggle
+Models: https://github.com/Kaggle/kaggle-api/blob/main/docs/models_metadata.md.
 """
 
+import json
 import pathlib
+import re
 
 import keras
 from keras import layers
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_folder
-from kinetics_i3d.exporting.hub_page import hub_page
-from kinetics_i3d.exporting.saved_model import verify_saved_model, write_saved_model
-from kinetics_i3d.exporting.signatures import checked_values, feature_tensors
+from kinetics_i3d.exporting.model_card import UNKNOWN, input_table, model_card
+from kinetics_i3d.exporting.tensorflow import (
+    check_values,
+    feature_tensors,
+    verify_saved_model,
+    write_saved_model,
+)
+
+_USAGE = """\
+{head} Model format
+
+A SavedModel for TensorFlow 2 in TensorFlow Hub's reusable form; no custom operations.
+
+{head} Model inputs
+
+A call takes prepared clips, {clips}. The graph itself refuses clips with too few frames, and values
+that are not scaled or not finite.{table}
+
+{head} Model outputs
+
+{outputs}
+
+{head} Model usage
+
+```python
+import tensorflow_hub as hub
+
+{fed} = hub.load("{path}")({given})
+```
+
+In Keras 3: `keras.layers.TFSMLayer("{path}", call_endpoint="__call__")`, which cannot be trained.
+
+These signatures take raw frames, uint8 of any size and number, and resize, crop and scale them:
+`serving_default` (labels, scores, probabilities) and `logits`{features}. `float_clips` takes
+prepared clips.
+
+```python
+signatures = hub.load("{path}").signatures
+signatures["serving_default"]({raw})["labels"]
+```
+
+{head} Fine-tuning
+
+With Keras 2 (TensorFlow 2.15 and older), or with tf_keras on newer ones:
+
+```python
+layer = hub.KerasLayer("{path}", trainable=True)
+{fed} = layer({given})
+```
+
+Batch norm's statistics follow the new data while Keras trains the layer and are fixed otherwise.
+"""
+# Kaggle's names of licences, by the words of `terms`; the more demanding one comes first.
+_LICENCES = {
+    "CC BY 4.0": "Attribution 4.0 International (CC BY 4.0)",
+    "Apache-2.0": "Apache 2.0",
+}
 
 
 def export_hub(model, output, *, include_top=True, top=5, endpoints=None, about=None):
@@ -20,20 +77,20 @@ def export_hub(model, output, *, include_top=True, top=5, endpoints=None, about=
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The folder to write; nothing, or an empty folder, may stand there.
-        include_top: Whether a call gives logits, or the mean of the grid before the classifier, for
-            a classifier of other classes. The signatures are the same.
-        top: How many labels `serving_default` tells.
-        endpoints: Activations that the signature `features` gives.
-        about: What the card says of the weights, see `exporting.origin`.
+        output: The folder to write; nothing, or an empty folder, may be there.
+        include_top: Whether a call returns logits, or the mean of the last grid before the
+            classifier, for a classifier of other classes. The signatures are the same.
+        top: Number of labels that `serving_default` returns.
+        endpoints: Activations that the signature `features` returns.
+        about: Texts for the card, see `model_card.provenance`.
 
     Returns:
         `output` as a `pathlib.Path`.
 
     Raises:
         ExportError: If the classes have no names, the model has no grid before its classifier, or
-            the written model answers otherwise.
-        UserError: If something stands at `output`.
+            the outputs of the artifact differ.
+        UserError: If `output` exists.
         ValueError: If an endpoint is unknown.
     """
     output = pathlib.Path(output)
@@ -53,35 +110,26 @@ def export_hub(model, output, *, include_top=True, top=5, endpoints=None, about=
 
 
 def pooled_features(model):
-    """The model from clips to the mean of the grid before the classifier, joined of two streams.
+    """The model from clips to the mean of the last grid, of two streams joined.
 
-    Args:
-        model: A `ClipModel` that ends in logits.
-
-    Returns:
-        A `keras.Model` that shares its layers.
+    The result is a `keras.Model` that shares the layers.
 
     Raises:
-        ExportError: If it has no such grid.
-
-    Example:
-
-    >>> pooled_features(model).output_shape
-    (None, 256)
+        ExportError: If the model has no such grid.
     """
     grids = list(feature_tensors(model).values())
     if not grids:
-        raise ExportError(f"{model.name}: has no grid of both streams; take include_top=True")
+        raise ExportError(f"{model.name}: has no grid of both streams; use include_top=True")
     means = [keras.ops.mean(grid, axis=tuple(range(1, len(grid.shape) - 1))) for grid in grids]
     return keras.Model(model.input, means[0] if len(means) == 1 else layers.Concatenate()(means))
 
 
 def make_reusable(root, model, called):
-    """Gives a root object what Hub's form asks for.
+    """Adds the attributes of a reusable SavedModel to a root object.
 
     Args:
         root: A `tf.train.Checkpoint`; a `tf.Module` has read-only properties of these names.
-        model: The `ClipModel`, which says what clips are right.
+        model: The `ClipModel`, which defines the clips.
         called: The Keras model that a call runs.
     """
     import tensorflow as tf
@@ -89,16 +137,16 @@ def make_reusable(root, model, called):
     @tf.function(autograph=False)
     def call(inputs, training=False):
         clips = inputs if isinstance(inputs, dict) else {model.clip_spec.stream: inputs}
-        # Whoever loads it traces it anew for shapes that are known. Forgotten here, a wrong one is
-        # refused by the graph in words, where TensorFlow would tell of dimensions deep inside.
+        # A loader traces it again for static shapes. Here they are made unknown, so that the
+        # graph's own assertions refuse a wrong one, and not a dimension deep inside.
         clips = {
             stream: tf.raw_ops.PlaceholderWithDefault(input=clip, shape=[None] * 5)
             for stream, clip in clips.items()
         }
-        clips = checked_values(clips, model)
+        clips = check_values(clips, model)
         return called(clips if len(clips) > 1 else next(iter(clips.values())), training=training)
 
-    # Channels are left open: the graph's own complaint says what they should be.
+    # The number of channels is open, as the graph's own error says what it should be.
     specs = {
         stream: tf.TensorSpec([None] * 5, tf.float32, name=stream) for stream in model.clip_specs
     }
@@ -106,7 +154,85 @@ def make_reusable(root, model, called):
     for training in (True, False):
         call.get_concrete_function(inputs, training=training)
     root.__call__ = call
-    # Seeds of dropout are saved with the graph, but they are nobody's weights.
+    # The seeds of dropout are saved with the graph, but they are not weights.
     root.variables = [variable.value for variable in called.weights]
     root.trainable_variables = [variable.value for variable in called.trainable_variables]
-    root.regularization_losses = []  # the networks have none; decay is the optimizer's
+    root.regularization_losses = []  # the networks have none; weight decay is the optimizer's
+
+
+def hub_page(model, called, *, about=None):
+    """The files beside a reusable SavedModel.
+
+    Args:
+        model: A `ClipModel` that ends in logits.
+        called: The Keras model that a call of the SavedModel runs.
+        about: Texts for the card, see `model_card.provenance`.
+
+    Returns:
+        {file name: text}: `README.md`, the model card; `model-metadata.json` and
+        `model-instance-metadata.json`, which `kaggle models create` and `kaggle models instances
+        create` read once the three fields that begin with INSERT are filled in.
+    """
+    about = about or {}
+    usage = _usage(model, called, path="PATH/TO/THIS/FOLDER", head="###")
+    card = model_card(model, about=about, usage=usage)
+    name = pathlib.Path(about.get("name", model.name)).stem
+    slug = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+    terms = about.get("licence", "")
+    licence = next((kaggle for words, kaggle in _LICENCES.items() if words in terms), None)
+    shared = {
+        "ownerSlug": "INSERT_OWNER_SLUG_HERE",
+        "licenseName": licence or "INSERT_LICENSE_NAME_HERE",
+    }
+    page = {
+        **shared,
+        "title": name,
+        "slug": slug,
+        "subtitle": "Video action recognition with a Two-Stream Inflated 3D ConvNet",
+        "isPrivate": True,
+        "description": card,
+        "publishTime": "",
+        "provenanceSources": about.get("data", UNKNOWN),
+    }
+    classes = model.output_shape[-1]
+    gives = f"logits of {classes} classes" if called is model else "features"
+    instance = {
+        **shared,
+        "modelSlug": slug,
+        "instanceSlug": "logits" if called is model else "features",
+        "framework": "tensorFlow2",
+        "overview": f"Reusable SavedModel: clips to {gives}",
+        "usage": _usage(model, called, path="${PATH}", head="#", table=input_table(model)),
+        "fineTunable": True,
+        "trainingData": [about.get("data", UNKNOWN)],
+        "modelInstanceType": "Unspecified",
+        "baseModelInstance": "",
+        "externalBaseModelUrl": "",
+    }
+    return {
+        "README.md": card,
+        "model-metadata.json": json.dumps(page, indent=2) + "\n",
+        "model-instance-metadata.json": json.dumps(instance, indent=2) + "\n",
+    }
+
+
+def _usage(model, called, *, path, head, table=""):
+    """How the artifact is loaded from `path`, with headings that begin with `head`."""
+    specs = model.clip_specs
+    shapes = [
+        f"{stream} as float32 (batch, frames, {spec.size}, {spec.size}, {spec.channels})"
+        for stream, spec in specs.items()
+    ]
+    two_streams, gives_logits = len(specs) > 1, called is model
+    meaning = "logits; softmax gives probabilities" if gives_logits else "the mean of the last grid"
+    return _USAGE.format(
+        head=head,
+        clips=" and ".join(shapes),
+        table=table and f"\n\n{table.strip()}",
+        outputs=f"float32 (batch, {called.output_shape[-1]}): {meaning}.",
+        fed="logits" if gives_logits else "features",
+        path=path,
+        given='{"rgb": rgb_clips, "flow": flow_clips}' if two_streams else "clips",
+        raw="rgb=frames, flow=codes" if two_streams else f"{next(iter(specs))}=frames",
+        features=" and `features`" if feature_tensors(model) else "",
+    )

@@ -1,59 +1,67 @@
-"""LiteRT: one file for phones and small machines, of builtin operations alone, in four precisions.
+"""LiteRT: one file for phones and small machines, of builtin operations, in four precisions.
 
-https://ai.google.dev/edge/litert. The network is rewritten in 2D first, see `exporting.flat`: there
-is no builtin 3D pool, and 3D convolutions are not quantised.
+https://ai.google.dev/edge/litert. The network is rewritten in 2D first, see `lower_3d_to_2d`: there
+is no builtin 3D pool, and 3D convolutions cannot be quantized. On 8 bits:
+https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/post_training_quantization.
 """
 
+import collections
 import itertools
 import json
-import os
 import zipfile
 
 import numpy as np
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.exporting import fresh_litert
-from kinetics_i3d.exporting.calibration import calibration_clips, check_precision
-from kinetics_i3d.exporting.in_graph import fixed_shape
-from kinetics_i3d.exporting.litert_file import PRECISIONS, convert, operations
-from kinetics_i3d.exporting.output import check_output
-from kinetics_i3d.exporting.probes import Probe, compare
-from kinetics_i3d.exporting.saved_model import descriptions, run_fresh
+from kinetics_i3d.exporting.lower_3d_to_2d import lower_3d_to_2d
+from kinetics_i3d.exporting.model_card import descriptions
+from kinetics_i3d.exporting.verify import (
+    ParityInputs,
+    check_output,
+    check_parity,
+    run_in_subprocess,
+)
+from kinetics_i3d.inference.quantize import calibration_clips, check_precision, is_late
+from kinetics_i3d.models.clip_model import fixed_size
 
-# How far the logits may be off, of the largest. In 8 bits this only finds what is broken; how much
-# a quantised network has lost is measured on a test set.
-TOLERANCE = {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.35, "int8": 0.35}
-FRAMES = 64
+PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
+# Of the logits, relative to the largest one. In 8 bits it only catches broken files; the loss of
+# accuracy is measured on a test set.
+_TOLERANCES = {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.35, "int8": 0.35}
+_FRAMES = 64
+# Of the widest range: runtimes refuse a convolution whose output has far smaller steps than its
+# input, such as that of filters that no clip excites.
+_NARROWEST = 1e-3
 
 
 def export_litert(
     model, output, *, precision="float32", frames=None, calibration=None, report=None
 ):
-    """Writes a LiteRT file, which reads one clip of pixels and gives logits.
+    """Writes a LiteRT file, from one clip of pixels to logits.
 
-    Its inputs are named by stream, uint8 (1, frames, size, size, channels): pixels of the crop,
-    RGB, or the 8-bit codes of flow. Scaling is inside; resize and crop are the reader's.
+    Its inputs are called by their streams, uint8 (1, frames, size, size, channels): pixels of the
+    crop, RGB, or 8-bit flow. Scaling is inside; resize and crop are up to the caller.
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The file, called such as `"mine.tflite"`. It is a zip as well, of `labels.txt`,
+        output: The file, such as `"mine.tflite"`. It is also a zip, of `labels.txt`,
             `clip_spec.json` and `operations.json`.
         precision: `"float32"`; `"float16"` for weights of half the size; `"dynamic_int8"` for
-            weights in 8 bits; `"int8"` for activations too, but for the classifier.
-        frames: Frames of a clip, of the slowest stream; by default what the model is fixed to, or
-            64, or what several streams of unequal rate need at least.
-        calibration: For `"int8"`: a dataset or paths of videos, as for `calibration_clips`.
-        report: A function that is called with {operation: how often} once the file stands.
+            weights in 8 bits; `"int8"` for activations too, except in the classifier.
+        frames: Frames of a clip, of the slowest stream; by default the model's fixed number, or 64,
+            or the fewest where several streams have different rates.
+        calibration: For `"int8"`: a dataset or paths of videos, as for `optimize`.
+        report: A function that is called with {operation: count} once the file is written.
 
     Returns:
         `output` as a `pathlib.Path`.
 
     Raises:
-        DatasetError: If the videos to calibrate by cannot be found.
+        DatasetError: If the calibration videos cannot be found.
         ExportError: If the classes have no names, a layer has no 2D form, `output` has another
-            ending, or the file answers otherwise than the model.
-        UserError: If something stands at `output`.
+            suffix, or the outputs of the file differ.
+        UserError: If `output` exists.
         ValueError: If an argument is out of range.
         VideoError: If a video cannot be read.
     """
@@ -62,47 +70,39 @@ def export_litert(
     check_precision(precision, calibration, PRECISIONS)
     clips = [] if calibration is None else calibration_clips(calibration, model, sizes)
     with atomic_path(output) as temporary:
-        probe, clips = _probe(model, sizes, clips)
+        inputs, clips = _parity_inputs(model, sizes, clips)
         file = convert(model, sizes, precision=precision, clips=clips)
-        found = operations(file)
-        foreign = [name for name in found if name.startswith("custom")]
-        if foreign:
-            raise ExportError(f"{output}: not written; it would need {', '.join(foreign)}")
+        operations = count_operations(file)
+        custom = [name for name in operations if name.startswith("custom")]
+        if custom:
+            raise ExportError(f"{output}: not written; it would need {', '.join(custom)}")
         temporary.write_bytes(file)
-        # What is appended to a LiteRT file is a zip of the files that belong to it.
-        with zipfile.ZipFile(temporary, "a") as beside:
+        # A zip appended to a LiteRT file is the format's way to add files.
+        with zipfile.ZipFile(temporary, "a") as archive:
             for name, text in descriptions(model).items():
-                beside.writestr(name, text)
-            beside.writestr("operations.json", json.dumps(found, indent=2) + "\n")
-        verify_litert(model, temporary, probe, output=output, precision=precision)
+                archive.writestr(name, text)
+            archive.writestr("operations.json", json.dumps(operations, indent=2) + "\n")
+        _verify(model, temporary, inputs, output=output, precision=precision)
     if report is not None:
-        report(found)
+        report(operations)
     return output
 
 
 def clip_sizes(model, frames=None):
-    """The clips of a LiteRT file.
+    """{stream: (1, frames, height, width, channels)} of the clips of a LiteRT file.
 
     Args:
         model: A `ClipModel`.
-        frames: Frames of the slowest stream, or `None`.
-
-    Returns:
-        {stream: (1, frames, height, width, channels)}.
+        frames: Frames of the slowest stream, or `None` for the default.
 
     Raises:
-        ValueError: If the model cannot read so few frames, or is fixed to others.
-
-    Example:
-
-    >>> clip_sizes(model, 16)
-    {'rgb': (1, 16, 224, 224, 3)}
+        ValueError: If the model cannot read so few frames, or its number is fixed.
     """
     least = {stream: size[0] for stream, size in model.minimums.items()}
     slowest = min(least, key=lambda stream: (model.clip_specs[stream].fps, stream != "rgb"))
-    fixed = {stream: fixed_shape(model, stream) for stream in least}
-    usual = FRAMES if len(set(least.values())) == 1 else least[slowest]
-    count = fixed[slowest][0] or frames or max(usual, least[slowest])
+    fixed = {stream: fixed_size(model, stream) for stream in least}
+    default = _FRAMES if len(set(least.values())) == 1 else least[slowest]
+    count = fixed[slowest][0] or frames or max(default, least[slowest])
     if count < least[slowest] or frames not in (None, count):
         raise ValueError(
             f"`frames` must be {'' if fixed[slowest][0] else 'at least '}"
@@ -111,48 +111,153 @@ def clip_sizes(model, frames=None):
     sizes = {}
     for stream, spec in model.clip_specs.items():
         ratio = round(spec.fps / model.clip_specs[slowest].fps)
-        side = (fixed[stream][1] or spec.size, fixed[stream][2] or spec.size)
-        sizes[stream] = (1, ratio * count, *side, spec.channels)
+        height, width = (side or spec.size for side in fixed[stream][1:])
+        sizes[stream] = (1, ratio * count, height, width, spec.channels)
     return sizes
 
 
-def _probe(model, sizes, clips):
-    """What file and model are compared on, and the clips, of which the first may be it."""
-    specs, clips = model.clip_specs, iter(clips)
+def _parity_inputs(model, sizes, clips):
+    """The inputs of the parity check, and the calibration clips, of which it takes the first."""
+    clips = iter(clips)
     first = next(clips, None)
-    if first is None:
-        random = np.random.default_rng(0)
-        pixels = {key: random.integers(0, 256, size, np.uint8) for key, size in sizes.items()}
-        clips = ()
-    else:  # noise lies outside of the ranges that are found
-        pixels = {stream: specs[stream].denormalize(clip) for stream, clip in first.items()}
-        clips = itertools.chain([first], clips)
-    return Probe(pixels, {key: specs[key].normalize(pixels[key]) for key in specs}), clips
+    if first is not None:  # noise would be outside of the calibrated ranges
+        return ParityInputs.from_clips(model, first), itertools.chain([first], clips)
+    random, specs = np.random.default_rng(0), model.clip_specs
+    pixels = {key: random.integers(0, 256, size, np.uint8) for key, size in sizes.items()}
+    return ParityInputs(pixels, {key: specs[key].normalize(pixels[key]) for key in specs}), ()
 
 
-def verify_litert(model, path, probe, *, output, precision):
-    """Compares a LiteRT file, run by a fresh interpreter without this package, with its model.
-
-    Args:
-        model: The `ClipModel` that it was made from.
-        path: The file.
-        probe: A `Probe` of the clips that it reads.
-        output: What to call it in an error.
-        precision: What it was converted to.
-
-    Returns:
-        The largest difference of a logit, of the largest.
-
-    Raises:
-        ExportError: If it cannot be run, or answers otherwise.
-    """
-    given = {f"logits/{stream}": pixels for stream, pixels in probe.pixels.items()}
-    found = run_fresh(os.fspath(path), given, output=output, program=fresh_litert)
+def _verify(model, path, inputs, *, output, precision):
+    pixels = {f"logits/{stream}": array for stream, array in inputs.pixels.items()}
+    actual = run_in_subprocess(path, pixels, runtime="litert", output=output)
     exact = precision in ("float32", "float16")
-    return compare(
-        found["logits/logits"],
-        probe.ask(model),
+    check_parity(
+        actual["logits/logits"],
+        inputs.run_model(model),
         what="logits" if exact else f"logits in {precision}",
         path=output,
-        tolerance=TOLERANCE[precision],
+        tolerance=_TOLERANCES[precision],
     )
+
+
+def convert(model, sizes, *, precision="float32", clips=()):
+    """Converts a model to the bytes of a LiteRT file, from pixels to logits.
+
+    Args:
+        model: A `ClipModel` that ends in logits.
+        sizes: {stream: (1, frames, height, width, channels)}.
+        precision: One of `PRECISIONS`.
+        clips: For `"int8"`: one or more {stream: float32 array of its size} for calibration.
+    """
+    import tensorflow as tf
+
+    int8 = precision == "int8"
+    quantizer = FakeQuantizer(max(size[2] for size in sizes.values())) if int8 else None
+    network = lower_3d_to_2d(model, sizes, quantizer)
+
+    def run(inputs):
+        return network(inputs if len(inputs) > 1 else next(iter(inputs.values())), training=False)
+
+    for clip in clips:
+        run(clip)
+
+    def logits(**frames):
+        values = {}
+        for stream, pixels in frames.items():
+            spec = model.clip_specs[stream]
+            if int8:  # the quantized values are the pixels themselves
+                values[stream] = tf.quantization.fake_quant_with_min_max_args(
+                    pixels, spec.low, spec.high
+                )
+            else:
+                step = np.float32((spec.high - spec.low) / 255)
+                values[stream] = tf.cast(pixels, tf.float32) * step + spec.low
+        return {"logits": run(values)}
+
+    dtype = tf.float32 if int8 else tf.uint8
+    signature = {stream: tf.TensorSpec(size, dtype, name=stream) for stream, size in sizes.items()}
+    traced = tf.function(logits, autograph=False).get_concrete_function(**signature)
+    # All weights are constants, so the converter cannot lose Keras 3's variables.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module())
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if int8:
+        converter.inference_input_type = tf.uint8
+    return converter.convert()
+
+
+def count_operations(file):
+    """{name: count} of the operations in the bytes of a LiteRT file, sorted by name.
+
+    Operations that are not builtin are called such as `"custom FlexMaxPool3D"`.
+    """
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(file, 0))
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
+    kinds = []
+    for kind in model.operatorCodes:
+        # The deprecated field is too narrow for newer operations, where it has its largest value.
+        name = names[max(kind.builtinCode, kind.deprecatedBuiltinCode)]
+        kinds.append(f"custom {kind.customCode.decode()}" if name == "CUSTOM" else name)
+    counts = collections.Counter(
+        kinds[operation.opcodeIndex] for graph in model.subgraphs for operation in graph.operators
+    )
+    return dict(sorted(counts.items()))
+
+
+class FakeQuantizer:
+    """Measures the activations of a lowered model, and then rounds them and its kernels to 8 bits.
+
+    Called eagerly, with one clip after another, the model is measured. Graphs that are traced from
+    it afterwards contain the rounding, as `FakeQuant` operations that tell TensorFlow's converter
+    what to quantize. Tensors that nobody passes here, such as the classifier's, keep float32.
+
+    Args:
+        side: Height of the clips; it decides which layers keep float32, see `is_late`.
+    """
+
+    def __init__(self, side):
+        self._highest: dict = {}
+        self._lowest: dict = {}
+        self._side = side
+
+    def is_late(self, frames):
+        """Whether a layer that reads these frames keeps float32."""
+        return is_late(frames.shape[1], self._side)
+
+    def activation(self, key):
+        """A function that returns an activation, measured or rounded.
+
+        Activations of the same key share a range. Those that are concatenated later need it, or
+        they would have to be rounded once more.
+        """
+        lowest = self._lowest.setdefault(key, [])
+        highest = self._highest.setdefault(key, [])
+
+        def quantize(x):
+            import tensorflow as tf
+
+            if tf.executing_eagerly():
+                lowest.append(float(tf.reduce_min(x)))
+                highest.append(float(tf.reduce_max(x)))
+                return x
+            widest = max(max(values) for values in self._highest.values() if values)
+            low, high = min(0.0, *lowest), max(_NARROWEST * widest, *highest)
+            return tf.quantization.fake_quant_with_min_max_args(x, low, high)
+
+        return quantize
+
+    def kernel(self, kernel):
+        """A kernel (..., filters), rounded in graphs with one step per filter."""
+        import tensorflow as tf
+
+        if tf.executing_eagerly():
+            return kernel
+        top = np.maximum(np.abs(kernel).max(tuple(range(kernel.ndim - 1))), 1e-9)
+        return tf.quantization.fake_quant_with_min_max_vars_per_channel(
+            kernel, -top, top, narrow_range=True
+        )

@@ -5,7 +5,7 @@ opposite order: only motion tells them apart.
 """
 
 from kinetics_i3d.figures.actions import ACTIONS
-from kinetics_i3d.figures.generate import world_seed, write_dataset
-from kinetics_i3d.figures.render import render_clip
+from kinetics_i3d.figures.generate import world_seed, write_figures
+from kinetics_i3d.figures.render import render_figure
 
-__all__ = ["ACTIONS", "render_clip", "world_seed", "write_dataset"]
+__all__ = ["ACTIONS", "render_figure", "world_seed", "write_figures"]

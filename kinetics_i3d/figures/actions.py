@@ -1,4 +1,9 @@
-"""Key poses and what is between them: an action's poses at any phase.
+"""The actions as tables of key poses, and what is between the poses.
+
+A new action is a new row of `TABLE`: contact, passing, push-off and so on, with the phase at which
+each pose is reached, as animators write it. Angles are read off a picture, see `skeleton.CHANNELS`.
+The poses of gaits follow R. Williams, "The Animator's Survival Kit"; their angles follow gait
+analysis (D. Winter, see `skeleton`).
 
 The interpolation is the monotone cubic of F. Fritsch and J. Butland, "A Method for Constructing
 Local Monotone Piecewise Cubic Interpolants" (1984). It never overshoots its keys, so that no knee
@@ -20,13 +25,13 @@ class Action:
     Args:
         keys: Pairs of phase and pose. Phases rise from 0; those of a cycle stay below 1 and wrap
             around, those of a single act end at 1.
-        seconds: How long one pass takes at the ordinary speed.
-        cyclic: Whether the pass repeats without a seam.
+        seconds: Duration of one pass at normal speed.
+        cyclic: Whether the pass repeats seamlessly.
         rest: Seconds of stillness before a single act is repeated; None holds the last pose.
-        planted: Which feet stay where they are (weights left, right); None for a gait.
-        view: How far the figure may face away from the camera, degrees. Hands that move across the
-            body cannot be seen from the side.
-        entry: Whether a cycle may begin out of standing instead of being under way already.
+        planted: Which feet stay in place (weights left, right); None for a gait.
+        view: How far the figure may face away from the camera, degrees. Hands that move in front of
+            the body cannot be seen from the side.
+        entry: Whether a cycle may start from standing instead of being under way already.
     """
 
     keys: tuple
@@ -45,22 +50,10 @@ def backwards(action):
 
 
 def poses_at(action, phase):
-    """The poses of an action at some phases: a pure function of the phase.
+    """The poses (times, channels), degrees, of an action at phases (times,).
 
-    Args:
-        action: An `Action`.
-        phase: Array of shape (times,). One pass runs from 0 to 1; outside, a cycle goes on and a
-            single act stays in its first or last pose.
-
-    Returns:
-        Poses of shape (times, channels), degrees.
-
-    Example:
-
-    >>> from kinetics_i3d.figures.actions import TABLE
-    >>> sitting_down = poses_at(TABLE["sit_down"], [0.3])
-    >>> bool(np.allclose(sitting_down, poses_at(TABLE["stand_up"], [0.7])))
-    True
+    One pass runs from 0 to 1. Outside, a cycle continues and a single act keeps its first or last
+    pose.
     """
     knots = np.array([key for key, _ in action.keys])
     values = np.stack([angles for _, angles in action.keys])
@@ -95,16 +88,13 @@ def _monotone_cubic(knots, values, at):
 
 
 def gait(leg, arm, elbow, **trunk):
-    """Keys of a cycle in eight poses: the left side does what the right did half a cycle before.
+    """Keys of a cycle of eight poses: the left side does what the right did half a cycle before.
 
     Args:
         leg: Eight rows of (thigh, knee, foot), from the heel's contact to the end of the swing.
         arm: Eight angles of the arm on the same side, which swings against the leg.
         elbow: Eight bends of that elbow.
-        **trunk: Eight values for any channel of the trunk, or one that holds throughout.
-
-    Returns:
-        The keys of a cyclic `Action`.
+        **trunk: Eight values for any channel of the trunk, or one for all.
     """
     keys = []
     for step in range(8):
@@ -120,14 +110,7 @@ def gait(leg, arm, elbow, **trunk):
 
 
 def turning(steps=6):
-    """Keys of one turn on the spot: `steps` small steps, the left and the right foot in turn.
-
-    Args:
-        steps: How many steps the whole turn takes.
-
-    Returns:
-        The keys of a single act.
-    """
+    """Keys of one turn in place by small steps of the left and the right foot in turn."""
     keys = []
     for half in range(2 * steps + 1):
         raised = {}
@@ -186,20 +169,20 @@ RUN = Action(
 )
 
 
-SEATED = pose(STAND, lean=3, thigh=86, spread=6, knee=86, arm=28, out=10, roll=24, elbow=48)
-FALLING_BACK = pose(STAND, lean=38, thigh=66, spread=6, knee=88, arm=48, out=12, elbow=28, nod=-14)
-CROUCH = pose(STAND, lean=38, thigh=48, knee=82, arm=-48, out=10, elbow=12, nod=-20)
-STANCE = pose(STAND, spread=7, nod=2, thigh_r=-12, knee_r=18, roll=12)  # a boxer's, right leg back
-CLAP = pose(STAND, arm=46, elbow=82, nod=3)
+_SEATED = pose(STAND, lean=3, thigh=86, spread=6, knee=86, arm=28, out=10, roll=24, elbow=48)
+_FALLING_BACK = pose(STAND, lean=38, thigh=66, spread=6, knee=88, arm=48, out=12, elbow=28, nod=-14)
+_CROUCH = pose(STAND, lean=38, thigh=48, knee=82, arm=-48, out=10, elbow=12, nod=-20)
+_STANCE = pose(STAND, spread=7, nod=2, thigh_r=-12, knee_r=18, roll=12)  # a boxer's, right leg back
+_CLAP = pose(STAND, arm=46, elbow=82, nod=3)
 WAVE = pose(STAND, out_r=82, arm_r=30, roll_r=-74, side=4, look=-6)
 
 _SIT = Action(
     keys=(
         (0.0, STAND),
         (0.35, pose(STAND, lean=26, thigh=26, knee=42, arm=22, elbow=24, nod=8)),
-        (0.62, FALLING_BACK),
-        (0.82, pose(SEATED, lean=26, arm=40, elbow=40)),
-        (1.0, SEATED),
+        (0.62, _FALLING_BACK),
+        (0.82, pose(_SEATED, lean=26, arm=40, elbow=40)),
+        (1.0, _SEATED),
     ),
     seconds=1.35,
 )
@@ -230,7 +213,7 @@ _PUNCH = tuple(
     (
         phase,
         pose(
-            pose(STANCE, twist=twist, lean=lean, knee_l=knee, thigh_l=0.8 * knee, foot_r=heel),
+            pose(_STANCE, twist=twist, lean=lean, knee_l=knee, thigh_l=0.8 * knee, foot_r=heel),
             **dict(zip(("arm_l", "elbow_l", "out_l"), left, strict=True)),
             **dict(zip(("arm_r", "elbow_r", "out_r"), right, strict=True)),
         ),
@@ -259,7 +242,7 @@ TABLE = {
         rest=0.9,
     ),
     "clap": Action(
-        keys=((0.0, pose(CLAP, out=24, roll=12)), (0.5, pose(CLAP, out=9, roll=47))),
+        keys=((0.0, pose(_CLAP, out=24, roll=12)), (0.5, pose(_CLAP, out=9, roll=47))),
         seconds=0.46,
         cyclic=True,
         view=65.0,
@@ -268,8 +251,8 @@ TABLE = {
     "jump": Action(
         keys=(
             (0.0, STAND),
-            (0.28, CROUCH),
-            (0.36, pose(CROUCH, arm=-10)),
+            (0.28, _CROUCH),
+            (0.36, pose(_CROUCH, arm=-10)),
             (0.46, pose(STAND, lean=4, thigh=-3, knee=4, foot=-48, arm=128, out=14, elbow=24)),
             (0.52, pose(STAND, thigh=8, knee=24, foot=-36, arm=150, out=16, lift=0.105)),
             (0.59, pose(STAND, thigh=20, knee=44, foot=-34, arm=150, out=20, lift=0.140)),
@@ -305,11 +288,7 @@ ACTIONS = tuple(sorted(TABLE))
 
 
 def find_action(name):
-    """Looks an action up.
-
-    Raises:
-        ValueError: For an unknown name; the message lists the nearest ones.
-    """
+    """Looks an action up; `ValueError` with the nearest names for an unknown one."""
     if name not in TABLE:
         near = difflib.get_close_matches(str(name), ACTIONS, n=3, cutoff=0.4)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

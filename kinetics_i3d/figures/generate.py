@@ -1,4 +1,4 @@
-"""`write_dataset`: the figures as a folder of videos with a table of paths, labels and splits."""
+"""`write_figures`: the figures as a folder of videos with a table of paths, labels and splits."""
 
 import concurrent.futures
 import csv
@@ -10,31 +10,35 @@ import pathlib
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import track
+from kinetics_i3d.core.settings import check_settings
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.figures.actions import ACTIONS
-from kinetics_i3d.figures.render import render_clip
+from kinetics_i3d.figures.render import render_figure
 from kinetics_i3d.video.writer import write_video
 
-TABLE_NAME = "figures.csv"
-SETTINGS_NAME = "figures.json"
-_SEEDS_A_BASE = 1_000_000  # so many worlds a split may have before two base seeds share one
+_TABLE_NAME = "figures.csv"
+_SETTINGS_NAME = "figures.json"
+_SEEDS_A_BASE = (
+    1_000_000  # maximum number of worlds of a split, so that no two base seeds share one
+)
 
 
 def world_seed(split, index, *, seed=0):
-    """The seed of a split's world: even for "train", odd for "test".
+    """Returns the seed of a split's world: even for "train", odd for "test".
 
-    So no world of any test split is ever in any train split, whatever the base seeds are. All
-    actions share the worlds of their split: place and clothes say nothing about the action.
+    No world of any test split is therefore in any train split, whatever the base seeds. All actions
+    share the worlds of their split: place and clothes say nothing about the action.
 
     Args:
         split: "train" or "test".
-        index: Which world of the split, from 0 to 999,999.
-        seed: The dataset's base seed.
+        index: Number of the world in the split, from 0 to 999,999.
+        seed: The base seed of the dataset.
 
     Returns:
         The seed for `render_clip`.
 
     Raises:
-        ValueError: For another split, or an index or seed out of range.
+        ValueError: For another split, or an index or seed outside its range.
 
     Example:
 
@@ -49,45 +53,45 @@ def world_seed(split, index, *, seed=0):
     return 2 * (_whole("seed", seed, least=0) * _SEEDS_A_BASE + index) + (split == "test")
 
 
-def write_dataset(
-    folder,
+def write_figures(
+    folder: PathLike,
     *,
-    train_per_action=40,
-    test_per_action=10,
-    seed=0,
-    frames=64,
-    fps=25.0,
-    size=(120, 160),
-    workers=1,
-):
+    train_per_action: int = 40,
+    test_per_action: int = 10,
+    seed: int = 0,
+    frames: int = 64,
+    fps: float = 25.0,
+    size: tuple[int, int] = (120, 160),
+    workers: int = 1,
+) -> pathlib.Path:
     """Writes videos of all actions and the table that lists them.
 
     The videos are `folder/<action>/<action>_<world seed>.mp4`; the table `folder/figures.csv` has
     the columns path (relative to the table), label (the action) and split, and is written last.
-    Videos that are there already are kept, so an interrupted call is finished by repeating it and
-    a dataset grows by asking for more; `folder/figures.json` remembers how they were made.
+    Existing videos are kept, so an interrupted call is finished by repeating it, and a dataset
+    grows with larger numbers; `folder/figures.json` records how they were made.
 
     Args:
-        folder: Where to write; made if missing.
-        train_per_action: Videos of each action in the split "train", from 0 upwards.
-        test_per_action: Videos of each action in the split "test", from 0 upwards.
-        seed: Base seed; another one gives other worlds, see `world_seed`.
+        folder: The folder of the dataset; made if missing.
+        train_per_action: Videos of each action in the split "train", 0 or more.
+        test_per_action: Videos of each action in the split "test", 0 or more.
+        seed: Base seed, which decides the worlds, see `world_seed`.
         frames: Frames of each video.
         fps: Frames per second.
         size: (height, width) in pixels, both even (H.264 stores colours for pairs of pixels).
-        workers: Processes that render. Above 1 the calling script needs the usual
+        workers: Number of processes that render. Above 1 the calling script needs the usual
             `if __name__ == "__main__":`.
 
     Returns:
         Path of the table.
 
     Raises:
-        ValueError: For an argument out of range.
+        ValueError: If an argument is outside its range.
         DatasetError: If `folder` holds figures made with another seed, rate, length or size.
 
     Example:
 
-    >>> table = write_dataset(
+    >>> table = write_figures(
     ...     folder / "figures", train_per_action=1, test_per_action=0, frames=2, size=(32, 32)
     ... )
     >>> table.read_text().splitlines()[1]
@@ -110,7 +114,7 @@ def write_dataset(
         "size": _even(size),
     }
     folder = pathlib.Path(folder)
-    _claim(folder, settings)
+    _record_settings(folder, settings)
 
     rows, jobs = [], []
     for action in ACTIONS:
@@ -121,34 +125,36 @@ def write_dataset(
                 rows.append((path, action, split))
                 if not (folder / path).exists():
                     jobs.append((folder / path, action, world, settings))
-    _work_off(jobs, workers)
+    _render(jobs, workers)
 
-    with atomic_path(folder / TABLE_NAME) as path, path.open("w", newline="") as file:
+    with atomic_path(folder / _TABLE_NAME) as path, path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("path", "label", "split"))
         writer.writerows(rows)
-    return folder / TABLE_NAME
+    return folder / _TABLE_NAME
 
 
-def _claim(folder, settings):
-    """Notes the settings in a new folder; refuses one whose videos were made with others."""
-    note = folder / SETTINGS_NAME
+def _record_settings(folder, settings):
+    """Records the settings in a new folder; refuses one whose videos were made with others."""
+    note = folder / _SETTINGS_NAME
     if note.exists():
         try:
-            found = json.loads(note.read_text())
+            recorded = json.loads(note.read_text())
         except ValueError as error:
-            raise DatasetError(f"{note} is no JSON: {error}") from error
-        if found != settings:
-            raise DatasetError(
-                f"{folder} holds figures made with {found}, asked for were {settings}. "
-                f"Choose another folder or the same settings."
-            )
+            raise DatasetError(f"{note} is not JSON: {error}") from error
+        check_settings(
+            recorded,
+            settings,
+            path=folder,
+            advice="choose another folder or the same settings",
+            error=DatasetError,
+        )
         return
     with atomic_path(note) as path:
         path.write_text(json.dumps(settings, indent=2) + "\n")
 
 
-def _work_off(jobs, workers):
+def _render(jobs, workers):
     shown = {"total": len(jobs), "noun": "videos"}
     if workers == 1:
         for job in track(jobs, "rendering", **shown):
@@ -163,7 +169,7 @@ def _work_off(jobs, workers):
 
 def _write_one(job):
     path, action, world, settings = job
-    clip = render_clip(
+    clip = render_figure(
         action,
         seed=world,
         frames=settings["frames"],

@@ -1,7 +1,7 @@
 """One figure performs one action in one world: times in, joints in the room out.
 
-The room's axes are x to the right, y away from the camera and z up, in metres; the figure stands
-over the origin. Everything is a function of the time alone, so frames may be asked for at any rate.
+The axes of the room are x to the right, y away from the camera and z up, in metres; the figure
+stands above the origin. Everything is a function of time alone, so frames may have any rate.
 """
 
 import numpy as np
@@ -16,26 +16,13 @@ from kinetics_i3d.figures.skeleton import (
     mirrored,
 )
 
-ORDINARY_SECONDS = 2.56  # 64 frames at 25 per second; a single act is over by then
+_ORDINARY_SECONDS = 2.56  # 64 frames at 25 per second; a single act is over by then
 _ENTRY_SECONDS = 0.4
 _NEAREST, _FARTHEST = -1.2, 1.6  # how far someone on foot leaves the origin in depth, metres
 
 
 def perform(name, world, times):
-    """Plays an action.
-
-    Args:
-        name: One of `ACTIONS`.
-        world: The `World` it happens in.
-        times: Seconds since the clip's beginning, shape (times,).
-
-    Returns:
-        Joints of shape (times, joints, 3): x right, y away, z up, in metres, in the order of
-        `skeleton.JOINTS`.
-
-    Raises:
-        ValueError: For an unknown action.
-    """
+    """Joints (times, joints, 3) in the room, metres, as `skeleton.JOINTS`, at times in seconds."""
     action = find_action(name)
     times = np.asarray(times, dtype=float)
     phase, weight = _phase_at(action, world.timing, times)
@@ -45,14 +32,14 @@ def perform(name, world, times):
     if action.planted is None and world.camera.crosses:
         joints[..., 0] += _travel(action, world, phase)[:, None]
         # Halfway through an ordinary clip the figure is in the middle of the picture.
-        middle, _ = _phase_at(action, world.timing, np.array([ORDINARY_SECONDS / 2.0]))
+        middle, _ = _phase_at(action, world.timing, np.array([_ORDINARY_SECONDS / 2.0]))
         joints[..., 0] -= _travel(action, world, middle)
         return _within_depth(_in_room(joints, heading(name, world)))
     return _in_room(joints, heading(name, world))
 
 
 def heading(name, world):
-    """Where the figure faces, degrees: -90 at the camera, 0 to the right of the picture."""
+    """Where the figure faces, degrees: -90 is at the camera, 0 to the right of the picture."""
     view = world.camera.view
     action = find_action(name)
     if action.planted is None and world.camera.crosses:
@@ -62,16 +49,7 @@ def heading(name, world):
 
 
 def seat(name, world):
-    """Where a figure that faces as in this action would sit.
-
-    Args:
-        name: One of `ACTIONS`.
-        world: The `World`.
-
-    Returns:
-        ((x, y, z), heading): the middle of the seat's surface in metres, for a figure that stands
-        over the origin, and degrees.
-    """
+    """((x, y, z), heading) of the seat of a figure that faces as in this action."""
     seated = _styled(poses_at(TABLE["sit_down"], np.array([1.0])), world.timing, np.ones(1))
     joints = joint_positions(_handed(seated, world), world.body)
     direction = heading(name, world)
@@ -86,7 +64,7 @@ def _phase_at(action, timing, times):
         begin = 0.15 + 0.5 * timing.start if action.entry and timing.enters else -1e3
         weight = np.clip((times - begin) / _ENTRY_SECONDS, 0.0, 1.0)
         return times / seconds + timing.start, weight * weight * (3.0 - 2.0 * weight)
-    begin = 0.08 + timing.start * (ORDINARY_SECONDS - 0.16 - seconds)
+    begin = 0.08 + timing.start * (_ORDINARY_SECONDS - 0.16 - seconds)
     phase = (times - begin) / seconds
     if action.rest is not None:
         phase = np.where(phase > 0.0, phase % (1.0 + action.rest / seconds), phase)
@@ -94,7 +72,7 @@ def _phase_at(action, timing, times):
 
 
 def _styled(poses, timing, weight):
-    """Widens or narrows the movement about the standing pose; a turn stays a whole turn."""
+    """Amplifies or reduces the movement about the standing pose; a turn stays a whole turn."""
     scale = np.full(len(CHANNELS), timing.amplitude)
     scale[CHANNELS.index("yaw")] = 1.0
     # Legs that fold are left alone: their angles only fit each other as they are.
@@ -125,11 +103,7 @@ def _planted(action, world):
 
 
 def _travel(action, world, phase, samples=97):
-    """How far a gait has carried the body at a phase: the foot on the floor does not slide.
-
-    Returns:
-        Metres forward, shape (times,).
-    """
+    """Metres (times,) that a gait has moved the body; the foot on the floor does not slide."""
     cycle = np.linspace(0.0, 1.0, samples)
     poses = _styled(poses_at(action, cycle), world.timing, np.ones(samples))
     joints = joint_positions(_handed(poses, world), world.body, planted=None)
@@ -154,7 +128,7 @@ def _in_room(joints, direction):
 
 
 def _within_depth(joints):
-    """In long clips a walk askew would end in the camera or in the wall: depth saturates."""
+    """Limits the depth, so that a long slanting walk does not end in the camera or the wall."""
     pelvis = joints[:, JOINT["pelvis"], 1]
     limit = np.where(pelvis < 0.0, -_NEAREST, _FARTHEST)
     joints[..., 1] += (limit * np.tanh(pelvis / limit) - pelvis)[:, None]

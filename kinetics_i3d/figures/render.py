@@ -1,7 +1,8 @@
-"""Soft shadows and shaded limbs, painted into a picture from their signed distance.
+"""Clips of the figure: `render_clip(action, seed=...)` performs, films and draws.
 
-Distance functions after I. Quilez, https://iquilezles.org/articles/distfunctions2d; an edge is
-smoothed over one pixel. Only the pixels of the limb's own box are touched.
+The body is a table of tapered, rounded limbs. Each is drawn from its signed distance (I. Quilez,
+https://iquilezles.org/articles/distfunctions2d), distant ones first, shaded as a round shape, and
+smoothed over one pixel at its edge; only the pixels of its own box are touched.
 """
 
 import numbers
@@ -15,15 +16,8 @@ from kinetics_i3d.figures.skeleton import JOINT, SIDES
 from kinetics_i3d.figures.world import draw_world, offsets, project
 
 
-def paint_shadow(picture, centre, size, dark):
-    """Darkens a soft elliptical spot, in place.
-
-    Args:
-        picture: float32 array of shape (height, width, 3).
-        centre: (x, y) in pixels.
-        size: Half axes (x, y) in pixels, where the darkness is down to 1/e.
-        dark: Share of the light that is missing in the middle, in [0, 1].
-    """
+def _paint_shadow(picture, centre, size, dark):
+    """Darkens a soft elliptical spot in place, by `dark` in the middle and 1/e of it at `size`."""
     height, width = picture.shape[:2]
     reach = 2.2 * size
     x0, y0 = np.maximum((centre - reach).astype(int), 0)
@@ -36,20 +30,20 @@ def paint_shadow(picture, centre, size, dark):
     picture[y0:y1, x0:x1] *= (1.0 - spot).astype(np.float32)[..., None]
 
 
-def paint_limb(picture, a, b, half_width, rounding, colour, light):
-    """Paints one limb, in place.
+def _paint_limb(picture, a, b, half_width, rounding, colour, light):
+    """Draws one limb into a float32 picture (height, width, 3), 0 to 255, in place.
 
     Its outline is a trapezoid about the line from a to b with rounded corners; where the rounding
     is the whole half-width, as in arms and legs, that is a tapered capsule.
 
     Args:
-        picture: float32 array of shape (height, width, 3), values 0 to 255.
+        picture: The picture.
         a: One end (x, y) in pixels.
         b: The other end.
-        half_width: Half the limb's width at either end, pixels.
+        half_width: Half the width of the limb at either end, pixels.
         rounding: Radius of the corners at either end, pixels, at most the half-width.
         colour: Its (red, green, blue).
-        light: Where the light comes from: right, up, towards the camera; length one.
+        light: Direction towards the light: right, up, towards the camera; of length one.
     """
     height, width = picture.shape[:2]
     wide_a, wide_b = map(float, half_width)
@@ -93,7 +87,7 @@ def paint_limb(picture, a, b, half_width, rounding, colour, light):
     box += cover[..., None] * (shade[..., None] * colour - box)
 
 
-NEEDS_CHAIR = ("sit_down", "stand_up")
+_NEEDS_CHAIR = ("sit_down", "stand_up")
 
 # From joint, to joint, half-width (across the body, from front to back) at either end in heights,
 # colour, and how much nearer to the camera it counts, in metres, where depths are about equal.
@@ -116,7 +110,7 @@ _LIMB = (
     ("heel", "toe", 0.026, 0.020, "shoes", 0.03),
     ("eye", "eye", 0.0075, 0.0075, "eyes", 0.055),
 )
-PARTS = _TRUNK + tuple(
+_PARTS = _TRUNK + tuple(
     (f"{a}_{side}", f"{b}_{side}", (start, start), (end, end), colour, nearer)
     for side in SIDES
     for a, b, start, end, colour, nearer in _LIMB
@@ -124,17 +118,24 @@ PARTS = _TRUNK + tuple(
 _SLENDER = ("skin", "hair", "eyes", "shoes")  # colours of the parts that no girth thickens
 
 
-def render_clip(action, *, seed, frames=64, fps=25.0, size=(240, 320)):
+def render_figure(
+    action: str,
+    *,
+    seed: int,
+    frames: int = 64,
+    fps: float = 25.0,
+    size: tuple[int, int] = (240, 320),
+) -> np.ndarray:
     """Renders one clip of one figure that performs one action.
 
-    The seed decides all else: person, clothes, place, camera, tempo and the hand that is used.
-    It does so without regard to the other arguments, so another rate or size films the same
+    The seed decides everything else: person, clothes, place, camera, tempo and the hand used. It
+    does so independently of the other arguments, so another rate or size films the same
     performance. The action is over (or has been repeated) within 2.56 seconds; longer clips
     repeat it or hold its last pose.
 
     Args:
         action: One of `ACTIONS`.
-        seed: An integer from 0 upwards.
+        seed: An integer, 0 or more.
         frames: Number of frames, at least 1.
         fps: Frames per second of the performance's time, above 0.
         size: (height, width) in pixels, each at least 16.
@@ -143,11 +144,12 @@ def render_clip(action, *, seed, frames=64, fps=25.0, size=(240, 320)):
         uint8 array of shape (frames, height, width, 3): RGB.
 
     Raises:
-        ValueError: For an unknown action (with the nearest names) or an argument out of range.
+        ValueError: If the action is unknown, with the nearest names, or an argument is outside its
+            range.
 
     Example:
 
-    >>> render_clip("wave", seed=7, frames=2, size=(48, 64)).shape
+    >>> render_figure("wave", seed=7, frames=2, size=(48, 64)).shape
     (2, 48, 64, 3)
     """
     find_action(action)
@@ -191,7 +193,7 @@ def _checked(frames, fps, size):
 
 
 def _chair_at(action, world, gait):
-    if action not in NEEDS_CHAIR and not world.scene.chair:
+    if action not in _NEEDS_CHAIR and not world.scene.chair:
         return None
     (x, y, z), direction = seat(action, world)
     if gait:  # out of the way of somebody who walks
@@ -200,7 +202,7 @@ def _chair_at(action, world, gait):
 
 
 def _window(scenery, corner, height, width):
-    """Cuts a frame out of the scenery, between its pixels if need be."""
+    """Cuts a frame out of the scenery, between its pixels if necessary."""
     x, y = np.floor(corner).astype(int)
     fx, fy = (corner - (x, y)).astype(np.float32)
     box = scenery[y : y + height + 1, x : x + width + 1]
@@ -209,22 +211,22 @@ def _window(scenery, corner, height, width):
 
 
 class _Limbs:
-    """The figure of a whole clip in pixels: all of its parts' places, widths, colours and order."""
+    """The figure of a whole clip in pixels: positions, widths, colours and order of its parts."""
 
     def __init__(self, world, joints, axis, side):
         place, scale = project(joints, world.camera)
         place = place * side + axis[:, None]
         scale = scale * side
-        first = [JOINT[row[0]] for row in PARTS]
-        second = [JOINT[row[1]] for row in PARTS]
-        slender = np.array([row[4] in _SLENDER for row in PARTS])
+        first = [JOINT[row[0]] for row in _PARTS]
+        second = [JOINT[row[1]] for row in _PARTS]
+        slender = np.array([row[4] in _SLENDER for row in _PARTS])
         size = world.body.height * np.where(slender, 1.0, world.body.girth)
         # The trunk is wider than deep; how much of its width shows depends on where it faces.
         across = joints[:, JOINT["shoulder_l"]] - joints[:, JOINT["shoulder_r"]]
         shown = (across[:, [0, 2]] ** 2).sum(axis=1) / (across**2).sum(axis=1)
 
         def half_width(row_index, ends):
-            wide, deep = np.array([row[row_index] for row in PARTS]).T
+            wide, deep = np.array([row[row_index] for row in _PARTS]).T
             seen = np.sqrt(wide**2 * shown[:, None] + deep**2 * (1.0 - shown[:, None]))
             return seen * size * scale[:, ends], deep * size * scale[:, ends]
 
@@ -235,11 +237,11 @@ class _Limbs:
         # A little darker with depth: it tells the far leg from the near one.
         pelvis = joints[:, [JOINT["pelvis"]], 1]
         tone = np.clip(1.0 - 0.45 * (depth - pelvis), 0.72, 1.1)
-        colours = np.array([world.colours[row[4]] for row in PARTS])
+        colours = np.array([world.colours[row[4]] for row in _PARTS])
         self.colours = (colours * tone[..., None]).astype(np.float32)
-        self.order = np.argsort(np.array([row[5] for row in PARTS]) - depth, axis=1)
+        self.order = np.argsort(np.array([row[5] for row in _PARTS]) - depth, axis=1)
         # An eye shows only in front of the head.
-        eyes = [i for i, row in enumerate(PARTS) if row[4] == "eyes"]
+        eyes = [i for i, row in enumerate(_PARTS) if row[4] == "eyes"]
         hidden = depth[:, eyes] > joints[:, [JOINT["head"]], 1] - 0.012
         self.hidden = np.zeros(depth.shape, bool)
         self.hidden[:, eyes] = hidden
@@ -247,7 +249,7 @@ class _Limbs:
         self._place_shadows(world, joints, axis, side)
 
     def _place_shadows(self, world, joints, axis, side):
-        """Soft spots on the floor under the feet and the pelvis; they pale as the body lifts."""
+        """Soft spots on the floor under the feet and the pelvis, paler as the body lifts."""
         names = ("pelvis", "ankle_l", "ankle_r")
         ground = joints[:, [JOINT[name] for name in names]].copy()
         lifted = np.maximum(ground[..., 2] - np.array([0.9, 0.1, 0.1]), 0.0)
@@ -259,14 +261,14 @@ class _Limbs:
         self.spot_dark = np.array([0.30, 0.40, 0.40]) * np.exp(-4.0 * lifted)
 
     def paint(self, picture, index):
-        """Paints the figure of frame `index` into a float32 picture."""
+        """Draws the figure of frame `index` into a float32 picture."""
         spots = zip(self.spots[index], self.spot_size[index], self.spot_dark[index], strict=True)
         for centre, size, dark in spots:
-            paint_shadow(picture, centre, size, dark)
+            _paint_shadow(picture, centre, size, dark)
         for part in self.order[index]:
             if self.hidden[index, part]:
                 continue
-            paint_limb(
+            _paint_limb(
                 picture,
                 self.a[index, part],
                 self.b[index, part],

@@ -1,7 +1,7 @@
-"""The place behind the figure: floor, wall or horizon, cupboards, a chair. Painted once a clip.
+"""The place behind the figure: floor, wall or horizon, cupboards, a chair, drawn once per clip.
 
-All furniture stands behind the figure, so it is part of one still picture, larger than a frame,
-from which every frame is cut where the camera points.
+All furniture is behind the figure, so it is part of one still picture, larger than a frame, from
+which every frame is cut where the camera points.
 """
 
 import numpy as np
@@ -17,16 +17,13 @@ _LEG_PLACES = tuple((ahead, side) for ahead in (-0.14, 0.22) for side in (-0.18,
 
 
 def paint_scenery(world, chair_at, window, side):
-    """Paints the place.
+    """Draws the place as float32 (height, width, 3), 0 to 255.
 
     Args:
         world: The `World`.
         chair_at: ((x, y, z), heading) of the seat in metres and degrees, or None for no chair.
-        window: (left, top, width, height) of the painting in pixels off the optical axis.
-        side: Length of the picture's shorter side in pixels.
-
-    Returns:
-        float32 array of shape (height, width, 3), values 0 to 255.
+        window: (left, top, width, height) of the drawing in pixels from the optical axis.
+        side: Length of the shorter side of the picture in pixels.
     """
     scene, camera = world.scene, world.camera
     left, top, width, height = window
@@ -148,7 +145,7 @@ def _chair(canvas, world, chair_at):
 
 
 class _Canvas:
-    """A picture under way, with what is needed to draw solids of the room into it."""
+    """An unfinished picture, with what is needed to draw solids of the room into it."""
 
     def __init__(self, camera, origin, side, light):
         self.camera, self.origin, self.side, self.light = camera, np.array(origin), side, light

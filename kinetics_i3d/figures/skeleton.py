@@ -3,8 +3,8 @@
 Proportions follow D. Winter, "Biomechanics and Motor Control of Human Movement" (segment lengths
 as fractions of the height). Angles are in degrees and measured against the vertical rather than
 against the neighbouring bone: `lean=60` is a trunk 60 degrees off upright and `thigh=90` is a
-level thigh, whatever the rest of the body does. So a pose can be read off a picture, arms hang
-down by themselves when the figure bows, and soles stay flat when it squats.
+level thigh, whatever the rest of the body does. A pose can therefore be read off a picture,
+arms hang down by themselves when the figure bows, and soles stay flat when it squats.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ TRUNK = ("lift", "yaw", "lean", "side", "twist", "nod", "look")
 LIMBS = ("arm", "out", "roll", "elbow", "thigh", "spread", "knee", "foot")
 
 CHANNELS = TRUNK + tuple(f"{name}_{side}" for side in SIDES for name in LIMBS)
-"""What a pose is made of. `lift` is a height above the floor as a fraction of the body's height,
+"""The numbers of a pose. `lift` is a height above the floor as a fraction of the body's height,
 all others are degrees: `lean` forward, `side` to the left, `yaw` and `twist` (of the chest on the
 pelvis) and `look` (of the head on the chest) to the left, `nod` of the head forward; for each
 side `arm` forward, `out` sideways, `roll` of the upper arm inwards, `elbow` bent, `thigh` forward,
@@ -56,7 +56,7 @@ SOLE = 0.012  # from the heel's and the toe's joint down to the floor, in height
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-    """One person's build.
+    """The build of one person.
 
     Args:
         height: Standing height in metres.
@@ -74,23 +74,7 @@ class Body:
 
 
 def pose(base=None, **angles):
-    """Writes a pose down as a vector; a limb's name without a side sets both sides.
-
-    Args:
-        base: Pose to start from, or None for all zeros: upright, limbs straight down.
-        **angles: Values by channel, such as `lean=20`, `knee=30` (both) or `arm_r=90`.
-
-    Returns:
-        Array of shape (channels,), in the order of `CHANNELS`.
-
-    Raises:
-        ValueError: For a name that is no channel.
-
-    Example:
-
-    >>> pose(knee=30)[[CHANNELS.index("knee_l"), CHANNELS.index("knee_r")]].tolist()
-    [30.0, 30.0]
-    """
+    """A pose (channels,), from `base` or zeros; a limb's name without a side sets both."""
     values = np.zeros(len(CHANNELS)) if base is None else np.array(base, dtype=float)
     for name, value in angles.items():
         names = [f"{name}_{side}" for side in SIDES] if name in LIMBS else [name]
@@ -105,11 +89,11 @@ def pose(base=None, **angles):
 
 
 STAND = pose(arm=3, out=7, roll=15, elbow=14, spread=3, knee=3, thigh=1)
-"""How somebody stands at ease; most poses start from it."""
+"""A relaxed standing pose, from which most poses start."""
 
 
 def mirrored(angles):
-    """Exchanges left and right. Takes and returns an array of shape (..., channels)."""
+    """Exchanges left and right in poses (..., channels)."""
     half = len(LIMBS)
     limbs = len(TRUNK) + np.r_[half : 2 * half, 0:half]
     swapped = np.asarray(angles)[..., np.r_[0 : len(TRUNK), limbs]].copy()
@@ -130,23 +114,15 @@ def _turn(axis, degrees):
 
 
 def joint_positions(angles, body, *, planted=(0.5, 0.5)):
-    """Forward kinematics: where the joints are, with the figure standing on the floor.
+    """Forward kinematics: positions (times, joints, 3), metres, x forward, y left, z up.
 
     The lowest heel or toe touches the floor (z = 0), raised by the channel `lift`.
 
     Args:
         angles: Poses of shape (times, channels), degrees.
-        body: The `Body` that takes them.
-        planted: Weights of the left and the right foot in the point that stays over the origin,
-            or None to keep the pelvis there (for gaits, whose feet move under the body).
-
-    Returns:
-        Positions of shape (times, joints, 3) in metres: x forward, y left, z up.
-
-    Example:
-
-    >>> joint_positions(pose(knee=10)[None], Body()).shape == (1, len(JOINTS), 3)
-    True
+        body: The `Body`.
+        planted: Weights of the left and the right foot in the point that stays above the origin, or
+            None to keep the pelvis there (for gaits, whose feet move under the body).
     """
     angles = np.atleast_2d(angles)
     channel = {name: angles[:, index] for index, name in enumerate(CHANNELS)}

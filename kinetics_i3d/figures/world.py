@@ -1,7 +1,12 @@
 """What a seed decides: the person, the clothes, the place, the camera and the timing.
 
-A world does not know the action, the number of frames, their rate or their size. So all actions
-of one seed happen in the same place, and nothing but the figure's movement tells them apart.
+A world does not know the action, the number of frames, their rate or their size. All actions of one
+seed therefore happen in the same place, and only the figure's movement tells them apart.
+
+The pinhole camera shifts its picture instead of turning. That keeps walls upright and moves the
+place and the figure alike, so the tremor of the hand, a slow pan and the following of a walker cost
+one offset per frame, and no foot slides on the floor. Lengths in the picture are in shorter sides,
+which makes them independent of its size.
 """
 
 import dataclasses
@@ -10,8 +15,8 @@ import numpy as np
 
 from kinetics_i3d.figures.skeleton import Body
 
-SKIN = ((244, 208, 177), (226, 172, 132), (196, 138, 98), (150, 98, 66), (104, 67, 47))
-HAIR = ((32, 26, 24), (70, 44, 28), (120, 80, 44), (196, 160, 96), (150, 150, 152))
+_SKIN = ((244, 208, 177), (226, 172, 132), (196, 138, 98), (150, 98, 66), (104, 67, 47))
+_HAIR = ((32, 26, 24), (70, 44, 28), (120, 80, 44), (196, 160, 96), (150, 150, 152))
 CONTRAST = 90.0  # least distance of a garment's colour from the wall's and the floor's, of 441
 
 
@@ -20,10 +25,10 @@ class Timing:
     """When and how the action is done.
 
     Args:
-        speed: Tempo relative to the ordinary one.
-        amplitude: How far the joints go, relative to the table's poses.
-        start: Where in its spare time a single act begins, in [0, 1]; a cycle's first phase.
-        enters: Whether a gesture begins out of standing.
+        speed: Tempo relative to the normal one.
+        amplitude: How far the joints move, relative to the poses of the table.
+        start: Where in its spare time a single act starts, in [0, 1]; the first phase of a cycle.
+        enters: Whether a gesture starts from standing.
         mirrored: Whether left and right are exchanged.
         sway: Phases of the small movements of a standing body, radians.
     """
@@ -43,11 +48,11 @@ class Camera:
     Args:
         view: Where the figure faces, in [-1, 1]: 0 towards the camera, +-1 as far from it as the
             action allows, mostly just past the profile.
-        crosses: Whether someone who walks crosses the picture; otherwise he walks on the spot.
+        crosses: Whether someone who walks crosses the picture rather than walking in place.
         distance: From the camera to the figure, metres.
         height: Of the camera above the floor, metres.
         zoom: Focal length in units of the picture's shorter side.
-        aim: Where the figure stands in the picture, (right, up) in shorter sides off the centre.
+        aim: Where the figure stands in the picture, (right, up) in shorter sides from the centre.
         shake: Amplitude of the hand's tremor, in shorter sides.
         pan: Amplitude of a slow pan, in shorter sides.
         phases: Phases of tremor and pan, radians.
@@ -66,7 +71,7 @@ class Camera:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """The place around the figure; all that is textured is drawn from `texture_seed`.
+    """The place around the figure; all textures are drawn from `texture_seed`.
 
     Args:
         outdoors: Whether there is a far horizon instead of a wall.
@@ -75,8 +80,8 @@ class Scene:
         floor_pattern: "plain", "tiles" or "boards".
         chair: Whether a chair stands behind the figure where the action needs none.
         backrest: Whether the chair has one.
-        boxes: How many cupboards and crates stand along the wall.
-        light: Direction the light comes from: right, up, towards the camera; length one.
+        boxes: Number of cupboards and crates along the wall.
+        light: Direction towards the light: right, up, towards the camera; of length one.
         texture_seed: Seed of the noise.
     """
 
@@ -93,7 +98,7 @@ class Scene:
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """All that a seed decides; `colours` maps a name to (red, green, blue) in 0 to 255."""
+    """Everything that a seed decides; `colours` maps a name to (red, green, blue), 0 to 255."""
 
     body: Body
     colours: dict
@@ -103,26 +108,11 @@ class World:
 
 
 def draw_world(seed):
-    """Draws the world of a seed.
-
-    Args:
-        seed: An integer from 0 upwards.
-
-    Returns:
-        A `World`, the same for the same seed in every process.
-
-    Raises:
-        ValueError: For a seed that is no integer or is negative.
-
-    Example:
-
-    >>> draw_world(3) == draw_world(3), draw_world(3) == draw_world(4)
-    (True, False)
-    """
+    """The `World` of a seed, an integer from 0; the same in every process."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"`seed` must be an integer from 0 upwards. Received: seed={seed!r}")
 
-    # A stream of its own for each part, so that a new draw in one leaves the others as they were.
+    # Separate random streams, so that a new draw in one part does not change the others.
     def stream(part):
         return np.random.default_rng(np.random.SeedSequence([int(seed), part]))
 
@@ -197,8 +187,8 @@ def _draw_scene(rng):
 
 
 def _draw_colours(rng):
-    """Skin first, a place that stands off from it, then clothes that stand off from the place."""
-    skin = np.array(_pick(rng, SKIN), dtype=float)
+    """Skin first, a place that contrasts with it, then clothes that contrast with the place."""
+    skin = np.array(_pick(rng, _SKIN), dtype=float)
     wall = _distinct(rng, [skin], low=40, high=230, vivid=0.35)
     floor = _distinct(rng, [skin], low=50, high=200, vivid=0.3)
     shirt = _distinct(rng, [wall, floor, skin], low=15, high=250, vivid=1.0)
@@ -210,7 +200,7 @@ def _draw_colours(rng):
         "floor": floor,
         "shirt": shirt,
         "trousers": trousers,
-        "hair": np.array(_pick(rng, HAIR), dtype=float),
+        "hair": np.array(_pick(rng, _HAIR), dtype=float),
         "shoes": _distinct(rng, [floor], low=10, high=245, vivid=0.6),
         "chair": _distinct(rng, [wall, floor, trousers, skin], low=20, high=230, vivid=0.6),
         "boxes": wall * _between(rng, 0.55, 0.8),
@@ -231,27 +221,15 @@ def _distinct(rng, others, *, low, high, vivid):
     return colours[enough[0] if len(enough) else distance.argmax()]
 
 
-MIDDLE = 0.98  # metres above the floor that are aimed at
-_FOLLOW = 0.25  # a walker is let go about this far off the middle before the camera follows
+_MIDDLE = 0.98  # metres above the floor, the height aimed at
+_FOLLOW = 0.25  # about how far a walker gets from the middle before the camera follows
 
 
 def project(points, camera):
-    """Projects points of the room.
+    """Projects points (..., 3) of the room, metres: x right, y away, z up.
 
-    Args:
-        points: Shape (..., 3), metres: x right, y away, z up.
-        camera: The `world.Camera`.
-
-    Returns:
-        (place, scale): `place` of shape (..., 2), right and down from the optical axis in shorter
-        sides, and `scale` of shape (...), shorter sides per metre at that depth.
-
-    Example:
-
-    >>> from kinetics_i3d.figures.world import draw_world
-    >>> place, scale = project(np.array([0.0, 0.0, 0.0]), draw_world(0).camera)
-    >>> place.shape, bool(scale > 0)
-    ((2,), True)
+    Returns (place, scale): `place` (..., 2), right and down from the optical axis in shorter sides,
+    and `scale` (...), shorter sides per metre at that depth.
     """
     points = np.asarray(points, dtype=float)
     scale = camera.zoom / (points[..., 1] + camera.distance)
@@ -260,24 +238,18 @@ def project(points, camera):
 
 
 def offsets(camera, times, walked=0.0):
-    """Where the optical axis meets the picture, frame by frame.
+    """Where the optical axis meets the picture at times in seconds: (times, 2), right and down.
 
-    Args:
-        camera: The `world.Camera`.
-        times: Seconds, shape (times,).
-        walked: How far right of the optical axis a walker is seen, in shorter sides, shape
-            (times,), or 0 for somebody who stays.
-
-    Returns:
-        Shape (times, 2): right and down from the picture's centre, in shorter sides.
+    In shorter sides from the centre of the picture. `walked` is how far right of the optical axis a
+    walker is seen, (times,), or 0 for someone who stays.
     """
     times = np.asarray(times, dtype=float)
     scale = camera.zoom / camera.distance
     away = np.broadcast_to(np.asarray(walked, dtype=float), times.shape)
     follow = away - _FOLLOW * np.tanh(away / _FOLLOW)
     right = camera.aim[0] + camera.pan * np.sin(0.7 * times + camera.phases[0]) - follow
-    down = -camera.aim[1] - (camera.height - MIDDLE) * scale
-    # Two incommensurate swings a direction look like a hand, not like a pendulum.
+    down = -camera.aim[1] - (camera.height - _MIDDLE) * scale
+    # Two incommensurate swings per direction look like a hand, not like a pendulum.
     right = right + camera.shake * (
         np.sin(6.1 * times + camera.phases[1]) + 0.6 * np.sin(13.7 * times + camera.phases[2])
     )

@@ -1,7 +1,7 @@
-"""`write_flow_file`, `open_flow`: the flow of a video in a file, with all that it depends on.
+"""`write_flow_file`, `open_flow`: the flow of a video in a file, with everything it depends on.
 
-A zip of .npy files, so that `numpy.load` opens it too: `about`, JSON as text, and `flow_000000`,
-`flow_000032`, ..., uint8 codes (flows, height, width, 2) of 32 flows each, named by their first.
+A zip of .npy files, which `numpy.load` opens too: `about`, JSON as text, and `flow_000000`,
+`flow_000032`, ..., quantized flow (flows, height, width, 2) of 32 flows each, named by the first.
 """
 
 import importlib.metadata
@@ -18,15 +18,15 @@ from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.files import atomic_path, parse_npy
 from kinetics_i3d.flow.compute import read_both
-from kinetics_i3d.flow.info import CHUNK, FlowInfo, fingerprint, flow_path, path_for, reading
-from kinetics_i3d.flow.quantization import decode_flow
+from kinetics_i3d.flow.info import CHUNK, FlowInfo, fingerprint, flow_path, path_for_spec, reading
+from kinetics_i3d.flow.quantization import dequantize_flow
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.clip import center_crop
 from kinetics_i3d.video.span import split_span
 
-LEVEL = 4  # of deflate; 1 is a third larger, 6 takes three times as long for a tenth less
-HEAD = 1024  # bytes that an array's own header has at most
-DAMAGE = (
+_LEVEL = 4  # of deflate; 1 is a third larger, 6 takes three times as long to save a tenth
+_HEADER = 1024  # maximum bytes of an array's own header
+_DAMAGE = (
     EOFError,
     KeyError,
     OSError,
@@ -40,25 +40,17 @@ DAMAGE = (
 
 
 class FlowFileError(UserError):
-    """A flow file is missing or damaged, or holds another flow than is asked for."""
+    """A flow file is missing or damaged, or holds other flow than requested."""
 
 
 def free_path(path, spec):
-    """The name that flow by a spec gets: the usual one, unless flow by another spec has it.
-
-    Args:
-        path: The usual name.
-        spec: A `ClipSpec`.
-
-    Returns:
-        `path` or `path_for(path, spec)`.
-    """
+    """`path`, or `path_for_spec` where flow by another spec has that name."""
     try:
         with FlowFile(path) as file:
             other = file.info.differences(spec=spec)
     except FlowFileError:  # missing or damaged
         return path
-    return path_for(path, spec) if other else path
+    return path_for_spec(path, spec) if other else path
 
 
 def write_flow_file(
@@ -69,12 +61,12 @@ def write_flow_file(
     The same video and settings give the same bytes, with the same zlib.
 
     Args:
-        video: A local video file, with a span behind it or not.
-        path: Where to; None is `flow_path(video)`, or `flow_path(video, spec)` where the flow by
+        video: A local video file, with or without a span.
+        path: The file; None means `flow_path(video)`, or `flow_path(video, spec)` where the flow by
             another spec has that name.
         spec: A `ClipSpec`: how frames are sampled and resized. They are not cropped.
-        settings: A `FlowSettings`; None is the release's.
-        workers: As for `read_flow`.
+        settings: A `FlowSettings`; None means those of the release.
+        workers: As for `optical_flow`.
         progress: Called with the number of flows done after each.
 
     Returns:
@@ -82,7 +74,7 @@ def write_flow_file(
 
     Raises:
         UserError: If a package is missing.
-        ValueError: If an argument is wrong.
+        ValueError: If an argument is outside its range.
         VideoError: As `read_flow`.
 
     Example:
@@ -99,22 +91,10 @@ def write_flow_file(
 
 
 def write_flows(video, file, *, spec=DEEPMIND_FLOW, settings=None, workers=None, progress=None):
-    """As `write_flow_file`, straight into a file: what is left of it after an error is no use.
-
-    Args:
-        video: As for `write_flow_file`.
-        file: A path.
-        spec: As for `write_flow_file`.
-        settings: As for `write_flow_file`.
-        workers: As for `write_flow_file`.
-        progress: As for `write_flow_file`.
-
-    Returns:
-        The `FlowInfo`.
-    """
+    """As `write_flow_file`, directly into a file, which is useless after an error."""
     settings = FlowSettings() if settings is None else settings
     source, span = split_span(video)
-    known = {"name": pathlib.Path(source).name, **fingerprint(source)}
+    marks = {"name": pathlib.Path(source).name, **fingerprint(source)}
     pairs = read_both(video, spec=spec, settings=settings, workers=workers)
     size, count, chunk = None, 0, []
     try:
@@ -122,7 +102,7 @@ def write_flows(video, file, *, spec=DEEPMIND_FLOW, settings=None, workers=None,
             for frame, flow in pairs:
                 size = frame.shape[:2]
                 if flow is not None:
-                    chunk.append(settings.encode(flow))
+                    chunk.append(settings.quantize(flow))
                     count += 1
                     if progress is not None:
                         progress(count)
@@ -130,11 +110,11 @@ def write_flows(video, file, *, spec=DEEPMIND_FLOW, settings=None, workers=None,
                     _add(archive, _chunk_name(count - len(chunk)), np.stack(chunk))
                     chunk.clear()
             info = FlowInfo(
-                settings=settings.settled(),
+                settings=settings.with_backend(),
                 reading=reading(spec),
                 size=size,
                 flows=count,
-                video=known,
+                video=marks,
                 version=importlib.metadata.version("kinetics-i3d"),
                 span=span and (span.start, span.end),
             )
@@ -145,12 +125,12 @@ def write_flows(video, file, *, spec=DEEPMIND_FLOW, settings=None, workers=None,
 
 
 def _add(archive, name, array):
-    """Adds an array as numpy.savez does, but always with the same time and rights."""
+    """Adds an array as `numpy.savez` does, but always with the same time and permissions."""
     data = io.BytesIO()
     np.lib.format.write_array(data, array, version=(1, 0), allow_pickle=False)
     member = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
     member.create_system, member.external_attr = 3, 0o644 << 16  # Unix, wherever it runs
-    archive.writestr(member, data.getbuffer(), zipfile.ZIP_DEFLATED, LEVEL)
+    archive.writestr(member, data.getbuffer(), zipfile.ZIP_DEFLATED, _LEVEL)
 
 
 def _chunk_name(first):
@@ -158,21 +138,20 @@ def _chunk_name(first):
 
 
 def open_flow(path, *, video=None, spec=None, settings=None):
-    """Opens a file of `write_flow_file`, and refuses one of another flow.
+    """Opens a flow file, and refuses one of other flow.
 
     Args:
         path: The file.
-        video: The video whose flow it must be; None is any. It is known again by its size and by
-            the bytes at both ends, and may have been renamed.
-        spec: The `ClipSpec` that its frames must have been sampled and resized by; None is any.
-        settings: The `FlowSettings` that it must have been computed and coded by, by any backend;
-            None is any.
+        video: As for `FlowInfo.differences`.
+        spec: As for `FlowInfo.differences`.
+        settings: As for `FlowInfo.differences`.
 
     Returns:
         A `FlowFile`; use it in a `with` block.
 
     Raises:
-        FlowFileError: If it is missing, damaged, or another one; the line names what differs.
+        FlowFileError: If the file is missing, damaged, or of other flow; the message names the
+            fields that differ.
         VideoError: If `video` cannot be read.
 
     Example:
@@ -194,7 +173,7 @@ def open_flow(path, *, video=None, spec=None, settings=None):
 
 
 class FlowFile:
-    """An open flow file; only the parts that are asked for are read.
+    """An open flow file; only the parts that are needed are read.
 
     Args:
         path: The file.
@@ -203,7 +182,7 @@ class FlowFile:
         info: Its `FlowInfo`.
 
     Raises:
-        FlowFileError: If it is missing or damaged.
+        FlowFileError: If the file is missing or damaged.
     """
 
     def __init__(self, path):
@@ -216,7 +195,7 @@ class FlowFile:
             about = self._read("about", None)
             self.info = FlowInfo.from_json(str(about))
             self._check_parts()
-        except DAMAGE as error:
+        except _DAMAGE as error:
             self.close()
             raise self._damaged(error) from error
 
@@ -230,16 +209,16 @@ class FlowFile:
         self.close()
 
     def close(self):
-        """Closes the file; nothing can be read after it."""
+        """Closes the file."""
         if self._archive is not None:
             self._archive.close()
 
-    def codes(self, start=0, stop=None):
-        """The 8-bit codes of the flows from `start` up to `stop`, without that one.
+    def quantized(self, start=0, stop=None):
+        """The quantized flows from `start` up to, but not including, `stop`.
 
         Args:
-            start: The first, from 0.
-            stop: The end; None is the file's.
+            start: The first, counted from 0.
+            stop: The end; None is that of the file.
 
         Returns:
             uint8 array (stop - start, height, width, 2), x then y.
@@ -254,57 +233,54 @@ class FlowFile:
                 f"`start` and `stop` must be in order and 0 to {len(self)}. "
                 f"Received: start={start!r}, stop={stop!r}"
             )
-        codes = np.empty((stop - start, *self.info.size, 2), np.uint8)
+        flows = np.empty((stop - start, *self.info.size, 2), np.uint8)
         for first in range(start - start % CHUNK, stop, CHUNK):
-            after = min(first + CHUNK, len(self))
+            end = min(first + CHUNK, len(self))
             try:
-                chunk = self._read(_chunk_name(first), (after - first, *self.info.size, 2))
-            except DAMAGE as error:
+                chunk = self._read(_chunk_name(first), (end - first, *self.info.size, 2))
+            except _DAMAGE as error:
                 raise self._damaged(error) from error
-            begin, end = max(start, first), min(stop, after)
-            codes[begin - start : end - start] = chunk[begin - first : end - first]
-        return codes
+            low, high = max(start, first), min(stop, end)
+            flows[low - start : high - start] = chunk[low - first : high - first]
+        return flows
 
     def pixels(self, start=0, stop=None):
-        """As `codes`, decoded: float32, in pixels, within the bound."""
-        return decode_flow(self.codes(start, stop), self.info.settings.bound)
+        """As `quantized`, in pixels, float32, within the bound."""
+        return dequantize_flow(self.quantized(start, stop), self.info.settings.bound)
 
     def clip(self, start=0, stop=None, *, size=None):
-        """As `codes`, decoded to what flow networks read.
+        """As `quantized`, float32 in the range that networks read, -1 to 1.
 
         Args:
-            start: As for `codes`.
-            stop: As for `codes`.
-            size: Pixels of a square in the middle; None is the whole flow.
-
-        Returns:
-            float32 array (stop - start, height, width, 2), -1 to 1.
+            start: As for `quantized`.
+            stop: As for `quantized`.
+            size: Pixels of a centre crop; None is the whole flow.
         """
-        codes = self.codes(start, stop)
-        return decode_flow(codes if size is None else center_crop(codes, size))
+        flows = self.quantized(start, stop)
+        return dequantize_flow(flows if size is None else center_crop(flows, size))
 
     def check(self):
-        """Reads all of the file, and raises `FlowFileError` where it is damaged."""
+        """Reads the whole file, and raises `FlowFileError` where it is damaged."""
         for first in range(0, len(self), CHUNK):
-            self.codes(first, min(first + CHUNK, len(self)))
+            self.quantized(first, min(first + CHUNK, len(self)))
 
     def _check_parts(self):
-        """Holds the list of parts against what is told, before that much memory is asked for."""
-        wanted = {
+        """Compares the sizes of the parts with the header, before memory is allocated for them."""
+        expected = {
             f"{_chunk_name(first)}.npy": min(CHUNK, len(self) - first)
             * 2
             * math.prod(self.info.size)
             for first in range(0, len(self), CHUNK)
         }
         *parts, last = self._archive.infolist()
-        if [part.filename for part in parts] != [*wanted] or last.filename != "about.npy":
-            raise ValueError("parts are missing or too many")
-        for part, size in zip(parts, wanted.values(), strict=True):
-            if not size < part.file_size <= size + HEAD:
+        if [part.filename for part in parts] != [*expected] or last.filename != "about.npy":
+            raise ValueError("parts are missing or superfluous")
+        for part, size in zip(parts, expected.values(), strict=True):
+            if not size < part.file_size <= size + _HEADER:
                 raise ValueError(f"{part.filename} has {part.file_size} bytes")
 
     def _read(self, name, shape):
-        """An array of the file, after its checksum; of that shape, and of codes, if one is told."""
+        """An array of the file, whose checksum zipfile verifies; uint8 of `shape` unless None."""
         array = parse_npy(self._archive.read(f"{name}.npy"))
         if shape is not None and (array.shape != shape or array.dtype != np.uint8):
             raise ValueError(f"{name} is {array.dtype} {array.shape}, not uint8 {shape}")
@@ -313,5 +289,5 @@ class FlowFile:
     def _damaged(self, error):
         return FlowFileError(
             f"{self.path}: not a flow file, or damaged ({first_line(error)}); kinetics-i3d flow "
-            "makes it anew"
+            "makes a new one"
         )

@@ -1,13 +1,15 @@
-"""`optical_flow`, `flow_stream`: the flow from each frame of a video to the next.
+"""`optical_flow`, `read_flow`: flow from each frame to the next, of frames or of a video file.
 
-A pool of threads over the pairs, one thread a pair: the programs need no Python while they work.
+A pool of threads works on the pairs of frames, one thread per pair: the methods release Python's
+lock while they compute.
 """
 
 import collections
 import concurrent.futures
 import contextlib
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -19,36 +21,47 @@ from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.reader import read_frames
 
-SMALLEST = 16  # pixels of a side; the pyramid has no smaller picture either
+SMALLEST = 16  # pixels of a side; TV-L1's pyramid has no smaller level either
+
+# ITU-R BT.601's weights of R', G', B', in the fixed point of OpenCV's `cvtColor`, exact to the bit.
+_SHIFT = 15
+_RED, _GREEN = round(0.299 * 2**_SHIFT), round(0.587 * 2**_SHIFT)
+_BLUE = 2**_SHIFT - _RED - _GREEN  # 0.114, rounded so that white stays white
 
 
 def optical_flow(
-    frames, *, method="tvl1", backend=None, parameters=None, workers=None, progress=None
-):
-    """Computes the flow of all pairs of neighbouring frames.
+    frames: Any,
+    *,
+    method: str = "tvl1",
+    backend: str | None = None,
+    parameters: Any = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> np.ndarray:
+    """Computes the flow of all pairs of consecutive frames.
 
     Args:
         frames: uint8 array (frames, height, width, 3), RGB, or (frames, height, width, 1), grey,
-            0 to 255; two frames or more, of 16 pixels or more each way. Or an iterable of such
-            frames, as `read_frames` gives them.
-        method: `"tvl1"`, as the networks' weights expect it. `"dis"` and `"farneback"` are quick,
-            need OpenCV, and err by more than most things move.
-        backend: What computes TV-L1: `"numba"`, `"tensorflow"` (slower; compiles for every size
-            of frame) or `"opencv"` (slowest). None takes Numba where it is installed, and else
-            TensorFlow. They differ as two runs of OpenCV on frames with a little noise do: by
-            some 0.01 pixels on average.
-        parameters: A `TVL1`; None is OpenCV's defaults. For TV-L1 only.
-        workers: Pairs worked on at once, a thread each; None is one for each processor. They
-            change no value.
-        progress: Called with (pairs done, pairs in all) after each pair.
+            0 to 255; at least two frames, of at least 16 pixels per side. An iterable of such
+            frames, as `read_frames` returns, works too.
+        method: `"tvl1"`, which the networks' weights expect. `"dis"` and `"farneback"` are fast and
+            need OpenCV; their errors are larger than most motion.
+        backend: What computes TV-L1: `"numba"`, `"tensorflow"` (slower; compiles for every frame
+            size) or `"opencv"` (slowest). None means Numba where it is installed and TensorFlow
+            otherwise. Backends differ by about 0.01 pixels on average, as much as two runs of
+            OpenCV on frames with a little noise.
+        parameters: A `TVL1`; None means OpenCV's defaults. For TV-L1 only.
+        workers: Number of pairs computed at once, one thread each; None means one per processor.
+            The flow does not depend on it.
+        progress: Called with (pairs done, pairs in total) after each pair.
 
     Returns:
-        float32 array (frames - 1, height, width, 2), pixels, x (to the right) then y (down):
-        `flow[i]` is where the pixels of `frames[i]` have gone in `frames[i + 1]`.
+        float32 array (frames - 1, height, width, 2), in pixels, x (to the right) then y (down):
+        `flow[i]` is how far the pixels of `frames[i]` move until `frames[i + 1]`.
 
     Raises:
-        UserError: If a package is missing; the line says which.
-        ValueError: If an argument is wrong.
+        UserError: If a package is missing; the message names it.
+        ValueError: If an argument is outside its range.
 
     Example:
 
@@ -77,14 +90,14 @@ def optical_flow(
 
 
 def flow_stream(frames, *, method="tvl1", backend=None, parameters=None, workers=None):
-    """Computes the flow of a video of any length, frame after frame.
+    """Computes the flow of a video of any length, frame by frame.
 
-    At most `2 * workers` pairs are held. Closing or dropping the generator, an error or Ctrl-C
-    ends it as soon as the pairs are done that are being worked on.
+    At most `2 * workers` pairs are in memory. Closing or dropping the generator, an error or Ctrl-C
+    ends it once the pairs being computed are done.
 
     Args:
-        frames: Iterable of uint8 arrays (height, width, 3), RGB, or (height, width, 1), grey, such
-            as `read_frames` gives; read as they are needed, in the caller's thread.
+        frames: Iterable of uint8 arrays (height, width, 3), RGB, or (height, width, 1), grey; read
+            as they are needed, in the caller's thread.
         method: As for `optical_flow`.
         backend: As for `optical_flow`.
         parameters: As for `optical_flow`.
@@ -95,7 +108,7 @@ def flow_stream(frames, *, method="tvl1", backend=None, parameters=None, workers
 
     Raises:
         UserError: If a package is missing.
-        ValueError: If an argument is wrong; for a frame, while reading.
+        ValueError: If an argument is outside its range; for a frame, while reading.
 
     Example:
 
@@ -115,19 +128,19 @@ def flow_stream(frames, *, method="tvl1", backend=None, parameters=None, workers
         workers = usable_processors()
     if not isinstance(workers, int) or workers < 1:
         raise ValueError(f"`workers` must be a whole number above 0. Received: workers={workers!r}")
-    program = functools.partial(pair_function(method, backend), parameters=parameters)
+    function = functools.partial(pair_function(method, backend), parameters=parameters)
     if parameters == TVL1.fast():
-        logging.warning("TVL1.fast() errs where things move fast, by a pixel and more in places")
-    return _stream(_grey_frames(frames), program, workers)
+        logging.warning("TVL1.fast() is wrong by a pixel or more in places where motion is fast")
+    return _stream(_grey_frames(frames), function, workers)
 
 
-def _stream(greys, program, workers):
+def _stream(greys, function, workers):
     pending: collections.deque = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="flow")
     try:
         first = next(greys, None)
         for second in greys:
-            pending.append(pool.submit(program, first, second))
+            pending.append(pool.submit(function, first, second))
             first = second
             if len(pending) == 2 * workers:
                 yield pending.popleft().result()
@@ -138,7 +151,7 @@ def _stream(greys, program, workers):
 
 
 def _grey_frames(frames):
-    """Yields grey pictures and stops with a sentence at the first frame that does not fit."""
+    """Yields grey pictures, and refuses the first frame that does not fit."""
     shape = None
     for index, frame in enumerate(frames):
         frame = np.asarray(frame)
@@ -149,8 +162,8 @@ def _grey_frames(frames):
             )
         if frame.ndim != 3 or frame.shape[2] not in (1, 3) or min(frame.shape[:2]) < SMALLEST:
             raise ValueError(
-                f"`frames` must be of shape (height, width, 1 or 3), {SMALLEST} pixels or more "
-                f"each way. Received: frames[{index}] of shape {frame.shape}"
+                f"`frames` must be of shape (height, width, 1 or 3), with at least {SMALLEST} "
+                f"pixels per side. Received: frames[{index}] of shape {frame.shape}"
             )
         if shape is not None and frame.shape != shape:
             raise ValueError(
@@ -161,54 +174,37 @@ def _grey_frames(frames):
         yield to_grey(frame)
 
 
-SHIFT = 15
-RED, GREEN = round(0.299 * 2**SHIFT), round(0.587 * 2**SHIFT)
-BLUE = 2**SHIFT - RED - GREEN  # 0.114, rounded so that white stays white
-
-
 def to_grey(frames):
-    """Weighs red, green and blue.
-
-    Args:
-        frames: uint8 array (..., 3), RGB, 0 to 255, or (..., 1), which is grey already.
-
-    Returns:
-        uint8 array (...), 0 to 255.
-
-    Example:
-
-    >>> to_grey(np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8))
-    array([ 76, 150,  29], dtype=uint8)
-    """
+    """Converts uint8 RGB frames (..., 3) to grey levels (...); (..., 1) is grey already."""
     frames = np.asarray(frames)
     if frames.shape[-1] == 1:
         return frames[..., 0]
     red, green, blue = (frames[..., channel].astype(np.int32) for channel in range(3))
-    total = RED * red + GREEN * green + BLUE * blue
-    return ((total + 2 ** (SHIFT - 1)) >> SHIFT).astype(np.uint8)
+    total = _RED * red + _GREEN * green + _BLUE * blue
+    return ((total + 2 ** (_SHIFT - 1)) >> _SHIFT).astype(np.uint8)
 
 
 def read_flow(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=None):
     """Computes the flow of a video while it is decoded.
 
+    As in the I3D release, flow is computed from the resized frames. They are not cropped, since
+    flow near the edges of a crop would be different.
+
     Args:
         path: A local video file.
-        spec: A `ClipSpec`, of either stream: how frames are sampled and resized. They are not
-            cropped, since a crop's flow is another one at its edges.
-        settings: A `FlowSettings`; None is the release's.
+        spec: A `ClipSpec` of either stream: how frames are sampled and resized.
+        settings: A `FlowSettings`; None means those of the release.
         start: Seconds from the first picture.
-        workers: Pairs worked on at once, a thread each; None is one for each processor. They
-            change no value.
+        workers: As for `optical_flow`.
 
     Returns:
-        A generator of float32 arrays (height, width, 2), pixels, x (to the right) then y (down),
-        not clipped, one fewer than frames: none for a video of one frame. Closing it closes the
-        video and ends the threads.
+        A generator of float32 arrays (height, width, 2), as `optical_flow` returns, not clipped,
+        one fewer than frames. Closing it closes the video and ends the threads.
 
     Raises:
         UserError: If a package is missing.
-        ValueError: If an argument is wrong.
-        VideoError: While reading: as `read_frames`; or if the pictures are too small for flow, or
+        ValueError: If an argument is outside its range.
+        VideoError: While reading: as `read_frames`; or if the frames are too small for flow, or
             change their shape.
 
     Example:
@@ -223,32 +219,9 @@ def read_flow(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=Non
 
 
 def read_both(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=None):
-    """Decodes a video once, and gives each frame with the flow from it to the next.
+    """As `read_flow`, with the frames: yields (frame, flow), the flow of the last frame is None.
 
-    At most some `2 * workers` frames are held.
-
-    Args:
-        path: As for `read_flow`.
-        spec: As for `read_flow`.
-        settings: As for `read_flow`.
-        start: As for `read_flow`.
-        workers: As for `read_flow`.
-
-    Returns:
-        A generator of (frame, flow): uint8 (height, width, 3), RGB, and float32 (height, width, 2);
-        the flow of the last frame is None.
-
-    Raises:
-        UserError: As `read_flow`.
-        ValueError: As `read_flow`.
-        VideoError: As `read_flow`.
-
-    Example:
-
-    >>> quick = FlowSettings(parameters=TVL1(scales=1, warps=1))
-    >>> pairs = read_both(folder / "video.mp4", settings=quick, start=0.9)
-    >>> [flow is None for frame, flow in pairs]
-    [False, False, True]
+    The video is decoded once. About `2 * workers` frames are in memory.
     """
     settings = FlowSettings() if settings is None else settings
     if spec.short_side < SMALLEST:
@@ -260,31 +233,11 @@ def read_both(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=Non
 
 
 def flow_of_frames(frames, *, settings=None, workers=None):
-    """Gives each of some frames with the flow from it to the next, in bounded memory.
-
-    Args:
-        frames: Iterable of uint8 arrays (height, width, 3), RGB, each with its own memory, as
-            `read_frames` gives; a generator is closed at the end.
-        settings: As for `read_flow`.
-        workers: As for `read_flow`.
-
-    Returns:
-        A generator of (frame, flow), as `read_both` gives.
-
-    Raises:
-        UserError: If a package is missing.
-        ValueError: If an argument is wrong; for a frame, while reading.
-
-    Example:
-
-    >>> frames = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
-    >>> [flow is None for frame, flow in flow_of_frames(frames)]
-    [False, True]
-    """
+    """As `read_both`, of an iterable of uint8 RGB frames; a generator is closed at the end."""
     settings = FlowSettings() if settings is None else settings
     waiting: collections.deque = collections.deque()
     stream = flow_stream(
-        _remembered(frames, waiting),
+        _remember(frames, waiting),
         method=settings.method,
         backend=settings.backend,
         parameters=settings.parameters,
@@ -293,7 +246,7 @@ def flow_of_frames(frames, *, settings=None, workers=None):
     return _paired(frames, stream, waiting)
 
 
-def _remembered(frames, waiting):
+def _remember(frames, waiting):
     for frame in frames:
         waiting.append(frame)
         yield frame
@@ -325,14 +278,14 @@ def _of_one_shape(frames, path):
             height, width = frame.shape[:2]
             if min(height, width) < SMALLEST:
                 raise VideoError(
-                    f"{path}: {width} x {height} pixels after the resize; flow needs {SMALLEST} "
-                    "each way"
+                    f"{path}: {width} x {height} pixels after the resize; flow needs at least "
+                    f"{SMALLEST} per side"
                 )
             if first is None:
                 first = height, width
             if (height, width) != first:
                 raise VideoError(
                     f"{path}: frame {index} is {width} x {height} pixels after the resize, those "
-                    f"before it {first[1]} x {first[0]}; flow needs one shape"
+                    f"before it {first[1]} x {first[0]}; flow needs one size"
                 )
             yield frame

@@ -1,6 +1,7 @@
-"""`FlowInfo`: what the flow in a file depends on, and how that differs from what is asked for.
+"""`FlowInfo`, `flow_path`: what a flow file records about its flow, and its name.
 
-Flow of another rate, size, bound or rounding looks the same and spoils what reads it.
+Flow with another rate, size, bound or rounding looks the same, but the predictions from it are
+wrong.
 """
 
 import dataclasses
@@ -10,31 +11,34 @@ import os
 import pathlib
 
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.settings import setting_differences
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.frame_folder import frames_of, split_rate
 from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.span import Span, split_span
 
-FORMAT = 1
-CHUNK = 32  # flows in a part of a file, which is read as a whole
-ENDS = 1 << 16  # bytes of a video's beginning and of its end that its fingerprint covers
-LARGEST = 1 << 16  # pixels of a side
-READING = {"fps", "short_side", "resize", "interpolation"}
-VIDEO = {"name", "bytes", "sha256"}
+CHUNK = 32  # flows that a file stores, and is read, together
+_SUFFIX = ".flow.npz"
+_FORMAT = 1
+_ENDS = 1 << 16  # bytes at the beginning and at the end of a video that its fingerprint covers
+_LARGEST = 1 << 16  # pixels of a side
+_READING = {"fps", "short_side", "resize", "interpolation"}
+_VIDEO = {"name", "bytes", "sha256"}
 
 
 @dataclasses.dataclass(frozen=True)
 class FlowInfo:
-    """What has to be known about a flow file to use it rightly.
+    """What has to be known about a flow file to use it correctly.
 
     Args:
         settings: The `FlowSettings`; its backend is the one that computed the flow.
         reading: How frames were sampled and resized: `ClipSpec.reading`.
         size: (height, width) of the flow.
-        flows: How many there are; one fewer than frames.
-        video: `fingerprint` of the video, and its name.
-        version: Of the package that wrote it.
-        span: The part of the video that the flow is of, (start, end) in seconds; None is all of it.
+        flows: Number of flows, one fewer than frames.
+        video: The name of the video and its `fingerprint`.
+        version: Of the package that wrote the file.
+        span: The part of the video that the flow covers, (start, end) in seconds; None is all of
+            it.
     """
 
     settings: FlowSettings
@@ -46,9 +50,9 @@ class FlowInfo:
     span: tuple | None = None
 
     def to_json(self):
-        """The fields, with the format's number, as one line of JSON."""
-        fields = {"format": FORMAT, "chunk": CHUNK, **dataclasses.asdict(self)}
-        if self.span is None:  # as files were before there were spans
+        """The fields and the format's number as one line of JSON."""
+        fields = {"format": _FORMAT, "chunk": CHUNK, **dataclasses.asdict(self)}
+        if self.span is None:  # files from before there were spans lack the field
             del fields["span"]
         return json.dumps(fields, sort_keys=True)
 
@@ -56,111 +60,82 @@ class FlowInfo:
     def from_json(cls, text):
         """The inverse of `to_json`; `ValueError`, `KeyError` or `TypeError` on anything else."""
         fields = json.loads(text)
-        for name, known in (("format", FORMAT), ("chunk", CHUNK)):
-            found = fields.pop(name)
-            if found != known:
-                raise ValueError(f"{name} {found} is not {known}")
-        told = fields.pop("settings")
-        settings = FlowSettings.from_dict(told)
-        if settings.to_dict() != told:  # here nothing is left to a default
-            raise ValueError(f"settings {told}")
+        for name, supported in (("format", _FORMAT), ("chunk", CHUNK)):
+            value = fields.pop(name)
+            if value != supported:
+                raise ValueError(f"{name} {value} is not {supported}")
+        recorded = fields.pop("settings")
+        settings = FlowSettings.from_dict(recorded)
+        if settings.to_dict() != recorded:  # a file leaves nothing to defaults
+            raise ValueError(f"settings {recorded}")
         size = tuple(fields.pop("size"))
         span = fields.pop("span", None)
         if span is not None:
             span = dataclasses.astuple(Span(*span))
         info = cls(settings=settings, size=size, span=span, **fields)
         whole = all(isinstance(number, int) and number >= 0 for number in (*size, info.flows))
-        if not whole or len(size) != 2 or max(size) > LARGEST:
+        if not whole or len(size) != 2 or max(size) > _LARGEST:
             raise ValueError(f"{info.flows} flows of size {size}")
-        if {*info.reading} != READING or {*info.video} != VIDEO:
+        if {*info.reading} != _READING or {*info.video} != _VIDEO:
             raise ValueError(f"fields {sorted([*info.reading, *info.video])}")
         return info
 
     def covers(self, span):
-        """Whether the flow of a span of the video can be taken from this; None is all of it."""
+        """Whether this is the flow of a span; None is the whole video."""
         if self.span is None or span is None:
             return self.span is None
         rate = as_rate(self.reading["fps"])
         return Span(*self.span).ticks(rate) == span.ticks(rate)
 
     def differences(self, *, video=None, spec=None, settings=None):
-        """What is not as asked for.
+        """Compares with what is requested; whatever is None is not compared.
 
         Args:
-            video: The video whose flow it must be; None is any. It is known again by its size and
-                by the bytes at both ends, and may have been renamed.
-            spec: The `ClipSpec` that its frames must have been sampled and resized by; None is any.
-            settings: The `FlowSettings` that it must have been computed and coded by, by any
-                backend; None is any.
+            video: The video. It is recognized by its size and by the bytes at both ends, and may
+                have been renamed.
+            spec: The `ClipSpec` by which its frames must have been sampled and resized.
+            settings: The `FlowSettings`; any backend will do.
 
         Returns:
-            {name: text}: what differs, in a phrase that names it; empty where nothing does.
+            {field: phrase with both values}, as `setting_differences` returns.
 
         Raises:
             VideoError: If `video` cannot be read.
         """
-        pairs: list = []
+        recorded: dict = {}
+        requested: dict = {}
         if video is not None:
-            if not self.covers(split_span(video)[1]):
-                pairs.append(("span", self.span, split_span(video)[1]))
-            known, found = dict(self.video), fingerprint(video)
-            names = known.pop("name"), os.fspath(video)
-            if known != found:
-                has, asked = (
-                    f"{name} of {each['bytes']} bytes, sha256 {each['sha256'][:8]}"
-                    for name, each in zip(names, (known, found), strict=True)
-                )
-                pairs.append(("video", has, asked))
+            _, span = split_span(video)
+            if not self.covers(span):
+                recorded["span"] = self.span and list(self.span)
+                requested["span"] = span and list(dataclasses.astuple(span))
+            stored, current = dict(self.video), fingerprint(video)
+            name = stored.pop("name")
+            if stored != current:
+                recorded["video"] = _describe(name, stored)
+                requested["video"] = _describe(os.path.basename(os.fspath(video)), current)
         if spec is not None:
-            asked = reading(spec)
-            pairs += [(name, self.reading[name], asked[name]) for name in asked]
+            recorded |= self.reading
+            requested |= reading(spec)
         if settings is not None:
-            has, asked = _flat(self.settings), _flat(settings)
-            # Where a method has no parameters, the method's own line tells.
-            pairs += [(name, has[name], asked[name]) for name in has if name in asked]
-        return {
-            name: f"its {name} is {has}, asked for is {asked}"
-            for name, has, asked in pairs
-            if has != asked
-        }
+            both = [fields.to_dict() for fields in (self.settings, settings)]
+            for fields, target in zip(both, (recorded, requested), strict=True):
+                del fields["backend"]  # backends differ by less than the flow's own errors
+                if self.settings.method != settings.method:
+                    del fields["parameters"]  # another method has other parameters
+                target |= fields
+        return setting_differences(recorded, requested)
 
 
-def tag(reading):
-    """What names a file of flow of frames that were sampled and resized in some way.
-
-    Args:
-        reading: `ClipSpec.reading`.
-
-    Returns:
-        Text, that of no other way.
-
-    Example:
-
-    >>> tag({"fps": 25, "short_side": 128, "resize": "height", "interpolation": "bilinear"})
-    '25fps_128px_height'
-    """
-    words = [f"{float(reading['fps']):.6g}fps", f"{reading['short_side']}px"]
-    usual = {"resize": "short_side", "interpolation": "bilinear"}
-    return "_".join(words + [reading[name] for name in usual if reading[name] != usual[name]])
+def _describe(name, marks):
+    return f"{name} of {marks['bytes']} bytes, sha256 {marks['sha256'][:8]}"
 
 
 def fingerprint(video):
-    """What a video is known again by, without reading all of it.
+    """{"bytes", "sha256"} that a video is recognized by; of a file, only both ends are read.
 
-    Args:
-        video: A file; a span behind its path says nothing of it.
-
-    Returns:
-        {"bytes": its size, "sha256": of its first and last 64 KiB}. Of a folder of pictures the
-        sum of their sizes, and of their names, their sizes and the first and last picture.
-
-    Raises:
-        VideoError: If it cannot be read.
-
-    Example:
-
-    >>> sorted(fingerprint(folder / "video.mp4"))
-    ['bytes', 'sha256']
+    A span behind the path changes nothing. A folder of pictures has the sum of their sizes, and a
+    checksum of their names and sizes and of the first and last picture.
     """
     path, _ = split_rate(split_span(video)[0])
     try:
@@ -168,9 +143,9 @@ def fingerprint(video):
             return _fingerprint_of_folder(path)
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            digest = hashlib.sha256(file.read(ENDS))
-            file.seek(max(ENDS, size - ENDS))
-            digest.update(file.read(ENDS))
+            digest = hashlib.sha256(file.read(_ENDS))
+            file.seek(max(_ENDS, size - _ENDS))
+            digest.update(file.read(_ENDS))
     except OSError as error:
         raise VideoError(f"{os.fspath(video)}: cannot be read ({error.strerror})") from error
     return {"bytes": size, "sha256": digest.hexdigest()}
@@ -185,32 +160,29 @@ def _fingerprint_of_folder(path):
         digest.update(f"{os.path.basename(file)} {size}\n".encode(errors="surrogateescape"))
         if number in (0, len(files) - 1):
             with open(file, "rb") as opened:
-                digest.update(opened.read(ENDS))
+                digest.update(opened.read(_ENDS))
     return {"bytes": total, "sha256": digest.hexdigest()}
 
 
 def reading(spec):
-    """`ClipSpec.reading`, as JSON holds it: how frames are sampled and resized."""
+    """`ClipSpec.reading` as JSON stores it: how frames are sampled and resized."""
     return {**spec.reading, "fps": float(spec.fps)}
 
 
-def _flat(settings):
-    """{name: value} of what the flow depends on, the method's parameters beside the others."""
-    fields = settings.to_dict()
-    del fields["backend"]  # they differ by less than the flow's own errors
-    return fields | {f"parameter {k}": v for k, v in (fields.pop("parameters") or {}).items()}
-
-
-SUFFIX = ".flow.npz"
+def reading_tag(reading):
+    """Text that names one way of sampling and resizing, such as `25fps_128px_height`."""
+    words = [f"{float(reading['fps']):.6g}fps", f"{reading['short_side']}px"]
+    usual = {"resize": "short_side", "interpolation": "bilinear"}
+    return "_".join(words + [reading[name] for name in usual if reading[name] != usual[name]])
 
 
 def flow_path(video, spec=None):
-    """Where the flow of a video stands: beside it, as `<its file name>.flow.npz`.
+    """The path of a video's flow file: beside it, as `<its file name>.flow.npz`.
 
     Args:
-        video: The path of a video, with a span behind it or not.
-        spec: A `ClipSpec`, for the name that flow for it has where another one's has the usual
-            name.
+        video: The path of a video, with or without a span.
+        spec: A `ClipSpec`, for the name that flow by it has where flow by another spec has the
+            usual name.
 
     Returns:
         A `pathlib.Path`.
@@ -229,17 +201,12 @@ def flow_path(video, spec=None):
     if span is not None:
         start, _, end = span.located("").removeprefix("#t=").partition(",")
         name += f".{start}-{end}s" if end else f".{start}-end"
-    path = path.with_name(name + SUFFIX)
-    return path if spec is None else path_for(path, spec)
+    path = path.with_name(name + _SUFFIX)
+    return path if spec is None else path_for_spec(path, spec)
 
 
-def path_for(path, spec):
-    """The name beside a flow file's for flow by another spec.
-
-    Example:
-
-    >>> from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
-    >>> path_for(pathlib.Path("wave.avi.flow.npz"), DEEPMIND_FLOW).name
-    'wave.avi.25fps_256px.flow.npz'
-    """
-    return path.with_name(f"{path.name.removesuffix(SUFFIX)}.{tag(reading(spec))}{SUFFIX}")
+def path_for_spec(path, spec):
+    """The path beside a flow file's for flow by another spec."""
+    return path.with_name(
+        f"{path.name.removesuffix(_SUFFIX)}.{reading_tag(reading(spec))}{_SUFFIX}"
+    )

@@ -1,32 +1,17 @@
-"""`normalize_flow`, `encode_flow`, `decode_flow`: flow in pixels, in a network's range, in 8 bits.
+"""Quantized flow: flow in pixels, in the range that networks read, and in 8 bits.
 
-The I3D release truncates flow to ±20 pixels and scales it to [-1, 1]; datasets keep it in 8 bits.
+The I3D release truncates flow to ±20 pixels and scales it to [-1, 1]; datasets store it in 8 bits.
 """
 
 import numpy as np
 
-BOUND = 20.0  # pixels; the release's
+from kinetics_i3d.core.clip_spec import FLOW_BOUND as BOUND
+
 ROUNDINGS = {"round": np.rint, "truncate": np.floor}
 
 
 def normalize_flow(flow, bound=BOUND):
-    """Clips flow and scales it to what flow networks read, without rounding.
-
-    Args:
-        flow: Array (..., 2) in pixels, finite.
-        bound: Pixels that become 1.
-
-    Returns:
-        float32 array of the same shape, -1 to 1; zero stays zero.
-
-    Raises:
-        ValueError: If `bound` is not above 0, or a value is not finite.
-
-    Example:
-
-    >>> normalize_flow(np.array([5.0, -40.0]))
-    array([ 0.25, -1.  ], dtype=float32)
-    """
+    """Clips flow of shape (..., 2) in pixels to ±bound and scales it to [-1, 1], float32."""
     if not 0 < bound < np.inf:
         raise ValueError(f"`bound` must be pixels, above 0. Received: bound={bound!r}")
     flow = np.asarray(flow, np.float32)
@@ -35,62 +20,63 @@ def normalize_flow(flow, bound=BOUND):
     return np.clip(flow / np.float32(bound), np.float32(-1), np.float32(1))
 
 
-def encode_flow(flow, bound=BOUND, rounding="round"):
-    """Codes flow in 8 bits: -bound is 0, +bound is 255, and 0 lies between 127 and 128.
+def quantize_flow(flow, bound=BOUND, rounding="round"):
+    """Quantizes flow to 8 bits: -bound becomes 0, +bound 255, and 0 is between 127 and 128.
 
-    There is no code for "no motion". Rounding makes 0 pixels 128, which decodes to +1/255 of the
-    bound (0.078 pixels of 20); truncating makes them 127, and -1/255. A network has to be fed the
-    one that it was trained with, so say which beside what you store.
+    No value stands for "no motion". Rounding makes 0 pixels 128, which dequantizes to +1/255 of the
+    bound (0.078 pixels of 20); truncation makes it 127, or -1/255. Networks must be given what they
+    were trained with, so the rounding is recorded beside whatever is stored.
 
     Args:
         flow: Array (..., 2) in pixels, finite.
-        bound: Pixels at which it is clipped.
-        rounding: `"round"` to the nearest code, halves to the even one, or `"truncate"` to the
-            code below, as a cast does.
+        bound: Pixels at which flow is clipped.
+        rounding: `"round"` to the nearest value, halves to the even one, or `"truncate"` to the
+            value below, as a cast does.
 
     Returns:
         uint8 array of the same shape.
 
     Raises:
-        ValueError: If an argument is wrong.
+        ValueError: If an argument is outside its range.
 
     Example:
 
-    >>> encode_flow(np.array([-25.0, 0.0, 10.0]))
+    >>> quantize_flow(np.array([-25.0, 0.0, 10.0]))
     array([  0, 128, 191], dtype=uint8)
-    >>> encode_flow(np.array([-25.0, 0.0, 10.0]), rounding="truncate")
+    >>> quantize_flow(np.array([-25.0, 0.0, 10.0]), rounding="truncate")
     array([  0, 127, 191], dtype=uint8)
     """
     if rounding not in ROUNDINGS:
         raise ValueError(
             f"`rounding` must be one of {(*ROUNDINGS,)}. Received: rounding={rounding!r}"
         )
-    codes = (normalize_flow(flow, bound) + np.float32(1)) * np.float32(127.5)
-    return ROUNDINGS[rounding](codes).astype(np.uint8)
+    levels = (normalize_flow(flow, bound) + np.float32(1)) * np.float32(127.5)
+    return ROUNDINGS[rounding](levels).astype(np.uint8)
 
 
-def decode_flow(codes, bound=1.0):
-    """Gives the values that codes stand for: code / 255 of the way from -bound to +bound.
+def dequantize_flow(quantized, bound=1.0):
+    """Maps uint8 values 0 to 255 to float32 values -bound to bound.
 
     Args:
-        codes: uint8 array, such as `encode_flow` makes.
-        bound: What 255 stands for: 1 gives what networks read, the bound of `encode_flow` pixels.
+        quantized: uint8 array, as `quantize_flow` returns.
+        bound: The value of 255: 1 gives the range that networks read, the bound of `quantize_flow`
+            gives pixels.
 
     Returns:
-        float32 array of the same shape, -bound to bound.
+        float32 array of the same shape.
 
     Raises:
-        ValueError: If `codes` are not uint8, or `bound` is not above 0.
+        ValueError: If `quantized` is not uint8, or `bound` is not above 0.
 
     Example:
 
-    >>> decode_flow(np.array([0, 255], np.uint8), bound=20)
+    >>> dequantize_flow(np.array([0, 255], np.uint8), bound=20)
     array([-20.,  20.], dtype=float32)
     """
-    codes = np.asarray(codes)
-    if codes.dtype != np.uint8:
-        raise ValueError(f"`codes` must be uint8. Received: dtype {codes.dtype}")
+    quantized = np.asarray(quantized)
+    if quantized.dtype != np.uint8:
+        raise ValueError(f"`quantized` must be uint8. Received: dtype {quantized.dtype}")
     if not 0 < bound < np.inf:
         raise ValueError(f"`bound` must be above 0. Received: bound={bound!r}")
-    # Odd numbers over 255, which float32 holds: symmetric, and exact at both ends.
-    return (2 * codes.astype(np.float32) - 255) * np.float32(bound) / np.float32(255)
+    # Odd integers over 255, which float32 holds: symmetric about 0, and exact at both ends.
+    return (2 * quantized.astype(np.float32) - 255) * np.float32(bound) / np.float32(255)

@@ -1,15 +1,15 @@
-"""`TVL1`: the parameters of TV-L1, with OpenCV's defaults and a faster choice by name.
+"""`FlowSettings`, `TVL1`: how optical flow is computed, and how it is stored in 8 bits.
 
-Names follow Sánchez Pérez et al., "TV-L1 Optical Flow Estimation", IPOL 2013.
+Names of TV-L1's parameters follow Sánchez Pérez et al., "TV-L1 Optical Flow Estimation", IPOL 2013.
 """
 
 import dataclasses
 import importlib.util
 import math
 
-from kinetics_i3d.flow.quantization import BOUND, ROUNDINGS, encode_flow
+from kinetics_i3d.flow.quantization import BOUND, ROUNDINGS, quantize_flow
 
-# The first that is installed is taken.
+# The backends of each method, the default first.
 BACKENDS = {
     "tvl1": ("numba", "tensorflow", "opencv"),
     "dis": ("opencv",),
@@ -19,21 +19,21 @@ BACKENDS = {
 
 @dataclasses.dataclass(frozen=True)
 class TVL1:
-    """What TV-L1 weighs and how long it works; the defaults are those of OpenCV's DualTVL1.
+    """Parameters of TV-L1; the defaults are those of OpenCV's DualTVL1.
 
-    OpenCV's `gamma` (changes of light) is 0 there and is not offered.
+    OpenCV's `gamma` (changes of brightness) is always 0.
 
     Args:
-        tau: Time step of the dual iteration; above 0.25 it need not converge.
-        lam: Weight of the data against smoothness (lambda); smaller is smoother.
-        theta: How tightly the data's and the smooth flow are held together.
-        scales: Levels of the pyramid at most; none has a side below 16 pixels.
-        warps: Linearisations a level.
-        epsilon: Iterations end when the flow changes by less, in pixels, root mean square.
-        inner: Iterations between two medians at most.
-        outer: Rounds of `inner` iterations a warp at most.
-        scale_step: A level's size against that of the next finer one, 0 to 1.
-        median: Whether a 5x5 median of the flow comes before each round.
+        tau: Time step of the dual iteration. Above 0.25 it may not converge.
+        lam: Weight of the data term (lambda). Smaller values give smoother flow.
+        theta: Tightness of the coupling between the data term's flow and the smooth flow.
+        scales: Maximum number of pyramid levels. No level has a side below 16 pixels.
+        warps: Number of linearizations per level.
+        epsilon: Stop iterating once the flow changes by less, in pixels, root mean square.
+        inner: Maximum number of iterations between two median filters.
+        outer: Maximum number of rounds of `inner` iterations per warp.
+        scale_step: Size of a level relative to the next finer one, between 0 and 1.
+        median: Whether a 5x5 median filters the flow before each round.
 
     Raises:
         ValueError: If a field is outside its range.
@@ -75,31 +75,27 @@ class TVL1:
 
     @classmethod
     def fast(cls):
-        """Two warps a level in place of five: half the time, and wrong where things move fast.
+        """Two warps per level instead of five: half the time, wrong where motion is fast.
 
-        Five videos of sport and of a walk differed from the default by 0.02 to 0.09 pixels on
-        average. Where the camera itself moved by 4 pixels a frame that was 0.36, and fast motion is
-        what flow networks look at: use it to look at flow, and for networks only if they were
-        trained with it. Flow that is computed with it logs a warning.
-
-        Example:
-
-        >>> TVL1.fast().warps
-        2
+        On five videos of sports and of a walk the mean difference from the default was 0.02 to 0.09
+        pixels. With a camera moving by 4 pixels per frame it was 0.36, and fast motion matters most
+        to flow networks: use it to look at flow, and for networks only if they were trained with
+        it. Computing flow with it logs a warning.
         """
         return cls(warps=2)
 
 
 @dataclasses.dataclass(frozen=True)
 class FlowSettings:
-    """How flow is computed, and how it is coded where it is kept in 8 bits.
+    """How flow is computed, and how it is quantized where it is stored in 8 bits.
 
     Args:
         method: `"tvl1"`, `"dis"` or `"farneback"`.
-        parameters: A `TVL1`; None is OpenCV's defaults for TV-L1, and what the others must have.
-        backend: What computes it; None is the best that is installed, as in `optical_flow`.
-        bound: Pixels that the codes reach to.
-        rounding: `"round"` or `"truncate"`, as in `encode_flow`.
+        parameters: A `TVL1`. None means OpenCV's defaults for TV-L1; the other methods take none.
+        backend: `"numba"`, `"tensorflow"` or `"opencv"`. None means the best one installed, as in
+            `optical_flow`.
+        bound: Pixels at which flow is clipped when it is quantized.
+        rounding: `"round"` or `"truncate"`, as in `quantize_flow`.
 
     Raises:
         ValueError: If a field is outside its range.
@@ -139,50 +135,34 @@ class FlowSettings:
         number = isinstance(self.bound, (int, float)) and not isinstance(self.bound, bool)
         if not number or not 0 < self.bound < math.inf:
             raise ValueError(f"`bound` must be pixels, above 0. Received: bound={self.bound!r}")
-        object.__setattr__(self, "bound", float(self.bound))  # 20 and 20.0 are written alike
+        object.__setattr__(self, "bound", float(self.bound))  # 20 and 20.0 are stored alike
         if self.rounding not in ROUNDINGS:
             raise ValueError(
                 f"`rounding` must be one of {(*ROUNDINGS,)}. Received: rounding={self.rounding!r}"
             )
 
-    def encode(self, flow):
-        """The 8-bit codes of flow in pixels, by this bound and rounding."""
-        return encode_flow(flow, self.bound, self.rounding)
+    def quantize(self, flow):
+        """Quantizes flow in pixels by this bound and rounding."""
+        return quantize_flow(flow, self.bound, self.rounding)
+
+    def with_backend(self):
+        """These settings with the backend that is used on this machine, where none is named."""
+        return dataclasses.replace(self, backend=choose_backend(self.method, self.backend))
 
     def to_dict(self):
         """The fields as a JSON-ready dictionary; `from_dict` is the inverse."""
         return dataclasses.asdict(self)
 
-    def settled(self):
-        """These settings with the backend that computes by them here, where none is named."""
-        return dataclasses.replace(self, backend=usable_backend(self.method, self.backend))
-
     @classmethod
     def from_dict(cls, fields):
-        """The inverse of `to_dict`.
-
-        Args:
-            fields: The dictionary. A field that it lacks has its default.
-
-        Returns:
-            A `FlowSettings`.
-
-        Raises:
-            TypeError: If there are other fields.
-            ValueError: If a field is outside its range.
-
-        Example:
-
-        >>> FlowSettings.from_dict(FlowSettings("dis").to_dict())
-        FlowSettings(method='dis', parameters=None, backend=None, bound=20.0, rounding='round')
-        """
+        """The inverse of `to_dict`; a missing field has its default, an unknown one is an error."""
         fields = dict(fields)
         parameters = fields.pop("parameters", None)
         return cls(parameters=None if parameters is None else TVL1(**parameters), **fields)
 
 
-def usable_backend(method, backend=None):
-    """The name of the backend that computes a method; None is the best that is installed."""
+def choose_backend(method, backend=None):
+    """The backend to compute a method with; None means the best one installed."""
     if method not in BACKENDS:
         raise ValueError(f"`method` must be one of {(*BACKENDS,)}. Received: method={method!r}")
     if backend is None:

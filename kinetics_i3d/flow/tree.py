@@ -1,6 +1,6 @@
 """`make_flow`: the flow files of many videos, by one process or by several that share the work.
 
-What is there already and right is kept, so a run that was stopped is finished by repeating it.
+Correct files that exist are kept, so a run that was stopped is finished by repeating it.
 """
 
 import dataclasses
@@ -18,12 +18,12 @@ from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.frame_folder import split_rate
 from kinetics_i3d.video.span import split_span
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclasses.dataclass(frozen=True)
 class FlowJob:
-    """A video, the path of its flow file, and the video's name inside the tree that it is from."""
+    """A video, the path of its flow file, and the name of the video inside its tree."""
 
     video: pathlib.Path
     path: pathlib.Path
@@ -32,13 +32,13 @@ class FlowJob:
 
 @dataclasses.dataclass(frozen=True)
 class FlowResult:
-    """What became of a `FlowJob`.
+    """The result of a `FlowJob`.
 
     Args:
-        job: It.
-        flows: How many flows the file holds.
-        made: Whether it was made now; else it was there.
-        error: The `UserError` if it could not be made, and None else.
+        job: The job.
+        flows: Number of flows in the file.
+        made: Whether the file was made now, rather than before.
+        error: The `UserError` if it could not be made, otherwise None.
     """
 
     job: FlowJob
@@ -55,11 +55,11 @@ class FlowResult:
 
 
 def flow_jobs(trees, *, out=None):
-    """Says where the flow of each video goes.
+    """Lists the flow file of each video.
 
     Args:
         trees: (root, videos) pairs: a folder, and the paths of videos below it.
-        out: The folder for flow files, which repeats the folders between root and video; None puts
+        out: The folder for flow files, with the same folders between root and video; None puts
             each file beside its video.
 
     Returns:
@@ -71,7 +71,7 @@ def flow_jobs(trees, *, out=None):
     Example:
 
     >>> [job.path.name for job in flow_jobs([(folder, [folder / "video.mp4"])])]
-    ['video.flow.npz']
+    ['video.mp4.flow.npz']
     """
     jobs: dict = {}
     for root, videos in trees:
@@ -90,29 +90,29 @@ def flow_jobs(trees, *, out=None):
 def make_flow(
     jobs, *, spec=DEEPMIND_FLOW, settings=None, workers=None, replace=False, progress=None
 ):
-    """Makes the flow files that are not there, are damaged, or are of a video that has changed.
+    """Makes the flow files that are missing, damaged, or of a video that has changed.
 
-    Several processes may do so at once: each video is done by one of them, also if another that
-    had begun it was killed.
+    Several processes may do so at once: each video is done by one of them, even if another process
+    that had started on it was killed.
 
     Args:
         jobs: `FlowJob`s.
         spec: A `ClipSpec`: how frames are sampled and resized.
-        settings: A `FlowSettings`; None is the release's.
-        workers: As for `read_flow`.
+        settings: A `FlowSettings`; None means those of the release.
+        workers: As for `optical_flow`.
         replace: Whether to recompute flow that was made with another `spec` or other `settings`.
-            Otherwise flow by another spec stays, and the new one gets a name of its own beside it;
+            Otherwise flow by another spec is kept, and the new file gets its own name beside it;
             other settings of the same spec are an error, since the file may have taken days.
-        progress: Called with the number of flows of a video done, while it is worked on.
+        progress: Called with the number of flows done of the current video.
 
     Returns:
-        A generator of a `FlowResult` for each job, in the order in which they are done: a video
-        that another process is at comes last.
+        A generator of a `FlowResult` for each job, in the order in which they are done: videos that
+        another process is working on come last.
 
     Raises:
         OSError: While working: if the disk is full.
         UserError: If a package is missing.
-        ValueError: If an argument is wrong.
+        ValueError: If an argument is outside its range.
 
     Example:
 
@@ -124,50 +124,50 @@ def make_flow(
     [False]
     """
     settings = FlowSettings() if settings is None else settings
-    pair_function(settings.method, settings.backend)  # what is missing, is so for all
-    how = {"spec": spec, "settings": settings, "workers": workers, "progress": progress}
-    return _results(list(jobs), replace, how)
+    pair_function(settings.method, settings.backend)  # a missing package is an error at once
+    options = {"spec": spec, "settings": settings, "workers": workers, "progress": progress}
+    return _results(list(jobs), replace, options)
 
 
-def _results(jobs, replace, how):
+def _results(jobs, replace, options):
     waiting = []
     for job in jobs:
-        result = _result(job, replace, how, wait=False)
+        result = _result(job, replace, options, wait=False)
         if result is None:
             waiting.append(job)
         else:
             yield result
     for job in waiting:
-        yield _result(job, replace, how, wait=True)
+        yield _result(job, replace, options, wait=True)
 
 
-def _result(job, replace, how, *, wait):
-    """The `FlowResult` of a job; None if another process is at it and this one shall not wait."""
+def _result(job, replace, options, *, wait):
+    """The `FlowResult` of a job; None if another process works on it and `wait` is false."""
     try:
         if not os.path.exists(split_rate(split_span(job.video)[0])[0]):  # before making folders
             raise VideoError(f"{job.video}: there is no such file")
         if not replace:
-            job = dataclasses.replace(job, path=free_path(job.path, how["spec"]))
-        flows, made = _there(job, replace, how), False
+            job = dataclasses.replace(job, path=free_path(job.path, options["spec"]))
+        flows, made = _stored_flows(job, replace, options), False
         if flows is None:
             with locked_path(job.path, wait=wait) as part:
                 if part is None:
                     return None
                 # Another process may have made it in the meantime.
-                flows = _there(job, replace, how)
+                flows = _stored_flows(job, replace, options)
                 if flows is None:
-                    flows, made = write_flows(job.video, part, **how).flows, True
+                    flows, made = write_flows(job.video, part, **options).flows, True
     except (VideoError, FlowFileError) as error:
         return FlowResult(job, error=error)
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in _DISK_FULL:
             raise
         return FlowResult(job, error=FlowFileError(f"{job.path}: {error.strerror}"))
     return FlowResult(job, flows, made)
 
 
-def _there(job, replace, how):
-    """The number of flows in the job's file; None if it has to be made, or made anew."""
+def _stored_flows(job, replace, options):
+    """The number of flows in the job's file; None if it has to be made."""
     if not job.path.exists():
         return None
     try:
@@ -175,14 +175,14 @@ def _there(job, replace, how):
             file.check()
     except FlowFileError:
         return None
-    found = file.info.differences(
-        video=job.video, **{name: how[name] for name in ("spec", "settings")}
+    differences = file.info.differences(
+        video=job.video, spec=options["spec"], settings=options["settings"]
     )
-    if "video" in found or (found and replace):
+    if "video" in differences or (differences and replace):
         return None
-    if found:
+    if differences:
         raise FlowFileError(
-            f"{job.path}: {'; '.join(found.values())}; replace it (--replace), or name another "
-            "folder (--out)"
+            f"{job.path}: {'; '.join(differences.values())}; replace it (--replace), or name "
+            "another folder (--out)"
         )
     return len(file)

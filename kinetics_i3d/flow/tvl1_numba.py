@@ -1,20 +1,20 @@
 """TV-L1 optical flow of one pair of pictures, compiled by Numba: one thread, no Python inside.
 
 Zach, Pock and Bischof, "A Duality Based Approach for Realtime TV-L1 Optical Flow", DAGM 2007, in
-the form of Sánchez Pérez et al., IPOL 2013, with the pyramid, the filters and the end of OpenCV's.
+the form of Sánchez Pérez et al., IPOL 2013, with OpenCV's pyramid, filters and stopping rule.
 
 The unknown is the flow u = (x, y); its dual variable p has a vector for each component. The kernels
-stand in this file, because Numba's cache on disk does not see a change in another one: after one in
-rows.py, taps.py or vectors.py, touch this.
+share this file because Numba's cache on disk does not notice changes in other files: after a change
+in tvl1_simd.py, touch this one.
 
 What keeps the loops fast, found by measuring:
 
 - Rows are taken out of the arrays before the loop over x: LLVM gives up on computed row numbers.
-- No loop touches more than seven rows, or LLVM stops vectorising without a word.
-- The iteration, most of the time, has its vectors written out (`rows`).
+- No loop touches more than seven rows, or LLVM silently stops vectorizing.
+- The iteration, most of the time, has its vectors written out (`tvl1_simd`).
 - Memory is kept from pair to pair (`_memory`).
-- Rows are as long as a whole number of vectors and 16 more. Columns behind the picture are worked
-  on like the others, and kept from mattering by `inside`, which is 0 there.
+- Rows have the length of a whole number of vectors plus 16. Columns beyond the picture are computed
+  like the others, and kept from mattering by `inside`, which is 0 there.
 """
 
 import functools
@@ -27,32 +27,23 @@ from kinetics_i3d.flow.settings import TVL1
 from kinetics_i3d.flow.tvl1_simd import CHANNELS, LANES, dual_row, four_by_four, primal_row
 
 F32 = np.float32
-FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, one is to spare
-CUBIC = F32(-0.75)  # OpenCV's bicubic; 0.5 would be Catmull and Rom's
-SHARE = 26  # numbers a pixel that `_room` is asked for: 13 at the finest scale, 11 for all scales
-KEPT = SHARE * 1088 * 1952
+_FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, plus 1
+_CUBIC = F32(-0.75)  # OpenCV's bicubic; -0.5 would be Catmull and Rom's
+SHARE = 26  # numbers per pixel requested from `_room`: 13 at the finest scale, 11 for all scales
+_KEPT = SHARE * 1088 * 1952
 THREAD = threading.local()
-FLAT = F32(1.1920929e-07)  # squared slopes below float32's epsilon say nothing about motion
+_FLAT = F32(1.1920929e-07)  # squared slopes below float32's epsilon say nothing about motion
 
-# Without `reassoc` no sum is vectorised. Of fast-math only `ninf` is left out: the change of the
-# flow is infinite before the first iteration.
-MATHS = {"nnan", "nsz", "arcp", "contract", "reassoc", "afn"}
+# Without `reassoc` no sum is vectorized. `ninf` alone is left out: the change of the flow is
+# infinite before the first iteration.
+_FAST_MATH = {"nnan", "nsz", "arcp", "contract", "reassoc", "afn"}
 
 
-kernel = compiled(fastmath=MATHS)
+kernel = compiled(fastmath=_FAST_MATH)
 
 
 def tvl1(first, second, parameters):
-    """Flow from one grey picture to the next.
-
-    Args:
-        first: Array (height, width), 16 pixels or more each way, grey levels 0 to 255.
-        second: The next picture, of the same shape.
-        parameters: A `TVL1`.
-
-    Returns:
-        float32 array (height, width, 2), pixels, x then y.
-    """
+    """Flow of two grey pictures (height, width), 0 to 255: float32 (height, width, 2), pixels."""
     return _tvl1(
         _memory(*first.shape),
         np.ascontiguousarray(first, np.float32),
@@ -71,25 +62,25 @@ def tvl1(first, second, parameters):
 
 
 def _memory(height, width):
-    """(float32 numbers, how many are in use) for `_room`; what fits 1080p is kept by the thread.
+    """(float32 numbers, count in use) for `_room`; each thread keeps what suffices for 1080p.
 
-    Fresh memory costs page faults, a tenth of the time, and more where threads wait for each other.
+    New memory costs page faults: a tenth of the time, and more where threads wait for each other.
     """
-    count = SHARE * (height + 2 * FRAME + 2) * (width + 2 * LANES)
+    count = SHARE * (height + 2 * _FRAME + 2) * (width + 2 * LANES)
     numbers: np.ndarray = getattr(THREAD, "numbers", np.empty(0, np.float32))
     if len(numbers) < count:
         numbers = np.empty(count + LANES, np.float32)
-        numbers = numbers[-numbers.ctypes.data % (4 * LANES) // 4 :]  # vectors begin at cache lines
-        if count <= KEPT:
+        numbers = numbers[-numbers.ctypes.data % (4 * LANES) // 4 :]  # align to cache lines
+        if count <= _KEPT:
             THREAD.numbers = numbers
     return numbers, np.zeros(1, np.int64)
 
 
 @functools.cache
-def compile_now():
+def compile_kernels():
     """Compiles in the caller's thread, once.
 
-    Compiling reads Python, and Python 3.11 fails where another thread does so too, as AutoGraph.
+    Compiling parses Python, which fails on Python 3.11 while another thread does so (AutoGraph).
     """
     blank: np.ndarray = np.zeros((LANES, LANES), np.uint8)
     tvl1(blank, blank, TVL1())
@@ -97,7 +88,7 @@ def compile_now():
 
 @kernel
 def _room(memory, shape):
-    """An array of zeros in memory that was used before, or of new memory if there is none left."""
+    """An array of zeros in reused memory, or in new memory if that is exhausted."""
     numbers, used = memory
     count = 1
     for side in shape:
@@ -114,7 +105,7 @@ def _room(memory, shape):
 def _tvl1(
     memory, first, second, tau, lam, theta, scales, warps, epsilon, inner, outer, scale_step, median
 ):
-    """From coarse to fine: each scale begins with the flow of the coarser one."""
+    """From coarse to fine: each scale starts from the flow of the coarser one."""
     firsts = _pyramid(memory, first, scales, scale_step)
     seconds = _pyramid(memory, second, scales, scale_step)
     coarsest = len(firsts) - 1
@@ -123,9 +114,21 @@ def _tvl1(
     for scale in range(coarsest, -1, -1):
         if scale < coarsest:
             flow = _grow(memory, flow, firsts[scale + 1].shape, firsts[scale].shape, scale_step)
-        one, other = firsts[scale], seconds[scale]
         used = memory[1][0]
-        _one_scale(memory, one, other, flow, tau, lam, theta, warps, epsilon, inner, outer, median)
+        _one_scale(
+            memory,
+            firsts[scale],
+            seconds[scale],
+            flow,
+            tau,
+            lam,
+            theta,
+            warps,
+            epsilon,
+            inner,
+            outer,
+            median,
+        )
         memory[1][0] = used
     height, width = first.shape
     result = np.empty((height, width, 2), np.float32)
@@ -142,7 +145,7 @@ def _padded(width):
 
 @kernel
 def _grow(memory, flow, shape, target, scale_step):
-    """The flow of the next finer scale: more pixels, and each moves by more of them."""
+    """The flow of the next finer scale: more pixels, and each moves farther."""
     (rows, columns), (height, width) = shape, target
     grown = _room(memory, (2, height, _padded(width)))
     for part in range(2):
@@ -153,7 +156,7 @@ def _grow(memory, flow, shape, target, scale_step):
 
 @kernel
 def _pyramid(memory, picture, scales, step):
-    """The picture and ever smaller ones, none with a side below 16."""
+    """The picture and smaller and smaller ones, none with a side below 16."""
     levels = [picture]
     for _ in range(1, scales):
         height, width = levels[-1].shape
@@ -161,7 +164,7 @@ def _pyramid(memory, picture, scales, step):
         if height < 16 or width < 16:
             break
         smaller = _room(memory, (height, width))
-        # Exactly 1 / step apart, whatever the rounded size: some pixels at the right are lost.
+        # Exactly 1 / step apart whatever the rounded size, as OpenCV: some right pixels are lost.
         _resize(levels[-1], smaller, 1 / step, 1 / step, F32(1))
         levels.append(smaller)
     return levels
@@ -169,7 +172,7 @@ def _pyramid(memory, picture, scales, step):
 
 @kernel
 def _resize(source, target, step_y, step_x, factor):
-    """Bilinear between pixel centres, `step` source pixels apart; the edge goes on outside."""
+    """Bilinear between pixel centres, `step` source pixels apart; the edge is repeated outside."""
     rows, columns = source.shape
     height, width = target.shape
     lefts, rights = np.empty(width, np.int32), np.empty(width, np.int32)
@@ -187,7 +190,7 @@ def _resize(source, target, step_y, step_x, factor):
 
 @kernel
 def _neighbours(place, count):
-    """The pixels before and behind a place, and the share of the second."""
+    """The pixels before and after a position, and the share of the second."""
     if place <= 0:
         return 0, 0, F32(0)
     if place >= count - 1:
@@ -198,7 +201,7 @@ def _neighbours(place, count):
 
 @kernel
 def _one_scale(memory, first, second, flow, tau, lam, theta, warps, epsilon, inner, outer, median):
-    """Improves `flow` in place: linearise around it, iterate, and again."""
+    """Improves `flow` in place: linearize around it, iterate, repeat."""
     height, width = first.shape
     padded = flow.shape[2]
     source = _with_slopes(memory, second)
@@ -227,25 +230,25 @@ def _one_scale(memory, first, second, flow, tau, lam, theta, warps, epsilon, inn
 
 @kernel
 def _with_slopes(memory, picture):
-    """[picture, d/dx, d/dy, 0] pixel by pixel, in a frame of zeros: what is outside is black."""
+    """[picture, d/dx, d/dy, 0] per pixel, in a frame of zeros: outside is black."""
     height, width = picture.shape
-    packed = _room(memory, (height + 2 * FRAME + 2, (width + 2 * FRAME + 2) * CHANNELS))
+    packed = _room(memory, (height + 2 * _FRAME + 2, (width + 2 * _FRAME + 2) * CHANNELS))
     half = F32(0.5)
     for y in range(height):
         above, below = max(y - 1, 0), min(y + 1, height - 1)
         for x in range(width):
             left, right = max(x - 1, 0), min(x + 1, width - 1)
-            at = (x + FRAME) * CHANNELS
-            packed[y + FRAME, at] = picture[y, x]
-            packed[y + FRAME, at + 1] = half * (picture[y, right] - picture[y, left])
-            packed[y + FRAME, at + 2] = half * (picture[below, x] - picture[above, x])
+            at = (x + _FRAME) * CHANNELS
+            packed[y + _FRAME, at] = picture[y, x]
+            packed[y + _FRAME, at + 1] = half * (picture[y, right] - picture[y, left])
+            packed[y + _FRAME, at + 2] = half * (picture[below, x] - picture[above, x])
     return packed
 
 
 @kernel
 def _cubic(t):
-    """Weights of the four pixels around a place `t` behind the second of them."""
-    a, one = CUBIC, F32(1)
+    """Bicubic weights of the four pixels around a position, `t` after the second of them."""
+    a, one = _CUBIC, F32(1)
     s, q = one - t, t + one
     w0 = ((a * q - F32(5) * a) * q + F32(8) * a) * q - F32(4) * a
     w1 = ((a + F32(2)) * t - (a + F32(3))) * t * t + one
@@ -255,21 +258,21 @@ def _cubic(t):
 
 @kernel
 def _places(row, offset, along, size, width, starts, weights):
-    """Where the 4 pixels around each warped place begin, and their weights."""
+    """The first of the 4 pixels around each warped position, and their weights."""
     w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
     last = np.int32(size + 1)
     for x in range(width):
-        # Two pixels outside all is black already, and the frame ends soon.
+        # Two pixels outside everything is black already, and the frame ends soon after.
         place = min(max(offset + along * F32(x) + row[x], F32(-2)), F32(size + 1))
         whole = np.floor(place)
-        # Once more in whole numbers: with wild parameters it may be nan, and nothing checks bounds.
-        starts[x] = min(max(np.int32(whole), np.int32(-2)), last) + np.int32(FRAME - 1)
+        # Again as integers: with extreme parameters it may be nan, and nothing checks bounds.
+        starts[x] = min(max(np.int32(whole), np.int32(-2)), last) + np.int32(_FRAME - 1)
         w0[x], w1[x], w2[x], w3[x] = _cubic(place - whole)
 
 
 @kernel
 def _warp(source, first, flow, slopes, inverse, rest):
-    """Fetches the second picture and its slopes from where the flow points, and linearises.
+    """Fetches the second picture and its slopes from where the flow points, and linearizes.
 
     With I the warped picture and u0 the flow: rho(u) = rest + slopes . u,
     where rest = I - slopes . u0 - first.
@@ -291,22 +294,22 @@ def _warp(source, first, flow, slopes, inverse, rest):
                 (a[x], b[x], c[x], d[x]),
                 (e[x], f[x], g[x], h[x]),
             )
-        gx, gy, over, known, before = slopes[0, y], slopes[1, y], inverse[y], rest[y], first[y]
+        gx, gy, over, constant, before = slopes[0, y], slopes[1, y], inverse[y], rest[y], first[y]
         for x in range(width):
             gx[x], gy[x] = fetched[x, 1], fetched[x, 2]
         for x in range(width):
             steep = gx[x] * gx[x] + gy[x] * gy[x]
-            over[x] = F32(1) / steep if steep > FLAT else F32(0)
+            over[x] = F32(1) / steep if steep > _FLAT else F32(0)
         for x in range(width):
-            known[x] = fetched[x, 0] - gx[x] * u[x] - gy[x] * v[x] - before[x]
+            constant[x] = fetched[x, 0] - gx[x] * u[x] - gy[x] * v[x] - before[x]
 
 
 @kernel
 def _iterate(flow, slopes, inverse, rest, dual, inside, most, step, width):
     """One iteration over the picture; returns the sum of the squared changes of the flow.
 
-    The dual of a row needs the flow of the next: it follows one row behind, so that a row is still
-    in the cache.
+    The dual of a row needs the flow of the next one, so it follows one row behind; the row is then
+    still in the processor's cache.
     """
     height = flow.shape[1]
     change = 0.0
@@ -344,9 +347,10 @@ def _sort5(a, b, c, d, e):
 def _median(picture, before, width):
     """The 5x5 median of one component in place, its edge repeated outside; `before` gets a copy.
 
-    Columns are sorted, then the rows of equal ranks: ranks[i][j] grows with i and with j. Then at
-    least 13 of the 25 are no smaller than what lies before the diagonal i + j = 4, and no larger
-    than what lies behind it, and the median is that of three numbers (`_middle`).
+    Columns are sorted, then the rows of equal rank, so that ranks[i][j] grows with i and with j. At
+    least 13 of the 25 values are then no smaller than those before the diagonal i + j = 4, and no
+    larger than those after it: the median is that of three numbers, the largest before, the
+    smallest after and the median of the diagonal.
     """
     height = picture.shape[0]
     before[:] = picture

@@ -1,8 +1,15 @@
-"""The two halves of TV-L1's iteration for one row of pixels: `primal_row` and `dual_row`.
+"""TV-L1's innermost loops, written as SIMD vectors in LLVM's own instructions for Numba.
 
-Zach, Pock and Bischof, DAGM 2007. The formulas stand once, for NumPy's rows and for LLVM's vectors
-of sixteen pixels. Left to itself, Numba takes five loops, each of which reads again what the one
-before has written; these two take two thirds of the time.
+`primal_row` and `dual_row` are the two halves of the iteration for one row of pixels (Zach, Pock
+and Bischof, DAGM 2007). Their formulas are written once, for NumPy's rows and for LLVM's vectors of
+sixteen pixels. Left to itself, Numba makes five loops of them, each of which reads again what the
+previous one has written; these two take two thirds of the time.
+
+`four_by_four` fetches a warped pixel: a weighted sum of 4x4 pixels, whose four channels are one
+vector. Numba vectorizes loops over many pixels but not over a few adjacent numbers; this halves the
+time of warping.
+
+Without Numba the same functions run on NumPy.
 """
 
 from collections.abc import Callable
@@ -14,14 +21,19 @@ try:
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
-except ModuleNotFoundError:  # NumPy then
+except ModuleNotFoundError:
     intrinsic = None
 
-LANES = 16  # float32 in the widest vector
+LANES = 16  # float32 numbers in the widest vector
+CHANNELS = 4  # of a pixel of `four_by_four`
+
+# As the loops that Numba compiles in `tvl1_numba`.
+_FAST_MATH = ("nnan", "nsz", "arcp", "contract", "reassoc", "afn")
+_INSTRUCTIONS = {np.add: "fadd", np.subtract: "fsub", np.multiply: "fmul", np.divide: "fdiv"}
 
 
 def _shrunk(flow, slopes, inverse, rest, most):
-    """The data term, solved pixel by pixel: v = u + shrunk * slopes."""
+    """The solution of the data term, pixel by pixel: v = u + shrunk * slopes."""
     rho = rest + slopes[0] * flow[0] + slopes[1] * flow[1]
     return np.minimum(np.maximum(-rho * inverse, -most), most)
 
@@ -32,30 +44,27 @@ def _delta(shrunk, slope, inside, across, left, down, above):
 
 
 def _shrinks(gradients, step):
-    """1 / (1 + tau/theta |grad u|) of both components, with one division: it is the slowest."""
-    one, other = (1 + step * np.sqrt(ux * ux + uy * uy) for ux, uy in gradients)
-    inverse = 1 / (one * other)
-    return inverse * other, inverse * one
+    """1 / (1 + tau/theta |grad u|) of both components; one division, which is slow, for both."""
+    first, second = (1 + step * np.sqrt(ux * ux + uy * uy) for ux, uy in gradients)
+    inverse = 1 / (first * second)
+    return inverse * second, inverse * first
 
 
 def _primal_row(flow, slopes, inverse, rest, dual, inside, most, y):
-    """The smooth flow near the data, one row of both components in place.
+    """Updates one row of both components of the flow in place; returns the sum of squared changes.
 
-    Bounds are not checked. P is a whole number of vectors of `LANES` and one vector more.
+    Bounds are not checked. All arrays are float32; P is a multiple of `LANES`, plus `LANES`.
 
     Args:
-        flow: float32 array (2, height, P), as all of them.
+        flow: Array (2, height, P).
         slopes: Array (2, height, P), of the warped second picture.
         inverse: Array (height, P), 1 / |slopes|^2.
         rest: Array (height, P), rho without its term in the flow.
-        dual: Array (2, 2, height + 1, P): of each component p's x and y. Pixel (x, y) stands at
-            [y + 1, x + LANES]; above and to the left there are zeros.
-        inside: Array (P,): theta in the picture, 0 behind it.
+        dual: Array (2, 2, height + 1, P): x and y of each component's p. Pixel (x, y) is at
+            [y + 1, x + LANES]; above and to the left of the picture are zeros.
+        inside: Array (P,): theta within the picture, 0 beyond it.
         most: lambda * theta.
         y: The row.
-
-    Returns:
-        The sum of the squared changes.
     """
     vectors = flow.shape[2] - LANES
     row = (slice(None), y, slice(vectors))
@@ -78,14 +87,9 @@ def _primal_row(flow, slopes, inverse, rest, dual, inside, most, y):
 
 
 def _dual_row(flow, dual, step, y, below):
-    """One row of p = (p + tau/theta grad u) / (1 + tau/theta |grad u|), of both components.
+    """Updates one row of both p: (p + tau/theta grad u) / (1 + tau/theta |grad u|), in place.
 
-    Args:
-        flow: As for `_primal_row`.
-        dual: As for `_primal_row`, changed in place.
-        step: tau / theta.
-        y: The row.
-        below: The next one; in the last row the same.
+    `step` is tau / theta, `below` the next row, or `y` itself in the last row.
     """
     vectors = flow.shape[2] - LANES
     gradients = [
@@ -97,8 +101,83 @@ def _dual_row(flow, dual, step, y, below):
             p[:] = (p + step * gradients[part][way]) * shrink
 
 
+class Lanes(np.lib.mixins.NDArrayOperatorsMixin):
+    """A float32 vector in the code being generated, which NumPy's functions accept as an array.
+
+    Args:
+        builder: The `llvmlite.ir.IRBuilder` of the code.
+        value: The vector.
+    """
+
+    def __init__(self, builder, value):
+        self.builder, self.value = builder, value
+
+    @classmethod
+    def spread(cls, builder, number, count):
+        """A vector of `count` copies of a number, a Python number or an LLVM value."""
+        kind = ir.VectorType(ir.FloatType(), count)
+        if isinstance(number, int | float):
+            return cls(builder, ir.Constant(kind, [float(number)] * count))
+        lane = ir.IntType(32)
+        single = builder.insert_element(ir.Constant(kind, ir.Undefined), number, lane(0))
+        first = ir.Constant(ir.VectorType(lane, count), [0] * count)
+        return cls(builder, builder.shuffle_vector(single, single, first))
+
+    @classmethod
+    def load(cls, builder, pointer, count):
+        """The vector of `count` numbers at a pointer to the first."""
+        kind = ir.VectorType(ir.FloatType(), count).as_pointer()
+        return cls(builder, builder.load(builder.bitcast(pointer, kind), align=4))
+
+    def store(self, pointer):
+        """Writes the numbers to a pointer."""
+        kind = self.value.type.as_pointer()
+        self.builder.store(self.value, self.builder.bitcast(pointer, kind), align=4)
+
+    def sum(self):
+        """The sum of the numbers, an LLVM value."""
+        number, kind = ir.FloatType(), self.value.type
+        name = f"llvm.vector.reduce.fadd.v{kind.count}f32"
+        function = _declared(self.builder, name, number, number, kind)
+        return self.builder.call(function, [number(0.0), self.value], fastmath=_FAST_MATH)
+
+    def __array_ufunc__(self, function, method, *inputs, **options):
+        if method != "__call__" or options:
+            return NotImplemented
+        builder, kind = self.builder, self.value.type
+        values = [
+            operand.value
+            if isinstance(operand, Lanes)
+            else self.spread(builder, operand, kind.count).value
+            for operand in inputs
+        ]
+        if function in _INSTRUCTIONS:
+            value = getattr(builder, _INSTRUCTIONS[function])(*values, flags=_FAST_MATH)
+        elif function is np.negative:
+            value = builder.fneg(*values, flags=_FAST_MATH)
+        elif function is np.sqrt:
+            root = _declared(builder, f"llvm.sqrt.v{kind.count}f32", kind, kind)
+            value = builder.call(root, values, fastmath=_FAST_MATH)
+        elif function in (np.minimum, np.maximum):
+            sign = "<" if function is np.minimum else ">"
+            first = builder.fcmp_ordered(sign, *values, flags=_FAST_MATH)
+            value = builder.select(first, *values)
+        else:
+            return NotImplemented
+        return Lanes(builder, value)
+
+
+def _declared(builder, name, result, *arguments):
+    """One of LLVM's intrinsic functions, declared once per module."""
+    functions = builder.module.globals
+    if name not in functions:
+        kind = ir.FunctionType(result, arguments)
+        return ir.Function(builder.module, kind, name)
+    return functions[name]
+
+
 class _Rows:
-    """The rows of an array, in the code that is being built."""
+    """The rows of an array, in the code being generated."""
 
     def __init__(self, context, builder, kind, value):
         self.builder = builder
@@ -106,7 +185,7 @@ class _Rows:
         *self.shape, self.length = cgutils.unpack_tuple(builder, self.array.shape)
 
     def at(self, *indices):
-        """A function that gives a pointer to pixel x, or `LANES` behind it, in one row."""
+        """A function (x, behind=0) to a pointer to pixel x + behind of one row."""
         builder, row = self.builder, self.length.type(0)
         for index, size in zip(indices, self.shape, strict=True):
             index = row.type(index) if isinstance(index, int) else index
@@ -115,24 +194,24 @@ class _Rows:
         return lambda x, behind=0: builder.gep(begin, [builder.add(x, x.type(behind))])
 
     def vectors(self):
-        """A loop over the places of a row's vectors."""
+        """A loop over the first pixels of a row's vectors."""
         zero, lanes = self.length.type(0), self.length.type(LANES)
         end = self.builder.sub(self.length, lanes)
         return cgutils.for_range_slice(self.builder, zero, end, lanes, zero.type)
 
 
 def _compiled_primal_row(_, flow, slopes, inverse, rest, dual, inside, most, y):
-    """The signature and the code of `_primal_row`, for Numba."""
+    """The signature and the code of `primal_row`, for Numba."""
 
     def generate(context, builder, signature, values):
         arrays = [
-            _Rows(context, builder, *each)
-            for each in zip(signature.args[:6], values[:6], strict=True)
+            _Rows(context, builder, kind, value)
+            for kind, value in zip(signature.args[:6], values[:6], strict=True)
         ]
         flow, slopes, inverse, rest, dual, inside = arrays
         most, y = values[6:]
         following = builder.add(y, y.type(1))
-        flows, steeps = ([each.at(part, y) for part in range(2)] for each in (flow, slopes))
+        flows, steeps = ([rows.at(part, y) for part in range(2)] for rows in (flow, slopes))
         inverse, rest, inside = inverse.at(y), rest.at(y), inside.at()
         across = [dual.at(part, 0, following) for part in range(2)]
         down = [dual.at(part, 1, following) for part in range(2)]
@@ -145,8 +224,8 @@ def _compiled_primal_row(_, flow, slopes, inverse, rest, dual, inside, most, y):
             return Lanes.load(builder, pointer, LANES)
 
         with flow.vectors() as (x, _):
-            u = [load(each(x)) for each in flows]
-            steep = [load(each(x)) for each in steeps]
+            u = [load(pointer(x)) for pointer in flows]
+            steep = [load(pointer(x)) for pointer in steeps]
             shrunk = _shrunk(u, steep, load(inverse(x)), load(rest(x)), most)
             theta, total = load(inside(x)), Lanes(builder, builder.load(change))
             for part in range(2):
@@ -168,16 +247,16 @@ def _compiled_primal_row(_, flow, slopes, inverse, rest, dual, inside, most, y):
 
 
 def _compiled_dual_row(_, flow, dual, step, y, below):
-    """The signature and the code of `_dual_row`, for Numba."""
+    """The signature and the code of `dual_row`, for Numba."""
 
     def generate(context, builder, signature, values):
         flow, dual = (
-            _Rows(context, builder, *each)
-            for each in zip(signature.args[:2], values[:2], strict=True)
+            _Rows(context, builder, kind, value)
+            for kind, value in zip(signature.args[:2], values[:2], strict=True)
         )
         step, y, below = values[2:]
         following = builder.add(y, y.type(1))
-        here, under = ([flow.at(part, row) for part in range(2)] for row in (y, below))
+        current, following_row = ([flow.at(part, row) for part in range(2)] for row in (y, below))
         duals = [[dual.at(part, way, following) for way in range(2)] for part in range(2)]
         step = Lanes.spread(builder, step, LANES)
 
@@ -187,12 +266,12 @@ def _compiled_dual_row(_, flow, dual, step, y, below):
         with flow.vectors() as (x, _):
             gradients = []
             for part in range(2):
-                u = load(here[part](x))
-                gradients.append((load(here[part](x, 1)) - u, load(under[part](x)) - u))
+                u = load(current[part](x))
+                gradients.append((load(current[part](x, 1)) - u, load(following_row[part](x)) - u))
             for part, shrink in enumerate(_shrinks(gradients, step)):
                 for p, gradient in zip(duals[part], gradients[part], strict=True):
-                    place = p(x, LANES)
-                    ((load(place) + step * gradient) * shrink).store(place)
+                    pointer = p(x, LANES)
+                    ((load(pointer) + step * gradient) * shrink).store(pointer)
         return context.get_dummy_value()
 
     return types.void(flow, dual, step, y, below), generate
@@ -202,98 +281,14 @@ primal_row: Callable = _primal_row if intrinsic is None else intrinsic(_compiled
 dual_row: Callable = _dual_row if intrinsic is None else intrinsic(_compiled_dual_row)
 
 
-# As Numba's own loops in `tvl1_numba`.
-MATHS = ("nnan", "nsz", "arcp", "contract", "reassoc", "afn")
-WORDS = {np.add: "fadd", np.subtract: "fsub", np.multiply: "fmul", np.divide: "fdiv"}
-
-
-class Lanes(np.lib.mixins.NDArrayOperatorsMixin):
-    """A vector in the code that is being built, which NumPy's functions take for an array.
-
-    Args:
-        builder: The `llvmlite.ir.IRBuilder` that the code goes to.
-        value: The vector.
-    """
-
-    def __init__(self, builder, value):
-        self.builder, self.value = builder, value
-
-    @classmethod
-    def spread(cls, builder, number, count):
-        """A vector of `count` times the same number, one of Python's or a value of LLVM's."""
-        kind = ir.VectorType(ir.FloatType(), count)
-        if isinstance(number, int | float):
-            return cls(builder, ir.Constant(kind, [float(number)] * count))
-        lane = ir.IntType(32)
-        one = builder.insert_element(ir.Constant(kind, ir.Undefined), number, lane(0))
-        first = ir.Constant(ir.VectorType(lane, count), [0] * count)
-        return cls(builder, builder.shuffle_vector(one, one, first))
-
-    @classmethod
-    def load(cls, builder, pointer, count):
-        """The vector of `count` numbers that stand at a pointer to the first of them."""
-        kind = ir.VectorType(ir.FloatType(), count).as_pointer()
-        return cls(builder, builder.load(builder.bitcast(pointer, kind), align=4))
-
-    def store(self, pointer):
-        """Writes the numbers to where the pointer points."""
-        kind = self.value.type.as_pointer()
-        self.builder.store(self.value, self.builder.bitcast(pointer, kind), align=4)
-
-    def sum(self):
-        """The sum of the numbers, a value of LLVM's."""
-        number, kind = ir.FloatType(), self.value.type
-        name = f"llvm.vector.reduce.fadd.v{kind.count}f32"
-        function = _declared(self.builder, name, number, number, kind)
-        return self.builder.call(function, [number(0.0), self.value], fastmath=MATHS)
-
-    def __array_ufunc__(self, function, method, *inputs, **options):
-        if method != "__call__" or options:
-            return NotImplemented
-        builder, kind = self.builder, self.value.type
-        values = [
-            each.value if isinstance(each, Lanes) else self.spread(builder, each, kind.count).value
-            for each in inputs
-        ]
-        if function in WORDS:
-            value = getattr(builder, WORDS[function])(*values, flags=MATHS)
-        elif function is np.negative:
-            value = builder.fneg(*values, flags=MATHS)
-        elif function is np.sqrt:
-            root = _declared(builder, f"llvm.sqrt.v{kind.count}f32", kind, kind)
-            value = builder.call(root, values, fastmath=MATHS)
-        elif function in (np.minimum, np.maximum):
-            sign = "<" if function is np.minimum else ">"
-            first = builder.fcmp_ordered(sign, *values, flags=MATHS)
-            value = builder.select(first, *values)
-        else:
-            return NotImplemented
-        return Lanes(builder, value)
-
-
-def _declared(builder, name, result, *arguments):
-    """One of LLVM's own functions."""
-    functions = builder.module.globals
-    if name not in functions:
-        kind = ir.FunctionType(result, arguments)
-        return ir.Function(builder.module, kind, name)
-    return functions[name]
-
-
-CHANNELS = 4
-
-
 def _four_by_four(source, place, across, down):
-    """Sums pixels of a picture, weighted.
+    """The weighted sums of the first three channels of 4x4 pixels; bounds are not checked.
 
     Args:
-        source: float32 array (height, width * 4), pixels of four channels; bounds are not checked.
-        place: Where the first of the 4x4 pixels begins, in the array seen as one row.
+        source: float32 array (height, width * 4), pixels of four channels.
+        place: Index of the first of the 4x4 pixels, in the flattened array.
         across: Weights of the four columns, a tuple of float32.
         down: Weights of the four rows, a tuple of float32.
-
-    Returns:
-        The sums of the first three channels.
     """
     width = source.shape[1]
     y, x = divmod(place, width)
@@ -308,7 +303,7 @@ def _four_by_four(source, place, across, down):
 
 
 def _compiled_four_by_four(_, source, place, across, down):
-    """The signature and the code of `_four_by_four`, for Numba."""
+    """The signature and the code of `four_by_four`, for Numba."""
     sums = types.UniTuple(types.float32, 3)
 
     def generate(context, builder, signature, arguments):
@@ -317,11 +312,11 @@ def _compiled_four_by_four(_, source, place, across, down):
         place = builder.sext(arguments[1], shape.type)
         pixel = ir.VectorType(ir.FloatType(), CHANNELS)
         lane = ir.IntType(32)
-        nowhere = ir.Constant(ir.VectorType(lane, CHANNELS), [0] * CHANNELS)
+        zeros = ir.Constant(ir.VectorType(lane, CHANNELS), [0] * CHANNELS)
 
         def spread(weight):
-            one = builder.insert_element(ir.Constant(pixel, ir.Undefined), weight, lane(0))
-            return builder.shuffle_vector(one, one, nowhere)
+            single = builder.insert_element(ir.Constant(pixel, ir.Undefined), weight, lane(0))
+            return builder.shuffle_vector(single, single, zeros)
 
         def add(total, part, weight):
             part = builder.fmul(part, weight, flags=("fast",))

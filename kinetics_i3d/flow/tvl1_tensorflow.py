@@ -1,7 +1,7 @@
 """TV-L1 optical flow of one pair of pictures in TensorFlow, compiled by XLA for each size.
 
-Zach et al., DAGM 2007, and Sánchez Pérez et al., IPOL 2013, as in `tvl1_numba`: it gives the same
-flow without Numba, wherever XLA runs, but is slower and compiles for seconds in each process.
+Zach et al., DAGM 2007, and Sánchez Pérez et al., IPOL 2013, as in `tvl1_numba`: the same flow
+without Numba, wherever XLA runs, but slower, and compiled for seconds in each process.
 """
 
 import functools
@@ -9,24 +9,15 @@ import math
 
 import numpy as np
 
-FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, one is to spare
-CUBIC = -0.75  # OpenCV's bicubic
-FLAT = 1.1920929e-07  # squared slopes below float32's epsilon say nothing about motion
-# Pairs to put in order, so that five numbers are sorted.
-SORT5 = ((0, 1), (3, 4), (2, 4), (2, 3), (1, 4), (0, 3), (0, 2), (1, 3), (1, 2))
+_FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, plus 1
+_CUBIC = -0.75  # OpenCV's bicubic
+_FLAT = 1.1920929e-07  # squared slopes below float32's epsilon say nothing about motion
+# A sorting network of five numbers: the pairs to put in order.
+_SORT5 = ((0, 1), (3, 4), (2, 4), (2, 3), (1, 4), (0, 3), (0, 2), (1, 3), (1, 2))
 
 
 def tvl1(first, second, parameters):
-    """Flow from one grey picture to the next; see `tvl1_numba.tvl1`.
-
-    Args:
-        first: Array (height, width), 16 pixels or more each way, grey levels 0 to 255.
-        second: The next picture, of the same shape.
-        parameters: A `TVL1`.
-
-    Returns:
-        float32 array (height, width, 2), pixels, x then y.
-    """
+    """Flow of two grey pictures (height, width), 0 to 255: float32 (height, width, 2), pixels."""
     run = _compiled(*first.shape, parameters)
     return run(np.asarray(first, np.float32), np.asarray(second, np.float32)).numpy()
 
@@ -45,36 +36,36 @@ def _compiled(height, width, parameters):
 
 
 def _tvl1(first, second, parameters):
-    """From coarse to fine: each scale begins with the flow of the coarser one."""
+    """From coarse to fine: each scale starts from the flow of the coarser one."""
     import tensorflow as tf
 
     step = parameters.scale_step
-    firsts, seconds = (_pyramid(each, parameters.scales, step) for each in (first, second))
+    firsts, seconds = (_pyramid(picture, parameters.scales, step) for picture in (first, second))
     coarsest = len(firsts) - 1
     flow = tf.zeros((2, *firsts[coarsest].shape))
     for scale in range(coarsest, -1, -1):
-        one, other = firsts[scale], seconds[scale]
+        height, width = firsts[scale].shape
         if scale < coarsest:
-            steps = (flow.shape[1] / one.shape[0], flow.shape[2] / one.shape[1])
-            flow = _resize(flow, one.shape, steps) / step
-        flow = _one_scale(one, other, flow, parameters)
+            steps = (flow.shape[1] / height, flow.shape[2] / width)
+            flow = _resize(flow, (height, width), steps) / step
+        flow = _one_scale(firsts[scale], seconds[scale], flow, parameters)
     return tf.transpose(flow, (1, 2, 0))
 
 
 def _pyramid(picture, scales, step):
-    """The picture and ever smaller ones, none with a side below 16."""
+    """The picture and smaller and smaller ones, none with a side below 16."""
     levels = [picture]
     for _ in range(1, scales):
         shape = tuple(round(side * step) for side in levels[-1].shape)
         if min(shape) < 16:
             break
-        # Exactly 1 / step apart, whatever the rounded size: some pixels at the right are lost.
+        # Exactly 1 / step apart whatever the rounded size, as OpenCV: some right pixels are lost.
         levels.append(_resize(levels[-1], shape, (1 / step, 1 / step)))
     return levels
 
 
 def _resize(pictures, shape, steps):
-    """Bilinear along the last two axes, `steps` source pixels apart; the edge goes on outside."""
+    """Bilinear along the last two axes, `steps` source pixels apart; the edge is repeated."""
     import tensorflow as tf
 
     for axis, size, step in zip((-2, -1), shape, steps, strict=True):
@@ -89,14 +80,11 @@ def _resize(pictures, shape, steps):
 
 
 def _one_scale(first, second, flow, parameters):
-    """Improves the flow: linearise around it, iterate, and again."""
+    """Improves the flow: linearize around it, iterate, repeat."""
     import tensorflow as tf
 
     source = _with_slopes(second)
-    duals = (
-        tf.zeros_like(flow),
-        tf.zeros_like(flow),
-    )  # along x and along y; kept from warp to warp
+    duals = (tf.zeros_like(flow), tf.zeros_like(flow))  # along x and y; kept from warp to warp
 
     def warp_once(count, flow, *duals):
         rest, slopes, inverse = _linearise(source, first, flow)
@@ -115,13 +103,13 @@ def _with_slopes(picture):
     wide = tf.concat([picture[:, :1], picture, picture[:, -1:]], 1)
     high = tf.concat([picture[:1], picture, picture[-1:]], 0)
     slopes = 0.5 * (wide[:, 2:] - wide[:, :-2]), 0.5 * (high[2:] - high[:-2])
-    frame = (FRAME, FRAME + 2)
+    frame = (_FRAME, _FRAME + 2)
     return tf.reshape(tf.pad(tf.stack([picture, *slopes], -1), (frame, frame, (0, 0))), (-1, 3))
 
 
 def _cubic(t):
-    """Weights of the four pixels around a place `t` behind the second of them."""
-    a, s, q = CUBIC, 1 - t, t + 1
+    """Bicubic weights of the four pixels around a position, `t` after the second of them."""
+    a, s, q = _CUBIC, 1 - t, t + 1
     w0 = ((a * q - 5 * a) * q + 8 * a) * q - 4 * a
     w1 = ((a + 2) * t - (a + 3)) * t * t + 1
     w2 = ((a + 2) * s - (a + 3)) * s * s + 1
@@ -137,13 +125,13 @@ def _linearise(source, first, flow):
     import tensorflow as tf
 
     height, width = first.shape
-    # Two pixels outside all is black already, and the frame ends soon.
+    # Two pixels outside everything is black already, and the frame ends soon after.
     x = tf.clip_by_value(np.arange(width, dtype=np.float32) + flow[0], -2.0, width + 1.0)
     y = tf.clip_by_value(np.arange(height, dtype=np.float32)[:, None] + flow[1], -2.0, height + 1.0)
     left, top = tf.floor(x), tf.floor(y)
     across, down = _cubic(x - left), _cubic(y - top)
-    row = width + 2 * FRAME + 2
-    start = (tf.cast(top, tf.int32) + FRAME - 1) * row + tf.cast(left, tf.int32) + FRAME - 1
+    row = width + 2 * _FRAME + 2
+    start = (tf.cast(top, tf.int32) + _FRAME - 1) * row + tf.cast(left, tf.int32) + _FRAME - 1
     taps = tf.zeros((height, width, 3))
     for j in range(4):
         line = sum(tf.gather(source, start + j * row + i) * across[i][..., None] for i in range(4))
@@ -151,12 +139,12 @@ def _linearise(source, first, flow):
     warped, *slopes = tf.unstack(taps, axis=-1)
     slopes = tf.stack(slopes)
     steep = tf.reduce_sum(slopes * slopes, 0)
-    inverse = tf.where(steep > FLAT, 1 / tf.maximum(steep, FLAT), 0.0)
+    inverse = tf.where(steep > _FLAT, 1 / tf.maximum(steep, _FLAT), 0.0)
     return warped - tf.reduce_sum(slopes * flow, 0) - first, slopes, inverse
 
 
 def _solve(rest, slopes, inverse, flow, duals, parameters):
-    """Iterates until the flow changes little; (flow, dual along x, dual along y)."""
+    """Iterates until the flow hardly changes; returns (flow, dual along x, dual along y)."""
     import tensorflow as tf
 
     _, height, width = flow.shape
@@ -182,7 +170,7 @@ def _iterate(rest, slopes, inverse, flow, duals, parameters):
     import tensorflow as tf
 
     most, step = parameters.lam * parameters.theta, parameters.tau / parameters.theta
-    # The data term, solved pixel by pixel.
+    # The solution of the data term, pixel by pixel.
     rho = rest + tf.reduce_sum(slopes * flow, 0)
     shrunk = tf.clip_by_value(-rho * inverse, -most, most)
     along_x, along_y = duals
@@ -198,23 +186,23 @@ def _iterate(rest, slopes, inverse, flow, duals, parameters):
 
 
 def _moved(dual, axis):
-    """The dual one pixel later along an axis; zeros come in."""
+    """The dual shifted by one pixel along an axis, with zeros at the beginning."""
     import tensorflow as tf
 
-    before = [(1, 0) if each == axis else (0, 0) for each in range(3)]
+    before = [(1, 0) if number == axis else (0, 0) for number in range(3)]
     rows = dual[:, :-1] if axis == 1 else dual[:, :, :-1]
     return tf.pad(rows, before)
 
 
 def _median(flow):
-    """The 5x5 median of each component, its edge repeated; `tvl1_numba._median` says how."""
+    """The 5x5 median of each component, its edge repeated, as in `tvl1_numba._median`."""
     import tensorflow as tf
 
     _, height, width = flow.shape
     for _ in range(2):  # repeats the edge twice
         flow = tf.pad(flow, ((0, 0), (1, 1), (1, 1)), "SYMMETRIC")
     columns = _sorted5([flow[:, j : j + height] for j in range(5)])
-    a, b, c, d, e = (_sorted5([each[:, :, i : i + width] for i in range(5)]) for each in columns)
+    a, b, c, d, e = (_sorted5([rank[:, :, i : i + width] for i in range(5)]) for rank in columns)
     low = functools.reduce(tf.maximum, (a[3], b[2], c[1], d[0]))
     high = functools.reduce(tf.minimum, (b[4], c[3], d[2], e[1]))
     middle = _sorted5([a[4], b[3], c[2], d[1], e[0]])[2]
@@ -225,7 +213,7 @@ def _sorted5(values):
     import tensorflow as tf
 
     values = list(values)
-    for i, j in SORT5:
+    for i, j in _SORT5:
         values[i], values[j] = (
             tf.minimum(values[i], values[j]),
             tf.maximum(values[i], values[j]),

@@ -1,4 +1,4 @@
-"""`flow_picture`, `beside_frame`: flow as colours, hue for direction and depth for length.
+"""`flow_picture`, `show_flow`: flow as colours, hue for direction and saturation for length.
 
 The colour wheel of Baker et al., "A Database and Evaluation Methodology for Optical Flow", ICCV
 2007: no motion is white; right is red, down yellow, left cyan-blue and up violet.
@@ -14,7 +14,7 @@ from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 
 # (colour, steps of the wheel to the next): people tell reds and yellows apart better than greens.
-WHEEL = (
+_WHEEL = (
     ((255, 0, 0), 15),
     ((255, 255, 0), 6),
     ((0, 255, 0), 4),
@@ -22,18 +22,20 @@ WHEEL = (
     ((0, 0, 255), 13),
     ((255, 0, 255), 6),
 )
-BEYOND = 0.75  # brightness of what moves by more than `longest`
-EDGE = (96, 96, 96)  # the line around the legend
+_BEYOND = 0.75  # brightness of motion longer than `longest`
+_EDGE = (96, 96, 96)  # the line around the legend
+_SHARE = 99.5  # percent of a video's pixels within the colour wheel; the rest is drawn darker
+_SHORTEST = 1.0  # pixels: shorter motion has pale colours
 
 
 def flow_picture(flow, *, longest=None, legend=True):
-    """Paints a flow.
+    """Draws flow as colours.
 
     Args:
         flow: Array (height, width, 2), pixels, x then y, finite.
-        longest: Pixels of motion that have the full colour; what is longer is darker. None takes
+        longest: Pixels of motion that have the full colour; longer motion is darker. None means
             the longest in `flow`; give a number where pictures are to be compared.
-        legend: Whether to paint the colour wheel into the lower right corner, its rim `longest`.
+        legend: Whether to draw the colour wheel, of radius `longest`, in the lower right corner.
 
     Returns:
         uint8 array (height, width, 3), RGB.
@@ -53,7 +55,7 @@ def flow_picture(flow, *, longest=None, legend=True):
     if not np.isfinite(flow).all():
         raise ValueError("`flow` must be finite. Received: nan or infinity")
     if longest is None:
-        # Where nothing moves anything does, so that the picture is white.
+        # 1 where nothing moves, which makes the picture white.
         longest = float(np.hypot(flow[..., 0], flow[..., 1]).max()) or 1.0
     if not 0 < longest < np.inf:
         raise ValueError(f"`longest` must be pixels, above 0. Received: longest={longest!r}")
@@ -64,25 +66,7 @@ def flow_picture(flow, *, longest=None, legend=True):
 
 
 def beside_frame(frame, flow, *, longest=None, legend=True):
-    """Puts a frame and the picture of its flow side by side: one frame of a video to look at.
-
-    Args:
-        frame: uint8 array (height, width, 3), RGB.
-        flow: Array (height, width, 2), pixels.
-        longest: As for `flow_picture`.
-        legend: As for `flow_picture`.
-
-    Returns:
-        uint8 array (height, 2 * width, 3), RGB.
-
-    Raises:
-        ValueError: If the frame is no RGB frame of the flow's size, or as for `flow_picture`.
-
-    Example:
-
-    >>> beside_frame(np.zeros((32, 40, 3), np.uint8), np.zeros((32, 40, 2))).shape
-    (32, 80, 3)
-    """
+    """Joins a uint8 RGB frame and the picture of its flow side by side: (height, 2 * width, 3)."""
     frame, flow = np.asarray(frame), np.asarray(flow)
     if frame.dtype != np.uint8 or frame.shape != (*flow.shape[:2], 3):
         raise ValueError(
@@ -96,22 +80,22 @@ def _colours(flow):
     """uint8 colours of flow whose full length is 1."""
     x, y = flow[..., 0], flow[..., 1]
     length = np.hypot(x, y)[..., None]
-    colours, steps = zip(*WHEEL, strict=True)
-    places = np.cumsum((0, *steps)) / sum(steps)
+    colours, steps = zip(*_WHEEL, strict=True)
+    positions = np.cumsum((0, *steps)) / sum(steps)
     turn = np.arctan2(y, x) / (2 * np.pi) % 1  # clockwise as seen, since y points down
     rims = np.array((*colours, colours[0]), np.float64).T
-    rim = np.stack([np.interp(turn, places, channel) for channel in rims], -1)
-    # A hair beyond 1 is rounding.
+    rim = np.stack([np.interp(turn, positions, channel) for channel in rims], -1)
     inner = 255 - np.minimum(length, 1) * (255 - rim)
-    return np.rint(np.where(length <= 1.00001, inner, rim * BEYOND)).astype(np.uint8)
+    # Lengths a little above 1 are rounding errors.
+    return np.rint(np.where(length <= 1.00001, inner, rim * _BEYOND)).astype(np.uint8)
 
 
 def _add_legend(picture):
-    """Paints the wheel of all motions over the lower right corner."""
+    """Draws the wheel of all motions over the lower right corner."""
     height, width, _ = picture.shape
     radius = min(height, width) // 8
     if radius < 4:
-        return  # not to be read
+        return  # too small to be readable
     side = 2 * radius + 3
     y, x = np.mgrid[:side, :side] - (radius + 1)
     distance = np.hypot(x, y)
@@ -119,15 +103,13 @@ def _add_legend(picture):
     motions = np.stack([x, y], -1) / np.maximum(radius, distance)[..., None]
     inside = distance <= radius
     corner[inside] = _colours(motions)[inside]
-    corner[(distance > radius) & (distance <= radius + 1.2)] = EDGE
-
-
-SHARE = 99.5  # percent of all pixels that have a colour of their own; the rest is drawn darker
-SHORTEST = 1.0  # pixels: what moves by less has pale colours
+    corner[(distance > radius) & (distance <= radius + 1.2)] = _EDGE
 
 
 def show_flow(video, flow, path):
-    """Writes the frames of a video, each beside its flow as a flow file holds it.
+    """Writes a video of frames, each beside its flow, as a flow file holds it.
+
+    The colours have one length for the whole video, so that they do not flicker.
 
     Args:
         video: The video.
@@ -155,7 +137,7 @@ def show_flow(video, flow, path):
     with FlowFile(flow) as file:
         if not len(file):
             return None
-        longest = max(SHORTEST, _longest(file))
+        longest = max(_SHORTEST, _longest(file))
         frames = read_frames(video, **file.info.reading)
         with contextlib.closing(frames):
             pictures = (
@@ -168,19 +150,19 @@ def show_flow(video, flow, path):
 
 
 def _pixels(file):
-    """The flows of a file, where those that are coded as next to nothing are nothing."""
-    still = 1.5 * file.info.settings.bound / 255  # 8 bits have no code for 0
+    """The flows of a file, with the quantized values next to no motion as no motion."""
+    still = 1.5 * file.info.settings.bound / 255  # no 8-bit value stands for 0
     for first in range(0, len(file), CHUNK):
         pixels = file.pixels(first, min(first + CHUNK, len(file)))
         yield from np.where(np.abs(pixels).max(-1, keepdims=True) < still, 0, pixels)
 
 
 def _longest(file):
-    """The length of flow that all but a few of a file's pixels stay below."""
+    """The length that all but a few of a file's pixels stay below."""
     limit = file.info.settings.bound * np.sqrt(2)
     counts: np.ndarray = np.zeros(1000, np.int64)
     for pixels in _pixels(file):
         lengths = np.hypot(pixels[..., 0], pixels[..., 1])
         counts += np.histogram(lengths, bins=len(counts), range=(0, limit))[0]
-    reached = np.searchsorted(np.cumsum(counts), counts.sum() * SHARE / 100)
+    reached = np.searchsorted(np.cumsum(counts), counts.sum() * _SHARE / 100)
     return float((reached + 1) * limit / len(counts))

@@ -1,32 +1,55 @@
-"""`classify`: the name of the action in a video.
+"""`classify`: the action in a video, and a picture of the result.
 
-Carreira & Zisserman, CVPR 2017, section 2.5: every frame, centre crop, logits averaged over time;
-section 2.4: those of both streams added.
+Carreira & Zisserman, CVPR 2017, section 2.5: every frame, center crop, logits averaged over time;
+section 2.4: the logits of both streams added.
 """
 
 import dataclasses
 import functools
+import math
+import pathlib
 import time
 
+from kinetics_i3d.core.canvas import (
+    ACCENT,
+    INK,
+    LINE,
+    MUTED,
+    Canvas,
+    check_picture_path,
+    text_width,
+)
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
 from kinetics_i3d.core.progress import track
-from kinetics_i3d.data.joint_frames import count_frames
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.stream_specs import fastest
+from kinetics_i3d.data.streams import count_frames
 from kinetics_i3d.data.views import video_views
+from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
-from kinetics_i3d.video.source import check_video
+from kinetics_i3d.video.clip import darken_outside_crop
+from kinetics_i3d.video.reader import spread_frames, video_info
+from kinetics_i3d.video.source import VideoFrames, check_video
+
+# The filmstrip, in pixels.
+_WIDTH, _MARGIN, _GAP = 1200, 32, 8
+_TITLE = 56  # height of the line above the frames
+_MOST_HEIGHT = 320  # of a frame; a tall one becomes narrower
+_SHORT_SIDE = 240  # of the decoded frames, about the size that they are drawn at
+_ROW, _BAR, _LABEL = 40, 14, 360
+_BEHIND = (24, 27, 32)
 
 
 @dataclasses.dataclass(frozen=True)
 class Classification:
-    """What a model sees in one video.
+    """The result of `classify`.
 
     Args:
         path: The file.
         predictions: (label, probability) of the best classes, best first.
-        seconds: Time that it took: decoding, flow and network.
-        clip_specs: {stream: `ClipSpec`}, how its clips were made.
+        seconds: Time for decoding, flow and network.
+        clip_specs: {stream: `ClipSpec`} of the clips.
     """
 
     path: str
@@ -47,27 +70,37 @@ class Classification:
         }
 
 
-def classify(path, model=None, *, top=5, window=None):
-    """Names the action in a video, by the clips of it that the paper tests on: of most, all of it.
+def classify(
+    path: PathLike | VideoFrames,
+    model: ClipModel | PathLike | None = None,
+    *,
+    top: int = 5,
+    window: int | None = None,
+) -> Classification:
+    """Classifies the action in a video, with the clips of the paper's test protocol.
+
+    Most models see the whole video.
 
     Args:
         path: A local video file, or `VideoFrames`.
-        model: A `ClipModel` that ends in logits, such as `InceptionI3D(weights=...)` of rgb or of
-            flow, or `TwoStreamI3D(weights=...)`; or weights, as `load_model` takes them, by default
-            `rgb_kinetics400` for the 400 actions of Kinetics. Flow is computed on the way, or read
-            from the file beside the video where `kinetics-i3d flow` has left one.
-        top: How many classes to tell, 1 or more; all of them if there are fewer.
-        window: Most frames that the network reads at once. A longer video is read in windows, whose
-            logits are averaged by their frames; memory grows with the window, not with the video.
-            None is the paper's, 10 seconds, or the one length that the network reads.
+        model: A `ClipModel` that ends in logits, such as `InceptionI3D(weights=...)` of rgb or
+            flow, or `TwoStreamI3D(weights=...)`; or weights as `load_model` takes them, by default
+            `rgb_kinetics400` for the 400 actions of Kinetics. Flow is computed, or read from the
+            file beside the video that `kinetics-i3d flow` writes.
+        top: Number of predictions, 1 or more; all classes if there are fewer.
+        window: Maximum number of frames that the network reads at once. A longer video is read in
+            windows, whose logits are averaged, weighted by their frames; memory grows with the
+            window, not with the video. `None` is the paper's 10 seconds, or the one length that the
+            network reads.
 
     Returns:
         A `Classification`.
 
     Raises:
-        ValueError: If `model` cannot name actions, or a number is out of its range.
+        ValueError: If `model` does not end in logits or its classes have no names, or a number is
+            out of range.
         VideoError: If the file cannot be decoded.
-        WeightsError: If weights are named and cannot be read.
+        WeightsError: If `model` is weights that cannot be read.
 
     Example:
 
@@ -80,7 +113,7 @@ def classify(path, model=None, *, top=5, window=None):
         raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
     path = check_video(path)
     model = _default_model() if model is None else as_model(model)
-    check_model(model)
+    _check_model(model)
     begin = time.perf_counter()
     clips = clips_at_test(model) | ({} if window is None else {"window": window})
     streams = (*model.clip_specs,)
@@ -99,33 +132,95 @@ def classify(path, model=None, *, top=5, window=None):
 
 @functools.cache
 def _default_model():
-    """Built once: of several videos each would wait for it."""
+    """Built once, as several videos may be classified one after another."""
     return load_model()
 
 
-def check_model(model):
-    """Refuses a model whose outputs are not the logits of named classes of clips.
-
-    Args:
-        model: A `ClipModel`.
-
-    Raises:
-        ValueError: With what is wrong and what helps.
-    """
-    if len(model.minimum) != 3:
-        raise ValueError(
-            "`model` must read clips, (batch, frames, height, width, channels). Received: "
-            f"{model.name} of input_shape={model.input_shape}"
-        )
-    layers = [layer.name for layer in model.layers]
-    if len(model.output_shape) != 2 or "Logits" not in layers or "Predictions" in layers:
-        raise ValueError(
-            "`model` must end in logits: include_top=True, classifier_activation=None. "
-            f"Received: {model.name} that ends in {layers[-1]!r}"
-        )
+def _check_model(model):
+    """Raises `ValueError` unless a model maps clips to the logits of named classes."""
+    check_ends_in_logits(model)
     classes = model.output_shape[-1]
     if not model.labels and classes not in BY_COUNT:
         raise ValueError(
             f"`model` must name its {classes} classes; save_weights(model, path, labels=...) keeps "
             f"the names with the weights. Received: {model.name} with labels={model.labels!r}"
         )
+
+
+def draw_filmstrip(path_out, video, classification, *, spec, frames=8):
+    """Draws evenly spaced frames of a video above its labels and their probabilities.
+
+    The part outside the model's center crop is drawn dark. The video is decoded once more, with few
+    frames in memory.
+
+    Args:
+        path_out: The picture, `*.png`. It appears whole or not at all.
+        video: The video file.
+        classification: Its `Classification`.
+        spec: The model's `ClipSpec`.
+        frames: Number of frames to draw; all of them if there are fewer.
+
+    Raises:
+        UserError: If `path_out` cannot be a picture, or Pillow is missing.
+        ValueError: If `frames` is below 1.
+        VideoError: If the video cannot be decoded.
+    """
+    check_picture_path(path_out)
+    # At a rate above the video's own, neighbours would be the same frame.
+    fps = min(spec.fps, video_info(video).fps)
+    strip = spread_frames(video, frames, fps=fps, short_side=_SHORT_SIDE)
+    height, width, _ = strip[0][1].shape
+    columns, cell = _grid(len(strip), width / height)
+    lines = -(-len(strip) // columns)
+    bars = _TITLE + lines * (cell[1] + _GAP) + 24
+    canvas = Canvas(_WIDTH, bars + _ROW * len(classification.predictions) + _MARGIN - 12)
+
+    name = pathlib.Path(video).name
+    note = f"{classification.seconds:.1f} s to classify"
+    place = _WIDTH - _MARGIN - text_width(note, size=15)
+    canvas.text((_MARGIN, _TITLE // 2), name, size=20, width=place - _MARGIN - 24)
+    canvas.text((_WIDTH - _MARGIN, _TITLE // 2), note, size=15, color=MUTED, anchor="rm")
+    for index, (seconds, frame) in enumerate(strip):
+        x = _MARGIN + index % columns * (cell[0] + _GAP)
+        y = _TITLE + index // columns * (cell[1] + _GAP)
+        _draw_frame(canvas, (x, y), cell, darken_outside_crop(frame, spec), seconds)
+    _draw_bars(canvas, bars, classification.predictions)
+    canvas.save(path_out)
+
+
+def _grid(count, aspect):
+    """(columns, (width, height) of a cell) for `count` frames of an aspect, width by height."""
+    # One row of tall frames, two of common ones, four of very wide ones.
+    rows = 1 if aspect < 0.8 else 2 if aspect < 3 else 4
+    columns = max(math.ceil(count / rows), min(count, 4 if rows < 4 else 2))
+    widest = max(columns, 4 if rows < 4 else 2)  # few frames do not become larger
+    width = (_WIDTH - 2 * _MARGIN - (widest - 1) * _GAP) // widest
+    return columns, (width, max(24, min(_MOST_HEIGHT, round(width / aspect))))
+
+
+def _draw_bars(canvas, top, predictions):
+    """Draws a row for each prediction: label, bar, percent. A full bar is a probability of 1."""
+    start, end = _MARGIN + _LABEL, _WIDTH - _MARGIN - 92  # columns of a full bar
+    for rank, (label, probability) in enumerate(predictions):
+        y = top + rank * _ROW + _ROW // 2
+        best = rank == 0
+        canvas.text((_MARGIN, y), label, size=18, color=INK if best else MUTED, width=_LABEL - 20)
+        canvas.box((start, y - _BAR // 2), (end - start, _BAR), LINE, radius=_BAR // 2)
+        filled = (round((end - start) * min(1.0, probability)), _BAR)
+        canvas.box((start, y - _BAR // 2), filled, ACCENT if best else MUTED, radius=_BAR // 2)
+        percent = f"{100 * probability:.1f} %"
+        canvas.text((_WIDTH - _MARGIN, y), percent, size=18, color=INK, anchor="rm")
+
+
+def _draw_frame(canvas, place, cell, frame, seconds):
+    height, width, _ = frame.shape
+    scale = min(cell[0] / width, cell[1] / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    canvas.box(place, cell, _BEHIND)
+    x = place[0] + (cell[0] - size[0]) // 2
+    y = place[1] + (cell[1] - size[1]) // 2
+    canvas.paste((x, y), frame, size=size)
+    stamp = f"{seconds:.2f} s"
+    corner = (place[0] + 6, place[1] + cell[1] - 26)
+    canvas.box(corner, (text_width(stamp, size=13) + 12, 20), _BEHIND, radius=5)
+    canvas.text((corner[0] + 6, corner[1] + 10), stamp, size=13, color=(255, 255, 255))

@@ -22,20 +22,20 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
-from kinetics_i3d.data.joint_frames import count_frames, joint_frames
+from kinetics_i3d.core.types import PathLike, Weights
+from kinetics_i3d.data.streams import count_frames, joint_frames
 from kinetics_i3d.data.views import THREE, VIEWS, View, cropped_frames, finished_clip
 from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.features import feature_model
-from kinetics_i3d.models.load import as_model, load_model
+from kinetics_i3d.models.load import as_model, feature_model, load_model
 from kinetics_i3d.video.frame_folder import open_source, split_rate
 from kinetics_i3d.video.reader import timed_frames
 from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.video.span import split_span
-from kinetics_i3d.weights.assign import named_variables
+from kinetics_i3d.weights.assign import weights_digest
 
 FORMAT = 1  # of the metadata; a part of the content key
 POOLS = ("all", "spatial", "none")
@@ -114,18 +114,18 @@ class Features:
 
 
 def extract_features(
-    video,
-    weights="rgb_kinetics400",
+    video: PathLike | VideoFrames,
+    weights: ClipModel | Weights = "rgb_kinetics400",
     *,
-    endpoint="Mixed_5c",
-    pool="all",
-    window=64,
-    stride=16,
-    views="center",
-    tail="pad",
-    short="loop",
-    streams=None,
-):
+    endpoint: str = "Mixed_5c",
+    pool: str = "all",
+    window: int | str = 64,
+    stride: int | str = 16,
+    views: str = "center",
+    tail: str = "pad",
+    short: str = "loop",
+    streams: str | None = None,
+) -> Features:
     """Computes features of a video by windows of frames, with the seconds of each.
 
     The video is sampled at the frame rate of the weights' `ClipSpec`, decoded once, and read in
@@ -207,7 +207,10 @@ class FeatureExtractor:
         self.view = CROPS[options.views]
         self.view_count = len(self.view.crops) * len(self.view.flips)
         self._weights = {
-            stream: {"name": _name_of(weights, stream), "sha256": _digest(model.streams[stream])}
+            stream: {
+                "name": _name_of(weights, stream),
+                "sha256": weights_digest(model.streams[stream]),
+            }
             for stream in self._networks
         }
 
@@ -237,7 +240,7 @@ class FeatureExtractor:
             "tail": options.tail,
             "short": options.short,
         }
-        known = {
+        fields = {
             "format": FORMAT,
             "video": _identity(video),
             "weights": self._weights,
@@ -246,10 +249,10 @@ class FeatureExtractor:
             "dtypes": {stream: _dtypes(network) for stream, network in self._networks.items()},
             "flow": self._flow_settings(video),
         }
-        text = json.dumps(_anonymous(known), sort_keys=True)
+        text = json.dumps(_key_fields(fields), sort_keys=True)
         field, step = receptive_field(next(iter(self._networks.values())))
         return {
-            **known,
+            **fields,
             "key": hashlib.sha256(text.encode()).hexdigest(),
             "channels": {
                 stream: network.output_shape[-1] for stream, network in self._networks.items()
@@ -345,7 +348,7 @@ class FeatureExtractor:
             if stored is not None:
                 with stored:
                     return stored.info.settings.to_dict()
-        return FlowSettings().settled().to_dict()
+        return FlowSettings().with_backend().to_dict()
 
     def _frames(self, video):
         """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow."""
@@ -380,14 +383,14 @@ class FeatureExtractor:
     def _windows(self, video):
         """Yields (frames, (start, end)) of each window, `window` frames of it in memory."""
         window, stride, options = self.window, self.stride, self.options
-        held: collections.deque = collections.deque(maxlen=window)
+        recent: collections.deque = collections.deque(maxlen=window)
         count, start = 0, 0  # frames so far; the first of the next window
         with contextlib.closing(self._frames(video)) as frames:
             for frame in frames:
-                held.append(frame)
+                recent.append(frame)
                 count += 1
                 if count == start + window:
-                    yield _window(held, window)
+                    yield _window(recent, window)
                     start += stride
         if count < window:
             if options.short == "error":
@@ -395,12 +398,12 @@ class FeatureExtractor:
                     f"{video}: {count} frames at {float(self.rate):g} a second, and a window has "
                     f"{window}; short='loop' and short='pad' fill it"
                 )
-            yield _window(held, window, loop=options.short == "loop")
+            yield _window(recent, window, loop=options.short == "loop")
         elif count > start - stride + window:
             if options.tail == "overlap":
-                yield _window(held, window)
+                yield _window(recent, window)
             elif options.tail == "pad" and count > start:
-                yield _window(list(held)[start - count :], window)
+                yield _window(list(recent)[start - count :], window)
 
 
 def ahead(items):
@@ -444,21 +447,21 @@ def receptive_field(network):
     for layer in network.operations:
         if hasattr(layer, "layers"):
             return None, None
-        tensors = _flat(layer.input)
+        tensors = _as_list(layer.input)
         size, step = max((fields.get(id(tensor), (1, 1)) for tensor in tensors), default=(1, 1))
         kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
         if kernel is not None and len(kernel) == 3:
             dilation = getattr(layer, "dilation_rate", (1,))[0]
             size += (kernel[0] - 1) * dilation * step
             step *= layer.strides[0]
-        for tensor in _flat(layer.output):
+        for tensor in _as_list(layer.output):
             fields[id(tensor)] = (size, step) if len(tensor.shape) == 5 else (None, None)
-        if None in fields[id(_flat(layer.output)[0])]:
+        if None in fields[id(_as_list(layer.output)[0])]:
             return None, None
     return fields[id(network.output)]
 
 
-def _flat(tensors):
+def _as_list(tensors):
     return list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
 
 
@@ -533,22 +536,12 @@ def _name_of(weights, stream):
     return weights.name if isinstance(weights, ClipModel) else os.fspath(weights)
 
 
-def _digest(network):
-    """A sha256 of all variables of a network, with their names."""
-    digest = hashlib.sha256()
-    for name, variable in sorted(named_variables(network).items()):
-        array = np.ascontiguousarray(variable.numpy())
-        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
 def _dtypes(network):
     return sorted({layer.compute_dtype for layer in network.layers})
 
 
 def _identity(video):
-    """What a video is known again by: its name, and its content as flow files know it."""
+    """What identifies a video: its name, and its content as flow files identify it."""
     if isinstance(video, VideoFrames):
         digest = hashlib.sha256(f"{video.frames.shape} {video.fps}".encode())
         for frame in video.frames:
@@ -557,21 +550,21 @@ def _identity(video):
         return {"name": str(video), "bytes": size, "sha256": digest.hexdigest(), "span": None}
     file, span = split_span(video)
     path, rate = split_rate(file)
-    known = {"name": os.path.basename(path), **fingerprint(file)}
-    known["span"] = None if span is None else [span.start, span.end]
-    return known if rate is None else {**known, "fps": float(rate)}
+    identity = {"name": os.path.basename(path), **fingerprint(file)}
+    identity["span"] = None if span is None else [span.start, span.end]
+    return identity if rate is None else {**identity, "fps": float(rate)}
 
 
-def _anonymous(known):
+def _key_fields(fields):
     """The fields of the content key: a renamed video or weights file gives the same features."""
-    video = {name: value for name, value in known["video"].items() if name != "name"}
-    weights = {stream: row["sha256"] for stream, row in known["weights"].items()}
+    video = {name: value for name, value in fields["video"].items() if name != "name"}
+    weights = {stream: row["sha256"] for stream, row in fields["weights"].items()}
     specs = {
         stream: {name: value for name, value in spec.items() if name != "name"}
         | {"fps": float(spec["fps"])}
-        for stream, spec in known["clip_specs"].items()
+        for stream, spec in fields["clip_specs"].items()
     }
-    return {**known, "video": video, "weights": weights, "clip_specs": specs}
+    return {**fields, "video": video, "weights": weights, "clip_specs": specs}
 
 
 def _first_picture(video):

@@ -35,14 +35,14 @@ class Preset:
     Args:
         options: Arguments of `extract_features`.
         source: The tool's file that reads or writes them.
-        flat: Whether all files lie in one folder.
+        one_folder: Whether all files lie in one folder.
         by_stream: Whether each stream has files of its own, `NAME_rgb.npy` and `NAME_flow.npy`,
             with `NAME_fps.npy` and `NAME_timestamps_ms.npy`.
     """
 
     options: dict
     source: str
-    flat: bool = False
+    one_folder: bool = False
     by_stream: bool = False
 
 
@@ -52,26 +52,26 @@ PRESETS = {
     "video_features": Preset(
         {"endpoint": "AvgPool_0a_7x7", "window": 64, "stride": 64, "tail": "drop"},
         "v-iashin/video_features: models/i3d/extract_i3d.py, utils/utils.py",
-        flat=True,
+        one_folder=True,
         by_stream=True,
     ),
     # (windows, 2048): feat_stride 4, num_frames 16; the videos' own rate, about 30.
     "actionformer_thumos": Preset(
         {"window": 16, "stride": 4, "tail": "drop"},
         "happyharrycn/actionformer_release: configs/thumos_i3d.yaml, libs/datasets/thumos14.py",
-        flat=True,
+        one_folder=True,
     ),
     # (windows, 2048): feat_stride 16, num_frames 16, default_fps 25, files v_ID.npy.
     "actionformer_anet": Preset(
         {"window": 16, "stride": 16, "tail": "drop"},
         "happyharrycn/actionformer_release: configs/anet_i3d.yaml, libs/datasets/anet.py",
-        flat=True,
+        one_folder=True,
     ),
     # (windows, 10, channels); test_10crop.py repeats a score for 16 frames.
     "rtfm": Preset(
         {"window": 16, "stride": 16, "views": "ten_crop", "tail": "drop"},
         "tianyu0207/RTFM: dataset.py, test_10crop.py",
-        flat=True,
+        one_folder=True,
     ),
 }
 
@@ -102,7 +102,7 @@ class FeatureResult:
         return {"video": self.job.video, "paths": paths, "rows": self.rows, "made": self.made}
 
 
-def feature_jobs(trees, output, *, flat=False):
+def feature_jobs(trees, output, *, one_folder=False):
     """Says where the features of each video go: `talk.mp4` to `talk`, a part to `talk.5-15s`.
 
     Where two videos differ in their suffix alone, the names keep it: `talk.mp4` and `talk.avi`.
@@ -110,7 +110,7 @@ def feature_jobs(trees, output, *, flat=False):
     Args:
         trees: (root, videos) pairs: a folder, and the paths of videos below it.
         output: The folder of the features, which repeats the folders between root and video.
-        flat: Whether all go into `output` itself.
+        one_folder: Whether all go into `output` itself.
 
     Returns:
         A list of `FeatureJob`s in the order of the videos, each video once.
@@ -126,7 +126,7 @@ def feature_jobs(trees, output, *, flat=False):
     names: dict = {}
     for root, videos in trees:
         for video in map(os.fspath, videos):
-            names.setdefault(video, _name(video, root, flat))
+            names.setdefault(video, _name(video, root, one_folder))
     stems = [stem for stem, _ in names.values()]
     jobs: dict = {}
     for video, (stem, full) in names.items():
@@ -140,7 +140,7 @@ def feature_jobs(trees, output, *, flat=False):
     return list(jobs.values())
 
 
-def _name(video, root, flat):
+def _name(video, root, one_folder):
     """(name below the output folder without the video's suffix, the same with it)."""
     file, span = split_span(video)
     path = pathlib.Path(split_rate(file)[0])
@@ -148,7 +148,7 @@ def _name(video, root, flat):
     if span is not None:
         start, _, end = span.located("").removeprefix("#t=").partition(",")
         part = f".{start}-{end}s" if end else f".{start}-end"
-    folder = pathlib.Path() if flat else path.relative_to(root).parent
+    folder = pathlib.Path() if one_folder else path.relative_to(root).parent
     stem = path.name if path.is_dir() else path.stem
     return folder / f"{stem}{part}", folder / f"{path.name}{part}"
 
@@ -178,7 +178,8 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
             second through the network since the run began).
 
     Yields:
-        A `FeatureResult` for each job, in their order. A video that cannot be read is passed over.
+        A `FeatureResult` for each job, in their order. A video that cannot be read is
+        skipped.
 
     Raises:
         OSError: If a file cannot be written.
@@ -205,7 +206,9 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
                     clip_count += len(clips)
                     if progress is not None:
                         frames = clip_count * extractor.window
-                        progress(len(spans) // extractor.view_count, frames / (time.monotonic() - begun))
+                        progress(
+                            len(spans) // extractor.view_count, frames / (time.monotonic() - begun)
+                        )
                     continue
                 if stage == "end":
                     features = extractor.finish(value, outputs, spans)
@@ -259,7 +262,7 @@ class _Files:
             metadata = json.loads(self._metadata(paths[-1]))
             return metadata["rows"] if metadata["key"] == key else None
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
-            return None  # damaged, or of another program: made anew
+            return None  # damaged, or of another program
 
     def write(self, path, features):
         """Writes the files of a video, each of which appears whole or not at all."""
@@ -327,8 +330,8 @@ def _write_parquet(path, features, times):
     import pyarrow
     import pyarrow.parquet
 
-    flat = features.features.reshape(len(features), -1)
-    rows = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(flat.ravel()), flat.shape[1])
+    values = features.features.reshape(len(features), -1)
+    rows = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(values.ravel()), values.shape[1])
     video = [features.metadata["video"]["name"]] * len(features)
     table = pyarrow.table({"video": video, **times, "features": rows})
     shape = list(features.features.shape[1:])

@@ -5,11 +5,15 @@ Convolutional Networks", ICCV 2015.
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers
 
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.types import PathLike, Shape
+from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.layers import CHANNELS_LAST, batch_norm_of, conv_unit, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 from kinetics_i3d.models.streams import clip_shape
@@ -51,18 +55,18 @@ C3D_ARCHITECTURES = {row.name: row for row in (PLAIN, C3DArchitecture("c3d_eight
 
 def C3D(
     *,
-    include_top=True,
-    weights=None,
-    input_shape=None,
-    pooling=None,
-    classes=None,
-    dropout=0.5,
-    classifier_activation=None,
-    architecture=None,
-    head=None,
-    batch_norm_momentum=0.999,
-    name="c3d",
-):
+    include_top: bool = True,
+    weights: PathLike | None = None,
+    input_shape: Shape | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    dropout: float = 0.5,
+    classifier_activation: str | Callable[..., Any] | None = None,
+    architecture: str | None = None,
+    head: str | None = None,
+    batch_norm_momentum: float = 0.999,
+    name: str = "c3d",
+) -> ClipModel:
     """Builds C3D with batch norm: 8 convolutions, 5 pools, two dense layers and a classifier.
 
     All pools are 2x2x2 with SAME padding, the first in time too (the network of 2015 has 1x2x2

@@ -69,7 +69,7 @@ class ClipModel(keras.Model):
         self._minimums = tuple(tuple(minimums[stream]) for stream in specs)
         self.system = system
         self._has_warned = False
-        # Converters that know no assertions set it to False, see `exporting.frames_function`.
+        # Converters of formats without assertions set it to False, see `inference.quantize`.
         self.guards_graph = True
 
     @property
@@ -310,6 +310,30 @@ class ClipModel(keras.Model):
             system=config.get("system"),
             name=plain.name,
         )
+
+
+def check_ends_in_logits(model, *, argument="model"):
+    """Raises `ValueError` unless a `ClipModel` maps clips to the logits of its classes.
+
+    Args:
+        model: A `ClipModel`.
+        argument: The name of the caller's argument, for the error.
+    """
+    names = [layer.name for layer in model.layers]
+    reads_clips = all(len(size) == 3 for size in model.minimums.values())
+    ends_in_logits = "Logits" in names and "Predictions" not in names
+    if not reads_clips or not ends_in_logits or len(model.output_shape) != 2:
+        raise ValueError(
+            f"`{argument}` must read clips and end in logits: include_top=True, "
+            f"classifier_activation=None. Received: {model.name} of input_shape="
+            f"{model.input_shape}, which ends in {names[-1]!r}"
+        )
+
+
+def fixed_size(model, stream):
+    """The (frames, height, width) of a stream's input; None for each that may vary."""
+    tensor = model.input[stream] if isinstance(model.input, dict) else model.input
+    return tuple(tensor.shape[1:4])
 
 
 def _with_own_convolutions(config):

@@ -3,10 +3,14 @@
 Carreira & Zisserman, CVPR 2017, section 2.1; after Yue-Hei Ng et al. and Donahue et al., CVPR 2015.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import layers, ops
 
-from kinetics_i3d.models.clip_model import check_minimum
+from kinetics_i3d.core.types import PathLike, Shape
+from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.frame_stacks import per_stack
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
@@ -22,19 +26,19 @@ MINIMUM = (1, 32, 32)
 
 def ConvNetLSTM(
     *,
-    include_top=True,
-    weights=None,
-    input_shape=None,
-    pooling=None,
-    classes=None,
-    dropout=0.5,
-    classifier_activation=None,
-    all_steps=False,
-    architecture=None,
-    head=None,
-    batch_norm_momentum=0.999,
-    name="conv_net_lstm",
-):
+    include_top: bool = True,
+    weights: PathLike | None = None,
+    input_shape: Shape | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    dropout: float = 0.5,
+    classifier_activation: str | Callable[..., Any] | None = None,
+    all_steps: bool = False,
+    architecture: str | None = None,
+    head: str | None = None,
+    batch_norm_momentum: float = 0.999,
+    name: str = "conv_net_lstm",
+) -> ClipModel:
     """Builds Inception-V1 on every frame, an LSTM over the frames and a classifier.
 
     The mean of each frame's last grid is batch-normalised before the LSTM of 512 units. In training
@@ -117,7 +121,7 @@ def ConvNetLSTM(
 
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
-def all_steps_loss(targets, logits):
+def all_steps_loss(targets: Any, logits: Any) -> Any:
     """Cross-entropy at every time step, averaged over the steps.
 
     Args:

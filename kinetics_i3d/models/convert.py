@@ -8,16 +8,15 @@ import numpy as np
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import checkpoint_of
-from kinetics_i3d.models.systems import SYSTEMS
+from kinetics_i3d.models.systems import builder_of
 from kinetics_i3d.weights.checkpoint import write_checkpoint
-from kinetics_i3d.weights.layouts import LAYOUTS
+from kinetics_i3d.weights.layouts import LAYOUTS, to_layout
 from kinetics_i3d.weights.read import read_weights
 from kinetics_i3d.weights.readers.safetensors import write_safetensors
 from kinetics_i3d.weights.readers.torch import write_torch
-from kinetics_i3d.weights.translate import to_layout
 
 # Endings that say the format; the longer one is asked first.
 ENDINGS = {
@@ -32,7 +31,14 @@ FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
 TOLERANCE = 1e-5  # of the largest logit: sums in another order, nothing else
 
 
-def convert(source, output, *, to=None, architecture=None, labels=None):
+def convert(
+    source: PathLike,
+    output: PathLike,
+    *,
+    to: str | None = None,
+    architecture: str | None = None,
+    labels: Labels | None = None,
+) -> pathlib.Path:
     """Converts weights, and runs the network from both files before the new one gets its name.
 
     Args:
@@ -86,16 +92,9 @@ def convert(source, output, *, to=None, architecture=None, labels=None):
 
 def build(checkpoint, *, architecture=None):
     """The model of a `Checkpoint`, whichever it is, with the top if the checkpoint has one."""
-    system = checkpoint.info.system
-    if system is None:
-        constructor = {2: InceptionV1, 3: InceptionI3D}[checkpoint.info.rank]
-    elif system in SYSTEMS:
-        constructor = SYSTEMS[system].builder
-    else:
-        raise WeightsError(f"{checkpoint.path}: unknown system {system!r}")
-    return constructor(
-        weights=checkpoint, include_top=bool(checkpoint.info.classes), architecture=architecture
-    )
+    info = checkpoint.info
+    builder = InceptionV1 if info.rank == 2 else builder_of(checkpoint)
+    return builder(weights=checkpoint, include_top=bool(info.classes), architecture=architecture)
 
 
 def verify(written, model, path):

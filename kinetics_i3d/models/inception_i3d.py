@@ -4,13 +4,16 @@ Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017; Szegedy et al
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers, ops
 
 from kinetics_i3d.core.clip_spec import INCEPTION5H
+from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.architecture import Architecture, Conv, MaxPool, Mixed, ResponseNorm
-from kinetics_i3d.models.clip_model import check_minimum
+from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 
@@ -81,18 +84,18 @@ MINIMUM_CLIP = (9, 32, 32)
 
 def InceptionI3D(
     *,
-    include_top=True,
-    weights=None,
-    input_shape=None,
-    pooling=None,
-    classes=None,
-    dropout=0.5,
-    classifier_activation=None,
-    architecture=None,
-    head=None,
-    batch_norm_momentum=0.999,
-    name="inception_i3d",
-):
+    include_top: bool = True,
+    weights: PathLike | None = None,
+    input_shape: Shape | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    dropout: float = 0.5,
+    classifier_activation: str | Callable[..., Any] | None = None,
+    architecture: str | None = None,
+    head: str | None = None,
+    batch_norm_momentum: float = 0.999,
+    name: str = "inception_i3d",
+) -> ClipModel:
     """Builds the Inflated Inception-V1 of the paper: clips to logits, or to features.
 
     Args:

@@ -3,10 +3,14 @@
 Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import layers
 
-from kinetics_i3d.models.clip_model import check_minimum
+from kinetics_i3d.core.types import PathLike, Shape
+from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve
@@ -16,18 +20,18 @@ MINIMUM_IMAGE = (32, 32)
 
 def InceptionV1(
     *,
-    include_top=True,
-    weights=None,
-    input_shape=None,
-    pooling=None,
-    classes=None,
-    dropout=0.2,
-    classifier_activation=None,
-    architecture=None,
-    head=None,
-    batch_norm_momentum=0.999,
-    name="inception_v1",
-):
+    include_top: bool = True,
+    weights: PathLike | None = None,
+    input_shape: Shape | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    dropout: float = 0.2,
+    classifier_activation: str | Callable[..., Any] | None = None,
+    architecture: str | None = None,
+    head: str | None = None,
+    batch_norm_momentum: float = 0.999,
+    name: str = "inception_v1",
+) -> ClipModel:
     """Builds Inception-V1: images to logits, or to features.
 
     Args:

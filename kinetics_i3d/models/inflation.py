@@ -11,6 +11,7 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, InceptionI3D
 from kinetics_i3d.models.layers import BATCH_NORM_MOMENTUM
 from kinetics_i3d.models.pretrained import HEAD
@@ -21,15 +22,15 @@ FIRST = "Conv2d_1a_7x7_conv"
 
 
 def inflate(
-    model,
+    model: ClipModel,
     *,
-    channels=None,
-    classes=None,
-    temporal="average",
-    clip_spec=None,
-    dropout=0.5,
-    name=None,
-):
+    channels: int | None = None,
+    classes: int | None = None,
+    temporal: str = "average",
+    clip_spec: ClipSpec | None = None,
+    dropout: float = 0.5,
+    name: str | None = None,
+) -> ClipModel:
     """Inflates an `InceptionV1` into its 3D twin.
 
     Args:

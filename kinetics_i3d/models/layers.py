@@ -3,7 +3,9 @@
 Szegedy et al., "Going Deeper with Convolutions", CVPR 2015; Ioffe & Szegedy, ICML 2015.
 """
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
 import keras
 from keras import layers, ops
@@ -100,6 +102,17 @@ class LocalResponseNorm(layers.Layer):
     def get_config(self):
         constants = {key: getattr(self, key) for key in ("radius", "bias", "alpha", "beta")}
         return {**super().get_config(), **constants}
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Sets Keras' dtype policy for the layers that are built inside a `with` block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def batch_norm_of(name):

@@ -1,37 +1,37 @@
-"""`load_model`: the model that weights belong to, whichever system of the paper it is."""
+"""`load_model`: the model that weights belong to; `feature_model`: a model cut inside."""
 
+import difflib
 import os
 from collections.abc import Mapping
 
-import keras
-
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.types import Weights
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.pretrained import kind_of
-from kinetics_i3d.models.systems import SYSTEMS
+from kinetics_i3d.models.systems import builder_of
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
-from kinetics_i3d.weights.catalog import PAIRS, image_weights_message
-from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
-from kinetics_i3d.weights.images import find_image_row
-from kinetics_i3d.weights.read import read_weights
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
+from kinetics_i3d.weights.catalog import PAIRS
+from kinetics_i3d.weights.read import resolve_weights
 
-WANTED = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
+_STREAMS_OF = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
 
 
-def load_model(weights=None, *, streams=None):
-    """Builds the model of weights that say themselves what they are the weights of.
+def load_model(weights: Weights | None = None, *, streams: str | None = None) -> ClipModel:
+    """Builds the model that weights belong to and loads them.
 
     Args:
-        weights: A name in the catalog, of a pair too; a path; or `{"rgb": ..., "flow": ...}`. By
-            default `rgb_kinetics400`, which tells the 400 actions of Kinetics apart; of flow, and
-            of both streams, the weights that ship with the package.
-        streams: `"rgb"`, `"flow"` or `"both"`, where it matters which; one of a pair is then taken
-            alone. None takes what the weights read.
+        weights: A name in the catalog, also of a pair; a path; or `{"rgb": ..., "flow": ...}`. By
+            default `"rgb_kinetics400"`, which recognizes the 400 actions of Kinetics; for flow, and
+            for both streams, the weights that ship with the package.
+        streams: `"rgb"`, `"flow"` or `"both"`: the streams that the model must read. Of a pair, one
+            stream is then loaded alone. `None` accepts whatever the weights read.
 
     Returns:
-        A `ClipModel` with its top.
+        A `ClipModel` with its classifier, in float32, from clips (batch, frames, height, width,
+        channels), or `{"rgb": ..., "flow": ...}` of such, to logits (batch, classes).
 
     Raises:
         ValueError: If `streams` is unknown.
@@ -43,57 +43,41 @@ def load_model(weights=None, *, streams=None):
     >>> ki3d.load_model("rgb_figures").labels[:3]
     ('bow', 'clap', 'jump')
     """
-    if streams not in WANTED:
-        raise ValueError(f"`streams` must be one of {(*WANTED,)}. Received: streams={streams!r}")
+    if streams not in _STREAMS_OF:
+        raise ValueError(
+            f"`streams` must be one of {(*_STREAMS_OF,)}. Received: streams={streams!r}"
+        )
     if weights is None:
         weights = DEFAULT_WEIGHTS[streams]
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
+    with dtype_policy("float32"):
         return _load(weights, streams)
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _load(weights, streams):
-    row = find_image_row(weights)
-    if row is not None:
-        raise WeightsError(image_weights_message(row))  # before anything is downloaded
-    pair = None if isinstance(weights, Mapping) else PAIRS.get(weights)
-    if pair is not None and streams in STREAMS:
-        weights, pair = getattr(pair, streams), None
-    if pair is not None or isinstance(weights, Mapping):
+    if isinstance(weights, str) and weights in PAIRS and streams in STREAMS:
+        weights = getattr(PAIRS[weights], streams)
+    if isinstance(weights, Mapping) or weights in PAIRS:
         model = TwoStreamI3D(weights=weights)
     else:
-        model = _of_file(read_weights(weights))
-    wanted = WANTED[streams]
-    if wanted and tuple(model.clip_specs) != wanted:
+        (source,) = resolve_weights(weights)  # refuses those of images before a download
+        checkpoint = source.read()
+        if checkpoint.info.rank != 3:
+            raise WeightsError(f"{checkpoint.path} holds a model of {kind_of(checkpoint.info)}")
+        model = builder_of(checkpoint)(weights=checkpoint)
+    required = _STREAMS_OF[streams]
+    if required and tuple(model.clip_specs) != required:
         raise WeightsError(
-            f"{weights}: reads {' and '.join(model.clip_specs)}, where {' and '.join(wanted)} "
-            f"{'are' if len(wanted) > 1 else 'is'} wanted"
+            f"{weights}: reads {' and '.join(model.clip_specs)}, where {' and '.join(required)} "
+            f"{'are' if len(required) > 1 else 'is'} wanted"
         )
     return model
 
 
-def _of_file(checkpoint):
-    if checkpoint.info.rank != 3:
-        raise WeightsError(f"{checkpoint.path} holds a model of {kind_of(checkpoint.info)}")
-    system = checkpoint.info.system
-    if system is None:
-        return InceptionI3D(weights=checkpoint)
-    if system not in SYSTEMS:
-        raise WeightsError(f"{checkpoint.path}: unknown system {system!r}")
-    return SYSTEMS[system].builder(weights=checkpoint)
-
-
-def as_model(model):
-    """The model that a function was given, or that of the weights that it was given.
+def as_model(model: ClipModel | Weights) -> ClipModel:
+    """The model itself, or the one that `load_model` builds for weights.
 
     Args:
         model: A `ClipModel`, or weights as `load_model` takes them.
-
-    Returns:
-        A `ClipModel`.
 
     Raises:
         ValueError: If it is neither.
@@ -111,4 +95,46 @@ def as_model(model):
     raise ValueError(
         "`model` must be a ClipModel, such as InceptionI3D(), or the name or path of weights. "
         f"Received: model={type(model).__name__}"
+    )
+
+
+def feature_model(model: ClipModel | Weights, endpoint: str) -> ClipModel:
+    """Cuts a model at a named activation.
+
+    Args:
+        model: A `ClipModel` with its backbone, such as `InceptionI3D()`, one of the `streams` of a
+            larger one, or weights as `load_model` takes them.
+        endpoint: The paper's name of an activation, such as `"Mixed_4f"` or `"Conv3d_1a_7x7"`.
+
+    Returns:
+        A `ClipModel` from clips to that activation, (batch, frames', height', width', channels). It
+        shares its layers with `model`.
+
+    Raises:
+        ValueError: If there is no such activation; similar names are listed.
+
+    Example:
+
+    >>> middle = feature_model(ki3d.InceptionI3D(), "Mixed_4f")
+    >>> middle.output_shape[-1]
+    832
+    """
+    model = as_model(model)
+    names = [layer.name for layer in model.layers if not hasattr(layer, "layers")]
+    if endpoint not in names:
+        near = difflib.get_close_matches(endpoint, names, n=3, cutoff=0.3)
+        raise ValueError(
+            f"`endpoint` must name an activation of {model.name}; near: {near}. "
+            f"Received: endpoint={endpoint!r}"
+        )
+    # The backbone reads clips of any size; only the top has a minimum.
+    top = "AvgPool_0a_7x7"
+    in_backbone = top in names and names.index(endpoint) < names.index(top)
+    return ClipModel(
+        model.input,
+        model.get_layer(endpoint).output,
+        clip_spec=model.clip_specs,
+        architecture=model.architecture,
+        minimum=(1,) * len(model.minimum) if in_backbone else model.minimums,
+        name=f"{model.name}_{endpoint}",
     )

@@ -4,19 +4,21 @@ import dataclasses
 import difflib
 import pathlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.layers import BATCH_NORM_MOMENTUM, set_batch_norm_momentum
 from kinetics_i3d.models.streams import check_together
 from kinetics_i3d.weights.assign import assign, named_variables
-from kinetics_i3d.weights.catalog import image_weights_message
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_checkpoint
-from kinetics_i3d.weights.images import find_image_row
 from kinetics_i3d.weights.read import read_weights
 from kinetics_i3d.weights.readers.safetensors import write_safetensors
 
@@ -42,11 +44,9 @@ def resolve(weights, architecture, rows, default, *, rank, system=None):
         ValueError: If `architecture` is unknown or is not that of the weights.
         WeightsError: If the weights cannot be read or belong to a model of another kind.
     """
-    row = find_image_row(weights)
-    if row is not None and rank != 2:
-        raise WeightsError(image_weights_message(row))  # before anything is downloaded
-    given = weights is None or isinstance(weights, Checkpoint)
-    checkpoint = weights if given else read_weights(weights)
+    checkpoint = weights
+    if not (weights is None or isinstance(weights, Checkpoint)):
+        checkpoint = read_weights(weights, images=rank == 2)
     if checkpoint is not None and (checkpoint.info.rank, checkpoint.info.system) != (rank, system):
         raise WeightsError(f"{checkpoint.path} holds a model of {kind_of(checkpoint.info)}")
     stored = checkpoint.info.architecture if checkpoint else None
@@ -175,7 +175,15 @@ def assemble(
     return model
 
 
-def save_weights(model, path, *, dtype="float32", labels=None, clip_spec=None, about=None):
+def save_weights(
+    model: ClipModel,
+    path: PathLike,
+    *,
+    dtype: str = "float32",
+    labels: Labels | None = None,
+    clip_spec: ClipSpec | Mapping[str, ClipSpec] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
     """Writes a model's weights with all that `weights=path` needs to use them rightly.
 
     Args:

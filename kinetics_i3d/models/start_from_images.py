@@ -4,12 +4,15 @@ Carreira & Zisserman, CVPR 2017, section 2.4; the first kernel of flow after Wan
 Segment Networks", ECCV 2016.
 """
 
+from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inflation import TEMPORAL, fit_images
 from kinetics_i3d.models.pretrained import HEAD
 from kinetics_i3d.weights.assign import assign, named_variables
 
 
-def start_from_images(model, images, *, temporal="average"):
+def start_from_images(
+    model: ClipModel, images: ClipModel, *, temporal: str = "average"
+) -> ClipModel:
     """Puts the weights of an image network into every Inception-V1 of a system.
 
     Kernels of clips get them inflated, see `inflate`; streams of flow, and of stacks of flow, get

@@ -12,24 +12,6 @@ from kinetics_i3d.models.graph_checks import AXES, describe_minimum
 CHANNELS = {"rgb": 3, "flow": 2}
 
 
-def flow_of(spec):
-    """The spec of the flow stream beside an rgb stream: the same frames, but -1 to 1.
-
-    Args:
-        spec: The `ClipSpec` of rgb clips, whatever their range.
-
-    Returns:
-        A `ClipSpec`.
-
-    Example:
-
-    >>> from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW
-    >>> flow_of(DEEPMIND) == DEEPMIND_FLOW
-    True
-    """
-    return dataclasses.replace(spec, name=f"{spec.name}_flow", stream="flow", low=-1.0, high=1.0)
-
-
 def at_rate(spec, fps):
     """The spec with another frame rate, named after it where it is another one.
 

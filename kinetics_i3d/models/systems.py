@@ -1,75 +1,100 @@
-"""`SYSTEMS`: the paper's table 1 as rows; `clips_at_test`: what a model is shown of a video.
+"""`SYSTEMS`: one row for each network of clips; no other module lists them.
 
-Carreira & Zisserman, CVPR 2017, section 2 and table 1.
+Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017, section 2 and table 1.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.c3d import C3D
 from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM
+from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.streams import CHANNELS
 from kinetics_i3d.models.two_stream import TwoStream
 from kinetics_i3d.models.two_stream_fused import TwoStreamFused
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 
-FPS = 25.0
+FPS = 25.0  # of the paper's videos
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class System:
-    """One of the five systems, as the paper trains and tests it.
+    """A network of clips, and how the paper trains and tests it.
 
     Args:
-        letter: `"a"` to `"e"`, as in the paper's figure 2.
-        name: Its constructor's name.
-        title: What the paper calls it.
-        builder: The constructor.
-        train_frames: {stream: frames of a clip} in training.
-        stride: {stream: frames of a video at 25 a second from one frame of the clip to the next}.
-        train_seconds: What a clip sees of a video in training.
-        test_frames: {stream: frames} of a video of 10 seconds at test.
-        test_seconds: What they see of it.
-        size: Pixels of a side.
-        loss: Where the loss is: `"last"`, on one answer a clip, or `"all steps"`.
-        snapshots: How many clips of the least length, evenly spread over a video, stand for it at
-            test; None is all of it, in clips of `test_frames` at most.
-        aggregation: How a video's answer is made of its clips'.
-        million_parameters: The paper's count for 400 classes. It cuts (b) and (d) and rounds (a).
+        name: The name of its builder, as weight files and configs have it.
+        letter: `"a"` to `"e"`, as in the paper's figure 2; `None` for a network without one.
+        title: The paper's name for it.
+        builder: The function that builds it.
+        backbone: Name of the network inside that `start_from_images` fills; `None` if there is
+            none.
+        train_frames: {stream: frames of a training clip}.
+        stride: {stream: frames of a 25 fps video from one frame of the clip to the next}.
+        train_seconds: Seconds of a video that a training clip covers.
+        test_frames: {stream: frames} that cover a 10-second video at test.
+        test_seconds: Seconds of a video that they cover.
+        size: Height and width of a frame in pixels.
+        endpoints: Names of the activations before the classifier; of separate streams those inside
+            each.
+        loss: `"last"`, on one prediction per clip, or `"all steps"`, on one per time step.
+        reads_one: Whether it reads only one of its streams, chosen when it is built.
+        stream_system: Where each stream is trained apart, and the logits are added at test: the
+            name of the system that a stream is; `None` for systems trained as a whole.
+        test_clips: Number of clips of minimum length, spread evenly over a video, at test; `None`
+            covers the whole video in clips of at most `test_frames`.
+        aggregation: How the predictions for the clips of a video are combined.
+        million_parameters: The paper's count for 400 classes, in millions. It truncates (b) and (d)
+            and rounds (a).
     """
 
-    letter: str
     name: str
+    letter: str | None
     title: str
-    builder: Callable
-    train_frames: dict
-    stride: dict
+    builder: Callable[..., Any]
+    backbone: str | None
+    train_frames: Mapping[str, int]
+    stride: Mapping[str, int]
     train_seconds: float
-    test_frames: dict
+    test_frames: Mapping[str, int]
     test_seconds: float
     size: int = 224
+    endpoints: tuple[str, ...]
     loss: str = "last"
-    snapshots: int | None = None
+    reads_one: bool = False
+    stream_system: str | None = None
+    test_clips: int | None = None
     aggregation: str
     million_parameters: int
 
     @property
-    def streams(self):
+    def streams(self) -> tuple[str, ...]:
         """The names of its streams, rgb first."""
         return tuple(self.train_frames)
 
     @property
+    def is_separate(self) -> bool:
+        """Whether its streams are trained apart and their logits added at test."""
+        return self.stream_system is not None
+
+    @property
+    def trained_as(self) -> str:
+        """The name of the system that is trained: of separate streams that of one stream."""
+        return self.stream_system or self.name
+
+    @property
     def train_shape(self):
-        """`input_shape` of its builder in training; of two streams a dictionary."""
+        """`input_shape` of its builder in training; {stream: shape} for several streams."""
         side = (self.size, self.size)
         shapes = {
             stream: (frames, *side, CHANNELS[stream])
             for stream, frames in self.train_frames.items()
         }
-        return shapes if len(shapes) > 1 else shapes["rgb"]
+        return shapes if len(shapes) > 1 and not self.reads_one else next(iter(shapes.values()))
 
     def build(self, **options):
-        """Builds it for the clips of training; options are those of its builder."""
+        """Builds it for training clips; `options` are those of its builder."""
         return self.builder(**{"input_shape": self.train_shape, **options})
 
 
@@ -77,103 +102,161 @@ SYSTEMS = {
     row.name: row
     for row in (
         System(
-            letter="a",
             name="ConvNetLSTM",
+            letter="a",
             title="ConvNet+LSTM",
             builder=ConvNetLSTM,
+            backbone="InceptionV1",
             train_frames={"rgb": 25},
             stride={"rgb": 5},
             train_seconds=5.0,
             test_frames={"rgb": 50},
             test_seconds=10.0,
+            endpoints=("Features_bn",),
             loss="all steps",
             aggregation="last step of one clip",
             million_parameters=9,
         ),
         System(
-            letter="b",
             name="C3D",
+            letter="b",
             title="3D-ConvNet",
             builder=C3D,
+            backbone=None,
             train_frames={"rgb": 16},
             stride={"rgb": 1},
             train_seconds=0.64,
             test_frames={"rgb": 240},
             test_seconds=9.6,
             size=112,
+            endpoints=("MaxPool3d_5",),
             aggregation="mean of 15 clips",
             million_parameters=79,
         ),
         System(
-            letter="c",
             name="TwoStream",
+            letter="c",
             title="Two-Stream",
             builder=TwoStream,
+            backbone="InceptionV1",
             train_frames={"rgb": 1, "flow": 10},
             stride={"rgb": 10, "flow": 1},
             train_seconds=0.4,
             test_frames={"rgb": 25, "flow": 250},
             test_seconds=10.0,
-            snapshots=25,
-            aggregation="mean of 25 snapshots",
+            endpoints=(),  # each stream ends in a classifier of its own
+            test_clips=25,
+            aggregation="mean of 25 clips",
             million_parameters=12,
         ),
         System(
-            letter="d",
             name="TwoStreamFused",
-            title="3D-Fused Two-Stream",
+            letter="d",
+            title="3D-Fused",
             builder=TwoStreamFused,
+            backbone="InceptionV1",
             train_frames={"rgb": 5, "flow": 50},
             stride={"rgb": 10, "flow": 1},
             train_seconds=2.0,
             test_frames={"rgb": 25, "flow": 250},
             test_seconds=10.0,
+            endpoints=("Fused_MaxPool3d_3x3",),
             aggregation="one clip, mean over its grid",
             million_parameters=39,
         ),
         System(
-            letter="e",
             name="TwoStreamI3D",
+            letter="e",
             title="Two-Stream I3D",
             builder=TwoStreamI3D,
+            backbone="InceptionI3D",
             train_frames={"rgb": 64, "flow": 64},
             stride={"rgb": 1, "flow": 1},
             train_seconds=2.56,
             test_frames={"rgb": 250, "flow": 250},
             test_seconds=10.0,
+            endpoints=("Mixed_5c",),
+            stream_system="InceptionI3D",
             aggregation="one clip, mean over time, sum of streams",
             million_parameters=25,
+        ),
+        # One stream of (e), trained and tested as it is there.
+        System(
+            name="InceptionI3D",
+            letter=None,
+            title="I3D",
+            builder=InceptionI3D,
+            backbone="InceptionI3D",
+            train_frames={"rgb": 64, "flow": 64},
+            stride={"rgb": 1, "flow": 1},
+            train_seconds=2.56,
+            test_frames={"rgb": 250, "flow": 250},
+            test_seconds=10.0,
+            endpoints=("Mixed_5c",),
+            reads_one=True,
+            aggregation="one clip, mean over time",
+            million_parameters=12,
         ),
     )
 }
 
 
-def clips_at_test(model):
-    """How long the clips of a video are that a model is tested on, as the paper tests its system.
+def paper_systems() -> dict[str, System]:
+    """The rows with a letter, in its order: those that the paper compares."""
+    rows = [row for row in SYSTEMS.values() if row.letter is not None]
+    return {row.name: row for row in sorted(rows, key=lambda row: row.letter or "")}
+
+
+def system_of(model) -> System:
+    """The row of a model, or of the `WeightsInfo` of one.
+
+    Raises:
+        WeightsError: If there is no such system.
+    """
+    # Models and files of one I3D name no system, as they were written before there were others.
+    name = model.system or "InceptionI3D"
+    if name not in SYSTEMS:
+        raise WeightsError(f"unknown system {name!r}; must be one of {[*SYSTEMS]}")
+    return SYSTEMS[name]
+
+
+def builder_of(checkpoint) -> Callable[..., Any]:
+    """The builder of a `Checkpoint` of clips.
+
+    Raises:
+        WeightsError: If it names a system that there is not.
+    """
+    try:
+        return system_of(checkpoint.info).builder
+    except WeightsError as error:
+        raise WeightsError(f"{checkpoint.path}: {error}") from error
+
+
+def clips_at_test(model) -> dict[str, int | None]:
+    """The clips of a video that a model is tested on, as the paper tests its system.
 
     Args:
         model: A `ClipModel` of clips.
 
     Returns:
         {"minimum": ..., "window": ..., "snapshots": ...}, as `data.views.video_views` takes them:
-        the least and the most frames of a clip, of the fastest stream, and how many clips stand for
-        the whole video, None where all of it counts.
+        the minimum and maximum number of frames of a clip, of the fastest stream, and the number of
+        clips that represent the video, `None` where all of it counts.
 
     Example:
 
     >>> clips_at_test(ki3d.TwoStream(architecture="inception_v1_quarter", classes=5))
     {'minimum': 10, 'window': 250, 'snapshots': 25}
     """
-    # Of one stream alone too: it is tested as it is in the pair.
-    row = SYSTEMS.get(model.system, SYSTEMS["TwoStreamI3D"])
-    least = max(size[0] for size in model.minimums.values())
+    row = system_of(model)
+    minimum = max(size[0] for size in model.minimums.values())
     fixed = max(clips.shape[1] or 0 for clips in model.inputs)
     if not fixed:
         return {
-            "minimum": least,
+            "minimum": minimum,
             "window": max(row.test_frames.values()),
-            "snapshots": row.snapshots,
+            "snapshots": row.test_clips,
         }
-    # A longer clip holds several snapshots.
-    snapshots = row.snapshots and max(1, row.snapshots * least // fixed)
-    return {"minimum": fixed, "window": fixed, "snapshots": snapshots}
+    # A longer clip averages over several of minimum length.
+    count = row.test_clips and max(1, row.test_clips * minimum // fixed)
+    return {"minimum": fixed, "window": fixed, "snapshots": count}

@@ -4,15 +4,20 @@ Carreira & Zisserman, CVPR 2017, section 2.3; Simonyan & Zisserman, "Two-Stream 
 Networks", NIPS 2014.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import layers
 
+from kinetics_i3d.core.types import PathLike, Shapes
+from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.frame_stacks import per_stack
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
-from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, flow_of, stream_shapes
+from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, stream_shapes
 
 SYSTEM = "TwoStream"
 STACK = 10  # flow frames to each rgb frame
@@ -22,18 +27,18 @@ MINIMUM = {"rgb": (1, 32, 32), "flow": (STACK, 32, 32)}
 
 def TwoStream(
     *,
-    include_top=True,
-    weights=None,
-    input_shape=None,
-    pooling=None,
-    classes=None,
-    dropout=0.2,
-    classifier_activation=None,
-    architecture=None,
-    head=None,
-    batch_norm_momentum=0.999,
-    name="two_stream",
-):
+    include_top: bool = True,
+    weights: PathLike | None = None,
+    input_shape: Shapes | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    dropout: float = 0.2,
+    classifier_activation: str | Callable[..., Any] | None = None,
+    architecture: str | None = None,
+    head: str | None = None,
+    batch_norm_momentum: float = 0.999,
+    name: str = "two_stream",
+) -> ClipModel:
     """Builds two Inception-V1s, of single frames and of stacks of 10 flow frames, averaged.
 
     A clip is one snapshot, 1 rgb and 10 flow frames, or several, whose logits are averaged like
@@ -78,7 +83,7 @@ def TwoStream(
     resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3, system=SYSTEM)
     row = resolved[0]
     spec = row.clip_spec
-    resolved = sampled(resolved, at_rate(spec, spec.fps / STACK), flow_of(spec))
+    resolved = sampled(resolved, at_rate(spec, spec.fps / STACK), spec.for_flow())
     check_head(head)
     shapes = stream_shapes(input_shape)
     clips = {stream: keras.Input(shape, name=stream) for stream, shape in shapes.items()}

@@ -4,15 +4,20 @@ Carreira & Zisserman, CVPR 2017, section 2.3; Feichtenhofer et al., "Convolution
 Network Fusion for Video Action Recognition", CVPR 2016.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import layers
 
+from kinetics_i3d.core.types import PathLike, Shapes
+from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.frame_stacks import per_stack
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.layers import CHANNELS_LAST, conv_unit, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
-from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, flow_of, stream_shapes
+from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, stream_shapes
 from kinetics_i3d.models.two_stream import MINIMUM, STACK, STACKS
 
 SYSTEM = "TwoStreamFused"
@@ -22,18 +27,18 @@ NOISE = 0.01  # deviation of new kernels; the paper says Gaussian and no more
 
 def TwoStreamFused(
     *,
-    include_top=True,
-    weights=None,
-    input_shape=None,
-    pooling=None,
-    classes=None,
-    dropout=0.5,
-    classifier_activation=None,
-    architecture=None,
-    head=None,
-    batch_norm_momentum=0.999,
-    name="two_stream_fused",
-):
+    include_top: bool = True,
+    weights: PathLike | None = None,
+    input_shape: Shapes | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    dropout: float = 0.5,
+    classifier_activation: str | Callable[..., Any] | None = None,
+    architecture: str | None = None,
+    head: str | None = None,
+    batch_norm_momentum: float = 0.999,
+    name: str = "two_stream_fused",
+) -> ClipModel:
     """Builds two Inception-V1s whose grids over time are joined, convolved in 3D and classified.
 
     Each of 5 rgb frames and of 5 stacks of 10 flow frames gives a 7x7 grid before Inception-V1's
@@ -80,7 +85,7 @@ def TwoStreamFused(
     resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3, system=SYSTEM)
     row = resolved[0]
     spec = row.clip_spec
-    resolved = sampled(resolved, at_rate(spec, spec.fps / STACK), flow_of(spec))
+    resolved = sampled(resolved, at_rate(spec, spec.fps / STACK), spec.for_flow())
     check_head(head)
     shapes = stream_shapes(input_shape)
     clips = {stream: keras.Input(shape, name=stream) for stream, shape in shapes.items()}

@@ -4,40 +4,40 @@ Carreira & Zisserman, CVPR 2017, section 2.4; the release adds the logits with e
 """
 
 import dataclasses
-import os
-import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 from keras import layers
 
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.types import Shapes, Weights
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import kind_of
-from kinetics_i3d.models.streams import flow_of, stream_shapes
-from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_rows
+from kinetics_i3d.models.streams import stream_shapes
+from kinetics_i3d.weights.catalog import PAIRS
 from kinetics_i3d.weights.checkpoint import Checkpoint
-from kinetics_i3d.weights.read import read_weights
+from kinetics_i3d.weights.read import read_weights, resolve_weights
 
 SYSTEM = "TwoStreamI3D"
 
 
 def TwoStreamI3D(
     *,
-    include_top=True,
-    weights=None,
-    input_shape=None,
-    pooling=None,
-    classes=None,
-    dropout=0.5,
-    classifier_activation=None,
-    architecture=None,
-    head=None,
-    batch_norm_momentum=0.999,
-    name="two_stream_i3d",
-):
+    include_top: bool = True,
+    weights: Weights | None = None,
+    input_shape: Shapes | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    dropout: float = 0.5,
+    classifier_activation: str | Callable[..., Any] | None = None,
+    architecture: str | None = None,
+    head: str | None = None,
+    batch_norm_momentum: float = 0.999,
+    name: str = "two_stream_i3d",
+) -> ClipModel:
     """Builds two I3Ds, one of frames and one of optical flow, whose logits are added.
 
     Args:
@@ -100,7 +100,7 @@ def TwoStreamI3D(
         for stream in STREAMS
     }
     if weights is None:
-        streams["flow"].clip_spec = flow_of(streams["rgb"].clip_spec)
+        streams["flow"].clip_spec = streams["rgb"].clip_spec.for_flow()
     check_members(streams, members)
 
     activation = classifier_activation
@@ -155,8 +155,6 @@ def read_members(weights):
     """
     if weights is None:
         return dict.fromkeys(STREAMS)
-    if isinstance(weights, str) and weights in PAIRS:
-        weights = dict(zip(STREAMS, PAIRS[weights].members, strict=True))
     if isinstance(weights, Mapping):
         if set(weights) != set(STREAMS) or None in weights.values():
             raise ValueError(
@@ -164,16 +162,19 @@ def read_members(weights):
                 f"Received: weights={dict(weights)!r}"
             )
         return {stream: _read(weights[stream]) for stream in STREAMS}
-    if not isinstance(weights, Checkpoint):
-        path = pathlib.Path(weights)
-        if not (path.suffix or os.sep in str(weights) or path.exists()):
-            find_rows(weights)  # of an unknown name, the error that knows pairs too
-            pairs = " or ".join(PAIRS)
+    if isinstance(weights, Checkpoint):
+        checkpoint = weights
+    else:
+        sources = resolve_weights(weights, pairs=True)
+        if len(sources) > 1:
+            return dict(zip(STREAMS, (source.read() for source in sources), strict=True))
+        entry = sources[0].entry
+        if entry is not None:
             raise WeightsError(
-                f"{weights}: one stream, where two are wanted; take {pairs}, or "
-                f"{{'rgb': ..., 'flow': ...}} ({CATALOG[weights].clip_spec.stream} is this one)"
+                f"{entry.name}: one stream, where two are wanted; take {' or '.join(PAIRS)}, or "
+                f"{{'rgb': ..., 'flow': ...}} ({entry.clip_spec.stream} is this one)"
             )
-    checkpoint = _read(weights)
+        checkpoint = sources[0].read()
     if checkpoint.info.system != SYSTEM:
         raise WeightsError(
             f"{checkpoint.path} holds a model of {kind_of(checkpoint.info)}, not of two streams; "

@@ -22,7 +22,7 @@ class _Calls(threading.local):
 _CALLS = _Calls()
 
 
-def set_input_checks(enabled):
+def set_input_checks(enabled: bool) -> bool:
     """Switches the checks of input values on or off, for all models of this process.
 
     They read a small sample of each batch that a model is called on. Integers where floats are

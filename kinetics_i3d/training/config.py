@@ -255,7 +255,7 @@ class TrainConfig:
             for stream in streams
         }
 
-    def to_json(self):
+    def to_json(self) -> str:
         """The fields as indented JSON."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 

@@ -9,22 +9,17 @@ import re
 import keras
 from absl import logging
 
-from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.inflation import adapt_to_stream, inflate
+from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.pretrained import HEAD
 from kinetics_i3d.models.start_from_images import start_from_images
-from kinetics_i3d.models.systems import SYSTEMS
+from kinetics_i3d.models.systems import SYSTEMS, system_of
 from kinetics_i3d.training.bfloat16 import keep_gradients_right
 from kinetics_i3d.training.config import check_choice
 from kinetics_i3d.training.statistics import all_layers
 from kinetics_i3d.weights.assign import named_variables
 from kinetics_i3d.weights.read import read_weights
-
-# Both streams are trained to answer by themselves; their sum is taken at test only.
-APART = "TwoStreamI3D"
-ONE_OF = "InceptionI3D"  # reads rgb or flow, as asked: half of the paper's system (e)
-NAMES = (ONE_OF, *SYSTEMS)
 
 
 def streams_of(config):
@@ -33,15 +28,17 @@ def streams_of(config):
     Raises:
         ValueError: If there is no such system, or it reads others than `config.streams`.
     """
-    check_choice("system", config.system, NAMES)
-    if config.system == ONE_OF:
+    check_choice("system", config.system, tuple(SYSTEMS))
+    system = SYSTEMS[config.system]
+    if system.reads_one:
         if len(config.streams) > 1:
+            both = [row.name for row in SYSTEMS.values() if row.stream_system == system.name]
             raise ValueError(
-                f"`streams` must be one of them for {ONE_OF}; {APART} reads both. "
-                f"Received: streams={config.streams!r}"
+                f"`streams` must be one of {system.streams} for {system.name}; "
+                f"{' and '.join(both)} reads both. Received: streams={config.streams!r}"
             )
-        return tuple(config.streams) or ("rgb",)
-    streams = tuple(SYSTEMS[config.system].streams)
+        return tuple(config.streams) or system.streams[:1]
+    streams = system.streams
     if config.streams and set(config.streams) != set(streams):
         raise ValueError(
             f"`streams` must be {streams} for {config.system}. Received: streams={config.streams!r}"
@@ -64,12 +61,8 @@ def build(config, labels, *, weights_labels=None):
         ValueError: If the config does not fit the network.
         WeightsError: If the weights do not.
     """
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
-    try:
+    with dtype_policy(config.precision):
         model = _begin(config, streams_of(config), len(labels))
-    finally:
-        keras.config.set_dtype_policy(policy)
     if weights_labels is not None and config.head == "keep" and config.weights is not None:
         if len(weights_labels) != model.output_shape[-1]:
             raise ValueError(
@@ -97,8 +90,8 @@ def build(config, labels, *, weights_labels=None):
 
 def builder_of(config):
     """The constructor of a config's system."""
-    check_choice("system", config.system, NAMES)
-    return InceptionI3D if config.system == ONE_OF else SYSTEMS[config.system].builder
+    check_choice("system", config.system, tuple(SYSTEMS))
+    return SYSTEMS[config.system].builder
 
 
 def frames_of(config, model):
@@ -117,7 +110,8 @@ def members(model):
     Returns:
         A functional model to (batch, ...) logits, or to a list of them whose sum answers.
     """
-    if model.system != APART:
+    # Separate streams are trained to predict alone; their sum is taken at test only.
+    if not system_of(model).is_separate:
         return model
     return keras.Model(model.input, model.get_layer("Logits").input)
 
@@ -168,9 +162,10 @@ def _begin(config, streams, classes):
     """The network with its first values."""
     specs = config.specs(streams)
     settings: dict = {"classes": classes, "dropout": config.dropout}
-    if config.system != ONE_OF and SYSTEMS[config.system].loss == "all steps":
+    system = SYSTEMS[config.system]
+    if system.loss == "all steps":
         settings["all_steps"] = True
-    if config.system == ONE_OF and config.inflate is not None:
+    if system.reads_one and config.inflate is not None:
         return inflate(
             InceptionV1(weights=config.inflate, architecture=config.architecture),
             classes=classes,
@@ -178,14 +173,14 @@ def _begin(config, streams, classes):
             clip_spec=specs[streams[0]],
             dropout=config.dropout,
         )
-    if config.system == ONE_OF and config.weights is None:
+    if system.reads_one and config.weights is None:
         settings["input_shape"] = (None, None, None, specs[streams[0]].channels)
     if config.weights is not None and config.head == "new":
         settings["head"] = "new"
     if config.weights is not None and config.head == "keep":
         del settings["classes"]
     weights = config.weights
-    if config.system == ONE_OF and weights is not None and config.streams:
+    if system.reads_one and weights is not None and config.streams:
         weights = _weights_of_stream(weights, streams[0])
     model = builder_of(config)(weights=weights, architecture=config.architecture, **settings)
     if config.weights is not None and tuple(model.clip_specs) != streams:
@@ -211,7 +206,7 @@ def reads_other_stream(config):
 
     Batch norm's statistics do not fit such clips until they are measured on them.
     """
-    if config.system != ONE_OF or config.weights is None or not config.streams:
+    if not SYSTEMS[config.system].reads_one or config.weights is None or not config.streams:
         return False
     spec = read_weights(config.weights).info.clip_spec
     return spec is not None and spec.stream != config.streams[0]

@@ -4,6 +4,7 @@ Carreira & Zisserman, CVPR 2017, table 1 and section 2.5, and the code released 
 """
 
 import dataclasses
+from typing import Any
 
 from absl import logging
 
@@ -124,7 +125,7 @@ RECIPES = {
 }
 
 
-def config_from_recipe(name, **settings):
+def config_from_recipe(name: str | None, **settings: Any) -> TrainConfig:
     """The `TrainConfig` of a recipe with some fields changed.
 
     A field that is given is kept. A field of the recipe that contradicts the given ones, or the
@@ -233,19 +234,12 @@ def _changes(recipe, settings):
 
 def _described(weights):
     """The architecture of weights and their {stream: `ClipSpec`}, as far as they say."""
-    from kinetics_i3d.weights.catalog import CATALOG, PAIRS, find_rows, find_weights
-    from kinetics_i3d.weights.checkpoint import read_info
-    from kinetics_i3d.weights.images import find_image_row
-    from kinetics_i3d.weights.read import read_weights
+    from kinetics_i3d.weights.read import resolve_weights
 
-    if weights in CATALOG or weights in PAIRS:
-        rows = find_rows(weights)
-        architectures = {row.architecture for row in rows}
-        specs = {row.clip_spec.stream: row.clip_spec for row in rows}
-        return architectures.pop() if len(architectures) == 1 else None, specs
-    row = find_image_row(weights)
-    if row is not None:
-        return row.architecture, {}
-    path = find_weights(weights)
-    info = (read_info(path) if path.is_file() else None) or read_weights(path).info
-    return info.architecture, info.clip_specs
+    infos = [source.info() for source in resolve_weights(weights, images=True, pairs=True)]
+    architectures = {info.architecture for info in infos}
+    # An image network has no stream: it may start one of either.
+    specs = {
+        name: spec for info in infos if info.rank == 3 for name, spec in info.clip_specs.items()
+    }
+    return architectures.pop() if len(architectures) == 1 else None, specs

@@ -6,6 +6,8 @@ Carreira & Zisserman, CVPR 2017, section 2.5.
 import contextlib
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,9 +17,12 @@ from kinetics_i3d.core.average_precision import mean_average_precision
 from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import stage
+from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.data.datasets import VideoDataset
+from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.board import event_writer, write_clips
+from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.distribute import make_strategy, place
 from kinetics_i3d.training.errors import TrainingStopped, among, writing
 from kinetics_i3d.training.head_start import fit_head
@@ -51,17 +56,17 @@ from kinetics_i3d.training.step import Step
 
 @one_warning_per_file()
 def train(
-    dataset,
-    config,
-    output,
+    dataset: Any,
+    config: TrainConfig,
+    output: PathLike,
     *,
-    spec_name="custom",
-    about=None,
-    distribute="none",
-    save_every=500,
-    tensorboard=False,
-    weights_labels=None,
-):
+    spec_name: str = "custom",
+    about: Mapping[str, Any] | None = None,
+    distribute: str = "none",
+    save_every: int = 500,
+    tensorboard: bool = False,
+    weights_labels: Labels | None = None,
+) -> ClipModel:
     """Trains a network on videos or on prepared records.
 
     A run that was stopped or killed goes on from its last state when it is started again with the

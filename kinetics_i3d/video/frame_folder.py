@@ -1,7 +1,7 @@
-"""`FrameFolder`: the pictures of a folder (img_00001.jpg, ...) read like a video.
+"""`FrameFolder`: the pictures of a folder (img_00001.jpg, ...) read as a video.
 
-The "rawframes" of MMAction2, TSN and denseflow, and the folders of Jester and Something-Something.
-Such pictures do not tell their rate: they are taken to be 25 a second, and `folder#fps=30` names
+These are the "rawframes" of MMAction2, TSN and denseflow, and the folders of Jester and
+Something-Something. Pictures have no frame rate: 25 a second is assumed, and `folder#fps=30` sets
 another rate.
 """
 
@@ -16,8 +16,8 @@ from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.source import Source, VideoFrames
 
-# FFmpeg's decoder of each kind of picture; none of them opens another file.
-CODECS = {
+# FFmpeg's decoder for each kind of picture; none of them opens further files.
+_CODECS = {
     ".jpg": "mjpeg",
     ".jpeg": "mjpeg",
     ".png": "png",
@@ -26,49 +26,30 @@ CODECS = {
     ".ppm": "ppm",
 }
 RATE = 25
-NUMBERED = re.compile(r"(?s)(.*?)(\d+)(\.[A-Za-z]+)")
-FLOW = re.compile(r"(?i)(?:flow_?[xy]|[xyuv]|flow)_?")
-# Prefixes of frames, where a folder holds other numbered pictures too.
-FRAMES = ("img_", "image_", "frame_", "frame", "img", "image", "rgb_", "")
-LOCATED = re.compile(r"(?s)(.+)#fps=(\d+(?:\.\d+)?)")
+_NUMBERED = re.compile(r"(?s)(.*?)(\d+)(\.[A-Za-z]+)")
+_FLOW = re.compile(r"(?i)(?:flow_?[xy]|[xyuv]|flow)_?")
+# Prefixes of frames, in order, where a folder holds other numbered pictures too.
+_FRAMES = ("img_", "image_", "frame_", "frame", "img", "image", "rgb_", "")
+_LOCATED = re.compile(r"(?s)(.+)#fps=(\d+(?:\.\d+)?)")
 
 
 def split_rate(path):
-    """Takes `folder#fps=30` apart.
-
-    Args:
-        path: Text or `os.PathLike`.
-
-    Returns:
-        (path as text, frames a second as a fraction, or None).
-
-    Example:
-
-    >>> split_rate("frames#fps=30")
-    ('frames', Fraction(30, 1))
-    """
+    """Splits `folder#fps=30` into (path as text, frames a second as a fraction or None)."""
     path = os.fspath(path)
-    match = LOCATED.fullmatch(path) if isinstance(path, str) and "#fps=" in path else None
+    match = _LOCATED.fullmatch(path) if isinstance(path, str) and "#fps=" in path else None
     if match is None or not float(match[2]):
         return path, None
     return match[1], as_rate(float(match[2]))
 
 
 def numbered_pictures(folder):
-    """The numbered pictures of a folder.
-
-    Args:
-        folder: Its path.
-
-    Returns:
-        {prefix: list of paths in the order of their numbers}; empty if there is no such folder.
-    """
+    """{prefix: paths in the order of their numbers} of a folder; empty without such a folder."""
     by_prefix = collections.defaultdict(list)
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                match = NUMBERED.fullmatch(entry.name)
-                if match and match[3].lower() in CODECS and not entry.name.startswith("."):
+                match = _NUMBERED.fullmatch(entry.name)
+                if match and match[3].lower() in _CODECS and not entry.name.startswith("."):
                     by_prefix[match[1]].append((int(match[2]), entry.path))
     except (FileNotFoundError, NotADirectoryError):
         return {}
@@ -83,8 +64,8 @@ def is_frame_folder(path):
             for entry in entries:
                 if entry.name.startswith(".") or not entry.is_file():
                     continue
-                match = NUMBERED.fullmatch(entry.name)
-                if match and match[3].lower() in CODECS:
+                match = _NUMBERED.fullmatch(entry.name)
+                if match and match[3].lower() in _CODECS:
                     return True
                 if os.path.splitext(entry.name)[1].lower() not in (".txt", ".json", ".csv"):
                     return False
@@ -94,33 +75,23 @@ def is_frame_folder(path):
 
 
 def is_folder(path):
-    """Whether a video is a folder, with `#fps=30` behind it or not; `VideoFrames` are none."""
+    """Whether a video is a folder, with or without `#fps=30`."""
     return not isinstance(path, VideoFrames) and os.path.isdir(split_rate(path)[0])
 
 
 def frames_of(folder):
-    """The frames of a folder in their order, without pictures of flow.
-
-    Args:
-        folder: Its path.
-
-    Returns:
-        A list of paths; empty where there are none.
-
-    Raises:
-        VideoError: If there are pictures of several kinds and none is known to be the frames.
-    """
+    """The paths of a folder's frames in order, without pictures of flow."""
     by_prefix = {
         prefix: paths
         for prefix, paths in numbered_pictures(folder).items()
-        if not prefix or not FLOW.fullmatch(prefix)
+        if not prefix or not _FLOW.fullmatch(prefix)
     }
     if len(by_prefix) > 1:
-        prefixes = [prefix for prefix in FRAMES if prefix in by_prefix]
+        prefixes = [prefix for prefix in _FRAMES if prefix in by_prefix]
         if not prefixes:
             raise errors.VideoError(
-                f"{folder}: holds numbered pictures of several names, {sorted(by_prefix)}; the "
-                f"frames must be called {FRAMES[0]}00001.jpg or the like"
+                f"{folder}: holds numbered pictures with several prefixes, {sorted(by_prefix)}; "
+                f"the frames must be named like {_FRAMES[0]}00001.jpg"
             )
         return by_prefix[prefixes[0]]
     return next(iter(by_prefix.values()), [])
@@ -130,18 +101,11 @@ class FrameFolder:
     """A folder of pictures with the interface of `Source`; use it in a `with` block.
 
     Args:
-        path: The folder, with `#fps=30` behind it or not.
+        path: The folder, with or without `#fps=30`.
         threads: Not used.
 
     Raises:
         VideoError: If it holds no numbered pictures.
-
-    Example:
-
-    >>> FrameFolder(folder)
-    Traceback (most recent call last):
-    ...
-    kinetics_i3d.core.errors.VideoError: ...
     """
 
     clock = "pts"
@@ -168,15 +132,15 @@ class FrameFolder:
         self.close()
 
     def close(self):
-        """Does nothing: each picture is opened by itself."""
+        """Does nothing: no picture stays open."""
 
     def rewind(self):
-        """Goes back to the first picture."""
+        """Returns to the first picture."""
         self._next = 0
 
     @property
     def tick(self):
-        """Seconds of a stamp's unit: a picture."""
+        """Seconds per unit of the pictures' time stamps, which are their numbers."""
         return 1 / self.rate
 
     @property
@@ -192,22 +156,15 @@ class FrameFolder:
     @property
     def codec(self):
         """The short name of the first picture's codec."""
-        return CODECS[os.path.splitext(self.files[0])[1].lower()]
+        return _CODECS[os.path.splitext(self.files[0])[1].lower()]
 
     def seek(self, stamp):
-        """Goes to a picture by its number from 0."""
+        """Moves to a picture by its number, from 0."""
         self._next = min(max(0, stamp), len(self.files) - 1)
         return True
 
     def pictures(self):
-        """Decodes on from here; pictures that cannot be decoded are left out, and logged once.
-
-        Yields:
-            `av.VideoFrame`s.
-
-        Raises:
-            VideoError: If there is not one picture.
-        """
+        """Yields the `av.VideoFrame`s from here on; skips and logs those that cannot be decoded."""
         count, reason = 0, ""
         for number in range(self._next, len(self.files)):
             try:
@@ -220,7 +177,7 @@ class FrameFolder:
             picture.pts, picture.time_base = number, self.tick
             yield picture
         if not count:
-            raise errors.VideoError(f"{self.path}: not one picture can be decoded ({reason})")
+            raise errors.VideoError(f"{self.path}: no picture can be decoded ({reason})")
 
     def _log(self, reason):
         if not self._damaged:
@@ -230,23 +187,13 @@ class FrameFolder:
 
 
 def decode_picture(path):
-    """Decodes a picture file.
-
-    Args:
-        path: The file; its suffix tells its kind.
-
-    Returns:
-        An `av.VideoFrame`.
-
-    Raises:
-        VideoError: If it cannot be read or decoded.
-    """
+    """Decodes a picture file, by its suffix, to an `av.VideoFrame`; `VideoError` if it cannot."""
     import av
 
     try:
         with open(path, "rb") as file:
             data = file.read()
-        codec: typing.Any = av.CodecContext.create(CODECS[os.path.splitext(path)[1].lower()], "r")
+        codec: typing.Any = av.CodecContext.create(_CODECS[os.path.splitext(path)[1].lower()], "r")
         codec.thread_count = 1
         pictures = [*codec.decode(av.Packet(data)), *codec.decode(None)] if data else []
     except OSError as error:  # those of libav are, too
@@ -254,21 +201,10 @@ def decode_picture(path):
     except ValueError as error:
         raise errors.VideoError(f"{path}: {errors.first_line(error)}") from error
     if not pictures:
-        raise errors.VideoError(f"{path}: no picture in it")
+        raise errors.VideoError(f"{path}: contains no picture")
     return pictures[0]
 
 
 def open_source(path, *, threads):
-    """Opens a video file, a folder of pictures, or frames in memory.
-
-    Args:
-        path: The path of either, or `VideoFrames`.
-        threads: Threads of the decoder of a file.
-
-    Returns:
-        A `Source` or a `FrameFolder`.
-
-    Raises:
-        VideoError: If it is neither.
-    """
+    """Opens a video file, a folder of pictures or `VideoFrames` as a `Source` or `FrameFolder`."""
     return (FrameFolder if is_folder(path) else Source)(path, threads=threads)

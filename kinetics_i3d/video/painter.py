@@ -7,16 +7,16 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import resized
 
-# What most video is stored as. swscale has fast code to separate planes of these, none to packed
-# pixels: by way of planes painting takes half the time.
-PLANAR = ("yuv420p", "yuvj420p")
+# How most video is stored. swscale has fast code from these to separate planes but not to packed
+# pixels: going by way of planes halves the time.
+_PLANAR = ("yuv420p", "yuvj420p")
 
 
 class Painter:
-    """Turns decoded pictures into RGB arrays, all of the size of the first.
+    """Converts decoded pictures to RGB arrays, all of the size of the first.
 
-    Colours follow the file's tags of matrix and range; untagged ones are BT.601, which is what
-    swscale, hence OpenCV, takes them for. Non-square samples stay as stored, alpha is dropped.
+    Colours follow the file's tags for matrix and range; untagged files are BT.601, as swscale and
+    hence OpenCV assume. Non-square pixels stay as stored; alpha is dropped.
 
     Args:
         short_side: Pixels of the side that `resize` names; None keeps the first picture's size.
@@ -24,19 +24,19 @@ class Painter:
         interpolation: One of `clip_spec.INTERPOLATIONS`.
     """
 
-    shortcut: typing.Any = None  # set by `compile_now`
+    shortcut: typing.Any = None  # set by `compile_shortcut`
 
     def __init__(self, short_side=None, resize="short_side", interpolation="bilinear"):
         from av.video.reformatter import Interpolation, VideoReformatter
 
-        # Without the last three white becomes 253, and values depend on the processor.
+        # Without the last three, white becomes 253 and values depend on the processor.
         self._method = (
             Interpolation.BILINEAR
             | Interpolation.FULL_CHR_H_INT
             | Interpolation.ACCURATE_RND
             | Interpolation.BITEXACT
         )
-        # Each keeps the tables of one conversion.
+        # Each caches the tables of one conversion.
         self._reformatter, self._packer = VideoReformatter(), VideoReformatter()
         self._bilinear = True
         self._short_side, self._resize = short_side, resize
@@ -45,14 +45,7 @@ class Painter:
         self._shortcut = None if self.shortcut is None else self.shortcut()
 
     def __call__(self, picture):
-        """Paints one picture.
-
-        Args:
-            picture: An `av.VideoFrame`.
-
-        Returns:
-            uint8 array (height, width, 3), RGB, 0 to 255, that shares no memory with another.
-        """
+        """Converts an `av.VideoFrame` to a uint8 array (height, width, 3) with its own memory."""
         transposed, left_right, up_down = orientation(picture)
         if self._size is None:
             self._settle(upright_size(picture))
@@ -72,9 +65,9 @@ class Painter:
         return np.ascontiguousarray(rgb)
 
     def _keeps(self, picture, size):
-        """Whether a 4:2:0 picture has this size, of even sides, already."""
+        """Whether a 4:2:0 picture, of even sides, has this size already."""
         same = self._bilinear and size == (picture.height, picture.width)
-        return same and picture.format.name in PLANAR and not any(side % 2 for side in size)
+        return same and picture.format.name in _PLANAR and not any(side % 2 for side in size)
 
     def _by_swscale(self, picture, height, width):
         # One thread, so that neither the machine nor the setting changes a value.
@@ -90,12 +83,12 @@ class Painter:
         if planar:
             painted = self._packer.reformat(painted, format="rgb24", threads=1)
         rgb = painted.to_ndarray()
-        if painted is picture:  # Nothing to do: the pixels are the decoder's own.
+        if painted is picture:  # nothing was converted: the memory is the decoder's
             rgb = rgb.copy()
         return rgb
 
     def _settle(self, size):
-        """Lets the first picture's size decide for all."""
+        """Sets the size of all pictures by that of the first."""
         self._size = size
         if self._short_side is None:
             return
@@ -109,43 +102,34 @@ class Painter:
             self._bilinear = False
 
 
-def compile_now():
-    """Lets every later `Painter` of this process take the compiled shortcut for equal sizes.
+def compile_shortcut():
+    """Makes every later `Painter` of this process use the compiled shortcut for equal sizes.
 
-    The pixels are the same. It takes a second or so, and nothing without Numba; to be called
-    before threads that read videos begin.
+    The pixels are the same. Compiling takes about a second; without Numba nothing changes. Call it
+    before threads that read videos start.
     """
     if Painter.shortcut is None:
-        with contextlib.suppress(ImportError):  # a Numba that does not fit is no reason to stop
+        with contextlib.suppress(ImportError):  # an incompatible Numba is no reason to fail
             from kinetics_i3d.video import yuv420
 
-            Painter.shortcut = yuv420.Shortcut if yuv420.compile_now() else None
+            Painter.shortcut = yuv420.Shortcut if yuv420.compile_kernel() else None
 
 
 def same_by_planes(picture, height):
-    """Whether swscale's bilinear RGB is the same to the bit if made as planes and packed then.
+    """Whether swscale's bilinear RGB is the same to the bit if made as planes and then packed.
 
-    Packed pixels it rounds otherwise where two lines make one: whatever grows in height, and what
-    hardly shrinks.
-
-    Args:
-        picture: An `av.VideoFrame`.
-        height: Lines of the result, as stored.
+    For packed pixels swscale rounds differently where two lines make one: in whatever grows in
+    height, and in what hardly shrinks. `height` is that of the result, as stored.
     """
-    if picture.format.name not in PLANAR or picture.height % 2:
+    if picture.format.name not in _PLANAR or picture.height % 2:
         return False
     return picture.height == height or picture.height >= 1.1 * height
 
 
 def orientation(picture):
-    """How players turn a picture before they show it, from its display matrix.
+    """(transposed, left_right, up_down): how players turn a picture, from its display matrix.
 
-    Args:
-        picture: An `av.VideoFrame`.
-
-    Returns:
-        (transposed, left_right, up_down): whether to swap the axes, and then to flip the columns,
-        the rows. Angles between the right ones are taken for the nearest.
+    Swap the axes, then flip the columns and the rows. Other angles are rounded to right ones.
     """
     matrix = picture.side_data.get("DISPLAYMATRIX")
     if matrix is None:
@@ -158,6 +142,6 @@ def orientation(picture):
 
 
 def upright_size(picture):
-    """(height, width) of a picture as it is shown."""
+    """(height, width) of a picture as shown."""
     size = picture.height, picture.width
     return size[::-1] if orientation(picture)[0] else size

@@ -1,40 +1,44 @@
 """`read_frames`, `timed_frames`, `video_info`: a video as upright RGB frames, one after the other.
 
-Sampling by presentation time: `kinetics_i3d.video.sampling` has the rule.
+Frames are sampled by presentation time; `kinetics_i3d.video.sampling` has the rule.
 """
 
 import dataclasses
 import fractions
 import itertools
 import typing
+from collections.abc import Generator
+
+import numpy as np
 
 from kinetics_i3d.core import clip_spec, errors
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.frame_folder import open_source
 from kinetics_i3d.video.sampling import as_rate, at_rate, between, presentation_times
-from kinetics_i3d.video.source import check_video
+from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.video.span import split_span
 
-# Below this, decoding from the beginning costs less than seeking and the pictures around it.
-SEEK_FROM = fractions.Fraction(1)
-# Keyframes are found by decoding time, which is up to 16 pictures earlier than that of showing.
-SEEK_EARLIER = fractions.Fraction(1, 2)
+# Below this, decoding from the beginning is cheaper than seeking and the pictures around it.
+_SEEK_FROM = fractions.Fraction(1)
+# Seeking goes by decoding time, which is up to 16 pictures earlier than presentation time.
+_SEEK_EARLIER = fractions.Fraction(1, 2)
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """What a file tells about its video. Headers lie: only reading shows what is really there.
+    """What a file says about its video. Headers may be wrong; only reading shows the truth.
 
     Args:
         path: The file.
-        width: Pixels across, as shown.
-        height: Pixels down, as shown.
+        width: Pixels, as shown.
+        height: Pixels, as shown.
         rotation: Degrees clockwise by which the stored picture is turned: 0, 90, 180 or 270.
         fps: Frames a second on average.
         duration: Seconds, or None where the file does not say.
-        frames: How many pictures the header tells, else `duration * fps`; None where neither is
+        frames: Number of pictures by the header, or else `duration * fps`; None where neither is
             known.
-        codec: The codec's short name, such as `"h264"`.
+        codec: The short name of the codec, such as `"h264"`.
     """
 
     path: str
@@ -47,17 +51,17 @@ class VideoInfo:
     codec: str
 
 
-def video_info(path):
-    """Tells a video's size, rate, length and codec from its headers and its first picture.
+def video_info(path: PathLike | VideoFrames) -> VideoInfo:
+    """Returns a video's size, rate, length and codec from its headers and its first picture.
 
     Args:
-        path: The file, with a span behind it or not (`talk.mp4#t=5,15`), or `VideoFrames`.
+        path: The file, with or without a span (`talk.mp4#t=5,15`), or `VideoFrames`.
 
     Returns:
-        A `VideoInfo`; of a span, its duration is that of the span.
+        A `VideoInfo`; for a span, with the duration of the span.
 
     Raises:
-        VideoError: If the file is no video or not one picture can be decoded.
+        VideoError: If the file is not a video or no picture can be decoded.
 
     Example:
 
@@ -67,7 +71,7 @@ def video_info(path):
     """
     file, span = split_span(check_video(path))
     with open_source(file, threads=1) as source:
-        # Rotation is told with the pictures, and their size may differ from the header's.
+        # Rotation comes with the pictures, and their size may differ from the header's.
         first = next(source.pictures())
         height, width = pictures.upright_size(first)
         transposed, left_right, up_down = pictures.orientation(first)
@@ -92,51 +96,51 @@ def video_info(path):
 
 
 def read_frames(
-    path,
+    path: PathLike | VideoFrames,
     *,
-    fps=None,
-    start=0.0,
-    stop=None,
-    short_side=None,
-    threads=1,
-    resize="short_side",
-    interpolation="bilinear",
-):
-    """Reads a video's frames one after the other; never more than a few are in memory.
+    fps: float | None = None,
+    start: float = 0.0,
+    stop: float | None = None,
+    short_side: int | None = None,
+    threads: int = 1,
+    resize: str = "short_side",
+    interpolation: str = "bilinear",
+) -> Generator[np.ndarray, None, None]:
+    """Reads the frames of a video one after the other; only a few are in memory at a time.
 
-    With `fps`, frame k is the one nearest in time to `start + k / fps`, or still on the screen
-    then: a file of that rate gives each of its frames once, a slower one repeats some. There are
+    With `fps`, frame k is the one nearest in time to `start + k / fps`, or still shown then: a
+    video of that rate gives each of its frames once, a slower one repeats some. There are
     `round(fps * seconds)` frames, at least one.
 
-    Frames come as players show them, rotated by their metadata. What is interlaced stays so, alpha
-    is dropped, and non-square samples stay as stored, as in the release and in OpenCV. Should the
-    size change in mid-stream, all are resized to the first one's.
+    Frames come as players show them, rotated by their metadata. Interlaced frames stay interlaced,
+    alpha is dropped, and non-square pixels stay as stored, as in the release and in OpenCV. If the
+    size changes within the video, all frames are resized to the first one's.
 
     A damaged file gives what can be decoded, and one warning in the log if the decoder notices: it
-    patches some pictures without a word. The file is closed when the generator ends, fails, or is
-    closed or dropped.
+    conceals some errors silently. The file is closed when the generator ends, fails, or is closed
+    or dropped.
 
     Args:
         path: A local file, or a folder of numbered pictures; text or `os.PathLike`. With a span
-            behind it (`talk.mp4#t=5,15`) the frames are those of the span, and `start` and `stop`
-            count from its beginning. `VideoFrames` are taken too.
-        fps: Frames a second to sample, a number or a fraction; None gives every frame as stored.
+            (`talk.mp4#t=5,15`) the frames are those of the span, and `start` and `stop` count from
+            its beginning. `VideoFrames` work too.
+        fps: Frames a second to sample, a number or a fraction; None returns every frame as stored.
         start: Seconds from the first picture.
-        stop: Seconds from the first picture where to stop; None reads to the end.
-        short_side: Pixels of the smaller side after a resize that keeps the aspect, or of what
-            `resize` names; None keeps the size.
-        threads: Threads of the decoder. They change no value of a sound file; of a damaged one,
-            how the decoder patches its broken pictures.
+        stop: Seconds from the first picture at which to stop; None reads to the end.
+        short_side: Pixels of the smaller side after a resize that keeps the aspect ratio, or of the
+            side that `resize` names; None keeps the size.
+        threads: Threads of the decoder. Frames do not depend on it, except where a damaged file's
+            errors are concealed.
         resize: `"short_side"`, `"height"` or `"stretch"`, as in `ClipSpec`.
-        interpolation: `"bilinear"` or `"area_cubic"`, as in `ClipSpec`; swscale's, whose bilinear
-            filter widens when it shrinks, so that nothing flickers.
+        interpolation: `"bilinear"` or `"area_cubic"`, as in `ClipSpec`. Both are swscale's, whose
+            bilinear filter widens when it shrinks, so that nothing flickers.
 
     Returns:
         A generator of uint8 arrays (height, width, 3), RGB, 0 to 255, each with its own memory.
 
     Raises:
-        ValueError: If a number is out of its range.
-        VideoError: While reading: if the file is no video, not one picture can be decoded, or the
+        ValueError: If a number is outside its range.
+        VideoError: While reading: if the file is not a video, no picture can be decoded, or the
             video ends before `start`.
 
     Example:
@@ -215,9 +219,9 @@ def _checked(path, fps, start, stop, short_side, threads, resize, interpolation)
     if span is not None:
         begin, end = span.seconds(rate)
         first += begin
-        last = min((each for each in (last and last + begin, end) if each), default=None)
-    paint = pictures.Painter(short_side, resize, interpolation)
-    return path, rate, first, last, paint, threads
+        last = min((time for time in (last and last + begin, end) if time), default=None)
+    painter = pictures.Painter(short_side, resize, interpolation)
+    return path, rate, first, last, painter, threads
 
 
 def _length(span, duration):
@@ -237,29 +241,29 @@ def _seconds(name, value):
     return seconds
 
 
-def _frames(path, rate, start, stop, paint, threads):
+def _frames(path, rate, start, stop, painter, threads):
     if stop is not None and stop <= start:
-        raise errors.VideoError(f"{path}: its span ends before start={float(start):g} seconds")
+        raise errors.VideoError(f"{path}: the span ends before start={float(start):g} seconds")
     with open_source(path, threads=threads) as source:
         timed = _timed(source, start)
         if rate is None:
-            taken = between(timed, start=start, stop=stop)
+            sampled = between(timed, start=start, stop=stop)
         else:
-            taken = at_rate(timed, fps=rate, start=start, stop=stop)
+            sampled = at_rate(timed, fps=rate, start=start, stop=stop)
         before = None
         frame: typing.Any = None
-        for picture in taken:
-            # A repeated frame is painted once, and copied so that changing one changes no other.
-            frame = frame.copy() if picture is before else paint(picture)
+        for picture in sampled:
+            # A repeated frame is converted once, and copied so that changing one changes no other.
+            frame = frame.copy() if picture is before else painter(picture)
             before = picture
             yield frame
     if frame is None:
         raise errors.VideoError(f"{path}: the video ends before start={float(start):g} seconds")
 
 
-def _timed_frames(path, rate, start, stop, paint, threads, *, pixels):
+def _timed_frames(path, rate, start, stop, painter, threads, *, pixels):
     if stop is not None and stop <= start:
-        raise errors.VideoError(f"{path}: its span ends before start={float(start):g} seconds")
+        raise errors.VideoError(f"{path}: the span ends before start={float(start):g} seconds")
     end = stop  # of the last frame, unless the video ends before it
 
     def dated(source):
@@ -281,7 +285,7 @@ def _timed_frames(path, rate, start, stop, paint, threads, *, pixels):
                 yield waiting[0], begin, waiting[1]
             frame = None
             if pixels:
-                frame = waiting[1].copy() if picture is shown else paint(picture)
+                frame = waiting[1].copy() if picture is shown else painter(picture)
             waiting, shown = (begin, frame), picture
     if waiting is None:
         raise errors.VideoError(f"{path}: the video ends before start={float(start):g} seconds")
@@ -289,8 +293,8 @@ def _timed_frames(path, rate, start, stop, paint, threads, *, pixels):
 
 
 def _timed(source, start):
-    """(time, length, picture) from a keyframe at `start` or before, from the first if in doubt."""
-    if start >= SEEK_FROM and not source.discontinuous:
+    """(time, length, picture) from a keyframe at or before `start`, or from the first picture."""
+    if start >= _SEEK_FROM and not source.discontinuous:
         first = getattr(next(source.pictures()), source.clock)
         timed = None if first is None else _after_seek(source, start, first)
         if timed is not None:
@@ -306,31 +310,35 @@ def _timed(source, start):
 
 
 def _after_seek(source, start, first):
-    """As `_timed`, by a seek; None if the place is not proved to be a keyframe early enough."""
+    """As `_timed`, by seeking; None unless the new position is surely a keyframe early enough."""
     tick = source.tick
-    if not source.seek(first + int(max(0, start - SEEK_EARLIER) / tick)):
+    if not source.seek(first + int(max(0, start - _SEEK_EARLIER) / tick)):
         return None
-    found = source.pictures()
-    # Pictures in front of the keyframe may lack what they were predicted from.
+    decoded = source.pictures()
+    # Pictures before the keyframe may lack the pictures they were predicted from.
     try:
-        found = itertools.dropwhile(lambda picture: not picture.key_frame, found)
-        key = next(found, None)
+        decoded = itertools.dropwhile(lambda picture: not picture.key_frame, decoded)
+        key = next(decoded, None)
     except errors.VideoError:
         return None
     stamp = getattr(key, source.clock, None)
     if stamp is None or (stamp - first) * tick > start:
         return None
     return presentation_times(
-        itertools.chain([key], found), tick=tick, rate=source.rate, clock=source.clock, first=first
+        itertools.chain([key], decoded),
+        tick=tick,
+        rate=source.rate,
+        clock=source.clock,
+        first=first,
     )
 
 
 def spread_frames(path, count, *, fps, short_side):
-    """Picks frames at even distances from a video of any length, of which few are held at a time.
+    """Picks evenly spaced frames of a video of any length, of which few are in memory at a time.
 
     Args:
         path: The video.
-        count: How many, 1 or more.
+        count: Number of frames, 1 or more.
         fps: Frames a second to pick from.
         short_side: Pixels of their smaller side.
 
@@ -341,12 +349,6 @@ def spread_frames(path, count, *, fps, short_side):
     Raises:
         ValueError: If `count` is below 1.
         VideoError: If the file cannot be decoded.
-
-    Example:
-
-    >>> strip = spread_frames(folder / "video.mp4", 4, fps=25, short_side=48)
-    >>> [round(seconds, 2) for seconds, frame in strip]
-    [0.12, 0.36, 0.6, 0.84]
     """
     if not isinstance(count, int) or count < 1:
         raise ValueError(f"`frames` must be a whole number above 0. Received: frames={count!r}")
@@ -354,7 +356,7 @@ def spread_frames(path, count, *, fps, short_side):
     for index, frame in enumerate(read_frames(path, fps=fps, short_side=short_side)):
         if index % step == 0:
             kept.append((index / fps, frame))
-        # The length is known at the end only, so the net is made wider as the video goes on.
+        # The length is only known at the end, so the spacing doubles as the video goes on.
         if len(kept) > 8 * count:
             kept, step = kept[::2], 2 * step
     if len(kept) <= count:

@@ -1,39 +1,24 @@
-"""`at_rate`, `between`: which pictures of a video to take, by the time at which they are shown.
+"""When each picture of a video is shown, and which pictures to take at a frame rate.
 
 The rule is that of FFmpeg's fps filter: a picture belongs to the tick that its time rounds to, and
-stays until the next. Where several round to one tick the nearest wins (the filter takes the last).
+stays until the next. Where several round to one tick, the nearest wins (the filter takes the last).
 """
 
 import fractions
 import math
 
-# Matroska and FLV round times to milliseconds; two of them differ from the truth by 2 at most.
-SLACK = fractions.Fraction(2, 1000)
+# Matroska and FLV round times to milliseconds: two times are off by at most 2 in sum.
+_SLACK = fractions.Fraction(2, 1000)
 
 
 def as_rate(fps):
-    """The frame rate as an exact fraction.
-
-    Args:
-        fps: Frames a second, a number or a `fractions.Fraction`.
-
-    Returns:
-        A `fractions.Fraction` above 0.
-
-    Raises:
-        ValueError: If it is not a number above 0.
-
-    Example:
-
-    >>> as_rate(30000 / 1001)
-    Fraction(30000, 1001)
-    """
+    """The frame rate, a number or fraction above 0, as an exact fraction; knows NTSC's rates."""
     try:
         # 1001 is the denominator of NTSC's rates.
         exact = isinstance(fps, fractions.Fraction)
         rate = fps if exact else fractions.Fraction(fps).limit_denominator(1001)
     except (TypeError, ValueError, OverflowError):
-        rate = 0  # Text, nan, infinity.
+        rate = 0  # text, nan, infinity
     if not rate > 0:
         raise ValueError(f"`fps` must be a number above 0. Received: fps={fps!r}")
     return rate
@@ -43,11 +28,11 @@ def at_rate(timed, *, fps, start=0, stop=None):
     """Takes one item for every tick `start + k / fps`.
 
     Args:
-        timed: Iterable of (time, length, item), in seconds, in the order of time, beginning with
-            one shown at `start` or before. Two items are held at most.
+        timed: Iterable of (time, length, item), in seconds, in order of time, starting with one
+            shown at or before `start`. At most two items are held.
         fps: Ticks a second, a fraction.
         start: Seconds of the first tick.
-        stop: Seconds where to stop; None goes to the end of the last item.
+        stop: Seconds at which to stop; None goes to the end of the last item.
 
     Yields:
         Items: `round(fps * seconds)` of them (halves up), at least one, unless the video ends
@@ -60,12 +45,12 @@ def at_rate(timed, *, fps, start=0, stop=None):
     [0, 2, 4, 6, 8]
     """
     step = 1 / fractions.Fraction(fps)
-    slack = min(SLACK, step / 4)
+    slack = min(_SLACK, step / 4)
     most = math.inf if stop is None else max(1, _count(stop - start, step))
     half, tick, count = step / 2, start, 0
     newest = nearest = last = None
     for time, length, item in timed:
-        # Ticks this far back cannot be this item's, and the video surely reaches past them.
+        # Ticks this far back belong to earlier items, and the video surely reaches past them.
         while newest is not None and time - tick >= half:
             yield nearest[1]
             count += 1
@@ -86,31 +71,17 @@ def at_rate(timed, *, fps, start=0, stop=None):
 
 
 def between(timed, *, start=0, stop=None):
-    """Takes every item from the one on the screen at `start` to the last before `stop`.
-
-    Args:
-        timed: As for `at_rate`.
-        start: Seconds.
-        stop: Seconds; None goes to the end.
-
-    Yields:
-        Items, at least one, unless the video ends before `start`.
-
-    Example:
-
-    >>> list(between([(0, 1, "a"), (1, 1, "b"), (2, 1, "c")], start=1.5))
-    ['b', 'c']
-    """
+    """Takes every item from the one shown at `start` to the last before `stop`."""
     shown, end, begun = None, start, False
     for time, length, item in timed:
         end = time + length
-        if not begun and time <= start + SLACK / 2:
+        if not begun and time <= start + _SLACK / 2:
             shown = (item,)
             continue
         if not begun and shown is not None:
             yield shown[0]
         begun, shown = True, None
-        if stop is not None and time >= stop - SLACK / 2:
+        if stop is not None and time >= stop - _SLACK / 2:
             return
         yield item
     if not begun and shown is not None and end > start:
@@ -123,38 +94,30 @@ def _count(seconds, step):
 
 
 # A step back by more than this is a new clock (joined files), not two pictures out of order.
-BACKWARD = fractions.Fraction(1)
-# FFmpeg's dts_delta_threshold: MPEG streams that jump further have started a new clock.
-FORWARD = fractions.Fraction(10)
-# Other formats can show one picture for long (slides); beyond an hour the time is damaged.
-FORWARD_AT_MOST = fractions.Fraction(3600)
+_BACKWARD = fractions.Fraction(1)
+# FFmpeg's dts_delta_threshold: MPEG streams that jump farther have started a new clock.
+_FORWARD = fractions.Fraction(10)
+# Other formats can show one picture for long (slides); beyond an hour the time stamp is damaged.
+_FORWARD_AT_MOST = fractions.Fraction(3600)
 
 
 def presentation_times(pictures, *, tick, rate, clock="pts", first=None, discontinuous=False):
-    """Gives each picture its time in seconds from the first one, never running backward.
+    """Gives each picture its time in seconds from the first, never running backward.
 
     Args:
-        pictures: Iterable of objects with the stamp and `duration`, in ticks (None or 0: unknown).
-        tick: Seconds a tick, a fraction.
-        rate: Frames a second, a fraction; counts on where a picture has no stamp.
-        clock: The name of the stamp, `"pts"` or `"dts"`.
-        first: The stamp that is time 0; None takes the first picture's.
-        discontinuous: Whether the format may start its clock anew in mid-file.
+        pictures: Iterable of objects with the time stamp and `duration`, in ticks (None or 0:
+            unknown).
+        tick: Seconds per tick, a fraction.
+        rate: Frames a second, a fraction, for pictures without a time stamp.
+        clock: The name of the time stamp, `"pts"` or `"dts"`.
+        first: The time stamp of time 0; None means that of the first picture.
+        discontinuous: Whether the format may restart its clock in the middle of a file.
 
     Yields:
-        (time, length, picture): seconds as fractions; length is how long the picture is shown:
+        (time, length, picture): seconds as fractions. The length is how long the picture is shown:
         its duration, else the gap before it, else `1 / rate`.
-
-    Example:
-
-    >>> from fractions import Fraction
-    >>> from types import SimpleNamespace as Picture
-    >>> pictures = [Picture(pts=7, duration=1), Picture(pts=None, duration=0)]
-    >>> times = presentation_times(pictures, tick=Fraction(1, 25), rate=Fraction(25))
-    >>> [(str(time), str(length)) for time, length, _ in times]
-    [('0', '1/25'), ('1/25', '1/25')]
     """
-    forward = FORWARD if discontinuous else FORWARD_AT_MOST
+    forward = _FORWARD if discontinuous else _FORWARD_AT_MOST
     gap = 1 / rate
     offset = None if first is None else -first * tick
     last = None
@@ -169,7 +132,7 @@ def presentation_times(pictures, *, tick, rate, clock="pts", first=None, discont
             time = stamp * tick + offset
         if last is not None:
             moved = time - last
-            if not -BACKWARD <= moved <= forward:
+            if not -_BACKWARD <= moved <= forward:
                 offset += expected - time
                 time, moved = expected, gap
             if moved > 0:

@@ -1,4 +1,4 @@
-"""`Source`: an open video file and its pictures, whatever state the file is in.
+"""`Source`, `VideoFrames`: an open video file, in whatever state it is, or frames in memory.
 
 Decoder: FFmpeg's libraries through PyAV, https://pyav.basswood-io.com.
 """
@@ -7,17 +7,25 @@ import fractions
 import os
 import pathlib
 import types
+from typing import Any
 
 import numpy as np
 
-from kinetics_i3d.core import errors
 from kinetics_i3d.core.errors import VideoError, first_line
 from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.video.sampling import as_rate
 
+# Names of video files.
+# fmt: off
+VIDEO_SUFFIXES = frozenset([
+    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+])
+# fmt: on
+
 # Without a list libav opens text as ANSI art, and playlists (hls, concat) that name further files:
 # a video from a stranger must not make the reader open anything else.
-FORMATS = (
+_FORMATS = (
     "asf,av1,avi,avs,avs2,avs3,cavsvideo,dirac,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,m4v,"
     "matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe"
 )
@@ -32,13 +40,6 @@ class Source:
 
     Raises:
         VideoError: If the path is not a video with a stream that can be decoded.
-
-    Example:
-
-    >>> with Source(folder / "video.mp4", threads=1) as source:
-    ...     picture = next(source.pictures())
-    >>> type(picture).__name__
-    'VideoFrame'
     """
 
     def __init__(self, path, *, threads):
@@ -56,13 +57,13 @@ class Source:
         self.close()
 
     def close(self):
-        """Closes the file; nothing can be read after it."""
+        """Closes the file."""
         if self.container is not None:
             self.container.close()
             self.container = None
 
     def rewind(self):
-        """Goes back to the first picture by opening the file anew, which every format can."""
+        """Returns to the first picture by opening the file again, which every format can."""
         self.close()
         if self._memory is not None:
             self.stream = self._memory.stream()
@@ -79,10 +80,10 @@ class Source:
 
     @property
     def clock(self):
-        """The stamp that tells a picture's time: `"pts"`, or `"dts"` in AVI, which stores no other.
+        """The time stamp of pictures: `"pts"`, or `"dts"` in AVI, which stores no other.
 
-        libav makes up AVI's times of showing, wrongly where pictures are stored out of order; its
-        times of decoding come with the pictures in the order of showing.
+        libav invents AVI's presentation times, wrongly where pictures are stored out of order; its
+        decoding times come with the pictures in presentation order.
         """
         if self._memory is not None:
             return "pts"
@@ -90,7 +91,7 @@ class Source:
 
     @property
     def discontinuous(self):
-        """Whether the format (MPEG streams) may start its clock anew in mid-file."""
+        """Whether the format (MPEG streams) may restart its clock in the middle of a file."""
         from av.format import Flags
 
         if self._memory is not None:
@@ -99,22 +100,22 @@ class Source:
 
     @property
     def tick(self):
-        """Seconds of a stamp's unit, as a fraction."""
+        """Seconds per unit of the time stamps, a fraction."""
         return self.stream.time_base
 
     @property
     def claimed(self):
-        """The number of pictures that the header tells, 0 where it does not."""
+        """The number of pictures by the header, 0 where it does not say."""
         return self.stream.frames
 
     @property
     def codec(self):
-        """The codec's short name."""
+        """The short name of the codec."""
         return self.stream.codec_context.codec.canonical_name
 
     @property
     def rate(self):
-        """The frame rate that the header tells, else 25, as a fraction."""
+        """The frame rate by the header, or else 25, as a fraction."""
         if self._memory is not None:
             return self._memory.fps
         for rate in (self.stream.average_rate, self.stream.guessed_rate):
@@ -124,20 +125,16 @@ class Source:
 
     @property
     def duration(self):
-        """Seconds that the header tells, or None."""
+        """Seconds by the header, or None."""
         if self._memory is not None:
             return self._memory.duration
         if self.stream.duration:
             return float(self.stream.duration * self.stream.time_base)
-        # The container's is in microseconds and may be that of a longer sound.
+        # That of the container is in microseconds, and may be that of longer audio.
         return self.container.duration / 1e6 if self.container.duration else None
 
     def seek(self, stamp):
-        """Goes to a keyframe at or before a stamp, in ticks of the stream's time base, if it can.
-
-        Returns:
-            Whether the format agreed; where it really went, the next picture tells.
-        """
+        """Seeks a keyframe at or before a time stamp; returns whether the format agreed."""
         from av.error import FFmpegError
 
         if self._memory is not None:
@@ -149,13 +146,13 @@ class Source:
         return True
 
     def pictures(self):
-        """Decodes on from here, in the order of showing, past what is damaged.
+        """Decodes from here on in presentation order, past damage, which is logged once per file.
 
         Yields:
-            `av.VideoFrame`s. Damage is logged once a file.
+            `av.VideoFrame`s.
 
         Raises:
-            VideoError: If there is not one picture.
+            VideoError: If there is no picture at all.
         """
         from av.error import FFmpegError
 
@@ -178,7 +175,7 @@ class Source:
                     self._log("a picture is decoded in part")
                 yield picture
         if not count:
-            raise errors.VideoError(f"{self.path}: not one picture can be decoded ({reason})")
+            raise VideoError(f"{self.path}: no picture can be decoded ({reason})")
 
     def _packets(self):
         from av.error import FFmpegError
@@ -192,9 +189,9 @@ class Source:
                     yield packet
                 return
             except FFmpegError as error:
-                # Some formats find their next packet behind the damage, so ask until none comes.
+                # Some formats find their next packet after the damage: continue until none comes.
                 self._log(_reason(error))
-        yield None  # What the decoder still holds; demux does so itself when all is well.
+        yield None  # flushes the decoder, as demux itself does at the end of a sound file
 
     def _log(self, reason):
         if not self._damaged:
@@ -203,23 +200,28 @@ class Source:
         self._damaged = True
 
 
+def is_video_name(name):
+    """Whether a file is a video by its suffix."""
+    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
+
+
 def _open(path):
     import av
 
     file = pathlib.Path(path)
     if not file.exists():
-        raise errors.VideoError(f"{path}: there is no such file")
+        raise VideoError(f"{path}: there is no such file")
     if not file.is_file():
-        raise errors.VideoError(f"{path}: a video file is needed, this is a folder or a device")
+        raise VideoError(f"{path}: a video file is needed, this is a folder or a device")
     if not file.stat().st_size:
-        raise errors.VideoError(f"{path}: the file is empty")
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+        raise VideoError(f"{path}: the file is empty")
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
-        # "file:" since libav takes what stands before a colon in a name for a protocol.
+        # "file:" because libav takes whatever precedes a colon in a name as a protocol.
         return av.open(f"file:{path}", options=options)
     except av.error.FFmpegError as error:
-        raise errors.VideoError(
-            f"{path}: this is no video in a format that can be read, or its header is damaged "
+        raise VideoError(
+            f"{path}: not a video in a supported format, or its header is damaged "
             f"({_reason(error)})"
         ) from error
 
@@ -227,13 +229,11 @@ def _open(path):
 def _best_stream(container, path):
     videos = [s for s in container.streams.video if not _is_cover(s)]
     if not videos:
-        held = sorted({"cover picture" if _is_cover(s) else s.type for s in container.streams})
-        raise errors.VideoError(
-            f"{path}: there is no video in it, only {', '.join(held) or 'a header'}"
-        )
+        kinds = sorted({"cover picture" if _is_cover(s) else s.type for s in container.streams})
+        raise VideoError(f"{path}: contains no video, only {', '.join(kinds) or 'a header'}")
     readable = [s for s in videos if s.codec_context is not None]
     if not readable:
-        raise errors.VideoError(f"{path}: its video codec is not one that can be decoded here")
+        raise VideoError(f"{path}: its video codec is not supported")
     best = container.streams.best("video")
     return best if best in readable else readable[0]
 
@@ -245,28 +245,28 @@ def _is_cover(stream):
 
 
 def _reason(error):
-    """What libav said, in one line and without the number and the function's name."""
+    """Libav's message in one line, without the number and the name of the function."""
     return str(error.strerror or error).splitlines()[0]
 
 
 class VideoFrames:
-    """Raw frames with their rate, taken wherever a video file is.
+    """Raw frames with their rate, accepted wherever a video file is.
 
     They are resampled, resized, cropped and scaled like those of a file. Frames that need no resize
-    give the values of a lossless file to the bit. Where the size changes they may be off by some
-    grey levels from a file's: a decoder's pictures are resized with their colours still separate
-    from their brightness, and rounded once.
+    give the values of a lossless file to the bit. Where the size changes they may differ by a few
+    grey levels: a decoder's pictures are resized while colour is still separate from brightness,
+    and rounded once.
 
     Args:
         frames: uint8 RGB pixels, 0 to 255, (frames, height, width, 3), or (frames, 3, height,
-            width) as torchcodec gives them: an array, a tensor, a list of pictures, or the path of
-            a `*.npy` file, which is mapped into memory. OpenCV's pictures are BGR; turn them by
-            `frame[..., ::-1]`.
+            width) as torchcodec returns them: an array, a tensor, a list of pictures, or the path
+            of a `*.npy` file, which is mapped into memory. OpenCV's pictures are BGR; convert them
+            by `frame[..., ::-1]`.
         fps: Frames a second, a number or a fraction.
-        name: What errors and results call them.
+        name: The name in errors and results.
 
     Raises:
-        ValueError: If the frames are none, or the rate is not above 0.
+        ValueError: If the frames are not pixels, or the rate is not above 0.
         VideoError: If a path holds no array.
 
     Example:
@@ -276,7 +276,9 @@ class VideoFrames:
     (1, 27, 224, 224, 3)
     """
 
-    def __init__(self, frames, *, fps, name="frames in memory"):
+    def __init__(
+        self, frames: Any, *, fps: float | fractions.Fraction, name: str = "frames in memory"
+    ) -> None:
         if isinstance(frames, (str, os.PathLike)):
             name = os.fspath(frames)
             frames = _read(pathlib.Path(frames))
@@ -284,7 +286,7 @@ class VideoFrames:
         self.fps = as_rate(fps)
         self.name = name
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.frames)
 
     def __str__(self):
@@ -300,7 +302,7 @@ class VideoFrames:
         return float(len(self) / self.fps)
 
     def stream(self):
-        """What `Source` asks of a file's video stream."""
+        """The attributes of a file's video stream that `Source` reads."""
         codec = types.SimpleNamespace(canonical_name="raw frames")
         return types.SimpleNamespace(
             time_base=1 / self.fps,
@@ -309,7 +311,7 @@ class VideoFrames:
         )
 
     def pictures(self):
-        """Yields `av.VideoFrame`s, stamped by their number."""
+        """Yields `av.VideoFrame`s with their number as time stamp."""
         from av import VideoFrame
 
         for number, frame in enumerate(self.frames):
@@ -319,14 +321,7 @@ class VideoFrames:
 
 
 def check_video(video):
-    """Gives a path as text, and `VideoFrames` as they are.
-
-    Args:
-        video: What a function was given for a video.
-
-    Raises:
-        ValueError: If it is neither, with what helps.
-    """
+    """Returns a path as text and `VideoFrames` unchanged; `ValueError` for anything else."""
     if isinstance(video, VideoFrames):
         return video
     if isinstance(video, (str, os.PathLike)):

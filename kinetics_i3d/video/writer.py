@@ -1,31 +1,35 @@
 """`write_video`: frames to an H.264 file, whole or not at all.
 
-Encoder: x264 through PyAV, https://pyav.basswood-io.com; 4:2:0 because every player reads it.
+Encoder: x264 through PyAV, https://pyav.basswood-io.com; 4:2:0, which every player reads.
 """
 
+import fractions
 import itertools
 import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from kinetics_i3d.core import files
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video.sampling import as_rate
 
 SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".ts")
-CRF = 18  # x264's scale 0-51; 18 is where people stop seeing a difference to the source.
+_CRF = 18  # of x264's 0 to 51; at 18 people see no difference to the source
 
 
-def write_video(path, frames, *, fps):
-    """Writes frames as an H.264 video, the same bytes for the same frames.
+def write_video(path: PathLike, frames: Iterable[Any], *, fps: float | fractions.Fraction) -> int:
+    """Writes frames as an H.264 video; the same frames give the same bytes.
 
-    4:2:0 has even sizes only: an odd height or width is padded by one repeated edge line, so that
-    no picture line is lost; the file is then one pixel larger than the frames.
+    4:2:0 has even sizes only: an odd height or width is padded by repeating the last line, so that
+    no line is lost; the video is then one pixel larger than the frames.
 
     Args:
-        path: Where the video shall stand. The suffix chooses the container and is one of
-            `SUFFIXES`. Missing folders are made.
+        path: The video. Its suffix chooses the container and is one of `SUFFIXES`. Missing folders
+            are made.
         frames: uint8 array (frames, height, width, 3), RGB, 0 to 255, or any iterable of such
-            (height, width, 3) frames, all of one size; an iterable is never held as a whole.
+            (height, width, 3) frames, all of one size; an iterable is not held as a whole.
         fps: Frames a second, a number or a `fractions.Fraction` (30000/1001 is kept exactly).
 
     Returns:
@@ -34,7 +38,7 @@ def write_video(path, frames, *, fps):
     Raises:
         TypeError: If a frame is not uint8.
         ValueError: If `fps` is not above 0, there is no frame, a frame has another shape, or the
-            suffix is another one.
+            suffix is not supported.
 
     Example:
 
@@ -51,7 +55,7 @@ def write_video(path, frames, *, fps):
     first = next(checked, None)
     if first is None:
         raise ValueError("`frames` must hold at least one frame. Received: none")
-    # bitexact leaves out the muxer's version and times: equal frames give equal files.
+    # bitexact omits the muxer's version and the time, so that equal frames give equal files.
     exact = {"fflags": "+bitexact"}
     with files.atomic_path(path) as temporary, av.open(str(temporary), "w", options=exact) as out:
         stream = _add_stream(out, first.shape, rate)
@@ -64,7 +68,7 @@ def write_video(path, frames, *, fps):
 
 
 def _checked(frames):
-    """Yields the frames and stops with a sentence at the first one that does not fit."""
+    """Yields the frames, and refuses the first one that does not fit."""
     shape = None
     for index, frame in enumerate(frames):
         frame = np.asarray(frame)
@@ -92,18 +96,18 @@ def _add_stream(out, shape, rate):
 
     height, width, _ = shape
     # One thread: x264's output depends on the number of threads, hence on the machine.
-    stream = out.add_stream("libx264", rate=rate, options={"crf": str(CRF), "threads": "1"})
+    stream = out.add_stream("libx264", rate=rate, options={"crf": str(_CRF), "threads": "1"})
     stream.width, stream.height = width + width % 2, height + height % 2
     stream.pix_fmt = "yuv420p"
     stream.codec_context.time_base = 1 / rate
-    # What swscale converts to by default. Untold, players take sizes from 720 lines up for BT.709.
+    # What swscale converts to by default. Without the tag, players assume BT.709 from 720 lines up.
     stream.codec_context.colorspace = av.video.reformatter.Colorspace.ITU601
     stream.codec_context.color_range = av.video.reformatter.ColorRange.MPEG
     return stream
 
 
 def _picture(frame, index, rate):
-    """One RGB array as the encoder's input, padded to even sizes and stamped with its time."""
+    """One RGB array as the encoder's input, padded to even sizes, with its time stamp."""
     import av
 
     height, width, _ = frame.shape

@@ -1,81 +1,65 @@
-"""`Shortcut`: 4:2:0 pictures to RGB of the same size, compiled, to the bit as swscale.
+"""`Shortcut`: 4:2:0 pictures to RGB of the same size, compiled, exact to the bit as swscale.
 
-What swscale computes with full chroma and accurate rounding: chroma between the samples by the two
-nearest lines and columns, then the matrix in fixed point of 13 bits. At equal size no sum before
-the matrix is rounded, so that one pass of whole numbers does it all in a third of the time.
+What swscale computes with full chroma and accurate rounding: chroma between the samples from the
+two nearest lines and columns, then the matrix in fixed point of 13 bits. At equal size no sum
+before the matrix is rounded, so a single pass of integers does everything in a third of the time.
 """
 
 import numpy as np
 
 from kinetics_i3d.core.compiled import compiled, numba
 
-TRIES = 50  # pictures of a video, mostly of one colour, before it is left to swscale
-# Eighths of a chroma column and of its neighbour, (at even, at odd columns): between two of luma
-# as in MPEG-1, on the even ones as in MPEG-2 and H.264.
+TRIES = 50  # pictures of a video to learn from before it is left to swscale
+# Eighths of a chroma column and of its neighbour, (at even, at odd columns): between two columns of
+# luma as in MPEG-1, or on the even ones as in MPEG-2 and H.264.
 SITINGS = ((6, 2, 6, 2), (8, 0, 4, 4))
 # ITU-R BT.601 and BT.709 as in libswscale/yuv2rgb.c: V to R, U to B, U to G, V to G, in 16 bits.
 BT601 = (104597, 132201, 25675, 53279)
-BT709 = (117489, 138438, 13975, 34925)
-MATRICES = {1: BT709, 2: BT601, 5: BT601, 6: BT601}  # AVColorSpace
-WHITE = (1 << 30) - 1
+_BT709 = (117489, 138438, 13975, 34925)
+MATRICES = {1: _BT709, 2: BT601, 5: BT601, 6: BT601}  # AVColorSpace
+_WHITE = (1 << 30) - 1
 
 
 class Shortcut:
-    """Paints the pictures of one video, once it was proved on one of them to be right.
+    """Converts the pictures of one video, once it has been verified on one of them.
 
-    Where chroma samples lie the decoder knows and does not tell; a picture that swscale painted
-    does, and shows as well that the rest is as expected.
+    The decoder knows where chroma samples are and does not say; a picture that swscale converted
+    shows it, and proves the rest.
     """
 
     def __init__(self):
-        self._ways: dict = {}
+        self._conversions: dict = {}
         self._tries = TRIES
 
     def paint(self, picture):
-        """RGB of a picture, or None while it has to be painted by swscale.
-
-        Args:
-            picture: An `av.VideoFrame`, 4:2:0 in 8 bits, of even sides.
-
-        Returns:
-            uint8 array (height, width, 3), or None.
-        """
-        way = self._ways.get(tags(picture))
-        return None if way is None else converted(picture, *way)
+        """RGB of an 8-bit 4:2:0 picture of even sides, or None while swscale has to convert it."""
+        conversion = self._conversions.get(_tags(picture))
+        return None if conversion is None else converted(picture, *conversion)
 
     def learn(self, picture, rgb):
-        """Compares with what swscale made of a picture.
-
-        Args:
-            picture: The `av.VideoFrame`.
-            rgb: uint8 array (height, width, 3).
-        """
+        """Compares with swscale's RGB of a picture, uint8 (height, width, 3)."""
         upright = all(plane.line_size > 0 for plane in picture.planes)
         if self._tries and upright and picture.colorspace in MATRICES:
             self._tries -= 1
-            numbers = coefficients(MATRICES[picture.colorspace], full=is_full(picture))
-            ways = [(weights, numbers) for weights in SITINGS]
-            right = [way for way in ways if np.array_equal(converted(picture, *way), rgb)]
-            if len(right) == 1:  # both, if there is no colour to tell them apart
-                self._ways[tags(picture)] = right[0]
+            numbers = coefficients(MATRICES[picture.colorspace], full=_is_full(picture))
+            candidates = [(weights, numbers) for weights in SITINGS]
+            right = [way for way in candidates if np.array_equal(converted(picture, *way), rgb)]
+            if len(right) == 1:  # both are right without colour to tell them apart
+                self._conversions[_tags(picture)] = right[0]
 
 
-def tags(picture):
+def _tags(picture):
     """What decides how a picture's numbers become colours."""
     return picture.format.name, picture.colorspace, picture.color_range
 
 
-def is_full(picture):
+def _is_full(picture):
     """Whether a picture's levels are 0 to 255."""
     return picture.color_range == 2 or picture.format.name == "yuvj420p"
 
 
-def compile_now():
-    """Compiles for the arrays that pictures have, or reads what was compiled before.
-
-    Returns:
-        Whether Numba is installed.
-    """
+def compile_kernel():
+    """Compiles, or loads compiled code; returns whether Numba is installed."""
     if numba is not None:
         sides = ((2, 2), (1, 1), (1, 1))
         planes = [np.frombuffer(bytes(4), np.uint8)[: a * b].reshape(a, b) for a, b in sides]
@@ -85,16 +69,7 @@ def compile_now():
 
 
 def converted(picture, weights, numbers):
-    """A picture as RGB.
-
-    Args:
-        picture: An `av.VideoFrame`, 4:2:0 in 8 bits, of even sides.
-        weights: One of `SITINGS`.
-        numbers: As `coefficients` gives.
-
-    Returns:
-        uint8 array (height, width, 3).
-    """
+    """A picture as RGB, by a row of `SITINGS` and the numbers of `coefficients`."""
     planes = [
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
         for plane in picture.planes
@@ -105,21 +80,17 @@ def converted(picture, weights, numbers):
 
 
 def coefficients(matrix, *, full):
-    """The fixed-point numbers of a matrix, as `ff_yuv2rgb_c_init_tables` rounds them.
+    """(black, luma, V to R, V to G, U to G, U to B) in fixed point.
 
-    Args:
-        matrix: Four numbers of 16 bits after the point.
-        full: Whether levels are 0 to 255, else 16 to 235 (chroma 240).
-
-    Returns:
-        (black, luma, V to R, V to G, U to G, U to B).
+    As `ff_yuv2rgb_c_init_tables` rounds a matrix with 16 bits after the point. `full` means levels
+    from 0 to 255 rather than 16 to 235 (chroma 240).
     """
     red, blue, green_of_blue, green_of_red = matrix
     black, luma = (0, 1 << 16) if full else (16 << 9, (255 << 16) // 219)
     chroma: tuple[int, ...] = (red, -green_of_red, -green_of_blue, blue)
     if full:  # towards zero, as C divides
-        chroma = tuple(int(each * 224 / 255) for each in chroma)
-    rounded = [((each << 13) + (1 << 15)) >> 16 for each in (luma, *chroma)]
+        chroma = tuple(int(number * 224 / 255) for number in chroma)
+    rounded = [((number << 13) + (1 << 15)) >> 16 for number in (luma, *chroma)]
     return (black, *rounded)
 
 
@@ -127,7 +98,7 @@ def coefficients(matrix, *, full):
 def _convert(luma, blues, reds, weights, numbers, rgb):
     height, width, _ = rgb.shape
     half = width // 2
-    black, white = np.int32(numbers[0]), np.int32(WHITE)
+    black, white = np.int32(numbers[0]), np.int32(_WHITE)
     y_all, v_red, v_green = np.int32(numbers[1]), np.int32(numbers[2]), np.int32(numbers[3])
     u_green, u_blue = np.int32(numbers[4]), np.int32(numbers[5])
     even, before = np.int32(weights[0]), np.int32(weights[1])
@@ -146,12 +117,12 @@ def _convert(luma, blues, reds, weights, numbers, rgb):
                 short[x + 1] = np.int32(3) * np.int32(nearest[x]) + np.int32(other[x]) - 512
             short[0], short[half + 1] = short[1], short[half]
             for x in range(half):
-                here = short[x + 1]
-                long[2 * x] = np.int32(16) * (even * here + before * short[x])
-                long[2 * x + 1] = np.int32(16) * (odd * here + behind * short[x + 2])
+                middle = short[x + 1]
+                long[2 * x] = np.int32(16) * (even * middle + before * short[x])
+                long[2 * x + 1] = np.int32(16) * (odd * middle + behind * short[x + 2])
         levels, us, vs = luma[y], many[0], many[1]
         for x in range(width):
-            # Sums of 32 bits run over as swscale's do.
+            # 32-bit sums overflow as swscale's do.
             level = np.int32((np.int32(levels[x]) * 512 - black) * y_all + (1 << 21))
             red = np.int32(level + vs[x] * v_red)
             green = np.int32(level + vs[x] * v_green + us[x] * u_green)
@@ -159,7 +130,7 @@ def _convert(luma, blues, reds, weights, numbers, rgb):
             line[0, x] = min(max(red, np.int32(0)), white) >> 22
             line[1, x] = min(max(green, np.int32(0)), white) >> 22
             line[2, x] = min(max(blue, np.int32(0)), white) >> 22
-        packed = rgb[y].reshape(-1)  # as one row of bytes LLVM has shuffles for it
+        packed = rgb[y].reshape(-1)  # LLVM can shuffle one row of bytes
         reds_of, greens_of, blues_of = line[0], line[1], line[2]
         for x in range(width):
             packed[3 * x] = reds_of[x]

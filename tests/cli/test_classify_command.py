@@ -98,9 +98,7 @@ def test_weights_that_do_not_fit_are_one_line(command, videos, weights, name, sa
 
 
 def test_unknown_weights_suggest_near_ones(command, videos, monkeypatch):
-    monkeypatch.setattr(
-        "kinetics_i3d.weights.catalog.CATALOG", {"rgb_figures": None, "other": None}
-    )
+    monkeypatch.setattr("kinetics_i3d.weights.read.CATALOG", {"rgb_figures": None, "other": None})
     code, out, err = command("classify", videos["one"], "--weights", "rgb_figure")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "rgb_figures" in err and "other" not in err

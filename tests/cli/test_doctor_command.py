@@ -24,10 +24,10 @@ def test_a_line_for_each_finding(command, arrays, weights):
     code, out, err = command("doctor", arrays["unit"], "--weights", weights["good"])
     head, *lines = out.splitlines()
     assert (code, err, head) == (1, "", f"{arrays['unit']} (for tiny, rgb)")
-    assert {line.split()[0] for line in lines} == {"ok", "wrong"}
+    assert {line.split()[0] for line in lines} == {"ok", "error"}
     assert len({line.index(line.split()[2]) for line in lines if "size" not in line}) <= 2
-    (wrong,) = [line for line in lines if line.split()[0] == "wrong"]
-    assert wrong.split()[1] == "range" and wrong.endswith("mend: clip * 2 - 1")
+    (problem,) = [line for line in lines if line.split()[0] == "error"]
+    assert problem.split()[1] == "range" and problem.endswith("fix: clip * 2 - 1")
 
 
 def test_folders_patterns_and_tables_are_examined(command, weights, videos, tmp_path):
@@ -69,11 +69,11 @@ def test_json(command, arrays, weights):
     files = [arrays[name] for name in ("unit", "text", "good")]
     code, out, _ = command("doctor", *files, "--json", "--weights", weights["good"])
     unit, text, good = json.loads(out)
-    assert code == 1 and [unit["wrong"], good["wrong"]] == [True, False]
+    assert code == 1 and [unit["has_errors"], good["has_errors"]] == [True, False]
     assert sorted(text) == ["error", "path"]
     assert unit["spec"]["name"] == "tiny" and unit["kind"] == "array"
-    mends = [each["mend"] for each in unit["findings"] if each["severity"] == "wrong"]
-    assert mends == ["clip * 2 - 1"]
+    fixes = [item["fix"] for item in unit["findings"] if item["severity"] == "error"]
+    assert fixes == ["clip * 2 - 1"]
 
 
 def test_specs_by_name_and_by_weights(command, arrays, videos):

@@ -59,7 +59,7 @@ def test_the_choice_of_views_is_that_of_the_library():
 
 
 def test_the_precision_is_that_of_the_model(command, dataset, weights, monkeypatch):
-    from kinetics_i3d.exporting import optimize as module
+    from kinetics_i3d.inference import optimize as module
 
     def optimize(model, **given):
         raise WeightsError(f"asked for {given}")

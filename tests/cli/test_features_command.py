@@ -296,7 +296,7 @@ def test_videos_of_one_stem_keep_their_suffix(tmp_path):
     jobs = files.feature_jobs([("v", videos)], tmp_path)
     assert [job.path.name for job in jobs] == ["a.mp4", "a.avi", "b", "b.1-2s"]
     with pytest.raises(files.UserError, match=r"would hold the features of"):
-        files.feature_jobs([("v", ["v/1/a.mp4", "v/2/a.mp4"])], tmp_path, flat=True)
+        files.feature_jobs([("v", ["v/1/a.mp4", "v/2/a.mp4"])], tmp_path, one_folder=True)
 
 
 def test_decoding_is_ahead_of_the_network(videos, weights, tmp_path):

@@ -180,7 +180,7 @@ def test_what_other_settings_made_is_kept_and_told(command, tree):
     before = contents(tree)
     code, out, err = command("flow", tree, *QUICK, "--bound", "10")
     assert (code, out, err.count("\n")) == (2, "", 3)
-    assert f"{tree / 'a.avi.flow.npz'}: its bound is 20.0, asked for is 10.0; replace it (-" in err
+    assert f"{tree / 'a.avi.flow.npz'}: bound is 20.0, requested is 10.0; replace it (-" in err
     assert contents(tree) == before
     assert command("flow", tree, *QUICK, "--bound", "10", "--replace")[0] == 0
     with open_flow(tree / "a.avi.flow.npz") as file:

@@ -86,7 +86,7 @@ def test_inflate_takes_the_name_and_labels(command, mirror, tmp_path):
 
 
 def test_train_takes_the_name(command, mirror, monkeypatch, videos, tmp_path):
-    from kinetics_i3d.weights import catalog
+    from kinetics_i3d.weights import read
 
     asked = []
 
@@ -97,7 +97,7 @@ def test_train_takes_the_name(command, mirror, monkeypatch, videos, tmp_path):
         asked.append(row.name)
         raise StoppedError
 
-    monkeypatch.setattr(catalog, "locate", locate)
+    monkeypatch.setattr(read, "locate", locate)
     words = ("--data", tmp_path, "--output", tmp_path / "run", "--transfer", "full")
     with pytest.raises(StoppedError):
         command("train", "InceptionI3D", *words, "--inflate", "inception5h")

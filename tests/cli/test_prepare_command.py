@@ -133,6 +133,6 @@ def test_other_settings_and_folders_without_records_are_one_line(command, table,
     assert command(*words)[0] == 0
     code, _, err = command(*words, "--quality", "80")
     assert (code, err.count("\n")) == (2, 1)
-    assert "quality is 95 there, asked for is 80" in err
+    assert "quality is 95, requested is 80" in err
     code, _, err = command("prepare", "--check", tmp_path / "in")
     assert (code, err.count("\n")) == (2, 1) and "manifest.json: no such manifest" in err

@@ -6,7 +6,6 @@ import types
 
 import pytest
 
-from kinetics_i3d.experiments.runner import plan_tables
 from kinetics_i3d.training.errors import TrainingStopped
 
 
@@ -29,7 +28,7 @@ def dataset(tmp_path, videos):
 
 @pytest.fixture
 def library(monkeypatch):
-    """Stands in for the library: `failed` and `error` are its answer; the calls that it had."""
+    """A fake of the library: `calls` are those it got, the rest is what it returns or raises."""
     state = types.SimpleNamespace(calls=[], failed={}, cells=[{}], error=None)
 
     def make_tables(dataset, output, plan, **options):
@@ -39,34 +38,41 @@ def library(monkeypatch):
             raise state.error
         return {"failed": state.failed, "cells": state.cells}
 
-    stand_in = types.SimpleNamespace(make_tables=make_tables, plan_tables=plan_tables)
+    stand_in = types.SimpleNamespace(make_tables=make_tables)
     monkeypatch.setitem(sys.modules, "kinetics_i3d.experiments.runner", stand_in)
     return state
 
 
-def test_a_dry_run_prints_cells_and_costs_and_writes_nothing(command, dataset, library, tmp_path):
+def test_dry_run_prints_runs_and_costs_and_writes_nothing(command, dataset, library, tmp_path):
     words = ("tables", "--data", dataset, "--output", tmp_path / "out", "--dry-run")
-    code, out, _ = command(*words, "--cells", "C3D.*", "--seeds", "2")
+    code, out, _ = command(*words, "--runs", "C3D.*", "--seeds", "2")
     assert code == 0 and library.calls == [] and not (tmp_path / "out").exists()
     head, *rows = (line.split() for line in out.splitlines())
-    assert head[0] == "cell"
+    assert head[0] == "run"
     # 160 steps of 16 clips, forward and twice that backward, of 0.43 G each.
     assert rows[0][0] == "C3D.rgb.scratch.original.0" and 3.0 < float(rows[0][1]) < 3.6
-    assert rows[2][:2] == ["2", "cells"]
+    assert rows[2][:2] == ["2", "runs"]
     assert float(rows[2][2]) == pytest.approx(2 * float(rows[0][1]), abs=0.11)  # rounded
     assert rows[3][:4] == ["left", "out:", "ImageNet", "first:"]
-    _, out, _ = command(*words, "--cells", "C3D.*", "--seeds", "2", "--steps", "320")
+    _, out, _ = command(*words, "--runs", "C3D.*", "--seeds", "2", "--steps", "320")
     assert float(out.splitlines()[3].split()[2]) == pytest.approx(2 * float(rows[2][2]), abs=0.11)
 
 
-def test_options_reach_the_library_and_stdout_holds_the_page(command, dataset, library, tmp_path):
+def test_options_reach_the_library_and_stdout_is_the_page(command, dataset, library, tmp_path):
     words = ("tables", "--data", dataset, "--output", tmp_path / "out", "--save-every", "7")
-    code, out, err = command(*words, "--cells", "*.rgb.scratch.*", "--seeds", "3")
+    code, out, err = command(*words, "--runs", "*.rgb.scratch.*", "--seeds", "3")
     assert (code, out) == (0, f"{tmp_path / 'out'}/tables.md\n") and "a line of" in err
     ((videos, output, plan, options),) = library.calls
     assert len(videos) == 3 and str(output) == str(tmp_path / "out")
     assert len(plan.jobs) == 9 and plan.scale.name == "mini"
     assert options["save_every"] == 7 and options["split"] == "test" and options["kind"] == "table"
+
+
+def test_cells_is_the_former_spelling_of_runs(command, dataset, library, tmp_path):
+    words = ("tables", "--data", dataset, "--output", tmp_path / "out")
+    code, _, err = command(*words, "--cells", "C3D.*", "--seeds", "1")
+    assert code == 0 and "--cells" in err and "--runs" in err
+    assert [job.run.name for job in library.calls[0][2].jobs] == ["C3D.rgb.scratch.original.0"]
 
 
 def test_exit_codes(command, dataset, library, tmp_path):
@@ -86,15 +92,15 @@ def test_exit_codes(command, dataset, library, tmp_path):
     ("words", "said"),
     [
         (("--split", "dev"), "no videos in split 'dev'"),
-        (("--split", "train"), "must be another than 'train'"),
-        (("--cells", "I3D*"), "no cell that can be run fits 'I3D*'"),
+        (("--split", "train"), "must not be 'train'"),
+        (("--runs", "I3D*"), "no possible run matches 'I3D*'"),
         (("--seeds", "0"), "must be 1 or more"),
         (("--imagenet", "/none.h5"), "/none.h5: no such weights file"),
-        (("--imagenet", "rgb_figures"), "clips' weights of inception_v1_quarter, where scale mini"),
+        (("--imagenet", "rgb_figures"), "clip weights of inception_v1_quarter; scale mini"),
         (("--source", "/none.h5"), "/none.h5: no such weights file"),
     ],
 )
-def test_mistakes_are_found_before_anything_is_run(command, dataset, tmp_path, words, said):
+def test_invalid_options_are_reported_before_anything_runs(command, dataset, tmp_path, words, said):
     code, out, err = command("tables", "--data", dataset, "--output", tmp_path / "out", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err and not (tmp_path / "out").exists()

@@ -17,8 +17,7 @@ import pytest
 from kinetics_i3d.cli import train
 from kinetics_i3d.cli.main import make_parser
 from kinetics_i3d.data.datasets import read_table
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.errors import TrainingStopped
 from kinetics_i3d.training.recipes import RECIPES

@@ -10,8 +10,8 @@ import pytest
 
 from kinetics_i3d.cli.weights import DownloadProgress
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights import catalog, distribution, images
-from kinetics_i3d.weights.catalog import CATALOG
+from kinetics_i3d.weights import catalog, distribution
+from kinetics_i3d.weights.catalog import CATALOG, IMAGES, PAIRS
 from kinetics_i3d.weights.released import PREFIX, Release, ReleasedFile
 
 NAMES = ("rgb_kinetics400", "flow_kinetics400", "rgb_kinetics600")
@@ -40,10 +40,12 @@ def mirror(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         for file, content in CONTENTS.items():
             (folder / file).write_bytes(name.encode() + content)
-    monkeypatch.setattr(catalog, "CATALOG", rows)
-    pairs = {"kinetics400": catalog.PAIRS["kinetics400"]}
-    monkeypatch.setattr(catalog, "PAIRS", pairs)
-    monkeypatch.setattr(images, "IMAGES", {})
+    pairs = {"kinetics400": PAIRS["kinetics400"]}
+    for table, entries in ((CATALOG, rows), (PAIRS, pairs), (IMAGES, {})):
+        for name in [*table]:
+            monkeypatch.delitem(table, name)
+        for name, entry in entries.items():
+            monkeypatch.setitem(table, name, entry)
     monkeypatch.setattr(distribution, "find_file", lambda *_: None)  # nothing is installed
     return tmp_path / "mirror"
 
@@ -129,7 +131,7 @@ def test_json_is_one_array_of_all(command, mirror):
     rows = json.loads(out)
     assert (code, err) == (0, "") and [row["name"] for row in rows] == ["rgb_figures", *NAMES]
     for row in rows:
-        entry = catalog.CATALOG[row["name"]]
+        entry = CATALOG[row["name"]]
         assert row["clip_spec"] == entry.clip_spec.to_dict()
         assert row["labels"] == list(entry.labels) and row["classes"] == len(entry.labels)
         assert row["accuracy"] == entry.accuracy and row["terms"] == entry.terms
@@ -247,6 +249,4 @@ def test_nothing_heavy_is_loaded():
         "print(*{'tensorflow', 'keras', 'h5py', 'av', 'PIL'} & set(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.split() == [] and len(json.loads(done.stdout)) == len(CATALOG) + len(
-        images.IMAGES
-    )
+    assert done.stderr.split() == [] and len(json.loads(done.stdout)) == len(CATALOG) + len(IMAGES)

@@ -121,7 +121,7 @@ def test_what_weights_of_before_say_still_loads():
 def test_named_specs_are_those_of_their_sources():
     assert ClipSpec("mediapipe", resize="height", interpolation="area_cubic") == MEDIAPIPE
     assert ClipSpec("fvd", short_side=224, size=224, resize="stretch") == FVD
-    assert ClipSpec("deepmind_flow", stream="flow") == DEEPMIND_FLOW
+    assert DEEPMIND.for_flow() == DEEPMIND_FLOW == ClipSpec("deepmind_flow", stream="flow")
     assert {spec.low for spec in (MEDIAPIPE, FVD, DEEPMIND_FLOW)} == {-1.0}
     assert MEDIAPIPE.reading == {
         "fps": 25.0,

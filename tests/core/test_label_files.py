@@ -100,7 +100,7 @@ def test_every_form_of_a_label_map_gives_the_same_labels(write, text):
         ('{"0": "sit", "run": 1}', "of both kinds"),
         ("{}", "is empty"),
         ('item {\n name: "sit"\n}\n', "line 1: must have an id and a name"),
-        ("sit\nl\xe4ufe\n".encode("latin-1"), "must be text in UTF-8"),
+        ("sit\nl\xe4ufe\n".encode("latin-1"), "must be UTF-8 text"),
     ],
 )
 def test_ambiguous_and_damaged_label_files_are_refused(write, text, why):

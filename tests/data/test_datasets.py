@@ -9,7 +9,8 @@ import pytest
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.data.datasets import Video, VideoDataset, jhmdb, open_dataset, read_table
-from kinetics_i3d.data.layouts import KINDS, label_order
+from kinetics_i3d.data.layouts import label_order
+from kinetics_i3d.data.layouts.formats import KINDS
 
 
 @pytest.fixture

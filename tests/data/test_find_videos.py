@@ -8,7 +8,7 @@ import pytest
 from kinetics_i3d.cli.arguments import expand_videos
 from kinetics_i3d.core.errors import DatasetError, UserError
 from kinetics_i3d.data.find_videos import find_videos
-from kinetics_i3d.data.layouts.listing import SUFFIXES
+from kinetics_i3d.video.source import VIDEO_SUFFIXES
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def test_folders_and_patterns(tree):
 def test_every_suffix_of_a_video_is_found_by_all(tree):
     folder = tree / "all"
     folder.mkdir()
-    for suffix in SUFFIXES:
-        (folder / f"x{suffix.upper()}").write_bytes(b"")  # told as empty by whoever reads it
-    assert len(expand_videos([folder])) == len(SUFFIXES) == 18
+    for suffix in VIDEO_SUFFIXES:
+        (folder / f"x{suffix.upper()}").write_bytes(b"")  # whoever reads it reports it as empty
+    assert len(expand_videos([folder])) == len(VIDEO_SUFFIXES) == 18
 
 
 def test_lists_and_tables_with_spans(tree):

@@ -10,14 +10,13 @@ import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError
-from kinetics_i3d.data import joint_frames, pipeline, transforms
+from kinetics_i3d.data import pipeline, streams, transforms
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.data.records import writer as record_writer
 from kinetics_i3d.data.records.clips import RecordSplit, open_split
-from kinetics_i3d.data.records.config import PrepareConfig
 from kinetics_i3d.data.records.manifest import is_records
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.stream_specs import stream_specs
 from kinetics_i3d.flow import cache as flow_cache
 from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
@@ -45,7 +44,7 @@ def numbered(path, *, spec, settings=None, start=0.0, workers=None):
 
 @pytest.fixture(autouse=True)
 def known_flow(monkeypatch):
-    for module in (flow_cache, joint_frames, record_writer):
+    for module in (flow_cache, streams, record_writer):
         monkeypatch.setattr(module, "read_both", numbered)
 
 
@@ -215,7 +214,7 @@ def test_only_the_frames_of_a_slower_stream_are_decoded(records, monkeypatch):
 
 def test_flow_alone_is_a_tensor_and_needs_no_pictures(stored, monkeypatch):
     expected = [clips["flow"] for clips, _ in take(stored, 7)]
-    monkeypatch.setattr(joint_frames, "read_frames", None)
+    monkeypatch.setattr(streams, "read_frames", None)
     found = [clips for clips, _ in take(stored, 7, streams=("flow",))]
     assert found[0].shape == (1, 4, 64, 64, 2) and same(found, expected)
 
@@ -331,7 +330,7 @@ def test_records_of_another_kind_are_refused(records, change, said):
 
 def test_flow_files_of_another_kind_are_refused_at_once(stored):
     half = ClipSpec("half", short_side=32, size=32)
-    with pytest.raises(FlowFileError, match="short_side is 64, asked for is 32"):
+    with pytest.raises(FlowFileError, match="short_side is 64, requested is 32"):
         take(stored, 1, spec=half)
 
 
@@ -352,15 +351,13 @@ def test_missing_flow_files_are_told_and_damaged_ones_skipped(stored, caplog, nu
 def test_a_single_frame_has_no_flow(coded_video, caplog):
     path = coded_video(1)
     with pytest.raises(VideoError, match="single frame has no flow"):
-        joint_frames.joint_window(path, spec=SPEC, streams=BOTH, frames=4, position=0.0)
-    assert joint_frames.count_frames(path, SPEC, flow=True) == 0
+        streams.joint_window(path, spec=SPEC, streams=BOTH, frames=4, position=0.0)
+    assert streams.count_frames(path, SPEC, flow=True) == 0
 
 
 def test_a_header_that_tells_of_too_much_does_not_lose_the_video(coded_video, monkeypatch, numbers):
-    monkeypatch.setattr(joint_frames, "duration", lambda path: 100.0)
-    clip = joint_frames.joint_window(
-        coded_video(9), spec=SPEC, streams=BOTH, frames=4, position=1.0
-    )
+    monkeypatch.setattr(streams, "duration", lambda path: 100.0)
+    clip = streams.joint_window(coded_video(9), spec=SPEC, streams=BOTH, frames=4, position=1.0)
     assert numbers(clip["rgb"]) == [0, 1, 2, 3] == flow_numbers(clip["flow"])
 
 
@@ -371,7 +368,7 @@ def test_frames_from_any_start_keep_their_flow(coded_video, numbers, tmp_path, f
     read = []
     for _ in range(2):  # computed, then from the file
         options = {"spec": SPEC, "streams": BOTH, "start": first, "settings": SETTINGS}
-        found = list(joint_frames.joint_frames(path, **options))
+        found = list(streams.joint_frames(path, **options))
         assert numbers(frame["rgb"] for frame in found) == list(range(first, 69))
         assert flow_numbers(np.stack([frame["flow"] for frame in found])) == [*range(first, 69)]
         read.append(found)
@@ -381,11 +378,11 @@ def test_frames_from_any_start_keep_their_flow(coded_video, numbers, tmp_path, f
 
 def test_streams_must_fit_together():
     specs = stream_specs(DEEPMIND, ("flow", "rgb"))
-    assert (*specs,) == BOTH and specs["flow"] == dataclasses.replace(DEEPMIND, stream="flow")
+    assert (*specs,) == BOTH and specs["flow"] == DEEPMIND_FLOW
     assert stream_specs(dataclasses.replace(DEEPMIND, low=0.0), BOTH)["flow"].low == -1.0
     given = {"rgb": DEEPMIND, "flow": DEEPMIND_FLOW}
     assert stream_specs(given, BOTH) == given and (*stream_specs(given, ("flow",)),) == ("flow",)
-    for spec, streams, said in (
+    for spec, names, said in (
         (DEEPMIND, (), "`streams` must be"),
         (DEEPMIND, ("rgb", "rgb"), "`streams` must be"),
         (DEEPMIND, ("depth",), "`streams` must be"),
@@ -396,7 +393,7 @@ def test_streams_must_fit_together():
         (given | {"flow": dataclasses.replace(DEEPMIND_FLOW, size=112)}, BOTH, "one `size`"),
     ):
         with pytest.raises(ValueError, match=said):
-            stream_specs(spec, streams)
+            stream_specs(spec, names)
 
 
 def test_records_are_known_by_their_manifest(records, tmp_path, plain):

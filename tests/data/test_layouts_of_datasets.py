@@ -10,11 +10,10 @@ from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.data.datasets import Video, open_dataset
-from kinetics_i3d.data.layouts import recognise
 from kinetics_i3d.data.layouts.files import VideoFinder, walk_videos
+from kinetics_i3d.data.layouts.formats import recognise
 from kinetics_i3d.data.layouts.label_order import bare
-from kinetics_i3d.data.layouts.listing import Row
-from kinetics_i3d.data.layouts.text import read_csv
+from kinetics_i3d.data.layouts.listing import Row, read_csv
 
 KINETICS = "label,youtube_id,time_start,time_end,split,is_cc"
 
@@ -559,7 +558,7 @@ def test_tables_of_other_programs(tmp_path, end, mark):
 def test_a_table_in_another_encoding(tmp_path):
     table = tmp_path / "t.csv"
     table.write_bytes("path,label,split\nä.mp4,sit,train\n".encode("latin-1"))
-    with pytest.raises(DatasetError, match=r"t.csv: must be text in UTF-8, and is not at byte 17"):
+    with pytest.raises(DatasetError, match=r"t.csv: must be UTF-8 text; it is not at byte 17"):
         open_dataset(table)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.layouts import recognise
+from kinetics_i3d.data.layouts.formats import recognise
 from kinetics_i3d.video.frame_folder import FrameFolder, is_frame_folder
 from kinetics_i3d.video.reader import read_frames, video_info
 from kinetics_i3d.video.writer import write_video
@@ -94,7 +94,7 @@ def test_flow_and_other_files_beside_frames_are_no_frames(tmp_path):
     assert not is_frame_folder(tmp_path)
     pictures(tmp_path / "two", 2, form="left_{:d}.jpg")
     pictures(tmp_path / "two", 2, form="right_{:d}.jpg")
-    with pytest.raises(VideoError, match=r"several names, \['left_', 'right_'\]"):
+    with pytest.raises(VideoError, match=r"several prefixes, \['left_', 'right_'\]"):
         list(read_frames(tmp_path / "two"))
     with pytest.raises(VideoError, match="a video file is needed, this is a folder without"):
         list(read_frames(tmp_path))

@@ -14,18 +14,17 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import Video, VideoDataset, open_dataset
-from kinetics_i3d.data.joint_frames import count_frames, joint_frames, joint_window
 from kinetics_i3d.data.pipeline import training_clips
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.records.reader import decode_frames, parse_record
+from kinetics_i3d.data.streams import count_frames, joint_frames, joint_window
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.evaluation.protocols import evaluate, networks_of
-from kinetics_i3d.exporting.calibration import calibration_clips
 from kinetics_i3d.flow.cache import write_flow_file
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.inference.quantize import calibration_clips
 
 SPEC = ClipSpec("coded", short_side=64, size=64)
 SETTINGS = FlowSettings("farneback")

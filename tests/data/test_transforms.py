@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, INCEPTION5H, ClipSpec
 from kinetics_i3d.data import transforms
-from kinetics_i3d.flow.quantization import decode_flow
+from kinetics_i3d.flow.quantization import dequantize_flow
 
 SEEDS = [(seed, 7) for seed in range(40)]
 BOTH = {"rgb": DEEPMIND, "flow": DEEPMIND_FLOW}
@@ -339,9 +339,9 @@ def test_colors_leave_the_flow_alone(joint):
 
 def test_codes_become_values_as_the_flow_decodes_them():
     codes = np.arange(256, dtype=np.uint8).reshape(1, 16, 8, 2)
-    np.testing.assert_array_equal(transforms.flow_values(codes), decode_flow(codes))
+    np.testing.assert_array_equal(transforms.flow_values(codes), dequantize_flow(codes))
     op = transforms.normalize(BOTH)
-    np.testing.assert_allclose(op({"flow": codes}, None)["flow"], decode_flow(codes), atol=1e-6)
+    np.testing.assert_allclose(op({"flow": codes}, None)["flow"], dequantize_flow(codes), atol=1e-6)
     values = np.array([-1.5, -1.0, 0.0, 0.25, 1.0, 3.0], np.float32).reshape(1, 1, 3, 2)
     found = op({"flow": values}, None)["flow"].numpy().ravel()
     np.testing.assert_allclose(found, [-1, -1, 0, 0.25, 1, 1], atol=1e-6)

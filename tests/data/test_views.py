@@ -8,7 +8,7 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.data import joint_frames, views
+from kinetics_i3d.data import streams, views
 from kinetics_i3d.data.views import VIEWS, View, video_views, whole_video
 from kinetics_i3d.video.clip import load_clip
 from kinetics_i3d.video.writer import write_video
@@ -123,7 +123,7 @@ def numbered_flow(monkeypatch):
             flow = np.broadcast_to((2 * pair - 255) / 255 * 20, (*frame.shape[:2], 2))
             yield frame, None if index + 1 == len(frames) else flow
 
-    monkeypatch.setattr(joint_frames, "read_both", read_both)
+    monkeypatch.setattr(streams, "read_both", read_both)
 
 
 def codes(flow):

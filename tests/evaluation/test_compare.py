@@ -76,9 +76,9 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "said"), DIFFERENT)
-def test_combine_lists_the_differences(changes, said):
-    with pytest.raises(DatasetError, match=said) as raised:
+@pytest.mark.parametrize(("changes", "expected"), DIFFERENT)
+def test_combine_lists_the_differences(changes, expected):
+    with pytest.raises(DatasetError, match=expected) as raised:
         combine(make_evaluation(), make_evaluation("flow", **changes))
     assert "\n" not in str(raised.value) and str(raised.value).startswith("rgb and flow: ")
 

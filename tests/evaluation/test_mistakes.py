@@ -24,16 +24,16 @@ def test_picture_has_one_place_per_mistake(greys, tmp_path):
     from PIL import Image
 
     draw_mistakes(tmp_path / "m.png", greys, title="title")
-    three = np.asarray(Image.open(tmp_path / "m.png"))
-    assert three.shape[1] == 2 * STRIP_SIZE[0] + mistakes.GUTTER + 2 * mistakes.MARGIN
+    picture = np.asarray(Image.open(tmp_path / "m.png"))
+    assert picture.shape[1] == 2 * STRIP_SIZE[0] + mistakes.GUTTER + 2 * mistakes.MARGIN
     x, y = mistakes.MARGIN, mistakes.TITLE_HEIGHT + 22 + 44
     # The video of the first is missing; the second is beside it, and grey.
-    assert (three[y + 4, x + STRIP_SIZE[0] - 4] == mistakes.BACKGROUND).all()
-    second = three[
+    assert (picture[y + 4, x + STRIP_SIZE[0] - 4] == mistakes.BACKGROUND).all()
+    second = picture[
         y + STRIP_SIZE[1] // 2, x + STRIP_SIZE[0] + mistakes.GUTTER + mistakes.FRAME_SIZE[0] // 2
     ]
     np.testing.assert_allclose(second, 180, atol=4)
-    assert (three[:, -20:] == 255).all() and (three[-12:] == 255).all()
+    assert (picture[:, -20:] == 255).all() and (picture[-12:] == 255).all()
     draw_mistakes(tmp_path / "m.png", greys, count=1)
-    one = np.asarray(Image.open(tmp_path / "m.png"))
-    assert three.shape[0] - one.shape[0] == mistakes.ROW_HEIGHT
+    single = np.asarray(Image.open(tmp_path / "m.png"))
+    assert picture.shape[0] - single.shape[0] == mistakes.ROW_HEIGHT

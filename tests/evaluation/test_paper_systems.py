@@ -1,4 +1,4 @@
-"""The paper's systems from end to end on made videos: what each is tested on, and trained on."""
+"""The paper's systems on generated videos: the frames that each is tested and trained on."""
 
 import functools
 import types
@@ -12,19 +12,19 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.evaluation.protocols import evaluate
-from kinetics_i3d.figures.generate import write_dataset
+from kinetics_i3d.figures.generate import write_figures
 from kinetics_i3d.flow.cache import open_flow, write_flow_file
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.models.streams import at_rate, flow_of
-from kinetics_i3d.models.systems import SYSTEMS, clips_at_test
+from kinetics_i3d.models.streams import at_rate
+from kinetics_i3d.models.systems import clips_at_test, paper_systems
 from kinetics_i3d.video.reader import read_frames
 
 SHORT = register()
 
 FRAMES, SIZE, LARGER = 44, 32, 36
 SPEC = ClipSpec("tiny", short_side=LARGER, size=SIZE)
-# Of 44 frames and 43 flows: (first frame, frames, every which one) of each clip, and its share.
+# For 44 frames and 43 flows: (first frame, frames, step) of each clip, and its weight.
 CLIPS = {
     "InceptionI3D": [((0, 44, 1), 44)],
     "ConvNetLSTM": [((0, 44, 5), 9)],
@@ -33,7 +33,7 @@ CLIPS = {
     "TwoStreamFused": [((0, 40, 10), 40), ((33, 10, 10), 3)],
     "TwoStreamI3D": [((0, 44, 1), 44)],  # stream by stream: all frames, and all 43 flows
 }
-# Frames of a training clip, {stream: frames as the model sees them}.
+# Frames of a training clip, and {stream: length of the clip that the model reads}.
 TRAINED = {
     "InceptionI3D": (16, {"rgb": 16}),
     "ConvNetLSTM": (5, {"rgb": 5}),
@@ -46,7 +46,7 @@ TRAINED = {
 
 @functools.cache
 def tiny(name):
-    """The system at its smallest, with the labels and the rates of the paper."""
+    """The smallest network of a system, with labels and the frame rates of the paper."""
     import keras
 
     keras.utils.set_random_seed(3)
@@ -58,9 +58,9 @@ def tiny(name):
     if len(model.clip_specs) > 1:
         model.clip_specs = {
             "rgb": at_rate(SPEC, model.clip_specs["rgb"].fps),
-            "flow": flow_of(SPEC),
+            "flow": SPEC.for_flow(),
         }
-        if name == "TwoStreamI3D":  # its streams are run one by one
+        if name == "TwoStreamI3D":  # its streams are run separately
             for stream, inside in model.streams.items():
                 inside.clip_spec = model.clip_specs[stream]
     else:
@@ -70,66 +70,66 @@ def tiny(name):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Two figures with flow beside them, and what they hold: values by stream, by NumPy alone."""
+    """Two figures with flow files, and their {stream: values}, computed in NumPy."""
     folder = tmp_path_factory.mktemp("figures")
-    table = write_dataset(
+    table = write_figures(
         folder, train_per_action=0, test_per_action=1, frames=FRAMES, size=(48, 64)
     )
     paths = sorted(table.parent.rglob("*.mp4"))[:2]
-    held = []
+    contents = []
     for path in paths:
         write_flow_file(path, spec=SPEC, settings=FlowSettings("farneback"))
         frames = np.stack(list(read_frames(path, fps=25, short_side=LARGER)))
         top, left = (LARGER - SIZE) // 2, (frames.shape[2] - SIZE) // 2
         inside = (slice(None), slice(top, top + SIZE), slice(left, left + SIZE))
         with open_flow(flow_path(path)) as file:
-            flow = file.codes()
-        held.append(
+            flow = file.quantized()
+        contents.append(
             {"rgb": frames[inside] / 127.5 - 1, "flow": (flow[inside].astype(float) / 127.5 - 1)}
         )
     rows = tuple(
         Video(path, label, "test", path.name)
         for path, label in zip(paths, ("bow", "clap"), strict=True)
     )
-    return VideoDataset("figures", ("bow", "clap", "wave"), rows), held
+    return VideoDataset("figures", ("bow", "clap", "wave"), rows), contents
 
 
-def shown(held, streams, first, frames, step):
-    """A clip of consecutive flows and of every so manieth frame, with a batch in front."""
-    clip = {"rgb": held["rgb"][first : first + frames : step]}
+def clip_of(contents, streams, first, frames, step):
+    """A batch of one clip: all flows of it, and every `step`th frame."""
+    clip = {"rgb": contents["rgb"][first : first + frames : step]}
     if "flow" in streams:
-        clip["flow"] = held["flow"][first : first + frames]
+        clip["flow"] = contents["flow"][first : first + frames]
     clip = {stream: clip[stream][None].astype(np.float32) for stream in streams}
     return clip if len(clip) > 1 else clip["rgb"]
 
 
-def by_hand(name, model, video):
-    """The mean of the logits of the paper's clips of a video, weighted by their new frames."""
+def plain_logits(name, model, video):
+    """Mean logits of the paper's clips of a video, weighted by their new frames."""
     import keras
 
     if name == "TwoStreamI3D":
         streams = model.streams
-        return sum(np.asarray(streams[each](video[each][None]))[0] for each in streams)
+        return sum(np.asarray(streams[name](video[name][None]))[0] for name in streams)
     places = [place for place, _ in CLIPS[name]]
-    parts = [shown(video, (*model.clip_specs,), *place) for place in places]
+    parts = [clip_of(video, (*model.clip_specs,), *place) for place in places]
     if len({place[1] for place in places}) == 1:  # clips of one length as one batch
-        parts = [keras.tree.map_structure(lambda *each: np.concatenate(each), *parts)]
+        parts = [keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)]
     logits = np.concatenate([np.asarray(model(part)) for part in parts])
     return np.average(logits, axis=0, weights=[share for _, share in CLIPS[name]])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLIPS)
-def test_a_system_is_tested_and_trained_on_the_papers_frames(name, videos):
-    dataset, held = videos
+def test_system_is_tested_and_trained_on_the_frames_of_the_paper(name, videos):
+    dataset, contents = videos
     model = tiny(name)
     streams = (*model.clip_specs,)
-    found = evaluate(model, dataset)
-    expected = np.array([by_hand(name, model, video) for video in held])
+    result = evaluate(model, dataset)
+    expected = np.array([plain_logits(name, model, video) for video in contents])
     spread = np.abs(expected[1] - expected[0]).max()
-    np.testing.assert_allclose(found.scores, expected, rtol=0, atol=0.01 * spread)
+    np.testing.assert_allclose(result.scores, expected, rtol=0, atol=0.01 * spread)
     classified = ki3d.classify(dataset.videos[0].path, model, top=3).predictions
-    assert classified[0][0] == found.labels[found.predictions[0]]
+    assert classified[0][0] == result.labels[result.predictions[0]]
 
     frames, lengths = TRAINED[name]
     (batch,) = training_clips(
@@ -150,10 +150,10 @@ def test_a_system_is_tested_and_trained_on_the_papers_frames(name, videos):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_ten_seconds_are_what_the_table_says(name):
-    """Windows and snapshots add up to the paper's test input, frame for frame."""
-    row = SYSTEMS[name]
+@pytest.mark.parametrize("name", paper_systems())
+def test_clips_of_ten_seconds_match_the_table_of_systems(name):
+    """Windows and clips add up to the paper's test input."""
+    row = paper_systems()[name]
     clips = clips_at_test(tiny(name))
     longest = max(row.test_frames.values())
     assert clips["snapshots"] == (25 if row.letter == "c" else None)
@@ -175,7 +175,7 @@ def test_ten_seconds_are_what_the_table_says(name):
         (30, {"minimum": 300, "window": 300, "snapshots": 1}),
     ],
 )
-def test_a_model_of_one_length_holds_as_many_snapshots(stacks, clips):
+def test_fixed_length_models_read_fewer_clips(stacks, clips):
     shapes = {"rgb": (stacks, SIZE, SIZE, 3), "flow": (10 * stacks, SIZE, SIZE, 2)}
     inputs = [types.SimpleNamespace(shape=(None, *shape)) for shape in shapes.values()]
     minimums = {"rgb": (1, 32, 32), "flow": (10, 32, 32)}

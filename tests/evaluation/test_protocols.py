@@ -16,7 +16,7 @@ from kinetics_i3d.evaluation.compare import combine
 from kinetics_i3d.evaluation.protocols import evaluate, networks_of, weights_digest
 from kinetics_i3d.flow.cache import write_flow_file
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.models.features import feature_model
+from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.video.writer import write_video
 
@@ -70,8 +70,8 @@ def dataset(folder, *names):
     return VideoDataset("tiny", LABELS, videos)
 
 
-def by_hand(model, path, window):
-    """Logits of every frame of a video: windows of new frames, the last filled up from before."""
+def plain_logits(model, path, window):
+    """Logits of all frames: windows of new frames, the last one padded with earlier frames."""
     clip = ki3d.load_clip(path, spec=SPEC)
     total, count = 0, clip.shape[1]
     for start in range(0, count, window):
@@ -89,24 +89,24 @@ def test_scores_equal_a_plain_loop_over_windows(model, folder, window, monkeypat
     monkeypatch.setattr(protocols, "clips_at_test", lambda _: clips)
     seen = []
     videos = dataset(folder, *LENGTHS)
-    found = evaluate(model, videos, progress=seen.append)
-    expected = [by_hand(model, video.path, window) for video in videos.videos]
-    np.testing.assert_allclose(found.scores, expected, rtol=1e-3, atol=1e-4)
+    result = evaluate(model, videos, progress=seen.append)
+    expected = [plain_logits(model, video.path, window) for video in videos.videos]
+    np.testing.assert_allclose(result.scores, expected, rtol=1e-3, atol=1e-4)
     assert np.ptp(expected, axis=0).min() > 0.01  # mixed-up videos would be noticed
-    assert found.targets.tolist() == [0, 1, 2] and seen == [1, 2, 3]
-    summary = found.summary()
+    assert result.targets.tolist() == [0, 1, 2] and seen == [1, 2, 3]
+    summary = result.summary()
     right = [row.argmax() == target for target, row in enumerate(np.array(expected))]
     assert summary["top1"] == pytest.approx(sum(right) / 3)
     assert (summary["videos"], summary["skipped"], summary["top5"]) == (3, 0, 1.0)
-    assert found.confusion().sum() == 3
+    assert result.confusion().sum() == 3
 
 
 def test_undecodable_video_is_skipped_and_counted(model, folder):
-    found = evaluate(model, dataset(folder, "short", "broken", "usual"))
-    assert [path.rsplit("/")[-1] for path in found.paths] == ["short.mp4", "usual.mp4"]
-    assert found.targets.tolist() == [0, 2]
-    (message,) = found.skipped
-    assert "broken.mp4" in message and found.summary()["skipped"] == 1
+    result = evaluate(model, dataset(folder, "short", "broken", "usual"))
+    assert [path.rsplit("/")[-1] for path in result.paths] == ["short.mp4", "usual.mp4"]
+    assert result.targets.tolist() == [0, 2]
+    (message,) = result.skipped
+    assert "broken.mp4" in message and result.summary()["skipped"] == 1
     with pytest.raises(DatasetError, match="none of 2 videos"):
         evaluate(model, dataset(folder, "broken", "absent"))
 
@@ -122,9 +122,9 @@ def test_undecodable_video_is_logged_once(model, folder, caplog):
 def test_dataset_labels_are_matched_by_name_in_any_order(model, folder):
     videos = dataset(folder, "short", "usual")
     other = VideoDataset("tiny", (LABELS[1], LABELS[0]), videos.videos)
-    found, expected = evaluate(model, other), evaluate(model, videos)
-    assert found.labels == LABELS and found.targets.tolist() == expected.targets.tolist()
-    assert found.summary() == expected.summary()
+    result, expected = evaluate(model, other), evaluate(model, videos)
+    assert result.labels == LABELS and result.targets.tolist() == expected.targets.tolist()
+    assert result.summary() == expected.summary()
 
 
 def test_unknown_dataset_labels_raise(model, folder):
@@ -142,17 +142,17 @@ def test_views_are_averaged_by_clip_weight(model, folder, view, monkeypatch):
     few = {**VIEWS, "clips_3_crops": dataclasses.replace(VIEWS[view], clips=2, frames=9)}
     monkeypatch.setitem(VIEWS, view, few[view])
     videos = dataset(folder, "short")
-    found = evaluate(model, videos, views=view)
+    result = evaluate(model, videos, views=view)
     path = videos.videos[0].path
     outputs, shares = [], []
     for clips, share in video_views(path, spec=SPEC, view=view, minimum=9):
         outputs.append(np.asarray(model(clips))[0])
         shares.append(share)
     expected = sum(np.multiply(*pair) for pair in zip(outputs, shares, strict=True)) / sum(shares)
-    np.testing.assert_allclose(found.scores[0], expected, rtol=1e-3, atol=1e-4)
-    assert found.views == view and len(outputs) > 1
+    np.testing.assert_allclose(result.scores[0], expected, rtol=1e-3, atol=1e-4)
+    assert result.views == view and len(outputs) > 1
     center = evaluate(model, videos).scores[0]
-    assert np.abs(found.scores[0] - center).max() > 1e-3
+    assert np.abs(result.scores[0] - center).max() > 1e-3
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ def test_non_finite_logits_raise_and_are_not_cached(model, folder, tmp_path, mon
 
 @pytest.fixture(scope="module")
 def with_flow(folder, tmp_path_factory):
-    """The videos with the flow beside them; one has a single frame, hence none."""
+    """The videos with their flow files; one video has a single frame, hence no flow."""
     copy = tmp_path_factory.mktemp("with_flow")
     frames = np.random.default_rng(1).integers(0, 256, (1, 48, 64, 3), np.uint8)
     write_video(copy / "single.mp4", frames, fps=10)
@@ -206,7 +206,7 @@ def test_streams_are_tested_separately_and_added(model, flow_model, with_flow, t
     for row, name in enumerate(("usual", "short")):
         path = with_flow / f"{name}.mp4"
         # All frames of rgb, whatever flow makes of the last one.
-        rgb = by_hand(model, path, 250)
+        rgb = plain_logits(model, path, 250)
         views = video_views(path, spec=flow_model.clip_spec, streams=("flow",))
         flow = next(np.asarray(flow_model(clips))[0] for clips, _ in views)
         np.testing.assert_allclose(both.logits["rgb"][row], rgb, rtol=1e-3, atol=1e-4)
@@ -220,11 +220,11 @@ def test_two_stream_model_equals_two_models_and_shares_the_cache(
     model, flow_model, with_flow, tmp_path, monkeypatch
 ):
     videos = dataset(with_flow, "usual", "short")
-    apart = [evaluate(one, videos, cache=tmp_path) for one in (model, flow_model)]
+    apart = [evaluate(member, videos, cache=tmp_path) for member in (model, flow_model)]
     members = {}
-    for stream, one in (("rgb", model), ("flow", flow_model)):
+    for stream, member in (("rgb", model), ("flow", flow_model)):
         members[stream] = tmp_path / f"{stream}.h5"
-        ki3d.save_weights(one, members[stream])
+        ki3d.save_weights(member, members[stream])
     pair = TwoStreamI3D(weights=members)
 
     def fail(*args, **kwargs):
@@ -245,7 +245,7 @@ def test_models_with_different_labels_raise_before_any_work(model, flow_model, f
 
 
 def counted(monkeypatch):
-    """A list that gets the name of each video that is read from now on."""
+    """A list to which the name of each video that is read is appended."""
     read = []
 
     def views(path, **options):
@@ -269,9 +269,9 @@ def test_interrupted_evaluation_resumes_from_the_cache(model, folder, tmp_path, 
         evaluate(model, videos, cache=tmp_path, progress=stop)
     assert len(list(tmp_path.rglob("*.npy"))) == 1
     read.clear()
-    found = evaluate(model, videos, cache=tmp_path)
+    result = evaluate(model, videos, cache=tmp_path)
     assert read == ["usual", "long"]
-    np.testing.assert_array_equal(found.scores, expected.scores)
+    np.testing.assert_array_equal(result.scores, expected.scores)
     read.clear()
     again = evaluate(model, videos, cache=tmp_path)
     np.testing.assert_array_equal(again.scores, expected.scores)
@@ -327,8 +327,8 @@ def test_video_with_damaged_flow_file_is_skipped(flow_model, with_flow, tmp_path
     for file in with_flow.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "short.mp4.flow.npz").write_bytes(b"no flow")
-    found = evaluate(flow_model, dataset(tmp_path, "usual", "short"))
-    assert len(found.paths) == 1 and "short.mp4.flow.npz" in found.skipped[0]
+    result = evaluate(flow_model, dataset(tmp_path, "usual", "short"))
+    assert len(result.paths) == 1 and "short.mp4.flow.npz" in result.skipped[0]
 
 
 @pytest.mark.slow

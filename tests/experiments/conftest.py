@@ -1,4 +1,4 @@
-"""Videos that nobody opens, and stand-ins for training and testing."""
+"""A dataset without files, and fakes of training and testing."""
 
 import pathlib
 import types
@@ -33,10 +33,10 @@ def mini():
 
 @pytest.fixture
 def library(monkeypatch):
-    """Stands in for `train` and `evaluate`: which cells were run, and what they shall answer.
+    """Fakes of `train` and `evaluate` that record the runs.
 
-    `trained` and `tested` are the cells in order; `right` is {cell: how many of the four test
-    videos its network names rightly}, 3 by default; `errors` is {cell: what its training raises}.
+    `trained` and `tested` are the runs in order; `right` is {run: number of the four test videos
+    that its network classifies correctly}, 3 by default; `errors` is {run: error of its training}.
     """
     calls = types.SimpleNamespace(trained=[], tested=[], right={}, errors={})
 
@@ -63,7 +63,7 @@ def library(monkeypatch):
 
     monkeypatch.setattr(runner, "train", train)
     monkeypatch.setattr(runner, "evaluate", evaluate)
-    # It looks through the whole memory of the tests for what no network of theirs has left.
+    # It collects the garbage of all tests, which takes seconds, and the fakes leave none.
     monkeypatch.setattr(runner.keras.utils, "clear_session", lambda: None)
     monkeypatch.setattr(runner, "InceptionI3D", lambda weights: weights.read_text())
     return calls

@@ -10,10 +10,11 @@ import pytest
 from kinetics_i3d.data.datasets import read_table
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.experiments import runner
+from kinetics_i3d.experiments.plan import plan_tables
 from kinetics_i3d.experiments.prerequisites import train_on_frames
-from kinetics_i3d.experiments.runner import make_tables, plan_tables
+from kinetics_i3d.experiments.runner import make_tables
 from kinetics_i3d.experiments.scales import SCALES
-from kinetics_i3d.figures.render import render_clip
+from kinetics_i3d.figures.render import render_figure
 from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.video.writer import write_video
@@ -36,7 +37,7 @@ def figures(tmp_path_factory):
     folder, rows = tmp_path_factory.mktemp("two_figures"), ["path,label,split"]
     for action in ("bow", "wave"):
         for seed in range(3):
-            clip = render_clip(action, seed=seed, frames=20, size=(48, 64))
+            clip = render_figure(action, seed=seed, frames=20, size=(48, 64))
             write_video(folder / f"{action}_{seed}.mp4", clip, fps=25)
             rows.append(f"{action}_{seed}.mp4,{action},{'test' if seed == 2 else 'train'}")
     (folder / "table.csv").write_text("\n".join(rows) + "\n")
@@ -55,7 +56,7 @@ def smallest(short):
 
 
 @pytest.mark.slow
-def test_two_streams_are_trained_and_added(figures, smallest, tmp_path, monkeypatch):
+def test_two_streams_are_trained_added_and_resumed(figures, smallest, tmp_path, monkeypatch):
     videos = read_table(shutil.copytree(figures.parent, tmp_path / "data") / figures.name)
     output = tmp_path / "out"
     plan = plan_tables(videos, output, smallest, pattern="TwoStreamI3D.*.scratch.*")
@@ -77,7 +78,7 @@ def test_two_streams_are_trained_and_added(figures, smallest, tmp_path, monkeypa
         assert ab == pytest.approx(a * b / (a * b + (1 - a) * (1 - b)), abs=1e-5)
 
     def none(*_, **__):
-        raise AssertionError("a finished cell is only read")
+        raise AssertionError("a finished run is only read")
 
     monkeypatch.setattr(runner, "train", none)
     monkeypatch.setattr(runner, "evaluate", none)
@@ -90,11 +91,11 @@ def test_two_streams_are_trained_and_added(figures, smallest, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_single_frames_make_an_image_network(figures, smallest, tmp_path):
+def test_single_frames_train_an_image_network(figures, smallest, tmp_path):
     path = train_on_frames(read_table(figures), smallest, tmp_path / "frames")
     images = named_variables(InceptionV1(weights=path))
-    trunk = ConvNetLSTM(weights=tmp_path / "frames" / "weights.h5").streams["rgb"]
-    trained = named_variables(trunk)
+    backbone = ConvNetLSTM(weights=tmp_path / "frames" / "weights.h5").streams["rgb"]
+    trained = named_variables(backbone)
     assert set(images) - set(trained) == {"Conv2d_0c_1x1/kernel", "Conv2d_0c_1x1/bias"}
     for name, variable in trained.items():
         np.testing.assert_array_equal(variable.numpy(), images[name].numpy())

@@ -1,4 +1,4 @@
-"""Runs of cells: what is finished is only read, a failure stops no other, sums add what is kept."""
+"""Runs: finished ones are only read, a failure stops no other, sums add what is stored."""
 
 import dataclasses
 import json
@@ -7,8 +7,8 @@ import pytest
 
 from kinetics_i3d.core.errors import UserError, WeightsError
 from kinetics_i3d.experiments.plan import make_plan
-from kinetics_i3d.experiments.runner import run_cells
-from kinetics_i3d.experiments.runs import cell_folder
+from kinetics_i3d.experiments.runner import do_runs
+from kinetics_i3d.experiments.runs import run_folder
 from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.errors import TrainingStopped
 
@@ -18,52 +18,52 @@ LSTM = "ConvNetLSTM.rgb.scratch.original.0"
 
 @pytest.fixture
 def plan(mini):
-    """The LSTM and the three cells of I3D."""
+    """The LSTM and the three runs of I3D."""
     plan = make_plan(mini, seeds=1)
-    jobs = tuple(job for job in plan.jobs if job.cell.name in (LSTM, RGB, FLOW, SUM))
+    jobs = tuple(job for job in plan.jobs if job.run.name in (LSTM, RGB, FLOW, SUM))
     return dataclasses.replace(plan, jobs=jobs)
 
 
-def test_each_cell_is_trained_tested_and_written_once(videos, plan, library, tmp_path):
+def test_each_run_is_trained_tested_and_written_once(videos, plan, library, tmp_path):
     library.right = {RGB: 2, FLOW: 4}
     seen = []
-    done, failed = run_cells(videos, plan, tmp_path, progress=seen.append)
+    done, failed = do_runs(videos, plan, tmp_path, progress=seen.append)
     assert failed == {} and seen == [1, 2, 3, 4]
     assert library.trained == [LSTM, RGB, FLOW]
-    # The sum is of both streams' networks: none is trained for it.
+    # The sum is that of both streams' networks; none is trained for it.
     assert library.tested[-1] == [f"{RGB} 0", f"{FLOW} 0"]
-    assert {name: found["top1"] for name, found in done.items()} == {
+    assert {name: result["top1"] for name, result in done.items()} == {
         LSTM: 0.75,
         RGB: 0.5,
         FLOW: 1.0,
-        # Where they disagree the logits are equal, and the first class is taken: right of two.
+        # Where they disagree the logits are equal and the first class wins, which is right for two.
         SUM: 0.75,
     }
     for job in plan.jobs:
-        folder = cell_folder(tmp_path, job.cell)
-        assert json.loads((folder / "cell.json").read_text()) == done[job.cell.name]
+        folder = run_folder(tmp_path, job.run)
+        assert json.loads((folder / "cell.json").read_text()) == done[job.run.name]
         report = json.loads((folder / "evaluation.json").read_text())
-        assert report["top1"] == done[job.cell.name]["top1"] and report["split"] == "test"
+        assert report["top1"] == done[job.run.name]["top1"] and report["split"] == "test"
     assert done[FLOW]["config"]["streams"] == ["flow"] and done[SUM]["config"] is None
-    again = run_cells(videos, plan, tmp_path)
+    again = do_runs(videos, plan, tmp_path)
     assert again == (done, {}) and len(library.trained) == 3 and len(library.tested) == 4
 
 
-def test_a_killed_call_goes_on_where_it_was(videos, plan, library, tmp_path):
-    whole, _ = run_cells(videos, plan, tmp_path / "whole")
+def test_interrupted_runs_are_resumed(videos, plan, library, tmp_path):
+    whole, _ = do_runs(videos, plan, tmp_path / "whole")
     library.trained.clear()
     library.errors = {FLOW: KeyboardInterrupt()}
     with pytest.raises(KeyboardInterrupt):
-        run_cells(videos, plan, tmp_path / "parts")
+        do_runs(videos, plan, tmp_path / "parts")
     assert library.trained == [LSTM, RGB, FLOW]
     library.errors = {FLOW: TrainingStopped("later")}
     with pytest.raises(TrainingStopped):
-        run_cells(videos, plan, tmp_path / "parts")
+        do_runs(videos, plan, tmp_path / "parts")
     library.errors.clear()
-    parts, failed = run_cells(videos, plan, tmp_path / "parts")
+    parts, failed = do_runs(videos, plan, tmp_path / "parts")
     assert library.trained == [LSTM, RGB, FLOW, FLOW, FLOW] and failed == {}
-    for found in (*whole.values(), *parts.values()):
-        del found["processor_seconds"]
+    for result in (*whole.values(), *parts.values()):
+        del result["processor_seconds"]
     assert parts == whole
 
 
@@ -75,61 +75,65 @@ def test_a_killed_call_goes_on_where_it_was(videos, plan, library, tmp_path):
         OSError(28, "net.h5: damaged"),
     ],
 )
-def test_a_failure_is_told_and_stops_no_other(videos, plan, library, tmp_path, error):
+def test_failed_run_is_reported_and_stops_no_other(videos, plan, library, tmp_path, error):
     library.errors = {RGB: error}
-    done, failed = run_cells(videos, plan, tmp_path)
+    done, failed = do_runs(videos, plan, tmp_path)
     assert list(done) == [LSTM, FLOW] and list(failed) == [RGB, SUM]
     assert "net.h5: damaged" in failed[RGB] and "\n" not in failed[RGB]
-    assert failed[SUM] == f"{RGB} is not finished, whose logits are to be added"
+    assert failed[SUM] == f"{RGB}, whose logits are to be added, is not finished"
     library.errors.clear()
-    done, failed = run_cells(videos, plan, tmp_path)
+    done, failed = do_runs(videos, plan, tmp_path)
     assert list(done) == [LSTM, RGB, FLOW, SUM] and failed == {}
 
 
-def test_what_was_made_with_other_settings_is_not_taken_for_these(videos, plan, library, tmp_path):
-    run_cells(videos, plan, tmp_path)
+def test_runs_made_with_other_settings_are_refused(videos, plan, library, tmp_path):
+    do_runs(videos, plan, tmp_path)
     job = plan.jobs[0]
     other = dataclasses.replace(job, config=dataclasses.replace(job.config, steps=7))
-    _, failed = run_cells(videos, dataclasses.replace(plan, jobs=(other,)), tmp_path)
-    assert f"{LSTM}/cell.json: made with steps=160, where 7 is asked for" in failed[LSTM]
+    _, failed = do_runs(videos, dataclasses.replace(plan, jobs=(other,)), tmp_path)
+    assert (
+        f"{LSTM}/cell.json: made with other settings: steps is 160, requested is 7" in failed[LSTM]
+    )
     fewer = dataclasses.replace(videos, videos=videos.videos[1:])
-    done, failed = run_cells(fewer, plan, tmp_path)
-    assert done == {} and all("cell.json: made with dataset=" in why for why in failed.values())
-    (cell_folder(tmp_path, job.cell) / "cell.json").write_text("{}")
-    done, failed = run_cells(videos, plan, tmp_path)
-    assert list(done) == [RGB, FLOW, SUM] and "not what the tables write" in failed[LSTM]
+    done, failed = do_runs(fewer, plan, tmp_path)
+    assert done == {} and all(
+        "made with other settings: dataset is" in why for why in failed.values()
+    )
+    (run_folder(tmp_path, job.run) / "cell.json").write_text("{}")
+    done, failed = do_runs(videos, plan, tmp_path)
+    assert list(done) == [RGB, FLOW, SUM] and "not a result of `tables`" in failed[LSTM]
     assert len(library.trained) == 3
 
 
-def test_a_sum_of_other_weights_is_added_up_anew(videos, plan, library, tmp_path):
-    before, _ = run_cells(videos, plan, tmp_path)
-    path = cell_folder(tmp_path, plan.jobs[2].cell) / "cell.json"
+def test_sum_of_other_weights_is_computed_again(videos, plan, library, tmp_path):
+    before, _ = do_runs(videos, plan, tmp_path)
+    path = run_folder(tmp_path, plan.jobs[2].run) / "cell.json"
     path.write_text(json.dumps({**before[FLOW], "weights": {"flow": "other"}}))
     library.right = {FLOW: 1}
-    after, failed = run_cells(videos, plan, tmp_path)
+    after, failed = do_runs(videos, plan, tmp_path)
     assert failed == {} and before[SUM]["top1"] == 0.75 and after[SUM]["top1"] == 0.5
     assert len(library.trained) == 3 and after[LSTM] == before[LSTM]
 
 
-def test_cells_of_before_newer_fields_are_only_read(videos, plan, library, tmp_path):
-    run_cells(videos, plan, tmp_path)
+def test_results_without_newer_config_fields_are_read(videos, plan, library, tmp_path):
+    do_runs(videos, plan, tmp_path)
     trained = list(library.trained)
     for job in plan.jobs:
-        path = cell_folder(tmp_path, job.cell) / "cell.json"
-        found = json.loads(path.read_text())
-        if found["config"]:
-            assert found["config"]["loss"] == "softmax"
+        path = run_folder(tmp_path, job.run) / "cell.json"
+        result = json.loads(path.read_text())
+        if result["config"]:
+            assert result["config"]["loss"] == "softmax"
             for field in NEW_FIELDS:
-                del found["config"][field]
-            path.write_text(json.dumps(found))
-    done, failed = run_cells(videos, plan, tmp_path)
+                del result["config"][field]
+            path.write_text(json.dumps(result))
+    done, failed = do_runs(videos, plan, tmp_path)
     assert len(done) == 4 and failed == {} and library.trained == trained
 
 
-def test_videos_of_several_labels_have_no_tables(videos, plan, library, tmp_path):
+def test_videos_with_several_labels_are_refused(videos, plan, library, tmp_path):
     first, *others = videos.videos
     several = dataclasses.replace(first, labels=(first.label,))
     dataset = dataclasses.replace(videos, videos=(several, *others))
     with pytest.raises(UserError, match="its videos may have several labels"):
-        run_cells(dataset, plan, tmp_path)
+        do_runs(dataset, plan, tmp_path)
     assert library.trained == []

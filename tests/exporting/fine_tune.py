@@ -37,9 +37,13 @@ def tuned(folder, *, trainable, classes, optimizer=None, metrics=(), epochs=6):
         metrics=list(metrics),
     )
     assert len(layer.trainable_weights) > 50 if trainable else not layer.trainable_weights
-    before = {each.name: each.numpy() for each in layer.weights}
+    before = {variable.name: variable.numpy() for variable in layer.weights}
     history = model.fit(clips.astype("float32"), labels, batch_size=6, epochs=epochs, verbose=0)
-    return history.history["loss"], before, {each.name: each.numpy() for each in layer.weights}
+    return (
+        history.history["loss"],
+        before,
+        {variable.name: variable.numpy() for variable in layer.weights},
+    )
 
 
 def moved(before, after):

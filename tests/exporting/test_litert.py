@@ -1,4 +1,4 @@
-"""LiteRT files: builtin operations, the model's logits, rounded numbers, and what is in the zip."""
+"""LiteRT files: builtin operations, the model's logits, quantization, and the zip inside."""
 
 import collections
 import json
@@ -11,20 +11,21 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.cli import export as verb
 from kinetics_i3d.cli.main import main
 from kinetics_i3d.core.errors import DatasetError, ExportError, UserError
-from kinetics_i3d.exporting import fresh_litert, litert, litert_file
-from kinetics_i3d.exporting.eight_bits import EightBits, is_late, round_kernel
+from kinetics_i3d.exporting import litert
+from kinetics_i3d.exporting.isolated_runner import open_litert
+from kinetics_i3d.exporting.litert import FakeQuantizer
 from kinetics_i3d.video.writer import write_video
 
 
 @pytest.fixture
-def here(monkeypatch):
+def in_this_process(monkeypatch):
     """Runs files in this process, which saves the start of another."""
 
-    def run_fresh(path, inputs, **_):
-        given = {key.split("/")[1]: value for key, value in inputs.items()}
-        return {"logits/logits": fresh_litert.open_file(path)(**given)["logits"]}
+    def run(path, inputs, **_):
+        clips = {key.split("/")[1]: value for key, value in inputs.items()}
+        return {"logits/logits": open_litert(path)(**clips)["logits"]}
 
-    monkeypatch.setattr(litert, "run_fresh", run_fresh)
+    monkeypatch.setattr(litert, "run_in_subprocess", run)
 
 
 @pytest.fixture(scope="module")
@@ -41,26 +42,26 @@ def dataset(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_float32_runs_by_itself_and_answers_as_the_model(model, tmp_path):
-    path, said = tmp_path / "tiny.tflite", []
-    ki3d.export(model, path, to="litert", frames=10, report=said.append)
+def test_float32_runs_alone_and_gives_the_logits_of_the_model(model, tmp_path):
+    path, reports = tmp_path / "tiny.tflite", []
+    ki3d.export(model, path, to="litert", frames=10, report=reports.append)
     pixels = np.random.default_rng(5).integers(0, 256, (1, 10, 32, 32, 3), np.uint8)
-    wanted = model(pixels.astype(np.float32) / 255 * 2.5 - 0.5, training=False)
-    found = fresh_litert.open_file(path)(rgb=pixels)["logits"]
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    expected = model(pixels.astype(np.float32) / 255 * 2.5 - 0.5, training=False)
+    actual = open_litert(path)(rgb=pixels)["logits"]
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
     with zipfile.ZipFile(path) as beside:
         assert beside.read("labels.txt").decode() == "sit\nstand\nwave\n"
         assert json.loads(beside.read("clip_spec.json"))["rgb"]["low"] == -0.5
-        assert said == [json.loads(beside.read("operations.json"))]
+        assert reports == [json.loads(beside.read("operations.json"))]
     # 21 units and the classifier, each one convolution.
-    assert said[0]["CONV_2D"] == 22
-    assert not {name for name in said[0] if "3D" in name or name.startswith("custom")}
-    assert [each.name for each in tmp_path.iterdir()] == ["tiny.tflite"]
+    assert reports[0]["CONV_2D"] == 22
+    assert not {name for name in reports[0] if "3D" in name or name.startswith("custom")}
+    assert [item.name for item in tmp_path.iterdir()] == ["tiny.tflite"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "share"), [("float16", 0.62), ("dynamic_int8", 0.42)])
-def test_smaller_files(model, tmp_path, here, precision, share):
+def test_lower_precisions_have_smaller_files(model, tmp_path, in_this_process, precision, share):
     path = tmp_path / "tiny.tflite"
     ki3d.export(model, path, to="litert", frames=9, precision=precision)
     assert path.stat().st_size < share * 4 * model.count_params()
@@ -68,17 +69,17 @@ def test_smaller_files(model, tmp_path, here, precision, share):
 
 @pytest.mark.slow
 def test_the_command_calibrates_int8_by_training_videos(
-    model, dataset, tmp_path, here, monkeypatch, capsys
+    model, dataset, tmp_path, in_this_process, monkeypatch, capsys
 ):
     seen = []
 
-    def passed_on(videos, *arguments):
+    def recorded(videos, *arguments):
         for clip in calibration_clips(videos, *arguments):
             seen.append(clip["rgb"])
             yield clip
 
     calibration_clips = litert.calibration_clips
-    monkeypatch.setattr(litert, "calibration_clips", passed_on)
+    monkeypatch.setattr(litert, "calibration_clips", recorded)
     path, weights = tmp_path / "x.tflite", tmp_path / "mine.h5"
     ki3d.save_weights(model, weights)
     words = ["export", weights, "--output", path, "--to", "litert", "--precision", "int8"]
@@ -88,97 +89,81 @@ def test_the_command_calibrates_int8_by_training_videos(
     assert last == str(path) and "CONV_2D            22" in report
     # Both training videos, each once; black is -0.5, and white of the first one 2.
     assert sorted(round(float(clip.max())) for clip in seen) == [1, 2]
-    asked = fresh_litert.open_file(path)
-    given = asked.get_input_details()["rgb"]
-    scale, zero = given["quantization"]
+    network = open_litert(path)
+    details = network.get_input_details()["rgb"]
+    scale, zero = details["quantization"]
     # One step is one of the pixels', and 0 is the pixel of 51.
-    assert given["dtype"] == np.uint8 and zero == 51
+    assert details["dtype"] == np.uint8 and zero == 51
     assert scale == pytest.approx(2.5 / 255, rel=1e-3)
-    assert asked.get_output_details()["logits"]["dtype"] == np.float32
+    assert network.get_output_details()["logits"]["dtype"] == np.float32
     pixels = model.clip_spec.denormalize(seen[0])
-    wanted = model(seen[0], training=False)
-    found = asked(rgb=pixels)["logits"]
-    assert 0 < np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
+    expected = model(seen[0], training=False)
+    actual = network(rgb=pixels)["logits"]
+    assert 0 < np.abs(actual - expected).max() < 0.1 * np.abs(expected).max()
     # Kernels and activations of every unit, but of the last two modules and the classifier.
-    kinds = collections.Counter(np.dtype(each["dtype"]).name for each in tensors(path))
+    kinds = collections.Counter(np.dtype(item["dtype"]).name for item in tensors(path))
     assert kinds["int8"] > 2 * 9
 
 
 def tensors(path):
-    """What is known about all tensors of a file."""
+    """The types of all tensors of a file."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     graph = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
     names = {code: name.lower() for name, code in vars(schema.TensorType).items() if name.isupper()}
-    return [{"dtype": names[each.type]} for each in graph.subgraphs[0].tensors]
+    return [{"dtype": names[item.type]} for item in graph.subgraphs[0].tensors]
 
 
 @pytest.mark.slow
-def test_a_phones_delegate_takes_the_whole_network(model):
+def test_a_delegate_takes_the_whole_network(model):
     interpreter = pytest.importorskip(
         "ai_edge_litert.interpreter", reason="the extra `litert` is not installed"
     )
-    file = litert_file.convert(model, {"rgb": (1, 9, 32, 32, 3)})
+    file = litert.convert(model, {"rgb": (1, 9, 32, 32, 3)})
     network = interpreter.Interpreter(model_content=file, num_threads=1)
     network.allocate_tensors()
-    kinds = [each["op_name"] for each in network._get_ops_details()]
-    # Beside the cast of pixels; an operation that it does not know would cut the network in two.
+    kinds = [item["op_name"] for item in network._get_ops_details()]
+    # An operation that the delegate does not know would cut the network in two.
     assert kinds.count("DELEGATE") == 1
 
 
-def test_ranges_are_measured_and_then_rounded_to():
+def test_activations_are_measured_and_then_rounded_to_their_range():
     import tensorflow as tf
 
-    bits = EightBits(224)
-    place, same, other = bits.place("a"), bits.place("a"), bits.place("b")
-    place(tf.constant([0.0, 10.0]))
+    quantizer = FakeQuantizer(224)
+    first, same, other = (quantizer.activation(key) for key in "aab")
+    first(tf.constant([0.0, 10.0]))
     same(tf.constant([25.5, 3.0]))
     other(tf.constant([-2.0, 0.55]))
-    rounded = tf.function(lambda x: (place(x), other(x)))
-    found = rounded(tf.constant([0.04, 0.06, 12.34, 99.0, -3.0]))
-    np.testing.assert_allclose(found[0], [0.0, 0.1, 12.3, 25.5, 0.0], atol=1e-5)
-    np.testing.assert_allclose(found[1], [0.04, 0.06, 0.55, 0.55, -2.0], atol=1e-5)
-    # Of what no clip excites, too, the steps are not too small for a runtime.
-    dead = bits.place("c")
+    rounded = tf.function(lambda x: (first(x), other(x)))
+    actual = rounded(tf.constant([0.04, 0.06, 12.34, 99.0, -3.0]))
+    np.testing.assert_allclose(actual[0], [0.0, 0.1, 12.3, 25.5, 0.0], atol=1e-5)
+    np.testing.assert_allclose(actual[1], [0.04, 0.06, 0.55, 0.55, -2.0], atol=1e-5)
+    # What no clip excites still has steps that are large enough for a runtime.
+    dead = quantizer.activation("c")
     dead(tf.constant([0.0, 1e-7]))
-    found = tf.function(dead)(tf.constant([1.0]))
-    np.testing.assert_allclose(found, 0.0255, rtol=1e-5)
+    actual = tf.function(dead)(tf.constant([1.0]))
+    np.testing.assert_allclose(actual, 0.0255, rtol=1e-5)
     kernel = np.array([[1.27, -100.0], [0.014, 127.0]], np.float32)
-    found = tf.function(lambda: bits.kernel(kernel))()
-    np.testing.assert_allclose(found, [[1.27, -100.0], [0.01, 127.0]], atol=1e-5)
+    actual = tf.function(lambda: quantizer.kernel(kernel))()
+    np.testing.assert_allclose(actual, [[1.27, -100.0], [0.01, 127.0]], atol=1e-5)
 
 
-def test_rounded_kernels_preserve_the_sum_over_the_taps():
-    kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 8, 16)).astype(np.float32)
-    step = np.abs(kernel).max((0, 1, 2, 3)) / 127
-    found = round_kernel(kernel)
-    np.testing.assert_allclose(found / step, np.round(found / step), atol=1e-4)
-    assert np.abs(found / step).max() < 127.001
-    assert np.abs(found - kernel).max() < step.max()  # each to one of the two steps beside it
-    off = np.abs((found - kernel).sum((0, 1, 2)) / step)
-    nearest = np.abs((np.round(kernel / step) * step - kernel).sum((0, 1, 2)) / step)
-    assert off.max() < 0.501 < 1 < nearest.max()
-
-
-def test_layers_after_the_last_pool_are_late():
-    assert is_late(7, 224) and is_late(1, 224) and not is_late(14, 224)
-
-
-def test_a_comparison_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
+def test_a_failed_parity_check_leaves_no_file(model, tmp_path, monkeypatch):
     monkeypatch.setattr(litert, "convert", lambda *_, **__: b"")
-    monkeypatch.setattr(litert, "operations", lambda file: {"CONV_2D": 1})
-    wanted = {"logits/logits": np.full((1, 3), 1e3, np.float32)}
-    monkeypatch.setattr(litert, "run_fresh", lambda *_, **__: wanted)
+    monkeypatch.setattr(litert, "count_operations", lambda file: {"CONV_2D": 1})
+    logits = {"logits/logits": np.full((1, 3), 1e3, np.float32)}
+    monkeypatch.setattr(litert, "run_in_subprocess", lambda *_, **__: logits)
     with pytest.raises(ExportError, match=r"not written; its logits would be off by [\d.e+]+ of"):
         ki3d.export(model, tmp_path / "x.tflite", to="litert", frames=9)
-    monkeypatch.setattr(litert, "operations", lambda file: {"custom FlexMaxPool3D": 1})
+    monkeypatch.setattr(litert, "count_operations", lambda file: {"custom FlexMaxPool3D": 1})
     with pytest.raises(ExportError, match="it would need custom FlexMaxPool3D"):
         ki3d.export(model, tmp_path / "x.tflite", to="litert", frames=9)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"precision": "int4"}, "`precision` must be one of"),
         ({"precision": "int8"}, "`calibration` must be given for precision='int8'"),
@@ -186,36 +171,36 @@ def test_a_comparison_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
         ({"frames": 8}, "`frames` must be at least 9"),
     ],
 )
-def test_wrong_arguments(model, tmp_path, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_wrong_arguments(model, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
         ki3d.export(model, tmp_path / "x.tflite", to="litert", **options)
 
 
-def test_what_cannot_be_read_is_said(model, tmp_path):
+def test_unusable_outputs_and_videos_are_reported(model, tmp_path):
     with pytest.raises(ExportError, match=r"x\.h5: the name must end in \.tflite"):
         ki3d.export(model, tmp_path / "x.h5", to="litert")
     int8 = {"to": "litert", "precision": "int8"}
     with pytest.raises(DatasetError, match="nothing"):
         ki3d.export(model, tmp_path / "x.tflite", calibration=tmp_path / "nothing", **int8)
-    with pytest.raises(ExportError, match="no videos to calibrate by"):
+    with pytest.raises(ExportError, match="no videos to calibrate with"):
         ki3d.export(model, tmp_path / "x.tflite", calibration=[], **int8)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "taken.tflite").write_bytes(b"kept")
-    with pytest.raises(UserError, match=r"taken\.tflite: exists already"):
+    with pytest.raises(UserError, match=r"taken\.tflite: already exists"):
         ki3d.export(model, tmp_path / "taken.tflite", to="litert")
     assert (tmp_path / "taken.tflite").read_bytes() == b"kept"
 
 
 def test_the_command_offers_the_precisions_of_the_library():
     # The verb has a list of its own, so that --help loads no Keras.
-    assert verb.PRECISIONS == litert_file.PRECISIONS
+    assert verb.PRECISIONS == litert.PRECISIONS
 
 
-def test_sizes_of_clips(model):
+def test_clip_sizes_of_all_streams(model):
     assert litert.clip_sizes(model) == {"rgb": (1, 64, 32, 32, 3)}
     both = ki3d.TwoStream(architecture="inception_v1_quarter", classes=3)
-    wanted = {"rgb": (1, 2, 224, 224, 3), "flow": (1, 20, 224, 224, 2)}
-    assert litert.clip_sizes(both, 2) == wanted
+    expected = {"rgb": (1, 2, 224, 224, 3), "flow": (1, 20, 224, 224, 2)}
+    assert litert.clip_sizes(both, 2) == expected
     assert litert.clip_sizes(both)["flow"][1] == 10
     fixed = ki3d.C3D(architecture="c3d_eighth", classes=3)
     assert litert.clip_sizes(fixed) == {"rgb": (1, 16, 112, 112, 3)}

@@ -1,4 +1,4 @@
-"""The MLServer runtime in `examples/`: what a request claims is held against what it holds."""
+"""The MLServer runtime in `examples/`: requests whose data do not fit their shape are refused."""
 
 import asyncio
 import base64
@@ -24,22 +24,22 @@ def runtime():
     return module
 
 
-def given(data, *, shape=(1, 1, 1, 2, 2), datatype="UINT8"):
+def make_input(data, *, shape=(1, 1, 1, 2, 2), datatype="UINT8"):
     from mlserver.types import RequestInput
 
     return RequestInput(name="rgb", shape=list(shape), datatype=datatype, data=data)
 
 
 def test_numbers_become_an_array(runtime):
-    found = runtime.decode(given([0, 1, 254, 255]), PIXELS)
-    assert found.dtype == np.uint8 and found.shape == (1, 1, 1, 2, 2)
-    assert found.ravel().tolist() == [0, 1, 254, 255]
-    found = runtime.decode(given([0, 0.5, -1, 1e39], datatype="FP32"), VALUES)
-    assert found.dtype == np.float32 and found.ravel().tolist() == [0, 0.5, -1, np.inf]
+    actual = runtime.decode(make_input([0, 1, 254, 255]), PIXELS)
+    assert actual.dtype == np.uint8 and actual.shape == (1, 1, 1, 2, 2)
+    assert actual.ravel().tolist() == [0, 1, 254, 255]
+    actual = runtime.decode(make_input([0, 0.5, -1, 1e39], datatype="FP32"), VALUES)
+    assert actual.dtype == np.float32 and actual.ravel().tolist() == [0, 0.5, -1, np.inf]
 
 
 @pytest.mark.parametrize(
-    ("data", "options", "said"),
+    ("data", "options", "message"),
     [
         ([0] * 4, {"datatype": "FP32"}, "rgb must be UINT8. Received: FP32"),
         ([0] * 4, {"shape": (4,)}, r"rgb must be of 5 sizes above 0\. Received: \[4\]"),
@@ -59,11 +59,11 @@ def test_numbers_become_an_array(runtime):
         ([None] * 4, {}, "whole numbers from 0 to 255"),
     ],
 )
-def test_what_is_not_what_it_claims_is_refused(runtime, data, options, said):
+def test_data_that_do_not_fit_the_shape_are_refused(runtime, data, options, message):
     from mlserver.errors import InferenceError
 
-    with pytest.raises(InferenceError, match=said):
-        runtime.decode(given(data, **options), PIXELS)
+    with pytest.raises(InferenceError, match=message):
+        runtime.decode(make_input(data, **options), PIXELS)
 
 
 def coded(array):
@@ -71,7 +71,7 @@ def coded(array):
 
 
 def base64_input(data, **options):
-    given_input = given(data, **options)
+    given_input = make_input(data, **options)
     from mlserver.types import Parameters
 
     return given_input.model_copy(update={"parameters": Parameters(content_type="base64")})
@@ -79,8 +79,8 @@ def base64_input(data, **options):
 
 def test_base64_becomes_an_array(runtime):
     frames = np.random.default_rng(0).integers(0, 256, (1, 2, 5, 7, 3), np.uint8)
-    found = runtime.decode(base64_input(coded(frames), shape=frames.shape), PIXELS)
-    np.testing.assert_array_equal(found, frames)
+    actual = runtime.decode(base64_input(coded(frames), shape=frames.shape), PIXELS)
+    np.testing.assert_array_equal(actual, frames)
     values = frames.astype("<f4")
     options = {"shape": frames.shape, "datatype": "FP32"}
     np.testing.assert_array_equal(
@@ -89,7 +89,7 @@ def test_base64_becomes_an_array(runtime):
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         ([], "must hold one text in base64"),
         (["AAAA", "AAAA"], "must hold one text in base64"),
@@ -99,52 +99,52 @@ def test_base64_becomes_an_array(runtime):
         (["AAAA!A=="], "must hold base64"),
     ],
 )
-def test_base64_that_is_not_what_it_claims_is_refused(runtime, data, said):
+def test_base64_that_does_not_fit_the_shape_is_refused(runtime, data, message):
     from mlserver.errors import InferenceError
 
-    with pytest.raises(InferenceError, match=said):
+    with pytest.raises(InferenceError, match=message):
         runtime.decode(base64_input(data), PIXELS)
 
 
 @pytest.mark.slow
-def test_it_answers_as_the_model(runtime, saved):
+def test_the_outputs_are_those_of_the_model(runtime, saved):
     from mlserver import ModelSettings
     from mlserver.errors import InferenceError
     from mlserver.settings import ModelParameters
     from mlserver.types import InferenceRequest
 
     frames = np.random.default_rng(0).integers(0, 256, (1, 9, 36, 36, 3), np.uint8)
-    wanted = tf.saved_model.load(str(saved)).signatures["serving_default"](rgb=frames)
+    expected = tf.saved_model.load(str(saved)).signatures["serving_default"](rgb=frames)
     parameters = ModelParameters(uri=str(saved))
     model = runtime.SavedModelRuntime(
         ModelSettings(name="tiny", implementation=runtime.SavedModelRuntime, parameters=parameters)
     )
 
-    def asked(frames):
-        return InferenceRequest(inputs=[given(frames.ravel().tolist(), shape=frames.shape)])
+    def make_request(frames):
+        return InferenceRequest(inputs=[make_input(frames.ravel().tolist(), shape=frames.shape)])
 
     async def run():
         assert await model.load()
-        answer = await model.predict(asked(frames))
+        answer = await model.predict(make_request(frames))
         with pytest.raises(InferenceError, match="rgb must have 9 frames or more"):
-            await model.predict(asked(frames[:, :8]))
-        return {each.name: each.data.root for each in answer.outputs}
+            await model.predict(make_request(frames[:, :8]))
+        return {output.name: output.data.root for output in answer.outputs}
 
-    found = asyncio.run(run())
-    labels = wanted["labels"].numpy().ravel()
-    assert [label.encode() for label in found["labels"]] == list(labels)
-    np.testing.assert_allclose(found["scores"], wanted["scores"].numpy().ravel(), rtol=1e-5)
+    actual = asyncio.run(run())
+    labels = expected["labels"].numpy().ravel()
+    assert [label.encode() for label in actual["labels"]] == list(labels)
+    np.testing.assert_allclose(actual["scores"], expected["scores"].numpy().ravel(), rtol=1e-5)
     (rgb,) = model.inputs
     assert (rgb.name, rgb.datatype, rgb.shape) == ("rgb", "UINT8", [-1] * 5)
 
 
-def test_the_gate_lets_in_ten_seconds_of_the_model_s_size(tmp_path, monkeypatch):
+def test_the_gate_accepts_ten_seconds_of_the_models_size(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(PATH.parent))
     import serve
 
-    assert serve.most_bytes(tmp_path) == 32 << 20
+    assert serve.max_body(tmp_path) == 32 << 20
     (tmp_path / "assets").mkdir()
     spec = {"rgb": {"short_side": 256}}
     (tmp_path / "assets" / "clip_spec.json").write_text(json.dumps(spec))
-    most = serve.most_bytes(tmp_path)
+    most = serve.max_body(tmp_path)
     assert 4 * -(-250 * 256 * 256 * 3 // 3) < most < 70 << 20

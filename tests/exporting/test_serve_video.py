@@ -1,4 +1,4 @@
-"""The client in `examples/` over HTTP, against a server that reads JSON and knows nothing else."""
+"""The client in `examples/` over HTTP, against a server of plain JSON."""
 
 import base64
 import http.server
@@ -37,14 +37,14 @@ def server():
             request = json.loads(text)
             if self.path == "/v1/models/tiny:predict":
                 frames = np.array(request["instances"])
-                found = {"labels": ["sit", "stand"], "scores": [0.75, 0.25]}
-                answer = {"predictions": [found]}
+                outputs = {"labels": ["sit", "stand"], "scores": [0.75, 0.25]}
+                answer = {"predictions": [outputs]}
             else:
-                (given,) = request["inputs"]
-                assert (given["name"], given["datatype"]) == ("rgb", "UINT8")
-                assert given["parameters"] == {"content_type": "base64"}
-                (text,) = given["data"]
-                frames = np.frombuffer(base64.b64decode(text), np.uint8).reshape(given["shape"])
+                (tensor,) = request["inputs"]
+                assert (tensor["name"], tensor["datatype"]) == ("rgb", "UINT8")
+                assert tensor["parameters"] == {"content_type": "base64"}
+                (text,) = tensor["data"]
+                frames = np.frombuffer(base64.b64decode(text), np.uint8).reshape(tensor["shape"])
                 labels, scores = (
                     {"name": name, "data": data}
                     for name, data in (("labels", ["sit", "stand"]), ("scores", [0.75, 0.25]))
@@ -80,60 +80,63 @@ def video(tmp_path):
     ("protocol", "place", "full"),
     [("rest", "/v1/models/tiny", ":predict"), ("v2", "/v2/models/tiny", "/infer")],
 )
-def test_the_frames_arrive_as_they_are(client, server, video, protocol, place, full):
+def test_the_frames_arrive_unchanged(client, server, video, protocol, place, full):
     url, received = server
-    found = client.ask(video, protocol=protocol, url=url + place, fps=5, short_side=24, most=100)
-    assert found["labels"] == ["sit", "stand"] and found["scores"] == [0.75, 0.25]
+    actual = client.predict(
+        video, protocol=protocol, url=url + place, fps=5, short_side=24, max_frames=100
+    )
+    assert actual["labels"] == ["sit", "stand"] and actual["scores"] == [0.75, 0.25]
     ((path, sent),) = received
     assert path == place + full
-    wanted = np.stack(list(client.frames_of(video, fps=5, short_side=24, most=100)))
-    assert sent.shape == (1, 5, 24, 32, 3) and (sent[0] == wanted).all()
-    assert wanted[0, :, -1].mean() > 200 > wanted[1, :, -1].mean()  # 10 a second: each second one
+    expected = np.stack(list(client.read_frames(video, fps=5, short_side=24, max_frames=100)))
+    assert sent.shape == (1, 5, 24, 32, 3) and (sent[0] == expected).all()
+    # The video has 10 frames per second, so every second frame is sent.
+    assert expected[0, :, -1].mean() > 200 > expected[1, :, -1].mean()
 
 
 def test_frames_are_those_that_the_package_reads(client, video):
     for fps in (4, 10, 25):
-        wanted = list(read_frames(video, fps=fps, short_side=24))
-        found = list(client.frames_of(video, fps=fps, short_side=24, most=100))
-        assert len(found) == len(wanted)
-        off = np.abs(np.stack(found).astype(int) - np.stack(wanted).astype(int))
+        expected = list(read_frames(video, fps=fps, short_side=24))
+        actual = list(client.read_frames(video, fps=fps, short_side=24, max_frames=100))
+        assert len(actual) == len(expected)
+        off = np.abs(np.stack(actual).astype(int) - np.stack(expected).astype(int))
         assert off.mean() < 2  # another resize, the same frames
 
 
-def test_the_number_of_frames_is_bounded_and_a_refusal_is_told(client, server, video):
+def test_the_number_of_frames_is_bounded_and_a_refusal_is_reported(client, server, video):
     url, received = server
     options = {"protocol": "rest", "url": f"{url}/v1/models/tiny", "fps": 10, "short_side": 24}
     with pytest.raises(SystemExit, match="rgb must have more"):
-        client.ask(video, most=2, **options)
+        client.predict(video, max_frames=2, **options)
     assert received[0][1].shape[1] == 2
     size = 10 * 24 * 32 * 3
     with pytest.raises(SystemExit, match=f"is larger than {size - 1} bytes; take fewer --frames"):
-        client.ask(video, most=100, most_bytes=size - 1, **options)
+        client.predict(video, max_frames=100, max_bytes=size - 1, **options)
     assert len(received) == 1
-    client.ask(video, most=100, most_bytes=size, **options)
+    client.predict(video, max_frames=100, max_bytes=size, **options)
     assert len(received) == 2
 
 
-def test_the_middle_is_what_the_model_cuts(client):
+def test_the_crop_of_the_square_is_that_of_the_frame(client):
     rng = np.random.default_rng(0)
     for height, width in ((256, 341), (455, 256), (257, 256), (256, 340)):
         frame = rng.integers(0, 256, (height, width, 3), np.uint8)
-        cut = client.middle(frame, side=256, size=224)
+        cut = client.crop_square(frame, side=256, size=224)
         assert cut.shape == (256, 256, 3)
         np.testing.assert_array_equal(center_crop(cut, 224), center_crop(frame, 224))
-    small = client.middle(rng.integers(0, 256, (36, 49, 3), np.uint8), side=36, size=33)
+    small = client.crop_square(rng.integers(0, 256, (36, 49, 3), np.uint8), side=36, size=33)
     assert small.shape == (36, 36, 3)
 
 
 def test_only_the_square_is_sent(client, server, video):
     url, received = server
     options = {"protocol": "v2", "url": f"{url}/v2/models/tiny", "fps": 5, "short_side": 24}
-    client.ask(video, most=100, size=20, **options)
+    client.predict(video, max_frames=100, size=20, **options)
     assert received[0][1].shape == (1, 5, 24, 24, 3)
 
 
 @pytest.mark.parametrize("says_why_first", [True, False])
-def test_a_body_that_is_too_large_is_refused_in_the_server_s_words(client, says_why_first):
+def test_the_error_of_a_server_that_refuses_a_large_body_is_reported(client, says_why_first):
     """As the gate: it answers by the announced length alone, reads nothing and closes."""
     bodies = []
 
@@ -155,13 +158,13 @@ def test_a_body_that_is_too_large_is_refused_in_the_server_s_words(client, says_
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/v2/models/tiny"
         frame = np.zeros((2, 2, 3), np.uint8)
         with pytest.raises(SystemExit, match="413: bodies must have 5 bytes or fewer"):
-            client.ask_http(client.v2, url, lambda: [frame], (1, 2, 2, 3))
+            client.predict_http(client.v2, url, lambda: [frame], (1, 2, 2, 3))
         thread.join()
     assert len(bodies) == (not says_why_first)
 
 
-def test_a_server_that_is_not_there_or_no_json_is_one_line(client, server):
+def test_a_missing_server_is_reported_in_one_line(client, server):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     with pytest.raises(SystemExit, match="no answer to"):
-        client.ask_http(client.v2, f"http://127.0.0.1:{port}/v2", list, (1, 2, 2, 3))
+        client.predict_http(client.v2, f"http://127.0.0.1:{port}/v2", list, (1, 2, 2, 3))

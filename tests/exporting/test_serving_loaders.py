@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from kinetics_i3d.exporting.warm_up import PLACE, prediction_log, write_warm_up
+from kinetics_i3d.exporting.serving import WARM_UP, prediction_log, write_warm_up
 from kinetics_i3d.video.writer import write_video
 
 pytestmark = pytest.mark.slow
@@ -33,8 +33,8 @@ def session(saved):
 
     def ask(name, **inputs):
         signature = signatures[name]
-        given = {signature.inputs[key].name: value for key, value in inputs.items()}
-        return opened.run({key: out.name for key, out in signature.outputs.items()}, given)
+        feed = {signature.inputs[key].name: value for key, value in inputs.items()}
+        return opened.run({key: out.name for key, out in signature.outputs.items()}, feed)
 
     ask.signatures = signatures
     yield ask
@@ -47,21 +47,21 @@ def frames():
 
 
 @pytest.fixture(scope="module")
-def wanted(model, frames):
+def expected(model, frames):
     clip = frames[:, :, 2:34, 2:34].astype(np.float32) / 255 * 2.5 - 0.5
     return model(clip, training=False).numpy()
 
 
-def test_a_session_answers_as_the_model(session, frames, wanted):
+def test_a_session_answers_as_the_model(session, frames, expected):
     assert set(SIGNATURES) <= set(session.signatures)
     np.testing.assert_allclose(
-        session("logits", rgb=frames)["logits"], wanted, rtol=1e-4, atol=1e-5
+        session("logits", rgb=frames)["logits"], expected, rtol=1e-4, atol=1e-5
     )
-    said = session("serving_default", rgb=frames)
-    assert said["labels"][0, 0] == [b"sit", b"stand", b"wave"][wanted[0].argmax()]
+    ranked = session("serving_default", rgb=frames)
+    assert ranked["labels"][0, 0] == [b"sit", b"stand", b"wave"][expected[0].argmax()]
 
 
-def test_a_wrong_request_is_told_what_is_wrong(session):
+def test_a_wrong_request_fails_with_the_graphs_message(session):
     with pytest.raises(tf.errors.InvalidArgumentError, match="rgb must have 9 frames or more"):
         session("serving_default", rgb=np.zeros((1, 3, 36, 36, 3), np.uint8))
     with pytest.raises(tf.errors.InvalidArgumentError, match="and finite"):
@@ -100,7 +100,7 @@ def c_api():
     return library
 
 
-def test_the_c_api_loads_and_runs_it(c_api, saved, frames, wanted):
+def test_the_c_api_loads_and_runs_it(c_api, saved, frames, expected):
     pointer = ctypes.c_void_p
     status = pointer(c_api.TF_NewStatus())
 
@@ -115,39 +115,41 @@ def test_the_c_api_loads_and_runs_it(c_api, saved, frames, wanted):
         c_api.TF_LoadSessionFromSavedModel(options, None, folder, tags, 1, graph, buffer, status)
     )
     check()
-    held = ctypes.cast(buffer, ctypes.POINTER(Buffer)).contents
-    meta = meta_graph_pb2.MetaGraphDef.FromString(ctypes.string_at(held.data, held.length))
+    meta_buffer = ctypes.cast(buffer, ctypes.POINTER(Buffer)).contents
+    meta = meta_graph_pb2.MetaGraphDef.FromString(
+        ctypes.string_at(meta_buffer.data, meta_buffer.length)
+    )
     signature = meta.signature_def["logits"]
 
     def place(info):
         name, index = info.name.split(":")
-        found = c_api.TF_GraphOperationByName(graph, name.encode())
-        assert found, name
-        return Output(found, int(index))
+        operation = c_api.TF_GraphOperationByName(graph, name.encode())
+        assert operation, name
+        return Output(operation, int(index))
 
     inputs = (Output * 1)(place(signature.inputs["rgb"]))
     outputs = (Output * 1)(place(signature.outputs["logits"]))
     sides = (ctypes.c_int64 * 5)(*frames.shape)
     size = ctypes.c_size_t(frames.nbytes)
-    given = pointer(c_api.TF_AllocateTensor(tf.uint8.as_datatype_enum, sides, 5, size))
-    ctypes.memmove(c_api.TF_TensorData(given), frames.tobytes(), frames.nbytes)
-    values, answers = (pointer * 1)(given), (pointer * 1)()
+    feed = pointer(c_api.TF_AllocateTensor(tf.uint8.as_datatype_enum, sides, 5, size))
+    ctypes.memmove(c_api.TF_TensorData(feed), frames.tobytes(), frames.nbytes)
+    values, answers = (pointer * 1)(feed), (pointer * 1)()
     c_api.TF_SessionRun(
         session, None, inputs, values, 1, outputs, answers, 1, None, 0, None, status
     )
     check()
     answer = pointer(answers[0])
-    assert c_api.TF_TensorByteSize(answer) == wanted.nbytes
-    found = ctypes.string_at(c_api.TF_TensorData(answer), wanted.nbytes)
-    logits = np.frombuffer(found, np.float32).reshape(wanted.shape)
-    np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-5)
+    assert c_api.TF_TensorByteSize(answer) == expected.nbytes
+    content = ctypes.string_at(c_api.TF_TensorData(answer), expected.nbytes)
+    logits = np.frombuffer(content, np.float32).reshape(expected.shape)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
     c_api.TF_CloseSession(session, status)
     check()
 
 
 def fields(message):
     """[(number, bytes)] of a message whose fields all hold bytes: the wire format read plainly."""
-    found, place = [], 0
+    pairs, place = [], 0
 
     def number():
         nonlocal place
@@ -162,16 +164,16 @@ def fields(message):
         tag = number()
         assert tag & 7 == 2
         length = number()
-        found.append((tag >> 3, message[place : place + length]))
+        pairs.append((tag >> 3, message[place : place + length]))
         place += length
-    return found
+    return pairs
 
 
 def test_the_warm_up_is_replayed(model, session, tmp_path):
     write_warm_up(model, tmp_path, name="tiny", signatures=SIGNATURES)
-    assert (tmp_path / PLACE).stat().st_size < 1000
+    assert (tmp_path / WARM_UP).stat().st_size < 1000
     names = []
-    for record in tf.data.TFRecordDataset(str(tmp_path / PLACE)).as_numpy_iterator():
+    for record in tf.data.TFRecordDataset(str(tmp_path / WARM_UP)).as_numpy_iterator():
         ((log, predict),) = fields(record)
         ((first, request),) = fields(predict)
         assert (log, first) == (6, 1)
@@ -179,15 +181,15 @@ def test_the_warm_up_is_replayed(model, session, tmp_path):
         assert spec[0] == 1 and dict(fields(spec[1])).keys() == {1, 3}
         assert dict(fields(spec[1]))[1] == b"tiny"
         name = dict(fields(spec[1]))[3].decode()
-        given = {}
+        feed = {}
         for number, entry in inputs:
             key, tensor = dict(fields(entry))[1], dict(fields(entry))[2]
             assert number == 2
             proto = tensor_pb2.TensorProto.FromString(tensor)
-            given[key.decode()] = tf.make_ndarray(proto)
-        assert given["rgb"].shape[:2] == (1, 9)
-        assert given["rgb"].dtype == (np.float32 if name == "float_clips" else np.uint8)
-        assert session(name, **given)
+            feed[key.decode()] = tf.make_ndarray(proto)
+        assert feed["rgb"].shape[:2] == (1, 9)
+        assert feed["rgb"].dtype == (np.float32 if name == "float_clips" else np.uint8)
+        assert session(name, **feed)
         names.append(name)
     assert names == SIGNATURES
 
@@ -196,12 +198,12 @@ def test_the_messages_are_those_of_the_servers_protos():
     log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
     tensor = tf.make_tensor_proto(0, dtype=tf.uint8, shape=(1, 300, 2, 2, 3))
     written = prediction_log({"rgb": tensor}, name="i3d", signature="logits")
-    wanted = log_pb2.PredictionLog()
-    request = wanted.predict_log.request
+    expected = log_pb2.PredictionLog()
+    request = expected.predict_log.request
     request.model_spec.name, request.model_spec.signature_name = "i3d", "logits"
     request.inputs["rgb"].CopyFrom(tensor)
-    assert log_pb2.PredictionLog.FromString(written) == wanted
-    assert written == wanted.SerializeToString(deterministic=True)
+    assert log_pb2.PredictionLog.FromString(written) == expected
+    assert written == expected.SerializeToString(deterministic=True)
 
 
 @pytest.fixture
@@ -218,13 +220,13 @@ def server(session):
 
     class Service(service.PredictionServiceServicer):
         def Predict(self, request, context):
-            given = {key: tf.make_ndarray(tensor) for key, tensor in request.inputs.items()}
+            feed = {key: tf.make_ndarray(tensor) for key, tensor in request.inputs.items()}
             answer = predict_pb2.PredictResponse(model_spec=request.model_spec)
             try:
-                found = session(request.model_spec.signature_name, **given)
+                outputs = session(request.model_spec.signature_name, **feed)
             except tf.errors.InvalidArgumentError as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
-            for key, array in found.items():
+            for key, array in outputs.items():
                 answer.outputs[key].CopyFrom(tf.make_tensor_proto(array))
             return answer
 
@@ -252,17 +254,19 @@ def test_the_client_in_examples_asks_over_grpc(server, session, tmp_path):
     pictures = np.random.default_rng(2).integers(0, 256, (12, 36, 48, 3), np.uint8)
     write_video(path, pictures, fps=10)
     options = {"protocol": "grpc", "fps": 10, "short_side": 36}
-    found = client.ask(str(path), url=f"{server}/tiny", most=100, **options)
-    sent = np.stack(list(client.frames_of(str(path), fps=10, short_side=36, most=100)))[None]
+    outputs = client.predict(str(path), url=f"{server}/tiny", max_frames=100, **options)
+    sent = np.stack(list(client.read_frames(str(path), fps=10, short_side=36, max_frames=100)))[
+        None
+    ]
     assert sent.shape == (1, 12, 36, 48, 3)
-    wanted = session("serving_default", rgb=sent)
-    np.testing.assert_allclose(found["scores"], wanted["scores"][0], rtol=1e-5)
-    assert [label.encode() for label in found["labels"]] == list(wanted["labels"][0])
+    expected = session("serving_default", rgb=sent)
+    np.testing.assert_allclose(outputs["scores"], expected["scores"][0], rtol=1e-5)
+    assert [label.encode() for label in outputs["labels"]] == list(expected["labels"][0])
     with pytest.raises(SystemExit, match=r"INVALID_ARGUMENT: .*rgb must have 9 frames or more"):
-        client.ask(str(path), url=f"{server}/tiny", most=5, **options)
+        client.predict(str(path), url=f"{server}/tiny", max_frames=5, **options)
 
 
-def test_metadata_tell_the_signatures(server):
+def test_metadata_list_the_signatures(server):
     import grpc
     from tensorflow_serving.apis import get_model_metadata_pb2, prediction_service_pb2_grpc
 

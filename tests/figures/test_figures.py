@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.figures import ACTIONS, generate, render_clip, world_seed, write_dataset
+from kinetics_i3d.figures import ACTIONS, generate, render_figure, world_seed, write_figures
 from kinetics_i3d.figures.actions import TABLE, Action, poses_at
 from kinetics_i3d.figures.performance import perform, seat
 from kinetics_i3d.figures.scenery import paint_scenery
@@ -224,7 +224,7 @@ def test_people_stand_off_from_their_place():
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_action_renders_and_moves(action):
-    clip = render_clip(action, seed=2, frames=8, fps=3.125, size=SIZE)
+    clip = render_figure(action, seed=2, frames=8, fps=3.125, size=SIZE)
     assert clip.shape == (8, *SIZE, 3) and clip.dtype == np.uint8
     assert clip.std() > 10.0
     # Somebody moves in front of the place: some pixels change much, most hardly at all.
@@ -234,7 +234,7 @@ def test_every_action_renders_and_moves(action):
 
 def test_pixels_show_the_figures_clothes():
     world = draw_world(8)
-    clip = render_clip("wave", seed=8, frames=1, size=(120, 160))
+    clip = render_figure("wave", seed=8, frames=1, size=(120, 160))
     joints = perform("wave", world, np.zeros(1))
     place = project(joints, world.camera)[0] + offsets(world.camera, np.zeros(1))[:, None]
     chest = (place[0, JOINT["spine"]] * 120 + (80, 60)).astype(int)
@@ -246,7 +246,7 @@ def test_pixels_show_the_figures_clothes():
 def test_wall_and_floor_have_their_colours():
     for seed in range(8):
         world = draw_world(seed)
-        clip = render_clip("clap", seed=seed, frames=1, size=(96, 128))[0]
+        clip = render_figure("clap", seed=seed, frames=1, size=(96, 128))[0]
         for rows, place in ((clip[:6], "wall"), (clip[-6:], "floor")):
             seen = np.median(rows.reshape(-1, 3), axis=0)
             assert np.abs(seen - world.colours[place]).max() < 45.0, f"seed {seed}: {place}"
@@ -260,7 +260,7 @@ def test_the_place_moves_with_the_camera():
         if (w := draw_world(s)).scene.wall_pattern == "boards" and w.camera.crosses
     )
     world, times, side = draw_world(seed), np.arange(20) / 100.0, 120
-    clip = render_clip("run", seed=seed, frames=20, fps=100, size=(side, 160)).astype(float)
+    clip = render_figure("run", seed=seed, frames=20, fps=100, size=(side, 160)).astype(float)
     pelvis = project(perform("run", world, times)[:, JOINT["pelvis"]], world.camera)[0][:, 0]
     moved = np.diff(offsets(world.camera, times, pelvis)[:, 0]) * side
     profiles = clip[:, :12].mean(axis=(1, 3))
@@ -281,7 +281,7 @@ def test_the_hand_that_holds_the_camera_trembles():
     at = offsets(world.camera, np.arange(0.0, 2.56, 0.04)) * 120
     assert 1.0 < np.abs(at - at.mean(axis=0)).max() < 15.0
     seed = next(s for s in range(99) if draw_world(s) == world)
-    clip = render_clip("wave", seed=seed, frames=64, size=(120, 160)).astype(int)
+    clip = render_figure("wave", seed=seed, frames=64, size=(120, 160)).astype(int)
     # Above the head there is nothing but the wall, and no frame of it is like the first.
     assert np.abs(clip[8::8, :8] - clip[0, :8]).max(axis=(1, 2, 3)).min() >= 2
 
@@ -307,11 +307,11 @@ def test_a_chair_stands_under_the_seat_and_only_there():
 
 
 def test_a_seed_gives_the_same_bytes_in_every_process():
-    clip = render_clip("punch", seed=21, frames=3, size=SIZE)
-    np.testing.assert_array_equal(clip, render_clip("punch", seed=21, frames=3, size=SIZE))
-    assert (clip != render_clip("punch", seed=22, frames=3, size=SIZE)).mean() > 0.5
+    clip = render_figure("punch", seed=21, frames=3, size=SIZE)
+    np.testing.assert_array_equal(clip, render_figure("punch", seed=21, frames=3, size=SIZE))
+    assert (clip != render_figure("punch", seed=22, frames=3, size=SIZE)).mean() > 0.5
     code = (
-        "import hashlib; from kinetics_i3d.figures import render_clip as r;"
+        "import hashlib; from kinetics_i3d.figures import render_figure as r;"
         f"print(hashlib.sha256(r('punch', seed=21, frames=3, size={SIZE}).tobytes()).hexdigest())"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -320,9 +320,9 @@ def test_a_seed_gives_the_same_bytes_in_every_process():
 
 @pytest.mark.parametrize("action", ["run", "sit_down"])
 def test_another_rate_films_the_same_performance(action):
-    fast = render_clip(action, seed=0, frames=32, fps=25.0, size=SIZE)
-    slow = render_clip(action, seed=0, frames=16, fps=12.5, size=SIZE)
-    short = render_clip(action, seed=0, frames=5, fps=25.0, size=SIZE)
+    fast = render_figure(action, seed=0, frames=32, fps=25.0, size=SIZE)
+    slow = render_figure(action, seed=0, frames=16, fps=12.5, size=SIZE)
+    short = render_figure(action, seed=0, frames=5, fps=25.0, size=SIZE)
     assert np.abs(fast[::2].astype(int) - slow).max() <= 1
     assert np.abs(fast[:5].astype(int) - short).max() <= 1
 
@@ -344,7 +344,7 @@ def test_long_clips_repeat_or_hold(action):
 
 def test_an_unknown_action_names_the_nearest():
     with pytest.raises(ValueError, match=r"action='sit_dwn'.*Did you mean 'sit_down'"):
-        render_clip("sit_dwn", seed=0)
+        render_figure("sit_dwn", seed=0)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_an_unknown_action_names_the_nearest():
 )
 def test_wrong_arguments_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
-        render_clip("walk", **{"seed": 0, "frames": 1} | wrong)
+        render_figure("walk", **{"seed": 0, "frames": 1} | wrong)
 
 
 def test_worlds_of_the_splits_never_meet():
@@ -379,7 +379,7 @@ SMALL = {"frames": 3, "size": (32, 32)}
 def test_a_dataset_is_a_table_of_videos(tmp_path):
     import av
 
-    table = write_dataset(tmp_path, train_per_action=1, test_per_action=1, **SMALL)
+    table = write_figures(tmp_path, train_per_action=1, test_per_action=1, **SMALL)
     with table.open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["path", "label", "split"]
@@ -389,7 +389,7 @@ def test_a_dataset_is_a_table_of_videos(tmp_path):
     assert all((table.parent / row["path"]).stat().st_size > 300 for row in rows)
     with av.open(str(tmp_path / rows[-1]["path"])) as video:
         frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
-    wanted = render_clip("wave", seed=1, **SMALL)
+    wanted = render_figure("wave", seed=1, **SMALL)
     assert np.shape(frames) == (3, 32, 32, 3)
     assert np.abs(np.mean(frames, axis=(0, 1, 2)) - wanted.mean(axis=(0, 1, 2))).max() < 8.0
 
@@ -405,14 +405,14 @@ def test_a_dataset_is_continued_and_grown(tmp_path, monkeypatch):
             made.append(path),
         ),
     )
-    write_dataset(tmp_path, train_per_action=1, test_per_action=0, **SMALL)
+    write_figures(tmp_path, train_per_action=1, test_per_action=0, **SMALL)
     assert len(made) == 12
     made[3].unlink()
-    table = write_dataset(tmp_path, train_per_action=2, test_per_action=0, **SMALL)
+    table = write_figures(tmp_path, train_per_action=2, test_per_action=0, **SMALL)
     assert made[12:].count(made[3]) == 1 and len(made) == 12 + 1 + 12
     assert len(table.read_text().splitlines()) == 25
     with pytest.raises(DatasetError, match="made with"):
-        write_dataset(tmp_path, train_per_action=2, test_per_action=0, seed=1, **SMALL)
+        write_figures(tmp_path, train_per_action=2, test_per_action=0, seed=1, **SMALL)
 
 
 @pytest.mark.parametrize(
@@ -429,5 +429,5 @@ def test_a_dataset_is_continued_and_grown(tmp_path, monkeypatch):
 )
 def test_a_wrong_dataset_is_refused_before_anything_is_written(tmp_path, wrong, message):
     with pytest.raises(ValueError, match=message):
-        write_dataset(tmp_path / "new", **wrong)
+        write_figures(tmp_path / "new", **wrong)
     assert not (tmp_path / "new").exists()

@@ -15,7 +15,7 @@ from kinetics_i3d.flow import cache as flow_cache
 from kinetics_i3d.flow.cache import FlowFile, FlowFileError, open_flow, write_flow_file
 from kinetics_i3d.flow.compute import read_flow
 from kinetics_i3d.flow.info import FlowInfo, fingerprint
-from kinetics_i3d.flow.quantization import decode_flow, encode_flow
+from kinetics_i3d.flow.quantization import dequantize_flow, quantize_flow
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.writer import write_video
 
@@ -62,18 +62,18 @@ def path(written, tmp_path):
 
 
 def test_what_is_read_is_the_coded_flow(written, flows):
-    codes = encode_flow(flows, 20.0, "round")
+    codes = quantize_flow(flows, 20.0, "round")
     assert flows.shape == (71, 24, 34, 2) and len(np.unique(codes)) > 10
     with open_flow(str(written)) as file:
         assert len(file) == 71
-        assert file.codes().dtype == np.uint8
-        np.testing.assert_array_equal(file.codes(), codes)
-        np.testing.assert_array_equal(file.pixels(), decode_flow(codes, 20.0))
-        np.testing.assert_array_equal(file.clip(), decode_flow(codes))
+        assert file.quantized().dtype == np.uint8
+        np.testing.assert_array_equal(file.quantized(), codes)
+        np.testing.assert_array_equal(file.pixels(), dequantize_flow(codes, 20.0))
+        np.testing.assert_array_equal(file.clip(), dequantize_flow(codes))
         # An error of half a code at most, where the flow is not clipped.
         assert np.abs(file.pixels() - flows.clip(-20, 20)).max() <= 20 / 255 * 1.001
         middle = file.clip(3, 50, size=16)
-        np.testing.assert_array_equal(middle, decode_flow(codes[3:50, 4:20, 9:25]))
+        np.testing.assert_array_equal(middle, dequantize_flow(codes[3:50, 4:20, 9:25]))
 
 
 @pytest.mark.parametrize(
@@ -83,25 +83,25 @@ def test_what_is_read_is_the_coded_flow(written, flows):
 def test_bound_and_rounding_are_those_of_the_settings(video, tmp_path, flows, settings):
     path = tmp_path / "other.npz"
     info = write_flow_file(video, path, spec=SPEC, settings=settings)
-    codes = encode_flow(flows, settings.bound, settings.rounding)
+    codes = quantize_flow(flows, settings.bound, settings.rounding)
     with open_flow(path, video=video, spec=SPEC, settings=settings) as file:
         assert file.info == info
-        np.testing.assert_array_equal(file.codes(), codes)
-        np.testing.assert_array_equal(file.pixels(60), decode_flow(codes[60:], settings.bound))
+        np.testing.assert_array_equal(file.quantized(), codes)
+        np.testing.assert_array_equal(file.pixels(60), dequantize_flow(codes[60:], settings.bound))
 
 
 def test_any_window_is_that_part_of_the_whole(written):
     with open_flow(written) as file:
-        whole = file.codes()
+        whole = file.quantized()
         edges = (0, 1, 31, 32, 33, 63, 64, 65, 70, 71)
         for start in edges:
             for stop in edges:
                 if start <= stop:
-                    np.testing.assert_array_equal(file.codes(start, stop), whole[start:stop])
-        assert file.codes(5, 5).shape == (0, 24, 34, 2)
+                    np.testing.assert_array_equal(file.quantized(start, stop), whole[start:stop])
+        assert file.quantized(5, 5).shape == (0, 24, 34, 2)
         for start, stop in ((-1, 3), (4, 3), (0, 72), (72, None)):
             with pytest.raises(ValueError, match="`start` and `stop` must be in order and 0 to 71"):
-                file.codes(start, stop)
+                file.quantized(start, stop)
 
 
 def test_a_window_reads_no_other_part(path):
@@ -111,10 +111,10 @@ def test_a_window_reads_no_other_part(path):
     data[first.header_offset + 200] ^= 255
     path.write_bytes(data)
     with open_flow(path) as file:
-        assert file.codes(32, 71).shape[0] == 39
+        assert file.quantized(32, 71).shape[0] == 39
         for start, stop in ((0, 1), (31, 33), (0, None)):
             with pytest.raises(FlowFileError, match=r"wave\.npz: not a flow file, or damaged \("):
-                file.codes(start, stop)
+                file.quantized(start, stop)
         with pytest.raises(FlowFileError, match="damaged"):
             file.check()
 
@@ -125,7 +125,7 @@ def test_numpy_reads_it_without_this_package(written, flows, video):
         assert arrays.files == [*names, "about"]
         codes = np.concatenate([arrays[name] for name in names])
         about = json.loads(str(arrays["about"]))
-    np.testing.assert_array_equal(codes, encode_flow(flows))
+    np.testing.assert_array_equal(codes, quantize_flow(flows))
     assert about.pop("version").count(".") >= 1
     assert about == {
         "format": 1,
@@ -163,7 +163,7 @@ def test_a_video_of_one_frame_has_a_file_of_no_flow(tmp_path):
     info = write_flow_file(tmp_path / "one.mp4", spec=SPEC, settings=SETTINGS)
     assert info.flows == 0 and info.size == (24, 34)
     with open_flow(tmp_path / "one.mp4.flow.npz", video=tmp_path / "one.mp4") as file:
-        assert len(file) == 0 and file.codes().shape == (0, 24, 34, 2)
+        assert len(file) == 0 and file.quantized().shape == (0, 24, 34, 2)
         file.check()
 
 
@@ -192,14 +192,14 @@ def settings(**changes):
 
 
 OTHERS = [
-    (spec(fps=12.5), "its fps is 25.0, asked for is 12.5"),
-    (spec(short_side=32), "its short_side is 24, asked for is 32"),
-    (spec(resize="height"), "its resize is short_side, asked for is height"),
-    (spec(interpolation="area_cubic"), "its interpolation is bilinear, asked for is area_cubic"),
-    (settings(bound=10), "its bound is 20.0, asked for is 10.0"),
-    (settings(rounding="truncate"), "its rounding is round, asked for is truncate"),
-    (settings(method="dis"), "its method is farneback, asked for is dis"),
-    ({"settings": FlowSettings()}, "its method is farneback, asked for is tvl1"),
+    (spec(fps=12.5), "fps is 25.0, requested is 12.5"),
+    (spec(short_side=32), "short_side is 24, requested is 32"),
+    (spec(resize="height"), 'resize is "short_side", requested is "height"'),
+    (spec(interpolation="area_cubic"), 'interpolation is "bilinear", requested is "area_cubic"'),
+    (settings(bound=10), "bound is 20.0, requested is 10.0"),
+    (settings(rounding="truncate"), 'rounding is "round", requested is "truncate"'),
+    (settings(method="dis"), 'method is "farneback", requested is "dis"'),
+    ({"settings": FlowSettings()}, 'method is "farneback", requested is "tvl1"'),
 ]
 
 
@@ -211,7 +211,7 @@ def test_another_flow_is_refused_by_name(written, asked, said):
 
 
 def test_all_that_differs_is_named(written):
-    with pytest.raises(FlowFileError, match=r"its fps is 25\.0.*; its bound is 20\.0"):
+    with pytest.raises(FlowFileError, match=r"bound is 20\.0.*; fps is 25\.0"):
         open_flow(written, **spec(fps=10), **settings(bound=2))
 
 
@@ -222,7 +222,8 @@ def test_each_parameter_of_tvl1_is_held(field):
     info = FlowInfo(FlowSettings(), {}, (1, 1), 0, {}, "1")
     asked = FlowSettings(parameters=dataclasses.replace(TVL1(), **{field: other}))
     assert info.differences(settings=asked) == {
-        f"parameter {field}": f"its parameter {field} is {was}, asked for is {other}"
+        f"parameters.{field}": f"parameters.{field} is {json.dumps(was)}, "
+        f"requested is {json.dumps(other)}"
     }
 
 
@@ -246,10 +247,10 @@ def test_another_or_a_changed_video_is_refused(written, video, tmp_path, place):
     with pytest.raises(FlowFileError) as raised:
         open_flow(written, video=other)
     found = str(raised.value)
-    assert found.startswith(f"{written}: its video is wave.mp4 of {len(data)} bytes, sha256 ")
-    assert f", asked for is {other} of {len(data)} bytes, sha256 " in found
+    assert found.startswith(f'{written}: video is "wave.mp4 of {len(data)} bytes, sha256 ')
+    assert f', requested is "{other.name} of {len(data)} bytes, sha256 ' in found
     other.write_bytes(video.read_bytes() + b"x")
-    with pytest.raises(FlowFileError, match="its video is"):
+    with pytest.raises(FlowFileError, match="video is"):
         open_flow(written, video=other)
     with pytest.raises(VideoError, match=r"none\.mp4: cannot be read"):
         open_flow(written, video=tmp_path / "none.mp4")
@@ -288,7 +289,7 @@ def tiny(tmp_path_factory):
     small = ClipSpec("tiny", short_side=16, size=16)
     info = write_flow_file(folder / "tiny.mp4", spec=small, settings=SETTINGS)
     with open_flow(folder / "tiny.mp4.flow.npz") as file:
-        return (folder / "tiny.mp4.flow.npz").read_bytes(), info, file.codes()
+        return (folder / "tiny.mp4.flow.npz").read_bytes(), info, file.quantized()
 
 
 def test_a_file_that_is_cut_short_is_refused_wherever_that_is(tiny, tmp_path):
@@ -316,7 +317,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tiny, tmp_path):
                 file.check()
                 # Such as the time of a part, which nothing depends on.
                 assert file.info == info
-                np.testing.assert_array_equal(file.codes(), codes)
+                np.testing.assert_array_equal(file.quantized(), codes)
         except FlowFileError as error:
             refused.append(str(error))
     # In so small a file a tenth of the bytes are times, rights and versions of its parts.
@@ -411,7 +412,7 @@ def test_whole_zips_of_something_else_are_refused(path, kind):
         file.check()
     found = str(raised.value)
     assert found.startswith(f"{path}: not a flow file, or damaged (") and "\n" not in found
-    assert found.endswith("); kinetics-i3d flow makes it anew")
+    assert found.endswith("); kinetics-i3d flow makes a new one")
 
 
 def test_parts_are_held_against_the_description_when_a_file_is_opened(path):
@@ -421,7 +422,7 @@ def test_parts_are_held_against_the_description_when_a_file_is_opened(path):
         members.update({name.replace("flow_000032", "flow_000033"): each for name, each in kept})
 
     rewrite(path, rename)
-    with pytest.raises(FlowFileError, match="parts are missing or too many"):
+    with pytest.raises(FlowFileError, match="parts are missing or superfluous"):
         FlowFile(path)
 
 
@@ -430,7 +431,7 @@ def test_a_rewritten_file_is_still_one(path, flows):
     members = list(zipfile.ZipFile(path).namelist())
     assert members[-1] == "about.npy"
     with open_flow(path) as file:
-        np.testing.assert_array_equal(file.codes(), encode_flow(flows))
+        np.testing.assert_array_equal(file.quantized(), quantize_flow(flows))
 
 
 def test_missing_files_and_folders(tmp_path, written):
@@ -439,6 +440,6 @@ def test_missing_files_and_folders(tmp_path, written):
             open_flow(path)
     assert issubclass(FlowFileError, UserError)
     with open_flow(written) as file:
-        assert file.codes(0, 1).size
+        assert file.quantized(0, 1).size
     with pytest.raises(FlowFileError, match="closed"):
-        file.codes(0, 1)
+        file.quantized(0, 1)

@@ -13,7 +13,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.flow.cache import write_flow_file
-from kinetics_i3d.flow.quantization import encode_flow
+from kinetics_i3d.flow.quantization import quantize_flow
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.inference import classify as module
 from kinetics_i3d.video.writer import write_video
@@ -54,12 +54,12 @@ def softmax(logits):
 
 
 def test_a_short_video_is_one_clip(model, video):
-    found = ki3d.classify(video, model, top=2)
+    result = ki3d.classify(video, model, top=2)
     expected = softmax(np.asarray(model(ki3d.load_clip(video, spec=SPEC)))[0])
     order = np.argsort(-expected)
-    assert found.path == str(video) and found.seconds > 0
-    assert [label for label, _ in found.predictions] == [LABELS[index] for index in order[:2]]
-    np.testing.assert_allclose([p for _, p in found.predictions], expected[order[:2]], rtol=1e-4)
+    assert result.path == str(video) and result.seconds > 0
+    assert [label for label, _ in result.predictions] == [LABELS[index] for index in order[:2]]
+    np.testing.assert_allclose([p for _, p in result.predictions], expected[order[:2]], rtol=1e-4)
 
 
 def test_a_long_video_is_the_average_weighted_by_new_frames(model, video):
@@ -69,11 +69,11 @@ def test_a_long_video_is_the_average_weighted_by_new_frames(model, video):
     views = [(clip[:, :16], 16), (clip[:, 16:32], 16), (clip[:, 25:34], 2)]
     logits = sum(np.asarray(model(view))[0] * share for view, share in views) / 34
     expected = softmax(logits)
-    found = dict(ki3d.classify(video, model, window=16).predictions)
-    np.testing.assert_allclose([found[label] for label in LABELS], expected, rtol=1e-4)
+    result = dict(ki3d.classify(video, model, window=16).predictions)
+    np.testing.assert_allclose([result[label] for label in LABELS], expected, rtol=1e-4)
     whole = dict(ki3d.classify(video, model).predictions)
     # The test would notice an ignored window.
-    assert max(abs(whole[x] - found[x]) for x in LABELS) > 1e-4
+    assert max(abs(whole[x] - result[x]) for x in LABELS) > 1e-4
 
 
 def test_weights_are_taken_in_place_of_a_model(model, video, tmp_path, monkeypatch):
@@ -99,11 +99,11 @@ def test_progress_counts_the_frames_of_a_long_video(model, video, capsys):
 
 
 def test_the_result_is_frozen_and_json_ready(model, video):
-    found = ki3d.classify(video, model, top=1)
+    result = ki3d.classify(video, model, top=1)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        found.path = "other"
-    ((label, probability),) = found.predictions
-    assert found.to_dict()["predictions"] == [{"label": label, "probability": probability}]
+        result.path = "other"
+    ((label, probability),) = result.predictions
+    assert result.to_dict()["predictions"] == [{"label": label, "probability": probability}]
 
 
 @pytest.fixture(scope="module")
@@ -124,20 +124,20 @@ def two_streams(model):
 def flow_by_hand(video):
     """Clips (1, 33, 32, 32, 2): flow of the whole frames, coded, cropped and scaled."""
     frames = np.stack(list(ki3d.read_frames(video, fps=10, short_side=36)))
-    codes = encode_flow(ki3d.optical_flow(frames)).astype(np.float32)
+    codes = quantize_flow(ki3d.optical_flow(frames)).astype(np.float32)
     crop = codes[:, 2:34, 8:40]
     assert frames.shape[1:3] == (36, 48)
     return (crop * (2 / 255) - 1)[None]
 
 
 def test_two_streams_see_one_video(two_streams, video):
-    found = ki3d.classify(video, two_streams, top=3)
+    result = ki3d.classify(video, two_streams, top=3)
     rgb = ki3d.load_clip(video, spec=SPEC)[:, :33]  # the last frame has no flow
     logits = np.asarray(two_streams.streams["rgb"](rgb))[0]
     logits = logits + np.asarray(two_streams.streams["flow"](flow_by_hand(video)))[0]
-    found_odds = dict(found.predictions)
+    found_odds = dict(result.predictions)
     np.testing.assert_allclose([found_odds[x] for x in LABELS], softmax(logits), rtol=1e-3)
-    assert found.to_dict()["clip_specs"]["flow"]["stream"] == "flow"
+    assert result.to_dict()["clip_specs"]["flow"]["stream"] == "flow"
 
 
 def test_a_model_of_flow_alone(two_streams, video):
@@ -151,29 +151,29 @@ def test_a_model_of_flow_alone(two_streams, video):
 def test_flow_stored_for_another_spec_is_passed_over(two_streams, video, tmp_path, caplog):
     flow = two_streams.streams["flow"]
     flow.labels, flow.clip_spec = LABELS, two_streams.clip_specs["flow"]
-    wanted = ki3d.classify(video, flow).predictions
+    reference = ki3d.classify(video, flow).predictions
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(pathlib.Path(video).read_bytes())
     quick = FlowSettings("farneback")
     write_flow_file(copy, settings=quick)  # 256 pixels, as `kinetics-i3d flow` makes it
     with caplog.at_level(logging.WARNING, logger="absl"):
-        assert ki3d.classify(copy, flow).predictions == wanted
+        assert ki3d.classify(copy, flow).predictions == reference
         ki3d.classify(copy, flow)
-    assert caplog.text.count("flow is of frames by 25fps_256px, and 10fps_36px is needed") == 1
+    assert caplog.text.count("flow is of frames by 25fps_256px, but 10fps_36px is needed") == 1
     assert "`kinetics-i3d flow --weights NAME`" in caplog.text
     # Beside it there may be that of this spec, which is taken.
     write_flow_file(copy, spec=flow.clip_spec, settings=quick)
     assert len(list(tmp_path.glob("*.flow.npz"))) == 2
-    assert ki3d.classify(copy, flow).predictions != wanted
+    assert ki3d.classify(copy, flow).predictions != reference
     # So it is by an evaluation.
     dataset = VideoDataset("x", LABELS, (Video(copy, LABELS[0], "test", "x"),))
     assert evaluate(flow, dataset, cache=tmp_path / "logits").paths == (str(copy),)
 
 
 def test_the_spec_is_in_the_result(model, video):
-    found = ki3d.classify(video, model, top=1)
-    assert found.clip_specs == {"rgb": SPEC}
-    assert found.to_dict()["clip_specs"] == {"rgb": SPEC.to_dict()}
+    result = ki3d.classify(video, model, top=1)
+    assert result.clip_specs == {"rgb": SPEC}
+    assert result.to_dict()["clip_specs"] == {"rgb": SPEC.to_dict()}
 
 
 def test_what_cannot_name_actions_is_refused_before_decoding(model):
@@ -181,13 +181,13 @@ def test_what_cannot_name_actions_is_refused_before_decoding(model):
     nameless = ki3d.InceptionI3D(classes=3, **quarter)
     wrong = {
         "must name its 3 classes": nameless,
-        "must read clips": ki3d.InceptionV1(classes=3, **quarter),
-        "must end in logits": ki3d.InceptionI3D(include_top=False, pooling="avg", **quarter),
+        "must read clips and": ki3d.InceptionV1(classes=3, **quarter),
+        "end in logits": ki3d.InceptionI3D(include_top=False, pooling="avg", **quarter),
         "Predictions": ki3d.InceptionI3D(classes=3, classifier_activation="softmax", **quarter),
     }
-    for said, each in wrong.items():
-        with pytest.raises(ValueError, match=said):
-            ki3d.classify("/none.mp4", each)
+    for message, network in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            ki3d.classify("/none.mp4", network)
     for top in (0, -1, 2.5):
         with pytest.raises(ValueError, match="`top` must be"):
             ki3d.classify("/none.mp4", model, top=top)
@@ -199,18 +199,20 @@ def test_frames_in_memory_are_classified_as_their_file(model, video):
     from kinetics_i3d.video.reader import read_frames
 
     memory = ki3d.VideoFrames(np.stack(list(read_frames(video))), fps=10)
-    found, wanted = (ki3d.classify(one, model, top=3) for one in (memory, video))
-    assert found.path == "frames in memory"
-    assert [label for label, _ in found.predictions] == [label for label, _ in wanted.predictions]
+    result, reference = (ki3d.classify(source, model, top=3) for source in (memory, video))
+    assert result.path == "frames in memory"
+    assert [label for label, _ in result.predictions] == [
+        label for label, _ in reference.predictions
+    ]
     np.testing.assert_allclose(
-        [p for _, p in found.predictions], [p for _, p in wanted.predictions], atol=0.02
+        [p for _, p in result.predictions], [p for _, p in reference.predictions], atol=0.02
     )
 
 
 def test_weights_are_taken_where_a_model_is(model, video, tmp_path):
     ki3d.save_weights(model, tmp_path / "mine.h5")
-    found, wanted = (ki3d.classify(video, one) for one in (tmp_path / "mine.h5", model))
-    assert found.predictions == wanted.predictions
+    result, reference = (ki3d.classify(video, network) for network in (tmp_path / "mine.h5", model))
+    assert result.predictions == reference.predictions
     assert ki3d.feature_model("rgb_figures", "Mixed_4f").name == "inception_i3d_Mixed_4f"
     for wrong in (7, [model]):
         with pytest.raises(ValueError, match="`model` must be a ClipModel"):

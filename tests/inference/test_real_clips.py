@@ -35,6 +35,6 @@ def model(shared, tmp_path_factory):
 @pytest.mark.parametrize("name", KNOWN)
 def test_real_clips_get_their_labels(model, shared, name):
     label, probability = KNOWN[name]
-    found = ki3d.classify(shared / "clips" / name, model, top=1)
-    assert [each for each, _ in found.predictions] == [label]
-    assert found.predictions[0][1] == pytest.approx(probability, abs=0.003)
+    result = ki3d.classify(shared / "clips" / name, model, top=1)
+    assert [name for name, _ in result.predictions] == [label]
+    assert result.predictions[0][1] == pytest.approx(probability, abs=0.003)

@@ -9,9 +9,9 @@ import pytest
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.models import view_batches
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum
-from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.load import feature_model
 
 
 @pytest.fixture(scope="module")

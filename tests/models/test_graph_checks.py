@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM
-from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.two_stream import TwoStream
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 

@@ -9,8 +9,8 @@ import pytest
 import reference
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H
-from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.weights.assign import named_variables
 
 # Every variable of rgb-400 in order. Made again, but for the line breaks, with:

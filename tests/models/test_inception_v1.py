@@ -6,9 +6,9 @@ import reference
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H
 from kinetics_i3d.core.labels import softmax
-from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.inflation import inflate
+from kinetics_i3d.models.load import feature_model
 
 # Side and channels for a picture of 224 pixels.
 ENDPOINTS = {

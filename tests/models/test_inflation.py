@@ -8,10 +8,10 @@ import reference
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H, ClipSpec
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.inflation import adapt_to_stream, inflate, inflate_kernel
+from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.pretrained import checkpoint_of
 from kinetics_i3d.weights.assign import named_variables
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.inference.classify import classify
-from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.load import feature_model
 
 SCRIPT = """
 import pathlib, sys
 import keras
 import numpy as np
-from kinetics_i3d.models.features import feature_model
+from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 
 folder = pathlib.Path(sys.argv[1])

@@ -6,8 +6,8 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.models import load
 from kinetics_i3d.models.load import load_model
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
 from kinetics_i3d.weights.catalog import CATALOG, PAIRS
-from kinetics_i3d.weights.defaults import DEFAULT_WEIGHTS
 
 
 def test_a_model_is_in_float32_whatever_the_policy(tmp_path):

@@ -9,7 +9,7 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
-from kinetics_i3d.weights.readers import read_arrays
+from kinetics_i3d.weights.formats import read_arrays
 
 SPEC = ClipSpec("own", short_side=40, size=32)
 LABELS = ("a", "b", "c")

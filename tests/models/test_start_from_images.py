@@ -6,9 +6,9 @@ import pytest
 from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.models.c3d import C3D
 from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM
-from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.start_from_images import start_from_images
 from kinetics_i3d.models.two_stream import TwoStream
 from kinetics_i3d.models.two_stream_fused import TwoStreamFused

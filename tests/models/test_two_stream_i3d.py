@@ -10,8 +10,8 @@ import pytest
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.features import feature_model
 from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.pretrained import checkpoint_of, save_weights
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.weights import catalog

@@ -9,8 +9,7 @@ import tensorflow as tf
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.records.clips import RecordSplit
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.training import inputs
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.inputs import training_batches, validation_batches

@@ -168,7 +168,10 @@ def test_systems_start_from_images_too(tiny, tmp_path):
     ("wrong", "why"),
     [
         ({"system": "ConvNetLTSM"}, "`system` must be one of .*Did you mean 'ConvNetLSTM'"),
-        ({"streams": ("rgb", "flow")}, "`streams` must be one of them for InceptionI3D; TwoStream"),
+        (
+            {"streams": ("rgb", "flow")},
+            "`streams` must be one of .* for InceptionI3D; TwoStream",
+        ),
         ({"system": "C3D", "streams": ("flow",)}, r"`streams` must be \('rgb',\) for C3D"),
         ({"frames": 8}, "`frames` must give InceptionI3D 9 or more of rgb. Received: frames=8"),
         ({"size": 31}, "`size` must give InceptionI3D 32 or more of rgb. Received: size=31"),

@@ -7,7 +7,14 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, FVD, MEDIAPIPE, ClipSpec
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.clip import center_crop, crop_frames, load_clip, loop_frames, read_clip
+from kinetics_i3d.video.clip import (
+    center_crop,
+    crop_frames,
+    darken_outside_crop,
+    load_clip,
+    loop_frames,
+    read_clip,
+)
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 
@@ -253,3 +260,17 @@ def test_reading_names_wrong_words(change):
     ((name, value),) = change.items()
     with pytest.raises(ValueError, match=f"`{name}` must be one of .*{value!r}"):
         read_frames("nowhere.mp4", **change)
+
+
+def test_pixels_outside_the_crop_are_darkened():
+    frame = np.full((120, 160, 3), 200, np.uint8)
+    shown = darken_outside_crop(frame, ClipSpec("s", short_side=60, size=30))
+    inside = np.zeros((120, 160), bool)
+    inside[30:90, 50:110] = True  # 30 of 60 and of 80 pixels, twice as large
+    assert (shown[inside] == 200).all() and (shown[~inside] == 100).all()
+    assert (frame == 200).all()
+
+
+def test_no_pixel_is_darkened_where_the_whole_picture_is_stretched():
+    spec = ClipSpec("s", short_side=20, size=20, resize="stretch")
+    assert (darken_outside_crop(np.full((40, 60, 3), 200, np.uint8), spec) == 200).all()

@@ -1,14 +1,17 @@
-"""`read_frames` and `probe` over videos whose frames tell their own number."""
+"""`read_frames` and `video_info` over videos whose frames tell their own number."""
 
 import fractions
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.video import reader
 from kinetics_i3d.video.reader import read_frames, video_info
 from kinetics_i3d.video.source import Source
+from kinetics_i3d.video.writer import write_video
 
 Fraction = fractions.Fraction
 
@@ -128,7 +131,7 @@ def test_threads_change_nothing(mux):
     assert len(one) == len(four) == 60 and all(map(np.array_equal, one, four))
 
 
-def test_probe(mux, tmp_path):
+def test_video_info(mux, tmp_path):
     path = mux(
         "a.mp4", range(50), tick=Fraction(1, 25), frames=[np.zeros((48, 64, 3), np.uint8)] * 50
     )
@@ -136,3 +139,42 @@ def test_probe(mux, tmp_path):
     assert (info.width, info.height, info.rotation) == (64, 48, 0)
     assert (info.fps, info.duration, info.codec, info.path) == (25.0, 2.0, "h264", str(path))
     assert video_info(mux("a.h264", range(5))).duration is None
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 9, 64, 65, 100])
+def test_spread_frames_are_the_middles_of_equal_parts(tmp_path, count):
+    # Frame k is grey of value 2k + 20, so a frame tells its number.
+    frames = (np.full((48, 64, 3), 2 * number + 20, np.uint8) for number in range(count))
+    write_video(tmp_path / "v.mp4", frames, fps=10)
+    picked = reader.spread_frames(tmp_path / "v.mp4", 8, fps=10, short_side=48)
+    assert len(picked) == min(8, count)
+    times = [10 * seconds for seconds, _ in picked]
+    numbers = [(frame.mean() - 20) / 2 for _, frame in picked]
+    np.testing.assert_allclose(numbers, times, atol=1)
+    ideal = [(part + 0.5) * count / len(picked) - 0.5 for part in range(len(picked))]
+    np.testing.assert_allclose(times, ideal, atol=2)
+
+
+def test_spread_frames_hold_few_frames_in_memory(monkeypatch):
+    class Frame:
+        def __init__(self):
+            living.add(self)
+
+    living, most = weakref.WeakSet(), []
+
+    def endless(*args, **kwargs):
+        for _ in range(5000):
+            most.append(len(living))
+            yield Frame()
+
+    monkeypatch.setattr(reader, "read_frames", endless)
+    assert len(reader.spread_frames("x", 4, fps=10, short_side=8)) == 4
+    assert max(most) < 40
+
+
+def test_spread_frames_refuses_wrong_counts_and_names_missing_files(tmp_path):
+    for count in (0, 2.5):
+        with pytest.raises(ValueError, match="`frames` must be a whole number above 0"):
+            reader.spread_frames(tmp_path / "none.mp4", count, fps=10, short_side=48)
+    with pytest.raises(VideoError, match=r"none\.mp4"):
+        reader.spread_frames(tmp_path / "none.mp4", 2, fps=10, short_side=48)

@@ -98,20 +98,20 @@ BAD_FILES = {
     "missing.mp4": (None, "there is no such file"),
     "folder.mp4": (pathlib.Path.mkdir, "a folder"),
     "empty.mp4": (lambda path: path.write_bytes(b""), "the file is empty"),
-    "words.mp4": (lambda path: path.write_text("one line of words\n" * 99), "no video"),
+    "words.mp4": (lambda path: path.write_text("one line of words\n" * 99), "not a video"),
     "noise.mp4": (
         lambda path: path.write_bytes(np.random.default_rng(0).bytes(9999)),
-        "no video",
+        "not a video",
     ),
-    "sound.mp4": (audio_only, "no video in it, only audio"),
-    "song.mp4": (sound_with_a_cover, "no video in it, only audio, cover picture"),
+    "sound.mp4": (audio_only, "contains no video, only audio"),
+    "song.mp4": (sound_with_a_cover, "contains no video, only audio, cover picture"),
     "list.m3u8": (
         lambda path: path.write_text(
             "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\na.ts\n#EXT-X-ENDLIST\n"
         ),
-        "no video",
+        "not a video",
     ),
-    "list.txt": (lambda path: path.write_text("ffconcat version 1.0\nfile a.mp4\n"), "no video"),
+    "list.txt": (lambda path: path.write_text("ffconcat version 1.0\nfile a.mp4\n"), "not a video"),
 }
 
 
@@ -132,7 +132,7 @@ def test_header_without_pictures_is_an_error(mux, tmp_path):
     whole = mux("a.mkv", range(50), tick=Fraction(1, 25)).read_bytes()
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole[: whole.index(b"\x1f\x43\xb6\x75") + 24])  # Into the first cluster.
-    with pytest.raises(VideoError, match=r"cut\.mkv: not one picture can be decoded"):
+    with pytest.raises(VideoError, match=r"cut\.mkv: no picture can be decoded"):
         list(read_frames(cut))
 
 

@@ -47,7 +47,7 @@ def test_start_and_stop_count_from_the_beginning_of_the_span(video):
     assert shown(path, fps=25, start=0.2, stop=0.32) == [15, 16, 17]
     assert shown(path, fps=25, stop=9) == list(range(10, 20))
     assert shown(path) == list(range(10, 20))  # as stored
-    with pytest.raises(VideoError, match="its span ends before start"):
+    with pytest.raises(VideoError, match="the span ends before start"):
         shown(path, fps=25, start=0.4)
     with pytest.raises(VideoError, match="the video ends before start=3"):
         shown(f"{video}#t=3,4", fps=25)
@@ -70,7 +70,7 @@ def test_spans_are_read_as_they_are_written(span):
 def test_paths_without_a_span_stay_as_they_are():
     for path in ("a.mp4", "#2 !film.avi", "a#t=.mp4", "a#t=x,y", "a#t="):
         assert split_span(path) == (path, None)
-    with pytest.raises(ValueError, match=r"`end` behind it. Received: start=3.0, end=2.0"):
+    with pytest.raises(ValueError, match=r"`end` after it. Received: start=3.0, end=2.0"):
         split_span("a.mp4#t=3,2")
 
 

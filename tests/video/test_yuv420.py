@@ -38,7 +38,7 @@ def quick(monkeypatch):
                 painted.append(rgb.shape)
             return rgb
 
-    yuv420.compile_now()
+    yuv420.compile_kernel()
     monkeypatch.setattr(pictures.Painter, "shortcut", Counted)
     return painted
 
@@ -163,5 +163,5 @@ def test_a_numba_that_cannot_be_imported_changes_nothing(tmp_path, monkeypatch):
     (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 1 or less')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(pictures.Painter, "shortcut", None)
-    pictures.compile_now()
+    pictures.compile_shortcut()
     assert pictures.Painter.shortcut is None

@@ -7,16 +7,14 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights import catalog
+from kinetics_i3d.weights import catalog, read
 from kinetics_i3d.weights.catalog import (
     CATALOG,
     PAIRS,
     CatalogEntry,
-    find_rows,
-    find_weights,
 )
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_checkpoint
-from kinetics_i3d.weights.read import read_weights
+from kinetics_i3d.weights.read import fetch_weights, find_entries, read_weights
 from kinetics_i3d.weights.released import RELEASES
 
 LABELS = ("sit", "stand")
@@ -54,8 +52,10 @@ def folders(tmp_path, monkeypatch):
     for place in places:
         place.mkdir()
     monkeypatch.setattr(catalog, "FOLDERS", places)
-    rows = {name: entry(name) for name in ("rgb_figures", "rgb_jhmdb")}
-    monkeypatch.setattr(catalog, "CATALOG", rows)
+    for name in CATALOG.copy():
+        monkeypatch.delitem(CATALOG, name)
+    for name in ("rgb_figures", "rgb_jhmdb"):
+        monkeypatch.setitem(CATALOG, name, entry(name))
     return places
 
 
@@ -67,21 +67,21 @@ def write(path):
 def test_a_name_is_looked_up_in_the_folders_in_order(folders):
     inside, beside = (folder / "rgb_figures.h5" for folder in folders)
     write(beside)
-    assert find_weights("rgb_figures") == beside
+    assert fetch_weights("rgb_figures") == [beside]
     write(inside)
-    assert find_weights("rgb_figures") == inside
+    assert fetch_weights("rgb_figures") == [inside]
     assert read_weights("rgb_figures").info.labels == LABELS
 
 
 def test_a_missing_file_of_the_catalog_is_an_error_that_names_the_folders(folders):
     with pytest.raises(WeightsError, match=r"rgb_figures: rgb_figures.h5 is missing in ") as raised:
-        find_weights("rgb_figures")
+        fetch_weights("rgb_figures")
     assert all(str(folder) in str(raised.value) for folder in folders)
 
 
 def test_a_path_is_taken_as_it_is(folders, tmp_path):
     write(tmp_path / "mine.h5")
-    assert find_weights(str(tmp_path / "mine.h5")) == tmp_path / "mine.h5"
+    assert fetch_weights(str(tmp_path / "mine.h5")) == [tmp_path / "mine.h5"]
     assert read_weights(tmp_path / "mine.h5").path == tmp_path / "mine.h5"
 
 
@@ -91,13 +91,13 @@ def test_a_path_is_taken_as_it_is(folders, tmp_path):
 )
 def test_an_unknown_name_is_answered_with_near_ones(folders, wrong, near):
     with pytest.raises(WeightsError, match=f"unknown weights '{wrong}'; did you mean .*{near}"):
-        find_weights(wrong)
+        fetch_weights(wrong)
 
 
 @pytest.mark.parametrize("wrong", ["none.h5", "some/where", "rgb_figures.h5"])
 def test_a_path_that_does_not_exist_is_called_a_file(folders, wrong):
     with pytest.raises(WeightsError, match=f"^{wrong}: no such weights file$"):
-        find_weights(wrong)
+        fetch_weights(wrong)
 
 
 def test_a_folder_is_no_weights(tmp_path):
@@ -158,7 +158,7 @@ def test_pairs_are_two_streams_of_one_kind():
     }
     for name, pair in PAIRS.items():
         assert pair.members == (f"rgb_{name}", f"flow_{name}") == (pair.rgb, pair.flow)
-        rgb, flow = find_rows(name)
+        rgb, flow = find_entries(name)
         assert (rgb.clip_spec.stream, flow.clip_spec.stream) == ("rgb", "flow")
         assert rgb.labels == flow.labels
         # Two streams know more than either.
@@ -171,24 +171,24 @@ def test_a_pair_in_the_place_of_a_stream_is_told_its_members():
         "take rgb_kinetics400 or flow_kinetics400$"
     )
     with pytest.raises(WeightsError, match=said):
-        find_weights("kinetics400")
+        fetch_weights("kinetics400")
 
 
 def test_rows_are_found_by_name():
-    assert find_rows("rgb_figures") == [CATALOG["rgb_figures"]]
+    assert find_entries("rgb_figures") == [CATALOG["rgb_figures"]]
     said = "unknown weights 'kinetics40'; did you mean kinetics400 or "
     with pytest.raises(WeightsError, match=said):
-        find_rows("kinetics40")
+        find_entries("kinetics40")
     # Where one stream is wanted, no pair is suggested.
     with pytest.raises(WeightsError, match=r"did you mean (rgb|flow)_kinetics400 or") as raised:
-        find_weights("kinetics40")
+        fetch_weights("kinetics40")
     assert " kinetics400" not in str(raised.value)
 
 
 def test_a_released_row_is_fetched(monkeypatch):
     fetched = []
-    monkeypatch.setattr(catalog, "fetch", lambda row: fetched.append(row) or "prefix")
-    assert find_weights("flow_kinetics400") == "prefix"
+    monkeypatch.setattr(read, "fetch", lambda row: fetched.append(row) or "prefix")
+    assert fetch_weights("flow_kinetics400") == ["prefix"]
     assert fetched == [CATALOG["flow_kinetics400"]]
     with pytest.raises(WeightsError, match="flow_kinetics400: not shipped but downloaded"):
         CATALOG["flow_kinetics400"].path  # noqa: B018

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from kinetics_i3d.weights.crc32c import crc32c, masked_crc32c
+from kinetics_i3d.weights.distribution import crc32c, masked_crc32c
 from kinetics_i3d.weights.layouts import LAYOUTS
-from kinetics_i3d.weights.readers.table import table_entries
+from kinetics_i3d.weights.readers.tensorflow import table_entries
 from kinetics_i3d.weights.released import RELEASES
 
 

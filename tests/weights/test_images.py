@@ -12,12 +12,11 @@ from test_inception5h_graph import GRAPH, LABELS, graph_of
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.catalog import find_rows, find_weights
+from kinetics_i3d.weights.catalog import IMAGES
 from kinetics_i3d.weights.download import fetch
-from kinetics_i3d.weights.images import IMAGES, check_slim, find_image_row, slim_shapes
 from kinetics_i3d.weights.inception5h import layer_names
-from kinetics_i3d.weights.read import read_weights
-from kinetics_i3d.weights.released import Release, ReleasedFile, state
+from kinetics_i3d.weights.read import fetch_weights, find_entries, find_entry, read_weights
+from kinetics_i3d.weights.released import Release, ReleasedFile, check_slim, slim_shapes, state
 
 server = local.server  # a fixture
 ZIP = "inception5h.zip"
@@ -259,17 +258,17 @@ def test_a_folder_is_a_source(publish, archive, tmp_path):
 
 def test_names_and_aliases(tmp_path, monkeypatch):
     row = IMAGES["imagenet_inception5h"]
-    assert find_image_row("inception5h") is find_image_row("imagenet_inception5h") is row
-    assert find_rows("inception5h") == [row] and find_image_row(tmp_path) is None
+    assert find_entry("inception5h") is find_entry("imagenet_inception5h") is row
+    assert find_entries("inception5h") == [row] and find_entry(tmp_path) is None
     with pytest.raises(WeightsError, match="unknown weights 'imagenet_slm'; did you mean imagenet"):
-        find_rows("imagenet_slm")
+        find_entries("imagenet_slm")
     with pytest.raises(WeightsError, match="did you mean imagenet_slim"):
-        find_weights("imagenet_slm", images=True)
+        fetch_weights("imagenet_slm", images=True)
     # A folder of that name was what people had to have before there was a name.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "inception5h").mkdir()
-    assert find_image_row("inception5h") is None
-    assert find_weights("inception5h", images=True).name == "inception5h"
+    assert find_entry("inception5h") is None
+    assert fetch_weights("inception5h", images=True)[0].name == "inception5h"
 
 
 @pytest.mark.parametrize("name", ["imagenet_slim", "imagenet_inception5h", "inception5h"])
@@ -277,8 +276,8 @@ def test_weights_of_images_are_refused_for_clips_before_a_download(server, publi
     from kinetics_i3d.models.inception_i3d import InceptionI3D
     from kinetics_i3d.models.load import load_model
 
-    publish(find_image_row(name).name, b"")
-    for take in (find_weights, load_model, lambda name: InceptionI3D(weights=name)):
+    publish(find_entry(name).name, b"")
+    for take in (fetch_weights, load_model, lambda name: InceptionI3D(weights=name)):
         with pytest.raises(WeightsError, match="inflate them first: kinetics-i3d inflate imagenet"):
             take(name)
     assert server.requests == []

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.inception5h import layer_names, read_inception5h
+from kinetics_i3d.weights.inception5h import (
+    layer_names,
+    parse_frozen_graph,
+    read_frozen_graph,
+    read_inception5h,
+)
 from kinetics_i3d.weights.read import read_weights
-from kinetics_i3d.weights.readers.frozen_graph import parse_frozen_graph, read_frozen_graph
 
 GRAPH = "tensorflow_inception_graph.pb"
 LABELS = "imagenet_comp_graph_label_strings.txt"

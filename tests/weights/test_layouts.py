@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from kinetics_i3d.weights.layouts import LAYOUTS
-from kinetics_i3d.weights.translate import required
+from kinetics_i3d.weights.layouts import LAYOUTS, required
 
 RELEASES = sorted((pathlib.Path(__file__).parent / "releases").glob("*.json"))
 

@@ -12,12 +12,11 @@ from test_translate import made
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.catalog import CATALOG, CatalogEntry
-from kinetics_i3d.weights.layouts import LAYOUTS
+from kinetics_i3d.weights.layouts import LAYOUTS, translate
 from kinetics_i3d.weights.read import read_weights
 from kinetics_i3d.weights.readers.safetensors import write_safetensors
 from kinetics_i3d.weights.readers.torch import write_torch
 from kinetics_i3d.weights.released import Release, ReleasedFile, blob_id
-from kinetics_i3d.weights.translate import translate
 
 pytestmark = pytest.mark.slow  # whole networks are written and read
 

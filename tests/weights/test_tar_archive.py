@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights import tar_archive
 from kinetics_i3d.weights.layouts import LAYOUTS
 from kinetics_i3d.weights.read import read_weights
-from kinetics_i3d.weights.tar_archive import checkpoint_in_tar
+from kinetics_i3d.weights.readers import archive as archives
+from kinetics_i3d.weights.readers.archive import checkpoint_in_tar
 
 
 def archive(path, members):
@@ -79,11 +79,11 @@ def test_an_archive_without_one_checkpoint_is_refused(tmp_path, members, why):
 def test_archives_that_are_too_large_or_damaged_are_refused(tmp_path, monkeypatch):
     path = archive(tmp_path / "a.tar.gz", {"a.ckpt": bytes(5000), "b.txt": bytes(5000)})
     whole = path.read_bytes()
-    monkeypatch.setattr(tar_archive, "MAX_TOTAL", 9000)
+    monkeypatch.setattr(archives, "_MAX_TAR_TOTAL", 9000)
     with pytest.raises(WeightsError, match="would unpack to more"):
         read_weights(path)
-    monkeypatch.setattr(tar_archive, "MAX_MEMBERS", 1)
-    with pytest.raises(WeightsError, match="members, too many"):
+    monkeypatch.setattr(archives, "_MAX_TAR_MEMBERS", 1)
+    with pytest.raises(WeightsError, match="has more than 1 members"):
         read_weights(path)
     monkeypatch.undo()
     path.write_bytes(whole[: len(whole) // 2])

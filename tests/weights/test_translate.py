@@ -6,8 +6,7 @@ import pytest
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.labels import label_list
-from kinetics_i3d.weights.layouts import LAYOUTS
-from kinetics_i3d.weights.translate import to_layout, translate
+from kinetics_i3d.weights.layouts import LAYOUTS, to_layout, translate
 
 WIDTH = 2
 

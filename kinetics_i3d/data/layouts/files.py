@@ -4,14 +4,21 @@ A question to the disk for each of 240,000 rows takes minutes where the disk is 
 """
 
 import collections
+import concurrent.futures
+import math
 import os
 import pathlib
+import re
 import unicodedata
+
+from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.layouts.label_order import bare
-from kinetics_i3d.data.layouts.listing import is_video, loose
+from kinetics_i3d.data.layouts.listing import loose
 from kinetics_i3d.video.frame_folder import is_frame_folder, open_source, split_rate
+from kinetics_i3d.video.source import is_video_name
+from kinetics_i3d.video.span import Span
 
 
 class VideoFinder:
@@ -107,7 +114,9 @@ class VideoFinder:
         stems = collections.defaultdict(list)
         for name in walk_videos(self.folder):
             base = os.path.basename(name)
-            stems[_composed(os.path.splitext(base)[0] if is_video(base) else base)].append(name)
+            stems[_composed(os.path.splitext(base)[0] if is_video_name(base) else base)].append(
+                name
+            )
         return stems
 
 
@@ -142,7 +151,7 @@ def walk_videos(folder, *, empty=False):
                     yield name
                 else:
                     pending.append((entry.path, f"{name}/", (*above, here)))
-            elif is_video(name) and (entry.is_file() if empty else _is_full(entry)):
+            elif is_video_name(name) and (entry.is_file() if empty else _is_full(entry)):
                 yield name
 
 
@@ -174,3 +183,76 @@ def _names_in(folder):
 def _composed(name):
     # macOS stores an umlaut as two characters where a table has one.
     return unicodedata.normalize("NFC", name.removesuffix("/"))
+
+
+CUT = re.compile(r"(?s).*_(\d{6})_(\d{6})")  # the name of a cut file, without suffix
+# Tools that cut at keyframes leave a few seconds more than was asked for.
+FACTOR, MORE = 1.5, 1.0
+THREADS = 8  # headers that are read at once: on a network's disk each takes a while
+
+
+def cut(files, where):
+    """Finds the parts of the files that rows with times are of.
+
+    Args:
+        files: (row, path, stem) of each row: the `Row`, its file or None, and the one of its stems
+            that the file was found by.
+        where: What the log names.
+
+    Returns:
+        A list of (row, path, span): the path is None too where an id alone names one piece of
+        several; the span is None where the row is of the whole file.
+    """
+    unsure = sorted({path for row, path, stem in files if path and stem in row.whole})
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        lengths = dict(zip(unsure, pool.map(_length, unsure), strict=True))
+    cuts, shortened = [], 0
+    for row, path, stem in files:
+        span = None if path is None or row.start is None else _span(row, path)
+        if span is not None and stem in row.whole:
+            if _is_whole(lengths[path], span):
+                shortened += 1
+            else:
+                path = None if stem in row.shared else path
+                span = None
+        cuts.append((row, path, span))
+    if shortened:
+        logging.warning(
+            "%s: %d videos are named by their id alone and much longer than their times say; they "
+            "are cut to those times",
+            where,
+            shortened,
+        )
+    return cuts
+
+
+def _span(row, path):
+    """The span of a row, or None if its file's name says that it was cut to it."""
+    named = CUT.fullmatch(path.stem)
+    times = (row.start, row.end)
+    if named and tuple(map(int, named.groups())) == tuple(
+        int(time) if math.isfinite(time) else time for time in times
+    ):
+        return None
+    if row.start == 0 and row.end == math.inf:
+        return None
+    return Span(row.start, None if row.end == math.inf else row.end)
+
+
+def _is_whole(length, span):
+    """Whether a file of a length is too long to be the span alone."""
+    if length is None:
+        return False
+    if span.end is None:
+        return length > span.start
+    wanted = span.end - span.start
+    return length > FACTOR * wanted + MORE
+
+
+def _length(path):
+    """Seconds that a file's header tells, or None."""
+    try:
+        with open_source(path, threads=1) as source:
+            return source.duration
+    except VideoError:  # whoever reads the video says so
+        return None

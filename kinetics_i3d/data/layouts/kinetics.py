@@ -8,8 +8,16 @@ import collections
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name, place_of, split_name
-from kinetics_i3d.data.layouts.text import cells_of, columns_of, read_csv
+from kinetics_i3d.data.layouts.listing import (
+    Listing,
+    Row,
+    cells_of,
+    columns_of,
+    folder_name,
+    place_of,
+    read_csv,
+    split_name,
+)
 
 LOOKS_LIKE = "csv tables with the columns label, youtube_id, time_start, time_end, split"
 UNLABELLED = ("youtube_id", "time_start", "time_end", "split")

@@ -9,24 +9,29 @@ import re
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.data.layouts import hmdb51, ucf101
-from kinetics_i3d.data.layouts.label_order import known_spelling
+from kinetics_i3d.data.layouts.label_order import (
+    LABEL_FILES,
+    SIMILAR,
+    known_spelling,
+    label_ids_for,
+)
 from kinetics_i3d.data.layouts.listing import (
     Listing,
     Row,
+    cells_of,
     folder_name,
-    is_video,
     loose,
     part_by_name,
     place_of,
 )
-from kinetics_i3d.data.layouts.numbered import LABEL_FILES, SIMILAR, label_ids_for
 from kinetics_i3d.data.layouts.tables import is_table, labels_file
-from kinetics_i3d.data.layouts.text import cells_of
+from kinetics_i3d.video.source import is_video_name
 
 LOOKS_LIKE = (
     "lists without a header whose lines are a video's path and its label or number, a folder of "
     "frames with their count and its number, or the path of a video in the folder of its class"
 )
+
 COUNTED = re.compile(r"(\S.*?)[\s,;]+(\d+)[\s,;]+(\d+)")
 OTHERS = (*LABEL_FILES, "requirements.txt", "readme.txt")
 
@@ -121,15 +126,15 @@ def _class_folder(name):
 def _sure(line):
     """(path, label or None) of a line whose path ends as videos do; None for another one."""
     cells = [cell.strip() for cell in cells_of(line)]
-    if len(cells) == 2 and is_video(cells[0]) and cells[1]:
+    if len(cells) == 2 and is_video_name(cells[0]) and cells[1]:
         return cells[0], cells[1]
     counted = COUNTED.fullmatch(line)
-    if counted and is_video(counted[1]):
+    if counted and is_video_name(counted[1]):
         return counted[1], counted[3]
     spaced = line.rsplit(maxsplit=1)
-    if len(spaced) == 2 and is_video(spaced[0]):
+    if len(spaced) == 2 and is_video_name(spaced[0]):
         return spaced[0], spaced[1]
-    if is_video(line) and re.search(r"[^/\\][/\\]", line):
+    if is_video_name(line) and re.search(r"[^/\\][/\\]", line):
         return line, None
     return None
 

@@ -17,18 +17,21 @@ from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import read_text
 from kinetics_i3d.core.label_files import read_labels
 from kinetics_i3d.data.layouts.hmdb51 import source_film
+from kinetics_i3d.data.layouts.label_order import label_ids_for
 from kinetics_i3d.data.layouts.listing import (
     UNDIVIDED,
     Listing,
     Row,
+    cells_of,
+    columns_of,
+    first_lines,
     folder_name,
     loose,
     part_by_name,
     place_of,
+    read_csv,
     split_name,
 )
-from kinetics_i3d.data.layouts.numbered import label_ids_for
-from kinetics_i3d.data.layouts.text import cells_of, columns_of, first_lines, read_csv
 
 COLUMNS = ("path", "label", "split")
 LABELS = "labels"  # in place of `label` where a video has several

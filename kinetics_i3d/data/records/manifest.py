@@ -17,7 +17,6 @@ from kinetics_i3d.data.records.addresses import Address, path_or_address
 
 FORMAT = 1
 NAME = "manifest.json"
-SHORT = 40  # letters of a value that an error still shows
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -194,36 +193,6 @@ def digest(settings):
     """
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def differences(there, asked, *, name=""):
-    """In what two settings differ.
-
-    Args:
-        there: JSON-ready dictionary of those that were used.
-        asked: Of those that are asked for.
-        name: What comes before the names of their fields.
-
-    Returns:
-        A list of phrases that name a field, and its values where they are short.
-
-    Example:
-
-    >>> differences({"spec": {"fps": 25.0}, "seed": 0}, {"spec": {"fps": 10.0}, "seed": 0})
-    ['spec.fps is 25.0 there, asked for is 10.0']
-    """
-    if isinstance(there, dict) and isinstance(asked, dict):
-        found = []
-        for key in sorted({*there, *asked}):
-            inner = f"{name}.{key}" if name else str(key)
-            found += differences(there.get(key), asked.get(key), name=inner)
-        return found
-    if there == asked:
-        return []
-    texts = [json.dumps(value, ensure_ascii=False) for value in (there, asked)]
-    if max(map(len, texts)) > SHORT:
-        return [f"{name} is another"]
-    return [f"{name} is {texts[0]} there, asked for is {texts[1]}"]
 
 
 def beside(shard):

@@ -11,24 +11,38 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import pathlib
+import random
 import re
 import threading
 
+from kinetics_i3d.core.clip_spec import DEEPMIND, STREAMS, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.core.settings import check_settings
+from kinetics_i3d.core.types import PathLike, ProgressFunction
+from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
-from kinetics_i3d.data.records.config import PrepareConfig
+from kinetics_i3d.data.records.manifest import digest
 from kinetics_i3d.data.records.reader import Records
-from kinetics_i3d.data.records.shard_plan import plan_shards, summarize
 from kinetics_i3d.data.records.writer import encode_video
+from kinetics_i3d.flow.methods import pair_function
+from kinetics_i3d.flow.settings import FlowSettings
 
 LEFT_OVER = re.compile(r"\.(manifest|.+-\d{5}-of-\d{5})-[^-.]+\.(json|tfrecord)")
 
 
-def prepare(dataset, folder, config=None, *, workers=None, progress=None):
+def prepare(
+    dataset: VideoDataset,
+    folder: PathLike,
+    config: "PrepareConfig | None" = None,
+    *,
+    workers: int | None = None,
+    progress: ProgressFunction | None = None,
+) -> Records:
     """Writes a dataset as shards of records, and `manifest.json` when all are done.
 
     A call that was stopped is finished by repeating it: shards that are done stay. So does, by
@@ -73,6 +87,8 @@ def prepare(dataset, folder, config=None, *, workers=None, progress=None):
             f"{dataset.name}: records hold one label for each video, and here a video may have "
             "several; train from the videos themselves"
         )
+    if "flow" in config.streams:
+        pair_function(config.flow.method, config.flow.backend)  # a missing package: before any file
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)
     settings = {
         "labels": list(dataset.labels),
@@ -184,12 +200,13 @@ def _claim(folder, settings):
     """The manifest of records that are begun here, without splits; refuses other settings."""
     if (folder / manifests.NAME).exists():
         found = manifests.read_manifest(folder, complete=False)
-        other = manifests.differences(found.settings, settings)
-        if other:
-            raise DatasetError(
-                f"{folder}: holds records of other settings: {'; '.join(other)}. Choose another "
-                "folder or the same settings"
-            )
+        check_settings(
+            found.settings,
+            settings,
+            path=folder,
+            advice="choose another folder or the same settings",
+            error=DatasetError,
+        )
         begun = dataclasses.replace(found, splits=None)
     else:
         begun = manifests.Manifest(settings, importlib.metadata.version("kinetics-i3d"))
@@ -206,3 +223,185 @@ def _exclusive(folder):
         if not is_free:
             raise DatasetError(f"{folder}: another process is preparing records there")
         yield
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareConfig:
+    """What is written; all that the bytes of the records depend on, but for the videos.
+
+    Args:
+        streams: `"rgb"`, `"flow"` or both.
+        spec: The `ClipSpec` by which frames are sampled and resized; they are not cropped.
+        flow: The `FlowSettings`.
+        quality: Of the frames' JPEG, 1 to 100.
+        flow_quality: Of the flow's JPEG, 1 to 100.
+        shard_size: Videos a file. A shard of 32 videos of 10 seconds has some 300 MB.
+        seed: Chooses which video goes into which shard.
+
+    Raises:
+        ValueError: If a field is outside its range.
+
+    Example:
+
+    >>> PrepareConfig(streams=("rgb",)).spec.name
+    'deepmind'
+    """
+
+    streams: tuple = ("rgb", "flow")
+    spec: ClipSpec = DEEPMIND
+    flow: FlowSettings = dataclasses.field(default_factory=FlowSettings)
+    quality: int = 95
+    flow_quality: int = 98
+    shard_size: int = 32
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.streams not in (("rgb",), ("flow",), ("rgb", "flow")):
+            raise ValueError(
+                f"`streams` must be one or both of {STREAMS}, in this order. "
+                f"Received: streams={self.streams!r}"
+            )
+        if self.spec.stream != "rgb":
+            raise ValueError(
+                "`spec` must be that of the frames, of stream 'rgb'. "
+                f"Received: spec={self.spec.name!r} of stream {self.spec.stream!r}"
+            )
+        for name in ("quality", "flow_quality"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 1 <= value <= 100:
+                raise ValueError(f"`{name}` must be 1 to 100. Received: {name}={value!r}")
+        if not isinstance(self.shard_size, int) or self.shard_size < 1:
+            raise ValueError(
+                f"`shard_size` must be 1 or more. Received: shard_size={self.shard_size!r}"
+            )
+
+    def to_dict(self):
+        """The fields that count, JSON-ready; a backend that was left open is the one found here."""
+        has_flow = "flow" in self.streams
+        return {
+            "streams": list(self.streams),
+            "spec": self.spec.to_dict(),
+            "flow": self.flow.with_backend().to_dict() if has_flow else None,
+            "quality": self.quality if "rgb" in self.streams else None,
+            "flow_quality": self.flow_quality if has_flow else None,
+            "shard_size": self.shard_size,
+            "seed": self.seed,
+        }
+
+
+def plan_shards(dataset, *, size, seed=0):
+    """Shuffles the videos of each split and deals them out.
+
+    Args:
+        dataset: A `VideoDataset`. Its missing videos have a place too, so that another's does not
+            depend on what has been downloaded.
+        size: Videos a shard.
+        seed: Chooses the shuffle.
+
+    Returns:
+        {split: list of (file name, list of (name, `Video`))}; a video's name is its path from the
+        folder that holds them all, with its span behind it if it has one.
+
+    Raises:
+        DatasetError: If there is no video, or a split's name cannot be that of a file.
+
+    Example:
+
+    >>> from kinetics_i3d.data.datasets import open_dataset
+    >>> plan = plan_shards(open_dataset(folder), size=32)
+    >>> [(file, [name for name, video in videos]) for file, videos in plan["test"]]
+    [('test-00000-of-00001.tfrecord', ['more.mp4'])]
+    """
+    every = dataset.videos + dataset.missing
+    if not every:
+        raise DatasetError(f"{dataset.name}: no videos")
+    paths = [pathlib.Path(os.path.abspath(video.path)) for video in every]
+    root = os.path.commonpath([path.parent for path in paths])
+    by_split = collections.defaultdict(list)
+    for path, video in zip(paths, every, strict=True):
+        name = path.relative_to(root).as_posix()
+        by_split[video.split].append(
+            (name if video.span is None else video.span.located(name), video)
+        )
+    plan = {}
+    for split, videos in sorted(by_split.items()):
+        if pathlib.PurePath(split).name != split or split.startswith("."):
+            raise DatasetError(f"{dataset.name}: the split {split!r} cannot be a file's name")
+        videos.sort(key=lambda pair: pair[0])
+        random.Random(f"{seed} {split}").shuffle(videos)
+        parts = [videos[first : first + size] for first in range(0, len(videos), size)]
+        plan[split] = [
+            (f"{split}-{index:05d}-of-{len(parts):05d}.tfrecord", part)
+            for index, part in enumerate(parts)
+        ]
+    return plan
+
+
+def summarize(shards):
+    """By what a split's videos, in their order, are known again; JSON-ready."""
+    rows = [(name, video.label) for _, videos in shards for name, video in videos]
+    return {"number": len(rows), "digest": digest(rows)}
+
+
+def verify_records(folder, *, progress=None):
+    """Reads every shard of a folder and compares it with the manifest.
+
+    A shard that is damaged or missing is made again by deleting it, if it is there, and repeating
+    the `prepare` that made it.
+
+    Args:
+        folder: Where `prepare` has written.
+        progress: Called with the number of shards done after each.
+
+    Returns:
+        A list of (path, what is wrong), one for each bad shard; empty if all is well.
+
+    Raises:
+        DatasetError: If the manifest is missing, damaged or not finished.
+
+    Example:
+
+    >>> from kinetics_i3d.data.datasets import open_dataset
+    >>> from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
+    >>> _ = prepare(open_dataset(folder), folder / "out", PrepareConfig(streams=("rgb",)))
+    >>> (folder / "out" / "test-00000-of-00001.tfrecord").unlink()
+    >>> [(path.name, wrong) for path, wrong in verify_records(folder / "out")]
+    [('test-00000-of-00001.tfrecord', 'missing')]
+    """
+    records = Records(folder)
+    shards = [shard for name in records.splits for shard in records.manifest.splits[name].shards]
+    bad = []
+    for number, shard in enumerate(shards, 1):
+        path = records.folder / shard.file
+        wrong = what_is_wrong(path, shard)
+        if wrong:
+            bad.append((path, wrong))
+        if progress is not None:
+            progress(number)
+    return bad
+
+
+def what_is_wrong(path, shard):
+    """Compares a file with what is noted of it.
+
+    Args:
+        path: The file.
+        shard: Its `Shard`.
+
+    Returns:
+        A phrase, or None if all is well.
+    """
+    import tensorflow as tf
+
+    if not path.is_file():
+        return "missing"
+    size = path.stat().st_size
+    if size != shard.bytes:
+        return f"{size} bytes, not {shard.bytes}"
+    if file_sha256(path) != shard.sha256:
+        return "other bytes than were written: its SHA-256 differs"
+    try:
+        found = sum(1 for _ in tf.data.TFRecordDataset([str(path)]))
+    except tf.errors.DataLossError:
+        return "a record's own checksum does not fit it"
+    return None if found == shard.records else f"{found} records, not {shard.records}"

@@ -174,7 +174,7 @@ def decode_frames(jpegs):
 
 
 def decode_flow_frames(jpegs):
-    """Decodes flow to its codes; `decode_flow` makes pixels or a network's values of them.
+    """Decodes flow to its codes; `dequantize_flow` makes pixels or a network's values of them.
 
     Args:
         jpegs: String tensor (n,), n of 1 or more: the part of `"flow"` that is wanted.

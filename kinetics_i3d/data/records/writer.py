@@ -50,7 +50,7 @@ def encode_video(video, *, name, labels, config, stop=None):
                 jpegs["rgb"].append(encode_frame(frame, quality=config.quality))
                 total += len(jpegs["rgb"][-1])
             if motion is not None:
-                codes = flow.encode(motion)
+                codes = flow.quantize(motion)
                 jpegs["flow"].append(encode_flow_frame(codes, quality=config.flow_quality))
                 total += len(jpegs["flow"][-1])
             if total > MOST:
@@ -98,7 +98,7 @@ def encode_flow_frame(codes, *, quality):
     At the worst place it is 2 pixels at 95, 1 at 98, and 0.7 at 100 for almost twice the bytes.
 
     Args:
-        codes: uint8 array (height, width, 2), such as `encode_flow` makes.
+        codes: uint8 array (height, width, 2), such as `quantize_flow` makes.
         quality: libjpeg's, 1 to 100.
 
     Returns:

@@ -1,6 +1,7 @@
-"""`examine_array`: findings about a clip that somebody prepared by their own means.
+"""Findings about a prepared clip by itself: type, order of axes, size, and range of the values.
 
-What is looked for is what people of I3D get wrong most: range, order of axes, order of channels.
+ImageNet's mean and deviation are those of torchvision; the subtracted mean is that of Caffe. The
+release clips flow at 20 pixels and divides by 20: https://github.com/google-deepmind/kinetics-i3d.
 """
 
 import dataclasses
@@ -8,24 +9,34 @@ import zipfile
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import FLOW_BOUND
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.inference.doctor.report import Finding
-from kinetics_i3d.inference.doctor.value_range import examine_range
 from kinetics_i3d.inference.doctor.video import MINIMUM_FRAMES
 
 SUFFIXES = (".npy", ".npz")
-LOOKED_AT = 24  # frames, evenly spaced
 LEAST_SIDE = 32  # pixels that the network can read
+_SAMPLED = 24  # frames, evenly spaced
+
+_IMAGENET_MEAN = np.array((0.485, 0.456, 0.406))
+_IMAGENET_STD = np.array((0.229, 0.224, 0.225))
+# Common ranges, from the narrowest; "mean subtracted" is that of Caffe's networks.
+_RANGES = {
+    "[0, 1]": (0.0, 1.0),
+    "[-1, 1]": (-1.0, 1.0),
+    "[0, 255]": (0.0, 255.0),
+    "0 to 255 with the mean subtracted": (-123.7, 151.1),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Some frames of an array, whatever its layout was.
+    """Some frames of an array.
 
     Args:
         frames: (frames, height, width, channels), evenly spaced, float32 or as stored.
-        indices: Which ones of the clip.
-        count: Frames of the clip.
+        indices: Their indices in the clip.
+        count: Number of frames of the clip.
     """
 
     frames: np.ndarray
@@ -34,22 +45,10 @@ class Sample:
 
 
 def read_array(path):
-    """Opens the array of a file without reading all of it.
-
-    Args:
-        path: `*.npy`, or `*.npz` with one array.
-
-    Returns:
-        An array, mapped into memory if it is a `*.npy`.
+    """Opens the array of `*.npy`, mapped into memory, or of `*.npz` with one array.
 
     Raises:
         UserError: If the file is missing, is not such a file or holds Python objects.
-
-    Example:
-
-    >>> np.save(folder / "clip.npy", np.zeros((9, 32, 32, 3)))
-    >>> read_array(folder / "clip.npy").shape
-    (9, 32, 32, 3)
     """
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -68,119 +67,207 @@ def read_array(path):
 
 
 def examine_array(array, *, spec):
-    """Looks at an array.
+    """Checks an array by itself.
 
     Args:
         array: What should be (frames, height, width, channels), or the same with batch in front.
         spec: A `ClipSpec`.
 
     Returns:
-        (findings, sample): a list of `Finding`s, and a `Sample`, or None where the array is no
-        clip.
-
-    Example:
-
-    >>> from kinetics_i3d.core.clip_spec import DEEPMIND
-    >>> clip = np.random.default_rng(0).uniform(0, 1, (16, 224, 224, 3))
-    >>> findings, _ = examine_array(clip, spec=DEEPMIND)
-    >>> [finding.mend for finding in findings if finding.severity == "wrong"]
-    ['clip * 2 - 1']
+        (list of `Finding`s, `Sample`), the sample `None` if the array is not a clip of finite
+        values.
     """
     if array.dtype.kind not in "uif":
-        found = Finding("wrong", "dtype", str(array.dtype), "float32", "clip.astype('float32')")
-        return [found], None
-    layout, clip = examine_layout(array, spec.channels)
+        fix = "clip.astype('float32')"
+        return [Finding("error", "dtype", str(array.dtype), "float32", fix)], None
+    layout, clip = _examine_layout(array, spec.channels)
     if clip is None:
-        return [_dtype(array), layout], None
-    findings = [_dtype(array), layout, _count(len(clip)), _size(clip.shape[1:3], spec)]
-    indices = np.unique(np.linspace(0, len(clip) - 1, LOOKED_AT).round().astype(int))
+        return [_examine_dtype(array), layout], None
+    findings = [
+        _examine_dtype(array),
+        layout,
+        _examine_count(len(clip)),
+        _examine_size(clip.shape[1:3], spec),
+    ]
+    indices = np.unique(np.linspace(0, len(clip) - 1, _SAMPLED).round().astype(int))
     sample = Sample(np.asarray(clip[indices]), indices, len(clip))
     broken = sum(int((~np.isfinite(frame)).sum()) for frame in clip)
     if broken:
-        said = f"{broken} values are NaN or infinite"
-        return [*findings, Finding("wrong", "values", said, "finite values")], None
+        actual = f"{broken} values are NaN or infinite"
+        return [*findings, Finding("error", "values", actual, "finite values")], None
     if spec.stream == "rgb":
-        findings.append(examine_range(sample.frames, spec))
-    return findings + list(_stillness(sample.frames)), sample
+        findings.append(rgb_range(sample.frames, spec))
+    return findings + list(_examine_motion(sample.frames)), sample
 
 
-def examine_layout(array, channels):
-    """Finds the axes of an array.
-
-    Args:
-        array: Any array.
-        channels: How many channels a clip has.
-
-    Returns:
-        (finding, clip): the clip as a view (frames, height, width, channels), or None if no order
-        of axes makes one.
-
-    Example:
-
-    >>> finding, clip = examine_layout(np.zeros((3, 16, 64, 64)), 3)
-    >>> finding.mend, clip.shape
-    ('np.transpose(clip, (1, 2, 3, 0))', (16, 64, 64, 3))
-    """
+def _examine_layout(array, channels):
+    """(`Finding`, view as (frames, height, width, channels)), the view `None` if there is none."""
     shape = array.shape
-    wants = f"(frames, height, width, {channels})"
+    expected = f"(frames, height, width, {channels})"
     if array.ndim not in (4, 5) or 0 in shape:
-        mend = "np.stack(frames)" if array.ndim == 3 else ""
-        return Finding("wrong", "shape", str(shape), wants, mend), None
+        fix = "np.stack(frames)" if array.ndim == 3 else ""
+        return Finding("error", "shape", str(shape), expected, fix), None
     batched = array.ndim == 5
     clip = array[0] if batched else array
     axes = _axes(clip.shape, channels)
     if axes is None:
-        other = {2: "optical flow", 3: "rgb", 1: "grey"}.get(shape[-1])
-        found = f"{shape}" + (f", which would be {other}" if other else "")
-        return Finding("wrong", "shape", found, wants), None
-    said = f"{shape}" + (
-        ", of which the first clip is looked at" if shape[0] > 1 and batched else ""
+        kind = {2: "optical flow", 3: "rgb", 1: "grey"}.get(shape[-1])
+        actual = f"{shape}" + (f", which would be {kind}" if kind else "")
+        return Finding("error", "shape", actual, expected), None
+    actual = f"{shape}" + (
+        ", of which the first clip is checked" if shape[0] > 1 and batched else ""
     )
     if axes == (0, 1, 2, 3):
-        return Finding("ok", "shape", said), clip
+        return Finding("ok", "shape", actual), clip
     order = (0, *(axis + 1 for axis in axes)) if batched else axes
-    mend = f"np.transpose(clip, {order})"
-    return Finding("wrong", "shape", said, wants, mend), np.transpose(clip, axes)
+    fix = f"np.transpose(clip, {order})"
+    return Finding("error", "shape", actual, expected, fix), np.transpose(clip, axes)
 
 
 def _axes(shape, channels):
-    """Axes of (frames, height, width, channels) in a shape of four, or None."""
+    """The axes of (frames, height, width, channels) in a shape of four, or `None`."""
     last = [axis for axis in (3, 0, 1, 2) if shape[axis] == channels]
     if not last:
         return None
     rest = [axis for axis in range(4) if axis != last[0]]
     first, second, third = (shape[axis] for axis in rest)
-    # Pictures are square as a rule: where the first two agree and the third does not, time is last.
+    # Crops are usually square: where the first two agree and the third does not, time is last.
     if first == second != third:
         rest = [rest[2], rest[0], rest[1]]
     return (*rest, last[0])
 
 
-def _dtype(array):
+def _examine_dtype(array):
     if array.dtype.kind == "f":
         return Finding("ok", "dtype", str(array.dtype))
-    return Finding("note", "dtype", str(array.dtype), "float32, which scaling gives")
+    return Finding("warning", "dtype", str(array.dtype), "float32, the result of scaling")
 
 
-def _count(count):
+def _examine_count(count):
     if count < MINIMUM_FRAMES:
-        wants = f"{MINIMUM_FRAMES} or more"
-        return Finding(
-            "wrong", "frames", f"{count}", wants, "loop the clip: clip[np.arange(n) % len(clip)]"
-        )
+        fix = "loop the clip: clip[np.arange(n) % len(clip)]"
+        return Finding("error", "frames", f"{count}", f"{MINIMUM_FRAMES} or more", fix)
     return Finding("ok", "frames", f"{count}")
 
 
-def _size(size, spec):
+def _examine_size(size, spec):
     height, width = size
-    found, wants = f"{width}x{height}", f"{spec.size}x{spec.size}"
+    actual, expected = f"{width}x{height}", f"{spec.size}x{spec.size}"
     if min(size) < LEAST_SIDE:
-        return Finding("wrong", "size", found, wants, "resize the frames")
+        return Finding("error", "size", actual, expected, "resize the frames")
     if size != (spec.size, spec.size):
-        return Finding("note", "size", found, wants, "resize and crop as the spec says")
-    return Finding("ok", "size", found)
+        return Finding("warning", "size", actual, expected, "resize and crop as the spec says")
+    return Finding("ok", "size", actual)
 
 
-def _stillness(frames):
+def _examine_motion(frames):
     if len(frames) > 1 and all(np.array_equal(frame, frames[0]) for frame in frames[1:]):
-        yield Finding("note", "motion", "all frames are the same", "motion")
+        yield Finding("warning", "motion", "all frames are the same", "motion")
+
+
+def rgb_range(frames, spec):
+    """The `Finding` on the scaling of rgb values (frames, height, width, 3).
+
+    Its `fix` is the line of NumPy that brings the values into the spec's range.
+    """
+    values = np.asarray(frames, np.float32)
+    low, high = float(values.min()), float(values.max())
+    actual = f"values from {low:.4g} to {high:.4g}"
+    expected = f"{spec.low:g} to {spec.high:g}"
+    span = spec.high - spec.low
+    if low == high:
+        return Finding("error", "range", f"all values are {low:.4g}", expected)
+    # Cubic resizes overshoot at edges, so single values beyond a range do not rule it out.
+    least, most = np.quantile(values[:, ::2, ::2], (0.002, 0.998))
+    if spec.low - 0.02 * span <= least and most <= spec.high + 0.02 * span:
+        # Values inside the range may still have a narrower one: most pictures have black and white.
+        narrower = next(
+            (
+                (name, bounds)
+                for name, bounds in _RANGES.items()
+                if bounds[1] - bounds[0] < 0.6 * span
+                and _fits(bounds, least, most)
+                and (least < 0.2 * bounds[1] or bounds[0] < 0)
+            ),
+            None,
+        )
+        if narrower is None and most - least >= 0.02 * span:
+            return Finding("ok", "range", actual)
+        if most - least < 0.02 * span:
+            actual = f"{actual}: almost no contrast, as after scaling twice"
+            return Finding("error", "range", actual, expected, "scale pixels of 0 to 255 once")
+        name, bounds = narrower
+        fix = _scaling_line(bounds, (spec.low, spec.high))
+        return Finding("error", "range", f"{actual}, which is {name}", expected, fix)
+    if _is_imagenet(values):
+        scaling = _scaling_line((0.0, 1.0), (spec.low, spec.high), "(clip * std + mean)")
+        fix = f"{scaling} with mean={_IMAGENET_MEAN.tolist()}, std={_IMAGENET_STD.tolist()}"
+        actual = f"{actual}, which is normalized by ImageNet's mean and deviation"
+        return Finding("error", "range", actual, expected, fix)
+    for name, bounds in _RANGES.items():
+        if _fits(bounds, least, most) and most - least >= 0.3 * (bounds[1] - bounds[0]):
+            fix = _scaling_line(bounds, (spec.low, spec.high))
+            return Finding("error", "range", f"{actual}, which is {name}", expected, fix)
+    outside = float(((values < spec.low) | (values > spec.high)).mean())
+    if outside < 0.05 and least > spec.low - 0.15 * span and most < spec.high + 0.15 * span:
+        actual = f"{actual}, {100 * outside:.1f} % of them outside"
+        fix = f"np.clip(clip, {spec.low:g}, {spec.high:g})"
+        return Finding("warning", "range", actual, expected, fix)
+    return Finding("error", "range", actual, expected, "scale pixels of 0 to 255 as the spec says")
+
+
+def _fits(bounds, least, most):
+    slack = 0.02 * (bounds[1] - bounds[0])
+    return bounds[0] - slack <= least and most <= bounds[1] + slack
+
+
+def _is_imagenet(values):
+    low, high = -_IMAGENET_MEAN / _IMAGENET_STD, (1 - _IMAGENET_MEAN) / _IMAGENET_STD
+    least, most = values.min((0, 1, 2)), values.max((0, 1, 2))
+    # Per channel, in either order of the channels, with something dark in it.
+    return least.min() < -1.5 and any(
+        (least >= low[::step] - 0.1).all()
+        and (most <= high[::step] + 0.1).all()
+        and (most - least > 0.4 * (high - low)).all()
+        for step in (1, -1)
+    )
+
+
+def flow_range(frames, spec):
+    """The `Finding` on the scaling of flow (frames, height, width, 2), and the flow in pixels."""
+    values = np.asarray(frames, np.float32)
+    low, high, middle = (float(np.quantile(values, q)) for q in (0, 1, 0.5))
+    actual = f"values from {low:.4g} to {high:.4g}"
+    expected = f"{spec.low:g} to {spec.high:g}, 0 where nothing moves"
+    if low == high:
+        return Finding("error", "range", f"all values are {low:.4g}", expected), values
+    target = (spec.low, spec.high)
+    for name, bounds, least in (("[0, 1]", (0.0, 1.0), 0.02), ("[0, 255]", (0.0, 255.0), 5.0)):
+        center = sum(bounds) / 2
+        inside = bounds[0] <= low and high <= bounds[1]
+        if inside and abs(middle - center) < 0.2 * bounds[1] and high - low > least:
+            fix = _scaling_line(bounds, target)
+            actual = f"{actual} about {middle:.4g}, which is {name}"
+            pixels = (values - center) / center * FLOW_BOUND
+            return Finding("error", "range", actual, expected, fix), pixels
+    inside = spec.low - 0.02 <= low and high <= spec.high + 0.02
+    if inside and (low >= 0 or high <= 0):
+        actual = f"{actual}: all of one sign"
+        fix = "keep the signs of x and y"
+        return Finding("warning", "range", actual, expected, fix), values * FLOW_BOUND
+    if not inside:
+        fix = f"np.clip(clip, -{FLOW_BOUND:g}, {FLOW_BOUND:g}) / {FLOW_BOUND:g}"
+        return Finding("error", "range", f"{actual}, which is pixels", expected, fix), values
+    return Finding("ok", "range", actual), values * FLOW_BOUND
+
+
+def _scaling_line(bounds, target, name="clip"):
+    """The line of NumPy that maps values from one range to another, such as "clip / 127.5 - 1"."""
+    factor = (target[1] - target[0]) / (bounds[1] - bounds[0])
+    offset = target[0] - factor * bounds[0]
+    text = name
+    if abs(factor - 1) > 1e-6:
+        text += f" * {factor:.5g}" if factor > 1 else f" / {1 / factor:.5g}"
+    if abs(offset) > 1e-6:
+        text += f" {'+' if offset > 0 else '-'} {abs(offset):.5g}"
+    return text

@@ -1,6 +1,6 @@
-"""`draw_contact_sheet`: what a model sees of a video or an array, as one picture.
+"""`draw_contact_sheet`: the input of a model from a video or an array, as one picture.
 
-The frames are those values that the model gets, drawn as pixels: a wrong range looks wrong.
+The frames are drawn from the values that the model gets, so that a wrong range looks wrong.
 """
 
 import dataclasses
@@ -19,30 +19,30 @@ from kinetics_i3d.core.canvas import (
     text_width,
 )
 from kinetics_i3d.inference.doctor.array import examine_array, read_array
-from kinetics_i3d.inference.doctor.scan import scan
+from kinetics_i3d.inference.doctor.video import scan
 from kinetics_i3d.video.clip import center_crop
 from kinetics_i3d.video.reader import read_frames
 
-WIDTH, MARGIN, GAP, TITLE = 1200, 32, 8, 56
-FRAMES, COLUMNS = 24, 8
-CELL = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS
-LOWER, ROW = 264, 26  # heights of the crop and the histogram, and of a finding
-BINS = 128
-BEHIND, OUTSIDE = (24, 27, 32), 0.45
-INKS = {2: ((180, 40, 90), (20, 130, 140)), 3: ((208, 52, 44), (40, 150, 70), (44, 92, 208))}
-NAMES = {2: ("x", "y"), 3: ("red", "green", "blue")}
-WRONG = (196, 40, 40)
+_WIDTH, _MARGIN, _GAP, _TITLE = 1200, 32, 8, 56
+_FRAMES, _COLUMNS = 24, 8
+_CELL = (_WIDTH - 2 * _MARGIN - (_COLUMNS - 1) * _GAP) // _COLUMNS
+_LOWER, _ROW = 264, 26  # heights of the crop and the histogram, and of a finding
+_BINS = 128
+_BEHIND, _OUTSIDE = (24, 27, 32), 0.45
+_INKS = {2: ((180, 40, 90), (20, 130, 140)), 3: ((208, 52, 44), (40, 150, 70), (44, 92, 208))}
+_NAMES = {2: ("x", "y"), 3: ("red", "green", "blue")}
+_RED = (196, 40, 40)
 
 
 @dataclasses.dataclass(frozen=True)
-class Sight:
-    """What is drawn.
+class _Input:
+    """The input of a model.
 
     Args:
         values: (frames, height, width, channels), as the model gets them.
         seconds: When each frame is shown.
-        whole: A frame before the crop, uint8 (height, width, 3), or None where nobody has it.
-        crop: (height, width) of the model's crop as shares of `whole`.
+        whole: A frame before the crop, uint8 (height, width, 3), or `None` for an array.
+        crop: (height, width) of the model's crop as fractions of `whole`.
     """
 
     values: np.ndarray
@@ -60,68 +60,64 @@ def draw_contact_sheet(path_out, report):
 
     Raises:
         UserError: If `path_out` cannot be a picture, Pillow is missing, or the file is gone.
-
-    Example:
-
-    >>> from kinetics_i3d.inference.doctor.examine import examine
-    >>> draw_contact_sheet(folder / "sheet.png", examine(folder / "video.mp4"))
     """
     check_picture_path(path_out)
-    sight = (see_video if report.kind == "video" else see_array)(report.path, report.spec)
-    told = [finding for finding in report.findings if finding.severity != "ok"]
-    count = 0 if sight is None else len(sight.values)
-    frames = -(-count // COLUMNS) * (CELL + GAP)
-    below = TITLE + frames + 20
-    findings = below + (LOWER + 36 if count else 0)
-    canvas = Canvas(WIDTH, findings + ROW * max(1, len(told)) + MARGIN)
+    read = _read_video if report.kind == "video" else _read_array
+    model_input = read(report.path, report.spec)
+    problems = [finding for finding in report.findings if finding.severity != "ok"]
+    count = 0 if model_input is None else len(model_input.values)
+    frames = -(-count // _COLUMNS) * (_CELL + _GAP)
+    below = _TITLE + frames + 20
+    findings = below + (_LOWER + 36 if count else 0)
+    canvas = Canvas(_WIDTH, findings + _ROW * max(1, len(problems)) + _MARGIN)
     note = f"for {report.spec.name}, {report.spec.stream}"
-    place = WIDTH - MARGIN - text_width(note, size=15)
+    place = _WIDTH - _MARGIN - text_width(note, size=15)
     name = pathlib.Path(report.path).name
-    canvas.text((MARGIN, TITLE // 2), name, size=20, width=place - MARGIN - 24)
-    canvas.text((WIDTH - MARGIN, TITLE // 2), note, size=15, color=MUTED, anchor="rm")
+    canvas.text((_MARGIN, _TITLE // 2), name, size=20, width=place - _MARGIN - 24)
+    canvas.text((_WIDTH - _MARGIN, _TITLE // 2), note, size=15, color=MUTED, anchor="rm")
     if count:
-        _draw_frames(canvas, sight, report.spec)
-        _draw_crop(canvas, below, sight)
-        left = MARGIN if sight.whole is None else WIDTH // 2 + 40
-        _draw_histogram(canvas, (left, below), sight.values, report.spec)
-    _draw_findings(canvas, findings, told)
+        _draw_frames(canvas, model_input, report.spec)
+        _draw_crop(canvas, below, model_input)
+        left = _MARGIN if model_input.whole is None else _WIDTH // 2 + 40
+        _draw_histogram(canvas, (left, below), model_input.values, report.spec)
+    _draw_findings(canvas, findings, problems)
     canvas.save(path_out)
 
 
-def see_video(path, spec):
-    """The `Sight` of a video: frames over its whole length, or None if the crop does not fit."""
+def _read_video(path, spec):
+    """Frames over the whole length of a video, or `None` if the crop does not fit."""
     rgb = dataclasses.replace(spec, stream="rgb")
-    facts = scan(path)
-    height, width = rgb.resized(facts.height, facts.width)
+    video = scan(path)
+    height, width = rgb.resized(video.height, video.width)
     if width < rgb.size:
         return None
-    count = facts.count_at(rgb.fps)
-    wanted = np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int))
-    chosen, last = set(wanted.tolist()), int(wanted[-1])
+    count = video.count_at(rgb.fps)
+    indices = np.unique(np.linspace(0, count - 1, _FRAMES).round().astype(int))
+    chosen, last = set(indices.tolist()), int(indices[-1])
     frames = read_frames(path, **rgb.reading)
-    kept = {}
+    crops = {}
     for index, frame in enumerate(itertools.islice(frames, last + 1)):
         if index in chosen:
-            kept[index] = center_crop(frame, rgb.size).copy()
+            crops[index] = center_crop(frame, rgb.size).copy()
     frames.close()
-    start = float(facts.times[len(facts.times) // 2])
+    start = float(video.times[len(video.times) // 2])
     frames = read_frames(path, start=start)
     whole = next(frames)
     frames.close()
-    values = rgb.normalize(np.stack(list(kept.values())))
-    seconds = np.array(list(kept)) / rgb.fps
-    return Sight(values, seconds, whole, (rgb.size / height, rgb.size / width))
+    values = rgb.normalize(np.stack(list(crops.values())))
+    seconds = np.array(list(crops)) / rgb.fps
+    return _Input(values, seconds, whole, (rgb.size / height, rgb.size / width))
 
 
-def see_array(path, spec):
-    """The `Sight` of an array, or None if it is no clip."""
+def _read_array(path, spec):
+    """Frames of an array, or `None` if it is not a clip."""
     _, sample = examine_array(read_array(path), spec=spec)
     if sample is None:
         return None
-    return Sight(np.asarray(sample.frames, np.float32), sample.indices / spec.fps)
+    return _Input(np.asarray(sample.frames, np.float32), sample.indices / spec.fps)
 
 
-def as_pixels(values, spec):
+def _as_pixels(values, spec):
     """Values of a model's range as uint8 RGB; flow as x in red and y in green about grey."""
     pixels = spec.denormalize(values)
     if pixels.shape[-1] == 3:
@@ -129,40 +125,44 @@ def as_pixels(values, spec):
     return np.concatenate([pixels, np.full_like(pixels[..., :1], 128)], axis=-1)
 
 
-def _draw_frames(canvas, sight, spec):
-    for index, (frame, seconds) in enumerate(zip(sight.values, sight.seconds, strict=True)):
-        x = MARGIN + index % COLUMNS * (CELL + GAP)
-        y = TITLE + index // COLUMNS * (CELL + GAP)
-        _fit(canvas, (x, y), (CELL, CELL), as_pixels(frame, spec))
+def _draw_frames(canvas, model_input, spec):
+    for index, (frame, seconds) in enumerate(
+        zip(model_input.values, model_input.seconds, strict=True)
+    ):
+        x = _MARGIN + index % _COLUMNS * (_CELL + _GAP)
+        y = _TITLE + index // _COLUMNS * (_CELL + _GAP)
+        _fit(canvas, (x, y), (_CELL, _CELL), _as_pixels(frame, spec))
         stamp = f"{seconds:.2f} s"
-        canvas.box((x + 5, y + CELL - 23), (text_width(stamp, size=12) + 10, 18), BEHIND, radius=5)
-        canvas.text((x + 10, y + CELL - 14), stamp, size=12, color=(255, 255, 255))
+        canvas.box(
+            (x + 5, y + _CELL - 23), (text_width(stamp, size=12) + 10, 18), _BEHIND, radius=5
+        )
+        canvas.text((x + 10, y + _CELL - 14), stamp, size=12, color=(255, 255, 255))
 
 
-def _draw_crop(canvas, top, sight):
-    if sight.whole is None:
+def _draw_crop(canvas, top, model_input):
+    if model_input.whole is None:
         return
-    height, width, _ = sight.whole.shape
+    height, width, _ = model_input.whole.shape
     rows, columns = (
         slice(round(side * (1 - share) / 2), round(side * (1 + share) / 2))
-        for side, share in zip((height, width), sight.crop, strict=True)
+        for side, share in zip((height, width), model_input.crop, strict=True)
     )
-    shown = (sight.whole * OUTSIDE).astype(np.uint8)
-    shown[rows, columns] = sight.whole[rows, columns]
-    canvas.text((MARGIN, top + 8), "the picture, and the part that the model sees", size=15)
-    _fit(canvas, (MARGIN, top + 26), (540, LOWER - 10), shown, centered=False)
+    shown = (model_input.whole * _OUTSIDE).astype(np.uint8)
+    shown[rows, columns] = model_input.whole[rows, columns]
+    canvas.text((_MARGIN, top + 8), "the picture, and the part that the model sees", size=15)
+    _fit(canvas, (_MARGIN, top + 26), (540, _LOWER - 10), shown, centered=False)
 
 
 def _draw_histogram(canvas, place, values, spec):
-    (left, top), right = place, WIDTH - MARGIN
-    base, height = top + LOWER - 6, LOWER - 60
+    (left, top), right = place, _WIDTH - _MARGIN
+    base, height = top + _LOWER - 6, _LOWER - 60
     finite = values[np.isfinite(values)]
     span = spec.high - spec.low
     low = min(float(finite.min()), spec.low - 0.06 * span)
     high = max(float(finite.max()), spec.high + 0.06 * span)
     # Bins of whole steps of 8 bits, or pixels would fall into them unevenly.
     step = span / 255
-    width = max(1, np.ceil((high - low) / step / BINS)) * step
+    width = max(1, np.ceil((high - low) / step / _BINS)) * step
     edges = np.arange(spec.low - step / 2 - width * np.ceil((spec.low - low) / width), high, width)
 
     def column(value):
@@ -176,7 +176,7 @@ def _draw_histogram(canvas, place, values, spec):
     # The square root, so that a spike at black does not flatten the rest.
     counts = [np.sqrt(np.histogram(values[..., c], edges)[0]) for c in range(channels)]
     most = max(float(count.max()) for count in counts)
-    for count, ink in zip(counts, INKS[channels], strict=True):
+    for count, ink in zip(counts, _INKS[channels], strict=True):
         middles = (edges[1:] + edges[:-1]) / 2
         heights = zip(middles, count, strict=True)
         line = [(column(value), base - height * number / most) for value, number in heights]
@@ -190,21 +190,21 @@ def _draw_histogram(canvas, place, values, spec):
         canvas.box((column(value), base), (1, 6), ink)
         canvas.text((column(value), base + 16), f"{value:.4g}", size=13, color=ink, anchor="mm")
     x = right
-    for name, ink in reversed(list(zip(NAMES[channels], INKS[channels], strict=True))):
+    for name, ink in reversed(list(zip(_NAMES[channels], _INKS[channels], strict=True))):
         canvas.text((x, top + 8), name, size=13, color=ink, anchor="rm")
         x -= text_width(name, size=13) + 12
 
 
-def _draw_findings(canvas, top, told):
-    if not told:
-        canvas.text((MARGIN, top + ROW // 2), "nothing is amiss", size=15, color=MUTED)
-    for row, finding in enumerate(told):
-        y = top + row * ROW + ROW // 2
-        ink = WRONG if finding.severity == "wrong" else INK
-        canvas.text((MARGIN, y), finding.severity, size=15, color=ink)
-        canvas.text((MARGIN + 64, y), finding.topic, size=15, color=ink)
-        width = WIDTH - 2 * MARGIN - 160
-        canvas.text((MARGIN + 160, y), str(finding), size=15, color=ink, width=width)
+def _draw_findings(canvas, top, problems):
+    if not problems:
+        canvas.text((_MARGIN, top + _ROW // 2), "no problems", size=15, color=MUTED)
+    for row, finding in enumerate(problems):
+        y = top + row * _ROW + _ROW // 2
+        ink = _RED if finding.severity == "error" else INK
+        canvas.text((_MARGIN, y), finding.severity, size=15, color=ink)
+        canvas.text((_MARGIN + 76, y), finding.topic, size=15, color=ink)
+        width = _WIDTH - 2 * _MARGIN - 172
+        canvas.text((_MARGIN + 172, y), str(finding), size=15, color=ink, width=width)
 
 
 def _fit(canvas, place, cell, pixels, *, centered=True):
@@ -213,6 +213,6 @@ def _fit(canvas, place, cell, pixels, *, centered=True):
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     x, y = place
     if centered:
-        canvas.box(place, cell, BEHIND)
+        canvas.box(place, cell, _BEHIND)
         x, y = x + (cell[0] - size[0]) // 2, y + (cell[1] - size[1]) // 2
     canvas.paste((x, y), pixels, size=size)

@@ -1,49 +1,46 @@
-"""`Report`: what the doctor found in one file, finding by finding.
-
-Severities are three, so that a script can stop at the one that spoils predictions.
-"""
+"""`Report` and `Finding`: the results of `examine`."""
 
 import dataclasses
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 
-SEVERITIES = ("ok", "note", "wrong")
+_SEVERITIES = ("ok", "warning", "error")
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Args:
-        severity: `"ok"`; `"note"` for what may matter; `"wrong"` for what surely spoils
-            predictions.
-        topic: One word of what was looked at, such as `"range"`.
-        found: What is there.
-        wants: What the spec or the model wants; empty where nothing is amiss.
-        mend: What puts it right: a line of NumPy, a command or an option.
+        severity: `"ok"`; `"warning"` for what may matter; `"error"` for what makes predictions
+            wrong.
+        topic: One word for the checked property, such as `"range"`.
+        actual: What the file has.
+        expected: What the spec or the model expects; empty if there is no problem.
+        fix: A line of NumPy, a command or an option that fixes it.
 
     Raises:
-        ValueError: If `severity` is another one.
+        ValueError: If `severity` is unknown.
     """
 
     severity: str
     topic: str
-    found: str
-    wants: str = ""
-    mend: str = ""
+    actual: str
+    expected: str = ""
+    fix: str = ""
 
     def __post_init__(self):
-        if self.severity not in SEVERITIES:
+        if self.severity not in _SEVERITIES:
             raise ValueError(
-                f"`severity` must be one of {SEVERITIES}. Received: severity={self.severity!r}"
+                f"`severity` must be one of {_SEVERITIES}. Received: severity={self.severity!r}"
             )
 
     def __str__(self):
-        parts = [self.found]
-        if self.wants:
-            parts.append(f"wanted: {self.wants}")
-        if self.mend:
-            parts.append(f"mend: {self.mend}")
+        parts = [self.actual]
+        if self.expected:
+            parts.append(f"expected: {self.expected}")
+        if self.fix:
+            parts.append(f"fix: {self.fix}")
         return "; ".join(parts)
 
 
@@ -54,8 +51,8 @@ class Report:
     Args:
         path: The file.
         kind: `"video"` or `"array"`.
-        spec: The `ClipSpec` that it was held against.
-        findings: `Finding`s in the order in which they were made.
+        spec: The `ClipSpec` that it was checked against.
+        findings: The `Finding`s, in the order of the checks.
     """
 
     path: str
@@ -64,16 +61,16 @@ class Report:
     findings: tuple
 
     @property
-    def wrong(self):
-        """Whether one of the findings is `"wrong"`."""
-        return any(finding.severity == "wrong" for finding in self.findings)
+    def has_errors(self):
+        """Whether one of the findings is an `"error"`."""
+        return any(finding.severity == "error" for finding in self.findings)
 
     def to_dict(self):
         """The fields as a JSON-ready dictionary."""
         return {
             "path": self.path,
             "kind": self.kind,
-            "wrong": self.wrong,
+            "has_errors": self.has_errors,
             "spec": self.spec.to_dict(),
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
         }

@@ -5,16 +5,20 @@ PyTorch's and Keras' files are zip archives; every member has a CRC, which zipfi
 
 import contextlib
 import pathlib
+import re
+import shutil
+import tarfile
+import tempfile
 import zipfile
 import zlib
 
 from kinetics_i3d.core.errors import WeightsError, first_line
 
-MAX_TOTAL = 2**32
-MAX_RATIO = 200  # trained weights hardly shrink at all; deflate can reach 1032
-SMALL = 2**20  # below this a ratio says nothing
-MAX_MEMBERS = 100_000
-DAMAGE = (
+_MAX_TOTAL = 2**32
+_MAX_RATIO = 200  # trained weights hardly shrink at all; deflate can reach 1032
+_SMALL = 2**20  # below this a ratio says nothing
+_MAX_MEMBERS = 100_000
+_DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     NotImplementedError,  # compression or a version that zipfile does not know
@@ -42,19 +46,19 @@ class Archive:
             parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts
             if ".." in parts or parts[:1] == ("/",):
                 raise WeightsError(f"{path}: a member's name leaves the archive: {name!r}")
-        if len(self.sizes) != len(infos) or len(infos) > MAX_MEMBERS:
+        if len(self.sizes) != len(infos) or len(infos) > _MAX_MEMBERS:
             raise WeightsError(f"{path}: the archive has two members of one name, or too many")
         total = sum(self.sizes.values())
-        if total > MAX_TOTAL:
+        if total > _MAX_TOTAL:
             raise WeightsError(f"{path}: would unpack to {total / 2**30:.1f} GiB; 4 are read")
         for info in infos:
-            if info.file_size > SMALL and info.file_size > MAX_RATIO * info.compress_size:
+            if info.file_size > _SMALL and info.file_size > _MAX_RATIO * info.compress_size:
                 raise WeightsError(
-                    f"{path}: {info.filename} would unpack to more than {MAX_RATIO} times its "
+                    f"{path}: {info.filename} would unpack to more than {_MAX_RATIO} times its "
                     "size, which weights do not"
                 )
 
-    def read(self, name, limit=MAX_TOTAL):
+    def read(self, name, limit=_MAX_TOTAL):
         """A member's bytes, with its CRC verified.
 
         Args:
@@ -70,7 +74,7 @@ class Archive:
             raise WeightsError(f"{self._path}: {name} has {self.sizes[name]} bytes, too many")
         try:
             data = self._file.read(name)
-        except DAMAGE as error:
+        except _DAMAGE as error:
             raise WeightsError(f"{self._path}: {name} is damaged ({first_line(error)})") from error
         if len(data) != self.sizes[name]:
             raise WeightsError(f"{self._path}: {name} is cut short")
@@ -92,7 +96,72 @@ def open_archive(path):
     """
     try:
         file = zipfile.ZipFile(path)
-    except DAMAGE as error:
+    except _DAMAGE as error:
         raise WeightsError(f"{path}: not a whole zip archive ({first_line(error)})") from error
     with file:
         yield Archive(file, path)
+
+
+_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+_MAX_TAR_TOTAL = 2**31
+_MAX_TAR_MEMBERS = 1000
+_CHECKPOINT = re.compile(r"([\w.-]+\.ckpt)(\.index|\.data-\d{5}-of-\d{5})?")
+_TAR_DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
+
+
+def is_tar(path):
+    """Whether a file is a tar archive by its name."""
+    path = pathlib.Path(path)
+    return path.is_file() and path.name.lower().endswith(_TAR_SUFFIXES)
+
+
+@contextlib.contextmanager
+def checkpoint_in_tar(path):
+    """Unpacks the files of a checkpoint into a temporary folder, and nothing else.
+
+    Names are taken without folders, and links are passed over, so that nothing is written outside.
+
+    Args:
+        path: A `.tar`, `.tar.gz` or `.tgz` file.
+
+    Yields:
+        The prefix of the checkpoint.
+
+    Raises:
+        WeightsError: If the archive is damaged, holds no checkpoint, or is too large. An error
+            that reading the checkpoint raises names the archive in place of the folder.
+    """
+    path = pathlib.Path(path)
+    with tempfile.TemporaryDirectory() as folder:
+        total, seen = 0, set()
+        try:
+            with tarfile.open(path, "r:*") as archive:
+                for number, member in enumerate(archive):
+                    name = member.name.replace("\\", "/").rsplit("/", 1)[-1]
+                    if number >= _MAX_TAR_MEMBERS:
+                        raise WeightsError(f"{path}: has more than {_MAX_TAR_MEMBERS} members")
+                    total += member.size
+                    if total > _MAX_TAR_TOTAL:
+                        raise WeightsError(
+                            f"{path}: would unpack to more than {_MAX_TAR_TOTAL / 2**30:.0f} GiB"
+                        )
+                    if not member.isreg() or not _CHECKPOINT.fullmatch(name):
+                        continue
+                    if name in seen:
+                        raise WeightsError(f"{path}: {name} stands there twice")
+                    seen.add(name)
+                    with open(pathlib.Path(folder, name), "wb") as file:
+                        shutil.copyfileobj(archive.extractfile(member), file)
+        except _TAR_DAMAGE as error:
+            raise WeightsError(f"{path}: not a whole tar archive ({first_line(error)})") from error
+        prefixes = {_CHECKPOINT.fullmatch(name)[1] for name in seen}
+        if len(prefixes) != 1:
+            names = ", ".join(sorted(prefixes)) or "none"
+            raise WeightsError(
+                f"{path}: a tar archive must hold one checkpoint, *.ckpt; has {names}"
+            )
+        prefix = pathlib.Path(folder, prefixes.pop())
+        try:
+            yield prefix
+        except WeightsError as error:  # of a file that is gone when it is read
+            raise WeightsError(str(error).replace(str(prefix), f"{path}: {prefix.name}")) from error

@@ -17,14 +17,12 @@ from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.pipeline import training_clips
-from kinetics_i3d.data.records import file_systems as systems
+from kinetics_i3d.data.records import addresses as systems
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.data.records.clips import open_split
-from kinetics_i3d.data.records.config import PrepareConfig
 from kinetics_i3d.data.records.manifest import is_records
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
 from kinetics_i3d.data.records.reader import Records
-from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.training.preflight import open_any
 
 CONFIG = PrepareConfig(
@@ -149,7 +147,7 @@ def test_tensorflow_io_is_loaded_for_a_scheme_that_tensorflow_lacks(tmp_path, mo
 def test_the_exit_code_outlives_a_destructor_that_aborts(guard, code):
     program = f"""
 import atexit, ctypes, sys
-from kinetics_i3d.data.records.file_systems import leave_before_destructors
+from kinetics_i3d.data.records.addresses import leave_before_destructors
 libc = ctypes.CDLL(None)
 libc.on_exit(ctypes.cast(libc.abort, ctypes.c_void_p), None)
 if {guard}:

@@ -14,8 +14,7 @@ from PIL import Image
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.data.records.config import PrepareConfig
-from kinetics_i3d.data.records.prepare import prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
 from kinetics_i3d.data.records.reader import (
     Records,
     decode_flow_frames,
@@ -23,7 +22,6 @@ from kinetics_i3d.data.records.reader import (
     open_records,
     parse_record,
 )
-from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.data.records.writer import encode_video
 from kinetics_i3d.flow.compute import read_flow
 from kinetics_i3d.flow.settings import FlowSettings

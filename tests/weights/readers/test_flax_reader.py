@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.readers import read_arrays
+from kinetics_i3d.weights.formats import read_arrays
 from kinetics_i3d.weights.readers.flax import read_flax
 
 KERNEL = np.random.default_rng(0).normal(size=(1, 2, 3, 4)).astype(np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.readers import read_arrays
+from kinetics_i3d.weights.formats import read_arrays
 from kinetics_i3d.weights.readers.torch import read_torch
 
 FLIPS, CUTS = 200, 50

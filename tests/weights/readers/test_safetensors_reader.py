@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.readers.safetensors import (
@@ -108,6 +111,36 @@ def test_what_the_format_cannot_hold(tmp_path, arrays, metadata):
     with pytest.raises(ValueError, match=r"^`(arrays|metadata)` must be .* Received: "):
         write_safetensors(tmp_path / "m", arrays, metadata)
     assert not list(tmp_path.iterdir())
+
+
+def test_bfloat16_is_read_in_a_process_that_has_not_imported_it(tmp_path):
+    path = tmp_path / "m.safetensors"
+    write_safetensors(path, {"brain": ARRAYS["brain"]})
+    code = (
+        "from kinetics_i3d.weights.readers.safetensors import read_safetensors as read;"
+        f"print(read({str(path)!r})['brain'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[3.]\n"
+
+
+def test_the_same_weights_give_the_same_file(tmp_path):
+    files = []
+    for number in range(8):
+        path = tmp_path / f"{number}.safetensors"
+        write_safetensors(path, ARRAYS, {"by": "me", "for": "you", "at": "home"})
+        files.append(path.read_bytes())
+    assert len(set(files)) == 1
+
+
+def test_the_library_reads_what_is_written(tmp_path):
+    path = tmp_path / "m.safetensors"
+    write_safetensors(path, ARRAYS, {"by": "me"})
+    found = load_file(path)
+    assert found.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert found[name].shape == array.shape
+        np.testing.assert_array_equal(found[name], array)
 
 
 def test_a_missing_file(tmp_path):

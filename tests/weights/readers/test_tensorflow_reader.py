@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.readers.table import table_entries
-from kinetics_i3d.weights.readers.tensorflow import read_tensorflow
+from kinetics_i3d.weights.readers.tensorflow import read_tensorflow, table_entries
 
 
 def assert_same(found, wanted):

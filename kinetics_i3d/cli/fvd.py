@@ -1,0 +1,98 @@
+"""`kinetics-i3d fvd`: compare generated videos with real ones by Fréchet Video Distance.
+
+Numbers of different protocols, or of very different numbers of videos, cannot be compared.
+Exit code 1 if some videos were skipped.
+"""
+
+from kinetics_i3d.cli.arguments import add_json_argument, print_result
+from kinetics_i3d.cli.console import complain, load_keras
+from kinetics_i3d.core.errors import UserError
+
+EXAMPLES = (
+    "kinetics-i3d fvd real/ generated/",
+    "kinetics-i3d fvd real.npz generated.npy --protocol stylegan_v --all-metrics",
+)
+SOURCES = "a folder of videos, an array of videos (.npy, .npz), or features saved before (.npz)"
+
+
+def add_arguments(parser):
+    """Adds this verb's arguments to `parser`."""
+    parser.add_argument("real", metavar="REAL", help=f"real videos: {SOURCES}")
+    parser.add_argument("generated", metavar="GENERATED", help="generated videos, as REAL")
+    parser.add_argument(
+        "--protocol",
+        default="reference",
+        metavar="NAME",
+        help="reference (16 frames, TensorFlow's code), stylegan_v (16 frames, random start), "
+        "stylegan_v_128 (128 frames) or avg_pool (features of the last pool) (default: reference)",
+    )
+    parser.add_argument(
+        "--frames", type=int, metavar="N", help="frames of each video; by default the protocol's"
+    )
+    parser.add_argument(
+        "--weights",
+        default="rgb_kinetics400",
+        metavar="NAME|PATH",
+        help="an I3D of RGB with 400 classes (default: rgb_kinetics400, the network of FVD)",
+    )
+    parser.add_argument(
+        "--all-metrics", action="store_true", help="also print KVD, precision and recall"
+    )
+    parser.add_argument(
+        "--resamples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="bootstrap samples for the standard deviation of FVD (default: 0, none)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of random frames and samples (default: 0)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=8, metavar="N", help="clips at once (default: 8)"
+    )
+    parser.add_argument(
+        "--save-real", metavar="NPZ", help="file for the features of REAL, to be used as REAL later"
+    )
+    parser.add_argument("--save-generated", metavar="NPZ", help="the same for GENERATED")
+    add_json_argument(parser)
+
+
+def run(options):
+    """Prints the distances; returns the exit code."""
+    for path in (options.save_real, options.save_generated):
+        if path is not None and not path.endswith(".npz"):
+            raise UserError(f"features are saved as .npz. Received: {path}")
+    load_keras()
+    from kinetics_i3d.evaluation.fvd import features_of_both, find_protocol, fvd
+
+    protocol = find_protocol(options.protocol, frames=options.frames)
+    how = {
+        "protocol": protocol,
+        "weights": options.weights,
+        "seed": options.seed,
+        "batch_size": options.batch_size,
+    }
+    sets = features_of_both(options.real, options.generated, **how)
+    for features, path in zip(sets, (options.save_real, options.save_generated), strict=True):
+        if path is not None:
+            features.save(path)
+    result = fvd(*sets, **how, all_metrics=options.all_metrics, resamples=options.resamples)
+    print_result(options, _text(result), result.to_dict())
+    if result.skipped:
+        complain(f"{len(result.skipped)} videos were skipped")
+    return 1 if result.skipped else 0
+
+
+def _text(result):
+    spread = "" if result.spread is None else f" ± {result.spread:.2f}"
+    lines = [f"FVD        {result.fvd:.4f}{spread}"]
+    for name in ("kvd", "precision", "recall"):
+        value = getattr(result, name)
+        if value is not None:
+            label = "KVD" if name == "kvd" else name
+            lines.append(f"{label:10} {value:.4f}")
+    real, generated = result.videos
+    lines.append(f"protocol   {result.protocol.name}, {result.protocol.frames} frames")
+    lines.append(f"videos     {real} real, {generated} generated")
+    return "\n".join(lines)

@@ -1,0 +1,125 @@
+"""`measure_input`: how many clips a second the training pipeline gives, and what holds it up.
+
+Shares are of processor time, which says the same on a busy machine as on an idle one.
+"""
+
+import dataclasses
+import resource
+import sys
+import time
+
+from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.data.pipeline import augmentation, decoded_clips, training_clips
+from kinetics_i3d.data.stream_specs import stream_specs
+
+IDLE = 0.75  # of the processors, below which something else is waited for
+
+
+@dataclasses.dataclass(frozen=True)
+class InputBenchmark:
+    """What was measured.
+
+    Args:
+        clips: Clips a second.
+        frames: Frames a second, those of one stream.
+        decode: Share of the processor time that reading and decoding take; the rest is
+            augmentation and batching.
+        processors: Processors that were busy on average.
+        available: Processors that the process may use.
+        peak_mb: Most memory that the process has held so far, in megabytes.
+        seconds: How long was measured.
+    """
+
+    clips: float
+    frames: float
+    decode: float
+    processors: float
+    available: int
+    peak_mb: float
+    seconds: float
+
+    @property
+    def limit(self):
+        """What holds it up: `"decoding"`, `"augmentation"` or `"waiting"`.
+
+        The last where processors are idle: for files, for Python's lock, or since others use them.
+        """
+        if self.processors < IDLE * self.available:
+            return "waiting"
+        return "decoding" if self.decode >= 0.5 else "augmentation"
+
+    def to_dict(self):
+        """The fields and the limit as a JSON-ready dictionary."""
+        return {**dataclasses.asdict(self), "limit": self.limit}
+
+
+def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds=10.0):
+    """Draws clips for some seconds, first only decoded, then as training sees them.
+
+    Args:
+        source: A `VideoDataset` or a `RecordSplit`.
+        streams: `"rgb"`, `"flow"` or both.
+        spec: A `ClipSpec`, or {stream: `ClipSpec`}.
+        frames: Frames a clip.
+        batch: Clips a batch.
+        seconds: How long to measure; half of it decoding alone.
+
+    Returns:
+        An `InputBenchmark`.
+
+    Raises:
+        UserError: If the source does not fit, or none of it can be decoded.
+        ValueError: If an argument is wrong.
+
+    Example:
+
+    >>> from kinetics_i3d.core.clip_spec import DEEPMIND
+    >>> from kinetics_i3d.data.datasets import open_dataset
+    >>> speed = measure_input(
+    ...     open_dataset(folder).split("train"), spec=DEEPMIND, frames=4, batch=2, seconds=0.2
+    ... )
+    >>> speed.clips > 0 and 0 < speed.decode <= 1
+    True
+    """
+    if not seconds > 0:
+        raise ValueError(f"`seconds` must be above 0. Received: seconds={seconds!r}")
+    specs = stream_specs(spec, streams)
+    decoded = decoded_clips(source, specs=specs, frames=frames).batch(1)
+    alone = _drawn(decoded, 1, seconds / 2)
+    batches = training_clips(
+        source,
+        streams=streams,
+        spec=specs,
+        frames=frames,
+        batch=batch,
+        augment=augmentation(specs),
+    )
+    clips, wall, processor = _drawn(batches, batch, seconds / 2)
+    decode = (alone[2] / alone[0]) / (processor / clips)
+    return InputBenchmark(
+        clips=clips / wall,
+        frames=clips * frames / wall,
+        decode=min(1.0, decode),
+        processors=processor / wall,
+        available=usable_processors(),
+        peak_mb=_peak_mb(),
+        seconds=wall,
+    )
+
+
+def _drawn(batches, batch, seconds):
+    """(clips, seconds, processor seconds) of drawing for some time, after the first batch."""
+    drawn = iter(batches)
+    next(drawn)
+    count, start, processor = 0, time.perf_counter(), time.process_time()
+    while True:
+        next(drawn)
+        count += batch
+        wall = time.perf_counter() - start
+        if wall >= seconds:
+            return count, wall, time.process_time() - processor
+
+
+def _peak_mb():
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,0 +1,119 @@
+"""OpenVINO: a model that takes raw frames, in float32 or with an 8-bit network.
+
+https://docs.openvino.ai. In 8 bits the weights and the inputs of convolutions are integers (see
+`inference.quantize`); the preprocessing before the first convolution is as exact as in float32.
+"""
+
+import numpy as np
+
+from kinetics_i3d.core.files import atomic_folder
+from kinetics_i3d.exporting.model_card import descriptions, metadata
+from kinetics_i3d.exporting.serving_function import pixels_function, serving_function
+from kinetics_i3d.exporting.verify import (
+    ParityInputs,
+    check_output,
+    check_parity,
+    run_in_subprocess,
+    verify_any_size,
+)
+from kinetics_i3d.inference.quantize import (
+    check_precision,
+    import_openvino,
+    openvino_graph,
+    quantize_network,
+)
+
+PRECISIONS = ("float32", "int8")
+# Of the logits in 8 bits, relative to the largest one. It only catches broken networks; the loss of
+# accuracy is measured on a test set.
+_INT8_TOLERANCE = 0.35
+
+
+def export_openvino(model, output, *, precision="float32", calibration=None):
+    """Writes a folder with `model.xml` and `model.bin`, `labels.txt` and `clip_spec.json`.
+
+    Its inputs are called by their streams, uint8 (batch, frames, height, width, channels) of any
+    number and size; flow is 8-bit flow of frames of the spec's size. The outputs are `logits` and
+    `probabilities`. The labels and specs are in the model's runtime info too, under `kinetics_i3d`.
+
+    Bfloat16 is not an export option but one of the runtime: `INFERENCE_PRECISION_HINT` is `"bf16"`,
+    which is OpenVINO's default where the processor has it, or `"f32"`.
+
+    Args:
+        model: A `ClipModel` that ends in logits.
+        output: The folder; nothing, or an empty folder, may be there.
+        precision: `"float32"`, or `"int8"` for weights and activations in 8 bits.
+        calibration: For `"int8"`: a dataset or paths of videos, as for `optimize`.
+
+    Returns:
+        `output` as a `pathlib.Path`.
+
+    Raises:
+        DatasetError: If the calibration videos cannot be found.
+        ExportError: If the classes have no names, a package is missing, or the outputs differ.
+        UserError: If `output` exists.
+        ValueError: If an argument is out of range.
+        VideoError: If a video cannot be read.
+    """
+    check_precision(precision, calibration, PRECISIONS)
+    output = check_output(model, output)
+    openvino = import_openvino()
+    with atomic_folder(output) as folder:
+        if precision == "int8":
+            network, clips = quantize_network(model, calibration)
+            # The preprocessing is joined afterwards, or NNCF would quantize the resize too.
+            graph = _joined(openvino_graph(pixels_function(model)[0]), network)
+        else:
+            graph = openvino_graph(serving_function(model)[0])
+        for key, text in metadata(model).items():
+            graph.set_rt_info(text, ["kinetics_i3d", key])
+        openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
+        for name, text in descriptions(model).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        if precision == "int8":
+            _verify_quantized(model, folder / "model.xml", clips, output=output)
+        else:
+            verify_any_size(model, folder / "model.xml", runtime="openvino", output=output)
+    return output
+
+
+def _joined(preprocessing, network):
+    """One `openvino.Model` of two, where the first makes the clips that the second reads."""
+    openvino = import_openvino()
+    for clips in network.inputs:
+        result = preprocessing.output(f"{clips.any_name}_clips").get_node()
+        clips.replace(result.input_value(0))
+    return openvino.Model(network.get_results(), preprocessing.get_parameters(), "kinetics_i3d")
+
+
+def _verify_quantized(model, path, clips, *, output):
+    """Compares an 8-bit model with the Keras model on a clip of a real video.
+
+    Noise would be outside of the calibrated ranges.
+    """
+    inputs = ParityInputs.from_clips(model, clips)
+    frames = {
+        f"one/{stream}": with_borders(pixels, model.clip_specs[stream])
+        for stream, pixels in inputs.pixels.items()
+    }
+    actual = run_in_subprocess(path, frames, runtime="openvino", output=output)["one/logits"]
+    expected = inputs.run_model(model)
+    check_parity(actual, expected, what="logits in int8", path=output, tolerance=_INT8_TOLERANCE)
+
+
+def with_borders(pixels, spec):
+    """Adds black borders, so that the spec's resize and crop give exactly these pixels.
+
+    Args:
+        pixels: (batch, frames, spec.size, spec.size, channels).
+        spec: The `ClipSpec`.
+
+    Returns:
+        The frames, as large as the spec resizes to.
+    """
+    sides = spec.resized(spec.short_side, spec.short_side + spec.short_side % 2)
+    around = [(side - spec.size) // 2 for side in sides]
+    borders = [
+        (before, side - spec.size - before) for before, side in zip(around, sides, strict=True)
+    ]
+    return np.pad(pixels, [(0, 0), (0, 0), *borders, (0, 0)])

@@ -1,0 +1,239 @@
+"""FVD: its protocols, its preprocessing, and the numbers that the field knows."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import kinetics_i3d as ki3d
+from kinetics_i3d.cli.main import main
+from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.evaluation import fvd as module
+from kinetics_i3d.evaluation.fvd import FVD_PROTOCOLS, FVDProtocol, VideoFeatures, find_protocol
+
+REFERENCE = FVD_PROTOCOLS["reference"]
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """A stand-in for I3D: means of each frame's quarters and of differences of frames, 400 wide."""
+
+    class Network:
+        digest = "stand-in"
+
+        def __init__(self, weights, protocol):
+            self.protocol = protocol
+
+        def resize(self, frames):
+            return frames.astype(np.float32) / 127.5 - 1
+
+        def __call__(self, clips):
+            motion = np.abs(np.diff(clips, axis=1)).mean((1, 2, 3))
+            values = np.concatenate([clips.mean((1, 2, 3)), clips[:, 0].mean((1, 2)), motion], 1)
+            return np.tile(values, (1, 45))[:, :400].astype(np.float32)
+
+    monkeypatch.setattr(module, "_Network", Network)
+
+
+def noise(count, seed, frames=16, side=8):
+    random = np.random.default_rng(seed)
+    return random.integers(256, size=(count, frames, side, side, 3), dtype=np.uint8)
+
+
+def legacy_bilinear(frame, side):
+    """TensorFlow 1's `resize_bilinear`: pixel k is sampled at k * scale, nothing is smoothed."""
+    result = frame.astype(np.float64)
+    for axis in (0, 1):
+        size = result.shape[axis]
+        at = np.arange(side) * size / side
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, size - 1)
+        weight = (at - low).reshape([-1 if k == axis else 1 for k in range(3)])
+        result = result.take(low, axis) * (1 - weight) + result.take(high, axis) * weight
+    return result
+
+
+def half_pixel_bilinear(frame, side):
+    """PyTorch's `interpolate(align_corners=False)`: pixel centres lie on pixel centres."""
+    result = frame.astype(np.float64)
+    for axis in (0, 1):
+        size = result.shape[axis]
+        at = np.maximum((np.arange(side) + 0.5) * size / side - 0.5, 0)
+        low = np.minimum(np.floor(at).astype(int), size - 1)
+        high = np.minimum(low + 1, size - 1)
+        weight = (at - low).reshape([-1 if k == axis else 1 for k in range(3)])
+        result = result.take(low, axis) * (1 - weight) + result.take(high, axis) * weight
+    return result
+
+
+@pytest.mark.parametrize(
+    ("name", "resize"), [("reference", legacy_bilinear), ("stylegan_v", half_pixel_bilinear)]
+)
+@pytest.mark.parametrize("size", [(240, 320), (64, 48)])
+def test_resize_follows_the_formula_of_the_protocol(name, resize, size):
+    frames = np.random.default_rng(0).integers(256, size=(2, *size, 3), dtype=np.uint8)
+    network = object.__new__(module._Network)
+    network.half_pixel = FVD_PROTOCOLS[name].resize == "half_pixel"
+    resized = network.resize(frames)
+    assert resized.shape == (2, 224, 224, 3)
+    wanted = np.stack([resize(frame, 224) for frame in frames]) * 2 / 255 - 1
+    np.testing.assert_allclose(resized, wanted, atol=2e-4)
+
+
+@pytest.mark.slow
+def test_black_against_white_is_the_published_number(kinetics_file):
+    """The reference's own example: 15 frames, "around 131"; 133.91 by these weights."""
+    black = np.zeros((2, 15, 16, 16, 3), np.uint8)
+    protocol = dataclasses.replace(REFERENCE, frames=15)
+    features = ki3d.fvd_features(black, protocol=protocol)
+    # What public code prints of this network for a black clip.
+    np.testing.assert_allclose(features.values[0, :3], [0.7422105, 2.829727, 0.39993525], atol=2e-5)
+    assert features.values[0, -1] == pytest.approx(-1.4021297, abs=2e-5)
+    result = ki3d.fvd(features, black + np.uint8(255), protocol=protocol)
+    assert result.fvd == pytest.approx(133.91, abs=0.01)
+    assert ki3d.fvd(features, features, protocol=protocol).fvd == 0.0
+
+
+@pytest.mark.slow
+def test_avg_pool_features_are_those_of_the_last_pool(kinetics_file):
+    clip = noise(1, 0, frames=16, side=32)
+    features = ki3d.fvd_features(clip, protocol="avg_pool")
+    assert features.values.shape == (1, 1024)
+    model = ki3d.InceptionI3D(weights="rgb_kinetics400", include_top=False, pooling="avg")
+    frames = np.stack([legacy_bilinear(frame, 224) for frame in clip[0]]) * 2 / 255 - 1
+    wanted = model.predict(frames[np.newaxis].astype(np.float32), verbose=0)
+    np.testing.assert_allclose(features.values, wanted, atol=1e-3)
+
+
+def test_fvd_of_arrays_files_and_saved_features_is_the_same(network, tmp_path):
+    real, generated = noise(6, 1), noise(5, 2)
+    np.save(tmp_path / "real.npy", real)
+    np.savez(tmp_path / "generated.npz", videos=generated)
+    ki3d.fvd_features(real).save(tmp_path / "features.npz")
+    wanted = ki3d.fvd(real, generated)
+    assert wanted.videos == (6, 5)
+    assert wanted.fvd > 0
+    for first in (tmp_path / "real.npy", tmp_path / "features.npz"):
+        assert ki3d.fvd(first, tmp_path / "generated.npz").fvd == wanted.fvd
+
+
+def test_batches_do_not_change_the_features(network):
+    videos = noise(5, 3)
+    one, many = (ki3d.fvd_features(videos, batch_size=size) for size in (1, 4))
+    np.testing.assert_allclose(one.values, many.values, rtol=1e-6)
+
+
+def test_a_random_start_depends_on_seed_and_name_and_stays_inside(network, coded_video, numbers):
+    path = coded_video(40)
+    protocol = FVDProtocol("random", frames=9, start="random")
+    reader = module._reader(path)
+    starts = set()
+    for seed in range(12):
+        clip = module._clip(str(path), reader, protocol, seed)
+        shown = numbers(clip)
+        assert shown == list(range(shown[0], shown[0] + 9))
+        starts.add(shown[0])
+    assert max(starts) <= 31
+    assert len(starts) > 3
+    again = module._clip(f"elsewhere/{path.name}", reader, protocol, 0)
+    assert numbers(again)[0] == numbers(module._clip(str(path), reader, protocol, 0))[0]
+
+
+def test_broken_and_short_videos_are_skipped_and_named(network, coded_video, tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for number, frames in enumerate((20, 20, 5)):
+        (folder / f"{number}.mp4").write_bytes(coded_video(frames, first=number).read_bytes())
+    (folder / "broken.mp4").write_bytes(b"not a video")
+    features = ki3d.fvd_features(folder)
+    assert features.values.shape == (2, 400)
+    assert len(features.skipped) == 2
+    assert any("has 5 frames, fewer than 16" in message for message in features.skipped)
+    with pytest.raises(UserError, match="no video with 30 frames"):
+        ki3d.fvd_features(folder, protocol=dataclasses.replace(REFERENCE, frames=30))
+
+
+def test_features_of_another_protocol_or_network_are_refused(network, tmp_path):
+    real = ki3d.fvd_features(noise(4, 4, frames=20))
+    with pytest.raises(UserError, match="frames=16, not 18"):
+        ki3d.fvd(real, noise(4, 5, frames=20), protocol=dataclasses.replace(REFERENCE, frames=18))
+    with pytest.raises(UserError, match=r"resize='legacy', not 'half_pixel'|start="):
+        ki3d.fvd(real, real, protocol="stylegan_v")
+    other = dataclasses.replace(real, weights="another")
+    with pytest.raises(UserError, match="features of one network"):
+        ki3d.fvd(real, other)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 16, 8, 8, 3), np.float32),
+        np.zeros((16, 8, 8, 3), np.uint8),
+        np.zeros((2, 16, 3, 8, 8), np.uint8),
+    ],
+)
+def test_arrays_of_another_type_or_shape_are_refused(network, array):
+    with pytest.raises(UserError, match=r"uint8 of shape \(videos, frames, height, width, 3\)"):
+        ki3d.fvd_features(array)
+
+
+def test_a_damaged_file_of_features_is_refused(network, tmp_path):
+    path = tmp_path / "features.npz"
+    features = ki3d.fvd_features(noise(3, 6))
+    features.save(path)
+    loaded = VideoFeatures.load(path)
+    assert loaded.protocol == features.protocol
+    np.testing.assert_array_equal(loaded.values, features.values)
+    np.savez(path, fvd=np.array("{}"), values=features.values)
+    with pytest.raises(UserError, match="not a file of FVD features"):
+        ki3d.fvd(path, path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"features\.npz"):
+        ki3d.fvd(path, path)
+
+
+def test_degradations_raise_the_distance(network):
+    """The more noise is added, the farther the videos."""
+    random = np.random.default_rng(7)
+    real = noise(30, 8) // 2
+    distances = []
+    for level in (0, 20, 60):
+        added = random.integers(level + 1, size=real.shape, dtype=np.uint8)
+        distances.append(ki3d.fvd(real, real + added).fvd)
+    assert distances[0] == 0.0
+    assert distances[0] < distances[1] < distances[2]
+
+
+def test_all_metrics_and_spread(network):
+    result = ki3d.fvd(noise(12, 9), noise(12, 10), all_metrics=True, resamples=3)
+    assert result.spread > 0
+    assert 0 <= result.precision <= 1
+    assert 0 <= result.recall <= 1
+    assert np.isfinite(result.kvd)
+    again = ki3d.fvd(noise(12, 9), noise(12, 10), all_metrics=True, resamples=3)
+    assert again == result
+
+
+def test_wrong_protocols_are_refused():
+    with pytest.raises(ValueError, match="`protocol` must be one of"):
+        find_protocol("styleganv")
+    with pytest.raises(ValueError, match="`frames` must be 9 or more"):
+        find_protocol("reference", frames=8)
+    with pytest.raises(ValueError, match="`resize` must be one of"):
+        FVDProtocol("own", resize="bicubic")
+
+
+def test_the_command_prints_saves_and_reuses(network, tmp_path, capsys):
+    np.save(tmp_path / "real.npy", noise(5, 11))
+    np.save(tmp_path / "generated.npy", noise(5, 12))
+    words = [str(tmp_path / "real.npy"), str(tmp_path / "generated.npy")]
+    saved = str(tmp_path / "real.npz")
+    assert main(["fvd", *words, "--json", "--save-real", saved]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert main(["fvd", saved, words[1], "--all-metrics", "--resamples", "5"]) == 0
+    text = capsys.readouterr().out
+    assert f"FVD        {first['fvd']:.4f} ± " in text
+    assert "precision" in text
+    assert main(["fvd", saved, words[1], "--protocol", "none"]) == 2
+    assert "`protocol` must be one of" in capsys.readouterr().err

@@ -1,0 +1,47 @@
+"""`FlowSettings`: JSON, defaults, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.flow.settings import TVL1, FlowSettings
+
+SETTINGS = [
+    FlowSettings(),
+    FlowSettings(parameters=TVL1(lam=0.05, median=False), backend="tensorflow", bound=10),
+    FlowSettings("dis", backend="opencv", rounding="truncate"),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_settings_survive_json(settings):
+    fields = json.loads(json.dumps(settings.to_dict()))
+    assert sorted(fields) == ["backend", "bound", "method", "parameters", "rounding"]
+    assert FlowSettings.from_dict(fields) == settings
+
+
+def test_settings_default_to_the_release_s():
+    assert FlowSettings.from_dict({}) == FlowSettings() == FlowSettings(parameters=TVL1(), bound=20)
+    assert FlowSettings().parameters == TVL1() and FlowSettings("farneback").parameters is None
+    with pytest.raises(TypeError, match="colour"):
+        FlowSettings.from_dict({"colour": 1})
+    assert FlowSettings(bound=10, rounding="truncate").quantize([0.0, 5.0]).tolist() == [127, 191]
+    assert FlowSettings().quantize([0.0, 5.0]).tolist() == [128, 159]
+
+
+WRONG = [
+    ({"method": "lk"}, r"`method` must be one of \('tvl1', 'dis', 'farneback'\). Received: method"),
+    ({"method": "dis", "parameters": TVL1()}, r"`parameters` must be None for method='dis'. Rec"),
+    ({"parameters": {"lam": 1}}, r"`parameters` must be a TVL1 for method='tvl1'. Received: param"),
+    ({"backend": "cuda"}, r"`backend` must be None or one of \('numba', .*backend='cuda'"),
+    ({"method": "dis", "backend": "numba"}, r"`backend` must be None or one of \('opencv',\)"),
+    *(({"bound": b}, "`bound` must be pixels, above 0. Rec") for b in (0, -1, np.inf, "20", True)),
+    ({"rounding": "floor"}, r"`rounding` must be one of \('round', 'truncate'\). Received: round"),
+]
+
+
+@pytest.mark.parametrize(("fields", "why"), WRONG)
+def test_wrong_settings_are_refused(fields, why):
+    with pytest.raises(ValueError, match=why):
+        FlowSettings(**fields)

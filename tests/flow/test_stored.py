@@ -1,0 +1,91 @@
+"""Flow as pictures, denseflow's form: written, and read where they lie in a folder of frames."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.data.streams import count_frames, joint_frames
+from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
+from kinetics_i3d.flow.info import flow_path
+from kinetics_i3d.flow.settings import FlowSettings
+from kinetics_i3d.flow.stored import (
+    FlowPictures,
+    has_flow_pictures,
+    open_stored,
+    write_flow_pictures,
+)
+from kinetics_i3d.video.reader import read_frames
+
+PIL = pytest.importorskip("PIL.Image")
+
+SPEC = ClipSpec("coded", short_side=64, size=64)
+
+
+@pytest.fixture
+def video(coded_video, tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(coded_video(8).read_bytes())
+    write_flow_file(path, spec=SPEC, settings=FlowSettings("farneback"))
+    return path
+
+
+@pytest.fixture
+def frames(video, tmp_path):
+    """The folder of frames of the video, with its flow."""
+    folder = tmp_path / "frames"
+    assert write_flow_pictures(flow_path(video), folder, quality=100) == 7
+    for number, frame in enumerate(read_frames(video, fps=25), 1):
+        PIL.fromarray(frame).save(folder / f"img_{number:05d}.png")
+    return folder
+
+
+def test_pictures_hold_the_codes_of_the_flow_file(video, frames):
+    names = {path.name for path in frames.glob("flow_*")}
+    assert names == {f"flow_{axis}_{number:05d}.jpg" for axis in "xy" for number in range(1, 8)}
+    with open_stored(video, spec=SPEC) as file, FlowPictures(frames) as pictures:
+        assert len(pictures) == 7 and pictures.info.size == (64, 64)
+        error = np.abs(pictures.quantized().astype(int) - file.quantized())
+        assert error.max() <= 2
+        assert np.array_equal(pictures.quantized(2, 4), pictures.quantized()[2:4])
+        assert pictures.quantized(3, 3).shape == (0, 64, 64, 2)
+    with PIL.open(frames / "flow_x_00001.jpg") as picture:
+        assert picture.mode == "L"
+
+
+def test_flow_in_a_folder_of_frames_is_taken_as_stored(frames, numbers, monkeypatch):
+    monkeypatch.setattr("kinetics_i3d.data.streams.read_both", None)
+    found = list(joint_frames(frames, spec=SPEC, streams=("rgb", "flow")))
+    assert numbers([frame["rgb"] for frame in found]) == list(range(7))
+    with FlowPictures(frames) as pictures:
+        assert np.array_equal([frame["flow"] for frame in found], pictures.quantized())
+    assert count_frames(frames, SPEC, flow=True) == 7
+    part = list(joint_frames(f"{frames}#t=0.08,0.2", spec=SPEC, streams=("flow",)))
+    assert np.array_equal([frame["flow"] for frame in part], [f["flow"] for f in found[2:4]])
+
+
+@pytest.mark.parametrize("names", [("flow_x/{}.jpg", "flow_y/{}.jpg"), ("u_{}.jpg", "v_{}.jpg")])
+def test_other_names_of_flow_pictures(frames, tmp_path, names):
+    folder = tmp_path / "other"
+    for axis, name in zip("xy", names, strict=True):
+        for number in range(1, 8):
+            path = folder / name.format(number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((frames / f"flow_{axis}_{number:05d}.jpg").read_bytes())
+    assert has_flow_pictures(folder) and not has_flow_pictures(tmp_path)
+    with FlowPictures(folder) as one, FlowPictures(frames) as two:
+        assert np.array_equal(one.quantized(), two.quantized())
+
+
+def test_flow_pictures_of_another_size_or_number_are_not_taken(frames, caplog):
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        other = ClipSpec("other", short_side=48, size=32)
+        assert open_stored(frames, spec=other) is None
+    assert "is of frames by 25fps_64px, but 25fps_48px is needed" in caplog.text
+    assert open_stored(f"{frames}#fps=5", spec=SPEC) is None
+    with pytest.raises(FlowFileError, match="short_side is 64, requested is 48; `kinetics-i3d fl"):
+        open_stored(frames, spec=other, strict=True)
+    (frames / "flow_x_00003.jpg").unlink()
+    with pytest.raises(FlowFileError, match="has 6 and 7"):
+        open_stored(frames, spec=SPEC)

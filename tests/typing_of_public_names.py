@@ -1,0 +1,80 @@
+"""A program that uses every public name; only mypy runs it, with the flags of `--strict`.
+
+A call of a public function without types, and a wrong type, are errors there.
+"""
+
+import pathlib
+from collections.abc import Generator
+from typing import Any, assert_type
+
+import numpy as np
+
+import kinetics_i3d as ki3d
+
+FOLDER = pathlib.Path("folder")
+LABELS = ("sit", "stand")
+
+
+def models() -> None:
+    model = ki3d.InceptionI3D(weights="rgb_kinetics400", classes=400, dropout=0.5)
+    ki3d.InceptionI3D(weights=None, include_top=False, pooling="avg", input_shape=(None, 9, 9, 3))
+    images = ki3d.InceptionV1(weights="inception5h")
+    both = ki3d.TwoStreamI3D(weights={"rgb": "a.h5", "flow": pathlib.Path("b.h5")})
+    for system in (ki3d.ConvNetLSTM, ki3d.C3D, ki3d.TwoStream, ki3d.TwoStreamFused):
+        system(classes=3)
+    ki3d.feature_model(model, "Mixed_4f")
+    ki3d.start_from_images(both, images)
+    ki3d.save_weights(ki3d.inflate(images, classes=2), "mine.h5", labels=LABELS)
+    ki3d.all_steps_loss(np.zeros((1, 2)), np.zeros((1, 3, 2)))
+    assert_type(ki3d.set_input_checks(False), bool)
+    assert_type(ki3d.convert("mine.h5", FOLDER / "mine.pt"), pathlib.Path)
+    assert_type(ki3d.export(model, "saved", to="savedmodel", top=2), pathlib.Path)
+    assert_type(ki3d.list_weights(), list[str])
+    ki3d.optimize(ki3d.load_model(streams="rgb"), precision="bfloat16")
+
+
+def videos() -> None:
+    spec = ki3d.ClipSpec("small", fps=12.5, short_side=36, size=32)
+    frames = ki3d.read_frames("video.mp4", fps=spec.fps)
+    assert_type(frames, Generator[np.ndarray, None, None])
+    memory = ki3d.VideoFrames(np.zeros((9, 48, 64, 3), np.uint8), fps=25)
+    clip: np.ndarray = ki3d.load_clip(memory, spec=spec)
+    flow: np.ndarray = ki3d.optical_flow(list(frames), method="tvl1")
+    ki3d.load_streams("video.mp4", {"rgb": spec, "flow": spec.for_flow()})
+    seconds: float | None = ki3d.video_info("video.mp4").duration
+    with ki3d.show_progress(every=seconds):
+        result = ki3d.classify(memory, "rgb_figures", top=3)
+    print(result.predictions, ki3d.examine("video.mp4", spec=spec), clip.shape, flow.shape)
+    assert_type(
+        ki3d.decode_predictions(np.zeros((1, 2)), labels=LABELS), list[list[tuple[str, float]]]
+    )
+    ki3d.write_video("figure.mp4", ki3d.render_figure("wave", seed=1), fps=25)
+
+
+def training() -> None:
+    dataset = ki3d.open_dataset(ki3d.write_figures(FOLDER, train_per_action=2))
+    assert_type(dataset, ki3d.VideoDataset)
+    config = ki3d.config_from_recipe("figures", epochs=2)
+    assert_type(config, ki3d.TrainConfig)
+    model = ki3d.train(dataset, config, FOLDER / "run", save_every=100)
+    evaluation = ki3d.evaluate(model, dataset, cache=FOLDER / "logits")
+    ki3d.draw_confusion("confusion.png", evaluation.confusion(), dataset.labels)
+    protocol = ki3d.FVDProtocol("long", frames=128)
+    features = ki3d.fvd_features(FOLDER / "real", protocol=protocol)
+    assert_type(ki3d.VideoFeatures.load("features.npz"), ki3d.VideoFeatures)
+    print(ki3d.fvd(features, FOLDER / "generated", protocol=protocol, resamples=2).fvd)
+    records = ki3d.PrepareConfig(flow=ki3d.FlowSettings("tvl1"), quality=90)
+    ki3d.prepare(dataset, FOLDER / "records", records, workers=2)
+    spec = ki3d.ClipSpec("small")
+    augment = ki3d.augmentation(spec, color=False)
+    clips: Any = ki3d.training_clips(dataset, spec=spec, frames=9, batch=2, augment=augment)
+    print(clips)
+
+
+ERRORS: tuple[type[Exception], ...] = (
+    ki3d.DatasetError,
+    ki3d.ExportError,
+    ki3d.UserError,
+    ki3d.VideoError,
+    ki3d.WeightsError,
+)
