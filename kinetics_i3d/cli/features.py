@@ -157,7 +157,7 @@ def run(options):
             elif not options.json:
                 progress.clear()
                 kept = "" if result.made else " (kept)"
-                print(f"{result.paths[0]}: {result.rows} windows{kept}", flush=True)
+                print(f"{result.paths[0]}: {result.rows} rows{kept}", flush=True)
             if noun == "videos":
                 progress(len(results))
     if options.json:

@@ -68,7 +68,7 @@ def test_files_hold_what_the_library_computes(command, videos, weights, tmp_path
     words = (videos["two"], "--weights", weights["good"], "--output", tmp_path / "out", *WINDOWS)
     code, out, _ = command("features", *words)
     path = tmp_path / "out" / "two.npz"
-    assert (code, out) == (0, f"{path}: 4 windows\n")
+    assert (code, out) == (0, f"{path}: 4 rows\n")
     expected = ki3d.extract_features(videos["two"], weights["good"], window=9, stride=4)
     with np.load(path) as archive:
         assert sorted(archive) == ["center", "end", "features", "metadata", "start"]

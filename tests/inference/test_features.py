@@ -107,6 +107,7 @@ def test_views_are_those_of_the_protocols(model, views, count):
         np.testing.assert_allclose(found.features[0, :, view], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_streams_are_concatenated_rgb_first_with_the_same_windows(both):
     video = noise(30)
     found = ki3d.extract_features(video, both, window=16, stride=8)
