@@ -28,12 +28,12 @@ def make_features(folder, weights, path):
 
     import kinetics_i3d as ki3d
     from kinetics_i3d.core.clip_spec import DEEPMIND
-    from kinetics_i3d.data.datasets import jhmdb
+    from kinetics_i3d.data.datasets import open_dataset
     from kinetics_i3d.data.views import video_views
     from kinetics_i3d.video.reader import video_info
 
     model = ki3d.InceptionI3D(weights=weights, include_top=False, pooling="avg")
-    videos = jhmdb(folder).split("train").videos
+    videos = open_dataset(folder).split("train").videos
     rows = []
     for number, video in enumerate(videos):
         views = video_views(video.path, spec=DEEPMIND, view="flips", window=64)
@@ -153,9 +153,8 @@ def check(views, labels):
     import tensorflow as tf
 
     from kinetics_i3d.training.config import TrainConfig
-    from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
-    from kinetics_i3d.training.schedules import SCHEDULES
-    from kinetics_i3d.training.step import Step
+    from kinetics_i3d.training.optimizers import SCHEDULES, make_optimizer, prepare_optimizer
+    from kinetics_i3d.training.step import Objective, Step
 
     names = sorted(set(labels))
     targets = np.eye(len(names))[[names.index(label) for label in labels]]
@@ -170,7 +169,7 @@ def check(views, labels):
     config = TrainConfig(learning_rate=rate, epochs=epochs)
     optimizer = make_optimizer(config)
     prepare_optimizer(optimizer, model)
-    step = Step(model, optimizer, smoothing=config.label_smoothing)
+    step = Step(model, optimizer, objective=Objective(smoothing=config.label_smoothing))
     per_epoch = -(-len(features) // BATCH)
     for number in range(per_epoch * epochs):
         share = SCHEDULES["cosine"].rate(number, steps=per_epoch * epochs, warmup=per_epoch)

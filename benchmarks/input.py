@@ -20,11 +20,12 @@ import time
 from report import publish
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
-from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.pipeline import augmentation, decoded_clips, training_clips
-from kinetics_i3d.data.records.clips import RecordSplit
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
-from kinetics_i3d.data.video_clips import decode_window
+from kinetics_i3d.data.records.reader import RecordSplit
+from kinetics_i3d.data.streams import read_window
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 
@@ -66,7 +67,7 @@ def clip_rows(videos, folder, options):
     for size, spec in SPECS.items():
         config = PrepareConfig(streams=("rgb",), spec=spec)
         records = prepare(videos, folder / spec.name, config)
-        sources = {"videos": videos, "records": RecordSplit(records, "train")}
+        sources = {"videos": videos, "records": records.split("train")}
         specs = {"rgb": spec}
         speeds = {name: [] for name in sources}
         for _ in range(options.rounds):
@@ -133,7 +134,7 @@ def profile(videos):
     profiler.enable()
     for position in (0.1, 0.5, 0.9):
         for video in videos.videos:
-            decode_window(video.path, spec=DEEPMIND, frames=FRAMES, position=position)
+            read_window(video.path, StreamSpecs(DEEPMIND), frames=FRAMES, position=position)
     profiler.disable()
     text = io.StringIO()
     pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime").print_stats(6)

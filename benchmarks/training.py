@@ -21,16 +21,15 @@ import tensorflow as tf
 from report import publish
 
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.records.clips import RecordSplit
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.figures import write_figures
 from kinetics_i3d.training.config import TrainConfig
-from kinetics_i3d.training.inputs import training_batches
-from kinetics_i3d.training.interruption import Question
+from kinetics_i3d.training.errors import StopRequest
 from kinetics_i3d.training.loop import Loop
 from kinetics_i3d.training.network import build
 from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
-from kinetics_i3d.training.step import Step
+from kinetics_i3d.training.sources import training_batches
+from kinetics_i3d.training.step import Objective, Step
 
 ENDLESS = 10**9
 SMALL = TrainConfig(
@@ -45,7 +44,7 @@ def make_records(folder, config):
         folder / "videos", train_per_action=4, test_per_action=1, size=(128, 170), workers=2
     )
     settings = PrepareConfig(streams=("rgb",), spec=config.specs(("rgb",))["rgb"])
-    return RecordSplit(prepare(open_dataset(table), folder / "records", settings), "train")
+    return prepare(open_dataset(table), folder / "records", settings).split("train")
 
 
 def network(config, labels):
@@ -59,13 +58,13 @@ def network(config, labels):
 def our_loop(config, labels, batches, folder):
     """(function that runs a number of steps, the package's loop that it runs)."""
     model, optimizer = network(config, labels)
-    step = Step(model, optimizer, smoothing=config.label_smoothing)
-    loop = Loop(config, step, folder, per_epoch=ENDLESS, save_every=ENDLESS)
+    step = Step(model, optimizer, objective=Objective(smoothing=config.label_smoothing))
+    loop = Loop(config, step, folder, steps_per_epoch=ENDLESS, save_every=ENDLESS)
     iterator = iter(batches)
 
     def run(steps):
         with contextlib.suppress(StopIteration):  # the loop expects its input to be endless
-            loop.run(itertools.islice(iterator, steps), Question())
+            loop.run(itertools.islice(iterator, steps), StopRequest())
 
     return run, loop
 

@@ -19,12 +19,13 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.core.errors import WeightsError as WeightsError
     from kinetics_i3d.core.labels import decode_predictions as decode_predictions
     from kinetics_i3d.core.progress import show_progress as show_progress
-    from kinetics_i3d.data.datasets import VideoDataset as VideoDataset
     from kinetics_i3d.data.datasets import open_dataset as open_dataset
     from kinetics_i3d.data.pipeline import augmentation as augmentation
     from kinetics_i3d.data.pipeline import training_clips as training_clips
     from kinetics_i3d.data.records.prepare import PrepareConfig as PrepareConfig
     from kinetics_i3d.data.records.prepare import prepare as prepare
+    from kinetics_i3d.data.video_dataset import Dataset as Dataset
+    from kinetics_i3d.data.video_dataset import VideoDataset as VideoDataset
     from kinetics_i3d.data.views import load_streams as load_streams
     from kinetics_i3d.evaluation.fvd import FVDProtocol as FVDProtocol
     from kinetics_i3d.evaluation.fvd import VideoFeatures as VideoFeatures
@@ -71,6 +72,7 @@ _PUBLIC = {
     "C3D": "models.c3d",
     "ClipSpec": "core.clip_spec",
     "ConvNetLSTM": "models.conv_net_lstm",
+    "Dataset": "data.video_dataset",
     "DatasetError": "core.errors",
     "ExportError": "core.errors",
     "FVDProtocol": "evaluation.fvd",
@@ -83,7 +85,7 @@ _PUBLIC = {
     "TwoStreamFused": "models.two_stream_fused",
     "TwoStreamI3D": "models.two_stream_i3d",
     "UserError": "core.errors",
-    "VideoDataset": "data.datasets",
+    "VideoDataset": "data.video_dataset",
     "VideoError": "core.errors",
     "VideoFeatures": "evaluation.fvd",
     "VideoFrames": "video.source",

@@ -47,7 +47,7 @@ NOT_RUN = (
     ("docs/compatibility.md", "import tensorflow_addons", "needs Keras 2; make compat has it"),
     ("docs/compatibility.md", "^export ", "for the server of the line below"),
     ("docs/distributed.md", "^export ", "for the line below"),
-    ("docs/distributed.md", "kinetics-i3d train", "needs two machines; test_spread.py has two"),
+    ("docs/distributed.md", "kinetics-i3d train", "needs two machines; test_distribute.py has two"),
     ("docs/distributed.md", "keras.distribution", "needs JAX; make backends trains on it"),
     ("docs/export_litert.md", "kinetics-i3d export", "test_litert.py writes such files"),
     ("docs/export_litert.md", "python examples/classify_litert.py", "test_litert.py runs it"),

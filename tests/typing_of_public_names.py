@@ -53,7 +53,8 @@ def videos() -> None:
 
 def training() -> None:
     dataset = ki3d.open_dataset(ki3d.write_figures(FOLDER, train_per_action=2))
-    assert_type(dataset, ki3d.VideoDataset)
+    assert_type(dataset, ki3d.Dataset)
+    assert_type(ki3d.VideoDataset("none", (), ()).split("train"), ki3d.VideoDataset)
     config = ki3d.config_from_recipe("figures", epochs=2)
     assert_type(config, ki3d.TrainConfig)
     model = ki3d.train(dataset, config, FOLDER / "run", save_every=100)

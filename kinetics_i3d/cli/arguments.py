@@ -83,21 +83,17 @@ def add_dataset_arguments(parser, *, bare=True, records=False):
 
 
 def read_dataset(options):
-    """The `VideoDataset` that the options of `add_dataset_arguments` name, all splits of it."""
+    """The dataset that the options of `add_dataset_arguments` name, all splits of it."""
     from kinetics_i3d.data.datasets import open_dataset
 
+    if isinstance(path_or_address(options.dataset), Address):
+        load_keras()  # keeps TensorFlow quiet, which reads addresses
     return open_dataset(
-        options.dataset, kind=options.kind, videos=options.videos, split=options.split_number
+        options.dataset,
+        kind=options.kind,
+        videos=options.videos,
+        split_number=options.split_number,
     )
-
-
-def read_records(path):
-    """The `Records` at a path or an address."""
-    from kinetics_i3d.data.records.reader import open_records
-
-    if isinstance(path_or_address(path), Address):
-        load_keras()  # keeps TensorFlow quiet; a local manifest is read without it
-    return open_records(path)
 
 
 def expand_videos(sources):
@@ -108,7 +104,7 @@ def expand_videos(sources):
     >>> expand_videos(["a.mp4", "b.mp4"])
     ['a.mp4', 'b.mp4']
     """
-    from kinetics_i3d.data.find_videos import find_videos
+    from kinetics_i3d.data.datasets import find_videos
 
     return [path for source in sources for path in find_videos(source)[1]]
 

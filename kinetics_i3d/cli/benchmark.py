@@ -61,15 +61,10 @@ def run(options):
     """Prints what was measured; returns the exit code."""
     load_keras()
     from kinetics_i3d.data.input_benchmark import measure_input
-    from kinetics_i3d.data.records.clips import open_split
-    from kinetics_i3d.data.records.manifest import is_records
 
-    if is_records(options.dataset):
-        source, kind = open_split(options.dataset, options.split), "records"
-        spec = source.records.spec
-    else:
-        source, kind = read_dataset(options).split(options.split), "videos"
-        spec = DEEPMIND
+    source = read_dataset(options).split(options.split)
+    kind = "videos" if source.lists_videos else "records"
+    spec = source.clip_spec or DEEPMIND
     speed = measure_input(
         source,
         streams=options.streams,

@@ -45,7 +45,7 @@ def _complete_paths(parser, shtab):
                 _complete_paths(verb, shtab)
         elif getattr(action, "bare", False):
             # argparse does not know of the bare word, so that shtab would not complete it.
-            word = parser.add_argument(action.dest, nargs="?", metavar=action.metavar)
+            word = parser.add_argument(f"{action.dest}_word", nargs="?", metavar=action.metavar)
             word.complete = shtab.FILE
         if action.metavar in FOLDERS:
             action.complete = shtab.DIRECTORY

@@ -4,8 +4,6 @@ It reads a dataset as `train` and `evaluate` do, and decodes no video. With --ou
 the videos as a csv table, which every verb reads.
 """
 
-import collections
-
 from absl import logging
 
 from kinetics_i3d.cli.arguments import (
@@ -69,18 +67,15 @@ def run(options):
 
 
 def describe(dataset, kind):
-    """A summary of a `VideoDataset` of a kind, ready for JSON."""
-    splits = collections.Counter(video.split for video in dataset.videos)
-    order = sorted(splits, key=lambda name: (*(name != usual for usual in USUAL_SPLITS), name))
-    sizes = dict.fromkeys(dataset.labels, 0)
-    for video in dataset.videos:
-        sizes[video.label] += 1
+    """A summary of a dataset of a kind, ready for JSON."""
+    sizes = dataset.split_sizes()
+    order = sorted(sizes, key=lambda name: (*(name != usual for usual in USUAL_SPLITS), name))
     return {
         "dataset": dataset.name,
         "kind": kind,
-        "classes": sizes,
+        "classes": dict.fromkeys(dataset.labels, 0) | dataset.class_counts(),
         "videos": len(dataset),
-        "splits": {name: splits[name] for name in order},
+        "splits": {name: sizes[name] for name in order},
         "missing": len(dataset.missing),
     }
 

@@ -106,7 +106,7 @@ def add_arguments(parser):
 
 def run(options):
     """Writes the files and prints their paths; returns the exit code."""
-    from kinetics_i3d.data.find_videos import find_videos
+    from kinetics_i3d.data.datasets import find_videos
     from kinetics_i3d.weights.read import fetch_weights
 
     # Checks that need no TensorFlow come first: it takes seconds to load.

@@ -100,7 +100,7 @@ def add_arguments(parser):
 
 def run(options):
     """Writes the flow files and prints their paths; returns the exit code."""
-    from kinetics_i3d.data.find_videos import find_videos
+    from kinetics_i3d.data.datasets import find_videos
     from kinetics_i3d.flow.settings import TVL1, FlowSettings
     from kinetics_i3d.flow.tree import flow_jobs, make_flow
 
@@ -186,7 +186,7 @@ def flow_spec(weights):
 
 def show(result, folder):
     """Writes the video to look at, unless it is there; returns the error, if that failed."""
-    from kinetics_i3d.data.find_videos import SHOWN
+    from kinetics_i3d.data.datasets import SHOWN
     from kinetics_i3d.flow.cache import FlowFileError
     from kinetics_i3d.flow.visualization import show_flow
 

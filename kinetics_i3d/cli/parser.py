@@ -31,7 +31,7 @@ class HelpFormatter(argparse.HelpFormatter):
 
     def _format_action_invocation(self, action):
         names = super()._format_action_invocation(action)
-        return f"{action.metavar}, {names}" if getattr(action, "bare", False) else names
+        return f"{action.dest.upper()}, {names}" if getattr(action, "bare", False) else names
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,7 +65,8 @@ class Parser(argparse.ArgumentParser):
             action: The option, as `add_argument` returned it.
             former: The bare word is a former spelling: it is hidden and gives a notice.
         """
-        action.bare = not former
+        # A word may fill it, which argparse does not know: `parse_known_args` checks instead.
+        action.bare, action.needed, action.required = not former, action.required, False
         self._word_options.append(action)
 
     def add_former_option(self, name, action):
@@ -82,19 +83,12 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         """As `argparse`, and fills the options of `take_word`."""
-        required = [action for action in self._word_options if action.required]
-        for action in required:
-            action.required = False  # a bare word may fill it, which argparse does not know
-        try:
-            namespace, rest = super().parse_known_args(args, namespace)
-        finally:
-            for action in required:
-                action.required = True
+        namespace, rest = super().parse_known_args(args, namespace)
         rest = self._fill_options(namespace, rest)
         missing = [
-            action.metavar if action.bare else action.option_strings[0]
-            for action in required
-            if getattr(namespace, action.dest) is None
+            action.dest.upper() if action.bare else action.option_strings[0]
+            for action in self._word_options
+            if action.needed and getattr(namespace, action.dest) is None
         ]
         if missing:
             self.error(f"the following arguments are required: {', '.join(missing)}")
@@ -111,7 +105,7 @@ class Parser(argparse.ArgumentParser):
             option = action.option_strings[0]
             if getattr(namespace, action.dest) is not None:
                 if action.bare:
-                    self.error(f"{action.metavar} and {option} are the same; give one of them")
+                    self.error(f"{action.dest.upper()} and {option} are the same; give one of them")
                 continue
             if not action.bare:
                 notify(f"{words[0]}: write {option} {words[0]}; {FORMER}")
@@ -124,13 +118,14 @@ class Parser(argparse.ArgumentParser):
         return " ".join(["usage:", self.prog, *filter(None, words), "[options]"]) + "\n"
 
     def _usage_word(self, action):
-        bare = getattr(action, "bare", False)
-        if action.help is argparse.SUPPRESS or not (action.required or bare):
+        if action.help is argparse.SUPPRESS or not getattr(action, "needed", action.required):
             return None
         metavar = action.metavar or action.dest.upper()
-        if bare or not action.option_strings:
-            return f"{metavar}..." if action.nargs in ("+", "*") else metavar
-        return f"{action.option_strings[0]} {metavar}"
+        if getattr(action, "bare", False):
+            return action.dest.upper()
+        if action.option_strings:
+            return f"{action.option_strings[0]} {metavar}"
+        return {"+": f"{metavar}...", "*": f"[{metavar}...]"}.get(action.nargs, metavar)
 
     def format_help(self):
         """The summary, examples, usage, the rest of the description, and the options."""

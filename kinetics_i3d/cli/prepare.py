@@ -16,7 +16,6 @@ from kinetics_i3d.cli.arguments import (
     count,
     print_result,
     read_dataset,
-    read_records,
 )
 from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.clip_spec import SPECS
@@ -188,9 +187,10 @@ def of_splits(dataset, names):
 def check(folder):
     """Verifies records and prints the result; returns the exit code."""
     from kinetics_i3d.data.records.prepare import verify_records
+    from kinetics_i3d.data.records.reader import Records
 
-    records = read_records(folder)
     load_keras()
+    records = Records(folder)
     shards = {split: len(records.manifest.splits[split].shards) for split in records.splits}
     with Progress(sum(shards.values()), "shards") as progress:
         bad = verify_records(folder, progress=progress)

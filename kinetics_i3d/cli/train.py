@@ -23,12 +23,10 @@ from kinetics_i3d.cli.arguments import (
     print_result,
     read_dataset,
     read_labels_option,
-    read_records,
     streams,
 )
 from kinetics_i3d.cli.console import load_keras
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.data.records.manifest import is_records
 from kinetics_i3d.training.config import CHOICES, TrainConfig
 from kinetics_i3d.training.distribute import DISTRIBUTE
 from kinetics_i3d.training.errors import TrainingStopped
@@ -346,7 +344,7 @@ def run(options):
         fetch_weights(config.inflate, images=True)
     if config.weights is not None and config.weights not in PAIRS:
         fetch_weights(config.weights)
-    dataset = read_source(options)
+    dataset = read_dataset(options)
     load_keras()
     from kinetics_i3d.training.train import train
 
@@ -385,13 +383,6 @@ def _labels_of_weights(options, config):
             "classes"
         )
     return labels
-
-
-def read_source(options):
-    """The `Records` or the `VideoDataset` of --data, all splits of it."""
-    if is_records(options.dataset):
-        return read_records(options.dataset)
-    return read_dataset(options)
 
 
 def add_fields(topics, config_class, fields=FIELDS):
@@ -445,6 +436,7 @@ def _how_to_read(field, kind, default):
         return {"type": streams, "metavar": field.metavar}
     if kind in (str, int, float):
         return {"type": kind, "metavar": field.metavar}
+    kind = typing.get_origin(kind) or kind
     if kind is tuple and default:
         return {"type": type(default[0]), "nargs": len(default), "metavar": field.metavar}
     if kind is tuple:

@@ -6,6 +6,7 @@ FVD: https://arxiv.org/abs/1812.01717.
 """
 
 import dataclasses
+import fractions
 from typing import Any
 
 import numpy as np
@@ -153,3 +154,22 @@ FVD = ClipSpec("fvd", short_side=224, resize="stretch")
 INCEPTION5H = ClipSpec("inception5h", low=-117.0, high=138.0)
 
 SPECS = {spec.name: spec for spec in (DEEPMIND, DEEPMIND_FLOW, MEDIAPIPE, FVD, INCEPTION5H)}
+
+
+def as_rate(fps):
+    """A frame rate as an exact `fractions.Fraction`; `ValueError` if it is not above 0.
+
+    Example:
+
+    >>> as_rate(30000 / 1001)
+    Fraction(30000, 1001)
+    """
+    try:
+        # 1001 is the denominator of NTSC's rates.
+        is_exact = isinstance(fps, fractions.Fraction)
+        rate = fps if is_exact else fractions.Fraction(fps).limit_denominator(1001)
+    except (TypeError, ValueError, OverflowError):
+        rate = fractions.Fraction(0)  # text, nan, infinity
+    if not rate > 0:
+        raise ValueError(f"`fps` must be a number above 0. Received: fps={fps!r}")
+    return rate

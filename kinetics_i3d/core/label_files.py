@@ -149,10 +149,10 @@ def _of_lines(path, text):
         if not line:
             raise DatasetError(f"{path}, line {number}: a blank line among labels without ids")
     for mark in ("\t", ";", ","):
-        cells = [line.split(mark) for _, line in filled]
+        fields = [line.split(mark) for _, line in filled]
         # "sit, down" is one label, "sit,down" may be two columns.
         if len(filled) > 1 and all(
-            len(row) > 1 and row[1] and not row[1].startswith(" ") for row in cells
+            len(row) > 1 and row[1] and not row[1].startswith(" ") for row in fields
         ):
             raise DatasetError(
                 f"{path}, line {filled[0][0]}: {filled[0][1]!r} may be one label or several "
@@ -219,8 +219,8 @@ def _of_table(path, lines):
     """Rows of a table whose first line is a header with known columns, or None."""
     first, header = lines[0]
     for mark in (",", ";", "\t"):
-        cells = next(csv.reader([header], delimiter=mark), [])
-        columns = label_columns(cells)
+        fields = next(csv.reader([header], delimiter=mark), [])
+        columns = label_columns(fields)
         if columns is not None:
             break
     else:
@@ -230,15 +230,16 @@ def _of_table(path, lines):
         if not line:
             continue
         row = next(csv.reader([line], delimiter=mark, skipinitialspace=True))
-        if len(row) > len(cells) == 2:  # a label with a comma and no quotes
+        if len(row) > len(fields) == 2:  # a label with a comma and no quotes
             at_end = columns[1][-1] == 1
             parts = line.split(mark, 1) if at_end else line.rsplit(mark, 1)
             row = parts
-        if len(row) < len(cells):
-            row += [""] * (len(cells) - len(row))
-        if len(row) > len(cells):
+        if len(row) < len(fields):
+            row += [""] * (len(fields) - len(row))
+        if len(row) > len(fields):
             raise DatasetError(
-                f"{path}, line {number}: must have {len(cells)} cells as the header, has {len(row)}"
+                f"{path}, line {number}: must have {len(fields)} cells as the header, has "
+                f"{len(row)}"
             )
         rows.append((number, [cell.strip() for cell in row]))
     if not rows:

@@ -88,8 +88,8 @@ def _of_list(path, text, values):
                 f"{path}: a JSON list must hold labels, or objects with an id and a name. "
                 f"Received: {json.dumps(value)[:80]}"
             )
-        cells = list(value.values())
-        number, name = cells[columns[0][0]], cells[columns[1][0]]
+        fields = list(value.values())
+        number, name = fields[columns[0][0]], fields[columns[1][0]]
         if _number(number) is None or not isinstance(name, str):
             raise DatasetError(
                 f"{path}: must have a whole number and a name. Received: {json.dumps(value)[:80]}"
@@ -164,9 +164,9 @@ def plain(word):
     return re.sub(r"[\s_-]", "", unquoted(word).casefold())
 
 
-def label_columns(cells):
+def label_columns(fields):
     """(columns of ids, columns of names) of a header, or None if it is not one."""
-    words = [plain(cell) for cell in cells]
+    words = [plain(cell) for cell in fields]
     ids = [place for place, word in enumerate(words) if word in _ID_COLUMNS]
     names = [place for place, word in enumerate(words) if word in NAME_COLUMNS]
     return (ids, names) if len(words) > 1 and names and (ids or len(names) > 1) else None

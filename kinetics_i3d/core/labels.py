@@ -35,8 +35,17 @@ def sigmoid(logits):
     return 0.5 + 0.5 * np.tanh(0.5 * np.asarray(logits, np.float64))
 
 
+# How logits become probabilities: of exactly one class, or of each class independently.
+ACTIVATIONS = {"softmax": softmax, "sigmoid": sigmoid}
+
+
 def decode_predictions(
-    predictions: Any, *, top: int = 5, labels: Labels | None = None, from_logits: bool = True
+    predictions: Any,
+    *,
+    top: int = 5,
+    labels: Labels | None = None,
+    from_logits: bool = True,
+    activation: str = "softmax",
 ) -> list[list[tuple[str, float]]]:
     """Names the most likely classes of each row of predictions.
 
@@ -46,18 +55,25 @@ def decode_predictions(
         labels: Class names in order, usually `model.labels`. Without them, 400 and 600 outputs are
             read as Kinetics-400 and Kinetics-600.
         from_logits: Whether `predictions` are logits rather than probabilities.
+        activation: How logits become probabilities, usually `model.activation`: `"softmax"` for
+            exactly one class, or `"sigmoid"` for each class independently.
 
     Returns:
         A list of (label, probability) for each row, in a list; the most likely first.
 
     Raises:
-        ValueError: If `predictions` is not (batch, classes), or `labels` does not fit.
+        ValueError: If `predictions` is not (batch, classes), `labels` does not fit, or `activation`
+            is unknown.
 
     Example:
 
     >>> decode_predictions([[0.0, 2.0]], labels=("sit", "stand"), top=1)
     [[('stand', 0.88...)]]
     """
+    if activation not in ACTIVATIONS:
+        raise ValueError(
+            f"`activation` must be one of {tuple(ACTIVATIONS)}. Received: activation={activation!r}"
+        )
     predictions = np.asarray(predictions)
     if predictions.ndim != 2:
         raise ValueError(
@@ -73,7 +89,7 @@ def decode_predictions(
         labels = label_list(BY_COUNT[classes])
     if len(labels) != classes:
         raise ValueError(f"`labels` must name {classes} classes. Received: {len(labels)} labels")
-    probabilities = softmax(predictions) if from_logits else predictions
+    probabilities = ACTIVATIONS[activation](predictions) if from_logits else predictions
     return [
         [(labels[index], float(row[index])) for index in np.argsort(-row, kind="stable")[:top]]
         for row in probabilities

@@ -9,8 +9,8 @@ import sys
 import time
 
 from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.pipeline import augmentation, decoded_clips, training_clips
-from kinetics_i3d.data.stream_specs import stream_specs
 
 IDLE = 0.75  # of the processors, below which something else is waited for
 
@@ -83,7 +83,7 @@ def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds
     """
     if not seconds > 0:
         raise ValueError(f"`seconds` must be above 0. Received: seconds={seconds!r}")
-    specs = stream_specs(spec, streams)
+    specs = StreamSpecs(spec, streams)
     decoded = decoded_clips(source, specs=specs, frames=frames).batch(1)
     alone = _drawn(decoded, 1, seconds / 2)
     batches = training_clips(

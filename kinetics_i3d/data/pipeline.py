@@ -11,10 +11,9 @@ import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data import transforms
-from kinetics_i3d.data.records.clips import RecordSplit, record_clips
-from kinetics_i3d.data.stream_specs import stream_specs, strides
-from kinetics_i3d.data.video_clips import video_clips
+from kinetics_i3d.data.video_dataset import Dataset
 
 
 def augmentation(
@@ -38,11 +37,11 @@ def augmentation(
     Example:
 
     >>> augment = ki3d.augmentation(ki3d.ClipSpec("small", size=32), color=False)
-    >>> augment(np.zeros((9, 48, 64, 3), np.float32), (0, 0)).shape
+    >>> augment({"rgb": np.zeros((9, 48, 64, 3), np.float32)}, (0, 0))["rgb"].shape
     TensorShape([9, 32, 32, 3])
     """
-    specs = stream_specs(spec, (spec.stream,) if hasattr(spec, "stream") else (*spec,))
-    size = next(iter(specs.values())).size
+    specs = StreamSpecs(spec)
+    size = specs.fastest.size
     ops = [transforms.random_resized_crop(size, area=area)]
     if flip:
         ops.append(transforms.random_flip())
@@ -52,7 +51,7 @@ def augmentation(
 
 
 def training_clips(
-    source: Any,
+    source: Dataset,
     *,
     streams: Sequence[str] = ("rgb",),
     spec: ClipSpec | Mapping[str, ClipSpec],
@@ -112,8 +111,8 @@ def training_clips(
     >>> videos.shape, targets.shape
     (TensorShape([2, 9, 32, 32, 3]), TensorShape([2, 2]))
     """
-    specs = stream_specs(spec, streams)
-    steps = strides(specs)
+    specs = StreamSpecs(spec, streams)
+    steps = specs.strides()
     if frames % max(steps.values()):
         raise ValueError(
             f"`frames` must be whole stacks of {max(steps.values())} frames. "
@@ -123,18 +122,16 @@ def training_clips(
     drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start[0]}
     decoded = decoded_clips(source, specs=specs, frames=frames, **drawn)
     shapes = {
-        name: (frames // steps[name], each.size, each.size, each.channels)
-        for name, each in specs.items()
+        name: (frames // steps[name], spec.size, spec.size, spec.channels)
+        for name, spec in specs.items()
     }
 
     def finish(clip, clip_seed, label, number):
         # Videos of several classes bring their targets.
         target = label if label.shape.rank else tf.one_hot(label, len(source.labels))
-        clip = augment(clip["rgb"] if (*clip,) == ("rgb",) else clip, clip_seed)
-        if not isinstance(clip, dict):
-            clip = {"rgb": clip}
+        clip = augment(clip, clip_seed)
         clip = {name: tf.ensure_shape(clip[name], shape) for name, shape in shapes.items()}
-        return clip if len(clip) > 1 else next(iter(clip.values())), target, number
+        return clip, target, number
 
     batches = decoded.map(finish, num_parallel_calls=workers).batch(batch)
     if mixup:
@@ -147,9 +144,12 @@ def training_clips(
             return *blend(clips, targets, (seed + 1, number)), numbers
 
         batches = batches.enumerate(start[1]).map(mix)
-    if not numbered:
-        batches = batches.map(lambda clips, targets, _: (clips, targets))
-    return batches.prefetch(2)
+
+    def unwrap(clips, targets, numbers):
+        clips = specs.unwrap(clips)
+        return (clips, targets, numbers) if numbered else (clips, targets)
+
+    return batches.map(unwrap).prefetch(2)
 
 
 def decoded_clips(source, *, specs, frames, seed=0, workers=None, shard=(0, 1), start=0):
@@ -167,11 +167,10 @@ def decoded_clips(source, *, specs, frames, seed=0, workers=None, shard=(0, 1), 
     Returns:
         A `tf.data.Dataset` of ({stream: clip}, seed, label, number).
     """
-    read = record_clips if isinstance(source, RecordSplit) else video_clips
     workers = workers or usable_processors()
     drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start}
     # The tuner sleeps for ever longer, up to a minute, and the end of an iterator waits until it
     # wakes (TensorFlow 2.21): a run of minutes would stand still for as long after its last step.
     options = tf.data.Options()
     options.autotune.enabled = False
-    return read(source, specs=specs, frames=frames, **drawn).with_options(options)
+    return source.random_clips(specs=specs, frames=frames, **drawn).with_options(options)

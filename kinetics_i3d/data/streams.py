@@ -1,64 +1,79 @@
-"""`joint_frames`, `joint_window`: the frames of a video with the codes of their flow.
+"""`read_streams`: the frames of a video and their flow; it alone knows how flow is obtained.
 
-Flow comes from the file beside the video where there is one by the same spec, else it is computed
-on the way, which takes some fifty times as long as decoding. Frame k goes with the flow from frame
-k to k + 1, so the last frame has none and is left out.
+Flow is read from the file or pictures stored beside the video where they were made by the same
+spec, else computed while reading, which takes some fifty times as long as decoding. Frame k belongs
+to the flow from frame k to k + 1, so the last frame has none and is left out.
 """
 
 import contextlib
 import fractions
 import itertools
+import os
 
 import numpy as np
+from absl import logging
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.flow.compute import read_both
-from kinetics_i3d.flow.info import CHUNK
+from kinetics_i3d.flow.info import CHUNK, fingerprint
+from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.flow.stored import open_stored
+from kinetics_i3d.flow.stored import has_flow_pictures, open_stored, stored_paths
 from kinetics_i3d.video.clip import loop_frames
-from kinetics_i3d.video.frame_folder import open_source
+from kinetics_i3d.video.frame_folder import open_source, split_rate
 from kinetics_i3d.video.reader import read_frames
-from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.source import VideoFrames
 from kinetics_i3d.video.span import split_span
 
 
-def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
-    """Reads a video and its flow, one frame after the other.
+def read_streams(video, specs, *, start=0, settings=None, workers=None):
+    """Reads the frames of all streams, one after the other, at the rate of the fastest stream.
 
     Args:
-        path: The video, or `VideoFrames`.
-        spec: A `ClipSpec`; its rate and resize are used, its crop and range are not.
-        streams: `("rgb", "flow")` or `("flow",)`.
-        settings: A `FlowSettings` that the flow must have been, or is, computed and coded by. None
-            is any for a flow file, and the release's without one.
-        start: The number of the first frame, at the spec's rate.
-        workers: Pairs whose flow is computed at once; None is one for each processor.
+        video: A path, or `VideoFrames`.
+        specs: `StreamSpecs`; rate and resize are used, crop and range are not.
+        start: Seconds from the first picture, also a `fractions.Fraction`.
+        settings: The `FlowSettings` by which flow must have been, or is, computed. None accepts any
+            stored flow, and computes it by the default ones.
+        workers: Pairs whose flow is computed at the same time; None is one per processor.
 
-    Yields:
-        {stream: uint8 array (height, width, channels)}: pixels, and codes of flow, x then y.
+    Returns:
+        A generator of {stream: uint8 array (height, width, channels)}: pixels; and quantized flow,
+        x then y.
 
     Raises:
-        FlowFileError: If the flow file is damaged, or not this video's by these settings.
-        VideoError: If the file cannot be decoded, or ends before `start`.
-
-    Example:
-
-    >>> from kinetics_i3d.core.clip_spec import DEEPMIND
-    >>> quick = FlowSettings("farneback")
-    >>> options = {"spec": DEEPMIND, "streams": ("rgb", "flow"), "settings": quick, "start": 20}
-    >>> frames = list(joint_frames(folder / "video.mp4", **options))
-    >>> len(frames), frames[0]["flow"].shape
-    (4, (256, 341, 2))
+        FlowFileError: If stored flow is damaged, or not of this video by these settings.
+        ValueError: If `start` is negative.
+        VideoError: If the video cannot be decoded, or ends before `start`.
     """
-    stored = _open_stored(path, spec, settings)
+    spec = specs.fastest
+    if "flow" not in specs:
+        return _read_rgb(video, spec, start)
+    if not start >= 0:
+        raise ValueError(f"`start` must be seconds, 0 or more. Received: start={start!r}")
+    first = round(as_rate(spec.fps) * fractions.Fraction(start))
+    if specs.one_size:
+        return _read_joint(video, spec, specs.streams, settings, first, workers)
+    return _read_apart(video, specs, settings, first, workers)
+
+
+def _read_rgb(video, spec, start):
+    frames = read_frames(video, start=start, **spec.reading)
+    with contextlib.closing(frames):
+        for frame in frames:
+            yield {"rgb": frame}
+
+
+def _read_joint(video, spec, streams, settings, first, workers):
+    """The frames, from the number `first` on, of streams that are resized alike."""
+    stored = _open_stored(video, spec, settings)
     if stored is not None:
-        yield from _stored(path, stored, spec, streams, start)
+        yield from _read_stored(video, stored, spec, streams, first)
         return
     settings = FlowSettings() if settings is None else settings
-    begin = _seconds(start, spec)
-    pairs = read_both(path, spec=spec, settings=settings, start=begin, workers=workers)
+    begin = _seconds(first, spec)
+    pairs = read_both(video, spec=spec, settings=settings, start=begin, workers=workers)
     with contextlib.closing(pairs):
         for frame, flow in pairs:
             if flow is not None:
@@ -66,121 +81,168 @@ def joint_frames(path, *, spec, streams, settings=None, start=0, workers=None):
                 yield {stream: both[stream] for stream in streams}
 
 
-def _stored(path, file, spec, streams, start):
-    """As `joint_frames`, with the flow of the file beside the video."""
+def _read_stored(video, file, spec, streams, first):
+    """As `_read_joint`, with the flow of an open file."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(file)
         frames = None
         if "rgb" in streams:
-            frames = read_frames(path, start=_seconds(start, spec), **spec.reading)
+            frames = read_frames(video, start=_seconds(first, spec), **spec.reading)
             stack.enter_context(contextlib.closing(frames))
-        for first in range(start - start % CHUNK, len(file), CHUNK):
-            codes = file.quantized(max(first, start), min(first + CHUNK, len(file)))
+        # Flow files decode whole chunks, so reading begins at the border of one.
+        for begin in range(first - first % CHUNK, len(file), CHUNK):
+            quantized = file.quantized(max(begin, first), min(begin + CHUNK, len(file)))
             if frames is None:
-                yield from ({"flow": flow} for flow in codes)
+                yield from ({"flow": flow} for flow in quantized)
             else:
-                for flow, frame in zip(codes, frames, strict=False):
+                for flow, frame in zip(quantized, frames, strict=False):
                     yield {"rgb": frame, "flow": flow}
 
 
-def joint_window(path, *, spec, streams, frames, position, settings=None):
-    """Reads a window of a video with its flow, looping one that is too short.
+def _read_apart(video, specs, settings, first, workers):
+    """As `_read_joint`, of streams that are resized each in its own way, at the rate of flow."""
+    spec = specs["flow"]
+    reading = specs["rgb"].reading | {"fps": spec.fps, "start": _seconds(first, spec)}
+    rgb = read_frames(video, **reading)
+    flow = _read_joint(video, spec, ("flow",), settings, first, workers)
+    with contextlib.closing(rgb), contextlib.closing(flow):
+        for moved, frame in zip(flow, rgb, strict=False):
+            yield {"rgb": frame, **moved}
+
+
+def read_window(video, specs, *, frames, position, settings=None):
+    """Reads a window of a video; one that is too short is looped.
 
     Args:
-        path: As for `joint_frames`.
-        spec: As for `joint_frames`.
-        streams: As for `joint_frames`.
-        frames: Length of the window.
-        position: 0 takes the earliest window, 1 the latest of those that have flow to their end.
-        settings: As for `joint_frames`.
+        video: As for `read_streams`.
+        specs: As for `read_streams`.
+        frames: Length of the window, in frames of the fastest stream.
+        position: 0 for the earliest window, 1 for the latest that has flow to its end.
+        settings: As for `read_streams`.
 
     Returns:
-        {stream: uint8 array (frames, height, width, channels)}, looped alike.
+        {stream: uint8 array (frames / stride, height, width, channels)}, the stride of each stream
+        as `specs.strides` gives it.
 
     Raises:
-        FlowFileError: As `joint_frames`.
-        VideoError: As `joint_frames`, or if the video has a single frame, hence no flow.
+        FlowFileError: As `read_streams`.
+        VideoError: As `read_streams`, or if the video has a single frame, hence no flow.
     """
-    spare = max(0, count_frames(path, spec, flow=True) - frames)
-    start = min(spare, int(position * (spare + 1)))
-    # Headers may tell of more than there is.
-    for first in sorted({start, 0}, reverse=True):
-        # One worker: whoever takes windows takes them of several videos at a time.
-        stream = joint_frames(
-            path, spec=spec, streams=streams, settings=settings, start=first, workers=1
-        )
+    spec, has_flow = specs.fastest, "flow" in specs
+    if has_flow:
+        spare = max(0, count_frames(video, specs) - frames)
+        latest = _seconds(min(spare, int(position * (spare + 1))), spec)
+    else:
+        latest = max(0.0, duration(video) - frames / spec.fps) * position
+    # The header may promise more frames than there are, which only flow counts by.
+    for start in sorted({latest, 0}, reverse=True) if has_flow else [latest]:
+        # One worker: training reads windows of several videos at the same time.
+        stream = read_streams(video, specs, start=start, settings=settings, workers=1)
         try:
-            taken = list(itertools.islice(stream, frames))
+            window = list(itertools.islice(stream, frames))
         except VideoError:
-            if not first:
+            if not start or not has_flow:
                 raise
             continue
         finally:
             stream.close()
-        if taken:
-            clip = {name: np.stack([frame[name] for frame in taken]) for name in streams}
-            return {name: loop_frames(part, frames) for name, part in clip.items()}
-    raise VideoError(f"{path}: a single frame has no flow; two are needed")
+        if window:
+            steps = specs.strides()
+            clip = {name: np.stack([frame[name] for frame in window]) for name in specs}
+            return {name: loop_frames(part, frames)[:: steps[name]] for name, part in clip.items()}
+    raise no_flow(video)
 
 
-def count_frames(path, spec, *, flow):
-    """Tells how many frames there are to take from a video.
+def no_flow(video):
+    """The `VideoError` of a video of one frame."""
+    return VideoError(f"{video}: a single frame has no flow; two are needed")
 
-    Args:
-        path: The video.
-        spec: A `ClipSpec`.
-        flow: Whether those with flow count alone: all but the last.
 
-    Returns:
-        Their number at the spec's rate: that of the flows in the file beside the video, else what
-        the header tells.
+def count_frames(video, specs):
+    """The number of frames that `read_streams` yields, by the stored flow or the video's header.
 
     Raises:
-        FlowFileError: If the flow file is damaged.
+        FlowFileError: If stored flow is damaged.
         VideoError: If the video cannot be opened.
-
-    Example:
-
-    >>> from kinetics_i3d.core.clip_spec import DEEPMIND
-    >>> count_frames(folder / "video.mp4", DEEPMIND, flow=True)
-    24
     """
-    if flow:
-        stored = _open_stored(path, spec)
+    spec, has_flow = specs.fastest, "flow" in specs
+    if has_flow:
+        stored = _open_stored(video, specs["flow"])
         if stored is not None:
             with stored:
                 return len(stored)
     rate = as_rate(spec.fps)
-    file, span = split_span(path)
+    file, span = split_span(video)
     count = round(duration(file) * rate)
     if span is not None:
         first, stop = span.ticks(rate)
         count = (count if stop is None else min(stop, count)) - first
-    return max(0, count - flow)
+    return max(0, count - has_flow)
 
 
-def _open_stored(path, spec, settings=None):
-    """The flow file beside a video; none stands beside frames in memory."""
-    return (
-        None if isinstance(path, VideoFrames) else open_stored(path, spec=spec, settings=settings)
-    )
-
-
-def duration(path):
-    """Seconds that a video's header tells, 0 where it does not; nothing is decoded.
-
-    Args:
-        path: The video, with a span behind it or not, whose seconds are told then.
-
-    Raises:
-        VideoError: If the video cannot be opened.
-    """
-    file, span = split_span(path)
+def duration(video):
+    """Seconds of a video or of its span, by the header; 0 if unknown. Nothing is decoded."""
+    file, span = split_span(video)
     with open_source(file, threads=1) as source:
         whole = source.duration or 0.0
     return whole if span is None or not whole else span.length(whole)
 
 
+def files_of(video, specs):
+    """The existing files that the streams of a video are read from: itself, and stored flow."""
+    files = [split_span(video)[0], *(stored_paths(video, specs["flow"]) if "flow" in specs else [])]
+    return [split_rate(file)[0] for file in files if os.path.exists(file)]
+
+
+def flow_identity(video, specs):
+    """What identifies the flow that `read_streams` yields: a file's fingerprint, or the settings.
+
+    Returns:
+        A JSON-ready dictionary.
+    """
+    stored = _open_stored(video, specs["flow"])
+    if stored is None:
+        return FlowSettings().to_dict()
+    with stored:
+        return fingerprint(stored.path)
+
+
+def shared_flow_settings(videos, specs):
+    """The `FlowSettings` of the flow stored beside videos, by the first of them; None without any.
+
+    How many videos have no stored flow is logged; theirs is computed by the same settings.
+
+    Raises:
+        FlowFileError: If the first stored flow is of another rate or size.
+        UserError: If a package is missing that computes flow.
+    """
+    spec = specs["flow"]
+    stored = [video for video in videos if stored_paths(video, spec) or has_flow_pictures(video)]
+    if len(stored) < len(videos):
+        logging.warning(
+            "%d of %d videos have no flow file: their flow is computed while training, which is "
+            "slow; kinetics-i3d flow makes the files",
+            len(videos) - len(stored),
+            len(videos),
+        )
+    settings = None
+    if stored:
+        # Strictly: computing all flow anew would take days.
+        with open_stored(stored[0], spec=spec, strict=True) as file:
+            settings = file.info.settings
+    if len(stored) < len(videos):
+        chosen = settings or FlowSettings()
+        pair_function(chosen.method, chosen.backend)  # reports a missing package once
+    return settings
+
+
+def _open_stored(video, spec, settings=None):
+    """The flow stored beside a video; frames in memory have none."""
+    if isinstance(video, VideoFrames):
+        return None
+    return open_stored(video, spec=spec, settings=settings)
+
+
 def _seconds(frame, spec):
-    """The exact time of a frame, so that sampling from there gives those of the whole video."""
+    """The exact time of a frame, so that sampling from there yields those of the whole video."""
     return fractions.Fraction(frame) / as_rate(spec.fps)

@@ -9,7 +9,7 @@ machine. A flow mirrored negates x: Carreira & Zisserman, CVPR 2017, section 2.5
 
 import tensorflow as tf
 
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.stream_specs import StreamSpecs
 
 
 def compose(*ops):
@@ -198,7 +198,7 @@ def normalize(spec):
     Returns:
         An op.
     """
-    specs = {spec.stream: spec} if isinstance(spec, ClipSpec) else dict(spec)
+    specs = StreamSpecs(spec, apart=True)
 
     def rgb_range(rgb):
         low, high = specs["rgb"].low, specs["rgb"].high
@@ -237,7 +237,6 @@ def mixup(alpha):
         def mix(part):
             return share * part + (1 - share) * tf.roll(part, 1, axis=0)
 
-        # One stream alone, of either kind, is a tensor here.
         return _by_stream(clips, mix, mix), mix(targets)
 
     return blend
@@ -245,12 +244,10 @@ def mixup(alpha):
 
 def _by_stream(clip, on_rgb, on_flow):
     """A clip with its streams changed, each by its own function."""
-    if not isinstance(clip, dict):
-        return on_rgb(clip)
     ways = {"rgb": on_rgb, "flow": on_flow}
     return {stream: ways[stream](tf.convert_to_tensor(part)) for stream, part in clip.items()}
 
 
 def _size(clip):
     """int32 (2,): height and width, which all streams share."""
-    return tf.shape(next(iter(clip.values())) if isinstance(clip, dict) else clip)[1:3]
+    return tf.shape(next(iter(clip.values())))[1:3]

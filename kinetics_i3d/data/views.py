@@ -9,7 +9,6 @@ Simonyan & Zisserman, "Two-Stream Convolutional Networks", NIPS 2014, section 5.
 import collections
 import contextlib
 import dataclasses
-import fractions
 import itertools
 import warnings
 from collections.abc import Mapping
@@ -19,12 +18,10 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
-from kinetics_i3d.data.stream_specs import fastest, stream_specs, strides
-from kinetics_i3d.data.streams import count_frames, joint_frames
+from kinetics_i3d.data.streams import count_frames, no_flow, read_streams
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.video.reader import read_frames
-from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.source import VideoFrames
 
 WINDOW = 250
@@ -152,8 +149,8 @@ def video_views(
         raise ValueError(
             f"`window` must be at least `minimum`. Received: window={window}, minimum={minimum}"
         )
-    specs = stream_specs(spec, streams, apart=True)
-    steps, read = strides(specs), fastest(specs)
+    specs = StreamSpecs(spec, streams, apart=True)
+    steps = specs.strides()
     step = max(steps.values())
     if minimum % step or window % step:
         raise ValueError(
@@ -162,14 +159,14 @@ def video_views(
         )
     if view.clips is None and snapshots is not None:
         view = dataclasses.replace(view, clips=snapshots, frames=minimum)
-    frames = _frames(path, specs, settings)
+    frames = read_streams(path, specs, settings=settings)
     with contextlib.closing(cropped_frames(frames, view.crops, specs, path)) as cropped:
         if view.clips is None:
             taken = _windows(cropped, minimum, window, step)
         else:
-            count = count_frames(path, read, flow="flow" in specs)
+            count = count_frames(path, specs)
             if not count:  # the header does not tell
-                count = sum(1 for _ in _frames(path, specs, settings))
+                count = sum(1 for _ in read_streams(path, specs, settings=settings))
             length = min(window, max(minimum, view.frames // step * step))
             taken = _spread(cropped, count, view.clips, length)
         for held, length, share in taken:
@@ -218,14 +215,14 @@ def load_streams(
     >>> clips["rgb"].shape, clips["flow"].shape
     ((1, 10, 224, 224, 3), (1, 10, 224, 224, 2))
     """
-    specs = stream_specs(specs, (*specs,), apart=True)
-    steps = strides(specs)
+    specs = StreamSpecs(specs, apart=True)
+    steps = specs.strides()
     whole = max(steps.values())
     if frames is not None and (not isinstance(frames, int) or frames < 1 or frames % whole):
         raise ValueError(
             f"`frames` must be a multiple of {whole}, 1 or more. Received: frames={frames!r}"
         )
-    taken = _frames(video, specs, settings, start=start)
+    taken = read_streams(video, specs, start=start, settings=settings)
     with contextlib.closing(cropped_frames(taken, (MIDDLE,), specs, video)) as cropped:
         frames_left = [crops[0] for crops in itertools.islice(cropped, frames)]
     length = frames or max(whole, len(frames_left) // whole * whole)
@@ -248,7 +245,7 @@ def _stacked(frames, length, step):
 
 
 def finished_clip(clip, flip, specs):
-    """The values of a clip with batch, alone if it is the only stream."""
+    """The values of a clip with a batch axis, as a model reads them."""
     clips = {}
     for name, part in clip.items():
         if flip:
@@ -256,38 +253,7 @@ def finished_clip(clip, flip, specs):
             if name == "flow":
                 part = np.stack([255 - part[..., 0], part[..., 1]], axis=-1)
         clips[name] = specs[name].normalize(part)[np.newaxis]
-    return clips if len(clips) > 1 else next(iter(clips.values()))
-
-
-def _frames(path, specs, settings, start=0.0):
-    """{stream: frame} for each frame of the video from a time on."""
-    read = fastest(specs)
-    if "flow" not in specs:
-        return ({"rgb": frame} for frame in read_frames(path, start=start, **read.reading))
-    sizes = {(spec.short_side, spec.resize, spec.interpolation) for spec in specs.values()}
-    if len(sizes) == 1:
-        first = _frame_at(start, read)
-        return joint_frames(path, spec=read, streams=(*specs,), settings=settings, start=first)
-    return _apart(path, specs, settings, start)
-
-
-def _frame_at(start, spec):
-    """The number of the frame at a time, at a spec's rate."""
-    if not start >= 0:
-        raise ValueError(f"`start` must be seconds, 0 or more. Received: start={start!r}")
-    return round(as_rate(spec.fps) * fractions.Fraction(start))
-
-
-def _apart(path, specs, settings, start=0.0):
-    """As `joint_frames`, of streams that are resized in their own ways; both at the flow's rate."""
-    first = _frame_at(start, specs["flow"])
-    begin = first / as_rate(specs["flow"].fps)
-    reading = specs["rgb"].reading | {"fps": specs["flow"].fps, "start": begin}
-    rgb = read_frames(path, **reading)
-    flow = joint_frames(path, spec=specs["flow"], streams=("flow",), settings=settings, start=first)
-    with contextlib.closing(rgb), contextlib.closing(flow):
-        for moved, frame in zip(flow, rgb, strict=False):
-            yield {"rgb": frame, **moved}
+    return specs.unwrap(clips)
 
 
 def cropped_frames(frames, places, specs, path):
@@ -307,7 +273,7 @@ def cropped_frames(frames, places, specs, path):
                 for place in range(len(places))
             ]
     if empty:
-        raise VideoError(f"{path}: a single frame has no flow; two are needed")
+        raise no_flow(path)
 
 
 def _corners(frame, places, spec, path):

@@ -404,7 +404,7 @@ def _saved(source):
 
 def _sources(videos):
     """A list of (name, function from (start, count) to frames) of each video."""
-    from kinetics_i3d.data.find_videos import find_videos
+    from kinetics_i3d.data.datasets import find_videos
 
     if isinstance(videos, str | os.PathLike):
         path = pathlib.Path(videos)

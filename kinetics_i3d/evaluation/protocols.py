@@ -15,16 +15,15 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.core.types import PathLike, ProgressFunction
-from kinetics_i3d.data.datasets import VideoDataset
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
+from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.data.video_clips import targets_of
+from kinetics_i3d.data.video_dataset import Dataset
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation.compare import check_labels, combine, join_items
 from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import fingerprint
-from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.flow.stored import open_stored
 from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
 from kinetics_i3d.models.systems import clips_at_test, system_of
 from kinetics_i3d.video.span import split_span
@@ -36,7 +35,7 @@ _UNREADABLE = (VideoError, FlowFileError)
 @one_warning_per_file()
 def evaluate(
     model: ClipModel | Sequence[ClipModel],
-    dataset: VideoDataset,
+    dataset: Dataset,
     *,
     views: str = "center",
     cache: PathLike | None = None,
@@ -208,11 +207,7 @@ class Network:
         if span is not None:
             key["span"] = [span.start, span.end]
         if "flow" in self.specs:
-            stored = open_stored(path, spec=self.specs["flow"])
-            key["flow"] = FlowSettings().to_dict()
-            if stored is not None:
-                with stored:
-                    key["flow"] = fingerprint(stored.path)
+            key["flow"] = flow_identity(path, self.specs)
         return key
 
     def read_views(self, path, views):

@@ -224,7 +224,11 @@ def _usage(model, called, *, path, head, table=""):
         for stream, spec in specs.items()
     ]
     two_streams, gives_logits = len(specs) > 1, called is model
-    meaning = "logits; softmax gives probabilities" if gives_logits else "the mean of the last grid"
+    meaning = (
+        f"logits; {model.activation} gives probabilities"
+        if gives_logits
+        else "the mean of the last grid"
+    )
     return _USAGE.format(
         head=head,
         clips=" and ".join(shapes),

@@ -12,7 +12,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_folder
-from kinetics_i3d.core.labels import softmax
+from kinetics_i3d.core.labels import ACTIVATIONS
 from kinetics_i3d.exporting.graph_preprocessing import (
     check_clips,
     frames_to_clips,
@@ -88,7 +88,7 @@ def verify_saved_model(model, folder, *, output, endpoints=None, call=None):
     expected = {
         "logits/logits": logits,
         "float_clips/logits": logits,
-        "serving_default/probabilities": softmax(logits),
+        "serving_default/probabilities": ACTIVATIONS[model.activation](logits),
     }
     if len(model.clip_specs) == 1:
         expected["default/default"] = logits
@@ -159,11 +159,13 @@ def signatures(model, *, top=5, endpoints=None):
     tensors = feature_tensors(model, endpoints)
     backbone = keras.Model(model.input, tensors) if tensors else None
 
+    activation = {"softmax": tf.nn.softmax, "sigmoid": tf.nn.sigmoid}[model.activation]
+
     def run(network, clips):
         return network(clips if len(clips) > 1 else next(iter(clips.values())), training=False)
 
     def ranked(logits):
-        probabilities = tf.nn.softmax(logits)
+        probabilities = activation(logits)
         scores, best = tf.math.top_k(probabilities, k=count)
         labels = tf.gather(tf.constant(names), best)
         return {"probabilities": probabilities, "labels": labels, "scores": scores}

@@ -14,7 +14,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import check_free
-from kinetics_i3d.core.labels import softmax
+from kinetics_i3d.core.labels import ACTIVATIONS
 from kinetics_i3d.core.progress import waiting
 from kinetics_i3d.exporting import isolated_runner
 from kinetics_i3d.exporting.model_card import class_names
@@ -174,5 +174,6 @@ def verify_any_size(model, path, *, runtime, output):
     actual = run_in_subprocess(path, frames, runtime=runtime, output=output)
     logits = clip.run_model(model)
     check_parity(actual["two/logits"], larger.run_model(model), what="logits", path=output)
-    check_parity(actual["one/probabilities"], softmax(logits), what="probabilities", path=output)
+    probabilities = ACTIVATIONS[model.activation](logits)
+    check_parity(actual["one/probabilities"], probabilities, what="probabilities", path=output)
     check_parity(actual["one/logits"], logits, what="logits", path=output)

@@ -87,18 +87,18 @@ def _monotone_cubic(knots, values, at):
     )
 
 
-def gait(leg, arm, elbow, **trunk):
+def gait(leg, arm, elbow, **torso):
     """Keys of a cycle of eight poses: the left side does what the right did half a cycle before.
 
     Args:
         leg: Eight rows of (thigh, knee, foot), from the heel's contact to the end of the swing.
         arm: Eight angles of the arm on the same side, which swings against the leg.
         elbow: Eight bends of that elbow.
-        **trunk: Eight values for any channel of the trunk, or one for all.
+        **torso: Eight values for any channel of the torso, or one for all.
     """
     keys = []
     for step in range(8):
-        angles = {name: np.broadcast_to(row, 8)[step] for name, row in trunk.items()}
+        angles = {name: np.broadcast_to(row, 8)[step] for name, row in torso.items()}
         for side, shift in zip(SIDES, (4, 0), strict=True):
             at = (step + shift) % 8
             angles |= dict(

@@ -147,12 +147,12 @@ def _chair(canvas, world, chair_at):
 class _Canvas:
     """An unfinished picture, with what is needed to draw solids of the room into it."""
 
-    def __init__(self, camera, origin, side, light):
-        self.camera, self.origin, self.side, self.light = camera, np.array(origin), side, light
+    def __init__(self, camera, corner, side, light):
+        self.camera, self.corner, self.side, self.light = camera, np.array(corner), side, light
         self.image = None
 
     def pixels(self, points):
-        return project(points, self.camera)[0] * self.side - self.origin
+        return project(points, self.camera)[0] * self.side - self.corner
 
     def cuboid(self, centre, size, heading, colour):
         """Draws a box; `size` is its length along the heading, across it, and upwards."""
@@ -211,7 +211,7 @@ class _Canvas:
         place, scale = project(np.array([x, y, 0.0]), self.camera)
         across = radius * scale * self.side
         along = across * place[1] / self.camera.zoom + 1e-3
-        centre = place * self.side - self.origin
+        centre = place * self.side - self.corner
         height, width = self.image.shape[:2]
         u = (np.arange(width) + 0.5 - centre[0]) / across
         v = (np.arange(height) + 0.5 - centre[1]) / along

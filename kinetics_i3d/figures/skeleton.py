@@ -2,7 +2,7 @@
 
 Proportions follow D. Winter, "Biomechanics and Motor Control of Human Movement" (segment lengths
 as fractions of the height). Angles are in degrees and measured against the vertical rather than
-against the neighbouring bone: `lean=60` is a trunk 60 degrees off upright and `thigh=90` is a
+against the neighbouring bone: `lean=60` is a torso 60 degrees off upright and `thigh=90` is a
 level thigh, whatever the rest of the body does. A pose can therefore be read off a picture,
 arms hang down by themselves when the figure bows, and soles stay flat when it squats.
 """
@@ -60,10 +60,10 @@ class Body:
 
     Args:
         height: Standing height in metres.
-        legs: Length of the legs relative to the average; the trunk makes up the difference.
+        legs: Length of the legs relative to the average; the torso makes up the difference.
         arms: Length of the arms relative to the average.
         shoulders: Width of the shoulders relative to the average.
-        girth: Thickness of trunk and limbs relative to the average.
+        girth: Thickness of torso and limbs relative to the average.
     """
 
     height: float = 1.75
@@ -127,7 +127,7 @@ def joint_positions(angles, body, *, planted=(0.5, 0.5)):
     angles = np.atleast_2d(angles)
     channel = {name: angles[:, index] for index, name in enumerate(CHANNELS)}
     legs = 0.245 * body.legs
-    trunk = 0.288 - 2.0 * (legs - 0.245)
+    torso = 0.288 - 2.0 * (legs - 0.245)
     width = 0.108 * body.shoulders
     at = {"pelvis": np.zeros((len(angles), 3))}
 
@@ -143,8 +143,8 @@ def joint_positions(angles, body, *, planted=(0.5, 0.5)):
     face = _turn(2, channel["yaw"] + channel["twist"] + channel["look"])
     face = face @ _turn(0, -0.5 * channel["side"])
     face = face @ _turn(1, 0.7 * channel["lean"] + channel["nod"])
-    place("spine", "pelvis", low, 0.0, 0.0, 0.45 * trunk)
-    place("chest", "spine", high, 0.0, 0.0, 0.55 * trunk)
+    place("spine", "pelvis", low, 0.0, 0.0, 0.45 * torso)
+    place("chest", "spine", high, 0.0, 0.0, 0.55 * torso)
     place("neck", "chest", high, 0.006, 0.0, 0.03)
     place("chin", "neck", face, 0.014, 0.0, 0.055)
     place("head", "neck", face, 0.006, 0.0, 0.095)

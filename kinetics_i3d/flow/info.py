@@ -10,11 +10,11 @@ import json
 import os
 import pathlib
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.settings import setting_differences
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.frame_folder import frames_of, split_rate
-from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.span import Span, split_span
 
 CHUNK = 32  # flows that a file stores, and is read, together

@@ -13,13 +13,13 @@ import typing
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.flow.cache import FlowFile, FlowFileError
 from kinetics_i3d.flow.info import CHUNK, FlowInfo, flow_path, path_for_spec, reading, reading_tag
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.frame_folder import RATE, decode_picture, numbered_pictures, split_rate
-from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.span import split_span
 
 _NAME = "flow_{axis}_{number:05d}.jpg"

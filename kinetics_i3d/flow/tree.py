@@ -183,6 +183,6 @@ def _stored_flows(job, replace, options):
     if differences:
         raise FlowFileError(
             f"{job.path}: {'; '.join(differences.values())}; replace it (--replace), or name "
-            "another folder (--out)"
+            "another folder (--output)"
         )
     return len(file)

@@ -248,12 +248,12 @@ def _with_slopes(memory, picture):
 @kernel
 def _cubic(t):
     """Bicubic weights of the four pixels around a position, `t` after the second of them."""
-    a, one = _CUBIC, F32(1)
-    s, q = one - t, t + one
+    a, unit = _CUBIC, F32(1)
+    s, q = unit - t, t + unit
     w0 = ((a * q - F32(5) * a) * q + F32(8) * a) * q - F32(4) * a
-    w1 = ((a + F32(2)) * t - (a + F32(3))) * t * t + one
-    w2 = ((a + F32(2)) * s - (a + F32(3))) * s * s + one
-    return w0, w1, w2, one - w0 - w1 - w2
+    w1 = ((a + F32(2)) * t - (a + F32(3))) * t * t + unit
+    w2 = ((a + F32(2)) * s - (a + F32(3))) * s * s + unit
+    return w0, w1, w2, unit - w0 - w1 - w2
 
 
 @kernel

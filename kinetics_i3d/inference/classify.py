@@ -21,8 +21,8 @@ from kinetics_i3d.core.canvas import (
 )
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
 from kinetics_i3d.core.progress import track
+from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
-from kinetics_i3d.data.stream_specs import fastest
 from kinetics_i3d.data.streams import count_frames
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
@@ -119,13 +119,15 @@ def classify(
     streams = (*model.clip_specs,)
     views = video_views(path, spec=model.clip_specs, streams=streams, **clips)
     if clips["snapshots"] is None:
-        spec = fastest(model.clip_specs)
-        total, noun = count_frames(path, spec, flow="flow" in streams) or None, "frames"
+        specs = StreamSpecs(model.clip_specs, apart=True)
+        total, noun = count_frames(path, specs) or None, "frames"
     else:
         total, noun = clips["snapshots"], "clips"
     shown = track(views, str(path), total=total, noun=noun, size=lambda view: view[1])
     logits = model.predict_views(shown)
-    (predictions,) = decode_predictions(logits[None], top=top, labels=model.labels)
+    (predictions,) = decode_predictions(
+        logits[None], top=top, labels=model.labels, activation=model.activation
+    )
     seconds = time.perf_counter() - begin
     return Classification(str(path), tuple(predictions), seconds, model.clip_specs)
 

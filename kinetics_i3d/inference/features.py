@@ -19,20 +19,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.core.clip_spec import STREAMS, as_rate
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
+from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike, Weights
-from kinetics_i3d.data.streams import count_frames, joint_frames
+from kinetics_i3d.data.streams import count_frames, flow_identity, read_streams
 from kinetics_i3d.data.views import THREE, VIEWS, View, cropped_frames, finished_clip
 from kinetics_i3d.flow.info import fingerprint
-from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.flow.stored import open_stored
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model, feature_model, load_model
 from kinetics_i3d.video.frame_folder import open_source, split_rate
 from kinetics_i3d.video.reader import timed_frames
-from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import weights_digest
@@ -194,8 +192,9 @@ class FeatureExtractor:
         self.options = options = FeatureOptions() if options is None else options
         model = _load(weights, options.streams)
         self._networks = _networks(model, options)
-        self.specs = {stream: network.clip_spec for stream, network in self._networks.items()}
-        self.rate = self._common_rate()
+        specs = {stream: network.clip_spec for stream, network in self._networks.items()}
+        self.rate = _common_rate(specs)
+        self.specs = StreamSpecs(specs, apart=True)
         self.window = _frame_count("window", options.window, self.rate)
         self.stride = _frame_count("stride", options.stride, self.rate)
         least = max(network.minimum[0] for network in self._networks.values())
@@ -247,7 +246,7 @@ class FeatureExtractor:
             "clip_specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
             **settings,
             "dtypes": {stream: _dtypes(network) for stream, network in self._networks.items()},
-            "flow": self._flow_settings(video),
+            "flow": flow_identity(video, self.specs) if "flow" in self.specs else None,
         }
         text = json.dumps(_key_fields(fields), sort_keys=True)
         field, step = receptive_field(next(iter(self._networks.values())))
@@ -269,8 +268,7 @@ class FeatureExtractor:
     def count_windows(self, video):
         """About how many windows a video has, by its header; None where that does not tell."""
         try:
-            spec = self.specs[next(iter(self.specs))]
-            count = count_frames(video, spec, flow="flow" in self.specs)
+            count = count_frames(video, self.specs)
         except UserError:  # whoever reads the video says so
             return None
         return max(1, (count - self.window) // self.stride + 1) if count else None
@@ -304,7 +302,7 @@ class FeatureExtractor:
         """The pooled activations of the clips of a batch, (clips, ..., channels), rgb first."""
         outputs = []
         for stream, network in self._networks.items():
-            parts = [clip[stream] if isinstance(clip, dict) else clip for clip in clips]
+            parts = [self.specs.wrap(clip)[stream] for clip in clips]
             inputs = np.concatenate(parts)
             network.check_inputs(inputs)  # a graph that has met several sizes no longer sees them
             output = np.asarray(network.predict_on_batch(inputs), np.float32)
@@ -330,39 +328,19 @@ class FeatureExtractor:
     def _length(self, frames):
         return {"frames": frames, "seconds": float(frames / self.rate)}
 
-    def _common_rate(self):
-        rates = {as_rate(spec.fps) for spec in self.specs.values()}
-        if len(rates) > 1:
-            raise ValueError(
-                "`weights` must read all streams at one frame rate. Received: "
-                + ", ".join(f"{spec.fps:g} of {stream}" for stream, spec in self.specs.items())
-            )
-        return rates.pop()
-
-    def _flow_settings(self, video):
-        """How the flow is, or will be, made; None without flow."""
-        if "flow" not in self.specs:
-            return None
-        if not isinstance(video, VideoFrames):
-            stored = open_stored(video, spec=self.specs["flow"])
-            if stored is not None:
-                with stored:
-                    return stored.info.settings.to_dict()
-        return FlowSettings().with_backend().to_dict()
-
     def _frames(self, video):
         """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow."""
         clock: collections.deque = collections.deque()
 
         def joined():
-            reading = self.specs.get("rgb", self.specs[next(iter(self.specs))]).reading
+            reading = self.specs[self.specs.streams[0]].reading
             timed = timed_frames(video, pixels="rgb" in self.specs, **reading)
             with contextlib.ExitStack() as stack:
                 stack.enter_context(contextlib.closing(timed))
                 if "flow" not in self.specs:
                     flows = None
                 else:
-                    flows = joint_frames(video, spec=self.specs["flow"], streams=("flow",))
+                    flows = read_streams(video, StreamSpecs(self.specs["flow"]))
                     stack.enter_context(contextlib.closing(flows))
                 for begin, end, frame in timed:
                     pictures = {"rgb": frame} if "rgb" in self.specs else {}
@@ -495,6 +473,16 @@ def _networks(model, options):
                 f"Received: pool={options.pool!r}"
             )
     return networks
+
+
+def _common_rate(specs):
+    rates = {as_rate(spec.fps) for spec in specs.values()}
+    if len(rates) > 1:
+        raise ValueError(
+            "`weights` must read all streams at one frame rate. Received: "
+            + ", ".join(f"{spec.fps:g} of {stream}" for stream, spec in specs.items())
+        )
+    return rates.pop()
 
 
 def _frame_count(name, value, rate):

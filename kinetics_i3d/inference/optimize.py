@@ -92,6 +92,7 @@ def _in_8_bits(model, calibration):
         shapes = {stream: model.input[stream].shape[1:] for stream in STREAMS}
         both = joined(streams, shapes, name=model.name)
         both.clip_specs, both.labels = model.clip_specs, model.labels
+        both.activation = model.activation
         return both
     clips = {
         stream: keras.Input(tensor.shape[1:], name=stream)

@@ -133,11 +133,12 @@ def clips_function(model):
     for part in (network, *network.streams.values()):
         part.guards_graph = False  # formats other than TensorFlow's have no assertions
     streams = (*model.clip_specs,)
+    activation = {"softmax": keras.ops.softmax, "sigmoid": keras.ops.sigmoid}[model.activation]
 
     def predict(*clips):
         inputs = dict(zip(streams, clips, strict=True)) if len(clips) > 1 else clips[0]
         logits = network(inputs, training=False)
-        return {"logits": logits, "probabilities": keras.ops.softmax(logits)}
+        return {"logits": logits, "probabilities": activation(logits)}
 
     signature = []
     for stream, spec in model.clip_specs.items():

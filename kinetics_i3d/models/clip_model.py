@@ -39,6 +39,7 @@ class ClipModel(keras.Model):
         minimum: The least (frames, height, width), or (height, width), of an input; of two streams
             `{stream: ...}`.
         system: Name of its constructor; `None` for `InceptionV1` and `InceptionI3D`.
+        activation: How its logits become probabilities, `"softmax"` or `"sigmoid"`.
         name: The model's name.
 
     Example:
@@ -58,6 +59,7 @@ class ClipModel(keras.Model):
         architecture,
         minimum,
         system=None,
+        activation="softmax",
         name=None,
     ):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
@@ -68,6 +70,7 @@ class ClipModel(keras.Model):
         minimums = minimum if isinstance(minimum, dict) else dict.fromkeys(specs, minimum)
         self._minimums = tuple(tuple(minimums[stream]) for stream in specs)
         self.system = system
+        self.activation = activation
         self._has_warned = False
         # Converters of formats without assertions set it to False, see `inference.quantize`.
         self.guards_graph = True
@@ -256,6 +259,7 @@ class ClipModel(keras.Model):
             architecture=architecture,
             minimum=self.minimums,
             system=self.system,
+            activation=self.activation,
             name=self.name,
         )
 
@@ -288,6 +292,8 @@ class ClipModel(keras.Model):
         }
         if self.system is not None:
             config["system"] = self.system
+        if self.activation != "softmax":
+            config["activation"] = self.activation
         if len(self._specs) > 1:
             config["clip_specs"] = [spec.to_dict() for spec in self._specs]
             config["minimums"] = {key: list(size) for key, size in self.minimums.items()}
@@ -308,6 +314,7 @@ class ClipModel(keras.Model):
             architecture=config["architecture"],
             minimum=config.get("minimums", config["minimum"]),
             system=config.get("system"),
+            activation=config.get("activation", "softmax"),
             name=plain.name,
         )
 

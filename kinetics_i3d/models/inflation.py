@@ -82,6 +82,7 @@ def inflate(
     )
     twin.clip_spec = spec
     twin.labels = model.labels if classes is None else ()
+    twin.activation = model.activation if classes is None else "softmax"
 
     arrays = fit_images(model, twin, spec, temporal=temporal)
     patterns = () if classes is None else (HEAD,)

@@ -152,6 +152,7 @@ def assemble(
         architecture=row.name,
         minimum=minimum,
         system=info.system,
+        activation=info.activation if include_top and head is None else "softmax",
         name=name,
     )
     set_batch_norm_momentum(model, batch_norm_momentum)
@@ -280,5 +281,6 @@ def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
         system=model.system,
         flow_spec=flow_spec,
         flow_architecture=None if beside == model.architecture else beside,
+        activation=model.activation,
     )
     return Checkpoint(info, arrays)

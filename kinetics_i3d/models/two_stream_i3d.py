@@ -136,6 +136,7 @@ def joined(streams, shapes, *, top=True, activation=None, name):
         architecture=streams["rgb"].architecture,
         minimum={stream: streams[stream].minimum for stream in STREAMS},
         system=SYSTEM,
+        activation=streams["rgb"].activation,
         name=name,
     )
 
@@ -245,6 +246,7 @@ def check_members(streams, members):
         "fps": (rgb.clip_spec.fps, flow.clip_spec.fps),
         "classes": (rgb.output_shape[-1], flow.output_shape[-1]),
         "labels": (rgb.labels, flow.labels),
+        "activation": (rgb.activation, flow.activation),
     }
     for field, (one, other) in pairs.items():
         if one != other:

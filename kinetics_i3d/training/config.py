@@ -1,11 +1,11 @@
-"""`TrainConfig`: everything that decides a training run, frozen and written beside its results."""
+"""`TrainConfig`: all settings of a training run, frozen, and written beside its results."""
 
 import dataclasses
 import difflib
 import json
 
 from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec
-from kinetics_i3d.training.schedules import SCHEDULES
+from kinetics_i3d.training.optimizers import SCHEDULES
 
 CHOICES = {
     "head": ("new", "keep"),
@@ -19,17 +19,17 @@ CHOICES = {
     "loss": ("auto", "softmax", "sigmoid"),
     "class_weights": ("none", "balanced"),
 }
-# Defaults by what is trained. A linear classifier on features that stay as they are needs a higher
-# rate and more epochs: benchmarks/results/fixed_defaults.md.
+# Defaults that depend on `transfer`. A linear classifier on frozen features needs a higher rate and
+# more epochs: benchmarks/results/fixed_defaults.md.
 TRANSFER_DEFAULTS = {
     "original": {"learning_rate": 1e-4, "epochs": 20},
     "fixed": {"learning_rate": 3e-3, "epochs": 60},
     "full": {"learning_rate": 1e-4, "epochs": 20},
 }
-# Fields that a config written by an earlier version may lack, with what its runs did.
+# Fields that the config.json of an earlier version may lack, with what that version did.
 NEW_FIELDS = {"loss": "softmax", "class_weights": "none"}
-LABEL_SMOOTHING = {"softmax": 0.1, "sigmoid": 0.0}
-LEAST = {
+_LABEL_SMOOTHING = {"softmax": 0.1, "sigmoid": 0.0}
+_MINIMUMS = {
     1: (
         *("frames", "stride", "size", "test_size", "epochs", "batch", "accumulate", "patience"),
         *("feature_passes", "norm_batches", "validate_every"),
@@ -40,74 +40,91 @@ LEAST = {
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """The settings of one run.
+    """The settings of one training run.
 
     Args:
-        system: Name of a row in `SYSTEMS`, such as `InceptionI3D`, `ConvNetLSTM` or `C3D`.
-        architecture: Name of a row in `ARCHITECTURES`; by default that of the weights, or of the
-            system.
-        streams: What an `InceptionI3D` reads, `rgb` or `flow`; other systems know it themselves.
-        weights: Where a fine-tuned network starts, a name in the catalog or a path.
-        head: The classifier on `weights`: `new` for other classes, `keep` where the labels are the
-            same.
-        inflate: Images' weights to start from, as `InceptionV1` takes them: a name such as
-            `imagenet_inception5h` or a path.
-        temporal: How kernels are inflated, `average` or `center`.
-        transfer: The paper's modes: `original` trains on these videos alone, `full` fine-tunes
-            `weights`, `fixed` trains the classifier alone, on features that are made once.
-        feature_passes: Clips of each video whose features `fixed` makes, each cut anew.
-        norm: What batch norm does: `train` as usual, `freeze` keeps its statistics and offsets,
-            `recalibrate` measures the statistics anew at the end, with the weights at rest.
-        norm_momentum: Decay of batch norm's moving statistics. The paper's 0.999 needs thousands of
-            steps to forget its start; a short run needs less.
-        norm_batches: Batches that `recalibrate` measures.
-        synchronize_norm: Whether batch norm sees the clips of all devices together.
-        fps: Frames a second of the clips.
-        frames: Frames of a training clip; of flow where both streams are read.
-        stride: Of so many frames rgb has one: 5 for `ConvNetLSTM`, 10 for `TwoStream` and
-            `TwoStreamFused`.
-        size: Pixels of a training clip's side.
-        test_short_side, test_size: Resize and centre crop of the finished model's `ClipSpec`.
-        crop: `resized` cuts random areas and scales them to `size`; `plain` is the paper's, squares
-            of `size`.
-        area: Range of the `resized` crop's area as a share of the largest square.
-        flip, color: Whether clips are mirrored at random and their colours changed.
-        mixup: Alpha of the blending of clips, 0 for none.
-        epochs: Passes over the videos. By default 20, or 60 for `transfer="fixed"`: a classifier on
-            frozen features converges slowly, and its steps take milliseconds.
-        batch: Clips a step on all devices together.
-        steps: Steps of the run in place of `epochs`; 0 counts by those.
-        accumulate: Parts that a batch is run in, one after another, where it does not fit at once.
-        optimizer: `adamw`, or `sgd` with momentum 0.9.
-        learning_rate: Its peak. By default 1e-4, or 3e-3 for `transfer="fixed"`: at 1e-4 a new
-            classifier on frozen features has hardly begun to learn after 20 epochs.
-        schedule: Name of a row in `SCHEDULES`: how the rate changes over the run.
-        warmup: Epochs of a linear rise to the peak.
-        patience: Validations without progress before `plateau` or `paper` cut the rate tenfold.
-        weight_decay: Share of the rate by which kernels shrink a step; no vector does.
-        clip_norm: Largest norm of all gradients together, 0 for any.
-        label_smoothing: Share of each target that is spread over all classes. By default 0.1, or 0
-            for `loss="sigmoid"`.
-        dropout: Share of the features that the classifier does not see in training.
-        ema: Decay of the weights' moving average that is tested and kept; 0 keeps the last weights.
-        head_start: Passes over the videos that fit the classifier alone before training begins.
-        freeze: Beginnings of names of layers that are not trained.
-        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
-        split: The videos to train on; `all` where nothing says which split they belong to, and none
-            shall be held out.
-        validation: The split to validate on, or a share such as 0.1 of the training videos. Of
-            videos without a split a fifth is held out anyway.
-        validate_every: Epochs between validations.
-        keep: How many of the last epochs' weights are kept; the best by validation always are.
-        seed: Of everything random.
-        loss: `softmax` where each video has one class, `sigmoid` where it may have several or none:
-            a binary cross-entropy for each class, summed. `auto` chooses by the dataset.
-        class_weights: `balanced` weights each clip's loss by the inverse frequency of its class
-            among the training videos, with mean 1; with `loss="sigmoid"` each class's positive
-            term. `none` weights all alike. Validation losses are never weighted.
+        system: The network, a name in `SYSTEMS` such as `InceptionI3D`, `ConvNetLSTM` or `C3D`.
+        architecture: Name of a row in `ARCHITECTURES`. By default that of the weights, otherwise
+            that of the system.
+        streams: The stream that an `InceptionI3D` reads, `rgb` (default) or `flow`. The streams of
+            other systems are fixed.
+        weights: Weights to fine-tune, a name in the catalog or a path. By default none.
+        head: The classifier of `weights`. `new` (default) replaces it, for other classes. `keep`
+            keeps it, for the same classes in the same order.
+        inflate: Weights of an `InceptionV1` for images to inflate and start from, a name such as
+            `imagenet_inception5h` or a path. By default none.
+        temporal: How 2D kernels are inflated. `average` (default) spreads them over time. `center`
+            puts them at the middle frame.
+        transfer: The paper's modes. `original` (default) trains on these videos alone. `full`
+            fine-tunes `weights` or `inflate`. `fixed` trains only the classifier, on features that
+            are computed once.
+        feature_passes: Clips per video whose features `transfer="fixed"` computes, each with its
+            own augmentation. Default 1.
+        norm: Batch norm during training. `train` (default) updates it. `freeze` keeps its
+            statistics and offsets. `recalibrate` updates it and measures the statistics again at
+            the end, with the final weights.
+        norm_momentum: Decay of batch norm's moving statistics, 0 to 1. Default 0.999, as in the
+            paper, which takes thousands of steps to forget the start; short runs need less.
+        norm_batches: Batches that `norm="recalibrate"` measures. Default 100.
+        synchronize_norm: Whether batch norm uses the clips of all devices together. Default no.
+        fps: Frame rate of the clips in frames per second. Default 25.
+        frames: Frames of a training clip. Default 64. With two streams, frames of flow.
+        stride: Flow frames per RGB frame. Default 1. `ConvNetLSTM` needs 5, `TwoStream` and
+            `TwoStreamFused` need 10.
+        size: Height and width of a training clip in pixels. Default 224.
+        test_short_side: Short side in pixels to which the finished model's videos are resized at
+            test. Default 256.
+        test_size: Height and width in pixels of the center crop at test. Default 224.
+        crop: Crop of training clips. `resized` (default) crops a random area and scales it to
+            `size`. `plain` crops a square of `size`, as in the paper.
+        area: Smallest and largest area of the `resized` crop, as fractions of the largest square.
+            Default 0.3 to 1.
+        flip: Whether to mirror training clips horizontally with probability 1/2. Default yes.
+        color: Whether to randomly change brightness, contrast and saturation of RGB training clips.
+            Default yes.
+        mixup: Alpha of the beta distribution by which pairs of clips are blended. Default 0, no
+            mixup.
+        epochs: Passes over the training videos. Default 20, with `transfer="fixed"` 60, whose steps
+            take milliseconds.
+        batch: Clips per step on all devices together. Default 8.
+        steps: Steps of the run instead of `epochs`. Default 0, use `epochs`.
+        accumulate: Parts that a batch is split into, one after the other, if it does not fit into
+            memory. Default 1.
+        optimizer: `adamw` (default), or `sgd` with momentum 0.9.
+        learning_rate: Peak learning rate. Default 1e-4, with `transfer="fixed"` 3e-3.
+        schedule: Learning rate schedule, a name in `SCHEDULES`. Default `cosine`.
+        warmup: Epochs of a linear rise to the peak learning rate. Default 1.
+        patience: Validations without progress before the schedules `plateau` and `paper` cut the
+            learning rate tenfold. Default 3.
+        weight_decay: Decoupled weight decay of kernels, relative to the learning rate. Default
+            0.05. Biases and other vectors do not decay.
+        clip_norm: Largest norm of all gradients together. Default 0, no limit.
+        label_smoothing: Fraction of each target that is spread over all classes, 0 to 1. Default
+            0.1, with `loss="sigmoid"` 0.
+        dropout: Fraction of the features that are dropped before the classifier in training, 0 to
+            1. Default 0.5.
+        ema: Decay of a moving average of the weights, 0 to 1, which is then validated and saved.
+            Default 0, no average.
+        head_start: Passes over the videos to fit the classifier to the initial features, before
+            training starts. Default 0.
+        freeze: Prefixes of names of layers that are not trained. By default none.
+        precision: `float32` (default), `mixed_bfloat16` or `mixed_float16`.
+        split: Split to train on. Default `train`. `all` trains on all videos of a dataset without
+            splits, and validates on none.
+        validation: Split to validate on, or a fraction of the training videos such as 0.1. By
+            default none; of a dataset without splits a fifth is held out.
+        validate_every: Epochs between validations. Default 1.
+        keep: Number of last epochs whose weights are kept. Default 0. The best weights by
+            validation loss are always kept.
+        seed: Seed of all randomness. Default 0.
+        loss: `softmax` for exactly one class per video. `sigmoid` for any number: a binary
+            cross-entropy for each class, summed. `auto` (default) chooses by the dataset.
+        class_weights: `balanced` weights the training loss of each clip by the inverse frequency of
+            its class, with mean 1; with `loss="sigmoid"` the positive term of each class. `none`
+            (default) does not. Validation losses are not weighted.
 
     Raises:
-        ValueError: If a field is outside its range, or contradicts another.
+        ValueError: If a field is out of range or contradicts another.
 
     Example:
 
@@ -118,7 +135,7 @@ class TrainConfig:
 
     system: str = "InceptionI3D"
     architecture: str | None = None
-    streams: tuple = ()
+    streams: tuple[str, ...] = ()
     weights: str | None = None
     head: str = "new"
     inflate: str | None = None
@@ -136,7 +153,7 @@ class TrainConfig:
     test_short_side: int = 256
     test_size: int = 224
     crop: str = "resized"
-    area: tuple = (0.3, 1.0)
+    area: tuple[float, float] = (0.3, 1.0)
     flip: bool = True
     color: bool = True
     mixup: float = 0.0
@@ -155,7 +172,7 @@ class TrainConfig:
     dropout: float = 0.5
     ema: float = 0.0
     head_start: int = 0
-    freeze: tuple = ()
+    freeze: tuple[str, ...] = ()
     precision: str = "float32"
     split: str = "train"
     validation: str | None = None
@@ -169,15 +186,15 @@ class TrainConfig:
         for field, allowed in CHOICES.items():
             check_choice(field, getattr(self, field), allowed)
         defaults = dict(TRANSFER_DEFAULTS[self.transfer])
-        if self.loss in LABEL_SMOOTHING:
-            defaults["label_smoothing"] = LABEL_SMOOTHING[self.loss]
+        if self.loss in _LABEL_SMOOTHING:
+            defaults["label_smoothing"] = _LABEL_SMOOTHING[self.loss]
         for field, value in defaults.items():
             if getattr(self, field) is None:
                 object.__setattr__(self, field, value)
-        for least, fields in LEAST.items():
+        for minimum, fields in _MINIMUMS.items():
             for field in fields:
-                if not getattr(self, field) >= least:
-                    self._refuse(field, f"at least {least}")
+                if not getattr(self, field) >= minimum:
+                    self._refuse(field, f"at least {minimum}")
         for field in ("fps", "learning_rate"):
             if not getattr(self, field) > 0:
                 self._refuse(field, "above 0")
@@ -196,55 +213,41 @@ class TrainConfig:
         if self.weights is None and self.head == "keep":
             self._refuse("head", "'new' where no `weights` are given")
         if self.transfer == "fixed" and self.mixup:
-            self._refuse("mixup", "0 for transfer='fixed', whose features are made once")
+            self._refuse("mixup", "0 for transfer='fixed', whose features are computed once")
         if self.batch % self.accumulate:
             self._refuse("accumulate", f"a divisor of batch={self.batch}")
         if SCHEDULES[self.schedule].plateau and self.validation is None:
-            self._refuse("validation", f"given for schedule={self.schedule!r}, which waits for it")
+            self._refuse("validation", f"given for schedule={self.schedule!r}, which depends on it")
 
     def _refuse(self, field, right):
         raise ValueError(f"`{field}` must be {right}. Received: {field}={getattr(self, field)!r}")
 
     @property
-    def share(self):
-        """The share of the training videos to validate on, or `None` where a split is named."""
+    def validation_share(self):
+        """The fraction of the training videos to validate on; `None` for a named split."""
         try:
             return None if self.validation is None else float(self.validation)
         except ValueError:
             return None
 
     def for_labels(self, *, multi_label):
-        """The config with `loss` and `label_smoothing` chosen for a dataset, if they are not set.
+        """The config with `loss="auto"` replaced by the loss for a dataset.
 
         Args:
-            multi_label: Whether its videos may have several classes or none.
-
-        Returns:
-            A `TrainConfig` whose `loss` is `"softmax"` or `"sigmoid"`.
-
-        Example:
-
-        >>> config = ki3d.TrainConfig().for_labels(multi_label=True)
-        >>> config.loss, config.label_smoothing
-        ('sigmoid', 0.0)
+            multi_label: Whether its videos may have any number of classes.
         """
         if self.loss != "auto":
             return self
         return dataclasses.replace(self, loss="sigmoid" if multi_label else "softmax")
 
     def specs(self, streams, *, name="training"):
-        """The {stream: `ClipSpec`} of training clips.
-
-        Args:
-            streams: `"rgb"`, `"flow"` or both.
-            name: What they are called.
-        """
-        # The picture's short side is a little over `size`, as at the test.
+        """The {stream: `ClipSpec`} of training clips."""
+        # The short side is larger than `size` in the same ratio as at test.
         side = round(self.size * self.test_short_side / self.test_size)
         return self._specs(streams, name, short_side=side, size=self.size)
 
     def test_specs(self, streams, name):
-        """The {stream: `ClipSpec`} that the finished model carries."""
+        """The {stream: `ClipSpec`} that are stored with the weights."""
         return self._specs(streams, name, short_side=self.test_short_side, size=self.test_size)
 
     def _specs(self, streams, name, **sides):
@@ -261,7 +264,7 @@ class TrainConfig:
 
 
 def check_choice(field, value, allowed):
-    """Raises `ValueError`, with the nearest name, where `value` is not among those `allowed`."""
+    """Raises `ValueError` with the nearest allowed name if `value` is none of `allowed`."""
     if value not in allowed:
         near = difflib.get_close_matches(str(value), allowed, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

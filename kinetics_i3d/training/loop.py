@@ -1,46 +1,110 @@
-"""`Loop`: a run from step to step, whose every fact is in a state on disk.
+"""`Loop`: a run from step to step, with its state on disk.
 
-A run that was killed goes on from its last state and ends as if it had not been: the state knows
-the variables, the seeds of dropout, the schedule, the position in the data and the curves.
+A run that was killed continues from its last state and ends with the same bits as one that was not:
+the state holds the variables, the seeds of dropout, the schedule, the position in the data and the
+curves.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.progress import stage
+from kinetics_i3d.core.progress import as_time, stage
 from kinetics_i3d.training.errors import TrainingError, TrainingStopped
-from kinetics_i3d.training.meter import Meter
-from kinetics_i3d.training.schedules import SCHEDULES, Plateau
-from kinetics_i3d.training.state import StateFolder, restore, variables_of
+from kinetics_i3d.training.optimizers import SCHEDULES, Plateau
+from kinetics_i3d.training.state import StateFolder, TrainState, restore, variables_of
 
-EVERY = 30.0  # seconds between lines in the log
+_LOG_SECONDS = 30.0  # between lines in the log
+_SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy", "val_map")
 
 
-@dataclasses.dataclass
-class Facts:
-    """What a state knows beside the variables.
+class Throughput:
+    """Measures steps per second, the share of the time spent waiting for clips, and what is left.
 
     Args:
-        step: Steps done.
-        positions: For each process, the number of the example that it takes next.
-        loss, right: Sums of the steps of this epoch.
-        plateau: Fields of a `Plateau`.
-        best: The lowest validation loss yet.
-        history: A dictionary for each whole epoch.
+        clock: Returns the time in seconds.
     """
 
-    step: int = 0
-    positions: list = dataclasses.field(default_factory=list)
-    loss: float = 0.0
-    right: float = 0.0
-    plateau: dict = dataclasses.field(default_factory=dict)
-    best: float = math.inf
-    history: list = dataclasses.field(default_factory=list)
+    def __init__(self, clock=time.perf_counter):
+        self.clock = clock
+        self._has_stepped = False
+        self.restart()
+
+    def restart(self):
+        """Starts a new measurement, as each epoch does."""
+        self.last = self.clock()
+        self.steps = self.clips = 0
+        self.waiting = self.working = 0.0
+        self._startup_steps, self._startup_seconds = 0, 0.0
+
+    def batch_arrived(self):
+        """The time since the last call was spent waiting for a batch."""
+        now = self.clock()
+        self.waiting += now - self.last
+        self.last = now
+
+    def step_done(self, clips):
+        """The time since the last call was spent on a step with this number of clips."""
+        now = self.clock()
+        self.working += now - self.last
+        self.last = now
+        self.steps += 1
+        self.clips += clips
+        if not self._has_stepped:
+            # TensorFlow traces the graph in the first step, which may take a minute.
+            self._has_stepped = True
+            self._startup_steps, self._startup_seconds = 1, self.waiting + self.working
+
+    def skip(self):
+        """The time since the last call, such as that of a validation, does not count."""
+        self.last = self.clock()
+
+    def rates(self):
+        """Steps and clips per second, and the share of the time spent waiting, 0 to 1."""
+        total = max(self.waiting + self.working, 1e-9)
+        return {
+            "steps_per_second": self.steps / total,
+            "clips_per_second": self.clips / total,
+            "waiting": self.waiting / total,
+        }
+
+    def seconds_left(self, steps):
+        """The time that some steps will take, or `None` before the second step of a process."""
+        measured = self.steps - self._startup_steps
+        if measured < 1:
+            return None
+        return steps * (self.waiting + self.working - self._startup_seconds) / measured
+
+    def line(self, steps_left):
+        """The rates and the time left as text."""
+        rates, seconds = self.rates(), self.seconds_left(steps_left)
+        line = (
+            f"{rates['steps_per_second']:.2f} steps/s, {rates['clips_per_second']:.1f} clips/s, "
+            f"{100 * rates['waiting']:.0f} % waiting for clips"
+        )
+        return line if seconds is None else f"{line}, {as_time(seconds)} left"
+
+
+@dataclasses.dataclass(frozen=True)
+class Callbacks:
+    """Functions that a loop calls; `None` for no call.
+
+    Args:
+        validate: Called with a function that tells whether to stop; returns columns of the
+            history, `val_loss` among them.
+        end_epoch: Called with (`TrainState`, improved) after each epoch, before its state is saved.
+        write_scalars: Called with (step, {name: value}) every 30 seconds and after each epoch.
+    """
+
+    validate: Callable | None = None
+    end_epoch: Callable | None = None
+    write_scalars: Callable | None = None
 
 
 class Loop:
@@ -50,13 +114,10 @@ class Loop:
         config: A `TrainConfig`.
         step: A `Step`.
         output: Folder of the run, a `pathlib.Path`; states go into `state/`.
-        per_epoch: Steps of an epoch.
-        place: (index, count) of this process; the first one writes.
-        save_every: Steps between states; there is one at each epoch's end anyway.
-        validate: Called with what tells whether to stop for a dictionary of the columns of the
-            history, of which `val_loss` is one; or `None`.
-        report: Called with (`Facts`, improved) after each epoch and before its state is saved.
-        board: Called with (step, {name: value}) now and then, or `None`.
+        steps_per_epoch: Steps of an epoch.
+        process_rank, world_size: Index of this process, and number of processes. Rank 0 writes.
+        save_every: Steps between states; each epoch ends with one in any case.
+        callbacks: `Callbacks`.
     """
 
     def __init__(
@@ -65,188 +126,209 @@ class Loop:
         step,
         output,
         *,
-        per_epoch,
-        place=(0, 1),
+        steps_per_epoch,
+        process_rank=0,
+        world_size=1,
         save_every=500,
-        validate=None,
-        report=None,
-        board=None,
+        callbacks=None,
     ):
         self.config, self.step, self.output = config, step, output
-        self.per_epoch, self.save_every = per_epoch, save_every
-        self.total = config.steps or per_epoch * config.epochs
-        self.index, self.workers = place
-        self.validate, self.report, self.board = validate, report, board
-        self.states = StateFolder(output / "state")
-        self.facts = Facts(positions=[0] * self.workers)
+        self.steps_per_epoch, self.save_every = steps_per_epoch, save_every
+        self.total_steps = config.steps or steps_per_epoch * config.epochs
+        self.process_rank, self.world_size = process_rank, world_size
+        self.callbacks = callbacks or Callbacks()
+        self.state_folder = StateFolder(output / "state")
+        self.state = TrainState(positions=[0] * world_size)
         self.plateau = Plateau(patience=config.patience)
         self.variables = variables_of(step.model, step.optimizer)
-        self.meter = Meter()
+        self.throughput = Throughput()
 
     def resume(self):
-        """Takes up the newest state there is.
+        """Restores the newest state, if there is one.
 
         Returns:
-            (examples, batches) that this process has taken, where its data has to begin.
+            (examples, batches) that this process has already taken from its data.
 
         Raises:
-            TrainingError: If the states are damaged or of another network or number of processes.
+            TrainingError: If the states are damaged, or of another network or number of processes.
         """
-        stored = self.states.load()
+        stored = self.state_folder.load()
         if stored is not None:
-            arrays, facts = stored
-            self.facts = Facts(**facts)
-            if len(self.facts.positions) != self.workers:
+            arrays, fields = stored
+            self.state = TrainState(**fields)
+            if len(self.state.positions) != self.world_size:
                 raise TrainingError(
-                    f"{self.states.path}: of a run of {len(self.facts.positions)} processes; "
-                    f"it cannot go on with {self.workers}"
+                    f"{self.state_folder.path}: is of a run of {len(self.state.positions)} "
+                    f"processes; it cannot be resumed with {self.world_size}"
                 )
-            restore(self.variables, arrays, self.states.path)
-            self.plateau = Plateau(**self.facts.plateau)
-            logging.info("goes on at step %d of %d", self.facts.step, self.total)
-        return self.facts.positions[self.index], self.facts.step
+            restore(self.variables, arrays, self.state_folder.path)
+            self.plateau = Plateau(**self.state.plateau)
+            logging.info("resumes at step %d of %d", self.state.step, self.total_steps)
+        return self.state.positions[self.process_rank], self.state.step
 
-    def run(self, batches, question):
+    def run(self, batches, request):
         """Trains until the last step.
 
         Args:
-            batches: Iterator of (clips, targets, numbers), from where `resume` says.
-            question: A `Question`, which ends the run early.
+            batches: Iterator of (clips, targets, numbers), from the position that `resume` returns.
+            request: A `StopRequest`.
 
         Raises:
-            TrainingStopped: If `question` was asked; the state is saved.
+            TrainingStopped: If a stop was requested; the state is saved.
             TrainingError: If the loss is not finite, or a state cannot be saved.
         """
-        self.meter.restart()
-        if self._ends() and len(self.facts.history) < math.ceil(self.facts.step / self.per_epoch):
-            self._end_epoch(question)  # which was stopped in its validation
-        shown = stage(
-            "training", total=self.total, noun="steps", initial=self.facts.step, lines=False
-        )
-        with shown as show:
-            self._steps(batches, question, show)
+        self.throughput.restart()
+        finished = len(self.state.history)
+        # The state before a validation was saved, and the run ended within the validation.
+        if self._ends_epoch() and finished < math.ceil(self.state.step / self.steps_per_epoch):
+            self._end_epoch(request)
+        with contextlib.ExitStack() as stack:
+            self._steps(batches, request, stack)
 
-    def _steps(self, batches, question, show):
-        shown = time.monotonic()
-        while self.facts.step < self.total:
+    def _steps(self, batches, request, stack):
+        show, last_line = None, time.monotonic()
+        while self.state.step < self.total_steps:
             batch = next(batches)
-            self.meter.waited()
-            stop = self._one(batch, question.asked)
-            # Several processes agree within a step, so they learn of it by the next one.
-            stop = stop or (self.workers == 1 and question.asked)
-            step = self.facts.step
+            self.throughput.batch_arrived()
+            stop = self._one_step(batch, request.stop_requested)
+            # A single process stops at once, also for a request that came during the step.
+            # Several have to stop at the same step: the request travels with the next one's sum.
+            stop = stop or (self.world_size == 1 and request.stop_requested)
+            step = self.state.step
+            if show is None:
+                # The bar starts behind the first step, whose tracing would spoil its estimate.
+                show = stack.enter_context(
+                    stage(
+                        "training",
+                        total=self.total_steps,
+                        noun="steps",
+                        initial=step,
+                        lines=False,
+                    )
+                )
             show(step, self._means())
-            ends = self._ends()
+            ends = self._ends_epoch()
             if ends:
-                if self.validate:
-                    self._save()  # that may take longer than whoever stops it will wait
-                self._end_epoch(question)
+                if self.callbacks.validate:
+                    # Whoever has asked the run to stop may kill it before the validation is over.
+                    self._save()
+                self._end_epoch(request)
             elif stop or step % self.save_every == 0:
                 self._save()
-            if stop and step < self.total:
+            if stop and step < self.total_steps:
                 raise TrainingStopped(
-                    f"{self.output}: stopped after step {step}; goes on from there"
+                    f"{self.output}: stopped after step {step}; run the same command to resume"
                 )
-            if ends or time.monotonic() - shown > EVERY:
-                shown = time.monotonic()
+            if ends or time.monotonic() - last_line > _LOG_SECONDS:
+                last_line = time.monotonic()
                 line = self._line()
                 if ends or show.bar is None:
-                    logging.info("step %d of %d: %s", step, self.total, line)
-            self.meter.pause()
+                    logging.info("step %d of %d: %s", step, self.total_steps, line)
+            self.throughput.skip()
             if ends:
-                self.meter.restart()
+                self.throughput.restart()
 
-    def rate(self):
+    def learning_rate(self):
         """The learning rate of the next step."""
         config = self.config
         share = SCHEDULES[config.schedule].rate(
-            self.facts.step, steps=self.total, warmup=round(config.warmup * self.per_epoch)
+            self.state.step,
+            steps=self.total_steps,
+            warmup=round(config.warmup * self.steps_per_epoch),
         )
         return config.learning_rate * share * self.plateau.factor
 
-    def _one(self, batch, asked):
+    def _one_step(self, batch, stop_requested):
+        """Takes a step; returns whether a stop was requested in any process."""
         clips, targets, numbers = batch
-        self.step.optimizer.learning_rate = self.rate()
-        note = np.zeros(self.workers + 1, np.int64)
-        note[self.index], note[-1] = int(numbers[-1]) + 1, asked
-        loss, right, note = self.step.train(clips, targets, note)
-        self.meter.stepped(self.config.batch)
+        self.step.optimizer.learning_rate = self.learning_rate()
+        # Each process fills in its own place, so that the sum over the processes tells all of them
+        # the position of each, which rank 0 saves. It costs no communication of its own.
+        shared = np.zeros(self.world_size + 1, np.int64)
+        shared[self.process_rank], shared[-1] = int(numbers[-1]) + 1, stop_requested
+        loss, accuracy, shared = self.step.train(clips, targets, shared)
+        self.throughput.step_done(self.config.batch)
         if not math.isfinite(loss):
             self._refuse(batch, loss)
-        facts = self.facts
-        facts.step += 1
-        facts.positions = [int(number) for number in note[:-1]]
-        facts.loss, facts.right = facts.loss + loss, facts.right + right
-        return bool(note[-1])
+        state = self.state
+        state.step += 1
+        state.positions = [int(number) for number in shared[:-1]]
+        state.loss, state.right = state.loss + loss, state.right + accuracy
+        return bool(shared[-1])
 
-    def _ends(self):
-        """Whether the last step was that of an epoch."""
-        step = self.facts.step
-        return step > 0 and (step % self.per_epoch == 0 or step == self.total)
+    def _ends_epoch(self):
+        """Whether the last step was the last of an epoch; the final epoch may be shorter."""
+        step = self.state.step
+        return step > 0 and (step % self.steps_per_epoch == 0 or step == self.total_steps)
 
-    def _end_epoch(self, question):
-        facts = self.facts
-        steps = facts.step - len(facts.history) * self.per_epoch
+    def _end_epoch(self, request):
+        state, callbacks = self.state, self.callbacks
         row = {
-            "epoch": len(facts.history),
-            "step": facts.step,
-            "loss": facts.loss / steps,
-            "accuracy": facts.right / steps,
-            "learning_rate": self.rate(),
-            **self.meter.rates(),
+            "epoch": len(state.history),
+            "step": state.step,
+            **self._epoch_means(),
+            "learning_rate": self.learning_rate(),
+            **self.throughput.rates(),
         }
         improved = False
-        due = (row["epoch"] + 1) % self.config.validate_every == 0 or facts.step == self.total
-        if self.validate and due:
-            # Several processes would have to agree, and do so at the next step.
-            row |= self.validate(lambda: question.asked and self.workers == 1)
-            improved = row["val_loss"] < facts.best
-            facts.best = min(facts.best, row["val_loss"])
+        is_due = (row["epoch"] + 1) % self.config.validate_every == 0
+        if callbacks.validate and (is_due or state.step == self.total_steps):
+            # Several processes cannot agree to stop within a validation; they do at the next step.
+            row |= callbacks.validate(lambda: request.stop_requested and self.world_size == 1)
+            improved = row["val_loss"] < state.best
+            state.best = min(state.best, row["val_loss"])
             if SCHEDULES[self.config.schedule].plateau:
-                self.plateau.see(row["val_loss"])
-        facts.history.append(row)
-        facts.loss = facts.right = 0.0
-        if self.report and self.index == 0:
-            self.report(facts, improved)
+                self.plateau.update(row["val_loss"])
+        state.history.append(row)
+        state.loss = state.right = 0.0
+        if callbacks.end_epoch and self.process_rank == 0:
+            callbacks.end_epoch(state, improved)
+        # Last: a run that is killed before writes the files of this epoch once more.
         self._save()
 
     def _save(self):
-        if self.index != 0:
+        if self.process_rank != 0:
             return
-        self.facts.plateau = dataclasses.asdict(self.plateau)
+        self.state.plateau = dataclasses.asdict(self.plateau)
         arrays = [variable.numpy() for variable in self.variables]
-        self.states.save(self.facts.step, arrays, dataclasses.asdict(self.facts))
+        self.state_folder.save(self.state.step, arrays, dataclasses.asdict(self.state))
 
     def _refuse(self, batch, loss):
+        """Saves a batch whose loss is not finite, and raises `TrainingError`."""
         import tensorflow as tf
 
         clips, targets, numbers = tf.nest.map_structure(np.asarray, batch)
-        path = self.output / f"bad_batch_step_{self.facts.step}_process_{self.index}.npz"
+        path = self.output / f"bad_batch_step_{self.state.step}_process_{self.process_rank}.npz"
         clips = clips if isinstance(clips, dict) else {"clips": clips}
         try:
             with atomic_path(path) as temporary:
                 np.savez(temporary, targets=targets, numbers=numbers, **clips)
-            where = f"its batch is in {path}: look at it"
+            where = f"its batch is in {path}"
         except OSError as error:
             where = f"its batch cannot be saved ({error.strerror})"
         raise TrainingError(
-            f"{self.output}: the loss of step {self.facts.step} is {loss}; {where}, or take a "
-            "lower learning_rate, a longer warmup or a clip_norm"
+            f"{self.output}: the loss of step {self.state.step} is {loss}; {where}; check it, or "
+            "use a lower learning_rate, a longer warmup or a clip_norm"
         )
 
     def _line(self):
-        line = self.meter.line(self.total - self.facts.step)
-        if self.board:
-            self.board(self.facts.step, {"learning_rate": self.rate(), **self.meter.rates()})
+        """Means and throughput as text; also passes them to TensorBoard."""
+        line = self.throughput.line(self.total_steps - self.state.step)
+        if self.callbacks.write_scalars:
+            self.callbacks.write_scalars(
+                self.state.step,
+                {"learning_rate": self.learning_rate(), **self.throughput.rates()},
+            )
         return f"{self._means()}, {line}"
 
+    def _epoch_means(self):
+        """Means of the steps of the current epoch; it must have one."""
+        state = self.state
+        steps = state.step - len(state.history) * self.steps_per_epoch
+        return {"loss": state.loss / steps, "accuracy": state.right / steps}
+
     def _means(self):
-        """Loss and accuracy of this epoch so far, or of the one that has just ended."""
-        facts = self.facts
-        steps = facts.step - len(facts.history) * self.per_epoch
-        if steps > 0:
-            row = {"loss": facts.loss / steps, "accuracy": facts.right / steps}
-        else:
-            row = facts.history[-1]
-        names = ("loss", "accuracy", "val_loss", "val_accuracy", "val_map")
-        return ", ".join(f"{name} {row[name]:.3f}" for name in names if name in row)
+        """The means of this epoch so far, or of the one that has just ended, as text."""
+        has_steps = self.state.step > len(self.state.history) * self.steps_per_epoch
+        row = self._epoch_means() if has_steps else self.state.history[-1]
+        return ", ".join(f"{name} {row[name]:.3f}" for name in _SHOWN if name in row)

@@ -1,4 +1,4 @@
-"""The network of a config: which system, where its weights start, and what of it is trained.
+"""The network of a config: its system, its initial weights, and which layers are trained.
 
 Carreira & Zisserman, CVPR 2017, table 4: trained on the target videos alone ("original"), with
 frozen features ("fixed"), or fine-tuned ("full").
@@ -15,18 +15,18 @@ from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.pretrained import HEAD
 from kinetics_i3d.models.start_from_images import start_from_images
 from kinetics_i3d.models.systems import SYSTEMS, system_of
-from kinetics_i3d.training.bfloat16 import keep_gradients_right
+from kinetics_i3d.training.batch_norm import all_layers
+from kinetics_i3d.training.bfloat16 import use_float32_where_bfloat16_is_wrong
 from kinetics_i3d.training.config import check_choice
-from kinetics_i3d.training.statistics import all_layers
 from kinetics_i3d.weights.assign import named_variables
 from kinetics_i3d.weights.read import read_weights
 
 
 def streams_of(config):
-    """The streams that a config's network reads, rgb first.
+    """The streams of a config's network, rgb first.
 
     Raises:
-        ValueError: If there is no such system, or it reads others than `config.streams`.
+        ValueError: If the system is unknown, or does not have `config.streams`.
     """
     check_choice("system", config.system, tuple(SYSTEMS))
     system = SYSTEMS[config.system]
@@ -47,19 +47,19 @@ def streams_of(config):
 
 
 def build(config, labels, *, weights_labels=None):
-    """The network of a config, in its precision, with what is frozen frozen.
+    """The network of a config, in its precision, with its frozen layers.
 
     Args:
         config: A `TrainConfig`.
-        labels: Class names.
-        weights_labels: Class names of `config.weights`, where their file brings none.
+        labels: Class names of the dataset.
+        weights_labels: Class names of `config.weights`, where their file has none.
 
     Returns:
-        A `ClipModel` for training: at all time steps where the system is trained so.
+        A `ClipModel` with logits; at all time steps if the system is trained on those.
 
     Raises:
         ValueError: If the config does not fit the network.
-        WeightsError: If the weights do not.
+        WeightsError: If the weights do not fit.
     """
     with dtype_policy(config.precision):
         model = _begin(config, streams_of(config), len(labels))
@@ -70,7 +70,9 @@ def build(config, labels, *, weights_labels=None):
                 f"{config.weights}. Received: {len(weights_labels)} names"
             )
         model.labels = tuple(weights_labels)
-    check_network(model, config, labels)
+    if config.loss != "auto":
+        model.activation = config.loss
+    _check_network(model, config, labels)
     for layer in all_layers(model):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         if is_norm:
@@ -79,12 +81,13 @@ def build(config, labels, *, weights_labels=None):
         if layer.name.startswith(tuple(config.freeze)) or (is_norm and config.norm == "freeze"):
             layer.trainable = False
     if config.transfer == "fixed":
-        heads = [one for name, one in named_variables(model).items() if re.match(HEAD, name)]
+        head = {id(v) for name, v in named_variables(model).items() if re.match(HEAD, name)}
         for layer in all_layers(model):
-            layer.trainable = any(one is head for one in layer.variables for head in heads)
+            layer.trainable = any(id(variable) in head for variable in layer.variables)
     size = (config.size, config.size)
     clips = {stream: (frames, *size) for stream, frames in frames_of(config, model).items()}
-    keep_gradients_right(model, clips if len(clips) > 1 else next(iter(clips.values())))
+    shape = clips if len(clips) > 1 else next(iter(clips.values()))
+    use_float32_where_bfloat16_is_wrong(model, shape)
     return model
 
 
@@ -101,14 +104,12 @@ def frames_of(config, model):
     return {stream: -(-config.frames // strides[stream]) for stream in streams}
 
 
-def members(model):
-    """A network whose outputs are trained, each by itself: of most models it is the model.
-
-    Args:
-        model: A `ClipModel` of logits.
+def per_stream_logits(model):
+    """The network to train: the model, or where streams are trained separately, its parts.
 
     Returns:
-        A functional model to (batch, ...) logits, or to a list of them whose sum answers.
+        A functional model to logits (batch, ...), or to a list of those of each stream, whose sum
+        is the prediction.
     """
     # Separate streams are trained to predict alone; their sum is taken at test only.
     if not system_of(model).is_separate:
@@ -116,25 +117,18 @@ def members(model):
     return keras.Model(model.input, model.get_layer("Logits").input)
 
 
-def check_network(model, config, labels):
-    """Raises `ValueError` where clips or classes of a config are not those of its network.
-
-    Args:
-        model: The network.
-        config: A `TrainConfig`.
-        labels: Class names of the dataset.
-    """
+def _check_network(model, config, labels):
+    """Raises `ValueError` where the clips or classes of a config do not fit its network."""
     if config.head == "keep" and config.weights is not None and model.labels != tuple(labels):
         raise ValueError(
-            f"`head` must be 'new' where the labels of the weights, {_some(model.labels)}, are not "
-            f"those of the videos, {_some(labels)}. Received: head='keep'"
+            f"`head` must be 'new' where the labels of the weights, {_summary(model.labels)}, are "
+            f"not those of the videos, {_summary(labels)}. Received: head='keep'"
         )
     inputs = model.input if isinstance(model.input, dict) else {None: model.input}
-    for shape, (stream, frames) in zip(
-        (each.shape for each in inputs.values()), frames_of(config, model).items(), strict=True
-    ):
+    frames_by_stream = frames_of(config, model)
+    for tensor, (stream, frames) in zip(inputs.values(), frames_by_stream.items(), strict=True):
         least = dict(zip(("frames", "size"), model.minimums[stream], strict=False))
-        fixed = dict(zip(("frames", "size"), shape[1:3], strict=True))
+        fixed = dict(zip(("frames", "size"), tensor.shape[1:3], strict=True))
         for field, value in (("frames", frames), ("size", config.size)):
             received = f"Received: {field}={getattr(config, field)!r}"
             if fixed[field] not in (None, value):
@@ -159,7 +153,7 @@ def check_network(model, config, labels):
 
 
 def _begin(config, streams, classes):
-    """The network with its first values."""
+    """The network with its initial weights."""
     specs = config.specs(streams)
     settings: dict = {"classes": classes, "dropout": config.dropout}
     system = SYSTEMS[config.system]
@@ -188,10 +182,10 @@ def _begin(config, streams, classes):
             f"`streams` must be {tuple(model.clip_specs)} for weights={config.weights!r}. "
             f"Received: streams={config.streams!r}"
         )
-    before = {name: spec.fps for name, spec in model.clip_specs.items()}
-    if len(streams) > 1 and before["flow"] != config.stride * before["rgb"]:
+    rates = {stream: spec.fps for stream, spec in model.clip_specs.items()}
+    if len(streams) > 1 and rates["flow"] != config.stride * rates["rgb"]:
         raise ValueError(
-            f"`stride` must be {before['flow'] / before['rgb']:g} for {config.system}. "
+            f"`stride` must be {rates['flow'] / rates['rgb']:g} for {config.system}. "
             f"Received: stride={config.stride!r}"
         )
     model.clip_specs = specs
@@ -202,9 +196,9 @@ def _begin(config, streams, classes):
 
 
 def reads_other_stream(config):
-    """Whether the weights of a config were trained on the other stream than it trains on.
+    """Whether the initial weights were trained on the other stream than the config's.
 
-    Batch norm's statistics do not fit such clips until they are measured on them.
+    The statistics of batch norm fit the config's stream only after they are measured on it.
     """
     if not SYSTEMS[config.system].reads_one or config.weights is None or not config.streams:
         return False
@@ -213,7 +207,7 @@ def reads_other_stream(config):
 
 
 def _weights_of_stream(weights, stream):
-    """The `Checkpoint` of weights, adapted where they read the other stream."""
+    """The `Checkpoint` of weights, adapted if they were trained on the other stream."""
     checkpoint = read_weights(weights)
     spec = checkpoint.info.clip_spec
     if spec is None or spec.stream == stream:
@@ -227,6 +221,6 @@ def _weights_of_stream(weights, stream):
     return adapt_to_stream(checkpoint, stream)
 
 
-def _some(labels):
+def _summary(labels):
     names = ", ".join(labels[:3])
     return f"{len(labels)} ({names}{', ...' if len(labels) > 3 else ''})"

@@ -1,71 +1,74 @@
-"""What is checked before the first step: the output, the videos, the devices and the config."""
+"""Checks before the first step: of the output folder, the videos, the devices and the config."""
 
-import collections
 import contextlib
 import json
-import os
 import pathlib
 import tempfile
 
 import numpy as np
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.data.datasets import VideoDataset, open_dataset
-from kinetics_i3d.data.records.clips import RecordSplit
-from kinetics_i3d.data.records.manifest import is_records
-from kinetics_i3d.data.records.reader import open_records
-from kinetics_i3d.data.split import SHARE, is_undivided, split_undivided
+from kinetics_i3d.data.video_dataset import SHARE, split_undivided
 from kinetics_i3d.training.config import NEW_FIELDS
-from kinetics_i3d.training.distribute import place
+from kinetics_i3d.training.distribute import process_of
 from kinetics_i3d.training.errors import TrainingError
 
 
+def check_backend():
+    """Raises `TrainingError` on another Keras backend than TensorFlow."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise TrainingError(
+            f"training requires Keras' TensorFlow backend, and this is {keras.backend.backend()}; "
+            "unset KERAS_BACKEND, or use `fit` as in docs/distributed.md"
+        )
+
+
 def check_output(folder, config):
-    """Raises where a run cannot write to its folder.
+    """Raises where a run cannot use its output folder.
 
     Args:
-        folder: A `pathlib.Path`; it is made if only it is missing.
+        folder: A `pathlib.Path`, which may be missing.
         config: The `TrainConfig`.
 
     Raises:
-        FileExistsError: If it holds a run of another config, which `extends` does not allow.
-        TrainingError: If it is no folder, or nothing can be written there.
+        FileExistsError: If it holds a run of another config that `extends` does not allow.
+        TrainingError: If nothing can be written there.
     """
-    path = pathlib.Path(folder) / "config.json"
+    path = folder / "config.json"
     different = differences(folder, config) if path.is_file() else {}
     if different and not extends(folder, config):
         listed = ", ".join(
             f"{field}={before!r} there, {now!r} here" for field, (before, now) in different.items()
         )
         raise FileExistsError(
-            f"{path}: a run of another config is here; choose another output (more `epochs` of the "
-            f"same config go on with it). Different: {listed}"
+            f"{path}: is of a run with another config; choose another output (only more `epochs` "
+            f"continue the run). Different: {listed}"
         )
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    # Only tried: what is wrong with the config shall leave nothing behind.
-    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=there):
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    # Only a trial: a mistake in the config, found later, must not leave an empty folder behind.
+    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=existing):
         return
     raise TrainingError(f"{folder}: nothing can be written there; choose another output")
 
 
 def extends(folder, config):
-    """Whether a folder holds a finished run of the same config for fewer epochs.
-
-    Args:
-        folder: A `pathlib.Path`.
-        config: A `TrainConfig` that counts by epochs.
-    """
-    if config.steps or not (pathlib.Path(folder) / "config.json").is_file():
+    """Whether `config` is that of the run in a folder, with more epochs."""
+    if config.steps or not (folder / "config.json").is_file():
         return False
     different = differences(folder, config)
-    return different.keys() == {"epochs"} and _is_less(*different["epochs"])
+    if different.keys() != {"epochs"}:
+        return False
+    before, now = different["epochs"]
+    return isinstance(before, int) and isinstance(now, int) and before < now
 
 
 def differences(folder, config):
-    """The fields in which the run in a folder differs from a config.
+    """The fields in which a config differs from the run in a folder.
 
-    A field that `config.json` lacks, since the run was begun before there was such a field, has its
-    default. A field that the config leaves to the dataset is compared by what it would become.
+    A field that is younger than the run counts as its default then. A field that depends on the
+    dataset is compared by the value that it would get.
 
     Args:
         folder: A `pathlib.Path` with a `config.json`.
@@ -82,8 +85,8 @@ def differences(folder, config):
     if not isinstance(before, dict):
         return {"config.json": ("not readable", "a config")}
     before = NEW_FIELDS | before
-    wanted = config.for_labels(multi_label=before["loss"] == "sigmoid")
-    now = json.loads(wanted.to_json())
+    resolved = config.for_labels(multi_label=before["loss"] == "sigmoid")
+    now = json.loads(resolved.to_json())  # as JSON has it: tuples are lists
     return {
         field: (before.get(field), now.get(field))
         for field in (*now, *(field for field in before if field not in now))
@@ -91,82 +94,51 @@ def differences(folder, config):
     }
 
 
-def _is_less(before, now):
-    return isinstance(before, int) and isinstance(now, int) and before < now
-
-
-def check_backend():
-    """Raises `TrainingError` on another backend than TensorFlow, whose graphs the steps are."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise TrainingError(
-            f"training runs on Keras' TensorFlow backend, and this is {keras.backend.backend()}; "
-            "unset KERAS_BACKEND, or use `fit` as docs/distributed.md shows"
-        )
-
-
-def open_any(dataset):
-    """A `VideoDataset` or `Records`: those given, or what lies at a path.
-
-    Raises:
-        DatasetError: If there is nothing of a known kind.
-    """
-    if not isinstance(dataset, (str, os.PathLike)):
-        return dataset
-    return open_records(dataset) if is_records(dataset) else open_dataset(dataset)
-
-
-def parts(dataset, config):
+def training_and_validation(dataset, config):
     """The videos to train on, and those to validate on.
 
-    Of videos that no list and no folder assigns to a split, a part of every class is held out to
-    validate on; `split="all"` trains on all of them.
+    Of videos without any split, a fraction of each class is held out; `split="all"` trains on all.
 
     Args:
         dataset: A `VideoDataset` or `Records`.
         config: A `TrainConfig`.
 
     Returns:
-        Two `VideoDataset`s or `RecordSplit`s; the second is `None` where none is asked for.
+        Two `VideoDataset`s or `RecordSplit`s; the second is `None` without validation.
 
     Raises:
-        DatasetError: If there is no such split, it is empty, or a share is asked of records.
+        DatasetError: If a split is missing or empty, or the validation split is a fraction of
+            records.
     """
-    if _needs_split(dataset, config):
-        share = SHARE if config.share is None else _checked(config.share, config)
-        training, held = split_undivided(dataset, share=share, seed=config.seed)
+    share = config.validation_share
+    if _has_to_be_split(dataset, config):
+        share = SHARE if share is None else _checked_share(share, config)
+        training, held_out = split_undivided(dataset, share=share, seed=config.seed)
         _check_left(training, share)
-        return training, held if len(held) else None
-    training = _split(dataset, config.split)
+        return training, held_out if len(held_out) else None
+    training = dataset.split(config.split)
     if config.validation is None:
         return training, None
-    if config.share is None:
+    if share is None:
         if config.validation == config.split:
             raise DatasetError(
-                f"validation is the split {config.split!r} that is trained on; take another, or a "
-                "share such as 0.1"
+                f"validation is the split {config.split!r} that is trained on; use another, or a "
+                "fraction such as 0.1"
             )
-        return training, _split(dataset, config.validation)
-    _checked(config.share, config)
-    if not isinstance(training, VideoDataset):
-        raise DatasetError("validation must be a split where records are trained on, not a share")
-    kept, held = training.hold_out(config.share, seed=config.seed)
-    _check_left(kept, config.share)
-    return kept, held
+        return training, dataset.split(config.validation)
+    _checked_share(share, config)
+    kept, held_out = training.hold_out(share, seed=config.seed)
+    _check_left(kept, share)
+    return kept, held_out
 
 
 def check_run(config, training, strategy):
-    """Raises where a config does not fit the devices.
+    """Raises `ValueError` where a config does not fit the devices or the videos.
 
     Args:
         config: A `TrainConfig`.
-        training: What it is trained on.
+        training: The training videos.
         strategy: A `tf.distribute.Strategy`.
-
-    Raises:
-        ValueError: If the precision does not run there, the batch cannot be parted, or something is
-            asked for that one device alone can do.
     """
     import tensorflow as tf
 
@@ -192,12 +164,13 @@ def check_run(config, training, strategy):
             f"`head_start` must be 0 for {config.system}. "
             f"Received: head_start={config.head_start!r}"
         )
-    if config.loss == "softmax" and is_multi_label(training):
+    if config.loss == "softmax" and training.multi_label:
         raise ValueError(
             f"`loss` must be 'sigmoid' (or 'auto') for {training.name}, whose videos may have "
             "several labels. Received: loss='softmax'"
         )
-    if config.loss == "sigmoid" and place(strategy)[1] > 1:
+    # Mean average precision needs the scores of all videos in one process.
+    if config.loss == "sigmoid" and process_of(strategy)[1] > 1:
         raise ValueError(
             "`loss` must be 'softmax' on several processes, which would each validate on videos of "
             "their own. Received: loss='sigmoid'"
@@ -209,39 +182,27 @@ def check_run(config, training, strategy):
         )
 
 
-def is_multi_label(training):
-    """Whether videos may have several labels; those of records have one."""
-    return isinstance(training, VideoDataset) and training.multi_label
-
-
 def class_counts(training):
-    """int64 array (classes,): the training videos that have each class.
+    """Number of training videos of each class, int64 (classes,).
 
     Args:
         training: A `VideoDataset` or a `RecordSplit`.
     """
-    if isinstance(training, RecordSplit):
-        counts = training.records.manifest.splits[training.name].classes
-    else:
-        counts = collections.Counter(label for video in training.videos for label in video.classes)
+    counts = training.class_counts()
     return np.array([counts.get(label, 0) for label in training.labels], np.int64)
 
 
-def _needs_split(dataset, config):
-    """Whether a split has to be made: none is there, and none but the usual ones is asked for."""
-    usual = config.validation in (None, "val") or config.share is not None
-    return (
-        isinstance(dataset, VideoDataset)
-        and config.split == "train"
-        and usual
-        and is_undivided(dataset)
-    )
+def _has_to_be_split(dataset, config):
+    """Whether the dataset has no splits, and the config names none that it would need."""
+    has_default = config.validation in (None, "val") or config.validation_share is not None
+    return config.split == "train" and has_default and dataset.is_undivided
 
 
-def _checked(share, config):
+def _checked_share(share, config):
     if not 0 < share < 1:
         raise DatasetError(
-            f"validation must be a split, or a share above 0 and below 1, not {config.validation}"
+            "validation must be a split, or a fraction above 0 and below 1, not "
+            f"{config.validation}"
         )
     return share
 
@@ -249,14 +210,3 @@ def _checked(share, config):
 def _check_left(training, share):
     if not len(training):
         raise DatasetError(f"{training.name}: validation of {share:g} leaves nothing to train")
-
-
-def _split(dataset, name):
-    if isinstance(dataset, VideoDataset):
-        return dataset.split(name)
-    if isinstance(dataset, RecordSplit):
-        dataset = dataset.records
-    found = RecordSplit(dataset, name)
-    if not len(found):
-        raise DatasetError(f"{dataset.folder}: the split {name!r} holds no records")
-    return found

@@ -1,4 +1,4 @@
-"""Recipes: the settings of the shipped weights, of the released ones and of the paper, by name.
+"""Recipes: named settings of the shipped weights, of the released weights and of the paper.
 
 Carreira & Zisserman, CVPR 2017, table 1 and section 2.5, and the code released with it.
 """
@@ -10,7 +10,7 @@ from absl import logging
 
 from kinetics_i3d.training.config import TRANSFER_DEFAULTS, TrainConfig, check_choice
 
-# What the released code says of its training; 64 replicas of 6 clips.
+# From the released code: 64 replicas with 6 clips each.
 _RELEASED: dict = {
     "crop": "plain",
     "color": False,
@@ -23,12 +23,12 @@ _RELEASED: dict = {
     "dropout": 0.5,
 }
 
-# The paper's runs on Kinetics; it says no learning rate, so that of the release.
+# The paper's runs on Kinetics. It gives no learning rate; this is that of the release.
 _PAPER: dict = {**_RELEASED, "steps": 110_000, "schedule": "paper", "validation": "val"}
 
 RECIPES = {
-    # J-HMDB from ImageNet: clips of about a second, 24 frames at 25 a second. A network overfits so
-    # few of them soon, hence the frozen stem, the strong dropout and mixup; kernels at the middle
+    # J-HMDB from ImageNet: clips of about a second, 24 frames at 25 fps. A network soon overfits
+    # so few videos, hence the frozen stem, the strong dropout and mixup; kernels at the middle
     # frame keep the frozen stem from blurring motion.
     "jhmdb": TrainConfig(
         architecture="googlenet",
@@ -93,8 +93,8 @@ RECIPES = {
         head_start=2,
         precision="mixed_bfloat16",
     ),
-    # Performances of 2.56 s: 32 frames span them at 12.5 a second. At 8 a second the network, which
-    # halves the frames at once, cannot tell a walk from a walk backwards.
+    # Performances of 2.56 s: 32 frames span them at 12.5 fps. At 8 fps the network, which halves
+    # the frames at once, cannot tell walking from walking backwards.
     "figures": TrainConfig(
         architecture="inception_v1_quarter",
         fps=12.5,
@@ -128,11 +128,11 @@ RECIPES = {
 def config_from_recipe(name: str | None, **settings: Any) -> TrainConfig:
     """The `TrainConfig` of a recipe with some fields changed.
 
-    A field that is given is kept. A field of the recipe that contradicts the given ones, or the
-    weights, gives way, and the log says so: `architecture`, `stride`, and `streams` that are not
-    set, become those of the weights, `transfer="original"` becomes `"full"`, and `inflate` and
-    `weights` replace each other. For `transfer="fixed"` the `learning_rate` and `epochs` that are
-    not given are those of a classifier on frozen features, whatever the recipe trains.
+    Explicit settings are always kept. A field of the recipe that contradicts them or the weights is
+    replaced, and the change is logged: `architecture`, `stride` and unset `streams` become those of
+    the weights, `transfer="original"` becomes `"full"`, and `inflate` and `weights` replace each
+    other. With `transfer="fixed"`, `learning_rate` and `epochs` default to those of a classifier on
+    frozen features, whatever the recipe says.
 
     Args:
         name: A key of `RECIPES`, or `None` for the defaults of `TrainConfig`.
@@ -142,8 +142,8 @@ def config_from_recipe(name: str | None, **settings: Any) -> TrainConfig:
         A `TrainConfig`.
 
     Raises:
-        ValueError: If there is no such recipe, it trains another system than `system`, or the given
-            fields contradict each other.
+        ValueError: If the recipe is unknown or trains another system than `system`, or the settings
+            contradict each other.
         WeightsError: If the weights cannot be found or read.
 
     Example:
@@ -190,50 +190,50 @@ def config_from_recipe(name: str | None, **settings: Any) -> TrainConfig:
 
 
 def _changes(recipe, settings):
-    """The fields of a recipe that give way, {field: (value, reason)}.
+    """The fields of a recipe that are replaced, {field: (value, reason)}.
 
     Args:
-        recipe: {field: value}, the fields of the recipe.
-        settings: {field: value}, the fields that are given and therefore stay.
+        recipe: {field: value} of the recipe.
+        settings: {field: value}, which are kept.
     """
     changes: dict = {}
     fields = recipe | settings
 
-    def settle(field, value, reason):
+    def replace(field, value, reason):
         if field not in settings and fields[field] != value:
             fields[field] = value
             changes[field] = (value, f"{reason}={fields[reason]!r}")
 
     if settings.get("weights") is not None:
-        settle("inflate", None, "weights")
+        replace("inflate", None, "weights")
     elif settings.get("inflate") is not None:
-        settle("weights", None, "inflate")
+        replace("weights", None, "inflate")
     if fields["transfer"] == "fixed":
-        settle("mixup", 0.0, "transfer")  # the features are made once
+        replace("mixup", 0.0, "transfer")  # the features are computed once
     if fields["weights"] is not None:
         if fields["transfer"] == "original":
-            settle("transfer", "full", "weights")
-        settle("temporal", TrainConfig.temporal, "weights")  # nothing is inflated
+            replace("transfer", "full", "weights")
+        replace("temporal", TrainConfig.temporal, "weights")  # nothing is inflated
     start = "inflate" if fields["weights"] is None else "weights"
     if fields[start] is None:
         return changes
-    architecture, specs = _described(fields[start])
+    architecture, specs = _described_by(fields[start])
     if fields["architecture"] is not None and architecture is not None:
-        settle("architecture", architecture, start)
+        replace("architecture", architecture, start)
     if start == "weights" and specs:
         if fields["system"] == "InceptionI3D" and len(specs) == 1:
-            # Weights of one stream may start a network of the other, where a recipe names it.
+            # A recipe that names a stream may start from weights of the other one.
             if not fields["streams"] and tuple(specs) != ("rgb",):
-                settle("streams", tuple(specs), start)
+                replace("streams", tuple(specs), start)
         elif len(specs) == 2:
             stride = specs["flow"].fps / specs["rgb"].fps
             if stride.is_integer():
-                settle("stride", int(stride), start)
+                replace("stride", int(stride), start)
     return changes
 
 
-def _described(weights):
-    """The architecture of weights and their {stream: `ClipSpec`}, as far as they say."""
+def _described_by(weights):
+    """(architecture, {stream: `ClipSpec`}) of weights; `None` and {} where unknown."""
     from kinetics_i3d.weights.read import resolve_weights
 
     infos = [source.info() for source in resolve_weights(weights, images=True, pairs=True)]

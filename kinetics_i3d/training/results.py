@@ -1,8 +1,14 @@
-"""What a run leaves beside its state: curves, the best weights, those of the last epochs."""
+"""What a run writes besides its state: curves, weights, lists of videos, TensorBoard events.
+
+TensorBoard's events are written without `tf.summary.scalar` and `.image`, which need TensorBoard to
+be installed where the run is.
+"""
 
 import csv
 import dataclasses
 import re
+
+import numpy as np
 
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.models.pretrained import save_weights
@@ -19,26 +25,21 @@ COLUMNS = (
     "clips_per_second",
     "waiting",
 )
-MAP = "val_map"  # a column of runs on videos of several labels
-EPOCH = re.compile(r"weights-epoch-(\d+)\.h5")
+_MAP = "val_map"  # a column only of multi-label runs
+_EPOCH = re.compile(r"weights-epoch-(\d+)\.h5")
 
 
 def write_history(path, rows):
-    """Writes the curves of a run; a value that an epoch does not have is left empty.
-
-    Args:
-        path: The csv file.
-        rows: A dictionary for each epoch.
-    """
+    """Writes the curves of a run, a dictionary per epoch; missing values stay empty."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        columns = (*COLUMNS, MAP) if any(MAP in row for row in rows) else COLUMNS
+        columns = (*COLUMNS, _MAP) if any(_MAP in row for row in rows) else COLUMNS
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
 
 
 def read_history(path):
-    """The curves of a run: a list with a dictionary of floats for each epoch of `history.csv`."""
+    """The rows of a `history.csv` as dictionaries of floats."""
     with open(path, newline="", encoding="utf-8") as file:
         return [
             {key: float(value) for key, value in row.items() if value not in ("", "NA")}
@@ -47,38 +48,104 @@ def read_history(path):
 
 
 def write_videos(path, training, validation):
-    """Writes which videos a run trains on, and which it validates on.
+    """Writes a table, as `open_dataset` reads it, of the training and the validation videos.
 
     Args:
-        path: The csv file, a table that `read_table` reads.
+        path: The csv file.
         training: A `VideoDataset`; its videos get the split `train`.
         validation: A `VideoDataset`; its videos get the split `val`.
     """
     videos = tuple(
         dataclasses.replace(video, split=split)
-        for split, part in (("train", training), ("val", validation))
-        for video in part.videos
+        for split, dataset in (("train", training), ("val", validation))
+        for video in dataset.videos
     )
     dataclasses.replace(training, videos=videos, missing=()).write_table(path)
 
 
-def keep_weights(model, folder, *, epoch, keep, improved, **facts):
-    """Writes an epoch's weights, and deletes those that are no longer among the last.
+def keep_weights(model, folder, *, epoch, keep, improved, **metadata):
+    """Writes an epoch's weights, and deletes those that are too old.
 
     Args:
         model: The model.
         folder: A `pathlib.Path`.
         epoch: Its number.
-        keep: How many epochs' weights stay; 0 writes none.
-        improved: Whether these are the best yet; then they are written to `best.h5` too.
-        facts: As `save_weights` takes them.
+        keep: Number of epochs whose weights are kept; 0 writes none.
+        improved: Whether to write them to `best.h5` too.
+        metadata: Arguments of `save_weights`.
     """
     if improved:
-        save_weights(model, folder / "best.h5", **facts)
+        save_weights(model, folder / "best.h5", **metadata)
     if not keep:
         return
-    save_weights(model, folder / f"weights-epoch-{epoch:04d}.h5", **facts)
+    save_weights(model, folder / f"weights-epoch-{epoch:04d}.h5", **metadata)
     for file in folder.glob("weights-epoch-*.h5"):
-        match = EPOCH.fullmatch(file.name)
+        match = _EPOCH.fullmatch(file.name)
         if match and int(match[1]) <= epoch - keep:
             file.unlink()
+
+
+def tensorboard_writer(folder):
+    """A function (step, {name: value}) that writes scalars for TensorBoard into a folder."""
+    import tensorflow as tf
+
+    writer = tf.summary.create_file_writer(str(folder))
+
+    def write(step, values):
+        with writer.as_default(step=step):
+            metadata = _plugin_metadata("scalars", "DATA_CLASS_SCALAR")
+            for name, value in values.items():
+                tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
+        writer.flush()
+
+    return write
+
+
+def write_clips_to_tensorboard(folder, clips, *, count=4, frames=8):
+    """Writes the first clips of a batch for TensorBoard, each as a strip of frames.
+
+    Args:
+        folder: Where to.
+        clips: (batch, frames, height, width, channels), -1 to 1, or {stream: clips}.
+        count: Maximum number of clips.
+        frames: Maximum number of frames of each.
+    """
+    import tensorflow as tf
+
+    if not isinstance(clips, dict):
+        clips = {"rgb" if clips.shape[-1] == 3 else "flow": clips}
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default(step=0):
+        for stream, batch in clips.items():
+            strips = [frame_strip(clip, frames) for clip in np.asarray(batch[:count], np.float32)]
+            height, width, _ = strips[0].shape
+            pngs = [tf.io.encode_png(strip).numpy() for strip in strips]
+            tf.summary.write(
+                f"clips/{stream}",
+                tf.constant([str(width).encode(), str(height).encode(), *pngs]),
+                metadata=_plugin_metadata("images", "DATA_CLASS_BLOB_SEQUENCE"),
+            )
+    writer.close()
+
+
+def frame_strip(clip, frames):
+    """Evenly spaced frames of a clip side by side, uint8 (height, frames * width, 3).
+
+    Args:
+        clip: float32 (frames, height, width, 3), -1 to 1; or (..., 2) of flow, whose x is shown in
+            red and y in green.
+        frames: Maximum number of frames.
+    """
+    chosen = np.linspace(0, len(clip) - 1, min(frames, len(clip))).astype(int)
+    pixels = np.clip(np.rint((clip[chosen] + 1) * 127.5), 0, 255).astype(np.uint8)
+    if pixels.shape[-1] == 2:
+        pixels = np.pad(pixels, [(0, 0)] * 3 + [(0, 1)], constant_values=128)
+    return np.concatenate(list(pixels), axis=1)
+
+
+def _plugin_metadata(plugin, data_class):
+    import tensorflow as tf
+
+    metadata = tf.compat.v1.SummaryMetadata(data_class=data_class)
+    metadata.plugin_data.plugin_name = plugin
+    return metadata

@@ -1,178 +1,166 @@
-"""`ClipSource`, `FeatureSource`: where a run's batches come from, the videos or a frozen trunk.
+"""`ClipSource`: the training and validation clips of a run.
 
-Carreira & Zisserman, CVPR 2017, table 4: of "fixed" features only the classifier is trained.
+Training clips are endless, and can start at any example; validation clips come once. Carreira &
+Zisserman, CVPR 2017, section 2.5, for what is random; the draws themselves, each from (seed, number
+of the example), are those of `data.pipeline`.
 """
 
-import dataclasses
-import functools
-import hashlib
-import importlib.metadata
-import itertools
 import math
-import os
 import typing
 
-import keras
-import numpy as np
 import tensorflow as tf
-from absl import logging
 
-from kinetics_i3d.data.datasets import VideoDataset
-from kinetics_i3d.flow.stored import stored_paths
-from kinetics_i3d.training.errors import writing
-from kinetics_i3d.training.features import make_features
-from kinetics_i3d.training.inputs import training_batches, validation_batches
-from kinetics_i3d.training.interruption import heeded
-from kinetics_i3d.video.frame_folder import split_rate
+from kinetics_i3d.data import transforms
+from kinetics_i3d.data.pipeline import augmentation, training_clips
 
 
 class ClipSource:
-    """Batches of clips, made as they are needed.
+    """Batches of clips, decoded as they are needed.
 
     Args:
         config: A `TrainConfig`.
-        streams: What its network reads.
+        streams: Streams of its network.
         training: A `VideoDataset` or a `RecordSplit`.
-        held: The same to validate on, or `None`.
-        place: (index, count) of this process.
+        held_out: The same to validate on, or `None`.
+        process_rank, world_size: Index of this process, and number of processes.
     """
 
-    def __init__(self, config, streams, training, held, *, place=(0, 1)):
-        self.config, self.streams, self.place = config, streams, place
-        self.videos, self.held = training, held
-        self.question: typing.Any = None  # whoever may ask the run to stop
-        self.per_epoch = math.ceil(len(training) / config.batch)
+    def __init__(self, config, streams, training, held_out, *, process_rank=0, world_size=1):
+        self.config, self.streams = config, streams
+        self.process_rank, self.world_size = process_rank, world_size
+        self.videos, self.held_out = training, held_out
+        self.stop_request: typing.Any = None  # a `StopRequest`, while the run listens to one
+        self.steps_per_epoch = math.ceil(len(training) / config.batch)
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
-        """Endless batches, as `training_batches` gives."""
+        """Endless batches, as of `training_batches`."""
         return training_batches(
             self.videos,
             self.config,
             self.streams,
-            batch=self.config.batch // self.place[1],
+            batch=self.config.batch // self.world_size,
             seed=seed,
             mixup=mixup,
-            shard=self.place,
+            shard=(self.process_rank, self.world_size),
             start=start,
         )
 
     def validation(self):
-        """One pass, as `validation_batches` gives; in parts, where a batch does not fit at once."""
+        """One pass, as of `validation_batches`."""
         config = self.config
         return validation_batches(
-            self.held,
+            self.held_out,
             config,
             self.streams,
-            batch=config.batch // (self.place[1] * config.accumulate),
+            # A batch that has to be trained in parts would not fit at validation either.
+            batch=config.batch // (self.world_size * config.accumulate),
             seed=config.seed + 3,
-            shard=self.place,
+            shard=(self.process_rank, self.world_size),
         )
 
 
-# Fields of a config that say nothing of the features of a frozen trunk: the classifier's training,
-# and what is known by the trunk's weights or by the videos themselves.
-ELSEWHERE = frozenset(
-    [
-        *("optimizer", "learning_rate", "schedule", "warmup", "patience", "weight_decay"),
-        *("clip_norm", "label_smoothing", "dropout", "ema", "epochs", "steps", "mixup", "keep"),
-        *("accumulate", "validate_every", "head_start", "weights", "inflate", "split"),
-        *("validation", "loss", "class_weights"),
-    ]
-)
-
-
-class FeatureSource:
-    """Batches of the features of a frozen trunk, which runs once over each clip.
-
-    Features are recomputed only for other clips or another trunk: a run with another learning rate
-    takes those of the run in the folder beside its own.
+def training_batches(
+    source, config, streams, *, batch, seed, mixup=0.0, shard=(0, 1), start=(0, 0)
+):
+    """Endless augmented batches.
 
     Args:
-        clips: A `ClipSource` of one process.
-        trunk: A functional model, as `part` gives.
-        folder: Where the features are kept.
+        source: A `VideoDataset` or a `RecordSplit`.
+        config: A `TrainConfig`.
+        streams: `("rgb",)`, `("flow",)` or both.
+        batch: Clips per batch.
+        seed: Seed of all draws.
+        mixup: Alpha of mixup; 0 for none.
+        shard: (process_rank, world_size).
+        start: (examples, batches) to skip; the rest is the same as after them.
+
+    Returns:
+        A `tf.data.Dataset` of (clips, targets, numbers): clips as the model reads them, one-hot
+        targets, and int64 (batch,), the number of each example.
     """
+    specs = config.specs(streams)
+    return training_clips(
+        source,
+        streams=streams,
+        spec=specs,
+        frames=config.frames,
+        batch=batch,
+        augment=_augmentation_of(config, specs),
+        mixup=mixup,
+        seed=seed,
+        shard=shard,
+        start=start,
+        numbered=True,
+    )
 
-    def __init__(self, clips, trunk, folder):
-        self.clips, self.trunk, self.folder = clips, trunk, folder
-        self.per_epoch = clips.per_epoch
 
-    @functools.cached_property
-    def _trained(self):
-        config = self.clips.config
-        limit = config.feature_passes * len(self.clips.videos)
+def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
+    """One pass over videos: a centre crop of each, at a time that is the same in each pass.
 
-        def batches(start=(0, 0)):
-            logging.info("%s: makes the features of %d clips", self.folder, limit - start[0])
-            done = start[1]
-            for clips, targets, numbers in self.clips.training(config.seed, start=tuple(start)):
-                done += 1
-                counts = tf.cast(numbers < limit, tf.float32)
-                if tf.reduce_any(counts > 0):
-                    yield clips, targets, counts, [int(numbers[-1]) + 1, done]
-                if numbers[-1] >= limit - 1:
-                    return
+    Videos are divided among processes. Of records each process reads all.
 
-        with writing(self.folder, "nothing is trained yet"):
-            return make_features(
-                self.folder / "training",
-                self.trunk,
-                lambda *start: self._heeded(batches(*start)),
-                key=self._key(self.clips.videos),
-                total=limit,
-            )
+    Yields:
+        (clips, targets, counts): `counts` is float32 (batch,), 1.0, or 0.0 for the clips that only
+        fill up the last batch.
+    """
+    rank, size = shard
+    source = source.for_process(rank, size)
+    specs = config.specs(streams)
+    batches = training_clips(
+        source,
+        streams=streams,
+        spec=specs,
+        frames=config.frames,
+        batch=batch,
+        augment=transforms.compose(_center_crop(config.size), transforms.normalize(specs)),
+        seed=seed,
+        numbered=True,
+    )
+    yield from one_pass(batches, len(source))
 
-    @functools.cached_property
-    def _held(self):
-        def batches(start=0):
-            rest = itertools.islice(self.clips.validation(), start, None)
-            return ((*batch, start + done) for done, batch in enumerate(rest, 1))
 
-        with writing(self.folder):
-            return make_features(
-                self.folder / "validation",
-                self.trunk,
-                lambda *start: self._heeded(batches(*start)),
-                key=self._key(self.clips.held),
-                total=len(self.clips.held),
-            )
+def one_pass(batches, limit):
+    """The batches of endless data up to the example number `limit`.
 
-    def _heeded(self, batches):
-        return heeded(batches, self.clips.question, self.folder, "the features are made")
+    Args:
+        batches: Iterable of (clips, targets, numbers).
+        limit: Number of the first example that no longer counts.
 
-    def _key(self, videos):
-        """All that features depend on, as one checksum."""
-        digest = hashlib.sha256(importlib.metadata.version("kinetics-i3d").encode())
-        fields = dataclasses.asdict(self.clips.config)
-        digest.update(repr([(k, v) for k, v in fields.items() if k not in ELSEWHERE]).encode())
-        digest.update(repr((self.clips.streams, self.trunk.output_shape)).encode())
-        for variable in self.trunk.weights:
-            digest.update(f"{variable.shape} {variable.dtype}".encode())
-            digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)))
-        for row in self._rows(videos):
-            digest.update(repr(row).encode(errors="surrogateescape"))
-        return digest.hexdigest()
-
-    def _rows(self, videos):
-        yield tuple(videos.labels)
-        if not isinstance(videos, VideoDataset):
-            yield dataclasses.asdict(videos.records.manifest.splits[videos.name])
+    Yields:
+        (clips, targets, counts), as `validation_batches`.
+    """
+    for clips, targets, numbers in batches:
+        counts = tf.cast(numbers < limit, tf.float32)
+        # Broken videos leave gaps in the numbers, so that a whole batch may lie behind the limit.
+        if tf.reduce_any(counts > 0):
+            yield clips, targets, counts
+        if numbers[-1] >= limit - 1:
             return
-        spec = self.clips.config.specs(self.clips.streams).get("flow")
-        for video in videos.videos:
-            files = (
-                [video.path] if spec is None else [video.path, *stored_paths(video.location, spec)]
-            )
-            stats = [os.stat(split_rate(file)[0]) for file in files if os.path.exists(file)]
-            times = [(each.st_size, each.st_mtime_ns) for each in stats]
-            label = video.label if video.labels is None else video.labels
-            yield str(video.location), label, times
 
-    def training(self, seed, *, mixup=0.0, start=(0, 0)):
-        """Endless batches of features, as `Features.training` gives; they are not mixed."""
-        del mixup
-        return self._trained.training(batch=self.clips.config.batch, seed=seed, start=start[0])
 
-    def validation(self):
-        """One pass over features, as `Features.validation` gives."""
-        return self._held.validation(batch=self.clips.config.batch)
+def _augmentation_of(config, specs):
+    """The op (clip, seed) -> clip of a config."""
+    if config.crop == "resized":
+        return augmentation(specs, area=config.area, flip=config.flip, color=config.color)
+    ops = [transforms.random_crop(config.size)]
+    if config.flip:
+        ops.append(transforms.random_flip())
+    if config.color:
+        ops.append(transforms.color_jitter())
+    return transforms.compose(*ops, transforms.normalize(specs))
+
+
+def _center_crop(size):
+    """An op that crops the square of `size` pixels in the middle."""
+
+    def crop(clip):
+        shape = tf.shape(clip)
+        top, left = (shape[1] - size) // 2, (shape[2] - size) // 2
+        square = clip[:, top : top + size, left : left + size]
+        return tf.ensure_shape(square, (None, size, size, None))
+
+    def op(clip, seed):
+        del seed
+        return tf.nest.map_structure(crop, clip)
+
+    return op

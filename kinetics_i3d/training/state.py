@@ -1,9 +1,12 @@
-"""The state of a run on disk: whole or not at all, the last two of them.
+"""The state of a run, and its files.
 
-What a run needs to go on as if it had never stopped: variables, and a JSON-ready dictionary.
+A state file holds all that a run needs to continue as if it had never stopped: the variables of the
+model and of the optimizer, and a `TrainState` with the position in the data and the curves.
 """
 
+import dataclasses
 import json
+import math
 import os
 import pathlib
 import re
@@ -14,103 +17,122 @@ from absl import logging
 
 from kinetics_i3d.core.errors import first_line
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.training.errors import TrainingError, writing
+from kinetics_i3d.training.errors import TrainingError, reporting_write_errors
 
-GENERATIONS = 2
-NAME = re.compile(r"step-(\d+)\.npz")
+_KEPT = 2  # the newest file may be damaged by a power failure; then the one before it counts
+_NAME = re.compile(r"step-(\d+)\.npz")
+
+
+# The names of the fields stand in the files of earlier versions and must not change.
+@dataclasses.dataclass
+class TrainState:
+    """Everything in a state file besides the variables.
+
+    Args:
+        step: Number of steps done.
+        positions: Number of the next example of each process.
+        loss, right: Sums of loss and accuracy over the steps of the current epoch.
+        plateau: Fields of a `Plateau`.
+        best: Lowest validation loss so far.
+        history: A row of `history.csv` per finished epoch, as a dictionary.
+    """
+
+    step: int = 0
+    positions: list[int] = dataclasses.field(default_factory=list)
+    loss: float = 0.0
+    right: float = 0.0
+    plateau: dict = dataclasses.field(default_factory=dict)
+    best: float = math.inf
+    history: list[dict] = dataclasses.field(default_factory=list)
 
 
 class StateFolder:
-    """The states of one run, by their step.
+    """The state files of one run, `step-000000500.npz` and so on.
 
     Args:
         path: The folder.
-
-    Example:
-
-    >>> states = StateFolder(folder / "state")
-    >>> states.save(7, [np.ones(2)], {"step": 7})
-    >>> arrays, facts = states.load()
-    >>> arrays[0].tolist(), facts
-    ([1.0, 1.0], {'step': 7})
     """
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
 
     def steps(self):
-        """The steps that there are states of, the newest first."""
-        files = self.path.glob("step-*.npz")
-        found = [match for match in (NAME.fullmatch(file.name) for file in files) if match]
-        return sorted((int(match[1]) for match in found), reverse=True)
+        """The steps that have a state, newest first."""
+        matches = [_NAME.fullmatch(file.name) for file in self.path.glob("step-*.npz")]
+        return sorted((int(match[1]) for match in matches if match), reverse=True)
 
     def file(self, step):
         """The path of the state of a step."""
         return self.path / f"step-{step:09d}.npz"
 
-    def save(self, step, arrays, facts):
-        """Writes a state, then deletes those older than the one before it.
+    def save(self, step, arrays, state):
+        """Writes a state atomically, then deletes all but the newest two.
 
         Args:
             step: Its number.
             arrays: A list of arrays.
-            facts: A JSON-ready dictionary.
+            state: A JSON-ready dictionary.
 
         Raises:
-            TrainingError: If it cannot be written; older states stay.
+            TrainingError: If it cannot be written; older states remain.
         """
         path = self.file(step)
-        named = {f"{number:05d}": array for number, array in enumerate(arrays)}
-        text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+        # Numbered and not named: Keras' names of optimizer variables are not unique.
+        numbered = {f"{number:05d}": array for number, array in enumerate(arrays)}
+        # JSON in bytes: its floats come back to the last bit, and no pickle has to be allowed.
+        text = np.frombuffer(json.dumps(state).encode(), np.uint8)
         steps = self.steps()
-        kept = f"the state of step {steps[0]} is kept" if steps else "there is no state yet"
-        with writing(path, kept), atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, facts=text, **named)
+        remains = f"the state of step {steps[0]} is kept" if steps else "there is no state yet"
+        with (
+            reporting_write_errors(path, remains),
+            atomic_path(path) as temporary,
+            temporary.open("wb") as file,
+        ):
+            np.savez(file, facts=text, **numbered)
             file.flush()
-            os.fsync(file.fileno())  # before the name: power may fail, too
-        for old in self.steps()[GENERATIONS:]:
+            # Before the rename: after a power failure the new name must not have old contents.
+            os.fsync(file.fileno())
+        for old in self.steps()[_KEPT:]:
             self.file(old).unlink(missing_ok=True)
 
     def load(self):
-        """The newest state that is whole.
-
-        Returns:
-            (arrays, facts), or `None` where there is no state yet.
+        """(arrays, state) of the newest undamaged file, or `None` where there are no files.
 
         Raises:
-            TrainingError: If there are states, and each of them is damaged.
+            TrainingError: If all files are damaged.
         """
         steps = self.steps()
         for step in steps:
             try:
                 with np.load(self.file(step), allow_pickle=False) as stored:
-                    facts = json.loads(stored["facts"].tobytes())
+                    state = json.loads(stored["facts"].tobytes())
                     names = sorted(set(stored.files) - {"facts"})
-                    return [stored[name] for name in names], facts
+                    return [stored[name] for name in names], state
+            # The errors of zipfile and NumPy for truncated files, wrong checksums and other files.
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
                 logging.warning("%s: damaged (%s)", self.file(step), first_line(error))
         if steps:
             raise TrainingError(
-                f"{self.path}: every state there is damaged; delete the folder to begin anew"
+                f"{self.path}: all states are damaged; delete the folder to start over"
             )
         return None
 
 
 def variables_of(model, optimizer):
-    """The variables that a state holds: the model's, dropout's seeds, and the optimizer's."""
+    """The variables that a state holds: those of the model, dropout's seeds, the optimizer's."""
     return [*model.variables, *optimizer.variables]
 
 
 def restore(variables, arrays, path):
-    """Puts the arrays of a state back.
+    """Assigns the arrays of a state to the variables of `variables_of`.
 
     Args:
-        variables: As `variables_of` gives.
+        variables: The variables.
         arrays: As many arrays.
-        path: What the error calls them.
+        path: The state's path, for the error.
 
     Raises:
-        TrainingError: If they are those of another network.
+        TrainingError: If the shapes are those of another network.
     """
     shapes = [tuple(variable.shape) for variable in variables]
     if shapes != [array.shape for array in arrays]:

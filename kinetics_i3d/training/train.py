@@ -1,9 +1,10 @@
-"""Training: videos and a config in; weights, curves and a state to go on from out.
+"""`train`: from videos and a config to weights and curves.
 
 Carreira & Zisserman, CVPR 2017, section 2.5.
 """
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping
@@ -18,45 +19,56 @@ from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.types import Labels, PathLike
-from kinetics_i3d.data.datasets import VideoDataset
+from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.data.video_dataset import Dataset
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.pretrained import save_weights
-from kinetics_i3d.training.board import event_writer, write_clips
+from kinetics_i3d.training.batch_norm import recalibrate
 from kinetics_i3d.training.config import TrainConfig
-from kinetics_i3d.training.distribute import make_strategy, place
-from kinetics_i3d.training.errors import TrainingStopped, among, writing
-from kinetics_i3d.training.head_start import fit_head
-from kinetics_i3d.training.interruption import asked_to_stop, heeded
-from kinetics_i3d.training.loop import Loop
-from kinetics_i3d.training.losses import balanced_weights
+from kinetics_i3d.training.distribute import (
+    make_strategy,
+    process_of,
+    reporting_lost_processes,
+)
+from kinetics_i3d.training.errors import (
+    TrainingStopped,
+    reporting_write_errors,
+    stop_on_sigterm,
+    until_stopped,
+)
+from kinetics_i3d.training.features import FeatureSource
+from kinetics_i3d.training.head import fit_linear_probe, split_head, sum_logits
+from kinetics_i3d.training.loop import Callbacks, Loop
 from kinetics_i3d.training.network import (
     build,
     builder_of,
-    members,
+    per_stream_logits,
     reads_other_stream,
     streams_of,
 )
-from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
-from kinetics_i3d.training.parted import answer, part
+from kinetics_i3d.training.optimizers import averaged_weights, make_optimizer, prepare_optimizer
 from kinetics_i3d.training.preflight import (
     check_backend,
     check_output,
     check_run,
     class_counts,
     extends,
-    is_multi_label,
-    open_any,
-    parts,
+    training_and_validation,
 )
-from kinetics_i3d.training.results import keep_weights, write_history, write_videos
-from kinetics_i3d.training.sources import ClipSource, FeatureSource
-from kinetics_i3d.training.statistics import recalibrate
-from kinetics_i3d.training.step import Step
+from kinetics_i3d.training.results import (
+    keep_weights,
+    tensorboard_writer,
+    write_clips_to_tensorboard,
+    write_history,
+    write_videos,
+)
+from kinetics_i3d.training.sources import ClipSource
+from kinetics_i3d.training.step import Objective, Step, balanced_weights
 
 
 @one_warning_per_file()
 def train(
-    dataset: Any,
+    dataset: PathLike | Dataset,
     config: TrainConfig,
     output: PathLike,
     *,
@@ -69,216 +81,319 @@ def train(
 ) -> ClipModel:
     """Trains a network on videos or on prepared records.
 
-    A run that was stopped or killed goes on from its last state when it is started again with the
-    same config and output, and ends with the weights that it would have had; one that had finished
-    is only read. On one CPU this is to the bit. With more `epochs` and the same config otherwise, a
-    run goes on from its last state, at the rates that its schedule has in the longer run; the
-    weights of the shorter one stay as `weights_before.h5`.
+    Called again with the same config and output, a run that was stopped or killed resumes from its
+    last state and ends with the weights that it would have had, on one CPU to the bit; a finished
+    run is only loaded. With more `epochs` and otherwise the same config, a finished run continues
+    from its last state, at the learning rates of the longer run; the weights of the shorter one
+    remain as `weights_before.h5`.
 
-    Videos may have several labels, as a table with a column `labels` says. The loss is a binary
-    cross-entropy for each class then, the accuracies are shares of the clips whose best class is
-    one of theirs, and validation gives the mean average precision too.
+    Videos may have several labels, given by a table with a column `labels`. The loss is then a
+    binary cross-entropy for each class, accuracy is the fraction of clips whose best class is one
+    of their labels, and validation also gives the mean average precision.
 
     Args:
         dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either. Of
-            videos without any split, such as a folder a class, a part is held out to validate on.
-        config: A `TrainConfig`; it names the split of the dataset.
+            videos without any split, such as a folder per class, a fifth is held out to validate.
+        config: A `TrainConfig`, which also names the splits of the dataset.
         output: Folder for `weights.h5`, `config.json`, `history.csv` and the states; with
-            validation also `best.h5`, and `videos.csv`, a table of the videos with the splits
-            `train` and `val`; with `config.keep` the weights of the last epochs.
-        spec_name: Name of the `ClipSpec` that the weights carry.
-        about: A JSON-ready dictionary that the weights carry.
-        distribute: Over which devices: `"none"`, `"auto"`, `"mirrored"` or `"multiworker"`.
-        save_every: Steps between states; there is one after each epoch anyway.
-        tensorboard: Whether to write the curves and some clips for TensorBoard too, into
+            validation also for `best.h5` and `videos.csv`, a table of the videos with the splits
+            `train` and `val`; with `config.keep` also for the weights of the last epochs.
+        spec_name: Name of the `ClipSpec` that is stored with the weights.
+        about: A JSON-ready dictionary that is stored with the weights.
+        distribute: The devices to use: `"none"` for one, `"auto"`, `"mirrored"` or `"multiworker"`.
+        save_every: Steps between states. Each epoch ends with a state in any case.
+        tensorboard: Whether to also write curves and some clips for TensorBoard, into
             `tensorboard/`.
-        weights_labels: Class names of `config.weights` where their file brings none. They count
-            with `head="keep"`, which needs the classes of the videos in the same order.
+        weights_labels: Class names of `config.weights` where their file has none, for
+            `head="keep"`, which requires the classes of the dataset in the same order.
 
     Returns:
-        The trained model, in float32; of several processes the first one's.
+        The trained model, in float32.
 
     Raises:
         ValueError: If the config does not fit the network or the devices.
         UserError: If the videos or the weights do not fit, if `output` cannot be written or holds a
-            run of another config, or if the loss is not finite; its batch is saved.
-        TrainingStopped: If the process was asked to end (SIGTERM) and has saved its state.
+            run with another config, or if the loss is not finite; the batch is saved then.
+        TrainingStopped: If the process received SIGTERM; the state is saved.
 
     Example:
 
-    >>> from kinetics_i3d.training.config import TrainConfig
-    >>> config = TrainConfig(
+    >>> config = ki3d.TrainConfig(
     ...     architecture="inception_v1_quarter", frames=9, size=32, test_size=32,
     ...     test_short_side=36, epochs=1, batch=1,
     ... )
-    >>> model = train(folder / "videos.csv", config, folder / "run")
+    >>> model = ki3d.train(folder / "videos.csv", config, folder / "run")
     >>> model.labels
     ('sit', 'stand')
     """
     output = pathlib.Path(output)
     check_backend()
     check_output(output, config)
-    more = extends(output, config)
-    if not more and (output / "weights.h5").is_file() and (output / "config.json").is_file():
-        logging.info("%s: trained already", output)
+    is_extended = extends(output, config)
+    if not is_extended and _is_finished(output):
+        logging.info("%s: is trained already", output)
         return builder_of(config)(weights=output / "weights.h5")
-    streams = streams_of(config)
-    training, held = parts(open_any(dataset), config)
-    if config.loss == "auto" and is_multi_label(training):
-        logging.info("%s: videos have several labels, so loss='sigmoid' is taken", training.name)
-    config = config.for_labels(multi_label=is_multi_label(training))
+    training, held_out = training_and_validation(open_dataset(dataset), config)
+    config = _with_loss(config, training)
     strategy = make_strategy(distribute)
-    index, _ = here = place(strategy)
     check_run(config, training, strategy)
-    weights = None
-    if config.class_weights == "balanced":
-        weights = balanced_weights(class_counts(training))
-        least, most = weights[weights > 0].min(), weights.max()
-        logging.info("class_weights='balanced': weights from %.3g to %.3g", least, most)
+
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = build(config, training.labels, weights_labels=weights_labels)
         optimizer = make_optimizer(config)
         prepare_optimizer(optimizer, model)
-    clips = ClipSource(config, streams, training, held, place=here)
-    source, step = _source_and_step(config, clips, model, optimizer, strategy, output, weights)
-    facts = {
+    process_rank, world_size = process_of(strategy)
+    clips = ClipSource(
+        config,
+        streams_of(config),
+        training,
+        held_out,
+        process_rank=process_rank,
+        world_size=world_size,
+    )
+    metadata = {
         "labels": training.labels,
-        "clip_spec": config.test_specs(streams, spec_name),
+        "clip_spec": config.test_specs(clips.streams, spec_name),
         "about": about,
     }
-    board = event_writer(output / "tensorboard") if tensorboard and index == 0 else None
-    loop = Loop(
+    run = Run.of(
         config,
-        step,
         output,
-        per_epoch=source.per_epoch,
-        place=here,
-        save_every=save_every,
-        validate=None
-        if held is None
-        else _validation(step, source, optimizer, model, output, total=len(held)),
-        report=_report(config, optimizer, model, output, facts, board),
-        board=board,
-    )
-    if index == 0:
-        if more:  # the weights of the shorter run stay under another name
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(output / "weights.h5", output / "weights_before.h5")
-        _claim(output / "config.json", config)
-        if isinstance(held, VideoDataset):
-            write_videos(output / "videos.csv", training, held)
-            logging.info("%s lists the videos of both parts", output / "videos.csv")
-    start = loop.resume()
-    if index == 0:
-        write_history(output / "history.csv", loop.facts.history)
-    with asked_to_stop() as question:
-        # Several processes would have to agree; they do so in the steps of the loop alone.
-        alone = question if here[1] == 1 else None
-        clips.question = alone
-        # The state of a fixed run holds its classifier alone: its backbone is measured each time.
-        if reads_other_stream(config) and (config.transfer == "fixed" or not loop.facts.step):
-            logging.info("measures the statistics of batch norm on %s", " and ".join(streams))
-            seen = (batch[0] for batch in clips.training(config.seed + 4))
-            seen = heeded(seen, alone, output, "batch norm is measured")
-            count = min(config.norm_batches, loop.per_epoch)
-            with among(here[1], output):
-                recalibrate(model, seen, count, strategy=strategy, frozen=True)
-        if config.head_start and not loop.facts.step:
-            unmixed = (batch[:2] for batch in clips.training(config.seed + 1))
-            unmixed = heeded(unmixed, alone, output, "the classifier is fitted")
-            steps = loop.per_epoch * config.head_start
-            logging.info("fits the classifier to the features of %d clips", steps * config.batch)
-            fit_head(model, unmixed, steps, batch=config.batch, loss=config.loss)
-        _run(loop, source, clips, start, board, question)
-        optimizer.finalize_variable_values(model.trainable_variables)
-        if config.norm == "recalibrate":
-            seen = (batch[0] for batch in clips.training(config.seed + 2))
-            seen = heeded(seen, alone, output, "batch norm is measured")
-            with among(here[1], output):
-                recalibrate(model, seen, config.norm_batches, strategy=strategy)
-    if index == 0:
-        with writing(output / "weights.h5"):
-            save_weights(model, output / "weights.h5", **facts)
-        return builder_of(config)(weights=output / "weights.h5")
-    return model
-
-
-def _run(loop, source, clips, start, board, question):
-    """Trains until the last step, and shows some clips first."""
-    config, output = clips.config, loop.output
-    if board and not loop.facts.step:
-        shown, *_ = next(iter(clips.training(config.seed, mixup=config.mixup)))
-        write_clips(output / "tensorboard", shown)
-    count = len(clips.videos)
-    logging.info("%d videos, %d steps, %d of an epoch", count, loop.total, loop.per_epoch)
-    with among(clips.place[1], output):
-        batches = source.training(config.seed, mixup=config.mixup, start=start)
-        loop.run(iter(batches), question)
-
-
-def _source_and_step(config, clips, model, optimizer, strategy, output, weights):
-    """Where batches come from, and what takes them: of a fixed trunk only its classifier."""
-    source, answering, network = clips, model, members(model)
-    if config.transfer == "fixed":
-        trunk, network = part(model)
-        source, answering = FeatureSource(clips, trunk, output / "features"), answer(network)
-    step = Step(
-        answering,
+        model,
         optimizer,
-        network=network,
-        smoothing=config.label_smoothing,
-        accumulate=config.accumulate,
-        clip_norm=config.clip_norm,
-        strategy=strategy,
-        loss=config.loss,
-        class_weights=weights,
+        clips,
+        strategy,
+        metadata=metadata,
+        tensorboard=tensorboard,
     )
-    return source, step
+    loop = run.loop(save_every)
+
+    if run.is_first_process:
+        run.claim_output(keep_old_weights=is_extended)
+    position = loop.resume()
+    if run.is_first_process:
+        write_history(output / "history.csv", loop.state.history)
+    with stop_on_sigterm() as request:
+        run.adapt_to_data(loop, request)
+        run.train(loop, position, request)
+        run.finish()
+    if not run.is_first_process:
+        return model
+    with reporting_write_errors(output / "weights.h5"):
+        save_weights(model, output / "weights.h5", **run.metadata)
+    return builder_of(config)(weights=output / "weights.h5")
 
 
-def _validation(step, source, optimizer, model, output, *, total):
-    """A function of what tells whether to stop to the measures, the same on all processes."""
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The parts of a run, and its stages.
 
-    def validate(stopped):
-        sums = np.zeros(3)
+    Args:
+        config: A `TrainConfig` whose loss is decided.
+        output: Its folder.
+        model: The whole network.
+        optimizer: Its optimizer.
+        clips: The `ClipSource`.
+        source: Source of the batches of the steps: `clips`, or with `transfer="fixed"` a
+            `FeatureSource`.
+        step: The `Step`, of the model or of its head.
+        metadata: Arguments of `save_weights`.
+        write_scalars: Writes scalars for TensorBoard, or `None`.
+    """
+
+    config: TrainConfig
+    output: pathlib.Path
+    model: Any
+    optimizer: Any
+    clips: ClipSource
+    source: ClipSource | FeatureSource
+    step: Step
+    metadata: dict
+    write_scalars: Any = None
+
+    @classmethod
+    def of(cls, config, output, model, optimizer, clips, strategy, *, metadata, tensorboard=False):
+        """The run of these parts, with the source and the step that its config requires."""
+        source, trained, network = clips, model, per_stream_logits(model)
+        if config.transfer == "fixed":
+            # The steps see only the head: the backbone is not in the graph, and cannot change.
+            backbone, network = split_head(model)
+            source, trained = (
+                FeatureSource(clips, backbone, output / "features"),
+                sum_logits(network),
+            )
+        step = Step(
+            trained,
+            optimizer,
+            network=network,
+            objective=Objective(
+                config.loss, config.label_smoothing, _class_weights(config, clips.videos)
+            ),
+            accumulate=config.accumulate,
+            clip_norm=config.clip_norm,
+            strategy=strategy,
+        )
+        writer = None
+        if tensorboard and clips.process_rank == 0:
+            writer = tensorboard_writer(output / "tensorboard")
+        return cls(
+            config, output, model, optimizer, clips, source, step, metadata, write_scalars=writer
+        )
+
+    @property
+    def is_first_process(self):
+        """Whether this process writes the files."""
+        return self.clips.process_rank == 0
+
+    def loop(self, save_every):
+        """The `Loop` of the steps."""
+        return Loop(
+            self.config,
+            self.step,
+            self.output,
+            steps_per_epoch=self.source.steps_per_epoch,
+            process_rank=self.clips.process_rank,
+            world_size=self.clips.world_size,
+            save_every=save_every,
+            callbacks=Callbacks(
+                None if self.clips.held_out is None else self._validate,
+                self._end_epoch,
+                self.write_scalars,
+            ),
+        )
+
+    def claim_output(self, *, keep_old_weights):
+        """Writes the files that identify the run in its folder."""
+        if keep_old_weights:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(self.output / "weights.h5", self.output / "weights_before.h5")
+        with atomic_path(self.output / "config.json") as temporary:
+            temporary.write_text(self.config.to_json(), encoding="utf-8")
+        if self.clips.held_out is not None and self.clips.held_out.lists_videos:
+            path = self.output / "videos.csv"
+            write_videos(path, self.clips.videos, self.clips.held_out)
+            logging.info("%s lists the training and validation videos", path)
+
+    def adapt_to_data(self, loop, request):
+        """Before the first step: measures batch norm for another stream, fits the classifier."""
+        config = self.config
+        # Several processes would have to agree to stop, which they do only in the steps.
+        self.clips.stop_request = request if self.clips.world_size == 1 else None
+        is_new = not loop.state.step
+        # A state with transfer="fixed" holds the head alone: the backbone is adapted in each call.
+        if reads_other_stream(config) and (config.transfer == "fixed" or is_new):
+            logging.info("measures batch norm on %s", " and ".join(self.clips.streams))
+            count = min(config.norm_batches, loop.steps_per_epoch)
+            self._recalibrate(config.seed + 4, count, include_frozen=True)
+        if config.head_start and is_new:
+            clips = (batch[:2] for batch in self.clips.training(config.seed + 1))
+            clips = self._until_stopped(clips, "fitting the classifier")
+            steps = loop.steps_per_epoch * config.head_start
+            logging.info("fits the classifier to the features of %d clips", steps * config.batch)
+            fit_linear_probe(self.model, clips, steps, batch=config.batch, loss=config.loss)
+
+    def train(self, loop, position, request):
+        """Trains from a position of the data until the last step."""
+        config = self.config
+        if self.write_scalars and not loop.state.step:
+            clips, *_ = next(iter(self.clips.training(config.seed, mixup=config.mixup)))
+            write_clips_to_tensorboard(self.output / "tensorboard", clips)
+        logging.info(
+            "%d videos, %d steps, %d per epoch",
+            len(self.clips.videos),
+            loop.total_steps,
+            loop.steps_per_epoch,
+        )
+        with reporting_lost_processes(self.clips.world_size, self.output):
+            batches = self.source.training(config.seed, mixup=config.mixup, start=position)
+            loop.run(iter(batches), request)
+
+    def finish(self):
+        """After the last step: takes the average of the weights, and fits batch norm to them."""
+        self.optimizer.finalize_variable_values(self.model.trainable_variables)
+        if self.config.norm == "recalibrate":
+            self._recalibrate(self.config.seed + 2, self.config.norm_batches)
+
+    def _recalibrate(self, seed, count, *, include_frozen=False):
+        clips = (batch[0] for batch in self.clips.training(seed))
+        clips = self._until_stopped(clips, "measuring batch norm")
+        with reporting_lost_processes(self.clips.world_size, self.output):
+            recalibrate(
+                self.model,
+                clips,
+                count,
+                strategy=self.step.strategy,
+                include_frozen=include_frozen,
+            )
+
+    def _until_stopped(self, batches, activity):
+        return until_stopped(batches, self.clips.stop_request, self.output, activity)
+
+    def _validate(self, stop_requested):
+        """The validation columns of the history, the same in all processes."""
+        sums = np.zeros(3)  # of losses, correct predictions and clips
         rows = []
-        shown = stage("validation", total=total, noun="clips")
-        with averaged(optimizer, model), shown as show:
-            for clips, targets, counts in source.validation():
-                if stopped():
-                    raise TrainingStopped(f"{output}: stopped in a validation; goes on with it")
-                loss, right, logits = step.test_with_logits(clips, targets)
-                if step.loss == "sigmoid":
-                    kept = counts.numpy() > 0
-                    rows.append((logits[kept], np.asarray(targets)[kept]))
-                sums += [float((one * counts.numpy()).sum()) for one in (loss, right, 1.0)]
+        shown = stage("validation", total=len(self.clips.held_out), noun="clips")
+        with averaged_weights(self.optimizer, self.model), shown as show:
+            for clips, targets, counts in self.source.validation():
+                if stop_requested():
+                    raise TrainingStopped(
+                        f"{self.output}: stopped while validating; run the same command to resume"
+                    )
+                losses, correct, logits = self.step.test(clips, targets)
+                if self.config.loss == "sigmoid":
+                    counted = counts.numpy() > 0
+                    rows.append((logits[counted], np.asarray(targets)[counted]))
+                sums += [
+                    float((values * counts.numpy()).sum()) for values in (losses, correct, 1.0)
+                ]
                 show(int(sums[-1]))
-        loss, right, count = step.total(sums)
-        measures = {"val_loss": float(loss / count), "val_accuracy": float(right / count)}
+        loss, correct, count = self.step.all_reduce_sum(sums)
+        columns = {"val_loss": float(loss / count), "val_accuracy": float(correct / count)}
         if rows:
             scores, truth = map(np.concatenate, zip(*rows, strict=True))
-            measures["val_map"] = mean_average_precision(scores, truth)
-        return measures
+            columns["val_map"] = mean_average_precision(scores, truth)
+        return columns
 
-    return validate
+    def _end_epoch(self, state, improved):
+        """Writes the curves and the weights of an epoch."""
+        with (
+            reporting_write_errors(self.output),
+            averaged_weights(self.optimizer, self.model),
+        ):
+            write_history(self.output / "history.csv", state.history)
+            keep_weights(
+                self.model,
+                self.output,
+                epoch=len(state.history),
+                keep=self.config.keep,
+                improved=improved,
+                **self.metadata,
+            )
+        if self.write_scalars:
+            row = {k: v for k, v in state.history[-1].items() if k not in ("epoch", "step")}
+            self.write_scalars(state.step, row)
 
 
-def _report(config, optimizer, model, output, facts, board):
-    """A function that writes what an epoch leaves: curves, and the weights that are kept."""
-
-    def report(found, improved):
-        with writing(output), averaged(optimizer, model):
-            kept = {"epoch": len(found.history), "keep": config.keep, "improved": improved}
-            write_history(output / "history.csv", found.history)
-            keep_weights(model, output, **kept, **facts)
-        if board:
-            row = found.history[-1]
-            board(found.step, {name: row[name] for name in row if name not in ("epoch", "step")})
-
-    return report
+def _is_finished(output):
+    return (output / "weights.h5").is_file() and (output / "config.json").is_file()
 
 
-def _claim(path, config):
-    with atomic_path(path) as temporary:
-        temporary.write_text(config.to_json(), encoding="utf-8")
+def _with_loss(config, training):
+    """The config with the loss that the training videos need."""
+    if config.loss == "auto" and training.multi_label:
+        logging.info("%s: videos have several labels, so loss='sigmoid' is used", training.name)
+    return config.for_labels(multi_label=training.multi_label)
+
+
+def _class_weights(config, training):
+    if config.class_weights != "balanced":
+        return None
+    weights = balanced_weights(class_counts(training))
+    logging.info(
+        "class_weights='balanced': weights from %.3g to %.3g",
+        weights[weights > 0].min(),
+        weights.max(),
+    )
+    return weights

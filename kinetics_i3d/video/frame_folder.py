@@ -12,8 +12,8 @@ import re
 import typing
 
 from kinetics_i3d.core import errors
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.file_warnings import warn_about
-from kinetics_i3d.video.sampling import as_rate
 from kinetics_i3d.video.source import Source, VideoFrames
 
 # FFmpeg's decoder for each kind of picture; none of them opens further files.

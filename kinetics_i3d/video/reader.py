@@ -12,10 +12,11 @@ from collections.abc import Generator
 import numpy as np
 
 from kinetics_i3d.core import clip_spec, errors
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.frame_folder import open_source
-from kinetics_i3d.video.sampling import as_rate, at_rate, between, presentation_times
+from kinetics_i3d.video.sampling import at_rate, between, presentation_times
 from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.video.span import split_span
 

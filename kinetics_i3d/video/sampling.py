@@ -11,19 +11,6 @@ import math
 _SLACK = fractions.Fraction(2, 1000)
 
 
-def as_rate(fps):
-    """The frame rate, a number or fraction above 0, as an exact fraction; knows NTSC's rates."""
-    try:
-        # 1001 is the denominator of NTSC's rates.
-        exact = isinstance(fps, fractions.Fraction)
-        rate = fps if exact else fractions.Fraction(fps).limit_denominator(1001)
-    except (TypeError, ValueError, OverflowError):
-        rate = 0  # text, nan, infinity
-    if not rate > 0:
-        raise ValueError(f"`fps` must be a number above 0. Received: fps={fps!r}")
-    return rate
-
-
 def at_rate(timed, *, fps, start=0, stop=None):
     """Takes one item for every tick `start + k / fps`.
 

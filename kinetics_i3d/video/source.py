@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError, first_line
 from kinetics_i3d.core.file_warnings import warn_about
-from kinetics_i3d.video.sampling import as_rate
 
 # Names of video files.
 # fmt: off

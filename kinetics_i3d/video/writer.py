@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from kinetics_i3d.core import files
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.types import PathLike
-from kinetics_i3d.video.sampling import as_rate
 
 SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".ts")
 _CRF = 18  # of x264's 0 to 51; at 18 people see no difference to the source

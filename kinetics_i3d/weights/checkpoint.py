@@ -12,6 +12,7 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.labels import ACTIVATIONS
 
 FORMAT = 1
 
@@ -30,6 +31,8 @@ class WeightsInfo:
         system: Name of the constructor; `None` for `InceptionV1` and `InceptionI3D`.
         flow_spec: Of two streams: how flow is made. `clip_spec` is that of rgb then.
         flow_architecture: Of two streams: where it is not that of rgb.
+        activation: How logits become probabilities, `"softmax"` or, of weights trained on several
+            labels per video, `"sigmoid"`.
     """
 
     architecture: str
@@ -41,6 +44,7 @@ class WeightsInfo:
     system: str | None = None
     flow_spec: ClipSpec | None = None
     flow_architecture: str | None = None
+    activation: str = "softmax"
 
     @property
     def clip_specs(self):
@@ -55,6 +59,8 @@ class WeightsInfo:
         for name in ("system", "flow_spec", "flow_architecture"):
             if fields[name] is None:
                 del fields[name]
+        if self.activation == "softmax":
+            del fields["activation"]
         return json.dumps({"format": FORMAT, **fields}, sort_keys=True)
 
     @classmethod
@@ -66,7 +72,10 @@ class WeightsInfo:
             raise ValueError(f"format {number} is not {FORMAT}")
         for name in {"clip_spec", "flow_spec"} & fields.keys() | {"clip_spec"}:
             fields[name] = ClipSpec(**fields[name])
-        return cls(labels=tuple(fields.pop("labels")), **fields)
+        info = cls(labels=tuple(fields.pop("labels")), **fields)
+        if info.activation not in ACTIVATIONS:
+            raise ValueError(f"activation {info.activation!r} is none of {tuple(ACTIVATIONS)}")
+        return info
 
 
 @dataclasses.dataclass(frozen=True)

@@ -183,4 +183,5 @@ def _info_of_clip_model(config, arrays):
         system=config.get("system"),
         flow_spec=specs[1] if len(specs) > 1 else None,
         flow_architecture=flow_architecture,
+        activation=config.get("activation", "softmax"),
     )

@@ -9,7 +9,7 @@ import pytest
 from kinetics_i3d.cli import benchmark
 from kinetics_i3d.core.clip_spec import DEEPMIND, FVD, ClipSpec
 from kinetics_i3d.data import input_benchmark
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.input_benchmark import InputBenchmark
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 
@@ -41,7 +41,7 @@ def test_videos_in_text(command, table):
 def test_records_in_json(command, table, tmp_path):
     spec = ClipSpec("small", fps=10, short_side=64, size=56)
     config = PrepareConfig(streams=("rgb",), spec=spec)
-    dataset = read_table(table).split("train")
+    dataset = open_dataset(table).split("train")
     folder = prepare(dataset, tmp_path / "records", config).folder
     code, out, _ = command("benchmark", "input", folder, *QUICK, "--json")
     found = json.loads(out)

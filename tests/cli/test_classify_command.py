@@ -91,7 +91,7 @@ def test_no_video_at_all_is_one_line_without_loading_a_model(
     ],
 )
 def test_weights_that_do_not_fit_are_one_line(command, videos, weights, name, said, monkeypatch):
-    monkeypatch.setattr("kinetics_i3d.data.views.read_frames", None)  # found before decoding
+    monkeypatch.setattr("kinetics_i3d.data.streams.read_frames", None)  # found before decoding
     code, out, err = command("classify", videos["one"], "--weights", weights[name])
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err

@@ -1,5 +1,6 @@
 """`datasets`: what it says of a path, and the options that other verbs read a dataset with."""
 
+import json
 import logging
 
 import pytest
@@ -52,6 +53,16 @@ def test_it_says_what_is_there(command, ucf101, caplog):
     assert "1 sources have videos of a class in more than one split, such as g02 of Sit" in (
         caplog.text
     )
+
+
+def test_json_has_the_videos_of_each_class_and_split(command, ucf101, tmp_path):
+    table = tmp_path / "all.csv"
+    code, out, _ = command("datasets", ucf101, "--json", "--missing", "--output", table)
+    result = json.loads(out)
+    assert code == 0 and result["classes"] == {"Sit": 3, "Run": 1, "Bow": 0}
+    assert result["splits"] == {"train": 3, "test": 1} and result["missing"] == 1
+    assert result["missing_paths"] == [str(ucf101 / "Bow/v_Bow_g01_c01.avi")]
+    assert result["output"] == str(table) and table.is_file()
 
 
 def test_splits_have_their_usual_order(command, tmp_path):

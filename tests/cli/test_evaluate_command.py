@@ -10,7 +10,7 @@ import pytest
 from kinetics_i3d.cli import evaluate as verb
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, WeightsError
-from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.data.views import VIEWS
 from kinetics_i3d.evaluation.compare import Change, Comparison
 from kinetics_i3d.evaluation.result import Evaluation, LogitCache

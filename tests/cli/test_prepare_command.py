@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from kinetics_i3d.cli import prepare
-from kinetics_i3d.data.records.reader import open_records
+from kinetics_i3d.data.datasets import open_dataset
 
 QUICK = ("--method", "farneback", "--workers", "2")
 
@@ -41,8 +41,8 @@ def test_records_are_written_and_their_folder_printed(command, table, tmp_path, 
     out = tmp_path / "out"
     code, printed, err = command("prepare", table("one", "two", "three"), "--output", out, *QUICK)
     assert (code, printed, err) == (0, f"{out}\n", "")
-    records = open_records(out)
-    assert records.streams == ("rgb", "flow") and records.spec.name == "deepmind"
+    records = open_dataset(out)
+    assert records.streams == ("rgb", "flow") and records.clip_spec.name == "deepmind"
     assert records.flow["method"] == "farneback" and records.flow["bound"] == 20.0
     assert (records.count("train"), records.count("test")) == (2, 1)
     said = "test: 1 records in 1 shards, all as written\ntrain: 2 records in 1 shards"
@@ -96,7 +96,7 @@ def test_videos_that_cannot_be_read_are_told(command, table, tmp_path, monkeypat
     assert (code, printed) == (1, f"{tmp_path / 'out'}\n")
     told = [line for line in err.splitlines() if line.startswith("kinetics-i3d: error: ")]
     assert sorted(line.split()[2] for line in told) == ["empty.mp4:", "missing.mp4:", "text.mp4:"]
-    assert open_records(tmp_path / "out").count("train") == 1
+    assert open_dataset(tmp_path / "out").count("train") == 1
     monkeypatch.setattr(prepare, "SHOWN", 1)
     code, _, err = command(*words)  # they are remembered
     assert code == 1 and "error: 2 more videos could not be read; manifest.json names all" in err

@@ -16,7 +16,7 @@ import pytest
 
 from kinetics_i3d.cli import train
 from kinetics_i3d.cli.main import make_parser
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.errors import TrainingStopped
@@ -156,7 +156,7 @@ def test_weights_prevail_over_a_recipe(command, dataset, library, tmp_path, capl
 
 
 def test_records_are_recognised(command, dataset, library, tmp_path):
-    prepare(read_table(dataset), tmp_path / "records", PrepareConfig(streams=("rgb",)))
+    prepare(open_dataset(dataset), tmp_path / "records", PrepareConfig(streams=("rgb",)))
     words = ("train", "InceptionI3D", "--data", tmp_path / "records", "--output", tmp_path / "run")
     assert command(*words)[0] == 0
     assert library[0][0].count("train") == 3 and library[0][0].labels == ("sit", "stand", "wave")

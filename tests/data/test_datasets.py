@@ -8,9 +8,10 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.labels import label_list
-from kinetics_i3d.data.datasets import Video, VideoDataset, jhmdb, open_dataset, read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts import label_order
 from kinetics_i3d.data.layouts.formats import KINDS
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def table(tmp_path):
 
 def test_rows_are_read_relative_to_the_table(table, tmp_path):
     path = table("run/b.mp4,run,train", "sit/ä.mp4,sit,test", "run/a.mp4,run,test")
-    dataset = read_table(str(path))
+    dataset = open_dataset(str(path))
     assert dataset.name == tmp_path.name and dataset.labels == ("run", "sit") and len(dataset) == 3
     assert dataset.videos[1] == Video(tmp_path / "sit/ä.mp4", "sit", "test", "sit/ä.mp4")
     assert [video.source for video in dataset.videos] == ["run/b.mp4", "sit/ä.mp4", "run/a.mp4"]
@@ -41,18 +42,12 @@ def test_rows_are_read_relative_to_the_table(table, tmp_path):
 def test_columns_may_stand_in_any_order_beside_others(table, tmp_path):
     (tmp_path / "a.mp4").write_bytes(b".")
     path = table("x,train,sit,a.mp4", header="more,split,label,path")
-    assert read_table(path).videos == (Video(tmp_path / "a.mp4", "sit", "train", "a.mp4"),)
+    assert open_dataset(path).videos == (Video(tmp_path / "a.mp4", "sit", "train", "a.mp4"),)
 
 
-def test_labels_and_sources_can_be_given(table):
-    path = table("a_1.mp4,sit,train")
-    dataset = read_table(
-        path, labels=["stand", "sit"], source=lambda video: f"{video.path.stem[0]}/{video.label}"
-    )
-    assert dataset.labels == ("stand", "sit") and dataset.videos[0].source == "a/sit"
-    path.write_text(f"{path.read_text()}b_1.mp4,sit,train\n")
-    dataset = read_table(path, source=lambda video: video.path.stem[0])
-    assert [video.source for video in dataset.videos + dataset.missing] == ["a", "b"]
+def test_labels_can_be_given(table):
+    dataset = open_dataset(table("a_1.mp4,sit,train"), labels=["stand", "sit"])
+    assert dataset.labels == ("stand", "sit")
 
 
 @pytest.mark.parametrize(
@@ -74,28 +69,28 @@ def test_labels_and_sources_can_be_given(table):
 def test_a_wrong_line_is_named_by_its_number(table, lines, why):
     path = table(*lines)
     with pytest.raises(DatasetError, match=f"^{path}, {why}"):
-        read_table(path, labels=("sit",))
+        open_dataset(path, labels=("sit",))
 
 
-def test_a_table_that_is_none(table, tmp_path):
-    with pytest.raises(DatasetError, match=r"none.csv: no such table of videos"):
-        read_table(tmp_path / "none.csv")
-    with pytest.raises(DatasetError, match=r"needs the columns .* has \['path', 'colour'\]"):
-        read_table(table("a.mp4,sit", header="path,colour"))
+def test_a_path_without_a_table_is_refused(table, tmp_path):
+    with pytest.raises(DatasetError, match=r"none.csv: no such file or folder"):
+        open_dataset(tmp_path / "none.csv")
+    with pytest.raises(DatasetError, match=r"looked for .*; its first line is 'path,colour'"):
+        open_dataset(table("a.mp4,sit", header="path,colour"))
     with pytest.raises(DatasetError, match=r"videos\.csv: lists no videos$"):
-        read_table(table())
+        open_dataset(table())
     with pytest.raises(DatasetError, match="none of its 1 videos exist"):
-        read_table(table("b.mp4,sit,train", present=False))
+        open_dataset(table("b.mp4,sit,train", present=False))
     (tmp_path / "empty.csv").touch()
-    with pytest.raises(DatasetError, match=r"needs the columns .* has None"):
-        read_table(tmp_path / "empty.csv")
+    with pytest.raises(DatasetError, match=r"it is empty or no text"):
+        open_dataset(tmp_path / "empty.csv")
 
 
 def test_missing_files_are_counted_and_left_out(table, tmp_path, caplog):
     path = table("a.mp4,sit,train", "b.mp4,run,train", "c.mp4,sit,train")
     (tmp_path / "b.mp4").unlink()
     with caplog.at_level(logging.WARNING, logger="absl"):
-        dataset = read_table(path)
+        dataset = open_dataset(path)
     assert [video.path.name for video in dataset.videos] == ["a.mp4", "c.mp4"]
     assert dataset.labels == ("run", "sit")  # outputs keep their order
     assert "1 of 3 videos are missing" in caplog.text and str(path) in caplog.text
@@ -106,7 +101,7 @@ def test_a_part_has_its_own_missing_videos(table, tmp_path):
     path = table("a.mp4,sit,train", "b.mp4,sit,test", "c.mp4,sit,val", "d.mp4,sit,test")
     for name in ("b", "c"):
         (tmp_path / f"{name}.mp4").unlink()
-    dataset = read_table(path)
+    dataset = open_dataset(path)
     assert [video.path.name for video in dataset.missing] == ["b.mp4", "c.mp4"]
     assert dataset.split("train").missing == ()
     assert [video.path.name for video in dataset.split("test").missing] == ["b.mp4"]
@@ -126,7 +121,7 @@ def test_hold_out_parts_what_is_missing_as_what_is_there():
 
 
 def test_a_split_is_a_part(table):
-    dataset = read_table(table("a.mp4,sit,train", "b.mp4,run,test", "c.mp4,sit,test"))
+    dataset = open_dataset(table("a.mp4,sit,train", "b.mp4,run,test", "c.mp4,sit,test"))
     part = dataset.split("test")
     assert [video.path.name for video in part.videos] == ["b.mp4", "c.mp4"]
     assert (part.labels, part.name) == (dataset.labels, dataset.name)
@@ -198,7 +193,7 @@ HMDB_CLIPS = (
 
 def test_open_dataset_knows_a_table_a_folder_and_jhmdb(table, tmp_path):
     path = table("a_sit_1.mp4,sit,train")
-    assert open_dataset(path) == open_dataset(str(tmp_path)) == read_table(path)
+    assert open_dataset(path) == open_dataset(str(tmp_path)) == open_dataset(path)
     table("a_sit_1.mp4,sit,train", name="split1.csv")
     assert open_dataset(tmp_path / "split1.csv").videos[0].source == "a_sit_1.mp4"
     with pytest.raises(
@@ -212,14 +207,14 @@ def test_open_dataset_knows_a_table_a_folder_and_jhmdb(table, tmp_path):
         open_dataset(tmp_path)
     clips = open_dataset(tmp_path, kind="jhmdb")
     assert [video.source for video in clips.videos] == ["my_sit_in", "b"]
-    assert clips == jhmdb(tmp_path) == open_dataset(tmp_path / "split1.csv")
-    assert open_dataset(tmp_path, kind="table") == read_table(path)
+    assert clips == open_dataset(tmp_path / "split1.csv")
+    assert open_dataset(tmp_path, kind="table") == open_dataset(path)
     path.unlink()
     assert open_dataset(tmp_path) == clips
     with pytest.raises(DatasetError, match=r"has no split2\.csv; its splits are \[1\]"):
-        open_dataset(tmp_path, split=2)
+        open_dataset(tmp_path, split_number=2)
     table(HMDB_CLIPS[0].replace("train", "test"), name="split2.csv")
-    assert [video.split for video in open_dataset(tmp_path, split=2).videos] == ["test"]
+    assert [video.split for video in open_dataset(tmp_path, split_number=2).videos] == ["test"]
 
 
 def test_what_is_no_dataset_is_told_with_what_was_looked_for(table, tmp_path):
@@ -246,9 +241,9 @@ def test_arguments_that_cannot_be(table, tmp_path):
     path = table("a.mp4,sit,train")
     for wrong in (
         {"kind": "ucf"},
-        {"split": 0},
-        {"split": "1"},
-        {"split": True},
+        {"split_number": 0},
+        {"split_number": "1"},
+        {"split_number": True},
         {"labels": "sit"},
     ):
         (name,) = wrong
@@ -256,9 +251,9 @@ def test_arguments_that_cannot_be(table, tmp_path):
             open_dataset(path, **wrong)
     for labels in ((), ("sit", "sit")):
         with pytest.raises(ValueError, match="`labels` must be different"):
-            read_table(path, labels=labels)
+            open_dataset(path, labels=labels)
     with pytest.raises(DatasetError, match="table has no official splits by number"):
-        open_dataset(path, split=2)
+        open_dataset(path, split_number=2)
     with pytest.raises(DatasetError, match="nowhere: no such folder of videos"):
         open_dataset(path, videos=tmp_path / "nowhere")
 
@@ -283,16 +278,18 @@ def test_labels_of_kinetics_have_the_order_of_the_released_weights(table, tmp_pa
     (tmp_path / "a.mp4").write_bytes(b".")
     lines = [f"{number}.mp4,{label},train" for number, label in enumerate(known)][::-1]
     lines.append("a.mp4,abseiling,test")
-    assert read_table(table(*lines, present=False)).labels == known
+    assert open_dataset(table(*lines, present=False)).labels == known
     fewer = [line for line in lines if not line.endswith("zumba,train")]
-    assert read_table(table(*fewer, present=False)).labels == tuple(sorted(set(known) - {"zumba"}))
+    assert open_dataset(table(*fewer, present=False)).labels == tuple(
+        sorted(set(known) - {"zumba"})
+    )
 
 
 def test_the_order_of_the_released_weights_need_not_be_sorted(table, monkeypatch):
     monkeypatch.setattr(label_order, "label_list", lambda name: ("stand", "run"))
     lines = ("a.mp4,run,train", "b.mp4,stand,train")
-    assert read_table(table(*lines)).labels == ("stand", "run")
-    assert read_table(table(*lines, "c.mp4,sit,train")).labels == ("run", "sit", "stand")
+    assert open_dataset(table(*lines)).labels == ("stand", "run")
+    assert open_dataset(table(*lines, "c.mp4,sit,train")).labels == ("run", "sit", "stand")
 
 
 def test_a_misspelt_label_is_told_what_it_may_be(table):
@@ -300,14 +297,14 @@ def test_a_misspelt_label_is_told_what_it_may_be(table):
     with pytest.raises(
         DatasetError, match=r"line 2: unknown label 'Sit_Down'; did you mean 'sit dawn'\?$"
     ):
-        read_table(path, labels=("run", "sit dawn"))
+        open_dataset(path, labels=("run", "sit dawn"))
     with pytest.raises(DatasetError, match=r"unknown label 'Sit_Down'$"):
-        read_table(path, labels=("run", "swim"))
+        open_dataset(path, labels=("run", "swim"))
 
 
 def test_two_spellings_of_one_label_are_logged(table, caplog):
     with caplog.at_level(logging.WARNING, logger="absl"):
-        dataset = read_table(
+        dataset = open_dataset(
             table("a.mp4,sit down,train", "b.mp4,sit_down,train", "c.mp4,run,train")
         )
     assert dataset.labels == ("run", "sit down", "sit_down")
@@ -330,7 +327,7 @@ def test_a_table_that_is_written_is_read_back(tmp_path):
     dataset.write_table(inside / "new/../videos.csv")
     text = (inside / "videos.csv").read_text(encoding="utf-8")
     assert text.splitlines()[:2] == ["path,label,split,source", '"a, b/ä.mp4",sit,train,film 1']
-    assert read_table(inside / "videos.csv") == dataclasses.replace(dataset, missing=())
+    assert open_dataset(inside / "videos.csv") == dataclasses.replace(dataset, missing=())
     assert open_dataset(inside / "videos.csv", labels=("Run", "sit")).labels == ("Run", "sit")
     assert sorted(path.name for path in inside.iterdir() if path.is_file()) == [
         "d.mp4",
@@ -348,7 +345,7 @@ def test_a_table_written_from_the_working_folder(tmp_path, monkeypatch):
         1
     ] == f"{tmp_path}/a.mp4,sit,train,a"
     VideoDataset("here", ("sit",), (video,)).write_table("videos.csv")
-    assert read_table("videos.csv") == VideoDataset(tmp_path.name, ("sit",), (video,))
+    assert open_dataset("videos.csv") == VideoDataset(tmp_path.name, ("sit",), (video,))
 
 
 def sources(dataset):
@@ -357,7 +354,7 @@ def sources(dataset):
 
 
 def test_jhmdb_is_whole_and_its_official_split_shares_no_source(shared):
-    dataset = jhmdb(shared / "data/jhmdb")
+    dataset = open_dataset(shared / "data/jhmdb")
     train, test = dataset.split("train"), dataset.split("test")
     assert (len(dataset), len(train), len(test), len(dataset.labels)) == (928, 660, 268, 21)
     assert not sources(train) & sources(test)
@@ -367,7 +364,7 @@ def test_jhmdb_is_whole_and_its_official_split_shares_no_source(shared):
 
 
 def test_jhmdb_can_be_parted_again(shared):
-    train = jhmdb(shared / "data/jhmdb").split("train")
+    train = open_dataset(shared / "data/jhmdb").split("train")
     kept, held = train.hold_out(0.2)
     assert len(kept) + len(held) == 660 and not sources(kept) & sources(held)
     assert {video.label for video in held.videos} == set(train.labels)
@@ -378,7 +375,7 @@ def test_one_source_can_be_left_out(table):
     lines = ["a.mp4,sit,train,g1", "b.mp4,run,test,g1", "c.mp4,sit,train,g2", "d.mp4,run,train,g3"]
     path = table(*lines, header="path,label,split,source")
     (path.parent / "d.mp4").unlink()
-    dataset = read_table(path)
+    dataset = open_dataset(path)
     names = {
         name: [video.path.name for video in dataset.split(name).videos]
         for name in ("source=g1", "source!=g1", "train")

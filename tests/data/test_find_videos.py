@@ -7,7 +7,7 @@ import pytest
 
 from kinetics_i3d.cli.arguments import expand_videos
 from kinetics_i3d.core.errors import DatasetError, UserError
-from kinetics_i3d.data.find_videos import find_videos
+from kinetics_i3d.data.datasets import find_videos
 from kinetics_i3d.video.source import VIDEO_SUFFIXES
 
 
@@ -72,7 +72,7 @@ def test_nothing_to_find_is_told(tree):
     (tree / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty: no video in this folder; they end in \.3gp"):
         expand_videos(["empty"])
-    with pytest.raises(UserError, match=r"\*\.mkv: no file has such a name"):
+    with pytest.raises(UserError, match=r"\*\.mkv: no file matches this pattern"):
         expand_videos(["*.mkv"])
 
 

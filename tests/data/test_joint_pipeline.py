@@ -3,21 +3,24 @@
 import dataclasses
 import functools
 import logging
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, ClipSpec
+from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError
+from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data import pipeline, streams, transforms
-from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.data.records import writer as record_writer
-from kinetics_i3d.data.records.clips import RecordSplit, open_split
-from kinetics_i3d.data.records.manifest import is_records
+from kinetics_i3d.data.records.clips import record_clips
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
-from kinetics_i3d.data.stream_specs import stream_specs
+from kinetics_i3d.data.records.reader import RecordSplit
+from kinetics_i3d.data.streams import count_frames, read_streams, read_window
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.flow import cache as flow_cache
 from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
 from kinetics_i3d.flow.info import flow_path
@@ -79,7 +82,7 @@ def records(plain, tmp_path_factory):
         config = PrepareConfig(
             streams=streams, spec=spec, flow=SETTINGS, quality=98, shard_size=shard_size
         )
-        return RecordSplit(prepare(plain, tmp_path_factory.mktemp("records"), config), "train")
+        return prepare(plain, tmp_path_factory.mktemp("records"), config).split("train")
 
     return make
 
@@ -201,14 +204,14 @@ def test_rgb_alone_is_thinned_from_faster_records(records, numbers):
 
 def test_only_the_frames_of_a_slower_stream_are_decoded(records, monkeypatch):
     counted = []
-    decoder = pipeline.record_clips.__globals__["decode_frames"]
+    decoder = record_clips.__globals__["decode_frames"]
 
     def spy(jpegs):
         tf.py_function(lambda n: counted.append(int(n)), [tf.shape(jpegs)[0]], [])
         return decoder(jpegs)
 
-    monkeypatch.setitem(pipeline.record_clips.__globals__, "decode_frames", spy)
-    list(pipeline.decoded_clips(records(), specs=HALF, frames=4, workers=1).take(5))
+    monkeypatch.setitem(record_clips.__globals__, "decode_frames", spy)
+    list(pipeline.decoded_clips(records(), specs=StreamSpecs(HALF), frames=4, workers=1).take(5))
     assert set(counted) == {2}
 
 
@@ -228,7 +231,7 @@ def test_a_seed_gives_the_same_batches_whatever_the_workers(kind, request):
     source = request.getfixturevalue(kind)
     source = source() if kind == "records" else source
     small = ClipSpec("small", short_side=64, size=32)
-    options = {"spec": small, "augment": augmentation(stream_specs(small, BOTH)), "mixup": 0.4}
+    options = {"spec": small, "augment": augmentation(StreamSpecs(small, BOTH)), "mixup": 0.4}
     one = take(source, 6, batch=3, workers=1, seed=3, **options)
     assert same(one, take(source, 6, batch=3, workers=4, seed=3, **options))
     assert same(one, take(source, 6, batch=3, seed=3, **options))
@@ -274,15 +277,15 @@ def test_shares_that_cannot_be(kind, shard, request):
 
 def test_only_the_frames_of_the_clip_are_decoded(records, monkeypatch):
     counted = []
-    plain_decoder = pipeline.record_clips.__globals__["decode_frames"]
+    plain_decoder = record_clips.__globals__["decode_frames"]
 
     def spy(jpegs):
         tf.py_function(lambda n: counted.append(int(n)), [tf.shape(jpegs)[0]], [])
         return plain_decoder(jpegs)
 
-    monkeypatch.setitem(pipeline.record_clips.__globals__, "decode_frames", spy)
+    monkeypatch.setitem(record_clips.__globals__, "decode_frames", spy)
     source = records(streams=("rgb",))
-    list(pipeline.decoded_clips(source, specs={"rgb": SPEC}, frames=3, workers=1).take(5))
+    list(pipeline.decoded_clips(source, specs=StreamSpecs(SPEC), frames=3, workers=1).take(5))
     assert set(counted) == {3}
 
 
@@ -300,7 +303,7 @@ def test_records_are_what_the_videos_hold(plain, records):
 def test_larger_records_are_shrunk_with_their_motion(tmp_path, coded_video, numbers):
     dataset = VideoDataset("one", ("a",), (Video(coded_video(9), "a", "train", "x"),))
     config = PrepareConfig(spec=SPEC, flow=SETTINGS)
-    source = RecordSplit(prepare(dataset, tmp_path / "out", config), "train")
+    source = prepare(dataset, tmp_path / "out", config).split("train")
     half = ClipSpec("half", short_side=32, size=32)
     plain, ((clips, _),) = take(source, 1), take(source, 1, spec=half)
     assert clips["rgb"].shape == (1, 4, 32, 32, 3) and clips["flow"].shape == (1, 4, 32, 32, 2)
@@ -351,13 +354,13 @@ def test_missing_flow_files_are_told_and_damaged_ones_skipped(stored, caplog, nu
 def test_a_single_frame_has_no_flow(coded_video, caplog):
     path = coded_video(1)
     with pytest.raises(VideoError, match="single frame has no flow"):
-        streams.joint_window(path, spec=SPEC, streams=BOTH, frames=4, position=0.0)
-    assert streams.count_frames(path, SPEC, flow=True) == 0
+        read_window(path, StreamSpecs(SPEC, BOTH), frames=4, position=0.0)
+    assert count_frames(path, StreamSpecs(SPEC, BOTH)) == 0
 
 
 def test_a_header_that_tells_of_too_much_does_not_lose_the_video(coded_video, monkeypatch, numbers):
     monkeypatch.setattr(streams, "duration", lambda path: 100.0)
-    clip = streams.joint_window(coded_video(9), spec=SPEC, streams=BOTH, frames=4, position=1.0)
+    clip = read_window(coded_video(9), StreamSpecs(SPEC, BOTH), frames=4, position=1.0)
     assert numbers(clip["rgb"]) == [0, 1, 2, 3] == flow_numbers(clip["flow"])
 
 
@@ -367,8 +370,8 @@ def test_frames_from_any_start_keep_their_flow(coded_video, numbers, tmp_path, f
     path.write_bytes(coded_video(70).read_bytes())
     read = []
     for _ in range(2):  # computed, then from the file
-        options = {"spec": SPEC, "streams": BOTH, "start": first, "settings": SETTINGS}
-        found = list(streams.joint_frames(path, **options))
+        options = {"start": Fraction(first, 25), "settings": SETTINGS}
+        found = list(read_streams(path, StreamSpecs(SPEC, BOTH), **options))
         assert numbers(frame["rgb"] for frame in found) == list(range(first, 69))
         assert flow_numbers(np.stack([frame["flow"] for frame in found])) == [*range(first, 69)]
         read.append(found)
@@ -376,32 +379,11 @@ def test_frames_from_any_start_keep_their_flow(coded_video, numbers, tmp_path, f
     assert same(*read)
 
 
-def test_streams_must_fit_together():
-    specs = stream_specs(DEEPMIND, ("flow", "rgb"))
-    assert (*specs,) == BOTH and specs["flow"] == DEEPMIND_FLOW
-    assert stream_specs(dataclasses.replace(DEEPMIND, low=0.0), BOTH)["flow"].low == -1.0
-    given = {"rgb": DEEPMIND, "flow": DEEPMIND_FLOW}
-    assert stream_specs(given, BOTH) == given and (*stream_specs(given, ("flow",)),) == ("flow",)
-    for spec, names, said in (
-        (DEEPMIND, (), "`streams` must be"),
-        (DEEPMIND, ("rgb", "rgb"), "`streams` must be"),
-        (DEEPMIND, ("depth",), "`streams` must be"),
-        (DEEPMIND_FLOW, BOTH, "`spec` must be that of each"),
-        (given | {"flow": DEEPMIND}, BOTH, "of the stream 'flow'"),
-        (given | {"flow": dataclasses.replace(DEEPMIND_FLOW, fps=10)}, BOTH, "of flow that is it"),
-        (given | {"rgb": dataclasses.replace(DEEPMIND, fps=10)}, BOTH, "that divides 25"),
-        (given | {"flow": dataclasses.replace(DEEPMIND_FLOW, size=112)}, BOTH, "one `size`"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            stream_specs(spec, names)
-
-
 def test_records_are_known_by_their_manifest(records, tmp_path, plain):
     folder = records().records.folder
-    assert is_records(folder) and not is_records(plain.videos[0].path.parent)
-    source = open_split(folder, "train")
+    source = open_dataset(folder).split("train")
     assert isinstance(source, RecordSplit) and len(source) == 7 and source.labels == plain.labels
     with pytest.raises(DatasetError, match="no split 'test'"):
-        open_split(folder, "test")
-    with pytest.raises(DatasetError, match=r"no such manifest"):
-        open_split(tmp_path / "none", "train")
+        open_dataset(folder).split("test")
+    with pytest.raises(DatasetError, match="no such file or folder"):
+        open_dataset(tmp_path / "none").split("train")

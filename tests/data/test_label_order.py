@@ -6,8 +6,9 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.labels import label_list
-from kinetics_i3d.data.datasets import Video, VideoDataset, open_dataset, read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts.label_order import match_labels
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.evaluation.protocols import with_model_labels
 
 K400 = label_list("kinetics400")
@@ -66,7 +67,9 @@ def test_known_labels_that_are_spelt_alike_match_only_as_they_stand():
 def test_a_table_in_another_spelling_than_its_labels(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b".")
     (tmp_path / "t.csv").write_text("path,label,split\na.mp4,Sit_Down,train\n")
-    assert read_table(tmp_path / "t.csv", labels=("run", "sit down")).videos[0].label == "sit down"
+    assert (
+        open_dataset(tmp_path / "t.csv", labels=("run", "sit down")).videos[0].label == "sit down"
+    )
     (tmp_path / "t.labels.txt").write_text("sit down\nrun\n")
     dataset = open_dataset(tmp_path)
     assert (dataset.labels, dataset.videos[0].label) == (("sit down", "run"), "sit down")

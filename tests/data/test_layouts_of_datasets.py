@@ -9,11 +9,12 @@ import pytest
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.core.labels import label_list
-from kinetics_i3d.data.datasets import Video, open_dataset
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts.files import VideoFinder, walk_videos
 from kinetics_i3d.data.layouts.formats import recognise
 from kinetics_i3d.data.layouts.label_order import bare
 from kinetics_i3d.data.layouts.listing import Row, read_csv
+from kinetics_i3d.data.video_dataset import Video
 
 KINETICS = "label,youtube_id,time_start,time_end,split,is_cc"
 
@@ -200,13 +201,13 @@ def test_ucf101_in_class_folders_or_flat_or_in_another_format(plant, end):
     }
     assert dataset.labels == ("Sit", "HandstandPushups", "Run")  # as the index, not sorted
     assert [video.path for video in dataset.missing] == [folder / "Sit/v_Sit_g01_c01.avi"]
-    other = open_dataset(folder / "lists", videos=folder, split=2)
+    other = open_dataset(folder / "lists", videos=folder, split_number=2)
     assert [(v.label, v.split, v.source) for v in other.videos] == [
         ("Run", "train", "g01"),
         ("Sit", "test", "g08"),
     ]
     with pytest.raises(DatasetError, match=r"has no trainlist03.txt; its splits are \[1, 2\]"):
-        open_dataset(folder, split=3)
+        open_dataset(folder, split_number=3)
     with pytest.raises(DatasetError, match=r"one of the files of 'ucf101'; give their folder"):
         open_dataset(folder / "lists/testlist01.txt")
 
@@ -255,7 +256,7 @@ def test_the_official_splits_of_ucf101(shared, tmp_path, flat):
     make_official(lists, {name.split("/")[1] if flat else name for name in names}, tmp_path)
     counts = {}
     for split in (1, 2, 3):
-        dataset = open_dataset(tmp_path, split=split)
+        dataset = open_dataset(tmp_path, split_number=split)
         counts[split] = tuple(len(dataset.split(part)) for part in ("train", "test"))
         assert not dataset.missing and not dataset.shared_sources()
         assert {video.source for video in dataset.videos} == {f"g{n:02}" for n in range(1, 26)}
@@ -294,7 +295,7 @@ def test_hmdb51_in_class_folders_or_flat(plant):
     (gone,) = dataset.missing
     assert gone.path == folder / "climb_stairs/b_climb_stairs_f_nm_np1_le_goo_1.avi"
     with pytest.raises(DatasetError, match=r"no climb_stairs_test_split2.txt; .* are \[1\]"):
-        open_dataset(folder, split=2)
+        open_dataset(folder, split_number=2)
 
 
 @pytest.mark.parametrize("line", ["b_sit_f_nm_np1_le_goo_1.avi 3", "b.avi", "1"])
@@ -315,7 +316,7 @@ def test_the_official_splits_of_hmdb51(shared, tmp_path, flat):
     }
     make_official(lists, names, tmp_path)
     for split in (1, 2, 3):
-        dataset = open_dataset(tmp_path, split=split)
+        dataset = open_dataset(tmp_path, split_number=split)
         assert (len(dataset.split("train")), len(dataset.split("test"))) == (3570, 1530)
         assert not dataset.missing and not dataset.shared_sources() and len(dataset.labels) == 51
         sizes = [sum(v.label == label for v in dataset.videos) for label in ("brush_hair", "wave")]
@@ -614,6 +615,6 @@ def test_the_disk_is_asked_once_a_folder_and_not_once_a_row(plant, monkeypatch):
 
 def test_a_finder_of_a_row_without_its_folder(tmp_path):
     row = Row("no/such/a.mp4", "x", "train", "", tmp_path, 0)
-    assert VideoFinder(tmp_path).find(row) is None
+    assert VideoFinder(tmp_path).find_stem(row) == (None, None)
     (tmp_path / "no").touch()
-    assert VideoFinder(tmp_path).find(row) is None
+    assert VideoFinder(tmp_path).find_stem(row) == (None, None)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.data.datasets import open_dataset, read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records.prepare import prepare
-from kinetics_i3d.data.split import split_undivided
 from kinetics_i3d.data.video_clips import targets_of
+from kinetics_i3d.data.video_dataset import split_undivided
 
 
 @pytest.fixture
@@ -54,14 +54,14 @@ def test_tables_of_several_labels_a_video(table, header, lines, wanted, caplog):
 
 def test_blanks_part_class_ids_and_known_labels_alone(table):
     ids = table("path,labels,split", "a.mp4,c1 c02,train", "b.mp4,c02,train")
-    assert classes(read_table(ids)) == {"a.mp4": ("c1", "c02"), "b.mp4": ("c02",)}
+    assert classes(open_dataset(ids)) == {"a.mp4": ("c1", "c02"), "b.mp4": ("c02",)}
     lines = ("a.mp4,sit down,train", "b.mp4,wave,train")
-    single = read_table(table("path,labels,split", *lines))
+    single = open_dataset(table("path,labels,split", *lines))
     assert not single.multi_label and single.labels == ("sit down", "wave")
     assert [video.labels for video in single.videos] == [None, None]
     path = table("path,labels,split", *lines)
     path.with_suffix(".labels.txt").write_text("down\nsit\nwave\n")
-    assert classes(read_table(path))["a.mp4"] == ("sit", "down")
+    assert classes(open_dataset(path))["a.mp4"] == ("sit", "down")
 
 
 def test_charades(table, tmp_path):
@@ -77,7 +77,7 @@ def test_charades(table, tmp_path):
     assert targets.dtype == np.float32
     np.testing.assert_array_equal(sorted(targets.tolist()), [[0, 0, 0], [0, 0, 1], [1, 1, 0]])
     (tmp_path / "Charades_v1_classes.txt").write_text("c000 Holding\nc001 Putting on\nc002 Run\n")
-    named = read_table(tmp_path / "Charades_v1_train.csv")
+    named = open_dataset(tmp_path / "Charades_v1_train.csv")
     assert named.labels == ("Holding", "Putting on", "Run")
     assert classes(named)["a.mp4"] == ("Putting on", "Holding")
 
@@ -87,27 +87,27 @@ def test_a_row_that_stands_there_twice_stays_an_error(table):
     other = ("a.mp4,sit,train", "a.mp4,wave,test")
     for lines in (twice, other):
         with pytest.raises(DatasetError, match=r"line 3: a\.mp4 stands in line 2 already"):
-            read_table(table("path,label,split", *lines))
+            open_dataset(table("path,label,split", *lines))
     with pytest.raises(DatasetError, match=r"line 2: one of .* is empty"):
-        read_table(table("path,tags,split", "a.mp4,,train", "b.mp4,sit;wave,train"))
+        open_dataset(table("path,tags,split", "a.mp4,,train", "b.mp4,sit;wave,train"))
     with pytest.raises(DatasetError, match="line 2: unknown label 'wave'"):
-        read_table(table("path,labels,split", "a.mp4,sit;wave,train"), labels=("sit",))
+        open_dataset(table("path,labels,split", "a.mp4,sit;wave,train"), labels=("sit",))
 
 
 def test_several_labels_survive_a_table_and_single_ones_are_written_as_before(
     table, tmp_path, caplog
 ):
     caplog.set_level(logging.WARNING, logger="absl")
-    dataset = read_table(table("path,labels,split", "a.mp4,sit;wave,train", "b.mp4,,test"))
+    dataset = open_dataset(table("path,labels,split", "a.mp4,sit;wave,train", "b.mp4,,test"))
     dataset.write_table(tmp_path / "copy.csv")
     assert (tmp_path / "copy.csv").read_text().splitlines()[:2] == [
         "path,labels,split,source",
         "a.mp4,sit;wave,train,a.mp4",
     ]
-    again = read_table(tmp_path / "copy.csv")
+    again = open_dataset(tmp_path / "copy.csv")
     assert "1 of 2 videos have no label, such as b.mp4" in caplog.text
     assert [video.labels for video in again.videos] == [("sit", "wave"), ()]
-    single = read_table(table("path,label,split", "a.mp4,sit,train", name="one.csv"))
+    single = open_dataset(table("path,label,split", "a.mp4,sit,train", name="one.csv"))
     single.write_table(tmp_path / "copy.csv")
     assert (tmp_path / "copy.csv").read_text().splitlines()[0] == "path,label,split,source"
     assert targets_of(single, single.videos) == [0]
@@ -115,7 +115,7 @@ def test_several_labels_survive_a_table_and_single_ones_are_written_as_before(
 
 def test_no_source_is_on_both_sides_of_a_part_that_is_held_out(table):
     lines = ("a.mp4,sit;wave,x", "b.mp4,wave,x", "c.mp4,run;sit,y", "d.mp4,run,z", "e.mp4,sit,z")
-    dataset = read_table(table("path,labels,source", *lines))
+    dataset = open_dataset(table("path,labels,source", *lines))
     for seed in range(5):
         for left, right in (
             dataset.hold_out(0.34, seed=seed),
@@ -127,7 +127,7 @@ def test_no_source_is_on_both_sides_of_a_part_that_is_held_out(table):
 
 
 def test_records_refuse_several_labels_in_words(table, tmp_path):
-    dataset = read_table(table("path,labels,split", "a.mp4,sit;wave,train", "b.mp4,wave,test"))
+    dataset = open_dataset(table("path,labels,split", "a.mp4,sit;wave,train", "b.mp4,wave,test"))
     with pytest.raises(DatasetError, match="records hold one label for each video"):
         prepare(dataset, tmp_path / "records")
     assert not (tmp_path / "records").exists()

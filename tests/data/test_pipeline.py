@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data import transforms
-from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
-from kinetics_i3d.data.video_clips import decode_window
+from kinetics_i3d.data.streams import read_window
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 
 SPEC = ClipSpec("coded", short_side=64, size=64)
 KEEP = transforms.normalize(SPEC)
@@ -120,13 +121,17 @@ def test_a_broken_video_is_logged_and_skipped(coded_video, tmp_path, caplog, num
     assert "skipped" in caplog.text and str(broken) in caplog.text
 
 
+def window(path, spec, **options):
+    return read_window(path, StreamSpecs(spec), **options)["rgb"]
+
+
 @pytest.mark.parametrize("fps", [25, 30, 12.5, 24])
 @pytest.mark.parametrize("frames", [1, 7, 16, 20])
 def test_a_window_reaches_from_the_first_frame_to_the_last(coded_video, numbers, fps, frames):
     path = coded_video(20, fps=fps)
     spec = ClipSpec("coded", fps=fps, short_side=64, size=64)
     for position, first in ((0.0, 0), (1.0, 20 - frames)):
-        clip = decode_window(path, spec=spec, frames=frames, position=position)
+        clip = window(path, spec, frames=frames, position=position)
         assert clip.dtype == np.uint8 and clip.shape == (frames, 64, 64, 3)
         assert numbers(clip) == list(range(first, first + frames))
 
@@ -135,7 +140,7 @@ def test_every_position_gives_frames_in_order(coded_video, numbers):
     path = coded_video(40, fps=30)
     starts = set()
     for position in np.linspace(0, 1, 23):
-        clip = decode_window(path, spec=SPEC, frames=16, position=float(position))
+        clip = window(path, SPEC, frames=16, position=float(position))
         shown = numbers(clip)
         assert shown == sorted(shown) and 16 <= shown[-1] - shown[0] <= 20  # 25 of 30 frames
         starts.add(shown[0])
@@ -144,16 +149,16 @@ def test_every_position_gives_frames_in_order(coded_video, numbers):
 
 def test_frames_are_resized_and_sampled_at_the_specs_rate(coded_video, numbers):
     spec = ClipSpec("half", fps=25.0, short_side=32, size=32)
-    clip = decode_window(coded_video(40, fps=50), spec=spec, frames=10, position=0.0)
+    clip = window(coded_video(40, fps=50), spec, frames=10, position=0.0)
     assert clip.shape == (10, 32, 32, 3) and numbers(clip) == list(range(0, 20, 2))
 
 
 def test_windows_follow_the_specs_resize(coded_video):
     spec = ClipSpec("squeezed", short_side=48, size=48, resize="stretch")
-    clip = decode_window(coded_video(20), spec=spec, frames=4, position=0.0)
+    clip = window(coded_video(20), spec, frames=4, position=0.0)
     assert clip.shape == (4, 48, 48, 3)
     high = ClipSpec("high", short_side=40, size=32, resize="height")
-    assert decode_window(coded_video(20), spec=high, frames=4, position=0.0).shape[1] == 40
+    assert window(coded_video(20), high, frames=4, position=0.0).shape[1] == 40
 
 
 def test_augmentation_does_what_is_asked_for():
@@ -162,19 +167,19 @@ def test_augmentation_does_what_is_asked_for():
     plain = augmentation(spec, area=(1.0, 1.0), flip=False, color=False)
     turned = augmentation(spec, area=(1.0, 1.0), flip=True, color=False)
     seeds = [(seed, 0) for seed in range(12)]
-    exact = [plain(clip, seed).numpy() for seed in seeds]
+    exact = [plain({"rgb": clip}, seed)["rgb"].numpy() for seed in seeds]
     assert all(found.shape == (2, 64, 64, 3) for found in exact)
     assert -1.001 < min(found.min() for found in exact) < -0.9
     # The aspect still varies; the brightness of the whole hardly.
     means = [found.mean() for found in exact]
     assert np.ptp(means) < 0.1
     colored = augmentation(spec, area=(1.0, 1.0), flip=False, color=True)
-    assert np.ptp([colored(clip, seed).numpy().mean() for seed in seeds]) > 0.2
+    assert np.ptp([colored({"rgb": clip}, seed)["rgb"].numpy().mean() for seed in seeds]) > 0.2
     crops = augmentation(spec, area=(0.05, 0.1), flip=False, color=False)
-    assert np.std([crops(places(), seed).numpy().mean() for seed in seeds]) > 0.1
-    ramp = [turned(places(), seed).numpy()[0, 32] for seed in seeds]
+    assert np.std([crops({"rgb": places()}, seed)["rgb"].numpy().mean() for seed in seeds]) > 0.1
+    ramp = [turned({"rgb": places()}, seed)["rgb"].numpy()[0, 32] for seed in seeds]
     assert {bool(row[-1, 0] > row[0, 0]) for row in ramp} == {True, False}
-    ramp = [plain(places(), seed).numpy()[0, 32] for seed in seeds]
+    ramp = [plain({"rgb": places()}, seed)["rgb"].numpy()[0, 32] for seed in seeds]
     assert {bool(row[-1, 0] > row[0, 0]) for row in ramp} == {True}
 
 
@@ -193,5 +198,5 @@ def test_a_damaged_header_does_not_lose_the_video(shared):
     spec = ClipSpec("small", short_side=64, size=64)
     path = shared / "clips/awkward/header_says_48_holds_40.avi"
     for position in (0.0, 0.5, 1.0):
-        clip = decode_window(path, spec=spec, frames=8, position=position)
+        clip = window(path, spec, frames=8, position=position)
         assert len(clip) == 8

@@ -13,11 +13,13 @@ import tensorflow as tf
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.data.datasets import Video, VideoDataset, open_dataset
+from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.pipeline import training_clips
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.records.reader import decode_frames, parse_record
-from kinetics_i3d.data.streams import count_frames, joint_frames, joint_window
+from kinetics_i3d.data.streams import count_frames, read_streams, read_window
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.evaluation.protocols import evaluate, networks_of
 from kinetics_i3d.flow.cache import write_flow_file
@@ -194,8 +196,11 @@ def test_calibration_reads_the_span(folder, table, numbers):
 # Flow
 
 
+FLOW = StreamSpecs(SPEC, ("flow",))
+
+
 def codes(path, streams=("flow",)):
-    frames = list(joint_frames(path, spec=SPEC, streams=streams, settings=SETTINGS))
+    frames = list(read_streams(path, StreamSpecs(SPEC, streams), settings=SETTINGS))
     return np.stack([frame["flow"] for frame in frames]), frames
 
 
@@ -203,15 +208,15 @@ def test_flow_of_a_span_is_the_same_computed_stored_or_from_the_whole(folder, nu
     video = folder / "aaaaaaaaaaa.mp4"
     span = f"{video}#t=0.4,0.8"
     computed, frames = codes(span, ("rgb", "flow"))
-    assert len(computed) == 9 == count_frames(span, SPEC, flow=True)
+    assert len(computed) == 9 == count_frames(span, FLOW)
     assert numbers([frame["rgb"] for frame in frames]) == list(range(10, 19))
     write_flow_file(video, spec=SPEC, settings=SETTINGS)
     whole, frames = codes(span, ("rgb", "flow"))
     assert np.array_equal(whole, computed)
     assert numbers([frame["rgb"] for frame in frames]) == list(range(10, 19))
-    assert count_frames(span, SPEC, flow=True) == 9
-    window = joint_window(
-        span, spec=SPEC, streams=("rgb", "flow"), frames=4, position=0.999, settings=SETTINGS
+    assert count_frames(span, FLOW) == 9
+    window = read_window(
+        span, StreamSpecs(SPEC, ("rgb", "flow")), frames=4, position=0.999, settings=SETTINGS
     )
     assert numbers(window["rgb"]) == [15, 16, 17, 18]
     assert np.array_equal(window["flow"], computed[5:9])
@@ -230,7 +235,7 @@ def test_flow_beyond_the_end_of_the_video(folder):
     computed, _ = codes(span)
     write_flow_file(folder / "aaaaaaaaaaa.mp4", spec=SPEC, settings=SETTINGS)
     assert len(computed) == 4 and np.array_equal(codes(span)[0], computed)
-    assert count_frames(span, SPEC, flow=True) == 4
+    assert count_frames(span, FLOW) == 4
 
 
 # Networks

@@ -4,8 +4,7 @@ import pathlib
 
 import pytest
 
-from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.data.split import group_of, is_undivided, split_undivided
+from kinetics_i3d.data.video_dataset import Video, VideoDataset, group_of, split_undivided
 
 
 def dataset_of(names, *, split="all"):
@@ -41,7 +40,7 @@ def test_clips_of_one_group_stay_on_one_side(caplog):
     (message,) = messages_of(caplog)
     assert message == (
         "mine: no split is given; 16 of 80 videos are held out for validation, chosen by the "
-        "groups that the file names tell (seed 0)"
+        "groups in the file names (seed 0)"
     )
 
 
@@ -77,5 +76,5 @@ def test_groups_are_read_from_the_names_of_public_datasets(name, label, group):
 
 
 def test_only_videos_without_any_split_are_undivided():
-    assert is_undivided(PLAIN)
-    assert not is_undivided(dataset_of(["a/1.mp4"], split="train"))
+    assert PLAIN.is_undivided
+    assert not dataset_of(["a/1.mp4"], split="train").is_undivided

@@ -23,6 +23,11 @@ OPS = {
 }
 
 
+def on_rgb(op):
+    """The op on clips of rgb alone."""
+    return lambda clip, seed: op({"rgb": clip}, seed)["rgb"]
+
+
 @pytest.fixture(scope="module")
 def clip():
     """uint8 (3, 24, 31, 3)."""
@@ -40,7 +45,7 @@ def places(frames=2, height=24, width=31):
 
 @pytest.mark.parametrize("name", OPS)
 def test_an_op_gives_the_same_eagerly_and_in_tf_data(clip, name):
-    op = OPS[name]
+    op = on_rgb(OPS[name])
     eager = [op(tf.constant(clip), seed).numpy() for seed in SEEDS[:8]]
     seeds = tf.data.Dataset.from_tensor_slices(np.array(SEEDS[:8], np.int32))
     mapped = list(seeds.map(lambda seed: op(tf.constant(clip), seed)).as_numpy_iterator())
@@ -53,7 +58,7 @@ def test_an_op_gives_the_same_eagerly_and_in_tf_data(clip, name):
 
 
 def test_random_crop_stays_inside_and_reaches_every_edge():
-    op = transforms.random_crop(20)
+    op = on_rgb(transforms.random_crop(20))
     corners = set()
     for seed in [(seed, 1) for seed in range(150)]:
         cut = op(places(), seed).numpy()
@@ -72,12 +77,12 @@ def test_random_crop_stays_inside_and_reaches_every_edge():
 
 def test_random_crop_of_the_whole_is_the_whole(clip):
     square = clip[:, :, :24]
-    np.testing.assert_array_equal(transforms.random_crop(24)(square, (1, 2)), square)
+    np.testing.assert_array_equal(on_rgb(transforms.random_crop(24))(square, (1, 2)), square)
 
 
 def test_a_whole_square_is_only_resized():
     square = np.random.default_rng(1).integers(0, 256, (2, 40, 40, 3), np.uint8)
-    op = transforms.random_resized_crop(16, area=(1.0, 1.0), aspect=(1.0, 1.0))
+    op = on_rgb(transforms.random_resized_crop(16, area=(1.0, 1.0), aspect=(1.0, 1.0)))
     found = op(square, (3, 4)).numpy()
     assert found.dtype == np.float32
     expected = tf.image.resize(square, (16, 16), antialias=True).numpy()
@@ -85,7 +90,7 @@ def test_a_whole_square_is_only_resized():
     np.testing.assert_allclose(  # halving by an antialiased triangle keeps the mean
         found.mean(), square.mean(), rtol=0.01
     )
-    same = transforms.random_resized_crop(40, area=(1.0, 1.0), aspect=(1.0, 1.0))
+    same = on_rgb(transforms.random_resized_crop(40, area=(1.0, 1.0), aspect=(1.0, 1.0)))
     np.testing.assert_allclose(same(square, (3, 4)), square, atol=1e-3)
 
 
@@ -95,7 +100,7 @@ def test_a_whole_square_is_only_resized():
 )
 def test_resized_crops_have_the_area_and_the_aspect_asked_for(area, aspect):
     height, width = 120, 200
-    op = transforms.random_resized_crop(8, area=area, aspect=aspect)
+    op = on_rgb(transforms.random_resized_crop(8, area=area, aspect=aspect))
     clip = places(1, height, width).astype(np.float32)
     areas, ratios, centres = [], [], []
     for seed in [(seed, 5) for seed in range(120)]:
@@ -120,14 +125,14 @@ def test_resized_crops_have_the_area_and_the_aspect_asked_for(area, aspect):
 
 
 def test_a_side_longer_than_the_picture_is_cut_to_it():
-    op = transforms.random_resized_crop(8, area=(1.0, 1.0), aspect=(4.0, 4.0))
+    op = on_rgb(transforms.random_resized_crop(8, area=(1.0, 1.0), aspect=(4.0, 4.0)))
     cut = op(places(1, 32, 40).astype(np.float32), (0, 0)).numpy()[0]
     assert abs((cut[4, 5, 1] - cut[4, 2, 1]) / 3 * 8 - 40) < 0.5  # 64 wide is not to be had
     assert abs((cut[5, 4, 0] - cut[2, 4, 0]) / 3 * 8 - 16) < 0.5
 
 
 def test_a_flip_turns_all_frames_or_none(clip):
-    op = transforms.random_flip()
+    op = on_rgb(transforms.random_flip())
     turned = [op(tf.constant(clip), seed).numpy() for seed in SEEDS]
     flips = [np.array_equal(found, clip[:, :, ::-1]) for found in turned]
     kept = [np.array_equal(found, clip) for found in turned]
@@ -136,7 +141,7 @@ def test_a_flip_turns_all_frames_or_none(clip):
 
 
 def test_colors_change_alike_in_every_frame_and_stay_in_range(clip):
-    op = transforms.color_jitter()
+    op = on_rgb(transforms.color_jitter())
     still = np.repeat(clip[:1], 3, axis=0)
     for seed in SEEDS[:10]:
         found = op(still, seed).numpy()
@@ -151,7 +156,7 @@ def test_brightness_shifts_contrast_and_saturation_scale():
     off = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0}
 
     def jitter(**amounts):
-        op = transforms.color_jitter(**off | amounts)
+        op = on_rgb(transforms.color_jitter(**off | amounts))
         return [op(clip, seed).numpy() for seed in SEEDS]
 
     np.testing.assert_allclose(jitter()[0], clip, rtol=1e-5)
@@ -174,10 +179,10 @@ def test_brightness_shifts_contrast_and_saturation_scale():
 
 @pytest.mark.parametrize("spec", [DEEPMIND, INCEPTION5H])
 def test_normalize_is_the_specs_own(clip, spec):
-    found = transforms.normalize(spec)(clip, (0, 0)).numpy()
+    found = on_rgb(transforms.normalize(spec))(clip, (0, 0)).numpy()
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, spec.normalize(clip), rtol=1e-5, atol=1e-4)
-    ends = transforms.normalize(spec)(np.array([0, 255], np.uint8), (0, 0)).numpy()
+    ends = on_rgb(transforms.normalize(spec))(np.array([0, 255], np.uint8), (0, 0)).numpy()
     np.testing.assert_allclose(ends, [spec.low, spec.high], atol=1e-4)
 
 
@@ -201,7 +206,12 @@ def test_mixup_blends_each_clip_and_its_target_with_its_neighbour():
     random = np.random.default_rng(3)
     clips = random.uniform(-1, 1, (4, 2, 3, 3, 3)).astype(np.float32)
     targets = np.eye(4, dtype=np.float32)
-    blend = transforms.mixup(0.4)
+    mixup = transforms.mixup(0.4)
+
+    def blend(clips, targets, seed):
+        mixed, goals = mixup({"rgb": clips}, targets, seed)
+        return mixed["rgb"], goals
+
     shares = []
     for seed in SEEDS:
         mixed, goals = (np.asarray(part) for part in blend(clips, targets, seed))
@@ -244,7 +254,7 @@ def test_an_op_on_streams_gives_the_same_eagerly_and_in_tf_data(joint, name, str
 @pytest.mark.parametrize("name", OPS)
 def test_rgb_beside_flow_is_what_rgb_alone_is(joint, name):
     for seed in SEEDS[:6]:
-        both, alone = OPS[name](joint, seed), OPS[name](joint["rgb"], seed)
+        both, alone = OPS[name](joint, seed), on_rgb(OPS[name])(joint["rgb"], seed)
         np.testing.assert_array_equal(both["rgb"], alone)
 
 

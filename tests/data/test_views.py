@@ -74,7 +74,7 @@ def test_frames_are_read_as_views_are_taken(monkeypatch):
             read.append(path)
             yield np.zeros((64, 80, 3), np.uint8)
 
-    monkeypatch.setattr(views, "read_frames", endless)
+    monkeypatch.setattr(streams, "read_frames", endless)
     taken = whole_video("some.mp4", spec=SPEC, window=20)
     assert read == []
     next(taken)
@@ -88,7 +88,7 @@ def test_memory_is_that_of_one_window(monkeypatch):
         for _ in range(600):
             yield np.zeros((64, 512, 3), np.uint8)  # crops must not keep whole frames alive
 
-    monkeypatch.setattr(views, "read_frames", long_video)
+    monkeypatch.setattr(streams, "read_frames", long_video)
     spec = ClipSpec("small", short_side=64, size=64)
     tracemalloc.start()
     try:
@@ -117,7 +117,7 @@ def numbered_flow(monkeypatch):
     """Stands in for flow: x of the flow from frame k on has the code k, y 255 - k."""
 
     def read_both(path, *, spec, settings=None, start=0.0, workers=None):
-        frames = list(views.read_frames(path, start=start, **spec.reading))
+        frames = list(streams.read_frames(path, start=start, **spec.reading))
         for index, frame in enumerate(frames):
             pair = np.array([index, 255 - index], np.float32)
             flow = np.broadcast_to((2 * pair - 255) / 255 * 20, (*frame.shape[:2], 2))
@@ -208,7 +208,7 @@ CORNERS = {
 @pytest.mark.parametrize("name", CORNERS)
 @pytest.mark.parametrize("upright", [False, True])
 def test_crops_lie_where_their_row_says(monkeypatch, name, upright):
-    monkeypatch.setattr(views, "read_frames", places(*((31, 20) if upright else (20, 31))))
+    monkeypatch.setattr(streams, "read_frames", places(*((31, 20) if upright else (20, 31))))
     monkeypatch.setattr(views, "count_frames", lambda *_, **__: 12)
     view = dataclasses.replace(VIEWS[name], frames=12)
     if view.clips:
@@ -351,8 +351,8 @@ def test_what_is_wrong_with_views(coded_video):
         next(video_views(coded_video(1), spec=SPEC, streams=BOTH))
     wide = ClipSpec("wide", short_side=40, size=40, resize="height")
     path = coded_video(3)
-    narrow = next(views.read_frames(path))[:, :30]
+    narrow = next(streams.read_frames(path))[:, :30]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(views, "read_frames", lambda *_, **__: iter([narrow]))
+        patch.setattr(streams, "read_frames", lambda *_, **__: (f for f in [narrow]))
         with pytest.raises(VideoError, match="30 pixels wide at a height of 64"):
             next(video_views(path, spec=wide))

@@ -9,8 +9,8 @@ from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.figures.generate import write_figures
 from kinetics_i3d.flow.cache import open_flow, write_flow_file

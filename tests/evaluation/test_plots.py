@@ -122,8 +122,8 @@ def test_most_confused_counts_both_directions_and_fills_up():
 
 
 def test_any_characters_can_be_labels(tmp_path):
-    labels = ("$\\frac{", "歩く\n\x00", "passing American football (in game)")
-    draw_confusion(tmp_path / "c.png", np.eye(3, dtype=int), labels, title="$x_")
+    labels = ("$\\frac{$", "歩く\n\x00", "passing American football (in game)")
+    draw_confusion(tmp_path / "c.png", np.eye(3, dtype=int), labels, title="$x_{$")
     assert (pixels_of(tmp_path / "c.png")[:, -12:] == 255).all()
 
 

@@ -9,7 +9,7 @@ from short_network import register
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, WeightsError
-from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation import protocols
 from kinetics_i3d.evaluation.compare import combine

@@ -220,7 +220,7 @@ HOSTILE = (
     "<script>alert(1)</script>",
     "\"' onerror='alert(1)' x=\"",
     "{{ 7 * 7 }}{% raw %}",
-    "$\\frac{",
+    "$\\frac{$",
     "a\nb\x00",
 )
 

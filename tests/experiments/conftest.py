@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.evaluation.result import Evaluation
 from kinetics_i3d.experiments import runner
 from kinetics_i3d.experiments.scales import SCALES

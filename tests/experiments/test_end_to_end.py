@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.experiments import runner
 from kinetics_i3d.experiments.plan import plan_tables
@@ -57,7 +57,7 @@ def smallest(short):
 
 @pytest.mark.slow
 def test_two_streams_are_trained_added_and_resumed(figures, smallest, tmp_path, monkeypatch):
-    videos = read_table(shutil.copytree(figures.parent, tmp_path / "data") / figures.name)
+    videos = open_dataset(shutil.copytree(figures.parent, tmp_path / "data") / figures.name)
     output = tmp_path / "out"
     plan = plan_tables(videos, output, smallest, pattern="TwoStreamI3D.*.scratch.*")
     results = make_tables(videos, output, plan)
@@ -92,7 +92,7 @@ def test_two_streams_are_trained_added_and_resumed(figures, smallest, tmp_path, 
 
 @pytest.mark.slow
 def test_single_frames_train_an_image_network(figures, smallest, tmp_path):
-    path = train_on_frames(read_table(figures), smallest, tmp_path / "frames")
+    path = train_on_frames(open_dataset(figures), smallest, tmp_path / "frames")
     images = named_variables(InceptionV1(weights=path))
     backbone = ConvNetLSTM(weights=tmp_path / "frames" / "weights.h5").streams["rgb"]
     trained = named_variables(backbone)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.data.streams import count_frames, joint_frames
+from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.data.streams import count_frames, read_streams
 from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.settings import FlowSettings
@@ -56,12 +57,12 @@ def test_pictures_hold_the_codes_of_the_flow_file(video, frames):
 
 def test_flow_in_a_folder_of_frames_is_taken_as_stored(frames, numbers, monkeypatch):
     monkeypatch.setattr("kinetics_i3d.data.streams.read_both", None)
-    found = list(joint_frames(frames, spec=SPEC, streams=("rgb", "flow")))
+    found = list(read_streams(frames, StreamSpecs(SPEC, ("rgb", "flow"))))
     assert numbers([frame["rgb"] for frame in found]) == list(range(7))
     with FlowPictures(frames) as pictures:
         assert np.array_equal([frame["flow"] for frame in found], pictures.quantized())
-    assert count_frames(frames, SPEC, flow=True) == 7
-    part = list(joint_frames(f"{frames}#t=0.08,0.2", spec=SPEC, streams=("flow",)))
+    assert count_frames(frames, StreamSpecs(SPEC, ("rgb", "flow"))) == 7
+    part = list(read_streams(f"{frames}#t=0.08,0.2", StreamSpecs(SPEC, ("flow",))))
     assert np.array_equal([frame["flow"] for frame in part], [f["flow"] for f in found[2:4]])
 
 

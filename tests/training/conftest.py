@@ -1,4 +1,4 @@
-"""A few noisy videos, the smallest run over them, and clusters on this machine."""
+"""A few noisy videos, a config of a tiny run over them, and clusters on this machine."""
 
 import json
 import socket
@@ -6,7 +6,7 @@ import socket
 import numpy as np
 import pytest
 
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.video.writer import write_video
 
@@ -28,7 +28,7 @@ def noise(tmp_path_factory):
 @pytest.fixture(scope="session")
 def noisy(noise):
     """The same as a `VideoDataset`."""
-    return read_table(noise)
+    return open_dataset(noise)
 
 
 @pytest.fixture(scope="session")
@@ -48,16 +48,29 @@ def tiny(short):
 
 @pytest.fixture(scope="session")
 def cluster_of():
-    """count -> the variable TF_CONFIG of each of so many processes on this machine."""
+    """count -> the TF_CONFIG of each process of a cluster on this machine."""
 
     def make(count):
-        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-        addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
-        for one in held:
-            one.close()
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in sockets]
+        for server in sockets:
+            server.close()
         return [
             json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": n}})
             for n in range(count)
         ]
 
     return make
+
+
+@pytest.fixture
+def write_old_config():
+    """(path, config) -> writes the `config.json` of a version without `loss`."""
+
+    def write(path, config):
+        fields = json.loads(config.for_labels(multi_label=False).to_json())
+        del fields["loss"], fields["class_weights"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(fields, indent=2))
+
+    return write

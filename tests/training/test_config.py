@@ -1,4 +1,4 @@
-"""`TrainConfig`: its specs, its JSON, and what it refuses."""
+"""`TrainConfig`: its specs, its JSON, its defaults, and values that it refuses."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.recipes import RECIPES
 
 
-def test_training_clips_keep_the_share_that_the_test_crop_has():
+def test_training_spec_has_the_ratio_of_the_test_crop():
     config = TrainConfig(size=112, test_short_side=256, test_size=224, fps=12.5)
     (train,), (test,) = (
         config.specs(("rgb",)).values(),
@@ -20,7 +20,7 @@ def test_training_clips_keep_the_share_that_the_test_crop_has():
     assert (train.low, train.high) == (test.low, test.high) == (-1.0, 1.0)
 
 
-def test_of_two_streams_rgb_has_one_frame_in_every_stride():
+def test_stride_divides_the_rgb_frame_rate_of_two_streams():
     specs = TrainConfig(stride=10).test_specs(("rgb", "flow"), "mine")
     assert {name: (one.fps, one.stream) for name, one in specs.items()} == {
         "rgb": (2.5, "rgb"),
@@ -30,14 +30,14 @@ def test_of_two_streams_rgb_has_one_frame_in_every_stride():
     assert TrainConfig().test_specs(("flow",), "mine")["flow"].name == "mine"
 
 
-def test_a_config_is_json():
+def test_config_to_json_has_all_fields():
     config = TrainConfig(frames=17, freeze=("Conv3d",))
     fields = json.loads(config.to_json())
     assert fields["frames"] == 17 and fields["freeze"] == ["Conv3d"]
     assert set(fields) == {field.name for field in dataclasses.fields(config)}
 
 
-def test_the_shipped_recipes_give_what_they_gave():
+def test_shipped_recipes_are_unchanged():
     common = {"optimizer": "adamw", "schedule": "cosine", "warmup": 1.0, "weight_decay": 0.05}
     common |= {"ema": 0.0, "clip_norm": 0.0, "accumulate": 1, "crop": "resized", "seed": 0}
     common |= {"stride": 1, "steps": 0, "norm": "train", "transfer": "original", "flip": True}
@@ -81,12 +81,12 @@ def test_the_shipped_recipes_give_what_they_gave():
         ),
     ],
 )
-def test_a_field_out_of_range(wrong, why):
+def test_fields_out_of_range_are_refused(wrong, why):
     with pytest.raises(ValueError, match=why):
         TrainConfig(**wrong)
 
 
-def test_what_is_not_set_depends_on_what_is_trained():
+def test_defaults_depend_on_transfer_and_loss():
     for fields, wanted in (
         ({}, (1e-4, 20)),
         ({"transfer": "full"}, (1e-4, 20)),

@@ -1,4 +1,4 @@
-"""Features: every row once a pass, in an order of its own, from any row on; made once."""
+"""Features: computed once, and read as batches from any row on."""
 
 import itertools
 import os
@@ -12,13 +12,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kinetics_i3d.training.errors import TrainingError, TrainingStopped, writing
+from kinetics_i3d.training.errors import (
+    TrainingError,
+    TrainingStopped,
+    reporting_write_errors,
+    stop_on_sigterm,
+    until_stopped,
+)
 from kinetics_i3d.training.features import Features, make_features
-from kinetics_i3d.training.interruption import asked_to_stop, heeded
 
 
 @pytest.fixture
-def trunk():
+def backbone():
     inputs = keras.Input((2, 3))
     return keras.Model(inputs, keras.layers.Rescaling(2.0)(inputs))
 
@@ -32,8 +37,8 @@ def batches():
         yield tf.constant(clips), tf.constant(targets), tf.constant(numbers < 7, tf.float32)
 
 
-def test_rows_are_what_the_trunk_makes_of_each_clip_that_counts(trunk, tmp_path):
-    made = make_features(tmp_path / "made", trunk, batches)
+def test_features_are_the_backbone_outputs_of_counted_clips(backbone, tmp_path):
+    made = make_features(tmp_path / "made", backbone, batches)
     assert len(made) == 7
     features, targets = made.take(np.arange(7))
     np.testing.assert_array_equal(features[:, 1, 2], 2.0 * np.arange(7))
@@ -41,47 +46,50 @@ def test_rows_are_what_the_trunk_makes_of_each_clip_that_counts(trunk, tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["made"]
 
 
-def test_they_are_made_once(trunk, tmp_path):
-    make_features(tmp_path / "made", trunk, batches)
+def test_features_are_computed_once(backbone, tmp_path):
+    make_features(tmp_path / "made", backbone, batches)
     again = make_features(tmp_path / "made", None, None)  # would fail if it were used
     assert len(again) == len(Features(tmp_path / "made")) == 7
 
 
-def test_what_a_kill_left_is_made_anew(trunk, tmp_path):
+def test_unfinished_features_without_a_key_are_computed_again(backbone, tmp_path):
     left = tmp_path / ".made-unfinished"
     left.mkdir()
     (left / "clips.f32").write_bytes(b"\0" * 24)
-    assert float(make_features(tmp_path / "made", trunk, batches).take([6])[0][0, 0, 0]) == 12.0
+    assert float(make_features(tmp_path / "made", backbone, batches).take([6])[0][0, 0, 0]) == 12.0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["made"]
 
 
-def test_without_room_nothing_is_left(trunk, tmp_path):
+def test_full_disk_leaves_no_files(backbone, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # bytes; a batch has 72
     try:
-        with pytest.raises(TrainingError) as caught, writing(tmp_path / "made", "nothing is lost"):
-            make_features(tmp_path / "made", trunk, batches)
+        with (
+            pytest.raises(TrainingError) as caught,
+            reporting_write_errors(tmp_path / "made", "nothing is lost"),
+        ):
+            make_features(tmp_path / "made", backbone, batches)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(caught.value) == (
-        f"{tmp_path / 'made'}: cannot be written (File too large); nothing is lost: make room, and "
-        "start again to go on"
+        f"{tmp_path / 'made'}: cannot be written (File too large); nothing is lost: free some "
+        "space and run the same command to resume"
     )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_streams_are_kept_apart(tmp_path):
+def test_features_of_two_streams_are_stored_separately(tmp_path):
     inputs = {name: keras.Input((2,), name=name) for name in ("rgb", "flow")}
-    trunk = keras.Model(inputs, {"rgb": inputs["rgb"] + 1, "flow": inputs["flow"] * 2})
+    backbone = keras.Model(inputs, {"rgb": inputs["rgb"] + 1, "flow": inputs["flow"] * 2})
     clips = {name: tf.constant([[1.0, 2.0], [3.0, 4.0]]) for name in inputs}
     rows = [(clips, tf.eye(2), tf.ones(2))]
-    features, _ = make_features(tmp_path / "made", trunk, lambda: rows).take([1])
+    features, _ = make_features(tmp_path / "made", backbone, lambda: rows).take([1])
     assert features["rgb"].numpy().tolist() == [[4, 5]]
     assert features["flow"].numpy().tolist() == [[6, 8]]
 
 
-def test_training_takes_each_row_once_a_pass_from_any_row_on(trunk, tmp_path):
-    made = make_features(tmp_path / "made", trunk, batches)
+def test_training_reads_each_row_once_per_pass_from_any_row(backbone, tmp_path):
+    made = make_features(tmp_path / "made", backbone, batches)
 
     def rows(start, count):
         found = itertools.islice(made.training(batch=2, seed=1, start=start), count)
@@ -97,8 +105,8 @@ def test_training_takes_each_row_once_a_pass_from_any_row_on(trunk, tmp_path):
         np.testing.assert_array_equal(one[0], other[0])
 
 
-def test_validation_counts_each_row_once(trunk, tmp_path):
-    made = make_features(tmp_path / "made", trunk, batches)
+def test_validation_counts_each_row_once(backbone, tmp_path):
+    made = make_features(tmp_path / "made", backbone, batches)
     seen = [(b[0].numpy()[:, 0, 0] / 2, b[2].numpy() > 0) for b in made.validation(batch=4)]
     assert [len(values) for values, _ in seen] == [4, 4]
     assert np.concatenate([values[real] for values, real in seen]).tolist() == list(range(7))
@@ -118,9 +126,9 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("torn", [False, True])
-def test_a_stopped_making_goes_on_behind_its_last_batch(trunk, tmp_path, torn):
-    whole = make_features(tmp_path / "whole", trunk, batches)
-    with asked_to_stop() as question:
+def test_stopped_features_resume_after_the_last_batch(backbone, tmp_path, torn):
+    whole = make_features(tmp_path / "whole", backbone, batches)
+    with stop_on_sigterm() as request:
 
         def stopping(*start):
             for batch in positioned(*start):
@@ -128,12 +136,12 @@ def test_a_stopped_making_goes_on_behind_its_last_batch(trunk, tmp_path, torn):
                     signal.raise_signal(signal.SIGTERM)
                 yield batch
 
-        with pytest.raises(TrainingStopped, match="stopped while the features are made; goes on"):
+        with pytest.raises(TrainingStopped, match="stopped while computing features; run the same"):
             make_features(
                 tmp_path / "made",
-                trunk,
-                lambda *start: heeded(
-                    stopping(*start), question, tmp_path, "the features are made"
+                backbone,
+                lambda *start: until_stopped(
+                    stopping(*start), request, tmp_path, "computing features"
                 ),
                 key="1",
             )
@@ -147,7 +155,7 @@ def test_a_stopped_making_goes_on_behind_its_last_batch(trunk, tmp_path, torn):
         taken.extend(start)
         return positioned(*start)
 
-    made = make_features(tmp_path / "made", trunk, rest, key="1")
+    made = make_features(tmp_path / "made", backbone, rest, key="1")
     assert taken == [2] and same(made, whole)
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
         "about.json",
@@ -156,16 +164,16 @@ def test_a_stopped_making_goes_on_behind_its_last_batch(trunk, tmp_path, torn):
     ]
 
 
-def test_what_another_trunk_had_begun_is_not_gone_on_with(trunk, tmp_path):
+def test_unfinished_features_of_another_key_are_discarded(backbone, tmp_path):
     def failing():
         yield next(positioned())
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        make_features(tmp_path / "made", trunk, failing, key="1")
+        make_features(tmp_path / "made", backbone, failing, key="1")
     assert (tmp_path / ".made-unfinished").is_dir()
-    made = make_features(tmp_path / "made", trunk, positioned, key="2")
-    assert same(made, make_features(tmp_path / "whole", trunk, batches))
+    made = make_features(tmp_path / "made", backbone, positioned, key="2")
+    assert same(made, make_features(tmp_path / "whole", backbone, batches))
 
 
 KILLED = """
@@ -182,31 +190,34 @@ def killing():
         yield batch
 
 inputs = keras.Input((2, 3))
-trunk = keras.Model(inputs, keras.layers.Rescaling(2.0)(inputs))
-make_features(sys.argv[1], trunk, killing, key="1")
+backbone = keras.Model(inputs, keras.layers.Rescaling(2.0)(inputs))
+make_features(sys.argv[1], backbone, killing, key="1")
 """
 
 
 @pytest.mark.slow
-def test_made_features_survive_sigkill(trunk, tmp_path):
+def test_features_resume_after_sigkill(backbone, tmp_path):
     words = [sys.executable, "-c", KILLED, str(tmp_path / "made"), __file__]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run(words, env=environment, check=False).returncode == -signal.SIGKILL
     taken = []
     made = make_features(
-        tmp_path / "made", trunk, lambda *start: taken.extend(start) or positioned(*start), key="1"
+        tmp_path / "made",
+        backbone,
+        lambda *start: taken.extend(start) or positioned(*start),
+        key="1",
     )
-    assert taken == [2] and same(made, make_features(tmp_path / "whole", trunk, batches))
+    assert taken == [2] and same(made, make_features(tmp_path / "whole", backbone, batches))
 
 
-def test_features_of_a_run_beside_serve_the_next_one(trunk, tmp_path):
-    first = make_features(tmp_path / "a/features/training", trunk, positioned, key="1")
+def test_features_of_a_neighboring_run_are_linked(backbone, tmp_path):
+    first = make_features(tmp_path / "a/features/training", backbone, positioned, key="1")
     second = make_features(tmp_path / "b/features/training", None, None, key="1")
     assert same(first, second)
     one, two = (tmp_path / f"{name}/features/training/clips.f32" for name in "ab")
     assert os.path.samefile(one, two)  # linked: they may be large
-    other = make_features(tmp_path / "c/features/training", trunk, positioned, key="2")
+    other = make_features(tmp_path / "c/features/training", backbone, positioned, key="2")
     assert not os.path.samefile(one, tmp_path / "c/features/training/clips.f32") and len(other) == 7
     # Validation's are others.
-    made = make_features(tmp_path / "b/features/validation", trunk, positioned, key="1")
+    made = make_features(tmp_path / "b/features/validation", backbone, positioned, key="1")
     assert len(made) == 7

@@ -15,7 +15,7 @@ import keras
 from short_network import register
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 
 table, count = sys.argv[1:]
@@ -26,7 +26,7 @@ keras.distribution.set_distribution(
 keras.utils.set_random_seed(0)
 model = ki3d.InceptionI3D(architecture=register(), classes=2, input_shape=(9, 32, 32, 3))
 spec = ClipSpec("tiny", short_side=36, size=32)
-videos = read_table(table).split("train")
+videos = open_dataset(table).split("train")
 clips = training_clips(videos, spec=spec, frames=9, batch=4, augment=augmentation(spec))
 model.compile(
     keras.optimizers.SGD(1e-3, momentum=0.9),

@@ -1,4 +1,4 @@
-"""The network of a config: where it starts, what of it is trained, and what it refuses."""
+"""The network of a config: initial weights, trained layers, and configs that do not fit."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import save_weights
-from kinetics_i3d.training.network import build, frames_of, members, streams_of
+from kinetics_i3d.training.network import build, frames_of, per_stream_logits, streams_of
 from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
 from kinetics_i3d.training.step import Step
 
@@ -38,7 +38,7 @@ def is_norm(layer):
     return isinstance(layer, keras.layers.BatchNormalization)
 
 
-def test_a_model_may_start_inflated_and_partly_frozen(tiny, tmp_path, monkeypatch):
+def test_inflated_weights_and_frozen_layers(tiny, tmp_path, monkeypatch):
     from kinetics_i3d.models import inception_i3d
 
     row = dataclasses.replace(inception_i3d.GOOGLENET, name="small", width=0.1)
@@ -65,7 +65,7 @@ def test_a_model_may_start_inflated_and_partly_frozen(tiny, tmp_path, monkeypatc
     assert all(layer.trainable for layer in build(tiny, LABELS).layers)
 
 
-def test_fixed_moves_the_classifier_and_not_a_bit_of_the_rest(tiny, start):
+def test_fixed_transfer_changes_only_the_classifier(tiny, start):
     config = dataclasses.replace(tiny, weights=start, transfer="fixed", weight_decay=0.5)
     model = build(config, ("a", "b", "c"))
     assert [one.path.split("/")[0] for one in model.trainable_variables] == ["Conv3d_0c_1x1"] * 2
@@ -80,7 +80,7 @@ def test_fixed_moves_the_classifier_and_not_a_bit_of_the_rest(tiny, start):
     assert not any((a == b.numpy()).all() for a, b in zip(head, model.weights[-2:], strict=True))
 
 
-def test_weights_are_taken_with_a_new_classifier_or_their_own(tiny, start):
+def test_weights_with_a_new_or_their_own_classifier(tiny, start):
     wanted = InceptionI3D(weights=start).get_weights()
     config = dataclasses.replace(tiny, weights=start, transfer="full")
     fresh, kept = build(config, LABELS), build(dataclasses.replace(config, head="keep"), LABELS)
@@ -95,7 +95,7 @@ def test_weights_are_taken_with_a_new_classifier_or_their_own(tiny, start):
 
 
 @pytest.mark.parametrize(("norm", "trained"), [("train", True), ("freeze", False)])
-def test_batch_norm_may_be_frozen(tiny, norm, trained):
+def test_norm_freeze_keeps_batch_norm_statistics(tiny, norm, trained):
     model = build(dataclasses.replace(tiny, norm=norm, norm_momentum=0.9), LABELS)
     norms = [layer for layer in model.layers if is_norm(layer)]
     assert len(norms) == 21 and all(layer.trainable == trained for layer in norms)
@@ -105,7 +105,7 @@ def test_batch_norm_may_be_frozen(tiny, norm, trained):
     assert (norms[0].moving_mean.numpy().any()) == trained
 
 
-def test_precision_is_that_of_the_config_and_bf16_gradients_are_kept_right(tiny):
+def test_bfloat16_keeps_affected_convolutions_in_float32(tiny):
     model = build(dataclasses.replace(tiny, precision="mixed_bfloat16"), LABELS)
     assert model.get_layer("Conv3d_1a_7x7_conv").compute_dtype == "bfloat16"
     assert model.get_layer("Mixed_5c_Branch_1_Conv3d_0b_3x3_conv").compute_dtype == "float32"
@@ -123,19 +123,19 @@ SYSTEMS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_every_system_reads_and_answers_as_it_says(tiny, system):
+def test_inputs_and_outputs_of_every_system(tiny, system):
     fields, frames = SYSTEMS[system]
     fields = {**fields, "precision": "mixed_bfloat16"}
     config = dataclasses.replace(tiny, system=system, **fields)
     model = build(config, LABELS)
     assert frames_of(config, model) == frames and tuple(model.clip_specs) == streams_of(config)
-    outputs = tf.nest.flatten(members(model).output)
+    outputs = tf.nest.flatten(per_stream_logits(model).output)
     assert len(outputs) == (2 if system == "TwoStreamI3D" else 1)
     assert outputs[0].shape == ((None, None, 2) if system == "ConvNetLSTM" else (None, 2))
 
 
 @pytest.mark.slow
-def test_c3d_reads_clips_of_one_size_alone(tiny):
+def test_c3d_requires_its_own_clip_size(tiny):
     sides = {"size": 112, "test_size": 112, "test_short_side": 128}
     config = dataclasses.replace(tiny, system="C3D", architecture="c3d_eighth", frames=16, **sides)
     assert build(config, LABELS).output_shape == (None, 2)
@@ -146,7 +146,7 @@ def test_c3d_reads_clips_of_one_size_alone(tiny):
 
 
 @pytest.mark.slow
-def test_systems_start_from_images_too(tiny, tmp_path):
+def test_systems_can_start_from_image_weights(tiny, tmp_path):
     quarter = "inception_v1_quarter"  # the walk from images knows nothing shorter
     images = InceptionV1(architecture=quarter, classes=5)
     save_weights(images, tmp_path / "image.h5")
@@ -183,6 +183,6 @@ def test_systems_start_from_images_too(tiny, tmp_path):
         ),
     ],
 )
-def test_what_does_not_fit_is_one_clear_error(tiny, wrong, why):
+def test_configs_that_do_not_fit_the_network_are_refused(tiny, wrong, why):
     with pytest.raises(ValueError, match=why):
         build(dataclasses.replace(tiny, **wrong), LABELS)

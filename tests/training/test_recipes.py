@@ -1,4 +1,4 @@
-"""Recipes: which of their settings give way to the weights and to what the user sets."""
+"""Recipes: which settings the weights and the user override."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ def weights_file(path, *, architecture="inception_v1", system=None, flow_fps=Non
     return str(path)
 
 
-def test_without_contradiction_a_recipe_stays_as_it_is(messages):
+def test_recipe_without_contradiction_is_unchanged(messages):
     assert config_from_recipe("figures", epochs=1) == dataclasses.replace(
         RECIPES["figures"], epochs=1
     )
@@ -37,7 +37,7 @@ def test_without_contradiction_a_recipe_stays_as_it_is(messages):
     assert messages() == []
 
 
-def test_weights_prevail_over_a_recipe_with_a_line_for_each_option(messages):
+def test_weights_override_a_recipe_and_each_change_is_logged(messages):
     config = config_from_recipe("jhmdb", weights="rgb_kinetics400", epochs=3)
     assert config == dataclasses.replace(
         RECIPES["jhmdb"],
@@ -57,7 +57,7 @@ def test_weights_prevail_over_a_recipe_with_a_line_for_each_option(messages):
     ]
 
 
-def test_what_the_user_set_stays_and_may_be_refused():
+def test_explicit_settings_are_kept_and_may_be_refused():
     config = config_from_recipe("jhmdb", weights="rgb_kinetics400", architecture="googlenet")
     assert config.architecture == "googlenet"  # refused when the network is built
     with pytest.raises(ValueError, match="`transfer` must be 'full' or 'fixed'"):
@@ -66,7 +66,7 @@ def test_what_the_user_set_stays_and_may_be_refused():
         config_from_recipe("jhmdb", weights="rgb_kinetics400", inflate="x")
 
 
-def test_weights_of_a_file_prevail_too(tmp_path):
+def test_weights_of_a_file_override_a_recipe(tmp_path):
     path = weights_file(tmp_path / "mine.h5", architecture="inception_v1_quarter", stream="flow")
     config = config_from_recipe("jhmdb", weights=path)
     assert (config.architecture, config.streams) == ("inception_v1_quarter", ("flow",))
@@ -74,7 +74,7 @@ def test_weights_of_a_file_prevail_too(tmp_path):
         config_from_recipe("jhmdb", weights=str(tmp_path / "none.h5"))
 
 
-def test_weights_decide_transfer_and_streams_without_a_recipe(messages):
+def test_weights_set_transfer_and_streams_without_a_recipe(messages):
     config = config_from_recipe(None, weights="flow_kinetics400")
     assert (config.transfer, config.streams) == ("full", ("flow",))
     assert messages() == [
@@ -84,12 +84,12 @@ def test_weights_decide_transfer_and_streams_without_a_recipe(messages):
     assert config_from_recipe(None, weights="rgb_kinetics400").streams == ()
 
 
-def test_a_recipe_of_flow_keeps_its_stream_where_the_weights_read_rgb():
+def test_flow_recipe_keeps_its_stream_with_rgb_weights():
     config = config_from_recipe("kinetics_flow", weights="rgb_kinetics400")
     assert (config.streams, config.transfer) == (("flow",), "full")
 
 
-def test_the_start_that_the_user_names_replaces_that_of_the_recipe(tmp_path):
+def test_explicit_weights_replace_those_of_the_recipe(tmp_path):
     path = weights_file(tmp_path / "images.h5", architecture="googlenet")
     config = config_from_recipe("finetune_kinetics", inflate=path)
     assert (config.weights, config.inflate, config.transfer) == (None, path, "full")
@@ -97,32 +97,32 @@ def test_the_start_that_the_user_names_replaces_that_of_the_recipe(tmp_path):
     assert config.architecture == "googlenet"
 
 
-def test_weights_replace_the_images_of_a_recipe(monkeypatch):
+def test_weights_replace_inflate_of_a_recipe(monkeypatch):
     inflated = dataclasses.replace(RECIPES["jhmdb"], inflate="images.h5")
     monkeypatch.setitem(RECIPES, "jhmdb", inflated)
     config = config_from_recipe("jhmdb", weights="rgb_kinetics400")
     assert (config.weights, config.inflate) == ("rgb_kinetics400", None)
 
 
-def test_the_frame_rates_of_two_streams_prevail(tmp_path):
+def test_stride_follows_the_frame_rates_of_two_streams(tmp_path):
     path = weights_file(tmp_path / "both.h5", system="TwoStream", flow_fps=25.0)
     config = config_from_recipe("paper_two_stream", weights=path)
     assert (config.stride, config.streams) == (5, ())
 
 
-def test_fixed_features_are_not_mixed():
+def test_fixed_transfer_turns_mixup_off():
     config = config_from_recipe("finetune_kinetics", transfer="fixed")
     assert (config.transfer, config.mixup) == ("fixed", 0.0)
 
 
-def test_a_recipe_of_another_name_or_system_is_refused():
+def test_unknown_recipe_or_other_system_is_refused():
     with pytest.raises(ValueError, match="Did you mean 'jhmdb'"):
         config_from_recipe("jhmbd")
     with pytest.raises(ValueError, match="`recipe` must be one for C3D; 'figures' trains Incep"):
         config_from_recipe("figures", system="C3D")
 
 
-def test_a_classifier_on_frozen_features_has_defaults_of_its_own_in_one_line(messages):
+def test_fixed_transfer_has_its_own_defaults_and_logs_them(messages):
     config = config_from_recipe(None, weights="rgb_kinetics400", transfer="fixed")
     assert (config.learning_rate, config.epochs) == (3e-3, 60)
     taken = "learning_rate=0.003, epochs=60 by default for transfer='fixed'"

@@ -1,4 +1,4 @@
-"""One step: its updates against NumPy, and what accumulation, averages and clipping do to them."""
+"""A training step and its losses against NumPy; accumulation, clipping, averages and weights."""
 
 import dataclasses
 
@@ -9,8 +9,19 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from kinetics_i3d.training.config import TrainConfig
-from kinetics_i3d.training.optimizers import averaged, make_optimizer, prepare_optimizer
-from kinetics_i3d.training.step import Step
+from kinetics_i3d.training.optimizers import (
+    averaged_weights,
+    make_optimizer,
+    prepare_optimizer,
+)
+from kinetics_i3d.training.step import (
+    Objective,
+    Step,
+    balanced_weights,
+    binary_cross_entropy,
+    cross_entropy,
+    last_step,
+)
 
 PLAIN = TrainConfig(optimizer="sgd", learning_rate=0.1, weight_decay=0.0)
 
@@ -69,7 +80,7 @@ def by_hand(kernel, bias, x, y, count, *, rate, decay, clip=0.0):
 
 
 @pytest.mark.parametrize(("decay", "clip"), [(0.0, 0.0), (0.5, 0.0), (0.0, 0.2)])
-def test_steps_are_those_of_numpy_and_only_kernels_decay(decay, clip):
+def test_train_step_matches_numpy_sgd_and_decays_only_kernels(decay, clip):
     keras.utils.set_random_seed(3)
     model = linear()
     kernel, bias = (one.numpy().astype(np.float64) for one in model.trainable_variables)
@@ -86,7 +97,7 @@ def test_steps_are_those_of_numpy_and_only_kernels_decay(decay, clip):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_without_a_gradient_kernels_shrink_and_vectors_stay(optimizer):
+def test_weight_decay_shrinks_kernels_and_not_vectors(optimizer):
     model = small()
     config = dataclasses.replace(PLAIN, optimizer=optimizer, weight_decay=0.3)
     made = make_optimizer(config)
@@ -99,7 +110,7 @@ def test_without_a_gradient_kernels_shrink_and_vectors_stay(optimizer):
         np.testing.assert_allclose(new.numpy(), old * share, rtol=1e-6)
 
 
-def test_large_gradients_are_summed_in_one_order():
+def test_gradient_sums_have_a_fixed_order():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 64, 64, 2))
     x = keras.layers.Conv3D(16, 1, name="conv")(inputs)
@@ -119,13 +130,13 @@ def test_large_gradients_are_summed_in_one_order():
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-def test_parts_give_what_the_whole_gives(parts):
+def test_accumulation_matches_the_whole_batch(parts):
     clips, targets = data(8)
     results = []
     for accumulate in (1, parts):
         model = small()
         model.get_layer("norm").trainable = False  # it would see the clips of a part alone
-        step = make(model, smoothing=0.1, accumulate=accumulate)
+        step = make(model, objective=Objective(smoothing=0.1), accumulate=accumulate)
         curve = [step.train(clips, targets)[:2] for _ in range(4)]
         results.append((curve, [one.numpy() for one in model.trainable_variables]))
     (whole, weights), (parted, others) = results
@@ -134,7 +145,7 @@ def test_parts_give_what_the_whole_gives(parts):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
 
 
-def test_the_average_of_the_weights_is_that_of_a_plain_loop():
+def test_moving_average_of_weights_matches_numpy():
     model, (clips, targets) = small(), data(6)
     step = make(model, dataclasses.replace(PLAIN, ema=0.8))
     means = None
@@ -144,27 +155,27 @@ def test_the_average_of_the_weights_is_that_of_a_plain_loop():
         means = (
             now if means is None else [0.8 * m + 0.2 * n for m, n in zip(means, now, strict=True)]
         )
-    with averaged(step.optimizer, model):
+    with averaged_weights(step.optimizer, model):
         for one, wanted in zip(model.trainable_variables, means, strict=True):
             np.testing.assert_allclose(one.numpy(), wanted, rtol=1e-5, atol=1e-7)
     for one, wanted in zip(model.trainable_variables, now, strict=True):
         np.testing.assert_array_equal(one.numpy(), wanted.astype(np.float32))
 
 
-def test_without_an_average_nothing_is_swapped():
+def test_averaged_weights_without_ema_changes_nothing():
     model = small()
     step = make(model)
     before = model.get_weights()
-    with averaged(step.optimizer, model):
+    with averaged_weights(step.optimizer, model):
         for old, new in zip(before, model.get_weights(), strict=True):
             np.testing.assert_array_equal(old, new)
 
 
-def test_outputs_of_two_streams_are_trained_each_by_itself():
+def test_streams_are_trained_separately():
     model, (clips, targets) = small(norm=False), data(6)
-    inputs, trunk = model.input, model.get_layer("head").input
+    inputs, features = model.input, model.get_layer("head").input
     first, second = (keras.layers.Dense(3, name=name) for name in ("one", "two"))
-    network = keras.Model(inputs, [first(trunk), second(trunk)])
+    network = keras.Model(inputs, [first(features), second(features)])
     both = keras.Model(inputs, keras.layers.Add()(network.outputs))
     step = make(both, network=network)
     with tf.GradientTape() as tape:
@@ -184,12 +195,12 @@ def test_outputs_of_two_streams_are_trained_each_by_itself():
         np.testing.assert_allclose(one.numpy(), other, rtol=1e-4, atol=1e-6)
 
 
-def test_a_test_moves_nothing_and_tells_each_clip():
+def test_test_step_changes_nothing_and_returns_each_clip():
     model, (clips, targets) = small(steps=True), data(40)
     clips += tf.reshape([3.0, -3.0, 3.0, -3.0], (4, 1, 1, 1))  # each step its own answers
-    step = make(model, smoothing=0.2)
+    step = make(model, objective=Objective(smoothing=0.2))
     before = [one.numpy() for one in model.variables]
-    losses, right = step.test(clips, targets)
+    losses, right, _ = step.test(clips, targets)
     logits = model(clips, training=False).numpy()
     odds = np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))
     spread = targets.numpy() * 0.8 + 0.2 / 3
@@ -201,13 +212,13 @@ def test_a_test_moves_nothing_and_tells_each_clip():
         np.testing.assert_array_equal(old, new.numpy())
 
 
-def test_notes_and_totals_pass_through_one_process():
+def test_all_reduce_sum_of_one_process_is_the_identity():
     step, (clips, targets) = make(small()), data(4)
     assert step.train(clips, targets, np.array([7, 0, 3]))[2].tolist() == [7, 0, 3]
-    assert step.total([1.5, 2.0]).tolist() == [1.5, 2.0]
+    assert step.all_reduce_sum([1.5, 2.0]).tolist() == [1.5, 2.0]
 
 
-def test_half_precision_scales_its_loss_and_skips_what_is_not_finite():
+def test_float16_scales_the_loss_and_skips_steps_that_are_not_finite():
     config = dataclasses.replace(PLAIN, precision="mixed_float16")
     model, (clips, targets) = small(norm=False), data(6)  # in float32: CPUs train no float16
     step = make(model, config, clip_norm=0.1)  # of the gradients before they are scaled
@@ -223,7 +234,7 @@ def test_half_precision_scales_its_loss_and_skips_what_is_not_finite():
         np.testing.assert_array_equal(old, new)
 
 
-def test_class_weights_weight_the_training_loss_and_its_gradients_alone():
+def test_class_weights_affect_only_the_training_loss():
     keras.utils.set_random_seed(3)
     model = linear()
     kernel, bias = (one.numpy().astype(np.float64) for one in model.trainable_variables)
@@ -233,7 +244,7 @@ def test_class_weights_weight_the_training_loss_and_its_gradients_alone():
     odds = np.exp(x @ kernel + bias)
     odds /= odds.sum(1, keepdims=True)
     losses = -np.log((odds * y).sum(1))
-    step = make(model, class_weights=weights)
+    step = make(model, objective=Objective(class_weights=weights))
     clips, targets = tf.constant(x.reshape(6, 1, 1, 1, 4), tf.float32), tf.constant(y, tf.float32)
     np.testing.assert_allclose(step.test(clips, targets)[0], losses, rtol=1e-5)
     factor = weights[y.argmax(1)]
@@ -243,7 +254,7 @@ def test_class_weights_weight_the_training_loss_and_its_gradients_alone():
     np.testing.assert_allclose(model.trainable_variables[1], bias - 0.1 * error.sum(0), rtol=1e-4)
 
 
-def test_a_step_of_the_sigmoid_loss_is_that_of_numpy():
+def test_sigmoid_train_step_matches_numpy():
     keras.utils.set_random_seed(3)
     model = linear()
     kernel, bias = (one.numpy().astype(np.float64) for one in model.trainable_variables)
@@ -252,9 +263,9 @@ def test_a_step_of_the_sigmoid_loss_is_that_of_numpy():
     y = np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0], [1, 1, 1]], float)
     logits = x @ kernel + bias
     odds = 1 / (1 + np.exp(-logits))
-    step = make(model, loss="sigmoid")
+    step = make(model, objective=Objective(loss="sigmoid"))
     clips, targets = tf.constant(x.reshape(4, 1, 1, 1, 4), tf.float32), tf.constant(y, tf.float32)
-    losses, right, scores = step.test_with_logits(clips, targets)
+    losses, right, scores = step.test(clips, targets)
     np.testing.assert_allclose(losses, -np.log(np.where(y > 0, odds, 1 - odds)).sum(1), rtol=1e-5)
     np.testing.assert_allclose(scores, logits, rtol=1e-4)
     # The best class is one of the clip's; a clip without classes is never right.
@@ -262,3 +273,68 @@ def test_a_step_of_the_sigmoid_loss_is_that_of_numpy():
     assert step.train(clips, targets)[1] == pytest.approx(right.mean())
     error = (odds - y) / 4
     np.testing.assert_allclose(model.trainable_variables[0], kernel - 0.1 * x.T @ error, rtol=1e-4)
+
+
+def numpy_cross_entropy(logits, targets):
+    """-sum of target * log softmax, in float64."""
+    logits = np.asarray(logits, np.float64)
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    return -(targets * (logits - np.log(np.exp(logits).sum(-1, keepdims=True)))).sum(-1)
+
+
+@pytest.fixture
+def logits_and_targets():
+    random = np.random.default_rng(0)
+    return random.normal(0, 3, (4, 5, 6)).astype(np.float32), np.eye(6, dtype=np.float32)[
+        [0, 2, 5, 2]
+    ]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_cross_entropy_averages_over_time_steps(logits_and_targets, smoothing):
+    logits, targets = logits_and_targets
+    spread = targets * (1 - smoothing) + smoothing / 6
+    wanted = np.mean([numpy_cross_entropy(logits[:, step], spread) for step in range(5)], axis=0)
+    result = cross_entropy(logits, targets, smoothing=smoothing)
+    assert result.dtype == "float32" and result.shape == (4,)
+    np.testing.assert_allclose(result, wanted, rtol=1e-5)
+    last = cross_entropy(logits[:, 2], targets, smoothing=smoothing)
+    np.testing.assert_allclose(last, numpy_cross_entropy(logits[:, 2], spread), rtol=1e-5)
+
+
+def test_last_step_is_the_prediction(logits_and_targets):
+    logits, _ = logits_and_targets
+    np.testing.assert_array_equal(last_step(logits), logits[:, 4])
+    np.testing.assert_array_equal(last_step(logits[:, 1]), logits[:, 1])
+
+
+def numpy_binary_cross_entropy(logits, targets, weights=None):
+    """The sum over classes of -w y log p - (1 - y) log(1 - p), in float64."""
+    odds = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
+    positive = np.ones(odds.shape[-1]) if weights is None else weights
+    return -(positive * targets * np.log(odds) + (1 - targets) * np.log(1 - odds)).sum(-1)
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 2, 0.5, 1, 3, 0])])
+def test_binary_cross_entropy_sums_over_classes(logits_and_targets, weights):
+    logits, targets = logits_and_targets
+    targets = np.maximum(targets, np.roll(targets, 1, axis=1))  # two classes each
+    targets[0] = 0  # and none
+    wanted = np.mean(
+        [numpy_binary_cross_entropy(logits[:, step], targets, weights) for step in range(5)], axis=0
+    )
+    result = binary_cross_entropy(logits, targets, weights=weights)
+    assert result.dtype == "float32" and result.shape == (4,)
+    np.testing.assert_allclose(result, wanted, rtol=1e-5)
+    last = binary_cross_entropy(logits[:, 2], targets, smoothing=0.2, weights=weights)
+    np.testing.assert_allclose(
+        last, numpy_binary_cross_entropy(logits[:, 2], targets * 0.8 + 0.1, weights), rtol=1e-5
+    )
+
+
+def test_balanced_weights_have_mean_one_over_clips():
+    counts = np.array([6, 3, 0, 1])
+    weights = balanced_weights(counts)
+    assert weights[2] == 0 and weights[1] == pytest.approx(2 * weights[0])
+    assert weights[3] == pytest.approx(6 * weights[0])
+    assert (weights * counts).sum() / counts.sum() == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""One tiny run from files to files, and what a run refuses before its first step."""
+"""Whole tiny runs, and configs that are refused before the first step."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from short_network import register
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.progress import show_progress
-from kinetics_i3d.data.datasets import read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import save_weights
@@ -24,17 +24,18 @@ from kinetics_i3d.training import preflight
 from kinetics_i3d.training import train as train_module
 from kinetics_i3d.training.errors import TrainingError, TrainingStopped
 from kinetics_i3d.training.features import Features
-from kinetics_i3d.training.results import read_history, write_history, write_videos
+from kinetics_i3d.training.results import read_history
 from kinetics_i3d.training.sources import ClipSource
 from kinetics_i3d.training.step import Step
 from kinetics_i3d.training.train import train
 from kinetics_i3d.weights.assign import named_variables
+from kinetics_i3d.weights.checkpoint import read_info
 
 SHORT = register()
 
 
 @pytest.mark.slow
-def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp_path):
+def test_run_writes_weights_config_and_history(noisy, tiny, tmp_path):
     policy = keras.config.dtype_policy()
     output = tmp_path / "run"
     config = dataclasses.replace(
@@ -84,7 +85,7 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp
 
     other = dataclasses.replace(config, seed=1)
     before = {file: file.read_bytes() for file in output.iterdir() if file.is_file()}
-    with pytest.raises(FileExistsError, match=r"config\.json: a run of another config is here"):
+    with pytest.raises(FileExistsError, match=r"config\.json: is of a run with another config"):
         train(noisy, other, output)
     again = train(noisy, config, output)  # only read
     np.testing.assert_array_equal(np.asarray(again(clips)), np.asarray(model(clips)))
@@ -93,9 +94,7 @@ def test_a_run_writes_weights_config_and_curves_that_load_again(noisy, tiny, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("transfer", ["full", "fixed"])
-def test_flow_starts_from_rgb_weights_with_statistics_measured_on_flow(
-    noisy, tiny, tmp_path, transfer
-):
+def test_flow_from_rgb_weights_measures_batch_norm_on_flow(noisy, tiny, tmp_path, transfer):
     rgb = InceptionI3D(architecture=SHORT, classes=2)
     save_weights(rgb, tmp_path / "rgb.h5")
     config = dataclasses.replace(
@@ -123,7 +122,7 @@ def test_flow_starts_from_rgb_weights_with_statistics_measured_on_flow(
 
 
 @pytest.mark.slow
-def test_fixed_features_are_made_once_and_leave_the_trunk_as_it_was(
+def test_fixed_transfer_computes_features_once_and_keeps_the_backbone(
     noisy, tiny, tmp_path, monkeypatch
 ):
     start = InceptionI3D(architecture=SHORT, classes=3)
@@ -150,16 +149,16 @@ def test_fixed_features_are_made_once_and_leave_the_trunk_as_it_was(
     assert last["step"] == 9 and last["loss"] < first["loss"]
 
     # Asked to stop in the second epoch's last step, seen in its validation; gone on without clips.
-    question, steps = types.SimpleNamespace(asked=False), []
+    request, steps = types.SimpleNamespace(stop_requested=False), []
 
     def counted(*batch, taken=Step.train):
         steps.append(batch)
-        question.asked = len(steps) == 6
+        request.stop_requested = len(steps) == 6
         return taken(*batch)
 
     monkeypatch.setattr(Step, "train", counted)
-    monkeypatch.setattr(train_module, "asked_to_stop", lambda: contextlib.nullcontext(question))
-    with pytest.raises(TrainingStopped, match="stopped in a validation; goes on with it"):
+    monkeypatch.setattr(train_module, "stop_on_sigterm", lambda: contextlib.nullcontext(request))
+    with pytest.raises(TrainingStopped, match="stopped while validating; run the same command"):
         train(noisy, config, tmp_path / "parts")
     assert len(read_history(tmp_path / "parts" / "history.csv")) == 1
     monkeypatch.undo()
@@ -199,17 +198,19 @@ def test_each_stage_shows_its_progress_to_those_who_ask(noisy, tiny, tmp_path, c
 
 
 @pytest.mark.slow
-def test_sigterm_in_a_step_ends_the_run_right_after_it(noisy, tiny, tmp_path, monkeypatch):
+def test_sigterm_stops_after_the_current_step(noisy, tiny, tmp_path, monkeypatch):
     steps = []
 
-    def asked(*batch, taken=Step.train):
+    def interrupted(*batch, taken=Step.train):
         steps.append(batch)
         if len(steps) == 2:
             signal.raise_signal(signal.SIGTERM)
         return taken(*batch)
 
-    monkeypatch.setattr(Step, "train", asked)
-    with pytest.raises(TrainingStopped, match="stopped after step 2; goes on from there"):
+    monkeypatch.setattr(Step, "train", interrupted)
+    with pytest.raises(
+        TrainingStopped, match="stopped after step 2; run the same command to resume"
+    ):
         train(noisy, dataclasses.replace(tiny, epochs=3), tmp_path / "run")
     assert len(steps) == 2
     assert [path.name for path in (tmp_path / "run/state").iterdir()] == ["step-000000002.npz"]
@@ -219,15 +220,16 @@ def test_sigterm_in_a_step_ends_the_run_right_after_it(noisy, tiny, tmp_path, mo
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"head_start": 2}, "stopped while the classifier is fitted"),
-        ({"norm": "recalibrate", "norm_batches": 9, "epochs": 1}, "stopped while batch norm is me"),
-        ({"transfer": "fixed"}, "stopped while the features are made"),
+        ({"head_start": 2}, "stopped while fitting the classifier"),
+        (
+            {"norm": "recalibrate", "norm_batches": 9, "epochs": 1},
+            "stopped while measuring batch norm",
+        ),
+        ({"transfer": "fixed"}, "stopped while computing features"),
     ],
 )
-def test_sigterm_is_heeded_before_and_after_the_steps(
-    noisy, tiny, tmp_path, monkeypatch, fields, why
-):
-    def asked(self, seed, *, taken=ClipSource.training, **options):
+def test_sigterm_stops_outside_the_steps(noisy, tiny, tmp_path, monkeypatch, fields, why):
+    def interrupted(self, seed, *, taken=ClipSource.training, **options):
         for batch in taken(self, seed, **options):
             if seed != tiny.seed or "transfer" in fields:
                 signal.raise_signal(signal.SIGTERM)
@@ -236,7 +238,7 @@ def test_sigterm_is_heeded_before_and_after_the_steps(
     if "transfer" in fields:
         save_weights(InceptionI3D(architecture=SHORT, classes=3), tmp_path / "start.h5")
         fields = {**fields, "weights": str(tmp_path / "start.h5")}
-    monkeypatch.setattr(ClipSource, "training", asked)
+    monkeypatch.setattr(ClipSource, "training", interrupted)
     with pytest.raises(TrainingStopped, match=why):
         train(noisy, dataclasses.replace(tiny, **fields), tmp_path / "run")
     monkeypatch.undo()
@@ -244,7 +246,7 @@ def test_sigterm_is_heeded_before_and_after_the_steps(
 
 
 @pytest.mark.slow
-def test_a_finished_run_goes_on_for_more_epochs(noisy, tiny, tmp_path):
+def test_finished_run_continues_with_more_epochs(noisy, tiny, tmp_path):
     config = dataclasses.replace(tiny, schedule="constant", epochs=2, validation="test")
     whole = train(noisy, config, tmp_path / "whole")
     train(noisy, dataclasses.replace(config, epochs=1), tmp_path / "parts")
@@ -255,45 +257,17 @@ def test_a_finished_run_goes_on_for_more_epochs(noisy, tiny, tmp_path):
     assert len(read_history(tmp_path / "parts/history.csv")) == 2
     assert (tmp_path / "parts/weights_before.h5").read_bytes() == first
     for wrong in ({"epochs": 1}, {"epochs": 3, "seed": 1}, {"steps": 9}):
-        with pytest.raises(FileExistsError, match="another config is here; choose another output"):
+        with pytest.raises(FileExistsError, match="with another config; choose another output"):
             train(noisy, dataclasses.replace(config, **wrong), tmp_path / "parts")
 
 
-def begun_before(path, config):
-    """Makes `config.json` what a run before `loss` and `class_weights` has written."""
-    fields = json.loads(config.for_labels(multi_label=False).to_json())
-    del fields["loss"], fields["class_weights"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(fields, indent=2))
-
-
-def test_an_old_config_without_newer_fields_is_that_of_the_same_run(tiny, tmp_path):
-    begun_before(tmp_path / "config.json", tiny)
-    preflight.check_output(tmp_path, tiny)
-    preflight.check_output(tmp_path, dataclasses.replace(tiny, loss="softmax"))
-    assert not preflight.extends(tmp_path, tiny)
-    assert preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=3))
-    for wrong, different in (
-        ({"class_weights": "balanced"}, "class_weights='none' there, 'balanced' here$"),
-        ({"label_smoothing": 0.2}, "label_smoothing=0.1 there, 0.2 here$"),
-        ({"loss": "sigmoid"}, "label_smoothing=0.1 there, 0.0 here, loss='softmax' there, "),
-        ({"seed": 1, "epochs": 3}, "epochs=2 there, 3 here, seed=0 there, 1 here$"),
-    ):
-        with pytest.raises(FileExistsError, match=f"another config is here; .*{different}"):
-            preflight.check_output(tmp_path, dataclasses.replace(tiny, **wrong))
-    newer = json.loads((tmp_path / "config.json").read_text()) | {"later": 1}
-    (tmp_path / "config.json").write_text(json.dumps(newer))
-    with pytest.raises(FileExistsError, match="later=1 there, None here"):
-        preflight.check_output(tmp_path, tiny)
-
-
 @pytest.mark.slow
-def test_a_run_begun_before_newer_fields_goes_on(noisy, tiny, tmp_path):
+def test_run_with_an_old_config_continues(noisy, tiny, tmp_path, write_old_config):
     config = dataclasses.replace(tiny, schedule="constant", warmup=0.0, ema=0.5)
     whole = train(noisy, config, tmp_path / "whole")
     shorter = dataclasses.replace(config, epochs=1)
     train(noisy, shorter, tmp_path / "parts")
-    begun_before(tmp_path / "parts/config.json", shorter)
+    write_old_config(tmp_path / "parts/config.json", shorter)
     train(noisy, shorter, tmp_path / "parts")  # only read
     parts = train(noisy, config, tmp_path / "parts")
     for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
@@ -301,14 +275,14 @@ def test_a_run_begun_before_newer_fields_goes_on(noisy, tiny, tmp_path):
 
 
 @pytest.mark.slow
-def test_balanced_classes_weight_the_loss_of_a_run(noisy, tiny, tmp_path, caplog):
+def test_balanced_class_weights_change_the_run(noisy, tiny, tmp_path, caplog):
     caplog.set_level("INFO", logger="absl")
     few = tuple(video for video in noisy.videos if video.path.stem not in ("3", "5"))
     uneven = dataclasses.replace(noisy, videos=few)
     config = dataclasses.replace(tiny, epochs=1, validation="test")
     np.testing.assert_array_equal(preflight.class_counts(uneven.split("train")), [3, 1])
     plain = train(uneven, config, tmp_path / "plain")
-    assert not [line for line in caplog.messages if "class_weights" in line]
+    assert not [line for line in caplog.messages if "class_weights=" in line]
     weighted = dataclasses.replace(config, class_weights="balanced")
     balanced = train(uneven, weighted, tmp_path / "balanced")
     assert "class_weights='balanced': weights from 0.667 to 2" in caplog.messages
@@ -319,9 +293,7 @@ def test_balanced_classes_weight_the_loss_of_a_run(noisy, tiny, tmp_path, caplog
 
 
 @pytest.mark.slow
-def test_features_serve_a_run_with_another_learning_rate_and_output(
-    noisy, tiny, tmp_path, monkeypatch
-):
+def test_features_are_reused_with_another_learning_rate(noisy, tiny, tmp_path, monkeypatch):
     save_weights(InceptionI3D(architecture=SHORT, classes=3), tmp_path / "start.h5")
     config = dataclasses.replace(
         tiny, weights=str(tmp_path / "start.h5"), transfer="fixed", validation="test", epochs=1
@@ -338,7 +310,7 @@ def test_features_serve_a_run_with_another_learning_rate_and_output(
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_ends_the_run_and_shows_the_batch(noisy, tiny, tmp_path):
+def test_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(noisy, tiny, tmp_path):
     config = dataclasses.replace(
         tiny, learning_rate=1e30, warmup=0.0, schedule="constant", optimizer="sgd"
     )
@@ -362,7 +334,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_shows_the_batch(noisy, tiny,
         ({"split": "dev"}, DatasetError, "no videos in split 'dev'"),
         ({"validation": "dev"}, DatasetError, "no videos in split 'dev'"),
         ({"validation": "train"}, DatasetError, "the split 'train' that is trained on"),
-        ({"validation": "1.5"}, DatasetError, "a share above 0 and below 1, not 1.5"),
+        ({"validation": "1.5"}, DatasetError, "a fraction above 0 and below 1, not 1.5"),
         ({"frames": 8}, ValueError, "`frames` must give InceptionI3D 9 or more"),
         ({"system": "I3D"}, ValueError, "`system` must be one of .*Received: system='I3D'"),
         (
@@ -372,13 +344,15 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_shows_the_batch(noisy, tiny,
         ),
     ],
 )
-def test_what_is_wrong_stops_before_anything_is_written(noisy, tiny, tmp_path, wrong, kind, why):
+def test_invalid_config_is_refused_before_anything_is_written(
+    noisy, tiny, tmp_path, wrong, kind, why
+):
     with pytest.raises(kind, match=why):
         train(noisy, dataclasses.replace(tiny, **wrong), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_an_output_that_cannot_be_written(noisy, tiny, tmp_path):
+def test_unwritable_output_is_refused(noisy, tiny, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(TrainingError, match=r"file.run: nothing can be written there"):
         train(noisy, tiny, tmp_path / "file" / "run")
@@ -387,58 +361,10 @@ def test_an_output_that_cannot_be_written(noisy, tiny, tmp_path):
             train(noisy, tiny, "/proc/run")
 
 
-def test_another_backend_is_told_of(noisy, tiny, tmp_path, monkeypatch):
+def test_other_keras_backend_is_refused(noisy, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(TrainingError, match="Keras' TensorFlow backend, and this is jax; unset"):
         train(noisy, tiny, tmp_path / "run")
-
-
-def test_a_share_of_the_training_videos_is_held_out(noisy, tiny):
-    config = dataclasses.replace(tiny, validation="0.3")
-    training, validation = preflight.parts(noisy, config)
-    assert len(training) == 4 and len(validation) == 2
-    assert {video.label for video in validation.videos} == {"sit", "stand"}
-    assert not {video.path for video in training.videos} & {v.path for v in validation.videos}
-    again = preflight.parts(noisy, config)[1]
-    assert again == validation
-    assert preflight.parts(noisy, tiny)[1] is None
-
-
-def test_of_videos_without_a_split_a_part_is_held_out(noisy, tiny):
-    videos = tuple(dataclasses.replace(video, split="all") for video in noisy.videos)
-    undivided = dataclasses.replace(noisy, videos=videos)
-    training, validation = preflight.parts(undivided, tiny)
-    assert (len(training), len(validation)) == (6, 2)
-    assert {video.split for video in validation.videos} == {"val"}
-    named = preflight.parts(undivided, dataclasses.replace(tiny, validation="val"))
-    assert named == (training, validation)
-    half = preflight.parts(undivided, dataclasses.replace(tiny, validation="0.5"))
-    assert [len(part) for part in half] == [4, 4]
-    everything, none = preflight.parts(undivided, dataclasses.replace(tiny, split="all"))
-    assert len(everything) == 8 and none is None
-    with pytest.raises(DatasetError, match="no videos in split 'train'"):
-        preflight.parts(undivided, dataclasses.replace(tiny, validation="dev"))
-    with pytest.raises(DatasetError, match=r"validation of 0\.99 leaves nothing to train"):
-        preflight.parts(undivided, dataclasses.replace(tiny, validation="0.99"))
-
-
-def test_the_videos_of_both_parts_are_listed(noisy, tiny, tmp_path):
-    config = dataclasses.replace(tiny, validation="0.3")
-    training, validation = preflight.parts(noisy, config)
-    write_videos(tmp_path / "run" / "videos.csv", training, validation)
-    table = read_table(tmp_path / "run" / "videos.csv")
-    for split, part in (("train", training), ("val", validation)):
-        read = {(video.path, video.label) for video in table.split(split).videos}
-        assert read == {(video.path.resolve(), video.label) for video in part.videos}
-
-
-def test_curves_are_read_as_they_were_written(tmp_path):
-    rows = [
-        {"epoch": 0, "step": 3, "loss": 1 / 3, "accuracy": 0.5},
-        {"epoch": 1, "step": 6, "loss": 0.25, "accuracy": 1.0, "val_loss": 0.1},
-    ]
-    write_history(tmp_path / "history.csv", rows)
-    assert read_history(tmp_path / "history.csv") == rows
 
 
 @pytest.fixture
@@ -453,17 +379,21 @@ def several(noisy):
 
 
 @pytest.mark.slow
-def test_videos_of_several_labels_are_trained_and_evaluated(several, tiny, tmp_path, caplog):
+def test_multi_label_run_is_trained_and_evaluated(several, tiny, tmp_path, caplog):
     caplog.set_level("INFO", logger="absl")
     config = dataclasses.replace(tiny, epochs=1, validation="test", mixup=0.2, head_start=1)
     model = train(several, config, tmp_path / "run")
-    assert "so loss='sigmoid' is taken" in caplog.text
+    assert "so loss='sigmoid' is used" in caplog.text
+    assert (
+        model.activation == "sigmoid"
+        and read_info(tmp_path / "run/best.h5").activation == "sigmoid"
+    )
     stored = json.loads((tmp_path / "run/config.json").read_text())
     assert (stored["loss"], stored["label_smoothing"]) == ("sigmoid", 0.0)
     (row,) = read_history(tmp_path / "run/history.csv")
     assert 0 <= row["val_map"] <= 1 and row["val_loss"] > 0 and 0 <= row["val_accuracy"] <= 1
     assert f"val_map {row['val_map']:.3f}" in caplog.text
-    listed = read_table(tmp_path / "run/videos.csv")
+    listed = open_dataset(tmp_path / "run/videos.csv")
     assert {video.path.stem: video.classes for video in listed.videos} == {
         video.path.stem: video.classes for video in several.videos
     }
@@ -474,7 +404,7 @@ def test_videos_of_several_labels_are_trained_and_evaluated(several, tiny, tmp_p
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
 
 
-def test_the_softmax_loss_of_videos_of_several_labels_is_refused(several, tiny, tmp_path):
+def test_softmax_loss_of_multi_label_videos_is_refused(several, tiny, tmp_path):
     wrong = dataclasses.replace(tiny, loss="softmax")
     with pytest.raises(ValueError, match=r"`loss` must be 'sigmoid' .*Received: loss='softmax'"):
         train(several, wrong, tmp_path / "run")

@@ -1,6 +1,6 @@
-"""`VideoFinder`: which of the listed videos are there, with one look into every folder.
+"""`VideoFinder` finds the files of rows with one look into every folder; `cut` finds their spans.
 
-A question to the disk for each of 240,000 rows takes minutes where the disk is a network's.
+A request per row to a network file system would take minutes for the 240,000 rows of Kinetics.
 """
 
 import collections
@@ -22,41 +22,15 @@ from kinetics_i3d.video.span import Span
 
 
 class VideoFinder:
-    """Finds the files of rows below a folder.
-
-    Args:
-        folder: Where the videos are.
-
-    Example:
-
-    >>> from kinetics_i3d.data.layouts.listing import Row
-    >>> row = Row("sit/video.avi", "sit", "train", "", None, 0, stems=("video",))
-    >>> VideoFinder(folder).find(row).name
-    'video.mp4'
-    """
+    """Finds the files of `Row`s below a folder."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self._names: dict = {}
         self._stems = None
 
-    def find(self, row):
-        """The file of a row, or the folder of its frames; empty files count as missing.
-
-        Of several files of one name that is taken whose folders are the listed ones, then that in
-        the class's folder, then that in the split's; and the next of these where one cannot be
-        opened. Files of Kinetics' folder of replacements come first.
-
-        Args:
-            row: A `Row`.
-
-        Returns:
-            A `pathlib.Path`, or `None` if there is no such file.
-        """
-        return self.find_stem(row)[0]
-
     def has(self, name):
-        """Whether there is a video of a listed path, or one of a name that `loose` looks for."""
+        """Whether there is a video of a listed path, or of a name that `loose` looks for."""
         name, stems, _ = loose(name)
         if self._listed(name) is not None:
             return True
@@ -65,7 +39,13 @@ class VideoFinder:
         return any(_composed(stem) in self._stems for stem in stems)
 
     def find_stem(self, row):
-        """As `find`, with the one of the row's stems that was found, or `None`."""
+        """(path, stem): the file or folder of frames of a row, and which of its stems it has.
+
+        Both are None if there is none; empty files do not count. Of several files of one name the
+        one comes first whose folders are the listed ones, then the one in the class's folder, then
+        the one in the split's; one that cannot be opened gives way. Kinetics' replacements come
+        before all.
+        """
         if row.listed or not row.stems:
             name, rate = split_rate(row.name)
             path = self._listed(name)
@@ -121,17 +101,13 @@ class VideoFinder:
 
 
 def walk_videos(folder, *, empty=False):
-    """All videos below a folder: files by their suffix, and folders of numbered pictures.
+    """Yields all videos below a folder: files by their suffix, and folders of numbered pictures.
 
-    Hidden and empty files are passed over. Links to folders are followed, unless they lead back to
-    where they come from.
-
-    Args:
-        folder: Where to begin.
-        empty: Whether empty files count, too.
+    Hidden files are skipped, and empty ones unless `empty`. Links to folders are followed, except
+    back to a folder above them.
 
     Yields:
-        Paths relative to it, as strings, sorted within every folder.
+        Paths relative to the folder, as strings, sorted within every folder.
     """
     pending: list = [(os.fspath(folder), "", ())]
     while pending:
@@ -168,7 +144,7 @@ def _opens(path):
 
 
 def _names_in(folder):
-    """Names of the files that are not empty, and with a slash behind them of the folders."""
+    """The names of the files that are not empty, and of the folders with a slash at the end."""
     try:
         with os.scandir(folder) as entries:
             return [
@@ -192,16 +168,18 @@ THREADS = 8  # headers that are read at once: on a network's disk each takes a w
 
 
 def cut(files, where):
-    """Finds the parts of the files that rows with times are of.
+    """Finds the spans of the files that rows with times are parts of.
+
+    A file named by its id and times is cut already; one named by its id alone may be the whole
+    upload, which its length tells.
 
     Args:
-        files: (row, path, stem) of each row: the `Row`, its file or None, and the one of its stems
-            that the file was found by.
+        files: (row, path, stem) of each row, as `VideoFinder.find_stem` gives them.
         where: What the log names.
 
     Returns:
-        A list of (row, path, span): the path is None too where an id alone names one piece of
-        several; the span is None where the row is of the whole file.
+        A list of (row, path, span): the path is None also if an id alone names one of several
+        parts; the span is None for the whole file.
     """
     unsure = sorted({path for row, path, stem in files if path and stem in row.whole})
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
@@ -240,7 +218,7 @@ def _span(row, path):
 
 
 def _is_whole(length, span):
-    """Whether a file of a length is too long to be the span alone."""
+    """Whether a file is too long to be the span alone."""
     if length is None:
         return False
     if span.end is None:
@@ -250,7 +228,7 @@ def _is_whole(length, span):
 
 
 def _length(path):
-    """Seconds that a file's header tells, or None."""
+    """Seconds of a file by its header, or None."""
     try:
         with open_source(path, threads=1) as source:
             return source.duration

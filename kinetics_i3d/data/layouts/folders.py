@@ -1,11 +1,11 @@
-"""A folder a class: `<class>/<video>`, or `<split>/<class>/<video>`, and no list at all.
+"""A folder per class: `<class>/<video>` or `<split>/<class>/<video>`, without any list.
 
-The form of `image_dataset_from_directory` in Keras, with videos.
+The videos' counterpart to `image_dataset_from_directory` of Keras.
 """
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.layouts.files import walk_videos
-from kinetics_i3d.data.layouts.label_order import known_spelling
+from kinetics_i3d.data.layouts.label_order import kinetics_spelling
 from kinetics_i3d.data.layouts.listing import (
     SPLITS,
     UNDIVIDED,
@@ -22,7 +22,7 @@ LOOKS_LIKE = (
 
 
 def find(place):
-    """The videos below a `Place` that is a folder, if one of them lies in a folder of its own."""
+    """The videos below a `Place` that is a folder, if one of them lies in a subfolder."""
     if not place.path.is_dir():
         return ()
     names = tuple(walk_videos(place.path))
@@ -30,21 +30,9 @@ def find(place):
 
 
 def read(names, *, root, split, labels):
-    """Makes rows of folders.
+    """A `Listing`; the split is `"all"` if no folder names one, and every file its own `source`.
 
-    Args:
-        names: What `find` found.
-        root: The folder that was asked for.
-        split: Not used, folders name it.
-        labels: Not used, folders name them.
-
-    Returns:
-        A `Listing`; the split is `"all"` where no folder names one, every file its own `source`.
-        Folders that are all of Kinetics-400 or -600 have its labels, however they are spelt.
-
-    Raises:
-        DatasetError: If a video lies in no folder, or too deep, or folders of splits and of classes
-            stand side by side.
+    Folders that are all classes of Kinetics-400 or -600 get its labels, however they are spelt.
     """
     del split, labels
     parted = [name.split("/") for name in names]
@@ -59,7 +47,7 @@ def read(names, *, root, split, labels):
     for name, parts in zip(names, parted, strict=True):
         if len(parts) != usual.count("/") + 1:
             raise DatasetError(f"{root / name}: must lie below {root} as {usual}")
-    spelling = known_spelling(parts[-2] for parts in parted)
+    spelling = kinetics_spelling(parts[-2] for parts in parted)
     rows = tuple(
         Row(name, spelling[parts[-2]], split_name(parts[0]) if splits else UNDIVIDED, name, root, 0)
         for name, parts in zip(names, parted, strict=True)

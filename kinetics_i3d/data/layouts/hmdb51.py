@@ -22,20 +22,7 @@ def find(place):
 
 
 def read(files, *, root, split, labels):
-    """Reads one split. Videos lie in folders of their class, or all in one.
-
-    Args:
-        files: What `find` found.
-        root: The folder that was asked for.
-        split: 1 to 3.
-        labels: Not used, files are named after classes.
-
-    Returns:
-        A `Listing`; `source` is the film.
-
-    Raises:
-        DatasetError: If a class has no such split, or a line is none of a video and 0, 1 or 2.
-    """
+    """A `Listing` of one split; `source` is the film."""
     del labels
     named = {FILES.fullmatch(file.name).groups(): file for file in files}
     classes = sorted({label for label, _ in named})
@@ -56,14 +43,9 @@ def read(files, *, root, split, labels):
 
 
 def source_film(stem, label):
-    """The film of a clip, by HMDB's file names `<film>_<label>_<manner>`.
+    """The film of a clip that is named `<film>_<label>_<manner>`; the whole name of another file.
 
-    Args:
-        stem: The clip's file name without suffix.
-        label: Its class, whose name may also be a part of the film's.
-
-    Returns:
-        A string; the whole name of a file that is not named so.
+    The label may also be a part of the film's name.
 
     Example:
 

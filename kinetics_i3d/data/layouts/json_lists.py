@@ -1,6 +1,6 @@
 """JSON annotations: Kinetics (train.json), ActivityNet and HACS, WLASL, Something-Something.
 
-Kinetics-700 comes with the same lists as csv tables, which are taken where both are there.
+Kinetics-700 has the same lists as csv tables, which count if both are there.
 """
 
 import collections
@@ -42,20 +42,7 @@ def find(place):
 
 
 def read(files, *, root, split, labels):
-    """Reads annotations. Videos are named by their ids, with times or alone.
-
-    Args:
-        files: What `find` found.
-        root: The folder that was asked for.
-        split: Not used, there is one.
-        labels: Not used, rows have names.
-
-    Returns:
-        A `Listing`; rows with times are of that part of their video.
-
-    Raises:
-        DatasetError: If a file is no JSON of a known form, or an entry is incomplete.
-    """
+    """A `Listing` of the annotations; videos are named by their ids, with or without times."""
     del split, labels
     rows: list = []
     for file in files:

@@ -1,4 +1,4 @@
-"""Kinetics-400, -600 and -700: csv tables of pieces of YouTube videos, and what is left of those.
+"""Kinetics-400, -600 and -700: csv tables of parts of YouTube videos.
 
 Kay et al., "The Kinetics Human Action Video Dataset", https://arxiv.org/abs/1705.06950.
 """
@@ -25,7 +25,7 @@ COLUMNS = ("label", *UNLABELLED)
 
 
 def find(place):
-    """The tables in a `Place`; the one of a test whose labels were never told is among them."""
+    """The tables in a `Place`, also one of a test set without labels."""
     return tuple(
         file
         for file in place.files
@@ -35,20 +35,11 @@ def find(place):
 
 
 def read(files, *, root, split, labels):
-    """Reads tables as released. Videos are `<id>_<start>_<end>` with six digits, or `<id>`.
+    """A `Listing` of released tables; videos are `<id>_<start>_<end>` with six digits, or `<id>`.
 
-    Args:
-        files: What `find` found. Tables without labels are left out, with a line in the log.
-        root: The folder that was asked for.
-        split: Not used, there is one.
-        labels: Not used, rows have names.
-
-    Returns:
-        A `Listing`. A video that is named by its id alone may be all of the upload, of which rows
-        are then cut; one that is not longer than they are counts only if the id stands in one row.
-
-    Raises:
-        DatasetError: If no table has labels, columns are missing, or a row is incomplete.
+    Tables without labels are skipped with a line in the log. A video named by its id alone may be
+    the whole upload, of which rows are cut; one that is not longer than the row counts only if the
+    id is in one row.
     """
     del split, labels
     found = []
@@ -98,21 +89,7 @@ def _row(file, line, row, times):
 
 
 def piece(video, start, end, *, label, split, file, line, shared):
-    """The `Row` of seconds of a video that is named as Kinetics' tools name it, or by its id.
-
-    Args:
-        video: Its id.
-        start: Seconds.
-        end: Seconds.
-        label: As for `Row`.
-        split: As for `Row`.
-        file: As for `Row`.
-        line: As for `Row`.
-        shared: Whether other rows are of the same id.
-
-    Returns:
-        A `Row`.
-    """
+    """The `Row` of a part of a video; its file is named as by Kinetics' tools, or by the id."""
     stem = f"{video}_{int(start):06d}_{int(end):06d}"
     return Row(
         f"{stem}.mp4",

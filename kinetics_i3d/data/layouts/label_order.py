@@ -1,4 +1,4 @@
-"""`order_labels`: which output of a model is which class, and what a misspelt class may mean.
+"""Labels of listings: their order, their spelling, and the classes that numbers stand for.
 
 The orders of Kinetics-400 and -600 are those of the released weights, `kinetics_i3d.core.labels`.
 """
@@ -27,20 +27,7 @@ def bare(label):
 
 
 def order_labels(found):
-    """The order of labels that no list gives.
-
-    Args:
-        found: Labels, in any order.
-
-    Returns:
-        A tuple: that of the released weights if the labels are exactly those of Kinetics-400 or
-        -600, else sorted.
-
-    Example:
-
-    >>> order_labels({"stand", "sit"})
-    ('sit', 'stand')
-    """
+    """The order of the released weights for exactly Kinetics-400 or -600, else sorted."""
     found = set(found)
     for name in BY_COUNT.values():
         if found == set(label_list(name)):
@@ -48,11 +35,8 @@ def order_labels(found):
     return tuple(sorted(found))
 
 
-def own_labels(listing):
-    """The labels of a `Listing`: as it orders them, else by `order_labels`.
-
-    Two that differ in spelling alone are probably one; that is logged.
-    """
+def labels_of(listing):
+    """The labels of a `Listing` in order; logs two of them that differ in spelling alone."""
     found = {label for row in listing.rows for label in row.classes}
     alike: dict = {}
     for label in sorted(found):
@@ -62,12 +46,8 @@ def own_labels(listing):
     return tuple(listing.labels or order_labels(found))
 
 
-def given_labels(labels):
-    """The labels of a caller as a tuple, or `None`.
-
-    Raises:
-        ValueError: If they are none, or not all different.
-    """
+def check_labels(labels):
+    """The labels as a tuple, or None; `ValueError` if empty or not all different."""
     if labels is None:
         return None
     names = () if isinstance(labels, str) else tuple(labels)
@@ -76,16 +56,10 @@ def given_labels(labels):
     return names
 
 
-def known_spelling(found):
-    """The labels of Kinetics-400 or -600 for names of folders that stand for all of them.
+def kinetics_spelling(found):
+    """{folder name: label}, by the labels of Kinetics-400 or -600 if the names are all of those.
 
-    Folders have underscores for blanks, and no apostrophes; released weights know the labels.
-
-    Args:
-        found: Names of folders.
-
-    Returns:
-        {name: label}; the names themselves if they are not those of Kinetics.
+    Folders have underscores for blanks and no apostrophes; the released weights know the labels.
     """
     found = set(found)
     for name in BY_COUNT.values():
@@ -96,16 +70,15 @@ def known_spelling(found):
 
 
 def match_labels(dataset_labels, model_labels):
-    """Finds known labels that are spelt otherwise: with underscores, in another case.
+    """Finds labels of a model that a dataset spells differently: with underscores, in another case.
 
     Args:
         dataset_labels: Labels of a dataset.
-        model_labels: Labels that they must be among, such as those of a model.
+        model_labels: Labels that they must be among.
 
     Returns:
-        ({label: known label}, labels that match none or more than one): a label that is known as it
-        stands is itself; another one is that known label which `bare` makes equal to it, if it is
-        the only one and no other label of the dataset is that one.
+        ({label: model label}, unmatched labels): a label of the model matches itself; any other the
+        only one that `bare` makes equal, unless another label of the dataset matches that one.
 
     Example:
 
@@ -129,13 +102,7 @@ def match_labels(dataset_labels, model_labels):
 
 
 def log_respelled(name, spelling, *, level=logging.INFO):
-    """Says in the log how many labels `match_labels` has matched in another spelling.
-
-    Args:
-        name: What the labels are of.
-        spelling: {label: known label}.
-        level: Of the log.
-    """
+    """Logs how many labels `match_labels` has matched in another spelling."""
     others = sorted(label for label, known in spelling.items() if label != known)
     if others:
         logging.log(
@@ -149,7 +116,7 @@ def log_respelled(name, spelling, *, level=logging.INFO):
 
 
 def hint(label, known):
-    """`"; did you mean 'sit'?"` for a label that is nearly a known one, else `""`.
+    """`"; did you mean 'sit'?"` for a label that resembles a known one, else `""`.
 
     Example:
 
@@ -175,13 +142,13 @@ def label_ids_for(files, *, own=None, numbers=(), similar=True):
 
     Args:
         files: The lists.
-        own: A label file that belongs to these lists alone, which comes first.
-        numbers: The numbers that the lists use as labels; without any, only files with one of the
-            usual names are looked for.
-        similar: Whether files with similar names count where none has a usual one.
+        own: A label file of these lists alone, which comes first.
+        numbers: The numbers that the lists use as labels. Without any, only files with one of the
+            usual names are considered.
+        similar: Whether files with similar names are considered if none has a usual one.
 
     Returns:
-        {number: class name}, by the numbers as the lists count; empty if there is no such file.
+        {number: class name}, by the numbers as the lists count; empty if there is no label file.
 
     Raises:
         DatasetError: If the label file cannot be read, if several of them differ, or if it counts

@@ -1,6 +1,6 @@
-"""`Row` and `Listing`: what the files of a dataset say of its videos, whether those exist or not.
+"""`Row` and `Listing`, the form into which every format is read; `read_csv`.
 
-Every layout is read into this one form; `kinetics_i3d.data.datasets` looks for the videos.
+`kinetics_i3d.data.datasets` looks for the videos of a listing.
 """
 
 import csv
@@ -31,22 +31,24 @@ UNDIVIDED = "all"  # the split of videos of which nothing says in which one they
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One video as the list names it.
+    """One video as a list names it.
 
     Args:
-        name: Its path below the folder of the videos, as the list has it or as is usual.
-        label, split: Its class and part.
+        name: Path below the folder of the videos, as listed, or by the convention of the format.
+        label: Its class, the first of `labels`.
+        split: Its split.
         source: The longer video that it was cut from.
-        file, line: Where it stands.
-        stems: File names without suffix; where there are some, the video may lie anywhere below the
-            folder under one of them, the first that is found.
+        file: The list.
+        line: The line in it; 0 if there are none.
+        stems: File names without suffix. The video may lie anywhere below the folder under one of
+            them; the first that exists counts.
         listed: Whether the video may also be at `name` itself, which comes first.
-        start, end: Seconds of the video that the row is of; None where it is of all of it. An
-            `end` of infinity is the video's.
-        whole: Those of `stems` that may name a file of the whole video or one that is cut already,
-            which the length of the file tells.
-        shared: Those of `whole` that other rows have too.
-        labels: All classes of a video that may have several or none; `label` is the first then.
+        start: First second of the row's part of the video; None for the whole video.
+        end: Last second; infinity for the end of the video.
+        whole: Those of `stems` that may name the whole video as well as one that was cut to the
+            row's part; the length of the file decides.
+        shared: Those of `whole` that other rows have, too.
+        labels: All classes of a video that may have several or none; else None.
     """
 
     name: str
@@ -65,7 +67,7 @@ class Row:
 
     @property
     def classes(self):
-        """The classes of the video, a tuple."""
+        """A tuple of all its classes."""
         return (self.label,) if self.labels is None else self.labels
 
     @property
@@ -80,10 +82,10 @@ class Listing:
 
     Args:
         path: What errors name.
-        name: What people call the dataset.
-        folder: Where the videos are by custom.
-        rows: The `Row`s.
-        labels: Class names in the order that the layout has by itself; empty where it has none.
+        name: The name of the dataset.
+        folder: The usual folder of the videos.
+        rows: `Row`s.
+        labels: Class names in the format's own order; empty if it has none.
     """
 
     path: pathlib.Path
@@ -94,13 +96,7 @@ class Listing:
 
 
 def loose(name):
-    r"""Where else a listed video may be, for `Row`: paths of other machines, names without folder.
-
-    Args:
-        name: The path as a list has it.
-
-    Returns:
-        (name, stems, listed): the name with slashes for backslashes.
+    r"""(name, stems, listed) for the `Row` of a listed path, which may be from another machine.
 
     Example:
 
@@ -120,12 +116,12 @@ def loose(name):
 
 
 def place_of(file, line):
-    """How errors name a line of a file; videos that no file lists have none."""
+    """A line of a file as errors name it; line 0 is the whole file."""
     return f"{file}, line {line}" if line else str(file)
 
 
 def part_by_name(stem):
-    """The split that a file's name tells.
+    """The split that the name of a list tells.
 
     Example:
 
@@ -158,18 +154,17 @@ HEAD = 65536  # bytes in which two lines are looked for
 
 
 def read_csv(path):
-    """The rows of a table with a header, whose cells are parted by commas, semicolons or tabs.
+    """The rows of a table with a header, whose cells are separated by commas, semicolons or tabs.
 
-    Args:
-        path: A `pathlib.Path`.
+    Line ends of Windows, a byte order mark and empty lines are accepted.
 
     Returns:
-        (columns, rows): names in lower case, or `None` for an empty file; and (number of the line,
-        {column: cell}) of each row that is not empty. Cells that are not there are `""`.
+        (columns, rows): names in lower case, None for an empty file; and (line number, {column:
+        cell}) of each row that is not empty. Missing cells are `""`.
 
     Raises:
-        DatasetError: If it is not UTF-8, its quotes do not match, or a row has more cells than the
-            header.
+        DatasetError: If the file is not UTF-8, its quotes do not match, or a row has more cells
+            than the header.
     """
     text = read_text(path)
     lines = [line for line in LINE_END.split(text[:HEAD]) if line.strip()]
@@ -199,16 +194,12 @@ def read_csv(path):
 
 
 def columns_of(header):
-    """Column names as they are compared: stripped, in lower case."""
+    """Column names stripped and in lower case, as they are compared."""
     return [cell.strip().lower() for cell in header]
 
 
 def first_text(path):
-    """The first 64 KiB of a file as text; empty for what is not text.
-
-    Args:
-        path: A `pathlib.Path`.
-    """
+    """The first 64 KiB of a file as text; empty for a binary file."""
     with path.open("rb") as file:
         start = file.read(HEAD)
     # The last character may be cut in two.
@@ -216,14 +207,7 @@ def first_text(path):
 
 
 def first_lines(path):
-    """Up to two lines that say something, to recognise a file by; none for what is not text.
-
-    Args:
-        path: A `pathlib.Path`.
-
-    Returns:
-        A tuple of stripped lines.
-    """
+    """Up to two lines that are not empty, for recognising a file; none of a binary file."""
     lines = LINE_END.split(first_text(path))
     lines = [line.strip() for line in lines if line.strip()]
     if lines and SEPARATOR.fullmatch(lines[0]):
@@ -232,7 +216,7 @@ def first_lines(path):
 
 
 def delimiter(line):
-    r"""What parts the cells of a line: a comma, or else the semicolon or tab of other programs.
+    """The character that separates the cells of a line: the most frequent of `,`, `;` and tab.
 
     Example:
 
@@ -243,7 +227,7 @@ def delimiter(line):
 
 
 def cells_of(line):
-    """The cells of one line of a table; empty where its quotes do not match."""
+    """The cells of one line of a table; empty if its quotes do not match."""
     try:
         return next(csv.reader([line], delimiter=delimiter(line), strict=True), [])
     except csv.Error:

@@ -12,7 +12,7 @@ from kinetics_i3d.data.layouts import hmdb51, ucf101
 from kinetics_i3d.data.layouts.label_order import (
     LABEL_FILES,
     SIMILAR,
-    known_spelling,
+    kinetics_spelling,
     label_ids_for,
 )
 from kinetics_i3d.data.layouts.listing import (
@@ -37,9 +37,9 @@ OTHERS = (*LABEL_FILES, "requirements.txt", "readme.txt")
 
 
 def find(place):
-    """The lists in a `Place`, known by a first line that begins with a video's path.
+    """The lists in a `Place`, recognised by a first line that begins with a video's path.
 
-    A path without a suffix, such as an id or a folder of frames, has to be there.
+    A path without a suffix, such as an id or a folder of frames, must exist.
     """
     return tuple(file for file in place.files if place.head(file) and _is_list(place, file))
 
@@ -63,20 +63,10 @@ def _is_list(place, file):
 
 
 def read(files, *, root, split, labels):
-    """Reads all lists; the name of each tells its split, `"all"` where it tells none.
+    """A `Listing` of all lists; the name of each tells its split, `"all"` if it tells none.
 
-    Args:
-        files: What `find` found.
-        root: The folder that was asked for.
-        split: Not used, there is one.
-        labels: Class names by number, from 0; by default those of the label file beside the list:
-            `<list>.labels.txt`, or one of `LABEL_FILES`, in any form that `read_labels` reads.
-
-    Returns:
-        A `Listing`. Paths are relative to the list's folder; every file is its own `source`.
-
-    Raises:
-        DatasetError: If a line has no label, or labels are numbers that nothing names.
+    `labels` are class names by number, from 0; by default those of the label file beside the list.
+    Paths are relative to the list's folder; every file is its own `source`.
     """
     del split
     rows: list = []
@@ -86,7 +76,7 @@ def read(files, *, root, split, labels):
         for line, text in lines:
             rows.append((file, line, *_parted(text, place_of(file, line), sure)))
     if all(label is None for *_, label in rows):
-        spelling = known_spelling(_class_folder(name) for _, _, name, _ in rows)
+        spelling = kinetics_spelling(_class_folder(name) for _, _, name, _ in rows)
         rows = [(*row[:3], spelling[_class_folder(row[2])]) for row in rows]
     for file, line, name, label in rows:
         if label is None:
@@ -124,7 +114,7 @@ def _class_folder(name):
 
 
 def _sure(line):
-    """(path, label or None) of a line whose path ends as videos do; None for another one."""
+    """(path, label or None) of a line whose path has the suffix of a video, else None."""
     cells = [cell.strip() for cell in cells_of(line)]
     if len(cells) == 2 and is_video_name(cells[0]) and cells[1]:
         return cells[0], cells[1]
@@ -140,7 +130,7 @@ def _sure(line):
 
 
 def _unsure(line):
-    """(path, label or None) of a line whose path has no suffix; None for another one."""
+    """(path, label or None) of a line whose path has no suffix; None for another line."""
     counted = COUNTED.fullmatch(line)
     if counted:
         return counted[1], counted[3]

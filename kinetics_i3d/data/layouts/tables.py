@@ -1,8 +1,8 @@
-"""Tables with the columns path, label, split: anybody's, those of J-HMDB and those of figures.
+"""Tables with the columns path, label and split: anyone's, those of J-HMDB and those of figures.
 
-With columns start and end, in seconds, a row is of that part of its video. A video has several
-labels where a column `labels` lists them, or where it stands in several rows with another label
-each; `Charades_v1_train.csv` is such a table too.
+With columns start and end, in seconds, a row is a part of its video. A video has several labels if
+a column `labels` lists them, or if it is in several rows with another label each;
+`Charades_v1_train.csv` is such a table, too.
 
 J-HMDB: Jhuang et al., "Towards Understanding Action Recognition", ICCV 2013. Charades:
 Sigurdsson et al., "Hollywood in Homes", ECCV 2016.
@@ -70,13 +70,13 @@ CLASS_ID = re.compile(r"[A-Za-z]?\d+")
 
 
 def find(place):
-    """The tables in a `Place` that are nobody else's."""
+    """The tables in a `Place`, except those of J-HMDB and of figures."""
     others = find_jhmdb(place) + find_figures(place)
     return tuple(file for file in _tables(place) if file not in others)
 
 
 def find_jhmdb(place):
-    """The tables of J-HMDB's splits in a `Place`, known by the name of their first clip."""
+    """The tables of J-HMDB's splits in a `Place`, recognised by the name of their first clip."""
     found = []
     for file in _tables(place):
         head = place.head(file)
@@ -94,20 +94,7 @@ def find_figures(place):
 
 
 def read(files, *, root, split, labels):
-    """Reads the only table, or several of which each is named after a split.
-
-    Args:
-        files: What `find` found.
-        root: The folder that was asked for; videos are beside the table.
-        split: Not used, there is one.
-        labels: Not used, rows have names.
-
-    Returns:
-        A `Listing`. Every file is its own `source` where the table has no column of that name.
-
-    Raises:
-        DatasetError: If there are several, or as `read_one`.
-    """
+    """A `Listing` of the only table, or of several that are each named after a split."""
     del split, labels
     parts = [part_by_name(file.stem) for file in files]
     divided = not any("split" in _columns(first_lines(file)[0]) for file in files)
@@ -125,7 +112,7 @@ def read(files, *, root, split, labels):
 
 
 def read_jhmdb(files, *, root, split, labels):
-    """Reads one split of J-HMDB; `source` is the film."""
+    """A `Listing` of one split of J-HMDB; `source` is the film."""
     del labels
     numbered = {int(JHMDB_TABLES.fullmatch(file.name)[1]): file for file in files}
     if split not in numbered:
@@ -137,7 +124,7 @@ def read_jhmdb(files, *, root, split, labels):
 
 
 def read_figures(files, *, root, split, labels):
-    """Reads figures; `source` is the world, which all actions share."""
+    """A `Listing` of figures; `source` is the world, which all actions share."""
     del root, split, labels
     return read_one(
         files[0], source=lambda name, label: pathlib.PurePosixPath(name).stem.rpartition("_")[2]
@@ -145,18 +132,11 @@ def read_figures(files, *, root, split, labels):
 
 
 def read_one(path, *, source=None):
-    """Reads one table.
+    """A `Listing` of one table, with the labels in the order of `<name>.labels.txt` beside it.
 
     Args:
-        path: A csv file. Its videos' paths are relative to its folder.
+        path: A csv file; videos are relative to its folder.
         source: (path, label) -> source; by default the column `source`, else the path.
-
-    Returns:
-        A `Listing`; labels in the order of the file `<name>.labels.txt` beside it, if there is one.
-        Labels that are numbers are named by the label file beside it, if there is one.
-
-    Raises:
-        DatasetError: If it is missing, has other columns or an incomplete row.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -222,11 +202,7 @@ def _with_classes(row, classes):
 
 
 def _cell_splitter(cells, known):
-    """A function from a cell of a column of several labels to them.
-
-    The cells are split at `;` or `|`, if any cell has one. Blanks separate labels only where those
-    are class ids or known: a label may have blanks itself.
-    """
+    """The function that splits a cell of labels: at the separator that the cells use."""
     parts = [part.strip() for cell in cells for part in cell.split(";") if part.strip()]
     if parts and all(CHARADES_ACTION.fullmatch(part) for part in parts):
         return lambda cell: [part.split()[0] for part in cell.split(";") if part.strip()]
@@ -243,7 +219,7 @@ def _cell_splitter(cells, known):
 
 
 def _merged(rows):
-    """The rows with those of one video, of another label each, as one row of several labels."""
+    """The rows, with those of one video and different labels merged into one."""
     by_video: dict = {}
     for row in rows:
         key = (row.name, row.start, row.end, row.split, row.source)
@@ -261,7 +237,7 @@ def _merged(rows):
 
 
 def _named_charades(rows, folder):
-    """The rows with the names of Charades' classes, and these in order, if a file has them."""
+    """(rows, labels) with the names of Charades' classes, if a file beside the table has them."""
     ids = {label for row in rows for label in row.classes}
     for file in sorted(folder.glob("*classes*.txt")):
         lines = [line for line in read_text(file).splitlines() if line.strip()]
@@ -274,7 +250,7 @@ def _named_charades(rows, folder):
 
 
 def _usual(columns):
-    """{usual name: column} of the columns that are known by one of their names."""
+    """{usual name: column} of the columns that have one of the known names."""
     columns_by_name = {}
     for usual in (*COLUMNS, *TIMES):
         named = [name for name in (usual, *NAMES[usual]) if name in columns]
@@ -286,7 +262,7 @@ def _usual(columns):
 
 
 def _columns(header):
-    """The usual names of the columns of a header."""
+    """The columns of a header by their usual names."""
     columns = columns_of(cells_of(header))
     names = {column: usual for usual, names in NAMES.items() for column in names}
     if {CHARADES_ID, CHARADES_LABELS} <= set(columns):
@@ -295,18 +271,9 @@ def _columns(header):
 
 
 def read_times(row, where):
-    """The seconds of a row's cells `start` and `end`.
+    """(start, end) in seconds of a row's cells; None twice if both are empty.
 
-    Args:
-        row: {column: cell}.
-        where: What errors name.
-
-    Returns:
-        (start, end); (None, None) where both are empty. An empty start is 0, an empty end that of
-        the video, infinity.
-
-    Raises:
-        DatasetError: If one is no time, or the end is not behind the start.
+    An empty start is 0, an empty end infinity.
 
     Example:
 
@@ -326,10 +293,7 @@ def read_times(row, where):
 
 
 def seconds(text, where):
-    """Reads a time: seconds, or minutes and hours before them as in `1:02:03.5`.
-
-    Raises:
-        DatasetError: If it is none.
+    """Reads a time: seconds, also with minutes and hours before them.
 
     Example:
 
@@ -347,13 +311,7 @@ def seconds(text, where):
 
 
 def labels_file(table):
-    """Where the order of a table's labels stands, if it stands anywhere.
-
-    Example:
-
-    >>> labels_file(pathlib.Path("data/videos.csv")).name
-    'videos.labels.txt'
-    """
+    """The file beside a table that gives the order of its labels."""
     return table.with_suffix(".labels.txt")
 
 

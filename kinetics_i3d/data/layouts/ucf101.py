@@ -26,21 +26,7 @@ def find(place):
 
 
 def read(files, *, root, split, labels):
-    """Reads one split. Videos lie in folders of their class, or all in one.
-
-    Args:
-        files: What `find` found.
-        root: The folder that was asked for.
-        split: 1 to 3.
-        labels: Not used, rows have names.
-
-    Returns:
-        A `Listing` with the order of `classInd.txt`; `source` is the group, `"g01"` to `"g25"`,
-        whose videos are of the same people and place.
-
-    Raises:
-        DatasetError: If there is no such split, or a line contradicts the index.
-    """
+    """A `Listing` of one split; `source` is the group, g01 to g25, of the same people."""
     del labels
     index, *lists = files
     known = {label: number for number, label in sorted(read_label_ids(index).items())}

@@ -1,10 +1,8 @@
-"""`RecordSplit`, `record_clips`: random clips from prepared records.
+"""`record_clips`: random clips from prepared records.
 
 Records hold JPEG frames: only those of the clip are decoded, from any start, without the frames
 since the last keyframe that a video needs.
 """
-
-import dataclasses
 
 import numpy as np
 import tensorflow as tf
@@ -13,57 +11,15 @@ from kinetics_i3d.core.clip_spec import resized
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.records.reader import (
-    Records,
     decode_flow_frames,
     decode_frames,
     parse_record,
 )
-from kinetics_i3d.data.stream_specs import fastest, strides
 from kinetics_i3d.data.video_clips import clip_seeds, share_of
 
 OPEN_FILES = 8  # read in turn
 SHUFFLED = 32  # clips of JPEG frames, of 64 frames some 2 MB each, that wait to be drawn from
 READ_AHEAD = 1 << 20  # bytes a file
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordSplit:
-    """One split of prepared records: what `training_clips` reads in place of a `VideoDataset`.
-
-    Args:
-        records: `Records`.
-        name: Of the split.
-    """
-
-    records: Records
-    name: str
-
-    @property
-    def labels(self):
-        """Class names in order."""
-        return self.records.labels
-
-    def __len__(self):
-        return self.records.count(self.name)
-
-
-def open_split(folder, split):
-    """Opens a split of prepared records for `training_clips`.
-
-    Args:
-        folder: Where `prepare` has written, or the address of a copy.
-        split: The name of the split.
-
-    Returns:
-        A `RecordSplit`.
-
-    Raises:
-        DatasetError: If the manifest is missing or damaged, there is no such split, or it is empty.
-    """
-    source = RecordSplit(Records(folder), split)
-    if not len(source):
-        raise DatasetError(f"{folder}: the split {split!r} holds no records")
-    return source
 
 
 def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=0):
@@ -92,12 +48,12 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
         ValueError: If there are fewer records than shards.
     """
     check_fit(source.records, specs)
-    spec, names = fastest(specs), tuple(specs)
-    steps = strides(specs, source.records.spec.fps)
+    spec, names = specs.fastest, specs.streams
+    steps = specs.strides(source.clip_spec.fps)
     stretch = frames * min(steps.values())  # frames of a record that a clip spans
     files = source.records.shards(source.name)
     total, one_pass = _one_pass([(str(path), each) for path, each in files if each], shard, seed)
-    larger = source.records.spec.short_side > spec.short_side
+    larger = source.clip_spec.short_side > spec.short_side
 
     def take(number, serialized):
         seeds = clip_seeds(seed, number, shard)
@@ -152,9 +108,9 @@ def check_fit(records, specs):
             f"{records.folder}: holds the streams {records.streams}, not {', '.join(missing)}; "
             "kinetics-i3d prepare --streams makes records of both"
         )
-    there, asked = records.spec, fastest(specs)
+    there, asked = records.clip_spec, specs.fastest
     try:
-        strides(specs, there.fps)
+        specs.strides(there.fps)
     except ValueError as error:
         raise DatasetError(
             f"{records.folder}: was prepared with fps {there.fps}, asked for is {asked.fps}; "

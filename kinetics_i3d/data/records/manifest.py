@@ -135,14 +135,11 @@ def write_manifest(folder, manifest):
     _write(pathlib.Path(folder) / NAME, fields)
 
 
-def is_records(path):
-    """Whether a path is that of prepared records, by its manifest; no address is of anything else.
-
-    Args:
-        path: Of a folder or a file, or an address.
-    """
-    path = path_or_address(path)
-    return isinstance(path, Address) or (path / NAME).is_file()
+def is_manifest(path):
+    """Whether a file is, or was meant to be, a manifest of `write_manifest`, by its beginning."""
+    with path.open("rb") as file:
+        start = file.read(256)
+    return b'"format"' in start and b'"complete"' in start
 
 
 def read_manifest(folder, *, complete=True):

@@ -4,10 +4,14 @@ Field names are MediaSequence's, https://github.com/google-ai-edge/mediapipe (`u
 which TensorFlow's Model Garden reads too.
 """
 
+import collections
+import dataclasses
+
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.records.addresses import path_or_address
-from kinetics_i3d.data.records.manifest import read_manifest
+from kinetics_i3d.data.records.manifest import NAME, is_manifest, read_manifest
+from kinetics_i3d.data.video_dataset import Dataset
 
 LABEL_INDEX = "clip/label/index"
 LABEL_NAME = "clip/label/string"
@@ -19,23 +23,23 @@ PREFIX = {"rgb": "image/", "flow": "FORWARD_FLOW/image/"}
 ACCURATE = "INTEGER_ACCURATE"
 
 
-class Records:
+class Records(Dataset):
     """A folder that `prepare` has filled.
 
     Args:
         folder: With `manifest.json` and the shards; an address such as `"s3://bucket/records"` is
-            read by TensorFlow's file systems.
+            read through the file systems of TensorFlow.
 
     Raises:
-        DatasetError: If the manifest is missing, damaged or not finished, or there is no file
-            system for such an address.
+        DatasetError: If the manifest is missing, damaged or incomplete, or there is no file system
+            for the address.
 
     Example:
 
     >>> from kinetics_i3d.data.datasets import open_dataset
     >>> from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
     >>> _ = prepare(open_dataset(folder), folder / "out", PrepareConfig(streams=("rgb",)))
-    >>> records = Records(folder / "out")
+    >>> records = open_dataset(folder / "out")
     >>> records.labels, records.splits, records.count("train")
     (('sit', 'stand'), ('test', 'train'), 1)
     >>> [(path.name, count) for path, count in records.shards("test")]
@@ -46,13 +50,21 @@ class Records:
         self.folder = path_or_address(folder)
         self.manifest = read_manifest(self.folder)
 
+    def __len__(self):
+        return sum(split.records for split in self.manifest.splits.values())
+
+    @property
+    def name(self):
+        """The name of the folder."""
+        return self.folder.name
+
     @property
     def labels(self):
         """Class names; their order is that of the indices in the records."""
         return self.manifest.labels
 
     @property
-    def spec(self):
+    def clip_spec(self):
         """The `ClipSpec` by which frames were sampled and resized; they are not cropped."""
         return self.manifest.spec
 
@@ -63,40 +75,62 @@ class Records:
 
     @property
     def flow(self):
-        """How flow was computed and coded, `FlowSettings.to_dict()`; None without flow."""
+        """The `FlowSettings.to_dict()` of the flow; None without flow."""
         return self.manifest.settings["flow"]
 
+    def split_sizes(self):
+        """{name of a split: number of its records}."""
+        return {name: split.records for name, split in self.manifest.splits.items()}
+
+    def class_counts(self):
+        """{label: number of records}, only of labels that occur."""
+        counts: collections.Counter = collections.Counter()
+        for split in self.manifest.splits.values():
+            counts.update(split.classes)
+        return dict(counts)
+
     @property
-    def splits(self):
-        """Their names, sorted."""
-        return tuple(sorted(self.manifest.splits))
+    def missing(self):
+        """Empty; `failures` are the videos that `prepare` could not read."""
+        return ()
+
+    @property
+    def videos(self):
+        """Raises `DatasetError`, for what needs the videos themselves."""
+        raise DatasetError(
+            f"{self.folder}: contains prepared records; this needs the videos they were made from"
+        )
+
+    def split(self, name):
+        """The `RecordSplit` of a split; `DatasetError` if it is missing or empty."""
+        if not self.count(name):
+            raise DatasetError(f"{self.folder}: the split {name!r} holds no records")
+        return RecordSplit(self, name)
+
+    def hold_out(self, fraction, *, seed=0):
+        """Raises `DatasetError`: `prepare` fixes the splits of records."""
+        raise DatasetError("validation must be a split where records are trained on, not a share")
 
     def shards(self, split):
-        """The files of a split.
-
-        Args:
-            split: One of `splits`.
-
-        Returns:
-            A list of (`pathlib.Path` or `Address`, number of records), in their order.
+        """A list of (path or `Address`, number of records), a tuple per file of a split, in order.
 
         Raises:
             DatasetError: If there is no such split, or a file is missing.
         """
-        found = []
+        shards = []
         for shard in self._split(split).shards:
             path = self.folder / shard.file
             if not path.is_file():
                 raise DatasetError(f"{path}: no such shard; the same `prepare` makes it again")
-            found.append((path, shard.records))
-        return found
+            shards.append((path, shard.records))
+        return shards
 
     def count(self, split):
-        """The number of records in a split; raises `DatasetError` if there is no such split."""
+        """The number of records in a split; `DatasetError` if there is no such split."""
         return self._split(split).records
 
     def failures(self, split):
-        """The (path, message) of each video of a split that could not be read."""
+        """A list of (path, message), a tuple per video of a split that could not be read."""
         return list(self._split(split).failures)
 
     def _split(self, name):
@@ -105,9 +139,87 @@ class Records:
         return self.manifest.splits[name]
 
 
-def open_records(folder):
-    """Reads the manifest of prepared videos: `Records(folder)`; raises as that does."""
-    return Records(folder)
+@dataclasses.dataclass(frozen=True)
+class RecordSplit(Dataset):
+    """One split of prepared records.
+
+    Args:
+        records: `Records`.
+        name: The name of the split.
+    """
+
+    records: Records
+    name: str
+
+    def __len__(self):
+        return self.records.count(self.name)
+
+    @property
+    def labels(self):
+        """Class names in order."""
+        return self.records.labels
+
+    def split_sizes(self):
+        """{name: number of its records}."""
+        return {self.name: len(self)}
+
+    @property
+    def missing(self):
+        """Empty, as for `Records`."""
+        return ()
+
+    @property
+    def clip_spec(self):
+        """As for `Records`."""
+        return self.records.clip_spec
+
+    @property
+    def videos(self):
+        """As for `Records`."""
+        return self.records.videos
+
+    def split(self, name):
+        """Another split of the same records."""
+        return self.records.split(name)
+
+    def hold_out(self, fraction, *, seed=0):
+        """Raises `DatasetError`, as for `Records`."""
+        return self.records.hold_out(fraction, seed=seed)
+
+    def for_process(self, index, count):
+        """The whole split: validation on records is not divided."""
+        return self
+
+    def class_counts(self):
+        """{label: number of records}, only of labels that occur."""
+        return self.records.manifest.splits[self.name].classes
+
+    def random_clips(self, **options):
+        """Random clips from the records, as `record_clips` returns."""
+        from kinetics_i3d.data.records.clips import record_clips
+
+        return record_clips(self, **options)
+
+    def identity(self, specs):
+        """Yields the labels, then the names and checksums of the files."""
+        yield self.labels
+        yield dataclasses.asdict(self.records.manifest.splits[self.name])
+
+
+LOOKS_LIKE = "manifest.json of prepared records"
+
+
+def find_records(place):
+    """The folder of a `Place` that `prepare` has filled, known by its manifest."""
+    manifests = [file for file in place.files if file.name == NAME]
+    if not place.path.is_dir() or not all(map(is_manifest, manifests)):
+        return ()
+    return (place.path,) if manifests else ()
+
+
+def open_records(files):
+    """The `Records` in the folder, or at the address, that `find_records` found."""
+    return Records(files[0])
 
 
 def parse_record(serialized, *, streams):

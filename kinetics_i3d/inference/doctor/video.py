@@ -9,12 +9,13 @@ import itertools
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.inference.doctor.report import Finding
 from kinetics_i3d.video.clip import read_clip
 from kinetics_i3d.video.frame_folder import FrameFolder, is_folder
 from kinetics_i3d.video.painter import orientation, upright_size
-from kinetics_i3d.video.sampling import as_rate, at_rate, presentation_times
+from kinetics_i3d.video.sampling import at_rate, presentation_times
 from kinetics_i3d.video.source import Source
 from kinetics_i3d.video.span import split_span
 

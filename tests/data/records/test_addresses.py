@@ -3,6 +3,7 @@
 `ram://` is a file system of TensorFlow's own; s3:// is tested by `make compat`.
 """
 
+import argparse
 import pathlib
 import subprocess
 import sys
@@ -11,19 +12,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kinetics_i3d.cli.train import read_source
+from kinetics_i3d.cli.arguments import read_dataset
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data import transforms
-from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.pipeline import training_clips
 from kinetics_i3d.data.records import addresses as systems
 from kinetics_i3d.data.records.addresses import Address, path_or_address
-from kinetics_i3d.data.records.clips import open_split
-from kinetics_i3d.data.records.manifest import is_records
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
 from kinetics_i3d.data.records.reader import Records
-from kinetics_i3d.training.preflight import open_any
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 
 CONFIG = PrepareConfig(
     streams=("rgb",), spec=ClipSpec("small", short_side=64, size=64), shard_size=2
@@ -76,7 +75,11 @@ def test_records_behind_a_scheme_are_those_of_the_folder(far, folder):
         next(
             iter(
                 training_clips(
-                    open_split(where, "train"), spec=CONFIG.spec, frames=4, batch=3, augment=plain
+                    open_dataset(where).split("train"),
+                    spec=CONFIG.spec,
+                    frames=4,
+                    batch=3,
+                    augment=plain,
                 )
             )
         )
@@ -87,10 +90,9 @@ def test_records_behind_a_scheme_are_those_of_the_folder(far, folder):
 
 
 def test_train_finds_them_by_their_address(far):
-    options = type("Options", (), {"dataset": far})
-    for found in (read_source(options), open_any(far)):
+    options = argparse.Namespace(dataset=far, kind=None, videos=None, split_number=1)
+    for found in (read_dataset(options), open_dataset(far)):
         assert isinstance(found, Records) and found.count("train") == 3
-    assert is_records(far)
 
 
 def test_verify_reads_them_there(far):

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.data.datasets import Video, VideoDataset
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.records.reader import parse_record
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.writer import write_video
 

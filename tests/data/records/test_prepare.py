@@ -19,10 +19,11 @@ import tensorflow as tf
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, UserError
 from kinetics_i3d.core.locks import locked
-from kinetics_i3d.data.datasets import Video, VideoDataset, read_table
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records import prepare as module
 from kinetics_i3d.data.records.prepare import PrepareConfig, plan_shards, prepare, verify_records
 from kinetics_i3d.data.records.reader import Records, parse_record
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.writer import write_video
 
@@ -368,7 +369,7 @@ NURSERY = """
     import os, random, signal, sys, time
     import av, cv2, tensorflow
     from kinetics_i3d.core.clip_spec import ClipSpec
-    from kinetics_i3d.data.datasets import read_table
+    from kinetics_i3d.data.datasets import open_dataset
     from kinetics_i3d.flow.settings import FlowSettings
     from kinetics_i3d.data.records.prepare import prepare
     from kinetics_i3d.data.records.prepare import PrepareConfig
@@ -382,7 +383,7 @@ NURSERY = """
         pid = os.fork()
         if not pid:
             try:
-                prepare(read_table(table), folder, config, workers=2)
+                prepare(open_dataset(table), folder, config, workers=2)
                 os._exit(0)
             finally:
                 os._exit(1)
@@ -431,7 +432,7 @@ def test_ten_kills_lose_and_double_nothing(clips, tmp_path):
     table = table_of(tmp_path, clips, 300)
     out, whole = tmp_path / "killed", tmp_path / "whole"
     out.mkdir()
-    prepare(read_table(table), whole, CONFIG, workers=1)
+    prepare(open_dataset(table), whole, CONFIG, workers=1)
     words = [sys.executable, "-c", textwrap.dedent(NURSERY), table, out]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
@@ -452,7 +453,7 @@ def test_ten_kills_lose_and_double_nothing(clips, tmp_path):
 @pytest.mark.slow
 def test_a_thousand_videos_of_which_fifty_are_broken(clips, tmp_path, caplog):
     broken = set(random.Random(1).sample(range(1000), 50))
-    dataset = read_table(table_of(tmp_path, clips, 1000, broken=broken))
+    dataset = open_dataset(table_of(tmp_path, clips, 1000, broken=broken))
     config = dataclasses.replace(RGB, shard_size=32)
     records = prepare(dataset, tmp_path / "out", config, workers=2)
     failed = [name for split in records.splits for name, _ in records.failures(split)]

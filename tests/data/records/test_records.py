@@ -13,16 +13,16 @@ from PIL import Image
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError
-from kinetics_i3d.data.datasets import Video, VideoDataset
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
 from kinetics_i3d.data.records.reader import (
     Records,
     decode_flow_frames,
     decode_frames,
-    open_records,
     parse_record,
 )
 from kinetics_i3d.data.records.writer import encode_video
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.flow.compute import read_flow
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.reader import read_frames
@@ -190,7 +190,7 @@ def test_qualities_and_rounding_are_those_asked_for(dataset):
 
 
 def test_records_are_parsed_in_graphs_and_decode_only_their_clip(prepared):
-    paths = [str(path) for path, _ in open_records(prepared).shards("train")]
+    paths = [str(path) for path, _ in open_dataset(prepared).shards("train")]
 
     def clip(serialized):
         parsed = parse_record(serialized, streams=("rgb", "flow"))
@@ -259,9 +259,9 @@ def test_a_video_too_long_for_a_record_is_refused(dataset, monkeypatch):
 
 
 def test_the_folder_tells_what_it_holds(prepared):
-    records = open_records(str(prepared))
+    records = open_dataset(str(prepared))
     assert records.labels == LABELS and records.streams == ("rgb", "flow")
-    assert records.spec == SPEC and records.splits == ("test", "train")
+    assert records.clip_spec == SPEC and records.splits == ("test", "train")
     assert FlowSettings.from_dict(records.flow) == dataclasses.replace(FLOW, backend="opencv")
     assert records.count("train") == 2 and records.count("test") == 1
     assert records.shards("train") == [(prepared / "train-00000-of-00001.tfrecord", 2)]
@@ -326,7 +326,7 @@ def test_another_manifest_is_refused_in_one_line_with_its_path(copy, damage):
 def test_a_shard_that_is_missing_is_named(copy):
     (copy / "test-00000-of-00001.tfrecord").unlink()
     with pytest.raises(DatasetError, match=r"test-00000-of-00001\.tfrecord: no such shard"):
-        open_records(copy).shards("test")
+        open_dataset(copy).shards("test")
 
 
 def noted(folder, **changes):

@@ -1,9 +1,9 @@
-"""Schedules at steps computed by hand, and what a plateau does to a row of losses."""
+"""Learning rate schedules against rates computed by hand, and plateaus."""
 
 import numpy as np
 import pytest
 
-from kinetics_i3d.training.schedules import SCHEDULES, Plateau
+from kinetics_i3d.training.optimizers import SCHEDULES, Plateau
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ from kinetics_i3d.training.schedules import SCHEDULES, Plateau
         ("cosine", 100, {0: 1, 25: (2 + 2**0.5) / 4, 50: 0.5, 75: (2 - 2**0.5) / 4}),
     ],
 )
-def test_rates_are_those_computed_by_hand(name, steps, expected):
+def test_schedule_rates_match_rates_computed_by_hand(name, steps, expected):
     row = SCHEDULES[name]
     assert {step: row.rate(step, steps=steps) for step in expected} == pytest.approx(expected)
 
 
-def test_a_warm_up_is_a_line_and_the_cosine_begins_behind_it():
+def test_warmup_is_linear_and_cosine_starts_after_it():
     rates = [SCHEDULES["cosine"].rate(step, steps=50, warmup=10) for step in range(51)]
     np.testing.assert_allclose(rates[:11], np.linspace(0, 1, 11), atol=1e-12)
     turn = np.arange(41) / 40 * np.pi
@@ -45,16 +45,16 @@ def test_a_warm_up_is_a_line_and_the_cosine_begins_behind_it():
     assert SCHEDULES["release_rgb"].rate(3, steps=115, warmup=6) == 0.5
 
 
-def test_the_released_runs_are_as_long_as_the_release_says():
+def test_reference_lengths_of_the_released_runs():
     assert SCHEDULES["release_rgb"].reference == 115_000
     assert SCHEDULES["release_flow"].reference == 155_000
     assert SCHEDULES["paper"].plateau and SCHEDULES["plateau"].plateau
 
 
-def test_a_plateau_cuts_tenfold_and_counts_anew():
+def test_plateau_cuts_tenfold_and_restarts_its_count():
     plateau = Plateau(patience=2, least=0.01)
     losses = (2.0, 1.0, 0.995, 1.2, 1.1, 0.98, 1.0, 1.0, 0.5, 0.6, 0.6)
-    factors = [plateau.see(loss) for loss in losses]
+    factors = [plateau.update(loss) for loss in losses]
     # 0.995 is no hundredth better; 0.98 is, and so is 0.5.
     assert factors == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.001])
     assert plateau.best == 0.5

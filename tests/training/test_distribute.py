@@ -1,4 +1,4 @@
-"""Several devices and several processes take the steps of one."""
+"""Several devices and several processes take the same steps as one."""
 
 import json
 import os
@@ -8,17 +8,22 @@ import sys
 import numpy as np
 import pytest
 
-from kinetics_i3d.training.distribute import cluster, make_strategy, place
-from kinetics_i3d.training.errors import TrainingError, among
+from kinetics_i3d.training.distribute import (
+    cluster,
+    make_strategy,
+    process_of,
+    reporting_lost_processes,
+)
+from kinetics_i3d.training.errors import TrainingError
 
-# Trains on the same global batch however it is parted; what one process prints, the others do.
+# Trains on the same global batch however it is split; all processes print the same.
 STEPS = """
 import json, sys
 import keras, numpy as np, tensorflow as tf
 from kinetics_i3d.training.config import TrainConfig
-from kinetics_i3d.training.distribute import make_strategy, place
+from kinetics_i3d.training.distribute import make_strategy, process_of
 from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
-from kinetics_i3d.training.statistics import recalibrate
+from kinetics_i3d.training.batch_norm import recalibrate
 from kinetics_i3d.training.step import Step
 
 kind, dropout = sys.argv[1], float(sys.argv[2])
@@ -26,7 +31,7 @@ if kind == "mirrored":
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = make_strategy(kind)
-index, count = place(strategy)
+rank, size = process_of(strategy)
 keras.utils.set_random_seed(0)
 with strategy.scope():
     inputs = x = keras.Input((4, 8, 8, 2))
@@ -47,7 +52,7 @@ with again.scope():
     prepare_optimizer(other, plain)
 step = Step(model, optimizer, clip_norm=0.5, accumulate=2, strategy=strategy)
 random = np.random.default_rng(0)
-losses, half = [], 8 // count
+losses, half = [], 8 // size
 for number in range(6):
     clips = random.normal(size=(8, 4, 8, 8, 2)).astype(np.float32)
     targets = np.eye(3, dtype=np.float32)[random.integers(0, 3, 8)]
@@ -55,13 +60,13 @@ for number in range(6):
     order = np.arange(8).reshape(2, 2, 2).transpose(1, 0, 2).reshape(8)
     if step.replicas > 1:
         clips, targets = clips[order], targets[order]
-    mine = slice(index * half, (index + 1) * half)
-    note = np.zeros(3, np.int64)
-    note[index], note[-1] = number + 10 * index, index
-    loss, right, note = step.train(tf.constant(clips[mine]), tf.constant(targets[mine]), note)
+    mine = slice(rank * half, (rank + 1) * half)
+    values = np.zeros(3, np.int64)
+    values[rank], values[-1] = number + 10 * rank, rank
+    loss, _, values = step.train(tf.constant(clips[mine]), tf.constant(targets[mine]), values)
     losses.append(loss)
-tested, _ = step.test(tf.constant(clips[mine]), tf.constant(targets[mine]))
-total = step.total([float(tested.sum()), len(tested)])
+tested, *_ = step.test(tf.constant(clips[mine]), tf.constant(targets[mine]))
+total = step.all_reduce_sum([float(tested.sum()), len(tested)])
 Step(plain, other, strategy=again).train(tf.constant(clips[mine]), tf.constant(targets[mine]))
 means = norm.moving_mean.numpy().tolist()
 recalibrate(model, iter([tf.constant(clips[mine])]), 1, strategy=strategy)
@@ -71,7 +76,7 @@ optimizer.finalize_variable_values(model.trainable_variables)
 weights = [float(np.abs(one.numpy()).sum()) for one in model.variables if one.dtype == "float32"]
 print(json.dumps({
     "losses": losses, "tested": (total / total[-1]).tolist()[0], "weights": weights,
-    "note": note.tolist(), "replicas": step.replicas, "means": means,
+    "values": values.tolist(), "replicas": step.replicas, "means": means,
 }))
 """
 
@@ -108,39 +113,39 @@ def single():
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_steps_of_one(single, cluster_of):
+def test_two_processes_match_one(single, cluster_of):
     processes = [run("multiworker", TF_CONFIG=config) for config in cluster_of(2)]
     first, second = map(result, processes)
     assert (single["replicas"], first["replicas"]) == (1, 2)
     assert first["losses"] == second["losses"] and first["weights"] == second["weights"]
     assert first["means"] == second["means"]
-    assert first["note"] == second["note"] == [5, 15, 1]
+    assert first["values"] == second["values"] == [5, 15, 1]
     same(single, first)
 
 
 @pytest.mark.slow
-def test_two_devices_take_the_steps_of_one(single):
+def test_two_mirrored_devices_match_one(single):
     both = result(run("mirrored"))
-    assert both["replicas"] == 2 and both["note"] == [5, 0, 0]
+    assert both["replicas"] == 2 and both["values"] == [5, 0, 0]
     same(single, both)
     assert np.isfinite(result(run("mirrored", dropout=0.5))["losses"]).all()
 
 
-def test_one_device_needs_no_strategy(monkeypatch):
+def test_default_strategy_has_one_replica(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     for kind in ("none", "auto"):
         strategy = make_strategy(kind)
-        assert strategy.num_replicas_in_sync == 1 and place(strategy) == (0, 1)
+        assert strategy.num_replicas_in_sync == 1 and process_of(strategy) == (0, 1)
 
 
-def test_a_cluster_is_what_the_variable_says(monkeypatch):
+def test_cluster_is_read_from_tf_config(monkeypatch):
     text = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}'
     monkeypatch.setenv("TF_CONFIG", text)
     assert cluster() == {"worker": ["a:1", "b:2"], "index": 1}
 
 
 @pytest.mark.parametrize("text", ["no json", "[1]", '{"task": {"index": "x"}}'])
-def test_a_cluster_that_cannot_be_read(monkeypatch, text):
+def test_malformed_tf_config_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(
         ValueError, match=r"`TF_CONFIG` must be JSON such as .*Received: TF_CONFIG="
@@ -148,7 +153,7 @@ def test_a_cluster_that_cannot_be_read(monkeypatch, text):
         make_strategy("auto")
 
 
-def test_names_and_missing_workers(monkeypatch):
+def test_unknown_strategy_and_missing_workers_are_refused(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(ValueError, match="Did you mean 'mirrored'"):
         make_strategy("miror")
@@ -156,12 +161,12 @@ def test_names_and_missing_workers(monkeypatch):
         make_strategy("multiworker")
 
 
-def test_what_the_end_of_another_process_is_told_as():
+def test_death_of_another_process_is_a_training_error():
     import tensorflow as tf
 
     lost = tf.errors.AbortedError(None, None, "Graph execution error:\nCollective ops is aborted")
-    told = r"^run: another of the 2 processes ended; start all"
-    with pytest.raises(TrainingError, match=told), among(2, "run"):
+    message = r"^run: another of the 2 processes ended; restart all"
+    with pytest.raises(TrainingError, match=message), reporting_lost_processes(2, "run"):
         raise lost
-    with pytest.raises(tf.errors.AbortedError), among(1, "run"):
+    with pytest.raises(tf.errors.AbortedError), reporting_lost_processes(1, "run"):
         raise lost

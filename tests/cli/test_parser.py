@@ -103,7 +103,7 @@ def test_the_weights_are_an_option_or_the_bare_word_of_their_verb(verb, capsys):
     assert bare["weights"] == "mine.h5"
     assert bare == parse(f"{verb} --weights mine.h5 {REQUIRED[verb]}")
     assert capsys.readouterr().err == ""
-    with pytest.raises(UserError, match=r"required: NAME\|PATH"):
+    with pytest.raises(UserError, match="required: WEIGHTS"):
         parse(f"{verb} {REQUIRED[verb]}")
 
 
@@ -181,6 +181,23 @@ def test_json_of_a_verb_that_writes_a_file(command, tmp_path):
     counts = ("--train-per-action", "1", "--test-per-action", "0")
     code, out, _ = command("figures", "--output", tmp_path / "f", *counts, *sizes, "--json")
     assert code == 0 and json.loads(out) == {"output": str(tmp_path / "f" / "figures.csv")}
+
+
+@pytest.mark.parametrize(
+    ("verb", "usage"),
+    [
+        ("classify", "VIDEO|FOLDER|LIST..."),
+        ("evaluate", "DATASET --weights NAME|PATH"),
+        ("train", "SYSTEM --data DATASET --output FOLDER"),
+        ("export", "WEIGHTS --to FORMAT --output PATH"),
+        ("figures", "--output FOLDER"),
+        ("weights", "[NAME...]"),
+    ],
+)
+def test_the_usage_has_what_is_required(verb, usage, capsys):
+    with pytest.raises(SystemExit):
+        program.main([verb, "--help"])
+    assert f"\nusage: kinetics-i3d {verb} {usage} [options]\n" in capsys.readouterr().out
 
 
 def test_a_parser_has_no_abbreviations():

@@ -103,7 +103,7 @@ def test_train_hands_the_labels_on(command, weights, labels, tmp_path, monkeypat
 
     handed = {}
     monkeypatch.setattr(library, "train", lambda *_, **options: handed.update(options))
-    monkeypatch.setattr(verb, "read_source", lambda options: None)
+    monkeypatch.setattr(verb, "read_dataset", lambda options: None)
     words = ("--data", tmp_path, "--output", tmp_path / "run", "--labels", labels)
     kept = ("--weights", weights["nameless"], "--head", "keep", "--transfer", "full")
     code, _, err = command("train", "InceptionI3D", *words, *kept)

@@ -1,4 +1,4 @@
-"""Clips of a run: from any example on as if from the first, and once over for validation."""
+"""Clips of a run: resumed at any example, and one pass for validation."""
 
 import dataclasses
 
@@ -7,12 +7,11 @@ import pytest
 import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.data.datasets import Video, VideoDataset
-from kinetics_i3d.data.records.clips import RecordSplit
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
-from kinetics_i3d.training import inputs
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
+from kinetics_i3d.training import sources
 from kinetics_i3d.training.config import TrainConfig
-from kinetics_i3d.training.inputs import training_batches, validation_batches
+from kinetics_i3d.training.sources import training_batches, validation_batches
 from kinetics_i3d.video.writer import write_video
 
 pytestmark = pytest.mark.slow  # each trains or runs whole networks
@@ -40,7 +39,7 @@ def records(videos, tmp_path_factory):
     config = PrepareConfig(
         streams=("rgb",), spec=ClipSpec("training", short_side=36, size=32), shard_size=2
     )
-    return RecordSplit(prepare(videos, tmp_path_factory.mktemp("records"), config), "train")
+    return prepare(videos, tmp_path_factory.mktemp("records"), config).split("train")
 
 
 def take(source, count, config=CONFIG, streams=("rgb",), **options):
@@ -50,7 +49,7 @@ def take(source, count, config=CONFIG, streams=("rgb",), **options):
 
 @pytest.mark.parametrize("kind", ["videos", "records"])
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
-def test_a_run_goes_on_behind_any_batch(kind, mixup, request):
+def test_training_batches_resume_after_any_batch(kind, mixup, request):
     source = request.getfixturevalue(kind)
     whole = take(source, 12, mixup=mixup)
     for done in (1, 3, 4, 9):
@@ -61,7 +60,7 @@ def test_a_run_goes_on_behind_any_batch(kind, mixup, request):
 
 
 @pytest.mark.parametrize("kind", ["videos", "records"])
-def test_numbers_grow_and_leave_out_what_is_broken(kind, request):
+def test_example_numbers_increase_and_skip_broken_videos(kind, request):
     found = take(request.getfixturevalue(kind), 9)
     numbers = np.concatenate([one[2] for one in found])
     assert numbers.dtype == np.int64 and (np.diff(numbers) > 0).all()
@@ -69,7 +68,7 @@ def test_numbers_grow_and_leave_out_what_is_broken(kind, request):
         assert len(numbers) == 18 and numbers[-1] > 18  # one in seven is left out
 
 
-def test_validation_sees_each_video_once_and_the_same_each_time(videos):
+def test_validation_reads_each_video_once_and_repeatably(videos):
     passes = []
     for _ in range(2):
         seen = []
@@ -85,7 +84,7 @@ def test_validation_sees_each_video_once_and_the_same_each_time(videos):
     assert [label for _, label in shown] == [0, 1, 1, 0, 1, 0]
 
 
-def test_processes_share_the_validation(videos):
+def test_validation_is_divided_among_processes(videos):
     counted = []
     for index in range(2):
         part = validation_batches(videos, CONFIG, ("rgb",), batch=2, seed=1, shard=(index, 2))
@@ -93,7 +92,7 @@ def test_processes_share_the_validation(videos):
     assert counted == [3, 3]  # of four, one of which is broken, and of three
 
 
-def test_validation_takes_the_middle_of_the_picture(tmp_path):
+def test_validation_crops_the_center(tmp_path):
     picture = np.zeros((4, 36, 44, 3), np.uint8)
     picture[:, 2:34, 6:38] = 200  # the middle 32 x 32
     write_video(tmp_path / "v.mp4", picture, fps=25)
@@ -104,19 +103,19 @@ def test_validation_takes_the_middle_of_the_picture(tmp_path):
     assert np.asarray(clips).mean() > 0.5
 
 
-def test_rgb_alone_is_read_slower_and_beside_flow_by_its_rate(videos, monkeypatch):
+def test_stride_reduces_the_rgb_frame_rate(videos, monkeypatch):
     source = dataclasses.replace(videos, videos=videos.videos[:2])
     config = dataclasses.replace(CONFIG, stride=2)
     ((alone, _, _),) = take(source, 1, config)
     assert alone.shape == (2, 4, 32, 32, 3) and config.specs(("rgb",))["rgb"].fps == 12.5
     asked = {}
-    monkeypatch.setattr(inputs, "training_clips", lambda _, **settings: asked.update(settings))
+    monkeypatch.setattr(sources, "training_clips", lambda _, **settings: asked.update(settings))
     training_batches(source, config, ("rgb", "flow"), batch=2, seed=0)
     assert {name: spec.fps for name, spec in asked["spec"].items()} == {"rgb": 12.5, "flow": 25.0}
     assert asked["frames"] == 4  # of flow; of rgb half of them
 
 
-def test_the_plain_crop_scales_nothing(tmp_path):
+def test_plain_crop_does_not_scale(tmp_path):
     stripes = np.zeros((4, 36, 36, 3), np.uint8)
     stripes[:, :, ::2] = 255
     write_video(tmp_path / "s.mp4", stripes, fps=25)

@@ -1,14 +1,14 @@
-"""Recalibrated batch norm: the means over batches of what NumPy finds in each."""
+"""Recalibrated batch norm statistics against NumPy."""
 
 import keras
 import numpy as np
 
-from kinetics_i3d.training.statistics import all_layers, recalibrate
+from kinetics_i3d.training.batch_norm import all_layers, recalibrate
 
 
-def test_statistics_are_the_means_of_the_batches():
+def test_recalibrated_statistics_are_means_over_batches():
     inputs = keras.Input((2, 3, 3, 4))
-    x = keras.layers.Dropout(0.9)(inputs)  # is off meanwhile
+    x = keras.layers.Dropout(0.9)(inputs)  # off during recalibration
     first = keras.layers.BatchNormalization(momentum=0.99, scale=False, epsilon=1e-3)
     frozen = keras.layers.BatchNormalization(trainable=False)
     second = keras.layers.BatchNormalization(momentum=0.5)
@@ -35,18 +35,18 @@ def test_statistics_are_the_means_of_the_batches():
         np.testing.assert_array_equal(old, new.numpy())
 
 
-def test_frozen_layers_are_measured_on_request_and_stay_frozen():
+def test_recalibrate_can_include_frozen_layers():
     inputs = keras.Input((2, 3, 3, 4))
     norm = keras.layers.BatchNormalization(trainable=False)
     model = keras.Model(inputs, norm(inputs))
     batch = np.random.default_rng(0).normal(3, 2, (5, 2, 3, 3, 4)).astype(np.float32)
-    recalibrate(model, iter([batch]), 1, frozen=True)
+    recalibrate(model, iter([batch]), 1, include_frozen=True)
     np.testing.assert_allclose(norm.moving_mean, batch.mean((0, 1, 2, 3)), rtol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, batch.var((0, 1, 2, 3)), rtol=1e-5)
     assert not norm.trainable and model.trainable_variables == []
 
 
-def test_networks_inside_are_seen_and_others_left_alone():
+def test_all_layers_includes_nested_models():
     inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="deep")], name="inner")
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.ReLU(name="top")(inner(inputs)))

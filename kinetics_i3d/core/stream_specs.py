@@ -1,0 +1,146 @@
+"""`StreamSpecs`: the `ClipSpec`s of one stream or of several, which must fit together.
+
+Carreira & Zisserman, CVPR 2017, section 2.5: both streams see the same crop of the same frames in
+training; table 1: systems (c) and (d) read one frame per ten flows. At test a stream of a
+Two-Stream I3D, which was trained separately, may be of another size than the other.
+"""
+
+import fractions
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec, as_rate
+
+_SHARED = ("short_side", "size", "resize", "interpolation")
+
+
+class StreamSpecs(Mapping):
+    """A read-only `{stream: ClipSpec}` in the order of `STREAMS`.
+
+    Clips of several streams are a dictionary `{stream: clips}`, of one stream a single array:
+    `wrap` and `unwrap` convert, so that code between them has dictionaries only.
+
+    Args:
+        spec: `{stream: ClipSpec}`, as `model.clip_specs`; or one `ClipSpec`, which counts for its
+            own stream, and with the range -1 to 1 for flow beside rgb.
+        streams: Names from `STREAMS`; None takes all of `spec`.
+        apart: Whether each stream may be resized and cropped in its own way, as at test.
+
+    Raises:
+        ValueError: If `streams` is empty, unknown or repeated, a spec is missing or of another
+            stream, two specs differ in more than range and rate and are not `apart`, or their rates
+            do not fit together, as `strides` describes.
+
+    Example:
+
+    >>> from kinetics_i3d.core.clip_spec import DEEPMIND
+    >>> specs = StreamSpecs(DEEPMIND, ("rgb", "flow"))
+    >>> specs["flow"].channels, specs.streams
+    (2, ('rgb', 'flow'))
+    >>> specs.wrap({"rgb": 1, "flow": 2}), StreamSpecs(DEEPMIND).wrap(1)
+    ({'rgb': 1, 'flow': 2}, {'rgb': 1})
+    """
+
+    def __init__(
+        self,
+        spec: ClipSpec | Mapping[str, ClipSpec],
+        streams: Sequence[str] | None = None,
+        *,
+        apart: bool = False,
+    ):
+        available = {spec.stream: spec} if isinstance(spec, ClipSpec) else dict(spec)
+        streams = tuple(available) if streams is None else tuple(streams)
+        if not streams or not set(streams) <= set(STREAMS) or len(set(streams)) < len(streams):
+            raise ValueError(f"`streams` must be some of {STREAMS}. Received: streams={streams!r}")
+        if isinstance(spec, ClipSpec) and spec.stream == "rgb":
+            available["flow"] = spec.for_flow()
+        streams = tuple(stream for stream in STREAMS if stream in streams)
+        if not set(streams) <= set(available):
+            raise ValueError(
+                f"`spec` must be that of each of the streams {streams}. Received: spec={spec!r}"
+            )
+        self._specs = {stream: available[stream] for stream in streams}
+        self._check(apart)
+
+    def _check(self, apart):
+        (main, first), *_ = self._specs.items()
+        for stream, other in self._specs.items():
+            if other.stream != stream:
+                raise ValueError(f"`spec` must be of the stream {stream!r}. Received: {other!r}")
+            for field in () if apart else _SHARED:
+                if getattr(other, field) != getattr(first, field):
+                    raise ValueError(
+                        f"`spec` must have one `{field}` for all streams. Received: "
+                        f"{getattr(first, field)!r} for {main}, {getattr(other, field)!r} for "
+                        f"{stream}"
+                    )
+        self.strides()
+
+    def __getitem__(self, stream: str) -> ClipSpec:
+        return self._specs[stream]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._specs)
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def __hash__(self):
+        return hash(tuple(self._specs.items()))
+
+    def __repr__(self):
+        return f"StreamSpecs({self._specs!r})"
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The names of the streams."""
+        return tuple(self._specs)
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether there are several streams, so that clips are dictionaries."""
+        return len(self._specs) > 1
+
+    @property
+    def one_size(self) -> bool:
+        """Whether all streams are resized alike, so that they see the same pictures."""
+        sizes = {(spec.short_side, spec.resize, spec.interpolation) for spec in self.values()}
+        return len(sizes) == 1
+
+    @property
+    def fastest(self) -> ClipSpec:
+        """The spec of the highest rate, by which a video is read for all streams."""
+        return max(self._specs.values(), key=lambda spec: as_rate(spec.fps))
+
+    def strides(self, fps: float | fractions.Fraction | None = None) -> dict[str, int]:
+        """How many frames of a video there are per frame of each stream.
+
+        The k-th rgb frame of a clip is the one at the beginning of the k-th stack of flows.
+
+        Args:
+            fps: The frame rate at which the video is read; None is the fastest stream's.
+
+        Returns:
+            `{stream: 1 or more}`; 1 for flow, since leaving flows out does not make longer ones.
+
+        Raises:
+            ValueError: If a stream's rate does not divide `fps`, or flow's differs from it.
+        """
+        rates = {stream: as_rate(spec.fps) for stream, spec in self._specs.items()}
+        rate = max(rates.values()) if fps is None else as_rate(fps)
+        steps = {stream: rate / own for stream, own in rates.items()}
+        if any(step.denominator > 1 for step in steps.values()) or steps.get("flow", 1) != 1:
+            received = ", ".join(f"{spec.fps:g} of {name}" for name, spec in self._specs.items())
+            raise ValueError(
+                f"`spec` must have an `fps` of rgb that divides {float(rate):g}, and of flow that "
+                f"is it. Received: {received}"
+            )
+        return {stream: int(step) for stream, step in steps.items()}
+
+    def wrap(self, clips: Any) -> dict[str, Any]:
+        """`{stream: clips}` of clips as a model reads them."""
+        return dict(clips) if self.is_joint else {self.streams[0]: clips}
+
+    def unwrap(self, clips: Mapping[str, Any]) -> Any:
+        """Clips as a model reads them, a single array for one stream, of `{stream: clips}`."""
+        return dict(clips) if self.is_joint else clips[self.streams[0]]

@@ -1,0 +1,408 @@
+"""`Dataset`, the interface of all datasets; `VideoDataset`, videos with label, split and source."""
+
+import collections
+import csv
+import dataclasses
+import os
+import pathlib
+import random
+import re
+import typing
+
+from absl import logging
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.label_files import write_labels
+from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.data.layouts.hmdb51 import source_film
+from kinetics_i3d.data.layouts.listing import UNDIVIDED
+from kinetics_i3d.data.layouts.tables import COLUMNS, LABELS, SOURCE, TIMES, labels_file
+from kinetics_i3d.data.layouts.ucf101 import VIDEO as UCF_VIDEO
+from kinetics_i3d.video.span import Span
+
+SHARE = 0.2  # of the groups of each class, which `split_undivided` holds out
+_BY_SOURCE = re.compile(r"(?s)source(!?=)(.+)")
+_KINETICS_VIDEO = re.compile(r"(.{11})_\d{6}_\d{6}")  # <YouTube id>_<start>_<end>
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """A video of a dataset: a file, or a part of it.
+
+    Args:
+        path: The file, or the folder of its frames.
+        label: Its class, the first of `labels`; empty for a video without any.
+        split: The split that it belongs to.
+        source: The longer video that it was cut from.
+        span: The `Span` of the file; None for the whole file.
+        labels: All its classes, in a dataset whose videos may have several or none; None in a
+            dataset of one class per video.
+    """
+
+    path: pathlib.Path
+    label: str
+    split: str
+    source: str
+    span: Span | None = None
+    labels: tuple | None = None
+
+    @property
+    def classes(self):
+        """A tuple of all its classes."""
+        return (self.label,) if self.labels is None else self.labels
+
+    @property
+    def location(self):
+        """The path followed by the span, as every reader of videos takes it."""
+        return self.path if self.span is None else pathlib.Path(self.span.located(self.path))
+
+
+class Dataset:
+    """What `open_dataset` returns: labelled videos, or records prepared from them.
+
+    Subclasses have a `name`; `labels`, class names in the order of a model's outputs; `videos` and
+    `missing`, which raise `DatasetError` for records; and a length, the number of examples.
+    """
+
+    @property
+    def multi_label(self):
+        """Whether an example may have several classes, or none."""
+        return False
+
+    @property
+    def is_undivided(self):
+        """Whether no list and no folder assigns the examples to splits."""
+        return False
+
+    @property
+    def lists_videos(self):
+        """Whether `videos` exist; records hold frames instead."""
+        return False
+
+    @property
+    def clip_spec(self):
+        """The `ClipSpec` by which the stored frames were sampled; None for videos."""
+        return None
+
+    @property
+    def splits(self):
+        """The names of the splits, sorted."""
+        return tuple(sorted(self.split_sizes()))
+
+    if typing.TYPE_CHECKING:  # fields or properties of the subclasses
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def labels(self) -> tuple[str, ...]: ...
+        @property
+        def videos(self) -> tuple: ...
+        @property
+        def missing(self) -> tuple: ...
+        def __len__(self) -> int: ...
+
+    def split_sizes(self):
+        """{name of a split: number of its examples}."""
+        raise NotImplementedError
+
+    def shared_sources(self):
+        """Sources of which a class has examples in several splits, where sources are known."""
+        return ()
+
+    def split(self, name):
+        """The dataset of one split; `DatasetError` if it is missing or empty."""
+        raise NotImplementedError
+
+    def hold_out(self, fraction, *, seed=0):
+        """Two datasets: the examples to keep, and those to hold out."""
+        raise NotImplementedError
+
+    def for_process(self, index, count):
+        """The examples of one of `count` processes, or all where they cannot be divided."""
+        raise NotImplementedError
+
+    def class_counts(self):
+        """{label: number of examples that have it}."""
+        raise NotImplementedError
+
+    def random_clips(self, **options):
+        """A `tf.data.Dataset` of endless random clips; options as for `video_clips`."""
+        raise NotImplementedError
+
+    def identity(self, specs):
+        """Yields values that change whenever the clips of these `StreamSpecs` may change."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoDataset(Dataset):
+    """Videos with labels and splits, as `open_dataset` returns them.
+
+    Args:
+        name: The name of the dataset.
+        labels: Class names in the order of a model's outputs.
+        videos: `Video`s whose files exist.
+        missing: `Video`s whose files do not exist, with the paths where they were expected.
+
+    Example:
+
+    >>> dataset = ki3d.open_dataset(folder)
+    >>> dataset.labels, [video.split for video in dataset.videos]
+    (('sit', 'stand'), ['train', 'test'])
+    """
+
+    name: str
+    labels: tuple
+    videos: tuple
+    missing: tuple = ()
+
+    def __len__(self):
+        return len(self.videos)
+
+    def split_sizes(self):
+        """{name of a split: number of its videos}."""
+        return collections.Counter(video.split for video in self.videos)
+
+    @property
+    def multi_label(self):
+        """Whether a video may have several classes, or none."""
+        return any(video.labels is not None for video in (*self.videos, *self.missing))
+
+    @property
+    def is_undivided(self):
+        """Whether no list and no folder assigns the videos to splits."""
+        return all(video.split == UNDIVIDED for video in self.videos)
+
+    @property
+    def lists_videos(self):
+        """True."""
+        return True
+
+    def split(self, name: str) -> "VideoDataset":
+        """Selects the videos of one split.
+
+        Args:
+            name: A split; or `"source=NAME"`, the videos of one source whatever their split, or
+                `"source!=NAME"`, all others, for leave-one-group-out protocols.
+
+        Returns:
+            A `VideoDataset`.
+
+        Raises:
+            DatasetError: If it would be empty.
+
+        Example:
+
+        >>> dataset = ki3d.open_dataset(folder)
+        >>> len(dataset.split("source=video.mp4")), len(dataset.split("source!=video.mp4"))
+        (1, 1)
+        """
+        by_source = _BY_SOURCE.fullmatch(name)
+
+        def belongs(video):
+            if by_source is None:
+                return video.split == name
+            return (video.source == by_source[2]) == (by_source[1] == "=")
+
+        chosen = self._select(belongs)
+        if chosen.videos:
+            return chosen
+        if by_source:
+            sources = sorted({video.source for video in self.videos})
+            raise DatasetError(
+                f"{self.name}: no videos in {name!r}; there are {len(sources)} sources, such as "
+                f"{', '.join(sources[:5])}"
+            )
+        gone = f" (all {len(chosen.missing)} are missing)" if chosen.missing else ""
+        raise DatasetError(
+            f"{self.name}: no videos in split {name!r}{gone}; there are {[*self.splits]}"
+        )
+
+    def hold_out(self, fraction: float, *, seed: int = 0) -> "tuple[VideoDataset, VideoDataset]":
+        """Divides the videos so that no source of a class is on both sides.
+
+        Other classes of the same source may be on the other side, as in the official split of
+        J-HMDB. With several labels per video no source is on both sides.
+
+        Args:
+            fraction: Share of the sources of each class (with several labels: of all sources) to
+                hold out, 0 to 1; at least one source.
+            seed: Chooses the sources.
+
+        Returns:
+            (kept, held out), two `VideoDataset`s.
+        """
+        sources = collections.defaultdict(set)
+        for video in self.videos:
+            sources[_class_of_source(video)].add(video.source)
+        chosen = set()
+        for label in ("",) if self.multi_label else self.labels:
+            names = sorted(sources[label])
+            random.Random(f"{seed} {label}").shuffle(names)
+            chosen |= {(label, name) for name in names[: max(1, round(fraction * len(names)))]}
+        return self._divide(chosen)
+
+    def for_process(self, index, count):
+        """Every `count`-th video from `index` on, or all where there are fewer than `count`."""
+        if len(self) < count:
+            return self
+        return dataclasses.replace(self, videos=self.videos[index::count])
+
+    def class_counts(self):
+        """{label: number of videos that have it}."""
+        return collections.Counter(label for video in self.videos for label in video.classes)
+
+    def random_clips(self, **options):
+        """Random clips from the video files, as `video_clips` returns."""
+        from kinetics_i3d.data.video_clips import video_clips
+
+        return video_clips(self, **options)
+
+    def identity(self, specs):
+        """Yields the labels, then the path, classes, sizes and times of the files of each video."""
+        from kinetics_i3d.data.streams import files_of
+
+        yield tuple(self.labels)
+        for video in self.videos:
+            stats = [os.stat(path) for path in files_of(video.location, specs)]
+            times = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+            label = video.label if video.labels is None else video.labels
+            yield str(video.location), label, times
+
+    def shared_sources(self):
+        """Sources of which a class has videos in more than one split.
+
+        A model should not be tested on a part of a video that it was trained on.
+
+        Returns:
+            A sorted tuple of (label, source).
+        """
+        splits = collections.defaultdict(set)
+        for video in self.videos:
+            splits[_class_of_source(video), video.source].add(video.split)
+        return tuple(sorted(key for key, names in splits.items() if len(names) > 1))
+
+    def write_table(self, path: PathLike) -> None:
+        """Writes the videos as a csv table that `open_dataset` reads; missing ones are left out.
+
+        The order of the labels is written to `<name>.labels.txt` beside it.
+
+        Args:
+            path: The csv file. Videos below its folder are written relative to it, others by their
+                absolute paths.
+
+        Example:
+
+        >>> ki3d.open_dataset(folder).write_table(folder / "copy.csv")
+        >>> ki3d.open_dataset(folder / "copy.csv").labels
+        ('sit', 'stand')
+        """
+        path = pathlib.Path(path)
+        write_labels(labels_file(path), self.labels)
+        root = os.path.join(os.path.abspath(path.parent), "")
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            spans = any(video.span is not None for video in self.videos)
+            columns = ("path", LABELS, "split") if self.multi_label else COLUMNS
+            writer.writerow((*columns, SOURCE, *(TIMES if spans else ())))
+            for video in self.videos:
+                name = os.path.abspath(video.path).removeprefix(root).replace(os.sep, "/")
+                times = ("", "") if video.span is None else dataclasses.astuple(video.span)
+                label = ";".join(video.classes)
+                row = (name, label, video.split, video.source, *(times if spans else ()))
+                writer.writerow(row)
+
+    def _select(self, belongs):
+        """The dataset of the videos, existing and missing, for which `belongs` is true."""
+        return dataclasses.replace(
+            self,
+            videos=tuple(filter(belongs, self.videos)),
+            missing=tuple(filter(belongs, self.missing)),
+        )
+
+    def _divide(self, chosen):
+        """(other videos, videos of the chosen (class, source) pairs)."""
+
+        def is_chosen(video):
+            return (_class_of_source(video), video.source) in chosen
+
+        return self._select(lambda video: not is_chosen(video)), self._select(is_chosen)
+
+
+def _class_of_source(video):
+    """The class within which a source counts; with several labels per video there is only one."""
+    return video.label if video.labels is None else ""
+
+
+def split_undivided(dataset, *, share=SHARE, seed=0):
+    """Divides videos that nothing assigns to a split; the log says how.
+
+    Clips cut from one longer video look alike, and a model that was trained on one of them is not
+    tested by the others. They stay together where their file names say so.
+
+    Args:
+        dataset: A `VideoDataset`, such as a folder of videos per class.
+        share: Share of the groups of each class to hold out, above 0 and below 1; at least one
+            group, but none of a class that has only one.
+        seed: Chooses the groups.
+
+    Returns:
+        (training, held out), two `VideoDataset`s of the splits `"train"` and `"val"`. The second is
+        empty if no class has two groups.
+    """
+    grouped = _map_videos(dataset, lambda video: dataclasses.replace(video, source=group_of(video)))
+    _, held_out = grouped.hold_out(share, seed=seed)
+    groups = collections.defaultdict(set)
+    for video in grouped.videos:
+        groups[_class_of_source(video)].add(video.source)
+    chosen = {
+        (_class_of_source(video), video.source)
+        for video in (*held_out.videos, *held_out.missing)
+        if len(groups.get(_class_of_source(video), ())) > 1
+    }
+    training, held_out = (
+        _map_videos(part, lambda video, name=name: dataclasses.replace(video, split=name))
+        for name, part in zip(("train", "val"), grouped._divide(chosen), strict=True)
+    )
+    is_grouped = sum(len(names) for names in groups.values()) < len(dataset)
+    logging.info(
+        "%s: no split is given; %d of %d videos are held out for validation, chosen %s (seed %d)",
+        dataset.name,
+        len(held_out),
+        len(dataset),
+        "by the groups in the file names" if is_grouped else "at random",
+        seed,
+    )
+    return training, held_out
+
+
+def group_of(video):
+    """The source of a `Video` by its file name in UCF-101, HMDB-51 or Kinetics; else its own.
+
+    Example:
+
+    >>> from kinetics_i3d.data.video_dataset import Video
+    >>> group_of(Video(pathlib.Path("v_Archery_g07_c01.avi"), "Archery", "all", "x"))
+    'g07'
+    """
+    stem = pathlib.Path(video.path).stem
+    ucf = UCF_VIDEO.fullmatch(stem)
+    if ucf:
+        return ucf[2]
+    kinetics = _KINETICS_VIDEO.fullmatch(stem)
+    if kinetics:
+        return kinetics[1]
+    film = source_film(stem, video.label)
+    return video.source if film == stem else film
+
+
+def _map_videos(dataset, function):
+    return dataclasses.replace(
+        dataset,
+        videos=tuple(map(function, dataset.videos)),
+        missing=tuple(map(function, dataset.missing)),
+    )

@@ -1,0 +1,74 @@
+"""`StreamSpecs`: one or several streams, with one way to ask for either."""
+
+import dataclasses
+import pickle
+
+import pytest
+
+from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, ClipSpec
+from kinetics_i3d.core.stream_specs import StreamSpecs
+
+BOTH = ("rgb", "flow")
+PAIR = {"flow": DEEPMIND_FLOW, "rgb": DEEPMIND}
+
+
+def test_streams_are_ordered_and_compare_as_dictionaries():
+    specs = StreamSpecs(PAIR)
+    assert specs.streams == (*specs,) == BOTH and len(specs) == 2
+    assert specs == PAIR and specs == PAIR and specs != {"rgb": DEEPMIND}
+    assert hash(specs) == hash(StreamSpecs(specs)) and pickle.loads(pickle.dumps(specs)) == specs
+    assert specs.get("flow") == DEEPMIND_FLOW and StreamSpecs(DEEPMIND).get("flow") is None
+
+
+def test_one_rgb_spec_also_describes_the_flow_beside_it():
+    specs = StreamSpecs(dataclasses.replace(DEEPMIND, low=0.0), BOTH)
+    assert specs["flow"] == dataclasses.replace(DEEPMIND_FLOW, name="deepmind_flow")
+    assert StreamSpecs(DEEPMIND, ("flow",)).streams == ("flow",)
+    assert StreamSpecs(DEEPMIND).streams == ("rgb",)
+    assert StreamSpecs(DEEPMIND_FLOW).streams == ("flow",)
+
+
+@pytest.mark.parametrize(
+    ("streams", "joint"), [(BOTH, True), (("rgb",), False), (("flow",), False)]
+)
+def test_wrap_and_unwrap_are_inverse(streams, joint):
+    specs = StreamSpecs(PAIR, streams)
+    by_stream = {stream: f"clips of {stream}" for stream in streams}
+    clips = specs.unwrap(by_stream)
+    assert specs.is_joint == (len(streams) > 1) == isinstance(clips, dict)
+    assert specs.wrap(clips) == by_stream
+
+
+def test_rates_give_strides_and_the_fastest_stream():
+    slow = StreamSpecs({"rgb": ClipSpec("slow", fps=2.5), "flow": DEEPMIND_FLOW})
+    assert slow.strides() == {"rgb": 10, "flow": 1} and slow.fastest == DEEPMIND_FLOW
+    assert StreamSpecs(DEEPMIND).strides(50) == {"rgb": 2}
+    with pytest.raises(ValueError, match="of flow that is it"):
+        slow.strides(50)
+
+
+def test_sizes_may_differ_only_apart():
+    smaller = PAIR | {"flow": dataclasses.replace(DEEPMIND_FLOW, size=112)}
+    with pytest.raises(ValueError, match="one `size` for all streams"):
+        StreamSpecs(smaller)
+    assert StreamSpecs(smaller, apart=True).one_size  # other crops of the same frames
+    coarser = PAIR | {"flow": dataclasses.replace(DEEPMIND_FLOW, short_side=230)}
+    assert not StreamSpecs(coarser, apart=True).one_size
+
+
+@pytest.mark.parametrize(
+    ("spec", "streams", "message"),
+    [
+        (DEEPMIND, (), "`streams` must be"),
+        ({}, None, "`streams` must be"),
+        (DEEPMIND, ("rgb", "rgb"), "`streams` must be"),
+        (DEEPMIND, ("depth",), "`streams` must be"),
+        (DEEPMIND_FLOW, BOTH, "`spec` must be that of each"),
+        (PAIR | {"flow": DEEPMIND}, BOTH, "of the stream 'flow'"),
+        (PAIR | {"flow": dataclasses.replace(DEEPMIND_FLOW, fps=10)}, BOTH, "of flow that is it"),
+        (PAIR | {"rgb": dataclasses.replace(DEEPMIND, fps=10)}, BOTH, "that divides 25"),
+    ],
+)
+def test_specs_that_do_not_fit_are_refused(spec, streams, message):
+    with pytest.raises(ValueError, match=message):
+        StreamSpecs(spec, streams)

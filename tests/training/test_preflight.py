@@ -1,0 +1,62 @@
+"""Checks before a run: configs of earlier runs, and the videos held out for validation."""
+
+import dataclasses
+import json
+
+import pytest
+
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.training import preflight
+
+
+def test_old_config_without_newer_fields_matches(tiny, tmp_path, write_old_config):
+    write_old_config(tmp_path / "config.json", tiny)
+    preflight.check_output(tmp_path, tiny)
+    preflight.check_output(tmp_path, dataclasses.replace(tiny, loss="softmax"))
+    assert not preflight.extends(tmp_path, tiny)
+    assert preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=3))
+    for wrong, different in (
+        ({"class_weights": "balanced"}, "class_weights='none' there, 'balanced' here$"),
+        ({"label_smoothing": 0.2}, "label_smoothing=0.1 there, 0.2 here$"),
+        ({"loss": "sigmoid"}, "label_smoothing=0.1 there, 0.0 here, loss='softmax' there, "),
+        ({"seed": 1, "epochs": 3}, "epochs=2 there, 3 here, seed=0 there, 1 here$"),
+    ):
+        with pytest.raises(FileExistsError, match=f"with another config; .*{different}"):
+            preflight.check_output(tmp_path, dataclasses.replace(tiny, **wrong))
+    newer = json.loads((tmp_path / "config.json").read_text()) | {"later": 1}
+    (tmp_path / "config.json").write_text(json.dumps(newer))
+    with pytest.raises(FileExistsError, match="later=1 there, None here"):
+        preflight.check_output(tmp_path, tiny)
+
+
+def test_fraction_of_the_training_videos_is_held_out(noisy, tiny):
+    config = dataclasses.replace(tiny, validation="0.3")
+    training, validation = preflight.training_and_validation(noisy, config)
+    assert len(training) == 4 and len(validation) == 2
+    assert {video.label for video in validation.videos} == {"sit", "stand"}
+    assert not {video.path for video in training.videos} & {v.path for v in validation.videos}
+    again = preflight.training_and_validation(noisy, config)[1]
+    assert again == validation
+    assert preflight.training_and_validation(noisy, tiny)[1] is None
+
+
+def test_videos_without_splits_are_split(noisy, tiny):
+    videos = tuple(dataclasses.replace(video, split="all") for video in noisy.videos)
+    undivided = dataclasses.replace(noisy, videos=videos)
+    training, validation = preflight.training_and_validation(undivided, tiny)
+    assert (len(training), len(validation)) == (6, 2)
+    assert {video.split for video in validation.videos} == {"val"}
+    named = preflight.training_and_validation(
+        undivided, dataclasses.replace(tiny, validation="val")
+    )
+    assert named == (training, validation)
+    half = preflight.training_and_validation(undivided, dataclasses.replace(tiny, validation="0.5"))
+    assert [len(part) for part in half] == [4, 4]
+    everything, none = preflight.training_and_validation(
+        undivided, dataclasses.replace(tiny, split="all")
+    )
+    assert len(everything) == 8 and none is None
+    with pytest.raises(DatasetError, match="no videos in split 'train'"):
+        preflight.training_and_validation(undivided, dataclasses.replace(tiny, validation="dev"))
+    with pytest.raises(DatasetError, match=r"validation of 0\.99 leaves nothing to train"):
+        preflight.training_and_validation(undivided, dataclasses.replace(tiny, validation="0.99"))

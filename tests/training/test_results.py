@@ -1,0 +1,47 @@
+"""Results of a run: strips of frames for TensorBoard, and its curves."""
+
+import dataclasses
+
+import numpy as np
+
+from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.training.preflight import training_and_validation
+from kinetics_i3d.training.results import (
+    frame_strip,
+    read_history,
+    write_history,
+    write_videos,
+)
+
+
+def test_frame_strip_shows_frames_from_first_to_last():
+    levels = np.linspace(-1, 1, 9, dtype=np.float32)
+    clip = np.broadcast_to(levels[:, None, None, None], (9, 2, 3, 3))
+    strip = frame_strip(clip, frames=3)
+    assert strip.shape == (2, 9, 3) and strip.dtype == np.uint8
+    assert strip[0, ::3, 0].tolist() == [0, 128, 255]
+
+
+def test_frame_strip_shows_flow_in_red_and_green():
+    clip = np.zeros((1, 2, 2, 2), np.float32)
+    clip[..., 0], clip[..., 1] = 1, -1
+    assert frame_strip(clip, frames=8)[0, 0].tolist() == [255, 0, 128]
+
+
+def test_write_videos_lists_training_and_validation_videos(noisy, tiny, tmp_path):
+    config = dataclasses.replace(tiny, validation="0.3")
+    training, validation = training_and_validation(noisy, config)
+    write_videos(tmp_path / "run" / "videos.csv", training, validation)
+    table = open_dataset(tmp_path / "run" / "videos.csv")
+    for split, part in (("train", training), ("val", validation)):
+        read = {(video.path, video.label) for video in table.split(split).videos}
+        assert read == {(video.path.resolve(), video.label) for video in part.videos}
+
+
+def test_history_survives_write_and_read(tmp_path):
+    rows = [
+        {"epoch": 0, "step": 3, "loss": 1 / 3, "accuracy": 0.5},
+        {"epoch": 1, "step": 6, "loss": 0.25, "accuracy": 1.0, "val_loss": 0.1},
+    ]
+    write_history(tmp_path / "history.csv", rows)
+    assert read_history(tmp_path / "history.csv") == rows
