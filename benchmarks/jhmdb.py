@@ -20,8 +20,8 @@ from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.evaluation.plots import draw_confusion
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.training.outputs import read_history
 from kinetics_i3d.training.recipes import RECIPES
-from kinetics_i3d.training.results import read_history
 from kinetics_i3d.training.train import train
 
 # The shipped recipe, small enough to run twice in half an hour on two cores. Nothing is frozen,

@@ -49,14 +49,14 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.models.inception_i3d import InceptionI3D as InceptionI3D
     from kinetics_i3d.models.inception_v1 import InceptionV1 as InceptionV1
     from kinetics_i3d.models.inflation import inflate as inflate
+    from kinetics_i3d.models.inflation import start_from_images as start_from_images
+    from kinetics_i3d.models.input_checks import set_input_checks as set_input_checks
     from kinetics_i3d.models.load import feature_model as feature_model
     from kinetics_i3d.models.load import load_model as load_model
     from kinetics_i3d.models.pretrained import save_weights as save_weights
-    from kinetics_i3d.models.start_from_images import start_from_images as start_from_images
     from kinetics_i3d.models.two_stream import TwoStream as TwoStream
     from kinetics_i3d.models.two_stream_fused import TwoStreamFused as TwoStreamFused
     from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D as TwoStreamI3D
-    from kinetics_i3d.models.value_checks import set_input_checks as set_input_checks
     from kinetics_i3d.training.config import TrainConfig as TrainConfig
     from kinetics_i3d.training.recipes import config_from_recipe as config_from_recipe
     from kinetics_i3d.training.train import train as train
@@ -116,9 +116,9 @@ _PUBLIC = {
     "read_frames": "video.reader",
     "render_figure": "figures.render",
     "save_weights": "models.pretrained",
-    "set_input_checks": "models.value_checks",
+    "set_input_checks": "models.input_checks",
     "show_progress": "core.progress",
-    "start_from_images": "models.start_from_images",
+    "start_from_images": "models.inflation",
     "train": "training.train",
     "training_clips": "data.pipeline",
     "video_info": "video.reader",

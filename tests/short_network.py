@@ -10,8 +10,8 @@ def shortened(row):
     """An `Architecture` with a third of another's modules, called as that with `_short`."""
     from kinetics_i3d.models.architecture import Mixed
 
-    trunk = tuple(one for one in row.trunk if not isinstance(one, Mixed) or one.name in KEPT)
-    return dataclasses.replace(row, name=f"{row.name}_short", trunk=trunk)
+    backbone = tuple(one for one in row.backbone if not isinstance(one, Mixed) or one.name in KEPT)
+    return dataclasses.replace(row, name=f"{row.name}_short", backbone=backbone)
 
 
 def register():

@@ -42,7 +42,7 @@ NAMES = {
     "trunk": "backbone",
     "twin": "inflated",
     "snapshots": "clips",
-    "input_benchmark": "input_benchmark",
+    "input_speed": "input_benchmark",
     "mend": "fix",
     "mends": "fixes",
     "cells": "runs",

@@ -42,7 +42,7 @@ def run(options):
 
 def describe(system):
     """One `System` as JSON, with counts from the model that it builds."""
-    from kinetics_i3d.models.multiply_adds import multiply_adds
+    from kinetics_i3d.models.systems import multiply_adds
 
     model = system.build()
     networks = model.streams.items()

@@ -1,6 +1,6 @@
-"""`measure_input`: how many clips a second the training pipeline gives, and what holds it up.
+"""`measure_input`: how many clips a second the training pipeline yields, and what limits it.
 
-Shares are of processor time, which says the same on a busy machine as on an idle one.
+Shares are of processor time, which is the same on a busy machine as on an idle one.
 """
 
 import dataclasses
@@ -17,17 +17,17 @@ IDLE = 0.75  # of the processors, below which something else is waited for
 
 @dataclasses.dataclass(frozen=True)
 class InputBenchmark:
-    """What was measured.
+    """The result of `measure_input`.
 
     Args:
         clips: Clips a second.
-        frames: Frames a second, those of one stream.
-        decode: Share of the processor time that reading and decoding take; the rest is
-            augmentation and batching.
-        processors: Processors that were busy on average.
+        frames: Frames a second, of one stream.
+        decode: Share of the processor time for reading and decoding; the rest is augmentation and
+            batching.
+        processors: Busy processors on average.
         available: Processors that the process may use.
-        peak_mb: Most memory that the process has held so far, in megabytes.
-        seconds: How long was measured.
+        peak_mb: Peak memory of the process so far, in megabytes.
+        seconds: Duration of the measurement.
     """
 
     clips: float
@@ -40,9 +40,9 @@ class InputBenchmark:
 
     @property
     def limit(self):
-        """What holds it up: `"decoding"`, `"augmentation"` or `"waiting"`.
+        """What limits the pipeline: `"decoding"`, `"augmentation"` or `"waiting"`.
 
-        The last where processors are idle: for files, for Python's lock, or since others use them.
+        The last if processors are idle: for files, for Python's lock, or since others use them.
         """
         if self.processors < IDLE * self.available:
             return "waiting"
@@ -54,32 +54,22 @@ class InputBenchmark:
 
 
 def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds=10.0):
-    """Draws clips for some seconds, first only decoded, then as training sees them.
+    """Draws clips for some seconds, first only decoded, then as training reads them.
 
     Args:
-        source: A `VideoDataset` or a `RecordSplit`.
+        source: A `Dataset`, one split.
         streams: `"rgb"`, `"flow"` or both.
         spec: A `ClipSpec`, or {stream: `ClipSpec`}.
-        frames: Frames a clip.
-        batch: Clips a batch.
-        seconds: How long to measure; half of it decoding alone.
+        frames: Frames of a clip.
+        batch: Clips of a batch.
+        seconds: Duration; half of it for decoding alone.
 
     Returns:
         An `InputBenchmark`.
 
     Raises:
         UserError: If the source does not fit, or none of it can be decoded.
-        ValueError: If an argument is wrong.
-
-    Example:
-
-    >>> from kinetics_i3d.core.clip_spec import DEEPMIND
-    >>> from kinetics_i3d.data.datasets import open_dataset
-    >>> speed = measure_input(
-    ...     open_dataset(folder).split("train"), spec=DEEPMIND, frames=4, batch=2, seconds=0.2
-    ... )
-    >>> speed.clips > 0 and 0 < speed.decode <= 1
-    True
+        ValueError: If an argument is invalid.
     """
     if not seconds > 0:
         raise ValueError(f"`seconds` must be above 0. Received: seconds={seconds!r}")

@@ -1,4 +1,4 @@
-"""The training pipeline: from a table of videos, or from records, to batches of clips by tf.data.
+"""The training pipeline: from videos or records to batches of augmented clips, with tf.data.
 
 Carreira & Zisserman, CVPR 2017, section 2.5: random start among those early enough, short videos
 looped, random crop and flip the same for the whole clip, of both streams.
@@ -23,16 +23,17 @@ def augmentation(
     flip: bool = True,
     color: bool = True,
 ) -> Callable[[Any, Any], Any]:
-    """The training augmentation: (clip of pixels, seed) to a normalised clip of `spec.size`.
+    """The training augmentation: an op from decoded frames to clips of `spec.size`.
 
     Args:
         spec: A `ClipSpec`, or {stream: `ClipSpec`} of equal size for clips of several streams.
-        area: Range of the random crop's area, as in `random_resized_crop`.
+        area: Range of the random crop's area, 0 to 1, as a share of the largest centred square.
         flip: Whether half of the clips are mirrored.
         color: Whether the colours of rgb are changed.
 
     Returns:
-        An op `(clip, seed) -> clip`, as in `data.transforms`.
+        A function `(clip, seed) -> clip` of {stream: frames}, uint8 or float32 (frames, height,
+        width, channels), that returns float32 in the spec's range; `seed` is two int32 numbers.
 
     Example:
 
@@ -67,39 +68,38 @@ def training_clips(
 ) -> tf.data.Dataset:
     """Endless shuffled batches of augmented clips.
 
-    Flow of videos is read from the flow files beside them, as `kinetics-i3d flow` makes them;
-    where there is none it is computed on the way, which is slow.
+    Flow of videos is read from the flow files beside them, as `kinetics-i3d flow` makes them; where
+    there is none it is computed while reading, which is slow.
 
     Args:
-        source: A `VideoDataset`, or the `RecordSplit` of prepared records.
-        streams: `"rgb"`, `"flow"` or both. A clip of flow, or of both, ends a frame before the
-            video does: the last frame moves nowhere.
+        source: A split of a `Dataset`: videos or prepared records.
+        streams: `"rgb"`, `"flow"` or both. With flow a clip ends a frame before the video does: the
+            last frame has no flow.
         spec: The `ClipSpec` of the model to train, or {stream: `ClipSpec`} of one that reads both.
-        frames: Frames a clip, of each stream; where their rates differ, of the faster one, the
-            flow: 10 of the specs of a `TwoStream` are 1 rgb frame and 10 flows.
-        batch: Clips a batch.
-        augment: An op `(clip, seed) -> clip`, such as `augmentation(spec)`: of a tensor for rgb
-            alone, else of {stream: tensor}; flow comes as codes.
+        frames: Frames of a clip, of each stream; if their rates differ, of the faster one, the
+            flow: 10 with the specs of a `TwoStream` are 1 rgb frame and 10 flows.
+        batch: Clips of a batch.
+        augment: A function `(clip, seed) -> clip` of {stream: tensor}, such as
+            `augmentation(spec)`; flow is quantized to uint8.
         mixup: Alpha of `transforms.mixup`; 0 leaves it out.
-        seed: The same seed gives the same batches whatever `workers` is.
-        workers: Videos decoded at a time; `None` is one a processor.
+        seed: The same seed gives the same batches, whatever `workers` is.
+        workers: Videos decoded at the same time; None is one per processor.
         shard: (index, count) of one of several processes that share the source: together they see
-            all of it, no two the same.
-        start: (examples, batches) to leave out: what follows is what it would be after them.
-        numbered: Whether batches tell the numbers of their examples; the last one plus one is where
-            to start to go on behind a batch.
+            all of it, and none what another one sees.
+        start: (examples, batches) to skip; the rest is what it would be after them.
+        numbered: Whether batches contain the numbers of their examples; the last one plus one is
+            the start that continues after a batch.
 
     Returns:
         A `tf.data.Dataset` of (clips, targets), or (clips, targets, numbers): float32 (batch,
         frames, spec.size, spec.size, channels) in the spec's range, of several streams {stream:
         clips}; float32 (batch, classes), one-hot, or 1.0 for each class of a video that may have
-        several; int64 (batch,). A video that cannot be decoded is
-        logged and skipped.
+        several; int64 (batch,). A video that cannot be decoded is logged and skipped.
 
     Raises:
-        UserError: If the source's flow or records do not fit the spec; the line names what differs.
+        UserError: If the flow or the records of the source do not fit the spec.
         ValueError: If the streams and specs do not fit together, `frames` are no whole stacks, or
-            `shard` is none.
+            `shard` is invalid.
 
     Example:
 
@@ -153,19 +153,10 @@ def training_clips(
 
 
 def decoded_clips(source, *, specs, frames, seed=0, workers=None, shard=(0, 1), start=0):
-    """What `training_clips` augments: `record_clips` or `video_clips`, by what the source is.
-
-    Args:
-        source: A `VideoDataset` or a `RecordSplit`.
-        specs: {stream: `ClipSpec`}, as `stream_specs` gives.
-        frames: Frames a clip, of the fastest stream.
-        seed: Of the order and of the starts.
-        workers: Videos decoded at a time; `None` is one a processor.
-        shard: (index, count).
-        start: Examples to leave out.
+    """The decoded clips that `training_clips` augments.
 
     Returns:
-        A `tf.data.Dataset` of ({stream: clip}, seed, label, number).
+        A `tf.data.Dataset` of ({stream: clip}, seed, label, number), as `video_clips` describes.
     """
     workers = workers or usable_processors()
     drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start}

@@ -1,10 +1,10 @@
-"""Random and fixed changes of clips: each is a factory of a small op `(clip, seed) -> clip`.
+"""Random and fixed changes of clips: each function returns an op `(clip, seed) -> clip`.
 
-A clip is a tensor (frames, height, width, 3) of rgb, or a dictionary {stream: clip} with `"rgb"`,
-`"flow"` (frames, height, width, 2) or both, of equal size: all are cropped and mirrored alike. Flow
-is quantized to uint8, or floats, of which 0 is no motion. What an op draws, it draws once for the
-whole clip, and only from `seed`, two int32 numbers: the same seed gives the same clip on every
-machine. A flow mirrored negates x: Carreira & Zisserman, CVPR 2017, section 2.5.
+A clip is {stream: tensor}: `"rgb"` (frames, height, width, 3), `"flow"` (frames, height, width, 2)
+or both, of equal size; all streams are cropped and mirrored alike. Flow is quantized to uint8, or
+float32, where 0 is no motion. An op draws once for the whole clip, and only from `seed`, two int32
+numbers: the same seed gives the same clip on every machine. A mirrored flow negates x: Carreira &
+Zisserman, CVPR 2017, section 2.5.
 """
 
 import tensorflow as tf
@@ -17,21 +17,15 @@ def compose(*ops):
 
     def op(clip, seed):
         seeds = tf.random.split(seed, num=len(ops), alg="philox")
-        for index, one in enumerate(ops):
-            clip = one(clip, seeds[index])
+        for index, step in enumerate(ops):
+            clip = step(clip, seeds[index])
         return clip
 
     return op
 
 
 def flow_values(flow):
-    """Codes of flow as floats, -1 to 1 of the bound and 0 no motion; floats stay as they are.
-
-    Args:
-        flow: Tensor (..., 2), uint8 or float32.
-
-    Returns:
-        float32 tensor of the same shape.
+    """Quantized flow as float32, -1 to 1 of the bound and 0 no motion; floats are unchanged.
 
     Example:
 
@@ -44,15 +38,7 @@ def flow_values(flow):
 
 
 def resize(height, width):
-    """Resizes to a fixed size, bilinear and antialiased; motion grows with the picture.
-
-    Args:
-        height: Pixels of the result, a number or a tensor.
-        width: Likewise.
-
-    Returns:
-        An op to float32 clips (frames, height, width, channels), flow as values.
-    """
+    """An op that resizes, bilinear and antialiased; motion grows with the frame."""
 
     def on_rgb(rgb):
         return tf.image.resize(rgb, (height, width), antialias=True)
@@ -71,14 +57,7 @@ def resize(height, width):
 
 
 def random_crop(size):
-    """Cuts a square at a random place; the paper's training crop.
-
-    Args:
-        size: Pixels of its side, no more than the clip's sides.
-
-    Returns:
-        An op to (frames, size, size, channels).
-    """
+    """An op that cuts a square of `size` pixels at a random position; the paper's training crop."""
 
     def op(clip, seed):
         spare = tf.cast(_size(clip) - size, tf.float32)
@@ -95,18 +74,18 @@ def random_crop(size):
 
 
 def random_resized_crop(size, *, area=(0.3, 1.0), aspect=(3 / 4, 4 / 3)):
-    """Cuts a rectangle of random area, aspect and place, and resizes it to a square.
+    """An op that cuts a rectangle of random area, aspect and position and resizes it to a square.
 
-    Szegedy et al., CVPR 2015, section 6. A side longer than the picture is cut to it. What the
-    resize stretches it moves further: flow is multiplied by how far each side is stretched.
+    Szegedy et al., CVPR 2015, section 6. A side longer than the frame is cut to it. Flow is
+    multiplied by the stretch of each side.
 
     Args:
         size: Pixels of the result's side.
-        area: Range of its area as a share of the largest centred square.
-        aspect: Range of its width by its height.
+        area: Range of the area, as a share of the largest centred square.
+        aspect: Range of width / height.
 
     Returns:
-        An op to float32 (frames, size, size, channels), flow as values.
+        An op to float32 (frames, size, size, channels).
     """
 
     def op(clip, seed):
@@ -128,7 +107,7 @@ def random_resized_crop(size, *, area=(0.3, 1.0), aspect=(3 / 4, 4 / 3)):
 
 
 def random_flip():
-    """Mirrors left and right, the whole clip or none of it; flow's x changes its sign."""
+    """An op that mirrors the whole clip left to right, or none of it; flow's x changes its sign."""
 
     def op(clip, seed):
         flip = tf.random.stateless_uniform((), seed) < 0.5
@@ -138,13 +117,7 @@ def random_flip():
 
 
 def mirror(clip):
-    """A clip with left and right exchanged.
-
-    Args:
-        clip: As the module says.
-
-    Returns:
-        The same shapes and types. A code c of flow to the right becomes 255 - c, a value x -x.
+    """A clip mirrored left to right: quantized x of flow becomes 255 - x, float x becomes -x.
 
     Example:
 
@@ -160,17 +133,15 @@ def mirror(clip):
 
 
 def color_jitter(*, brightness=0.2, contrast=0.3, saturation=0.4):
-    """Changes brightness, contrast and saturation by random amounts, the same in every frame.
-
-    Flow stays as it is.
+    """An op that changes brightness, contrast and saturation of rgb, alike in all frames.
 
     Args:
         brightness: Largest shift, as a share of 255.
         contrast: Largest change of the factor 1.
-        saturation: Likewise.
+        saturation: As `contrast`.
 
     Returns:
-        An op on pixels 0 to 255 to float32 0 to 255.
+        An op on pixels 0 to 255, to float32 0 to 255; flow is unchanged.
     """
 
     def jitter(clip, seed):
@@ -189,15 +160,7 @@ def color_jitter(*, brightness=0.2, contrast=0.3, saturation=0.4):
 
 
 def normalize(spec):
-    """Scales pixels 0 to 255 to the range of a `ClipSpec`, float32.
-
-    Args:
-        spec: A `ClipSpec`, or {stream: `ClipSpec`} for clips with flow, whose codes and values
-            become the range of theirs. Values beyond the bound are cut to it.
-
-    Returns:
-        An op.
-    """
+    """An op that scales pixels and flow to the range of a `ClipSpec` or `StreamSpecs`, float32."""
     specs = StreamSpecs(spec, apart=True)
 
     def rgb_range(rgb):
@@ -217,16 +180,12 @@ def normalize(spec):
 
 
 def mixup(alpha):
-    """Blends each clip of a batch, and its target, with another of the batch.
+    """A function (clips, targets, seed) -> (clips, targets) that blends each clip with another.
 
     Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
 
     Args:
-        alpha: Of the Beta(alpha, alpha) distribution of the blend; one blend a batch, of all its
-            streams.
-
-    Returns:
-        A function (clips, targets, seed) -> (clips, targets), float32 of the same shapes.
+        alpha: Of the Beta(alpha, alpha) distribution of the blend, one per batch for all streams.
     """
 
     def blend(clips, targets, seed):
@@ -243,7 +202,7 @@ def mixup(alpha):
 
 
 def _by_stream(clip, on_rgb, on_flow):
-    """A clip with its streams changed, each by its own function."""
+    """A clip with each stream changed by its own function."""
     ways = {"rgb": on_rgb, "flow": on_flow}
     return {stream: ways[stream](tf.convert_to_tensor(part)) for stream, part in clip.items()}
 

@@ -1,9 +1,10 @@
-"""Test views: what a model is shown of a video, whole or in clips, by windows that fit in memory.
+"""Test views: the clips of a video that a model sees, whole or some, in windows that fit in memory.
 
 Carreira & Zisserman, CVPR 2017, section 2.5: the whole video, centre crop, predictions averaged
 over time. The paper's longest clip, 250 frames, bounds the memory. Ten crops: Krizhevsky et al.,
-NIPS 2012; clips with three crops: Wang et al., "Non-local Neural Networks", CVPR 2018. Snapshots:
-Simonyan & Zisserman, "Two-Stream Convolutional Networks", NIPS 2014, section 5.
+NIPS 2012; clips with three crops: Wang et al., "Non-local Neural Networks", CVPR 2018. A number of
+clips evenly spread: Simonyan & Zisserman, "Two-Stream Convolutional Networks", NIPS 2014, section
+5.
 """
 
 import collections
@@ -30,14 +31,15 @@ MIDDLE = (0.5, 0.5)
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """Which crops of which frames a model is shown.
+    """The crops and frames of a video that a model sees.
 
     Args:
-        crops: Places of the square, (along the longer side, along the shorter one), 0 to 1.
-        flips: Whether each is mirrored: `(False,)`, or `(False, True)` for both ways.
-        clips: How many clips, evenly spread over the video; None is the whole video in windows.
+        crops: Positions of the square, (along the longer side, along the shorter side), 0 to 1.
+        flips: Whether each crop is mirrored: `(False,)`, or `(False, True)` for both.
+        clips: The number of clips, evenly spread over the video; None is the whole video in
+            windows.
         frames: Frames of each of these clips, of the fastest stream; fewer where the model's window
-            or whole stacks of flow ask for it.
+            or whole stacks of flow require it.
 
     Raises:
         ValueError: If a field is outside its range.
@@ -49,9 +51,11 @@ class View:
     frames: int = 64
 
     def __post_init__(self):
-        places = [place for crop in self.crops for place in crop]
-        if not self.crops or not all(0 <= place <= 1 for place in places):
-            raise ValueError(f"`crops` must be places from 0 to 1. Received: crops={self.crops!r}")
+        positions = [position for crop in self.crops for position in crop]
+        if not self.crops or not all(0 <= position <= 1 for position in positions):
+            raise ValueError(
+                f"`crops` must be positions from 0 to 1. Received: crops={self.crops!r}"
+            )
         if not self.flips or not set(self.flips) <= {False, True}:
             raise ValueError(f"`flips` must be of False and True. Received: flips={self.flips!r}")
         if (self.clips is not None and self.clips < 1) or self.frames < 1:
@@ -75,19 +79,18 @@ def whole_video(path, *, spec, minimum=9, window=WINDOW):
     """Reads a video from end to end in windows, one in memory at a time.
 
     Args:
-        path: The file.
+        path: The video.
         spec: A `ClipSpec`, of either stream.
-        minimum: Least frames of a view. A shorter video is looped; a shorter rest is filled up with
-            the frames before it.
-        window: Most frames of a view.
+        minimum: Fewest frames of a window. A shorter video is looped; a shorter rest is completed
+            with the frames before it.
+        window: Most frames of a window.
 
     Yields:
-        (clips, share): float32 (1, frames, spec.size, spec.size, spec.channels) in the spec's
-        range, and the number of frames that no earlier view held.
+        (clips, clip_weight) as `video_views`.
 
     Raises:
         ValueError: If `window` is below `minimum`.
-        VideoError: If the file cannot be decoded.
+        VideoError: If the video cannot be decoded.
     """
     streams = (spec.stream,)
     yield from video_views(path, spec=spec, streams=streams, minimum=minimum, window=window)
@@ -101,45 +104,39 @@ def video_views(
     streams=("rgb",),
     minimum=9,
     window=WINDOW,
-    snapshots=None,
+    clips=None,
     settings=None,
 ):
-    """Reads what a view shows of a video, of rgb, of flow or of both.
+    """Reads the clips of a view of a video: of rgb, of flow or of both.
 
-    In memory is one window of each crop, or the frames of one clip. Of streams of unequal rate,
+    One window of each crop is in memory, or the frames of one clip. If the streams differ in rate,
     numbers of frames are the faster one's, the flow's: 2.5 rgb frames and 25 flows a second give
-    clips of 25 rgb frames and 250 flows, each rgb frame that where its stack of 10 flows begins.
+    clips of 25 rgb frames and 250 flows, each rgb frame the one at the beginning of its stack of 10
+    flows.
 
     Args:
-        path: The file, or `VideoFrames`.
+        path: A path, or `VideoFrames`.
         spec: A `ClipSpec`, or {stream: `ClipSpec`}, such as `model.clip_specs`.
         view: A `View`, or a name in `VIEWS`.
-        streams: `"rgb"`, `"flow"` or both. With flow the last frame is left out: it moves nowhere.
-            Flow is read from the file beside the video, else computed.
-        minimum: Least frames of a clip. A shorter video is looped; a shorter rest is filled up with
-            the frames before it.
+        streams: `"rgb"`, `"flow"` or both. With flow the last frame is left out: it has no flow.
+        minimum: Fewest frames of a clip. A shorter video is looped; a shorter rest is completed
+            with the frames before it.
         window: Most frames of a clip.
-        snapshots: In place of the whole video, so many clips of `minimum` frames, evenly spread.
-        settings: The `FlowSettings` of the flow; None is any for a flow file, and the release's
-            without one.
+        clips: Instead of the whole video, this many clips of `minimum` frames, evenly spread.
+        settings: The `FlowSettings`; None accepts any stored flow, and computes by the default
+            ones.
 
     Yields:
-        (clips, share): float32 (1, frames, spec.size, spec.size, channels) in the spec's range, of
-        both streams {stream: clips}; and how much it counts: the number of frames that no earlier
-        clip of this crop held, 1 for each of a fixed number of clips. Frames beyond the last whole
-        stack of a video come once more, with those before them that fill theirs.
+        (clips, clip_weight): float32 (1, frames, spec.size, spec.size, channels) in the spec's
+        range, of both streams {stream: clips}; and the weight of the clip: the number of frames
+        that no earlier clip of this crop contained, or 1 with a fixed number of clips. Frames
+        beyond the last whole stack of a video come again, together with those before them that
+        complete theirs.
 
     Raises:
-        FlowFileError: If the flow file is damaged or another one.
-        ValueError: If an argument is wrong.
-        VideoError: If the file cannot be decoded, is too narrow for the crop, or has no flow.
-
-    Example:
-
-    >>> from kinetics_i3d.core.clip_spec import DEEPMIND
-    >>> shown = video_views(folder / "video.mp4", spec=DEEPMIND, view="flips")
-    >>> [(clips.shape, share) for clips, share in shown]
-    [((1, 25, 224, 224, 3), 25), ((1, 25, 224, 224, 3), 25)]
+        FlowFileError: If stored flow is damaged or of another video.
+        ValueError: If an argument is invalid.
+        VideoError: If the video cannot be decoded, is too narrow for the crop, or has no flow.
     """
     if isinstance(view, str):
         if view not in VIEWS:
@@ -157,8 +154,8 @@ def video_views(
             f"`minimum` and `window` must be whole stacks of {step} frames. "
             f"Received: minimum={minimum}, window={window}"
         )
-    if view.clips is None and snapshots is not None:
-        view = dataclasses.replace(view, clips=snapshots, frames=minimum)
+    if view.clips is None and clips is not None:
+        view = dataclasses.replace(view, clips=clips, frames=minimum)
     frames = read_streams(path, specs, settings=settings)
     with contextlib.closing(cropped_frames(frames, view.crops, specs, path)) as cropped:
         if view.clips is None:
@@ -168,15 +165,17 @@ def video_views(
             if not count:  # the header does not tell
                 count = sum(1 for _ in read_streams(path, specs, settings=settings))
             length = min(window, max(minimum, view.frames // step * step))
-            taken = _spread(cropped, count, view.clips, length)
-        for held, length, share in taken:
+            taken = _spread_clips(cropped, count, view.clips, length)
+        for window_frames, length, weight in taken:
             for crop in range(len(view.crops)):
                 clip = {
-                    name: _stacked([frame[crop][name] for frame in held], length, steps[name])
+                    name: _strided(
+                        [frame[crop][name] for frame in window_frames], length, steps[name]
+                    )
                     for name in specs
                 }
                 for flip in view.flips:
-                    yield finished_clip(clip, flip, specs), share
+                    yield to_model_values(clip, flip, specs), weight
 
 
 def load_streams(
@@ -187,21 +186,20 @@ def load_streams(
     frames: int | None = None,
     settings: FlowSettings | None = None,
 ) -> Any:
-    """Reads a video as one clip of flow, or of rgb and flow, ready for a model of these streams.
+    """Reads a video as one clip of flow, or of rgb and flow, for a model of these streams.
 
     Args:
-        video: A local video file, or `VideoFrames`. Flow is read from the file beside a video where
-            `kinetics-i3d flow` has left one, else computed.
-        specs: {stream: `ClipSpec`}, as `model.clip_specs` gives.
-        start: Seconds from the first picture.
-        frames: How many frames of the fastest stream to give, flow where there is flow: a multiple
-            of the streams' ratio. A shorter video is looped. None gives all to the end.
+        video: A local video file, or `VideoFrames`. Flow is read from the file that `kinetics-i3d
+            flow` has stored beside the video, else computed.
+        specs: {stream: `ClipSpec`}, as `model.clip_specs`.
+        start: Seconds from the first frame.
+        frames: Number of frames, of the fastest stream: a multiple of the ratio of the rates. A
+            shorter video is looped. None reads to the end.
         settings: A `FlowSettings`; None is the release's.
 
     Returns:
         `{stream: clips}` of two streams, of one its clips alone: float32 (1, frames, spec.size,
-        spec.size, channels) in the spec's range. The last frame of a video has no flow and is left
-        out where flow is read.
+        spec.size, channels) in the spec's range. With flow the last frame of a video is left out.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -233,18 +231,18 @@ def load_streams(
             stacklevel=2,
         )
     clip = {
-        name: _stacked([frame[name] for frame in frames_left], length, steps[name])
+        name: _strided([frame[name] for frame in frames_left], length, steps[name])
         for name in specs
     }
-    return finished_clip(clip, False, specs)
+    return to_model_values(clip, False, specs)
 
 
-def _stacked(frames, length, step):
+def _strided(frames, length, step):
     """Every `step`-th frame of a clip that is looped to `length`."""
     return np.stack([frames[place % len(frames)] for place in range(0, length, step)])
 
 
-def finished_clip(clip, flip, specs):
+def to_model_values(clip, flip, specs):
     """The values of a clip with a batch axis, as a model reads them."""
     clips = {}
     for name, part in clip.items():
@@ -257,7 +255,7 @@ def finished_clip(clip, flip, specs):
 
 
 def cropped_frames(frames, places, specs, path):
-    """A list with {stream: square} for each place, of each frame."""
+    """Yields, for each frame, a list with {stream: square} for each position."""
     empty = True
     with contextlib.closing(frames):
         for frame in frames:
@@ -277,7 +275,7 @@ def cropped_frames(frames, places, specs, path):
 
 
 def _corners(frame, places, spec, path):
-    """(top, left) of the square at each place of a frame."""
+    """(top, left) of the square at each position in a frame."""
     height, width = frame.shape[:2]
     if width < spec.size:  # only `resize="height"` leaves a side that the spec does not bound
         raise VideoError(
@@ -298,7 +296,7 @@ def _square(frame, corner, size):
 
 
 def _windows(frames, minimum, window, step):
-    """(frames, length, share) of the whole video, window after window, in whole steps."""
+    """(frames, length, weight) of the whole video, window after window, in whole steps."""
     before, view = [], []
     for frame in frames:
         view.append(frame)
@@ -310,21 +308,21 @@ def _windows(frames, minimum, window, step):
         yield view[:whole], whole, whole
         before, view = view[:whole], view[whole:]
     if view:
-        held = (before + view)[-max(minimum, len(view)) :]
-        yield held, max(minimum, len(held)), len(view)
+        last = (before + view)[-max(minimum, len(view)) :]
+        yield last, max(minimum, len(last)), len(view)
 
 
-def _spread(frames, count, clips, length):
+def _spread_clips(frames, count, clips, length):
     """(frames, length, 1) of clips from the first to the last that fit into `count` frames."""
     starts = np.linspace(0, max(0, count - length), clips).astype(int).tolist()
-    held: collections.deque = collections.deque(maxlen=length)
+    recent: collections.deque = collections.deque(maxlen=length)
     for seen, frame in enumerate(frames, 1):
-        held.append(frame)
+        recent.append(frame)
         while starts and seen == starts[0] + length:
-            yield list(held), length, 1
+            yield list(recent), length, 1
             starts.pop(0)
         if not starts:
             return
-    # A short video, or one that ends before its header says.
+    # A short video, or one with fewer frames than its header says.
     for _ in starts:
-        yield list(held), length, 1
+        yield list(recent), length, 1

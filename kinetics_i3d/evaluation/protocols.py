@@ -192,11 +192,13 @@ class Network:
 
     def cache_key(self, views):
         """JSON-ready dictionary of everything except the video that the logits depend on."""
+        clips = clips_at_test(self.model)
+        clips["snapshots"] = clips.pop("clips")  # its name in the keys of existing caches
         return {
             "weights": self.digest,
             "precision": sorted({layer.compute_dtype for layer in self.model.layers}),
             "views": dataclasses.asdict(VIEWS[views]),
-            "clips": clips_at_test(self.model),
+            "clips": clips,
             "specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
         }
 

@@ -16,9 +16,8 @@ from kinetics_i3d.experiments.runs import (
     run_streams,
 )
 from kinetics_i3d.experiments.scales import Scale, config_of
-from kinetics_i3d.models.multiply_adds import multiply_adds
 from kinetics_i3d.models.streams import CHANNELS
-from kinetics_i3d.models.systems import paper_systems, system_of
+from kinetics_i3d.models.systems import multiply_adds, paper_systems, system_of
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.network import builder_of, streams_of
 from kinetics_i3d.weights.catalog import PAIRS

@@ -118,11 +118,11 @@ def classify(
     clips = clips_at_test(model) | ({} if window is None else {"window": window})
     streams = (*model.clip_specs,)
     views = video_views(path, spec=model.clip_specs, streams=streams, **clips)
-    if clips["snapshots"] is None:
+    if clips["clips"] is None:
         specs = StreamSpecs(model.clip_specs, apart=True)
         total, noun = count_frames(path, specs) or None, "frames"
     else:
-        total, noun = clips["snapshots"], "clips"
+        total, noun = clips["clips"], "clips"
     shown = track(views, str(path), total=total, noun=noun, size=lambda view: view[1])
     logits = model.predict_views(shown)
     (predictions,) = decode_predictions(

@@ -25,7 +25,7 @@ from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike, Weights
 from kinetics_i3d.data.streams import count_frames, flow_identity, read_streams
-from kinetics_i3d.data.views import THREE, VIEWS, View, cropped_frames, finished_clip
+from kinetics_i3d.data.views import THREE, VIEWS, View, cropped_frames, to_model_values
 from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model, feature_model, load_model
@@ -290,7 +290,7 @@ class FeatureExtractor:
                         for stream in self.specs
                     }
                     for flip in self.view.flips:
-                        clips.append(finished_clip(clip, flip, self.specs))
+                        clips.append(to_model_values(clip, flip, self.specs))
                         spans.append(span)
                         if len(clips) == most:
                             yield clips, spans

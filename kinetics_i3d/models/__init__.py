@@ -1,6 +1,17 @@
-"""The systems and their parts: Keras alone, on any of its backends."""
+"""The systems and their parts: Keras alone, on any of its backends.
 
-import importlib
+Importing any of them registers what `.keras` files of this package name; `kinetics_i3d/__init__.py`
+imports this package as soon as Keras is imported.
+"""
 
-# Whoever imports any of them can read `.keras` files of all.
-importlib.import_module(f"{__name__}.registration")
+from kinetics_i3d.models import clip_model, conv_net_lstm, folding, layers
+
+REGISTERED = (
+    clip_model.ClipModel,
+    conv_net_lstm.all_steps_loss,
+    folding.Folded,
+    layers.StackFrames,
+    layers.UnstackFrames,
+    layers.Conv3D,
+    layers.LocalResponseNorm,
+)

@@ -48,7 +48,7 @@ class Architecture:
 
     Args:
         name: The row's name in `ARCHITECTURES`.
-        trunk: The rows before the average pool, bottom to top.
+        backbone: The rows before the average pool, bottom to top.
         mixed: Filters of the nine Inception modules, by name.
         third_kernel: Kernel of the third branch, 3 or 5.
         last_pool: Window of the pool before `Mixed_5b`, 2 or 3.
@@ -59,7 +59,7 @@ class Architecture:
     """
 
     name: str
-    trunk: tuple
+    backbone: tuple
     mixed: dict
     third_kernel: int = 3
     last_pool: int = 2
@@ -72,7 +72,7 @@ class Architecture:
         """The filter count of this variant where the full network has `count`."""
         return count if self.width == 1 else 4 * max(1, -(-int(count * self.width) // 4))
 
-    def build_trunk(self, x, *, rank):
+    def build_backbone(self, x, *, rank):
         """Builds everything before the average pool.
 
         Args:
@@ -80,10 +80,10 @@ class Architecture:
             rank: 2 or 3.
 
         Returns:
-            The activation of `Mixed_5c`; every row of `trunk` is a layer of its name.
+            The activation of `Mixed_5c`; every row of `backbone` is a layer of its name.
         """
         unit = {"rank": rank, "batch_norm": self.batch_norm}
-        for row in self.trunk:
+        for row in self.backbone:
             name = row.name.format(rank=rank, last_pool=self.last_pool)
             match row:
                 case Conv():

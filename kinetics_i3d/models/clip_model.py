@@ -7,7 +7,14 @@ import keras
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.models.graph_checks import guard_clips
+from kinetics_i3d.models.input_checks import (
+    check_layout,
+    check_values,
+    checks_enabled,
+    guard_clips,
+    guard_values,
+    outermost_call,
+)
 from kinetics_i3d.models.layers import Conv3D
 from kinetics_i3d.models.streams import (
     check_minimum,
@@ -15,14 +22,6 @@ from kinetics_i3d.models.streams import (
     check_together,
     describe_rates,
 )
-from kinetics_i3d.models.value_checks import (
-    check_layout,
-    check_values,
-    checks_enabled,
-    guard_values,
-    outermost_call,
-)
-from kinetics_i3d.models.view_batches import batches
 
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
@@ -355,3 +354,40 @@ def _with_own_convolutions(config):
     elif isinstance(config, list):
         config = [_with_own_convolutions(value) for value in config]
     return config
+
+
+FRAMES_AT_ONCE = 250  # as many as the paper's longest clip, in memory at a time
+
+
+def batches(views):
+    """Joins views of one size that follow each other, while they are not too many frames.
+
+    Args:
+        views: Iterable of (clips, share), see `ClipModel.predict_views`.
+
+    Yields:
+        (clips, list of shares), of `FRAMES_AT_ONCE` frames at most unless it is a single clip.
+
+    Example:
+
+    >>> views = [(np.zeros((1, 100, 8, 8, 3)), share) for share in (1, 2, 3)]
+    >>> [(clips.shape[0], shares) for clips, shares in batches(views)]
+    [(2, [1, 2]), (1, [3])]
+    """
+    waiting: list = []
+    shares: list = []
+    for clips, share in views:
+        sizes = [clip.shape for clip in keras.tree.flatten(clips)]
+        frames = max(size[1] for size in sizes)
+        if waiting:
+            other = sizes != [clip.shape for clip in keras.tree.flatten(waiting[0])]
+            if other or frames * (len(waiting) + 1) > FRAMES_AT_ONCE:
+                yield (
+                    keras.tree.map_structure(lambda *clips: np.concatenate(clips), *waiting),
+                    shares,
+                )
+                waiting, shares = [], []
+        waiting.append(clips)
+        shares.append(share)
+    if waiting:
+        yield keras.tree.map_structure(lambda *clips: np.concatenate(clips), *waiting), shares

@@ -11,10 +11,9 @@ from keras import layers, ops
 
 from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum
-from kinetics_i3d.models.frame_stacks import per_stack
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.layers import batch_norm_of, pool_features
+from kinetics_i3d.models.layers import batch_norm_of, per_stack, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
 from kinetics_i3d.models.streams import at_rate, clip_shape
 
@@ -88,15 +87,15 @@ def ConvNetLSTM(
     check_minimum((None, *shape), MINIMUM)
 
     clips = keras.Input(shape, name="clips")
-    trunk = InceptionV1(
+    backbone = InceptionV1(
         include_top=False,
         pooling="avg",
         input_shape=shape[1:],
         architecture=row,
         name="rgb_stream",
     )
-    trunk.clip_spec = resolved[1].clip_spec
-    x = per_stack(trunk, clips, stream="rgb")
+    backbone.clip_spec = resolved[1].clip_spec
+    x = per_stack(backbone, clips, stream="rgb")
     x = batch_norm_of("Features_bn")(x)
     last = include_top and not all_steps
     x = layers.LSTM(row.filters(UNITS), return_sequences=not last, name="LSTM")(x)

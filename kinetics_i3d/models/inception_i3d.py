@@ -17,7 +17,7 @@ from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve
 
-TRUNK = (
+BACKBONE = (
     Conv("Conv{rank}d_1a_7x7", 64, kernel=7, stride=2),
     MaxPool("MaxPool{rank}d_2a_3x3", (1, 3, 3), (1, 2, 2)),
     ResponseNorm("ResponseNorm_2a"),
@@ -51,12 +51,12 @@ MIXED = {
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
 
-INCEPTION_V1 = Architecture("inception_v1", TRUNK, MIXED)
+INCEPTION_V1 = Architecture("inception_v1", BACKBONE, MIXED)
 
 # Google's network of 2014, the home of its ImageNet weights ("inception5h").
 GOOGLENET = Architecture(
     "googlenet",
-    TRUNK,
+    BACKBONE,
     MIXED
     | {
         "Mixed_4b": (192, 96, 204, 16, 48, 64),
@@ -148,7 +148,7 @@ def InceptionI3D(
     check_minimum((None, *shape), minimum)
 
     clips = keras.Input(shape, name="clips")
-    x = row.build_trunk(clips, rank=3)
+    x = row.build_backbone(clips, rank=3)
     if include_top:
         last = {"data_format": CHANNELS_LAST}
         x = ops.mean(x, axis=(2, 3), keepdims=True)

@@ -82,7 +82,7 @@ def InceptionV1(
     check_minimum((None, *shape), minimum)
 
     images = keras.Input(shape, name="images")
-    x = row.build_trunk(images, rank=2)
+    x = row.build_backbone(images, rank=2)
     if include_top:
         last = {"data_format": CHANNELS_LAST}
         x = layers.GlobalAveragePooling2D(keepdims=True, **last, name="AvgPool_0a_7x7")(x)

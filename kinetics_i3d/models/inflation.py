@@ -31,19 +31,20 @@ def inflate(
     dropout: float = 0.5,
     name: str | None = None,
 ) -> ClipModel:
-    """Inflates an `InceptionV1` into its 3D twin.
+    """Inflates an `InceptionV1` into its 3D counterpart.
 
     Args:
         model: An `InceptionV1` with or without its top.
-        channels: Input channels of the twin, 2 for flow; by default those of `clip_spec`. If not
-            the model's, the first kernel is averaged over its channels and repeated.
+        channels: Input channels of the inflated model, 2 for flow; by default those of
+            `clip_spec`. Where `model` has others, the first kernel is averaged over its channels
+            and repeated.
         classes: `None` carries the classifier over; a number puts a new one of random values.
         temporal: `"average"` repeats a kernel over time and divides, as the paper does. `"center"`
             puts it at the middle frame: equal on boring videos, and blurs nothing that moves.
         clip_spec: How clips shall be made; by default as the model's images. Another value range
             is folded into the first kernel, exactly but for the zero padding at the picture's edge.
         dropout: Rate before the classifier, 0 to 1.
-        name: The twin's name.
+        name: The inflated model's name.
 
     Returns:
         An `InceptionI3D` of the same architecture.
@@ -53,8 +54,8 @@ def inflate(
 
     Example:
 
-    >>> twin = ki3d.inflate(ki3d.InceptionV1(), classes=21)
-    >>> twin.output_shape
+    >>> inflated = ki3d.inflate(ki3d.InceptionV1(), classes=21)
+    >>> inflated.output_shape
     (None, 21)
     """
     if len(model.input_shape) != 4:
@@ -71,7 +72,7 @@ def inflate(
         for layer in model.layers
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
-    twin = InceptionI3D(
+    inflated = InceptionI3D(
         batch_norm_momentum=momenta[0] if momenta else BATCH_NORM_MOMENTUM,
         include_top=include_top or classes is not None,
         input_shape=(None, None, None, channels),
@@ -80,14 +81,14 @@ def inflate(
         architecture=model.architecture,
         name=name or f"inflated_{model.name}",
     )
-    twin.clip_spec = spec
-    twin.labels = model.labels if classes is None else ()
-    twin.activation = model.activation if classes is None else "softmax"
+    inflated.clip_spec = spec
+    inflated.labels = model.labels if classes is None else ()
+    inflated.activation = model.activation if classes is None else "softmax"
 
-    arrays = fit_images(model, twin, spec, temporal=temporal)
+    arrays = fit_images(model, inflated, spec, temporal=temporal)
     patterns = () if classes is None else (HEAD,)
-    assign(twin, arrays, ignore=patterns, keep=patterns, source=model.name)
-    return twin
+    assign(inflated, arrays, ignore=patterns, keep=patterns, source=model.name)
+    return inflated
 
 
 def fit_images(model, network, spec, *, temporal="average"):
@@ -115,7 +116,7 @@ def fit_images(model, network, spec, *, temporal="average"):
         arrays[first] = np.repeat(mean, channels, axis=2)
     rescale_input(arrays, model.clip_spec, spec)  # the shift counts once for each channel read
     if rank == 3:
-        arrays = {twin_name(name): array for name, array in arrays.items()}
+        arrays = {inflated_name(name): array for name, array in arrays.items()}
         for name, array in arrays.items():
             if name.endswith("/kernel") and name in targets:
                 arrays[name] = inflate_kernel(array, targets[name][0], temporal=temporal)
@@ -170,7 +171,7 @@ def adapt_to_stream(checkpoint, stream):
     )
 
 
-def twin_name(name):
+def inflated_name(name):
     """The 3D name of a 2D variable; one is misspelt as in the release, see `mixed_module`."""
     name = name.replace("Conv2d", "Conv3d")
     return name.replace("Mixed_5b_Branch_2_Conv3d_0b_3x3", "Mixed_5b_Branch_2_Conv3d_0a_3x3")
@@ -219,3 +220,60 @@ def rescale_input(arrays, old, new):
         )
     arrays[f"{FIRST}/bias"] = bias + np.float32(shift) * kernel.sum(axis=(0, 1, 2))
     arrays[f"{FIRST}/kernel"] = kernel * np.float32(gain)
+
+
+def start_from_images(
+    model: ClipModel, images: ClipModel, *, temporal: str = "average"
+) -> ClipModel:
+    """Puts the weights of an image network into every Inception-V1 of a system.
+
+    Kernels of clips get them inflated, see `inflate`; streams of flow, and of stacks of flow, get
+    the first kernel's mean over its channels, repeated for each of theirs. Where a stream's range
+    differs from that of the images, it is folded into the first unit. Classifiers and all other
+    layers keep what they have.
+
+    Args:
+        model: A `ConvNetLSTM`, `TwoStream`, `TwoStreamFused`, `TwoStreamI3D`, `InceptionI3D` or
+            `InceptionV1`; changed.
+        images: An `InceptionV1` of the same architecture, such as
+            `InceptionV1(weights="imagenet_inception5h")` for models of architecture `"googlenet"`.
+        temporal: `"average"` or `"center"`, as `inflate` takes it, where kernels have a time axis.
+
+    Returns:
+        `model`.
+
+    Raises:
+        ValueError: If `images` does not read images or has another architecture, if `model` has no
+            Inception-V1 inside, or a range cannot be folded because units have no bias.
+
+    Example:
+
+    >>> images = ki3d.InceptionV1(architecture="inception_v1_quarter")
+    >>> model = ki3d.TwoStream(architecture="inception_v1_quarter", classes=21)
+    >>> model = ki3d.start_from_images(model, images)
+
+    Source: Carreira & Zisserman, CVPR 2017, section 2.4.
+    """
+    if temporal not in TEMPORAL:
+        raise ValueError(f"`temporal` must be one of {TEMPORAL}. Received: temporal={temporal!r}")
+    if len(images.minimum) != 2:
+        raise ValueError(f"`images` must read images. Received: input_shape={images.input_shape}")
+    for network in model.streams.values():
+        if not any(name.startswith("Mixed_3b") for name in named_variables(network)):
+            raise ValueError(
+                "`model` must have an Inception-V1 inside; others are trained from scratch. "
+                f"Received: {model.name}"
+            )
+        if network.architecture != images.architecture:
+            raise ValueError(
+                f"`images` must have the architecture {network.architecture!r} of {model.name}. "
+                f"Received: architecture={images.architecture!r}"
+            )
+    # All are made before one is assigned: an error leaves the model as it was.
+    fitted = {
+        stream: fit_images(images, network, model.clip_specs[stream], temporal=temporal)
+        for stream, network in model.streams.items()
+    }
+    for stream, network in model.streams.items():
+        assign(network, fitted[stream], ignore=(HEAD,), keep=(HEAD,), source=images.name)
+    return model

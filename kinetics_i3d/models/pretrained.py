@@ -160,7 +160,7 @@ def assemble(
         if include_top and head is None and outputs.shape[-1] != info.classes:
             raise WeightsError(
                 f"{checkpoint.path} has {info.classes or 'no'} classes, not {outputs.shape[-1]}; "
-                "take head='new' for a classifier of random values on its trunk, or "
+                "take head='new' for a classifier of random values on its backbone, or "
                 "include_top=False for its features"
             )
         patterns = (HEAD,) if head == "new" or not include_top else ()

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from kinetics_i3d.core.clip_spec import STREAMS
-from kinetics_i3d.models.graph_checks import AXES, describe_minimum
+from kinetics_i3d.models.input_checks import AXES, describe_minimum
 
 CHANNELS = {"rgb": 3, "flow": 2}
 

@@ -12,10 +12,9 @@ from keras import layers
 
 from kinetics_i3d.core.types import PathLike, Shapes
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.frame_stacks import per_stack
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.layers import CHANNELS_LAST, conv_unit, pool_features
+from kinetics_i3d.models.layers import CHANNELS_LAST, conv_unit, per_stack, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
 from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, stream_shapes
 from kinetics_i3d.models.two_stream import MINIMUM, STACK, STACKS

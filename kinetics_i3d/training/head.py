@@ -14,8 +14,7 @@ from keras import layers
 
 from kinetics_i3d.core.labels import sigmoid, softmax
 from kinetics_i3d.core.progress import track
-from kinetics_i3d.models.frame_stacks import per_stack
-from kinetics_i3d.models.layers import CHANNELS_LAST
+from kinetics_i3d.models.layers import CHANNELS_LAST, per_stack
 from kinetics_i3d.models.pretrained import HEAD
 
 

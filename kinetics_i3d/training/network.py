@@ -10,10 +10,9 @@ import keras
 from absl import logging
 
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.inflation import adapt_to_stream, inflate
+from kinetics_i3d.models.inflation import adapt_to_stream, inflate, start_from_images
 from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.pretrained import HEAD
-from kinetics_i3d.models.start_from_images import start_from_images
 from kinetics_i3d.models.systems import SYSTEMS, system_of
 from kinetics_i3d.training.batch_norm import all_layers
 from kinetics_i3d.training.bfloat16 import use_float32_where_bfloat16_is_wrong

@@ -47,6 +47,13 @@ from kinetics_i3d.training.network import (
     streams_of,
 )
 from kinetics_i3d.training.optimizers import averaged_weights, make_optimizer, prepare_optimizer
+from kinetics_i3d.training.outputs import (
+    keep_weights,
+    tensorboard_writer,
+    write_clips_to_tensorboard,
+    write_history,
+    write_videos,
+)
 from kinetics_i3d.training.preflight import (
     check_backend,
     check_output,
@@ -54,13 +61,6 @@ from kinetics_i3d.training.preflight import (
     class_counts,
     extends,
     training_and_validation,
-)
-from kinetics_i3d.training.results import (
-    keep_weights,
-    tensorboard_writer,
-    write_clips_to_tensorboard,
-    write_history,
-    write_videos,
 )
 from kinetics_i3d.training.sources import ClipSource
 from kinetics_i3d.training.step import Objective, Step, balanced_weights

@@ -315,7 +315,7 @@ def test_each_rgb_frame_begins_a_stack_of_ten_flows(coded_video, numbers, number
 
 @pytest.mark.parametrize("frames", [8, 36, 90, 200, 251])
 def test_25_snapshots_are_spread_over_the_video(coded_video, numbers, numbered_flow, frames):
-    options = {"spec": SLOW, "streams": BOTH, "minimum": 10, "snapshots": 25}
+    options = {"spec": SLOW, "streams": BOTH, "minimum": 10, "clips": 25}
     found = shown_by_both(video_views(coded_video(frames), **options), numbers)
     last = max(0, frames - 1 - 10)
     starts = [last * snapshot // 24 for snapshot in range(25)]
@@ -327,7 +327,7 @@ def test_25_snapshots_are_spread_over_the_video(coded_video, numbers, numbered_f
 def test_clips_of_a_view_are_cut_to_whole_stacks_and_to_the_window(
     coded_video, numbers, numbered_flow
 ):
-    options = {"spec": SLOW, "streams": BOTH, "minimum": 10, "snapshots": 25}
+    options = {"spec": SLOW, "streams": BOTH, "minimum": 10, "clips": 25}
     view = View(clips=2, frames=27)
     found = list(video_views(coded_video(46), view=view, **options))
     assert shown_by_both(found, numbers) == [(*looped(45, *at), 1) for at in ((0, 10), (25, 35))]

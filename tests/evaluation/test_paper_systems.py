@@ -156,9 +156,9 @@ def test_clips_of_ten_seconds_match_the_table_of_systems(name):
     row = paper_systems()[name]
     clips = clips_at_test(tiny(name))
     longest = max(row.test_frames.values())
-    assert clips["snapshots"] == (25 if row.letter == "c" else None)
-    if clips["snapshots"]:
-        assert clips["snapshots"] * clips["minimum"] == longest == 250
+    assert clips["clips"] == (25 if row.letter == "c" else None)
+    if clips["clips"]:
+        assert clips["clips"] * clips["minimum"] == longest == 250
         assert clips["minimum"] == max(row.train_frames.values())
     else:
         assert longest % clips["window"] == 0
@@ -170,9 +170,9 @@ def test_clips_of_ten_seconds_match_the_table_of_systems(name):
 @pytest.mark.parametrize(
     ("stacks", "clips"),
     [
-        (1, {"minimum": 10, "window": 10, "snapshots": 25}),
-        (5, {"minimum": 50, "window": 50, "snapshots": 5}),
-        (30, {"minimum": 300, "window": 300, "snapshots": 1}),
+        (1, {"minimum": 10, "window": 10, "clips": 25}),
+        (5, {"minimum": 50, "window": 50, "clips": 5}),
+        (30, {"minimum": 300, "window": 300, "clips": 1}),
     ],
 )
 def test_fixed_length_models_read_fewer_clips(stacks, clips):

@@ -85,7 +85,7 @@ def plain_logits(model, path, window):
 
 @pytest.mark.parametrize("window", [250, 16])
 def test_scores_equal_a_plain_loop_over_windows(model, folder, window, monkeypatch):
-    clips = {"minimum": 9, "window": window, "snapshots": None}
+    clips = {"minimum": 9, "window": window, "clips": None}
     monkeypatch.setattr(protocols, "clips_at_test", lambda _: clips)
     seen = []
     videos = dataset(folder, *LENGTHS)
@@ -298,7 +298,7 @@ def test_cache_is_keyed_by_weights_views_specs_and_video(model, folder, tmp_path
         other_weights.setattr(protocols, "weights_digest", lambda model: digest)
         assert [reads(), reads()] == [1, 0]
     with monkeypatch.context() as other_clips:
-        clips = {"minimum": 9, "window": 12, "snapshots": None}
+        clips = {"minimum": 9, "window": 12, "clips": None}
         other_clips.setattr(protocols, "clips_at_test", lambda model: clips)
         assert [reads(), reads()] == [1, 0]
     with monkeypatch.context() as other_spec:

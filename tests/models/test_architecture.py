@@ -52,7 +52,7 @@ def test_rows_are_listed_by_their_own_names():
     assert all(name == row.name for name, row in ARCHITECTURES.items())
     assert {"inception_v1", "googlenet", "inception_v1_quarter"} <= set(ARCHITECTURES)
     assert ARCHITECTURES["inception_v1_quarter"].width == 0.25
-    assert len({row.name for row in INCEPTION_V1.trunk}) == len(INCEPTION_V1.trunk)
+    assert len({row.name for row in INCEPTION_V1.backbone}) == len(INCEPTION_V1.backbone)
 
 
 def test_a_narrow_network_is_narrow_everywhere():

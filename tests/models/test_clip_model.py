@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.models import view_batches
+from kinetics_i3d.models import clip_model
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
@@ -57,7 +57,7 @@ def test_an_endpoint_shares_its_layers(model, clip):
     assert cut.name == "mine_Mixed_4f" and cut.architecture == model.architecture
     plain = keras.Model(model.input, model.get_layer("Mixed_4f").output)
     np.testing.assert_array_equal(np.asarray(cut(clip)), np.asarray(plain(clip)))
-    assert cut(clip[:, :1, :4, :4]).shape[:4] == (1, 1, 1, 1)  # the trunk reads any size
+    assert cut(clip[:, :1, :4, :4]).shape[:4] == (1, 1, 1, 1)  # the backbone reads any size
 
 
 @pytest.mark.parametrize("endpoint", ["AvgPool_0a_7x7", "Conv3d_0c_1x1", "Logits"])
@@ -101,7 +101,7 @@ def test_short_views_of_one_size_are_read_together(model, monkeypatch):
     single = [np.asarray(model(clips))[0] for clips, _ in views]
     read = []
     plain = ClipModel.predict_on_batch
-    monkeypatch.setattr(view_batches, "FRAMES_AT_ONCE", 20)
+    monkeypatch.setattr(clip_model, "FRAMES_AT_ONCE", 20)
     monkeypatch.setattr(
         ClipModel, "predict_on_batch", lambda self, x: read.append(x.shape[:2]) or plain(self, x)
     )

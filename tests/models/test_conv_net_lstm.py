@@ -40,9 +40,9 @@ def plain_lstm(x, kernel, recurrent, bias):
 
 def test_the_network_equals_plain_numpy(model, clips, arrays_of):
     arrays = arrays_of(model)
-    trunk = {n.removeprefix("rgb/"): a for n, a in arrays.items() if n.startswith("rgb/")}
+    backbone = {n.removeprefix("rgb/"): a for n, a in arrays.items() if n.startswith("rgb/")}
     features = [
-        reference.inception_v1(clips[:, step], trunk)["Mixed_5c"].mean(axis=(1, 2))
+        reference.inception_v1(clips[:, step], backbone)["Mixed_5c"].mean(axis=(1, 2))
         for step in range(clips.shape[1])
     ]
     norm = [arrays[f"Features_bn/{part}"] for part in ("beta", "moving_mean", "moving_variance")]

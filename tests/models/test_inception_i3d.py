@@ -134,8 +134,8 @@ def close(found, expected, what):
 
 def test_logits_are_averaged_over_time_before_the_softmax(small, narrow, clips):
     model, row = small["inception_v1"], narrow["inception_v1"]
-    twin = InceptionI3D(architecture=row, classes=7, classifier_activation="softmax")
-    twin.set_weights(model.get_weights())
+    inflated = InceptionI3D(architecture=row, classes=7, classifier_activation="softmax")
+    inflated.set_weights(model.get_weights())
     long = np.concatenate([clips, clips[:, ::-1]], axis=1)
     steps = np.asarray(feature_model(model, "Conv3d_0c_1x1")(long))[:, :, 0, 0]
     assert steps.shape == (2, 2, 7)
@@ -143,7 +143,7 @@ def test_logits_are_averaged_over_time_before_the_softmax(small, narrow, clips):
     np.testing.assert_allclose(np.asarray(model(long)), logits, rtol=1e-5, atol=1e-6)
     odds = np.exp(logits)
     np.testing.assert_allclose(
-        np.asarray(twin(long)), odds / odds.sum(axis=1, keepdims=True), rtol=1e-5
+        np.asarray(inflated(long)), odds / odds.sum(axis=1, keepdims=True), rtol=1e-5
     )
 
 

@@ -158,8 +158,8 @@ def test_the_inflated_imagenet_release_knows_the_dog_too(shared, imagenet):
     dog = picture(shared / "reference/inception5h/dog.jpg", short_side=112, size=96)
     steady = np.repeat(INCEPTION5H.normalize(dog)[:, None], 192, axis=1)
     plain = imagenet.predict(steady[:, 0], verbose=0)[0]
-    twin = inflate(imagenet)
-    steps = feature_model(twin, "Conv3d_0c_1x1").predict(steady, verbose=0)[0, :, 0, 0]
+    inflated = inflate(imagenet)
+    steps = feature_model(inflated, "Conv3d_0c_1x1").predict(steady, verbose=0)[0, :, 0, 0]
     inner = steps[len(steps) // 2]
     assert imagenet.labels[plain.argmax()] == imagenet.labels[inner.argmax()] == DALMATIAN
     np.testing.assert_allclose(inner, plain, atol=2e-3)

@@ -1,4 +1,4 @@
-"""Inflation: the twin answers as the image network where padding in time is out of reach."""
+"""Inflation: the inflated answers as the image network where padding in time is out of reach."""
 
 import dataclasses
 
@@ -63,11 +63,11 @@ def out_of_reach(frames, third):
 
 @pytest.mark.parametrize("row", ["inception_v1", "googlenet"])
 def test_inner_frames_of_a_boring_video_are_those_of_the_image(flat, row):
-    twin, picture = inflate(flat[row]), image()
+    inflated, picture = inflate(flat[row]), image()
     clips = boring(picture, FRAMES[row])
     reach = out_of_reach(FRAMES[row], third=5 if row == "googlenet" else 3)
     for endpoint, inner in reach.items():
-        found = np.asarray(feature_model(twin, endpoint)(clips))[0]
+        found = np.asarray(feature_model(inflated, endpoint)(clips))[0]
         expected = np.asarray(feature_model(flat[row], endpoint.replace("3d", "2d"))(picture))[0]
         scale = np.abs(expected).max()
         assert inner.any() and not inner.all() and len(inner) == len(found), endpoint
@@ -79,8 +79,8 @@ def test_inner_frames_of_a_boring_video_are_those_of_the_image(flat, row):
 @pytest.mark.parametrize("row", ["inception_v1", "googlenet"])
 @pytest.mark.parametrize("frames", [9, 12])
 def test_center_answers_as_the_image_network_at_every_step(flat, row, frames):
-    twin, picture = inflate(flat[row], temporal="center"), image()
-    found = np.asarray(twin(boring(picture, frames)))
+    inflated, picture = inflate(flat[row], temporal="center"), image()
+    found = np.asarray(inflated(boring(picture, frames)))
     np.testing.assert_allclose(found, np.asarray(flat[row](picture)), rtol=1e-4, atol=1e-5)
 
 
@@ -109,9 +109,9 @@ def test_average_spreads_evenly_and_center_keeps_one_frame():
 
 @pytest.mark.parametrize("row", ["inception_v1", "googlenet"])
 def test_all_but_kernels_is_carried_to_the_bit(flat, row):
-    twin = inflate(flat[row])
+    inflated = inflate(flat[row])
     theirs = {n.replace("2d", "3d"): v.numpy() for n, v in named_variables(flat[row]).items()}
-    ours = {name: variable.numpy() for name, variable in named_variables(twin).items()}
+    ours = {name: variable.numpy() for name, variable in named_variables(inflated).items()}
     # Rank 3 with 3x3x3 branches misspells one unit as the release does.
     wrong = "Mixed_5b_Branch_2_Conv3d_0b_3x3"
     theirs = {name.replace(wrong, wrong.replace("0b", "0a")): a for name, a in theirs.items()}
@@ -129,38 +129,40 @@ def test_all_but_kernels_is_carried_to_the_bit(flat, row):
     np.testing.assert_array_equal(ours["Conv3d_0c_1x1/kernel"][0], theirs["Conv3d_0c_1x1/kernel"])
 
 
-def test_the_twin_knows_what_it_was(flat):
-    twin = inflate(flat["googlenet"], dropout=0.25)
-    assert twin.labels == tuple("abcdefg") and twin.output_shape == (None, 7)
-    assert twin.clip_spec == INCEPTION5H and twin.architecture == "googlenet_narrow"
-    assert twin.name == "inflated_inception_v1" and twin.get_layer("Dropout_0b").rate == 0.25
-    assert twin.input_shape == (None, None, None, None, 3)
+def test_the_inflated_model_keeps_labels_spec_and_architecture(flat):
+    inflated = inflate(flat["googlenet"], dropout=0.25)
+    assert inflated.labels == tuple("abcdefg") and inflated.output_shape == (None, 7)
+    assert inflated.clip_spec == INCEPTION5H and inflated.architecture == "googlenet_narrow"
+    assert (
+        inflated.name == "inflated_inception_v1" and inflated.get_layer("Dropout_0b").rate == 0.25
+    )
+    assert inflated.input_shape == (None, None, None, None, 3)
     assert inflate(flat["googlenet"], name="mine").name == "mine"
 
 
 def test_a_new_classifier_replaces_the_old_one(flat):
-    twin = inflate(flat["googlenet"], classes=7)
-    assert twin.output_shape == (None, 7) and twin.labels == ()
+    inflated = inflate(flat["googlenet"], classes=7)
+    assert inflated.output_shape == (None, 7) and inflated.labels == ()
     old = flat["googlenet"].get_layer("Conv2d_0c_1x1").kernel.numpy()
-    new = twin.get_layer("Conv3d_0c_1x1").kernel.numpy()[0]
+    new = inflated.get_layer("Conv3d_0c_1x1").kernel.numpy()[0]
     assert new.std() > 0 and not np.isclose(new, old).any()
-    bias = twin.get_layer("Conv3d_0c_1x1").bias.numpy()
+    bias = inflated.get_layer("Conv3d_0c_1x1").bias.numpy()
     np.testing.assert_array_equal(bias, np.zeros(7))
     assert inflate(flat["googlenet"], classes=3).output_shape == (None, 3)
 
 
 def test_without_a_top_there_is_none_unless_asked_for(known):
     body = InceptionV1(architecture=known["googlenet"], include_top=False)
-    twin = inflate(body)
-    assert "Conv3d_0c_1x1" not in [layer.name for layer in twin.layers]
+    inflated = inflate(body)
+    assert "Conv3d_0c_1x1" not in [layer.name for layer in inflated.layers]
     assert inflate(body, classes=4).output_shape == (None, 4)
 
 
 def test_other_channels_read_the_mean_of_the_first_kernel(flat):
     old = flat["inception_v1"].get_layer("Conv2d_1a_7x7_conv").kernel.numpy().astype(np.float64)
-    twin = inflate(flat["inception_v1"], channels=2)
-    new = twin.get_layer(FIRST).kernel.numpy()
-    assert twin.input_shape[-1] == 2 and new.shape == (7, 7, 7, 2, old.shape[-1])
+    inflated = inflate(flat["inception_v1"], channels=2)
+    new = inflated.get_layer(FIRST).kernel.numpy()
+    assert inflated.input_shape[-1] == 2 and new.shape == (7, 7, 7, 2, old.shape[-1])
     mean = old.sum(axis=2) / 3 / 7
     for frame in range(7):
         for channel in range(2):
@@ -169,19 +171,19 @@ def test_other_channels_read_the_mean_of_the_first_kernel(flat):
 
 def test_a_flow_spec_brings_two_channels(flat):
     spec = ClipSpec("flow", stream="flow")
-    twin = inflate(flat["inception_v1"], clip_spec=spec)
-    assert twin.input_shape[-1] == 2 and twin.clip_spec == spec
+    inflated = inflate(flat["inception_v1"], clip_spec=spec)
+    assert inflated.input_shape[-1] == 2 and inflated.clip_spec == spec
 
 
 @pytest.mark.parametrize("spec", [DEEPMIND, ClipSpec("unit", low=0.0, high=1.0)])
 def test_another_range_is_folded_into_the_first_unit(flat, spec):
     model = flat["googlenet"]
-    twin = inflate(model, clip_spec=spec, temporal="center")
-    assert twin.clip_spec == spec
+    inflated = inflate(model, clip_spec=spec, temporal="center")
+    assert inflated.clip_spec == spec
     pixels = np.random.default_rng(7).integers(0, 256, (1, 40, 44, 3))
     expected = np.asarray(feature_model(model, "Conv2d_1a_7x7")(INCEPTION5H.normalize(pixels)))
     clips = boring(spec.normalize(pixels), 9)
-    found = np.asarray(feature_model(twin, "Conv3d_1a_7x7")(clips))
+    found = np.asarray(feature_model(inflated, "Conv3d_1a_7x7")(clips))
     # At the edge the zeros outside mean another grey in each range. At the ends nothing changes:
     # the kernel's one frame is always inside.
     inner = (slice(1, -2), slice(1, -2))
@@ -197,11 +199,11 @@ def test_a_range_for_flow_is_folded_by_the_channels_that_it_reads(flat):
     model = flat["googlenet"]
     same = inflate(model, channels=2, temporal="center")
     spec = ClipSpec("flow", stream="flow")
-    twin = inflate(model, clip_spec=spec, temporal="center")
+    inflated = inflate(model, clip_spec=spec, temporal="center")
     pixels = np.random.default_rng(8).integers(0, 256, (1, 40, 44, 2))
     expected, found = (
         np.asarray(feature_model(m, "Conv3d_1a_7x7")(boring(m.clip_spec.normalize(pixels), 9)))
-        for m in (same, twin)
+        for m in (same, inflated)
     )
     inner = (slice(None), slice(None), slice(1, -2), slice(1, -2))
     np.testing.assert_allclose(found[inner], expected[inner], rtol=1e-3, atol=1e-4 * expected.max())

@@ -28,8 +28,14 @@ def test_response_norm_sums_over_radius_neighbours_on_each_side():
 def test_response_norm_keeps_its_constants_and_shape():
     layer = LocalResponseNorm(radius=1, bias=3.0, alpha=0.5, beta=0.25, name="norm")
     config = layer.get_config()
-    twin = LocalResponseNorm.from_config(config)
-    assert (twin.radius, twin.bias, twin.alpha, twin.beta, twin.name) == (1, 3.0, 0.5, 0.25, "norm")
+    again = LocalResponseNorm.from_config(config)
+    assert (again.radius, again.bias, again.alpha, again.beta, again.name) == (
+        1,
+        3.0,
+        0.5,
+        0.25,
+        "norm",
+    )
     assert layer.compute_output_shape((None, 4, 4, 8)) == (None, 4, 4, 8)
 
 

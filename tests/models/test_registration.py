@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.models import registration
+from kinetics_i3d import models
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LINES = {
@@ -96,7 +96,7 @@ def test_every_decorated_object_is_registered():
         text = path.read_text(encoding="utf-8")
         pattern = r'register_keras_serializable\("kinetics_i3d"\)\n(?:class|def) (\w+)'
         decorated |= set(re.findall(pattern, text))
-    assert decorated == {each.__name__ for each in registration.REGISTERED}
+    assert decorated == {each.__name__ for each in models.REGISTERED}
 
 
 def test_importing_the_package_imports_no_keras():

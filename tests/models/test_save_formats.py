@@ -115,9 +115,11 @@ def test_batch_norms_decay_is_an_argument(short, system):
 
 def test_a_decay_goes_through_a_keras_file_and_inflation(short, tmp_path):
     images = ki3d.InceptionV1(architecture=short, classes=2, batch_norm_momentum=0.9)
-    twin = ki3d.inflate(images)
-    twin.save(tmp_path / "twin.keras")
-    assert momenta(twin) == momenta(keras.models.load_model(tmp_path / "twin.keras")) == {0.9}
+    inflated = ki3d.inflate(images)
+    inflated.save(tmp_path / "inflated.keras")
+    assert (
+        momenta(inflated) == momenta(keras.models.load_model(tmp_path / "inflated.keras")) == {0.9}
+    )
 
 
 def test_a_short_decay_lets_evaluation_follow_training(short):

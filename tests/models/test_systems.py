@@ -12,8 +12,14 @@ from kinetics_i3d.cli.main import main
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.exporting.tensorflow import feature_tensors
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.multiply_adds import multiply_adds
-from kinetics_i3d.models.systems import FPS, SYSTEMS, System, clips_at_test, paper_systems
+from kinetics_i3d.models.systems import (
+    FPS,
+    SYSTEMS,
+    System,
+    clips_at_test,
+    multiply_adds,
+    paper_systems,
+)
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.network import builder_of, streams_of
 from kinetics_i3d.weights.assign import assign
@@ -175,7 +181,7 @@ def test_adding_a_system_costs_one_file_and_one_row(monkeypatch, capsys, tmp_pat
     assert builder_of(TrainConfig(system="Tiny")) is tiny_system
     assert streams_of(TrainConfig(system="Tiny")) == ("rgb",)
     assert [*feature_tensors(model)] == ["AvgPool"]
-    assert clips_at_test(loaded) == {"minimum": 1, "window": 250, "snapshots": None}
+    assert clips_at_test(loaded) == {"minimum": 1, "window": 250, "clips": None}
 
 
 def test_an_unknown_system_is_refused_with_its_file(tmp_path):

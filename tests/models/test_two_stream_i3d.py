@@ -76,14 +76,14 @@ def test_logits_are_the_sum_of_both_streams(model, clips):
 
 
 def test_probabilities_are_those_of_the_sum(model, clips, known):
-    twin = TwoStreamI3D(
+    inflated = TwoStreamI3D(
         architecture="inception_v1_narrow_short", classes=3, classifier_activation="softmax"
     )
-    twin.set_weights(model.get_weights())
-    twin.clip_specs = model.clip_specs
+    inflated.set_weights(model.get_weights())
+    inflated.clip_specs = model.clip_specs
     odds = np.exp(np.asarray(model(clips), np.float64))
     expected = odds / odds.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(np.asarray(twin(clips)), expected, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(inflated(clips)), expected, rtol=1e-5)
 
 
 def test_streams_specs_and_names(model):
@@ -162,17 +162,18 @@ def test_a_file_of_each_stream_whatever_its_architecture(tmp_path, files, clips)
 
 
 def test_a_pair_of_the_catalog(monkeypatch, files, clips):
-    pair = catalog.Pair("both", rgb="one", flow="two", accuracy={}, protocol="")
+    for stream in ("rgb", "flow"):
+        entry = dataclasses.replace(
+            catalog.CATALOG["rgb_figures"], name=f"{stream}_both", file=files[stream].name
+        )
+        monkeypatch.setitem(catalog.CATALOG, entry.name, entry)
+    pair = catalog.Pair("both", rgb="rgb_both", flow="flow_both", accuracy={}, protocol="")
     monkeypatch.setitem(catalog.PAIRS, "both", pair)
-    asked = []
-
-    def read(name):
-        asked.append(name)
-        return read_checkpoint(files[{"one": "rgb", "two": "flow"}[name]])
-
-    monkeypatch.setattr("kinetics_i3d.models.two_stream_i3d.read_weights", read)
+    monkeypatch.setattr(catalog, "FOLDERS", (files["rgb"].parent,))
     model = TwoStreamI3D(weights="both")
-    assert asked == ["one", "two"] and model.labels == LABELS
+    alone = TwoStreamI3D(weights={stream: files[stream] for stream in ("rgb", "flow")})
+    assert model.labels == LABELS
+    np.testing.assert_array_equal(np.asarray(model(clips)), np.asarray(alone(clips)))
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,8 @@ def test_files_give_the_same_model(tmp_path, request, kind):
     loaded = constructor(weights=tmp_path / "mine.h5")
     assert loaded.labels == ("a", "b", "c") and loaded.clip_specs == model.clip_specs
     np.testing.assert_array_equal(np.asarray(loaded(clips)), expected)
-    twin = constructor(weights=tmp_path / "mine.h5", head="new", classes=5)
-    assert twin.output_shape == (None, 5) and twin.labels == ()
+    inflated = constructor(weights=tmp_path / "mine.h5", head="new", classes=5)
+    assert inflated.output_shape == (None, 5) and inflated.labels == ()
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert (again.system, again.clip_specs) == (constructor.__name__, model.clip_specs)

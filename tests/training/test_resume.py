@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from kinetics_i3d.training.results import COLUMNS
+from kinetics_i3d.training.outputs import COLUMNS
 from kinetics_i3d.weights.checkpoint import read_checkpoint
 
 RUN = """

@@ -24,7 +24,7 @@ from kinetics_i3d.training import preflight
 from kinetics_i3d.training import train as train_module
 from kinetics_i3d.training.errors import TrainingError, TrainingStopped
 from kinetics_i3d.training.features import Features
-from kinetics_i3d.training.results import read_history
+from kinetics_i3d.training.outputs import read_history
 from kinetics_i3d.training.sources import ClipSource
 from kinetics_i3d.training.step import Step
 from kinetics_i3d.training.train import train

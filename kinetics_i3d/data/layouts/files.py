@@ -56,9 +56,9 @@ class VideoFinder:
         if self._stems is None:
             self._stems = self._walked()
         for stem in row.stems:
-            found = self._stems.get(_composed(stem))
-            if found:
-                name = found[0] if len(found) == 1 else self._best(found, row)
+            names = self._stems.get(_composed(stem))
+            if names:
+                name = names[0] if len(names) == 1 else self._best(names, row)
                 if name is not None:
                     return self.folder / name, stem
         return None, None
@@ -66,7 +66,7 @@ class VideoFinder:
     def _listed(self, name):
         parent, base = os.path.split(os.path.join(self.folder, name))
         if parent not in self._names:
-            self._names[parent] = {_composed(each): each for each in _names_in(parent)}
+            self._names[parent] = {_composed(name): name for name in _names_in(parent)}
         base = self._names[parent].get(_composed(base))
         if base is None:
             return None
@@ -113,8 +113,8 @@ def walk_videos(folder, *, empty=False):
     while pending:
         place, prefix, above = pending.pop()
         state = os.stat(place)
-        here = (state.st_dev, state.st_ino)
-        if here in above:
+        identity = (state.st_dev, state.st_ino)
+        if identity in above:
             continue
         with os.scandir(place) as entries:
             inside = sorted(entries, key=lambda entry: entry.name)
@@ -126,7 +126,7 @@ def walk_videos(folder, *, empty=False):
                 if is_frame_folder(entry.path):
                     yield name
                 else:
-                    pending.append((entry.path, f"{name}/", (*above, here)))
+                    pending.append((entry.path, f"{name}/", (*above, identity)))
             elif is_video_name(name) and (entry.is_file() if empty else _is_full(entry)):
                 yield name
 

@@ -35,8 +35,8 @@ def read(names, *, root, split, labels):
     Folders that are all classes of Kinetics-400 or -600 get its labels, however they are spelt.
     """
     del split, labels
-    parted = [name.split("/") for name in names]
-    firsts = sorted({parts[0] for parts in parted if len(parts) > 1})
+    split_names = [name.split("/") for name in names]
+    firsts = sorted({parts[0] for parts in split_names if len(parts) > 1})
     splits = [name for name in firsts if name.casefold() in SPLITS]
     if splits and splits != firsts:
         other = next(name for name in firsts if name not in splits)
@@ -44,12 +44,12 @@ def read(names, *, root, split, labels):
             f"{root}: folders must be splits or classes, {splits[0]} is one and {other} the other"
         )
     usual = "<split>/<class>/<video>" if splits else "<class>/<video>"
-    for name, parts in zip(names, parted, strict=True):
+    for name, parts in zip(names, split_names, strict=True):
         if len(parts) != usual.count("/") + 1:
             raise DatasetError(f"{root / name}: must lie below {root} as {usual}")
-    spelling = kinetics_spelling(parts[-2] for parts in parted)
+    spelling = kinetics_spelling(parts[-2] for parts in split_names)
     rows = tuple(
         Row(name, spelling[parts[-2]], split_name(parts[0]) if splits else UNDIVIDED, name, root, 0)
-        for name, parts in zip(names, parted, strict=True)
+        for name, parts in zip(names, split_names, strict=True)
     )
     return Listing(root, folder_name(root), root, rows)

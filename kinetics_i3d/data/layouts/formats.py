@@ -237,8 +237,8 @@ def _describe_mismatch(place, kind):
         if kind
         else "; ".join(f"{name} ({row.looks_like})" for name, row in FORMATS.items())
     )
-    known = f"not of kind {kind!r}" if kind else "no dataset of a known kind"
-    text = f"{place.path}: {known}; looked for {looked}"
+    mismatch = f"not of kind {kind!r}" if kind else "no dataset of a known kind"
+    text = f"{place.path}: {mismatch}; looked for {looked}"
     if place.path.is_dir():
         return text
     around = _fitting([name for name, row in FORMATS.items() if row.below], Place(place.root))

@@ -30,7 +30,7 @@ def read(files, *, root, split, labels):
     for label in classes:
         file = named.get((label, str(split)))
         if file is None:
-            numbers = sorted(int(number) for each, number in named if each == label)
+            numbers = sorted(int(number) for other, number in named if other == label)
             raise DatasetError(
                 f"{files[0].parent}: has no {label}_test_split{split}.txt; splits of {label} are "
                 f"{numbers}"

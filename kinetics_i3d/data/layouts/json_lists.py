@@ -119,10 +119,10 @@ def _of_segments(file, database):
     return rows
 
 
-def _of_glosses(file, found):
+def _of_glosses(file, entries):
     """Rows of WLASL: [{"gloss", "instances": [{"video_id", "frame_start", "fps", ...}]}]."""
     rows = []
-    for entry in found:
+    for entry in entries:
         label = str(entry.get("gloss", "")).strip()
         for instance in entry.get("instances", ()):
             where = f"{file}, {instance.get('video_id')!r} of {label!r}"
@@ -161,10 +161,10 @@ def _of_glosses(file, found):
     return rows
 
 
-def _of_templates(file, found):
+def _of_templates(file, entries):
     """Rows of Something-Something: [{"id", "template"}]; the test has ids alone."""
     rows, bare = [], 0
-    for entry in found:
+    for entry in entries:
         video, template = str(entry.get("id", "")).strip(), entry.get("template")
         if not video:
             raise DatasetError(f"{file}: each entry must have an id. Received: {entry!r:.80}")

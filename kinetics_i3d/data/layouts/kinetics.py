@@ -42,7 +42,7 @@ def read(files, *, root, split, labels):
     id is in one row.
     """
     del split, labels
-    found = []
+    lines = []
     for file in files:
         columns, rows = read_csv(file)
         if "label" not in columns:
@@ -50,15 +50,15 @@ def read(files, *, root, split, labels):
         elif not set(COLUMNS) <= set(columns):
             raise DatasetError(f"{file}: needs the columns {COLUMNS}, has {tuple(columns)}")
         else:
-            found += [(file, line, row) for line, row in rows]
-    if not found:
+            lines += [(file, line, row) for line, row in rows]
+    if not lines:
         names = ", ".join(map(str, files))
         raise DatasetError(
             f"{names}: must have videos with labels; a test that was released without them can "
             "neither train nor be measured"
         )
-    times = collections.Counter(row["youtube_id"].strip() for _, _, row in found)
-    rows = tuple(_row(*each, times) for each in found)
+    times = collections.Counter(row["youtube_id"].strip() for _, _, row in lines)
+    rows = tuple(_row(*line, times) for line in lines)
     name = folder_name(root) if len(files) > 1 else files[0].stem
     return Listing(files[0] if len(files) == 1 else root, name, root, rows)
 

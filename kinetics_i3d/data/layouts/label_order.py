@@ -26,24 +26,24 @@ def bare(label):
     return "".join(filter(str.isalnum, unicodedata.normalize("NFC", label).casefold()))
 
 
-def order_labels(found):
+def order_labels(names):
     """The order of the released weights for exactly Kinetics-400 or -600, else sorted."""
-    found = set(found)
+    names = set(names)
     for name in BY_COUNT.values():
-        if found == set(label_list(name)):
+        if names == set(label_list(name)):
             return label_list(name)
-    return tuple(sorted(found))
+    return tuple(sorted(names))
 
 
 def labels_of(listing):
     """The labels of a `Listing` in order; logs two of them that differ in spelling alone."""
-    found = {label for row in listing.rows for label in row.classes}
+    names = {label for row in listing.rows for label in row.classes}
     alike: dict = {}
-    for label in sorted(found):
+    for label in sorted(names):
         other = alike.setdefault(bare(label) or label, label)
         if other != label:
             logging.warning("%s: %r and %r are two labels", listing.path, other, label)
-    return tuple(listing.labels or order_labels(found))
+    return tuple(listing.labels or order_labels(names))
 
 
 def check_labels(labels):
@@ -56,17 +56,17 @@ def check_labels(labels):
     return names
 
 
-def kinetics_spelling(found):
+def kinetics_spelling(names):
     """{folder name: label}, by the labels of Kinetics-400 or -600 if the names are all of those.
 
     Folders have underscores for blanks and no apostrophes; the released weights know the labels.
     """
-    found = set(found)
+    names = set(names)
     for name in BY_COUNT.values():
-        known = {bare(label): label for label in label_list(name)}
-        if len(found) == len(known) and {bare(each) for each in found} == set(known):
-            return {each: known[bare(each)] for each in found}
-    return {each: each for each in found}
+        labels = {bare(label): label for label in label_list(name)}
+        if len(names) == len(labels) and {bare(name) for name in names} == set(labels):
+            return {name: labels[bare(name)] for name in names}
+    return {name: name for name in names}
 
 
 def match_labels(dataset_labels, model_labels):
@@ -103,7 +103,7 @@ def match_labels(dataset_labels, model_labels):
 
 def log_respelled(name, spelling, *, level=logging.INFO):
     """Logs how many labels `match_labels` has matched in another spelling."""
-    others = sorted(label for label, known in spelling.items() if label != known)
+    others = sorted(label for label, match in spelling.items() if label != match)
     if others:
         logging.log(
             level,
@@ -115,7 +115,7 @@ def log_respelled(name, spelling, *, level=logging.INFO):
         )
 
 
-def hint(label, known):
+def hint(label, labels):
     """`"; did you mean 'sit'?"` for a label that resembles a known one, else `""`.
 
     Example:
@@ -123,7 +123,7 @@ def hint(label, known):
     >>> hint("Sit_Down", ("run", "sit down"))
     "; did you mean 'sit down'?"
     """
-    spelt = {bare(each): each for each in known}
+    spelt = {bare(name): name for name in labels}
     like = difflib.get_close_matches(bare(label), spelt, n=1)
     return f"; did you mean {spelt[like[0]]!r}?" if like else ""
 

@@ -74,7 +74,7 @@ def read(files, *, root, split, labels):
         lines = read_lines(file)
         sure = bool(lines) and _sure(lines[0][1]) is not None
         for line, text in lines:
-            rows.append((file, line, *_parted(text, place_of(file, line), sure)))
+            rows.append((file, line, *_split_line(text, place_of(file, line), sure)))
     if all(label is None for *_, label in rows):
         spelling = kinetics_spelling(_class_folder(name) for _, _, name, _ in rows)
         rows = [(*row[:3], spelling[_class_folder(row[2])]) for row in rows]
@@ -115,9 +115,9 @@ def _class_folder(name):
 
 def _sure(line):
     """(path, label or None) of a line whose path has the suffix of a video, else None."""
-    cells = [cell.strip() for cell in cells_of(line)]
-    if len(cells) == 2 and is_video_name(cells[0]) and cells[1]:
-        return cells[0], cells[1]
+    fields = [cell.strip() for cell in cells_of(line)]
+    if len(fields) == 2 and is_video_name(fields[0]) and fields[1]:
+        return fields[0], fields[1]
     counted = COUNTED.fullmatch(line)
     if counted and is_video_name(counted[1]):
         return counted[1], counted[3]
@@ -134,18 +134,18 @@ def _unsure(line):
     counted = COUNTED.fullmatch(line)
     if counted:
         return counted[1], counted[3]
-    cells = [cell.strip() for cell in cells_of(line)]
-    if len(cells) == 2 and all(cells):
-        return cells[0], cells[1]
+    fields = [cell.strip() for cell in cells_of(line)]
+    if len(fields) == 2 and all(fields):
+        return fields[0], fields[1]
     spaced = line.rsplit(maxsplit=1)
     if re.search(r"[^/\\][/\\]", spaced[-1]) and not spaced[-1].isdecimal():
         return line, None
-    if len(cells) == 1 and len(spaced) == 2 and (spaced[1].isdecimal() or " " not in spaced[0]):
+    if len(fields) == 1 and len(spaced) == 2 and (spaced[1].isdecimal() or " " not in spaced[0]):
         return spaced[0], spaced[1]
     return None
 
 
-def _parted(line, where, sure):
+def _split_line(line, where, sure):
     parts = _sure(line) or (None if sure else _unsure(line))
     if parts is None:
         raise DatasetError(f"{where}: must be a video's path and its label, is {line!r}")

@@ -77,15 +77,15 @@ def find(place):
 
 def find_jhmdb(place):
     """The tables of J-HMDB's splits in a `Place`, recognised by the name of their first clip."""
-    found = []
+    matches = []
     for file in _tables(place):
         head = place.head(file)
         if JHMDB_TABLES.fullmatch(file.name) and len(head) > 1:
             row = dict(zip(_columns(head[0]), cells_of(head[1]), strict=False))
             stem = pathlib.PurePosixPath(row.get("path", "")).stem
             if source_film(stem, row.get("label", "")) != stem:
-                found.append(file)
-    return tuple(found)
+                matches.append(file)
+    return tuple(matches)
 
 
 def find_figures(place):
@@ -141,7 +141,7 @@ def read_one(path, *, source=None):
     path = pathlib.Path(path)
     if not path.is_file():
         raise DatasetError(f"{path}: no such table of videos")
-    columns, cells = read_csv(path)
+    columns, lines = read_csv(path)
     usual = _usual(columns or ())
     if not set(COLUMNS[:2]) <= set(usual):
         raise DatasetError(f"{path}: needs the columns {COLUMNS}, has {columns}")
@@ -151,11 +151,11 @@ def read_one(path, *, source=None):
     beside = labels_file(path)
     order = read_labels(beside) if beside.is_file() else ()
     several = usual["label"] in SEVERAL
-    split_cell = _cell_splitter([row[usual["label"]] for _, row in cells], order)
+    split_cell = _cell_splitter([row[usual["label"]] for _, row in lines], order)
     charades = usual["label"] == CHARADES_LABELS
     may_be_none = charades or usual["label"] == LABELS
     read = []
-    for line, named in cells:
+    for line, named in lines:
         row = named | {name: named[column] for name, column in usual.items()}
         where = place_of(path, line)
         classes = tuple(dict.fromkeys(split_cell(row["label"]))) if several else None
@@ -168,11 +168,11 @@ def read_one(path, *, source=None):
         name, stems, listed = loose(row["path"])
         if row.get(FPS, "").strip():
             name = f"{name}#fps={seconds(row[FPS].strip(), where):g}"
-        origin = source(name, label) if source else row.get(SOURCE) or name
+        row_source = source(name, label) if source else row.get(SOURCE) or name
         start, end = read_times(row, where)
         times = (start, end)
         read.append(
-            Row(name, label, split, origin, path, line, stems, listed, *times, labels=classes)
+            Row(name, label, split, row_source, path, line, stems, listed, *times, labels=classes)
         )
     read = _merged(read)
     if charades and not order:
@@ -201,18 +201,18 @@ def _with_classes(row, classes):
     return dataclasses.replace(row, label=next(iter(classes), ""), labels=labels)
 
 
-def _cell_splitter(cells, known):
+def _cell_splitter(texts, labels):
     """The function that splits a cell of labels: at the separator that the cells use."""
-    parts = [part.strip() for cell in cells for part in cell.split(";") if part.strip()]
+    parts = [part.strip() for cell in texts for part in cell.split(";") if part.strip()]
     if parts and all(CHARADES_ACTION.fullmatch(part) for part in parts):
         return lambda cell: [part.split()[0] for part in cell.split(";") if part.strip()]
     for mark in (";", "|"):
-        if any(mark in cell for cell in cells):
+        if any(mark in cell for cell in texts):
             return lambda cell: [part.strip() for part in cell.split(mark) if part.strip()]
-    words = {word for cell in cells for word in cell.split()}
-    whole = {cell.strip() for cell in cells} - {""}
+    words = {word for cell in texts for word in cell.split()}
+    whole = {cell.strip() for cell in texts} - {""}
     if all(CLASS_ID.fullmatch(word) for word in words) or (
-        words <= set(known) and not whole <= set(known)
+        words <= set(labels) and not whole <= set(labels)
     ):
         return str.split
     return lambda cell: [cell.strip()] if cell.strip() else []
@@ -241,8 +241,8 @@ def _named_charades(rows, folder):
     ids = {label for row in rows for label in row.classes}
     for file in sorted(folder.glob("*classes*.txt")):
         lines = [line for line in read_text(file).splitlines() if line.strip()]
-        found = [CHARADES_CLASS.fullmatch(line.strip()) for line in lines]
-        named = {match[1]: match[2] for match in found if match} if all(found) else {}
+        matches = [CHARADES_CLASS.fullmatch(line.strip()) for line in lines]
+        named = {match[1]: match[2] for match in matches if match} if all(matches) else {}
         if ids and ids <= named.keys() and len(set(named.values())) == len(named):
             rows = [_with_classes(row, [named[label] for label in row.classes]) for row in rows]
             return rows, tuple(named.values())
@@ -280,15 +280,15 @@ def read_times(row, where):
     >>> read_times({"start": "1.5", "end": ""}, "videos.csv, line 2")
     (1.5, inf)
     """
-    cells = [row.get(name, "").strip() for name in TIMES]
-    if not any(cells):
+    texts = [row.get(name, "").strip() for name in TIMES]
+    if not any(texts):
         return None, None
     start, end = (
         default if not cell else seconds(cell, where)
-        for cell, default in zip(cells, (0.0, math.inf), strict=True)
+        for cell, default in zip(texts, (0.0, math.inf), strict=True)
     )
     if end <= start:
-        raise DatasetError(f"{where}: end must be behind start, has {cells[0]!r} and {cells[1]!r}")
+        raise DatasetError(f"{where}: end must be behind start, has {texts[0]!r} and {texts[1]!r}")
     return start, end
 
 

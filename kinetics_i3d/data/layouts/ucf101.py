@@ -29,19 +29,19 @@ def read(files, *, root, split, labels):
     """A `Listing` of one split; `source` is the group, g01 to g25, of the same people."""
     del labels
     index, *lists = files
-    known = {label: number for number, label in sorted(read_label_ids(index).items())}
+    numbers_by_label = {label: number for number, label in sorted(read_label_ids(index).items())}
     rows: list = []
     for part in ("train", "test"):
         name = f"{part}list0{split}.txt"
         file = index.parent / name
         if file not in lists:
-            numbers = sorted({int(LISTS.fullmatch(each.name)[1]) for each in lists})
+            numbers = sorted({int(LISTS.fullmatch(listed.name)[1]) for listed in lists})
             raise DatasetError(f"{index.parent}: has no {name}; its splits are {numbers}")
-        rows += [_row(text, part, known, file, line) for line, text in read_lines(file)]
-    return Listing(index.parent, folder_name(root), root, tuple(rows), tuple(known))
+        rows += [_row(text, part, numbers_by_label, file, line) for line, text in read_lines(file)]
+    return Listing(index.parent, folder_name(root), root, tuple(rows), tuple(numbers_by_label))
 
 
-def _row(text, part, known, file, line):
+def _row(text, part, numbers_by_label, file, line):
     where = place_of(file, line)
     numbered = NUMBERED.fullmatch(text)
     name, number = (numbered[1], int(numbered[2])) if numbered else (text, None)
@@ -52,10 +52,10 @@ def _row(text, part, known, file, line):
         raise DatasetError(f"{where}: must name a video v_<class>_g<group>_c<clip>, is {text!r}")
     # The folder is right where the two differ: HandstandPushups/v_HandStandPushups_g01_c01.avi.
     label = folder.rpartition("/")[2] or video[1]
-    if label not in known:
-        raise DatasetError(f"{where}: unknown label {label!r}{hint(label, known)}")
-    if number not in (None, known[label]):
+    if label not in numbers_by_label:
+        raise DatasetError(f"{where}: unknown label {label!r}{hint(label, numbers_by_label)}")
+    if number not in (None, numbers_by_label[label]):
         raise DatasetError(
-            f"{where}: {label} is class {known[label]} in {INDEX}, and {number} here"
+            f"{where}: {label} is class {numbers_by_label[label]} in {INDEX}, and {number} here"
         )
     return Row(name, label, part, video[2], file, line, (stem,))

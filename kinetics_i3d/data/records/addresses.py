@@ -1,6 +1,8 @@
-"""`Address`: a place behind a scheme, such as s3://bucket/records, read as a `pathlib.Path` is.
+"""`Address`: a path with a scheme, such as s3://bucket/records, read like a `pathlib.Path`.
 
-By TensorFlow's file systems: https://www.tensorflow.org/api_docs/python/tf/io/gfile.
+TensorFlow's file systems: https://www.tensorflow.org/api_docs/python/tf/io/gfile, and those that
+tensorflow-io adds, https://github.com/tensorflow/io. Its last release, 0.37, is for TensorFlow
+2.16.
 """
 
 import atexit
@@ -19,13 +21,7 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters or more: C:/
 
 
 def path_or_address(path):
-    """Where something lies: here, or behind a scheme.
-
-    Args:
-        path: A path, an address such as `"s3://bucket/records"`, or what this function gave.
-
-    Returns:
-        A `pathlib.Path`, or an `Address`.
+    """A `pathlib.Path`, or an `Address` if the path has a scheme.
 
     Example:
 
@@ -41,13 +37,13 @@ def path_or_address(path):
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """What reading needs of a `pathlib.Path`, by TensorFlow's file systems.
+    """The part of `pathlib.Path` that reading needs, through TensorFlow's file systems.
 
-    Nothing is asked of a file system before a method needs it. What fails there, but for a file
-    that does not exist, is a `DatasetError` that names the address.
+    No file system is accessed before a method needs it. Failures, except for a file that does not
+    exist, are a `DatasetError` that names the address.
 
     Args:
-        text: With its scheme.
+        text: The address with its scheme.
     """
 
     text: str
@@ -60,16 +56,16 @@ class Address:
 
     @property
     def scheme(self):
-        """Such as `"s3"`."""
+        """The part before `://`, in lower case."""
         return SCHEME.match(self.text)[1].lower()
 
     @property
     def name(self):
-        """What follows the last slash."""
+        """The part after the last slash."""
         return self.text.rstrip("/").rpartition("/")[2]
 
     def is_file(self):
-        """Whether a file is there."""
+        """Whether the file exists."""
         import tensorflow as tf
 
         with self._read() as files:
@@ -90,39 +86,31 @@ class Address:
 
     @contextlib.contextmanager
     def open(self, mode="rb"):
-        """The file, of which `read` gives bytes; it is closed where the block ends."""
+        """Opens the file, whose `read` returns bytes, for a `with` block."""
         with self._read() as files, files.GFile(self.text, mode) as file:
             yield file
 
     @contextlib.contextmanager
     def _read(self):
-        """`tf.io.gfile`, whose errors come out as one line."""
+        """`tf.io.gfile`, with its errors as one line."""
         import tensorflow as tf
 
-        files = file_systems(self.scheme, asked=self)
+        files = file_systems(self.scheme, address=self)
         try:
             yield files
         except tf.errors.OpError as error:
             raise DatasetError(f"{self}: cannot be read ({first_line(error)})") from error
 
 
-def file_systems(scheme, *, asked):
-    """TensorFlow's file systems, with one for a scheme among them.
+def file_systems(scheme, *, address):
+    """TensorFlow's file systems, `tf.io.gfile`, with one for a scheme among them.
 
     Args:
         scheme: Such as `"s3"`.
-        asked: The address that is to be read, for the error.
-
-    Returns:
-        The module `tf.io.gfile`.
+        address: The address to read, for the error.
 
     Raises:
-        DatasetError: If neither TensorFlow nor tensorflow-io has a file system for it.
-
-    Example:
-
-    >>> file_systems("ram", asked="ram://records").__name__.rpartition(".")[2]
-    'gfile'
+        DatasetError: If neither TensorFlow nor tensorflow-io has a file system for the scheme.
     """
     import tensorflow as tf
 
@@ -131,7 +119,7 @@ def file_systems(scheme, *, asked):
             import tensorflow_io  # noqa: F401 - the import registers them
         if scheme not in tf.io.gfile.get_registered_schemes():
             raise DatasetError(
-                f"{asked}: TensorFlow {tf.__version__} has no file system for {scheme}:// here; on "
+                f"{address}: TensorFlow {tf.__version__} has no file system for {scheme}://; on "
                 "Python 3.11 and 3.12 `pip install kinetics-i3d[io]` brings tensorflow-io and the "
                 "TensorFlow 2.16 that it is made for"
             )
@@ -142,10 +130,10 @@ def file_systems(scheme, *, asked):
 
 
 def leave_before_destructors():
-    """Lets this process end with its own exit code, on Linux, once Python has cleared up.
+    """On Linux, ends this process with its exit code as soon as Python has cleaned up.
 
-    What tensorflow-io destroys after that aborts (https://github.com/tensorflow/io/issues/1912):
-    a training that went well would end as one that was killed.
+    What tensorflow-io destroys after that aborts (https://github.com/tensorflow/io/issues/1912),
+    and a successful training would end like a killed one.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

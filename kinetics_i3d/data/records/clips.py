@@ -23,27 +23,27 @@ READ_AHEAD = 1 << 20  # bytes a file
 
 
 def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=0):
-    """Endless random clips of a split's records: each comes once a pass, in another order.
+    """Endless random clips of a split's records: each record once per pass, in another order.
 
-    The order: files shuffled, several read in turn, clips shuffled among the next `SHUFFLED`.
-    `prepare` has put the videos into files at random.
+    The order: files are shuffled, several are read in turn, clips are shuffled among the next
+    `SHUFFLED`. `prepare` has distributed the videos over the files at random.
 
     Args:
         source: A `RecordSplit`.
-        specs: {stream: `ClipSpec`}, as `stream_specs` gives. Frames that were prepared larger are
-            resized to it; of those prepared at a higher rate, every so manieth is taken.
-        frames: Frames a clip, of the fastest stream.
+        specs: `StreamSpecs`. Frames that were prepared larger are resized; of frames prepared at a
+            higher rate, one per stride is taken.
+        frames: Frames of a clip, of the fastest stream.
         seed: Of the order and of the starts.
-        workers: Clips decoded at a time.
-        shard: (index, count): every count-th file from index on, or every count-th record where
-            there are fewer files than that.
-        start: Examples to leave out, of which those of the same pass are read, none is decoded.
+        workers: Clips decoded at the same time.
+        shard: (index, count): every count-th file from index on, or every count-th record if there
+            are fewer files than that.
+        start: The number of examples to skip; those of the same pass are read, none is decoded.
 
     Returns:
-        A `tf.data.Dataset` as `video_clips` gives; resized clips are float32.
+        A `tf.data.Dataset` as `video_clips` returns; resized clips are float32.
 
     Raises:
-        DatasetError: If the records lack a stream, or were prepared at another rate or by another
+        DatasetError: If the records lack a stream, or were prepared at another rate, by another
             resize, or smaller.
         ValueError: If there are fewer records than shards.
     """
@@ -52,7 +52,7 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     steps = specs.strides(source.clip_spec.fps)
     stretch = frames * min(steps.values())  # frames of a record that a clip spans
     files = source.records.shards(source.name)
-    total, one_pass = _one_pass([(str(path), each) for path, each in files if each], shard, seed)
+    total, one_pass = _one_pass([(str(path), count) for path, count in files if count], shard, seed)
     larger = source.clip_spec.short_side > spec.short_side
 
     def take(number, serialized):
@@ -85,52 +85,48 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     def once(epoch):
         numbered = one_pass(epoch).enumerate(epoch * total).map(take, num_parallel_calls=workers)
         # Of a single frame there is no flow.
-        held = numbered.filter(lambda coded, *_: tf.shape(coded[names[-1]])[0] > 0)
+        with_frames = numbered.filter(lambda coded, *_: tf.shape(coded[names[-1]])[0] > 0)
         # Of this graph alone: beside a global seed of 0, no tensor may be a seed.
         tf.compat.v1.set_random_seed(1)
-        held = held.shuffle(SHUFFLED, seed=seed + epoch, reshuffle_each_iteration=False)
+        order = {"seed": seed + epoch, "reshuffle_each_iteration": False}
+        shuffled = with_frames.shuffle(SHUFFLED, **order)
         done = tf.where(epoch == first, tf.constant(start % total, tf.int64), 0)
-        return held.enumerate(epoch * total).skip(done)
+        return shuffled.enumerate(epoch * total).skip(done)
 
     return tf.data.Dataset.counter(first).flat_map(once).map(decode, num_parallel_calls=workers)
 
 
 def check_fit(records, specs):
-    """Raises `DatasetError` if clips of these specs cannot be taken from records.
-
-    Args:
-        records: `Records`.
-        specs: {stream: `ClipSpec`}.
-    """
+    """Raises `DatasetError` if clips of these `StreamSpecs` cannot be taken from `Records`."""
     missing = [stream for stream in specs if stream not in records.streams]
     if missing:
         raise DatasetError(
             f"{records.folder}: holds the streams {records.streams}, not {', '.join(missing)}; "
             "kinetics-i3d prepare --streams makes records of both"
         )
-    there, asked = records.clip_spec, specs.fastest
+    there, wanted = records.clip_spec, specs.fastest
     try:
         specs.strides(there.fps)
     except ValueError as error:
         raise DatasetError(
-            f"{records.folder}: was prepared with fps {there.fps}, asked for is {asked.fps}; "
+            f"{records.folder}: was prepared with fps {there.fps}, asked for is {wanted.fps}; "
             "prepare it once more by that spec, or for rgb alone by a multiple of its rate"
         ) from error
     for field in ("resize", "interpolation"):
-        if getattr(there, field) != getattr(asked, field):
+        if getattr(there, field) != getattr(wanted, field):
             raise DatasetError(
                 f"{records.folder}: was prepared with {field} {getattr(there, field)!r}, asked for "
-                f"is {getattr(asked, field)!r}; prepare it once more by that spec"
+                f"is {getattr(wanted, field)!r}; prepare it once more by that spec"
             )
-    if there.short_side < asked.short_side:
+    if there.short_side < wanted.short_side:
         raise DatasetError(
             f"{records.folder}: was prepared with short_side {there.short_side}, asked for is "
-            f"{asked.short_side}; frames are made smaller, not larger"
+            f"{wanted.short_side}; frames are made smaller, not larger"
         )
 
 
 def _one_pass(files, shard, seed):
-    """The number of a shard's records, and epoch -> the serialized records in its order."""
+    """(number of a shard's records, function from the epoch to its serialized records)."""
     index, count = shard
     by_file = len(files) >= count
     mine = share_of(files, shard) if by_file else files

@@ -1,7 +1,7 @@
-"""`Manifest`: what a folder of prepared records holds, how it was made, and what failed.
+"""`Manifest`: the content of a folder of prepared records, its settings, and what failed.
 
-JSON. Beside each shard stands a small one of its own, written after it: so an interrupted
-preparation knows what is done.
+A JSON file. Beside each shard is a small one of its own, written after the shard, by which an
+interrupted preparation knows what is done.
 """
 
 import collections
@@ -26,7 +26,7 @@ class Shard:
 
     Args:
         file: Its name in the folder.
-        records: How many it holds.
+        records: The number of records.
         bytes: Its size.
         sha256: Its checksum, hexadecimal.
     """
@@ -44,7 +44,7 @@ class Split:
     Args:
         shards: `Shard`s in the order of their numbers.
         classes: {label: number of records}, only of labels that occur.
-        failures: (path in the dataset, message) of the videos that could not be read.
+        failures: (path in the dataset, message) of each video that could not be read.
     """
 
     shards: tuple
@@ -53,12 +53,12 @@ class Split:
 
     @property
     def records(self):
-        """How many there are in all."""
+        """The total number of records."""
         return sum(shard.records for shard in self.shards)
 
     @classmethod
     def merge(cls, parts):
-        """One of several, in their order."""
+        """One `Split` of several, in their order."""
         classes: collections.Counter = collections.Counter()
         for part in parts:
             classes.update(part.classes)
@@ -79,11 +79,11 @@ class Split:
 
     @classmethod
     def from_dict(cls, fields):
-        """The inverse of `to_dict`; `KeyError`, `TypeError` or `ValueError` on anything else."""
+        """The inverse of `to_dict`; `KeyError`, `TypeError` or `ValueError` for anything else."""
         split = cls(
             tuple(Shard(**shard) for shard in fields["shards"]),
             dict(fields["classes"]),
-            tuple((each["path"], each["message"]) for each in fields["failures"]),
+            tuple((entry["path"], entry["message"]) for entry in fields["failures"]),
         )
         if not split.records == fields["records"] == sum(split.classes.values()):
             raise ValueError("its numbers of records contradict each other")
@@ -97,9 +97,9 @@ class Manifest:
     """A whole folder of records.
 
     Args:
-        settings: All that the records' bytes depend on, as JSON holds it.
-        version: Of the package that began them.
-        splits: {name: `Split`}; None until all are there.
+        settings: All that the bytes of the records depend on, as JSON holds it.
+        version: The version of the package that began them.
+        splits: {name: `Split`}; None until all are complete.
     """
 
     settings: dict
@@ -118,12 +118,12 @@ class Manifest:
 
     @property
     def streams(self):
-        """Names of the streams that every record holds."""
+        """The streams that every record holds."""
         return tuple(self.settings["streams"])
 
 
 def write_manifest(folder, manifest):
-    """Writes `manifest.json` into a folder, whole or not at all."""
+    """Writes `manifest.json` into a folder, atomically."""
     splits = manifest.splits
     fields = {
         "format": FORMAT,
@@ -136,7 +136,7 @@ def write_manifest(folder, manifest):
 
 
 def is_manifest(path):
-    """Whether a file is, or was meant to be, a manifest of `write_manifest`, by its beginning."""
+    """Whether a file begins like one of `write_manifest`."""
     with path.open("rb") as file:
         start = file.read(256)
     return b'"format"' in start and b'"complete"' in start
@@ -146,14 +146,11 @@ def read_manifest(folder, *, complete=True):
     """Reads `manifest.json` of a folder.
 
     Args:
-        folder: Where `prepare` has written, or the address of a copy.
-        complete: Whether one that is not finished is refused.
-
-    Returns:
-        A `Manifest`.
+        folder: A folder that `prepare` has filled, or the address of a copy.
+        complete: Whether an incomplete one is refused.
 
     Raises:
-        DatasetError: If it is missing, damaged, of another format, or not finished.
+        DatasetError: If it is missing, damaged, of another format, or incomplete.
     """
     path = path_or_address(folder) / NAME
     if not path.is_file():
@@ -164,7 +161,7 @@ def read_manifest(folder, *, complete=True):
         fields = json.loads(path.read_text(encoding="utf-8"))
         if fields["format"] != FORMAT:
             raise ValueError(f"format {fields['format']} is not {FORMAT}")
-        splits = {name: Split.from_dict(each) for name, each in fields["splits"].items()}
+        splits = {name: Split.from_dict(entry) for name, entry in fields["splits"].items()}
         done = fields["complete"]
         manifest = Manifest(fields["settings"], fields["version"], splits if done else None)
         # Read here, so that what is wrong in them is found here.
@@ -175,13 +172,13 @@ def read_manifest(folder, *, complete=True):
         ) from error
     if complete and not done:
         raise DatasetError(
-            f"{path}: not finished; the same `kinetics-i3d prepare` once more goes on with it"
+            f"{path}: not finished; repeat the same `kinetics-i3d prepare` to finish it"
         )
     return manifest
 
 
 def digest(settings):
-    """Sixteen letters by which settings are known again.
+    """Sixteen hexadecimal digits that identify settings.
 
     Example:
 
@@ -193,31 +190,17 @@ def digest(settings):
 
 
 def beside(shard):
-    """The path of the small manifest of a shard's path."""
+    """The path of a shard's own small manifest."""
     return shard.with_suffix(".json")
 
 
 def note_shard(path, split, settings):
-    """Notes that a shard is done.
-
-    Args:
-        path: The shard.
-        split: A `Split` of it alone.
-        settings: The `digest` of what it was made by.
-    """
+    """Records that a shard is done: the `Split` of it alone, and the `digest` of its settings."""
     _write(beside(path), {"settings": settings, **split.to_dict()})
 
 
 def noted_shard(path, settings):
-    """What is noted of a shard that is there, of its full size, and made by the same settings.
-
-    Args:
-        path: The shard.
-        settings: The `digest` of what it must have been made by.
-
-    Returns:
-        A `Split` of it alone, or None if it has to be made.
-    """
+    """The `Split` of a complete shard made by the same settings; None if it has to be made."""
     try:
         fields = json.loads(beside(path).read_text(encoding="utf-8"))
         split = Split.from_dict(fields)

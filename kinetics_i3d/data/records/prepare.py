@@ -1,6 +1,6 @@
-"""`prepare`: a dataset's videos decoded once and for all, as TFRecords that training reads quickly.
+"""`prepare` decodes the videos of a dataset once and for all into TFRecords, which train faster.
 
-What one record holds: `kinetics_i3d.data.records`. Flow: that of the I3D release, in 8 bits.
+`verify_records` checks them. Flow: that of the I3D release, in 8 bits.
 """
 
 import collections
@@ -47,7 +47,7 @@ def prepare(
 
     A call that was stopped is finished by repeating it: shards that are done stay. So does, by
     repeating the call, a shard that was deleted come back. A shard's bytes depend on the videos and
-    on `config` alone. A video that is missing or cannot be read is passed over and noted in the
+    on `config` alone. A video that is missing or cannot be read is skipped and noted in the
     manifest.
 
     Args:
@@ -99,12 +99,13 @@ def prepare(
     shards = {folder / file: videos for split in plan.values() for file, videos in split}
     with _exclusive(folder):
         begun = _claim(folder, settings)
-        known = manifests.digest(begun.settings)  # 25 frames a second are 25.0, written otherwise
-        done = {path: manifests.noted_shard(path, known) for path in shards}
+        # Of the settings as they were read: 25 frames a second are 25.0 there.
+        identity = manifests.digest(begun.settings)
+        done = {path: manifests.noted_shard(path, identity) for path in shards}
         missing = {path: videos for path, videos in shards.items() if done[path] is None}
         if missing:  # not complete any more, should it have been so
             manifests.write_manifest(folder, begun)
-        writer = _Writer(dataset.labels, config, known, workers, progress)
+        writer = _Writer(dataset.labels, config, identity, workers, progress)
         writer.report(sum(len(shards[path]) for path in shards if path not in missing))
         done |= writer.write(missing)
         splits = {
@@ -125,7 +126,7 @@ class _Writer:
         self.stop = threading.Event()
 
     def write(self, shards):
-        """Writes the shards of {path: videos}; gives {path: `Split`}."""
+        """Writes the shards of {path: videos}; returns {path: `Split`}."""
         # One queue over all shards, so that no thread waits at the end of each.
         queue = ((name, video) for videos in shards.values() for name, video in videos)
         with contextlib.closing(self._encoded(queue)) as encoded:
@@ -163,7 +164,7 @@ class _Writer:
         return split
 
     def _encoded(self, queue):
-        """A future for each video, in their order; some are ahead, so that all threads work."""
+        """Yields a future per video, in order; some are ahead, so that all threads work."""
         pending: collections.deque = collections.deque()
         pool = concurrent.futures.ThreadPoolExecutor(self.workers, thread_name_prefix="prepare")
         try:
@@ -184,11 +185,7 @@ class _Writer:
 
 
 def file_sha256(path):
-    """The checksum of a file, hexadecimal.
-
-    Args:
-        path: A `pathlib.Path` or an `Address`.
-    """
+    """The checksum, hexadecimal, of a `pathlib.Path` or an `Address`."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while part := file.read(1 << 20):
@@ -197,17 +194,17 @@ def file_sha256(path):
 
 
 def _claim(folder, settings):
-    """The manifest of records that are begun here, without splits; refuses other settings."""
+    """The manifest, without splits, of the records that are begun here; refuses other settings."""
     if (folder / manifests.NAME).exists():
-        found = manifests.read_manifest(folder, complete=False)
+        earlier = manifests.read_manifest(folder, complete=False)
         check_settings(
-            found.settings,
+            earlier.settings,
             settings,
             path=folder,
             advice="choose another folder or the same settings",
             error=DatasetError,
         )
-        begun = dataclasses.replace(found, splits=None)
+        begun = dataclasses.replace(earlier, splits=None)
     else:
         begun = manifests.Manifest(settings, importlib.metadata.version("kinetics-i3d"))
     for path in folder.iterdir():
@@ -276,7 +273,7 @@ class PrepareConfig:
             )
 
     def to_dict(self):
-        """The fields that count, JSON-ready; a backend that was left open is the one found here."""
+        """The fields that count, JSON-ready, with the backend that is used if none is named."""
         has_flow = "flow" in self.streams
         return {
             "streams": list(self.streams),
@@ -290,27 +287,20 @@ class PrepareConfig:
 
 
 def plan_shards(dataset, *, size, seed=0):
-    """Shuffles the videos of each split and deals them out.
+    """Shuffles the videos of each split and distributes them over shards.
 
     Args:
-        dataset: A `VideoDataset`. Its missing videos have a place too, so that another's does not
+        dataset: A `VideoDataset`. Missing videos have a place, too, so that the others' does not
             depend on what has been downloaded.
-        size: Videos a shard.
-        seed: Chooses the shuffle.
+        size: Videos per shard.
+        seed: Of the shuffle.
 
     Returns:
-        {split: list of (file name, list of (name, `Video`))}; a video's name is its path from the
-        folder that holds them all, with its span behind it if it has one.
+        {split: list of (file name, list of (name, `Video`))}; a video's name is its path relative
+        to the folder that contains all of them, followed by its span.
 
     Raises:
-        DatasetError: If there is no video, or a split's name cannot be that of a file.
-
-    Example:
-
-    >>> from kinetics_i3d.data.datasets import open_dataset
-    >>> plan = plan_shards(open_dataset(folder), size=32)
-    >>> [(file, [name for name, video in videos]) for file, videos in plan["test"]]
-    [('test-00000-of-00001.tfrecord', ['more.mp4'])]
+        DatasetError: If there is no video, or the name of a split cannot be that of a file.
     """
     every = dataset.videos + dataset.missing
     if not every:
@@ -338,7 +328,7 @@ def plan_shards(dataset, *, size, seed=0):
 
 
 def summarize(shards):
-    """By what a split's videos, in their order, are known again; JSON-ready."""
+    """The number of a split's videos, and a digest of their order; JSON-ready."""
     rows = [(name, video.label) for _, videos in shards for name, video in videos]
     return {"number": len(rows), "digest": digest(rows)}
 
@@ -346,27 +336,18 @@ def summarize(shards):
 def verify_records(folder, *, progress=None):
     """Reads every shard of a folder and compares it with the manifest.
 
-    A shard that is damaged or missing is made again by deleting it, if it is there, and repeating
-    the `prepare` that made it.
+    Checksums of whole files (SHA-256), and TensorFlow's own of each record (CRC-32C). A damaged or
+    missing shard is made again by deleting it and repeating the `prepare` that made it.
 
     Args:
-        folder: Where `prepare` has written.
+        folder: A folder that `prepare` has filled.
         progress: Called with the number of shards done after each.
 
     Returns:
-        A list of (path, what is wrong), one for each bad shard; empty if all is well.
+        A list of (path, problem), one per bad shard.
 
     Raises:
-        DatasetError: If the manifest is missing, damaged or not finished.
-
-    Example:
-
-    >>> from kinetics_i3d.data.datasets import open_dataset
-    >>> from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
-    >>> _ = prepare(open_dataset(folder), folder / "out", PrepareConfig(streams=("rgb",)))
-    >>> (folder / "out" / "test-00000-of-00001.tfrecord").unlink()
-    >>> [(path.name, wrong) for path, wrong in verify_records(folder / "out")]
-    [('test-00000-of-00001.tfrecord', 'missing')]
+        DatasetError: If the manifest is missing, damaged or incomplete.
     """
     records = Records(folder)
     shards = [shard for name in records.splits for shard in records.manifest.splits[name].shards]
@@ -382,15 +363,7 @@ def verify_records(folder, *, progress=None):
 
 
 def what_is_wrong(path, shard):
-    """Compares a file with what is noted of it.
-
-    Args:
-        path: The file.
-        shard: Its `Shard`.
-
-    Returns:
-        A phrase, or None if all is well.
-    """
+    """The problem of a shard's file, compared with its `Shard`; None if there is none."""
     import tensorflow as tf
 
     if not path.is_file():
@@ -401,7 +374,7 @@ def what_is_wrong(path, shard):
     if file_sha256(path) != shard.sha256:
         return "other bytes than were written: its SHA-256 differs"
     try:
-        found = sum(1 for _ in tf.data.TFRecordDataset([str(path)]))
+        records = sum(1 for _ in tf.data.TFRecordDataset([str(path)]))
     except tf.errors.DataLossError:
         return "a record's own checksum does not fit it"
-    return None if found == shard.records else f"{found} records, not {shard.records}"
+    return None if records == shard.records else f"{records} records, not {shard.records}"

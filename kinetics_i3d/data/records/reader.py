@@ -1,7 +1,7 @@
-"""`Records`: prepared videos as TFRecords, and what one record holds: JPEG frames, flow and label.
+"""`Records`: prepared videos as TFRecords of JPEG frames, flow and label.
 
-Field names are MediaSequence's, https://github.com/google-ai-edge/mediapipe (`util/sequence`),
-which TensorFlow's Model Garden reads too.
+Field names are those of MediaSequence, https://github.com/google-ai-edge/mediapipe
+(`util/sequence`), which TensorFlow's Model Garden reads, too.
 """
 
 import collections
@@ -223,22 +223,18 @@ def open_records(files):
 
 
 def parse_record(serialized, *, streams):
-    """Takes a record apart and leaves its pictures coded, so that a clip decodes only its own.
+    """Parses a record without decoding its frames, so that a clip decodes only its own.
 
     Works eagerly and inside tf.data.
 
     Args:
         serialized: Scalar string tensor.
-        streams: Which of `"rgb"` and `"flow"` to take.
+        streams: `"rgb"`, `"flow"` or both.
 
     Returns:
-        A dictionary of tensors: `"image"` string (frames,) where rgb is taken, `"flow"` string
-        (frames - 1,) where flow is, `"label"` int64 (), `"timestamps"` int64 (frames,),
-        microseconds from the first frame (of flow alone: frames - 1), and `"name"` string (), the
-        video's path in its dataset.
-
-    Raises:
-        ValueError: If `streams` is wrong.
+        A dictionary of tensors: `"image"` string (frames,) with rgb, `"flow"` string (frames - 1,)
+        with flow, `"label"` int64 (), `"timestamps"` int64 (frames,), microseconds from the first
+        frame (of flow alone: frames - 1), and `"name"` string (), the video's path in its dataset.
     """
     import tensorflow as tf
 
@@ -246,7 +242,7 @@ def parse_record(serialized, *, streams):
         raise ValueError(f"`streams` must be some of {STREAMS}. Received: streams={streams!r}")
     clock = f"{PREFIX['rgb' if 'rgb' in streams else 'flow']}timestamp"
     lists = {f"{PREFIX[stream]}encoded": tf.string for stream in streams} | {clock: tf.int64}
-    context, found = tf.io.parse_single_sequence_example(
+    context, sequences = tf.io.parse_single_sequence_example(
         serialized,
         context_features={
             LABEL_INDEX: tf.io.FixedLenFeature((), tf.int64),
@@ -259,23 +255,16 @@ def parse_record(serialized, *, streams):
     parsed = {
         "label": context[LABEL_INDEX],
         "name": context[DATA_PATH],
-        "timestamps": found[clock],
+        "timestamps": sequences[clock],
     }
     for stream, name in (("rgb", "image"), ("flow", "flow")):
         if stream in streams:
-            parsed[name] = found[f"{PREFIX[stream]}encoded"]
+            parsed[name] = sequences[f"{PREFIX[stream]}encoded"]
     return parsed
 
 
 def decode_frames(jpegs):
-    """Decodes pictures.
-
-    Args:
-        jpegs: String tensor (n,), n of 1 or more: the part of `"image"` that is wanted.
-
-    Returns:
-        uint8 tensor (n, height, width, 3), RGB.
-    """
+    """uint8 (n, height, width, 3) of n JPEG strings, 1 or more."""
     import tensorflow as tf
 
     return tf.map_fn(
@@ -286,12 +275,5 @@ def decode_frames(jpegs):
 
 
 def decode_flow_frames(jpegs):
-    """Decodes flow to its codes; `dequantize_flow` makes pixels or a network's values of them.
-
-    Args:
-        jpegs: String tensor (n,), n of 1 or more: the part of `"flow"` that is wanted.
-
-    Returns:
-        uint8 tensor (n, height, width, 2), x then y.
-    """
+    """uint8 (n, height, width, 2), quantized flow, x then y, of n JPEG strings, 1 or more."""
     return decode_frames(jpegs)[..., :2]

@@ -1,7 +1,7 @@
-"""`encode_video`: a video file to the bytes of one record.
+"""`encode_video`: a video to the bytes of one record.
 
 Fields: MediaSequence, https://github.com/google-ai-edge/mediapipe (`util/sequence`). Flow: as that
-project's `FlowToImageCalculator` keeps it, which cuts codes off; ours are rounded by default.
+project's `FlowToImageCalculator` stores it, which truncates; ours is rounded by default.
 """
 
 import contextlib
@@ -18,21 +18,18 @@ MOST = 2**31 - 2**20  # bytes of pictures; protobuf ends at 2 GiB
 
 
 def encode_video(video, *, name, labels, config, stop=None):
-    """Reads a video into the bytes of its record.
+    """Encodes a video as the bytes of its record, as `make_record` does; None if stopped.
 
     Args:
         video: A `Video`.
-        name: What the record calls it.
+        name: Its name in the record.
         labels: Class names in order.
         config: A `PrepareConfig`.
-        stop: A `threading.Event`: once it is set, nothing is worth going on for.
-
-    Returns:
-        Bytes, as `make_record` gives; None if stopped.
+        stop: A `threading.Event` that stops the work.
 
     Raises:
-        VideoError: If it cannot be decoded, has a single frame where flow is asked for, or is too
-            long for a record.
+        VideoError: If it cannot be decoded, has a single frame but flow is needed, or is too long
+            for a record.
     """
     spec, flow = config.spec, config.flow
     if "flow" in config.streams:
@@ -69,20 +66,7 @@ def encode_video(video, *, name, labels, config, stop=None):
 
 
 def encode_frame(frame, *, quality):
-    r"""Codes a picture as JPEG, its colours at half the resolution as photographs have them.
-
-    Args:
-        frame: uint8 array (height, width, 3), RGB.
-        quality: libjpeg's, 1 to 100.
-
-    Returns:
-        Bytes.
-
-    Example:
-
-    >>> encode_frame(np.zeros((16, 16, 3), np.uint8), quality=95)[:3]
-    b'\xff\xd8\xff'
-    """
+    """A uint8 RGB picture (height, width, 3) as JPEG, with colours at half the resolution."""
     import tensorflow as tf
 
     with tf.device("/CPU:0"):
@@ -90,26 +74,12 @@ def encode_frame(frame, *, quality):
 
 
 def encode_flow_frame(codes, *, quality):
-    """Codes flow as JPEG: x as red, y as green, and blue 0, as MediaPipe's FlowToImageCalculator.
+    """Quantized flow (height, width, 2) as JPEG: x is red, y green, and blue 0, as in MediaPipe.
 
-    Red and green are no colours here, so they keep their resolution: at half of it edges of moving
-    things would err by up to 3 pixels. On real videos, with a bound of 20, JPEG adds 0.05 pixels on
-    average at any quality from 95, since its change of colour space rounds codes up or down by one.
-    At the worst place it is 2 pixels at 95, 1 at 98, and 0.7 at 100 for almost twice the bytes.
-
-    Args:
-        codes: uint8 array (height, width, 2), such as `quantize_flow` makes.
-        quality: libjpeg's, 1 to 100.
-
-    Returns:
-        Bytes.
-
-    Example:
-
-    >>> jpeg = encode_flow_frame(np.full((16, 16, 2), 128, np.uint8), quality=98)
-    >>> from kinetics_i3d.data.records.reader import decode_flow_frames
-    >>> decode_flow_frames([jpeg])[0, 0, 0].numpy()
-    array([127, 128], dtype=uint8)
+    Red and green keep their resolution here: at half of it, edges of moving things would be up to 3
+    pixels off. On real videos, with a bound of 20, JPEG adds 0.05 pixels on average at any quality
+    from 95, since its colour conversion changes a value by up to one. The worst error is 2 pixels
+    at 95, 1 at 98, and 0.7 at 100 for almost twice the bytes.
     """
     import tensorflow as tf
 
@@ -120,29 +90,16 @@ def encode_flow_frame(codes, *, quality):
 
 
 def make_record(jpegs, *, size, fps, label, name, labels, bound=None):
-    """Puts a video's pictures and its label into the bytes of one record.
+    """The bytes of a `tf.train.SequenceExample`; the same bytes for the same arguments.
 
     Args:
         jpegs: {stream: list of JPEG bytes}.
         size: (height, width) of every picture.
         fps: Frames a second.
         label: The video's class, one of `labels`.
-        name: What the video is called, its path in the dataset.
+        name: The video's path in the dataset.
         labels: Class names in order.
-        bound: Pixels of flow that 0 and 255 stand for, where there is flow.
-
-    Returns:
-        A serialized `tf.train.SequenceExample`; the same bytes for the same arguments.
-
-    Example:
-
-    >>> jpegs = {"rgb": [encode_frame(np.zeros((16, 16, 3), np.uint8), quality=95)]}
-    >>> record = make_record(
-    ...     jpegs, size=(16, 16), fps=25.0, label="sit", name="a.mp4", labels=("sit", "stand")
-    ... )
-    >>> from kinetics_i3d.data.records.reader import parse_record
-    >>> parse_record(record, streams=("rgb",))["name"].numpy()
-    b'a.mp4'
+        bound: Pixels of flow that 0 and 255 stand for, if there is flow.
     """
     import tensorflow as tf
 

@@ -1,6 +1,5 @@
 """The recipe of CONTRIBUTING: a new format of datasets is one file and one row."""
 
-import types
 from xml.etree import ElementTree
 
 import pytest
@@ -9,7 +8,8 @@ from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import find_videos, open_dataset
 from kinetics_i3d.data.layouts.formats import FORMATS, DatasetFormat, recognise
 from kinetics_i3d.data.layouts.listing import Listing, Row
-from kinetics_i3d.training.preflight import parts
+from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.training.preflight import training_and_validation
 
 CLIPS = '<clips><clip file="a.mp4" label="sit"/><clip file="b.mp4" label="run" test="1"/></clips>'
 
@@ -53,8 +53,8 @@ def test_one_row_makes_a_format_known_to_everything_that_opens_datasets(folder):
     assert [video.path for video in dataset.split("test").videos] == [folder / "b.mp4"]
     assert open_dataset(folder / "clips.xml", kind="xml") == open_dataset(dataset) == dataset
     assert find_videos(folder / "clips.xml")[1] == [str(folder / "a.mp4"), str(folder / "b.mp4")]
-    config = types.SimpleNamespace(split="train", validation="test", share=None)
-    training, held_out = parts(dataset, config)
+    config = TrainConfig(split="train", validation="test")
+    training, held_out = training_and_validation(dataset, config)
     assert len(training) == len(held_out) == 1
 
 

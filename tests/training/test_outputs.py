@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.training.preflight import training_and_validation
-from kinetics_i3d.training.results import (
+from kinetics_i3d.training.outputs import (
     frame_strip,
     read_history,
     write_history,
     write_videos,
 )
+from kinetics_i3d.training.preflight import training_and_validation
 
 
 def test_frame_strip_shows_frames_from_first_to_last():

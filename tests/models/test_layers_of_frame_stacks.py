@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kinetics_i3d.models.frame_stacks import StackFrames, UnstackFrames, per_stack
+from kinetics_i3d.models.layers import StackFrames, UnstackFrames, per_stack
 
 
 def numbered(*shape):

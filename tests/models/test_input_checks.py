@@ -10,7 +10,7 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, INCEPTION5H, ClipSpec
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.value_checks import check_values
+from kinetics_i3d.models.input_checks import check_values
 
 tf = pytest.importorskip("tensorflow")
 SHAPE = (2, 9, 32, 32, 3)

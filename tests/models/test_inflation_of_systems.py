@@ -8,8 +8,8 @@ from kinetics_i3d.models.c3d import C3D
 from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.inflation import start_from_images
 from kinetics_i3d.models.load import feature_model
-from kinetics_i3d.models.start_from_images import start_from_images
 from kinetics_i3d.models.two_stream import TwoStream
 from kinetics_i3d.models.two_stream_fused import TwoStreamFused
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
@@ -104,9 +104,9 @@ def test_what_does_not_fit_is_refused(images, known):
 @pytest.mark.slow
 def test_the_release_of_2014_starts_every_system(shared):
     flat = InceptionV1(weights=shared / "reference" / "inception5h")
-    trunk = feature_model(flat, "Mixed_5c")
+    backbone = feature_model(flat, "Mixed_5c")
     picture = INCEPTION5H.normalize(pixels(3, side=64))
-    expected = np.asarray(trunk(picture))
+    expected = np.asarray(backbone(picture))
     assert expected.max() > 1
     for system in SYSTEMS:
         model = start_from_images(system(architecture="googlenet", classes=2), flat)
