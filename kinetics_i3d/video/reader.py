@@ -1,4 +1,4 @@
-"""`read_frames`, `video_info`: a video as upright RGB frames at any rate, one after the other.
+"""`read_frames`, `timed_frames`, `video_info`: a video as upright RGB frames, one after the other.
 
 Frames are sampled by presentation time; `kinetics_i3d.video.sampling` has the rule.
 """
@@ -151,6 +151,58 @@ def read_frames(
     (256, 341, 3)
     >>> frames.close()
     """
+    checked = _checked(path, fps, start, stop, short_side, threads, resize, interpolation)
+    return _frames(*checked)
+
+
+def timed_frames(
+    path,
+    *,
+    fps,
+    start=0.0,
+    stop=None,
+    short_side=None,
+    threads=1,
+    resize="short_side",
+    interpolation="bilinear",
+    pixels=True,
+):
+    """Reads the frames of `read_frames`, each with the time for which it stands.
+
+    A frame begins when its picture is shown. One that repeats a picture begins at its own
+    `start + k / fps`. It ends where the next begins, the last one where the video or its part ends.
+
+    Args:
+        path: As for `read_frames`, and so are the following.
+        fps: Frames a second to sample.
+        start: Seconds from the first picture.
+        stop: Seconds from the first picture.
+        short_side: Pixels.
+        threads: Threads of the decoder.
+        resize: As in `ClipSpec`.
+        interpolation: As in `ClipSpec`.
+        pixels: Whether to give pixels. Without them reading takes half the time.
+
+    Returns:
+        A generator of (begin, end, frame): seconds from the first picture of the file, also of a
+        span of it, as fractions that increase; and a uint8 array, or None without `pixels`.
+
+    Raises:
+        ValueError: As `read_frames`.
+        VideoError: As `read_frames`.
+
+    Example:
+
+    >>> timed = timed_frames(folder / "video.mp4#t=0.4,1", fps=5)
+    >>> [(float(begin), float(end)) for begin, end, frame in timed]
+    [(0.4, 0.6), (0.6, 0.8), (0.8, 1.0)]
+    """
+    checked = _checked(path, fps, start, stop, short_side, threads, resize, interpolation)
+    return _timed_frames(*checked, pixels=pixels)
+
+
+def _checked(path, fps, start, stop, short_side, threads, resize, interpolation):
+    """The arguments of `_frames`."""
     path, span = split_span(check_video(path))
     rate = None if fps is None else as_rate(fps)
     first = _seconds("start", start)
@@ -170,7 +222,7 @@ def read_frames(
         first += begin
         last = min((time for time in (last and last + begin, end) if time), default=None)
     painter = pictures.Painter(short_side, resize, interpolation)
-    return _frames(path, rate, first, last, painter, threads)
+    return path, rate, first, last, painter, threads
 
 
 def _length(span, duration):
@@ -208,6 +260,37 @@ def _frames(path, rate, start, stop, painter, threads):
             yield frame
     if frame is None:
         raise errors.VideoError(f"{path}: the video ends before start={float(start):g} seconds")
+
+
+def _timed_frames(path, rate, start, stop, painter, threads, *, pixels):
+    if stop is not None and stop <= start:
+        raise errors.VideoError(f"{path}: the span ends before start={float(start):g} seconds")
+    end = stop  # of the last frame, unless the video ends before it
+
+    def dated(source):
+        nonlocal end
+        last = start
+        for time, length, picture in _timed(source, start):
+            last = time + length
+            yield time, length, (time, picture)
+        end = last if stop is None else min(last, stop)
+
+    with open_source(path, threads=threads) as source:
+        taken = at_rate(dated(source), fps=rate, start=start, stop=stop)
+        half, shown = 1 / rate / 2, None
+        waiting: typing.Any = None
+        for number, (time, picture) in enumerate(taken):
+            tick = start + number / rate
+            begin = time if -half <= time - tick < half else tick
+            if waiting is not None:
+                yield waiting[0], begin, waiting[1]
+            frame = None
+            if pixels:
+                frame = waiting[1].copy() if picture is shown else painter(picture)
+            waiting, shown = (begin, frame), picture
+    if waiting is None:
+        raise errors.VideoError(f"{path}: the video ends before start={float(start):g} seconds")
+    yield waiting[0], end, waiting[1]
 
 
 def _timed(source, start):

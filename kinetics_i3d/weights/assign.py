@@ -1,6 +1,9 @@
 """Strict assignment: every variable finds its array, every array its variable, or nothing moves."""
 
+import hashlib
 import re
+
+import numpy as np
 
 from kinetics_i3d.core.errors import WeightsError
 
@@ -56,3 +59,19 @@ def assign(model, arrays, *, ignore=(), keep=(), source="the weights"):
         raise WeightsError(f"{source} does not fit {model.name}: {listed}")
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def weights_digest(model):
+    """SHA-256 of a model's weights and architecture, the same whatever file they came from.
+
+    Example:
+
+    >>> len(weights_digest(model))
+    64
+    """
+    digest = hashlib.sha256(f"{model.architecture} {model.system} {model.output_shape}".encode())
+    for name, variable in sorted(named_variables(model).items()):
+        array = np.ascontiguousarray(variable.numpy())
+        digest.update(f"{name} {array.shape} {array.dtype}".encode())
+        digest.update(array)
+    return digest.hexdigest()

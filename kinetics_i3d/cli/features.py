@@ -1,0 +1,172 @@
+"""`kinetics-i3d features`: compute features of videos, each row with its seconds.
+
+Windows of frames slide over each video. wave.mp4 gets wave.npz with the arrays features, start, end
+and center (seconds of the video) and the metadata as JSON. A file is kept while video, weights and
+options are the same: repeating a call that was stopped completes it. A video that cannot be read is
+skipped and reported at the end: exit code 1 if others could be read, 2 if none could.
+"""
+
+import dataclasses
+import json
+
+from kinetics_i3d.cli.arguments import (
+    SOURCES,
+    add_json_argument,
+    add_output_argument,
+    add_streams_argument,
+    add_weights_arguments,
+    default_weights,
+)
+from kinetics_i3d.cli.console import complain, load_keras
+from kinetics_i3d.core.progress import Progress
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
+
+EXAMPLES = (
+    "kinetics-i3d features my_videos --output my_features",
+    "kinetics-i3d features talk.mp4 --output my_features --window 2.56s --stride 0.64s",
+    "kinetics-i3d features my_videos --output my_features --preset video_features",
+)
+# As `extract_features` has them, so that --help loads no Keras; a test compares them.
+CHOICES = {
+    "pool": ("all", "spatial", "none"),
+    "views": ("center", "three_crop", "ten_crop"),
+    "tail": ("pad", "drop", "overlap"),
+    "short": ("loop", "pad", "error"),
+}
+FORMATS = ("npz", "npy", "hdf5", "parquet")
+PRESETS = ("video_features", "actionformer_thumos", "actionformer_anet", "rtfm")
+
+
+def add_arguments(parser):
+    """Adds this verb's arguments to `parser`."""
+    parser.add_argument("sources", nargs="+", metavar="VIDEO|FOLDER|LIST", help=SOURCES)
+    add_output_argument(
+        parser,
+        "FOLDER",
+        "folder of the features, with the subfolders of the videos",
+        required=True,
+    )
+    add_weights_arguments(
+        parser,
+        default=f"{DEFAULT_WEIGHTS[None]}; {DEFAULT_WEIGHTS['flow']} with --streams flow, "
+        f"{DEFAULT_WEIGHTS['both']} with --streams rgb,flow",
+    )
+    add_streams_argument(
+        parser,
+        purpose="streams to compute; the channels of rgb come before those of flow, which is "
+        "computed where no flow file exists",
+        default_text="those of the weights",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="layout of a public tool: format, file names, and the defaults of the options below",
+    )
+    parser.add_argument(
+        "--endpoint", metavar="NAME", help="activation, by the paper's name (default: Mixed_5c)"
+    )
+    parser.add_argument(
+        "--pool",
+        choices=CHOICES["pool"],
+        help="average over time and space, over space alone, or not at all (default: all)",
+    )
+    for name, default, text in (
+        ("window", 64, "frames of a window at the rate of the weights' clip spec"),
+        ("stride", 16, "frames from one window to the next"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            type=_length,
+            metavar="FRAMES|SECONDSs",
+            help=f"{text}, or seconds such as 2.56s (default: {default})",
+        )
+    parser.add_argument(
+        "--views", choices=CHOICES["views"], help="crops of each window (default: center)"
+    )
+    parser.add_argument(
+        "--tail",
+        choices=CHOICES["tail"],
+        help="for the frames after the last whole window: a window that repeats the last frame, "
+        "none, or a window that ends with the video (default: pad)",
+    )
+    parser.add_argument(
+        "--short",
+        choices=CHOICES["short"],
+        help="for a video shorter than a window: repeat it from its beginning, repeat its last "
+        "frame, or report an error (default: loop)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="format of the files. npy has its metadata in a .json file beside it; parquet needs "
+        "pyarrow (default: npz)",
+    )
+    add_json_argument(parser)
+
+
+def run(options):
+    """Writes the files and prints their paths; returns the exit code."""
+    from kinetics_i3d.data.datasets import find_videos
+    from kinetics_i3d.weights.read import fetch_weights
+
+    # Checks that need no TensorFlow come first: it takes seconds to load.
+    trees = [find_videos(source) for source in options.sources]
+    weights = options.weights or default_weights(options.streams)
+    if options.flow_weights:
+        weights = {"rgb": weights, "flow": options.flow_weights}
+    fetch_weights(weights, pairs=True)
+    load_keras()
+    from kinetics_i3d.inference import features_files
+    from kinetics_i3d.inference.features import FeatureExtractor, FeatureOptions
+
+    preset = features_files.PRESETS[options.preset] if options.preset else None
+    file_format = options.format or ("npy" if preset else "npz")
+    features_files.check_format(file_format, options.preset)
+    names = [field.name for field in dataclasses.fields(FeatureOptions)]
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    settings = FeatureOptions(**{**(preset.options if preset else {}), **chosen})
+    jobs = features_files.feature_jobs(
+        trees, options.output, one_folder=bool(preset and preset.one_folder)
+    )
+    extractor = FeatureExtractor(weights, settings)
+    results: list = []
+    failures = []
+    total, noun = len(jobs), "videos"
+    if total == 1:
+        total, noun = extractor.count_windows(jobs[0].video), "windows"
+    with Progress(total, noun) as progress:
+
+        def show(windows, rate):
+            rate = f"{rate:.0f} frames/s"
+            if noun == "windows":
+                progress(windows, rate)
+            else:
+                progress(len(results), f"{windows} windows of the next, {rate}")
+
+        for result in features_files.write_feature_files(
+            jobs,
+            extractor,
+            output=options.output,
+            file_format=file_format,
+            preset=options.preset,
+            progress=show,
+        ):
+            results.append(result.to_dict())
+            if result.error is not None:
+                failures.append(result.error)
+            elif not options.json:
+                progress.clear()
+                kept = "" if result.made else " (kept)"
+                print(f"{result.paths[0]}: {result.rows} rows{kept}", flush=True)
+            if noun == "videos":
+                progress(len(results))
+    if options.json:
+        print(json.dumps(results, indent=2, ensure_ascii=False))
+    for error in failures:
+        complain(error)
+    return 0 if not failures else 2 if len(failures) == len(results) else 1
+
+
+def _length(text):
+    """Frames as a number; seconds stay text, which the library reads."""
+    return int(text) if text.isdecimal() else text

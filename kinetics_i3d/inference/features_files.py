@@ -1,0 +1,339 @@
+"""`write_feature_files`: the features of many videos in files, also as public tools read them.
+
+A run that was stopped is finished by repeating it: a file is kept while its content key is that of
+the video, the weights and the options.
+"""
+
+import contextlib
+import dataclasses
+import importlib.util
+import io
+import json
+import os
+import pathlib
+import time
+import zipfile
+import zlib
+
+import numpy as np
+
+from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.files import atomic_path, parse_npy
+from kinetics_i3d.core.locks import locked
+from kinetics_i3d.inference.features import ahead
+from kinetics_i3d.video.frame_folder import split_rate
+from kinetics_i3d.video.span import split_span
+
+FORMATS = {"npz": ".npz", "npy": ".npy", "hdf5": ".h5", "parquet": ".parquet"}
+LOCK = ".features.lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """How a public tool reads features.
+
+    Args:
+        options: Arguments of `extract_features`.
+        source: The tool's file that reads or writes them.
+        one_folder: Whether all files lie in one folder.
+        by_stream: Whether each stream has files of its own, `NAME_rgb.npy` and `NAME_flow.npy`,
+            with `NAME_fps.npy` and `NAME_timestamps_ms.npy`.
+    """
+
+    options: dict
+    source: str
+    one_folder: bool = False
+    by_stream: bool = False
+
+
+PRESETS = {
+    # Writes such files; the network's last average pool, averaged over time. A timestamp is that
+    # of the frame after the window. Incomplete windows at the end are left out.
+    "video_features": Preset(
+        {"endpoint": "AvgPool_0a_7x7", "window": 64, "stride": 64, "tail": "drop"},
+        "v-iashin/video_features: models/i3d/extract_i3d.py, utils/utils.py",
+        one_folder=True,
+        by_stream=True,
+    ),
+    # (windows, 2048): feat_stride 4, num_frames 16; the videos' own rate, about 30.
+    "actionformer_thumos": Preset(
+        {"window": 16, "stride": 4, "tail": "drop"},
+        "happyharrycn/actionformer_release: configs/thumos_i3d.yaml, libs/datasets/thumos14.py",
+        one_folder=True,
+    ),
+    # (windows, 2048): feat_stride 16, num_frames 16, default_fps 25, files v_ID.npy.
+    "actionformer_anet": Preset(
+        {"window": 16, "stride": 16, "tail": "drop"},
+        "happyharrycn/actionformer_release: configs/anet_i3d.yaml, libs/datasets/anet.py",
+        one_folder=True,
+    ),
+    # (windows, 10, channels); test_10crop.py repeats a score for 16 frames.
+    "rtfm": Preset(
+        {"window": 16, "stride": 16, "views": "ten_crop", "tail": "drop"},
+        "tianyu0207/RTFM: dataset.py, test_10crop.py",
+        one_folder=True,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureJob:
+    """A video, and the path of its features without a suffix."""
+
+    video: str
+    path: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureResult:
+    """What became of a `FeatureJob`: its files and rows, or the error."""
+
+    job: FeatureJob
+    paths: tuple = ()
+    rows: int = 0
+    made: bool = False
+    error: UserError | None = None
+
+    def to_dict(self):
+        """The result, ready for JSON."""
+        if self.error is not None:
+            return {"video": self.job.video, "error": str(self.error)}
+        paths = [str(path) for path in self.paths]
+        return {"video": self.job.video, "paths": paths, "rows": self.rows, "made": self.made}
+
+
+def feature_jobs(trees, output, *, one_folder=False):
+    """Says where the features of each video go: `talk.mp4` to `talk`, a part to `talk.5-15s`.
+
+    Where two videos differ in their suffix alone, the names keep it: `talk.mp4` and `talk.avi`.
+
+    Args:
+        trees: (root, videos) pairs: a folder, and the paths of videos below it.
+        output: The folder of the features, which repeats the folders between root and video.
+        one_folder: Whether all go into `output` itself.
+
+    Returns:
+        A list of `FeatureJob`s in the order of the videos, each video once.
+
+    Raises:
+        UserError: If two videos would have the same file.
+
+    Example:
+
+    >>> [job.path.name for job in feature_jobs([(folder, [folder / "video.mp4"])], "features")]
+    ['video']
+    """
+    names: dict = {}
+    for root, videos in trees:
+        for video in map(os.fspath, videos):
+            names.setdefault(video, _name(video, root, one_folder))
+    stems = [stem for stem, _ in names.values()]
+    jobs: dict = {}
+    for video, (stem, full) in names.items():
+        path = pathlib.Path(output) / (stem if stems.count(stem) == 1 else full)
+        other = jobs.setdefault(path, FeatureJob(video, path))
+        if other.video != video:
+            raise UserError(
+                f"{path}: would hold the features of {other.video} and of {video}; give each its "
+                "own output folder"
+            )
+    return list(jobs.values())
+
+
+def _name(video, root, one_folder):
+    """(name below the output folder without the video's suffix, the same with it)."""
+    file, span = split_span(video)
+    path = pathlib.Path(split_rate(file)[0])
+    part = ""
+    if span is not None:
+        start, _, end = span.located("").removeprefix("#t=").partition(",")
+        part = f".{start}-{end}s" if end else f".{start}-end"
+    folder = pathlib.Path() if one_folder else path.relative_to(root).parent
+    stem = path.name if path.is_dir() else path.stem
+    return folder / f"{stem}{part}", folder / f"{path.name}{part}"
+
+
+def check_format(file_format, preset=None):
+    """Raises an error where a format is unknown, is not the preset's, or needs a package."""
+    if preset is not None and preset not in PRESETS:
+        raise ValueError(f"`preset` must be one of {(*PRESETS,)}. Received: preset={preset!r}")
+    if file_format not in FORMATS:
+        raise ValueError(f"`format` must be one of {(*FORMATS,)}. Received: format={file_format!r}")
+    if preset is not None and file_format != "npy":
+        raise ValueError(f"`format` must be 'npy' for preset={preset!r}. Received: {file_format!r}")
+    if file_format == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise UserError("parquet files need the package pyarrow: pip install pyarrow")
+
+
+def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=None, progress=None):
+    """Computes the features of videos into files, decoding ahead of the network.
+
+    Args:
+        jobs: `FeatureJob`s.
+        extractor: A `FeatureExtractor`.
+        output: The folder, which one run at a time may write to.
+        file_format: A name in `FORMATS`.
+        preset: A name in `PRESETS`, or None.
+        progress: Called after each network call with (windows of this video so far, frames a
+            second through the network since the run began).
+
+    Yields:
+        A `FeatureResult` for each job, in their order. A video that cannot be read is
+        skipped.
+
+    Raises:
+        OSError: If a file cannot be written.
+        UserError: If another run writes to the folder, or a package is missing.
+        ValueError: If an argument is wrong.
+    """
+    check_format(file_format, preset)
+    by_stream = preset is not None and PRESETS[preset].by_stream
+    files = _Files(file_format, by_stream)
+    begun = time.monotonic()
+    with locked(pathlib.Path(output) / LOCK, wait=False) as is_free:
+        if not is_free:
+            raise UserError(f"{output}: another run writes features there; wait for it to end")
+        outputs: list = []
+        spans: list = []
+        clip_count = 0
+        stages = ahead(_stages(list(jobs), extractor, files))
+        with contextlib.closing(stages):
+            for job, stage, value in stages:
+                if stage == "clips":
+                    clips, batch_spans = value
+                    outputs.append(extractor.predict(clips))
+                    spans += batch_spans
+                    clip_count += len(clips)
+                    if progress is not None:
+                        frames = clip_count * extractor.window
+                        progress(
+                            len(spans) // extractor.view_count, frames / (time.monotonic() - begun)
+                        )
+                    continue
+                if stage == "end":
+                    features = extractor.finish(value, outputs, spans)
+                    paths = files.write(job.path, features)
+                    yield FeatureResult(job, paths, len(features), made=True)
+                elif stage == "kept":
+                    yield FeatureResult(job, files.paths(job.path, extractor.specs), value)
+                else:
+                    yield FeatureResult(job, error=value)
+                outputs, spans = [], []
+
+
+def _stages(jobs, extractor, files):
+    """Yields (job, stage, value); runs in the thread that decodes."""
+    for job in jobs:
+        try:
+            metadata = extractor.describe(job.video)
+            rows = files.rows(job.path, metadata["key"], extractor.specs)
+            if rows is not None:
+                yield job, "kept", rows
+                continue
+            for batch in extractor.batches(job.video):
+                yield job, "clips", batch
+        except UserError as error:
+            yield job, "error", error
+        else:
+            yield job, "end", metadata
+
+
+class _Files:
+    """Reads and writes the files of one format."""
+
+    def __init__(self, file_format, by_stream):
+        self.format, self.by_stream = file_format, by_stream
+
+    def paths(self, path, streams):
+        """The files of a video, the one with the metadata last."""
+        names = [FORMATS[self.format]]
+        if self.by_stream:
+            names = [f"_{name}.npy" for name in (*streams, "fps", "timestamps_ms")]
+        if self.format == "npy":
+            names.append(".json")
+        return tuple(path.with_name(path.name + name) for name in names)
+
+    def rows(self, path, key, streams):
+        """How many rows a video's files hold; None unless they are whole and have this key."""
+        paths = self.paths(path, streams)
+        if not all(file.is_file() for file in paths):
+            return None
+        try:
+            metadata = json.loads(self._metadata(paths[-1]))
+            return metadata["rows"] if metadata["key"] == key else None
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+            return None  # damaged, or of another program
+
+    def write(self, path, features):
+        """Writes the files of a video, each of which appears whole or not at all."""
+        streams = (*features.metadata["clip_specs"],)
+        paths = self.paths(path, streams)
+        times = {name: getattr(features, name) for name in ("start", "end", "center")}
+        if self.format == "npy":
+            # Without its metadata no half-written set of files counts as made.
+            paths[-1].unlink(missing_ok=True)
+            arrays = [features.features]
+            if self.by_stream:
+                widths = features.metadata["channels"].values()
+                parts = np.split(features.features, np.cumsum([*widths])[:-1], axis=-1)
+                fps = features.metadata["clip_specs"][streams[0]]["fps"]
+                arrays = [*map(np.ascontiguousarray, parts), np.array(fps), features.end * 1000]
+            for file, array in zip(paths, arrays, strict=False):
+                with atomic_path(file) as temporary, temporary.open("wb") as opened:
+                    np.lib.format.write_array(opened, array, allow_pickle=False)
+            lists = {name: array.tolist() for name, array in times.items()}
+            with atomic_path(paths[-1]) as temporary:
+                temporary.write_text(json.dumps(features.metadata | lists, indent=1) + "\n")
+            return paths
+        with atomic_path(paths[0]) as temporary:
+            write = {"npz": _write_npz, "hdf5": _write_hdf5, "parquet": _write_parquet}
+            write[self.format](temporary, features, times)
+        return paths
+
+    def _metadata(self, path):
+        if self.format == "npy":
+            return path.read_text()
+        if self.format == "npz":
+            with zipfile.ZipFile(path) as archive:
+                return str(parse_npy(archive.read("metadata.npy")))
+        if self.format == "hdf5":
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                return file.attrs["metadata"]
+        import pyarrow.parquet
+
+        return pyarrow.parquet.read_schema(path).metadata[b"kinetics_i3d"].decode()
+
+
+def _write_npz(path, features, times):
+    metadata = np.array(json.dumps(features.metadata))
+    arrays = {"features": features.features, **times, "metadata": metadata}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            data = io.BytesIO()
+            np.lib.format.write_array(data, array, version=(1, 0), allow_pickle=False)
+            archive.writestr(f"{name}.npy", data.getbuffer())
+
+
+def _write_hdf5(path, features, times):
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for name, array in {"features": features.features, **times}.items():
+            file[name] = array
+        file.attrs["metadata"] = json.dumps(features.metadata)
+
+
+def _write_parquet(path, features, times):
+    """A row for each window; the features of one are a flat list."""
+    import pyarrow
+    import pyarrow.parquet
+
+    values = features.features.reshape(len(features), -1)
+    rows = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(values.ravel()), values.shape[1])
+    video = [features.metadata["video"]["name"]] * len(features)
+    table = pyarrow.table({"video": video, **times, "features": rows})
+    shape = list(features.features.shape[1:])
+    metadata = json.dumps({**features.metadata, "shape": shape})
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"kinetics_i3d": metadata}), path)

@@ -1,0 +1,387 @@
+"""`extract_features`: values as `predict` gives them, and the seconds of each row."""
+
+import dataclasses
+import fractions
+import gc
+import json
+import weakref
+
+import numpy as np
+import pytest
+
+import kinetics_i3d as ki3d
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.data.views import video_views
+from kinetics_i3d.inference import features as module
+from kinetics_i3d.inference.features import (
+    FeatureExtractor,
+    FeatureOptions,
+    ahead,
+    receptive_field,
+)
+
+Fraction = fractions.Fraction
+SPEC = ClipSpec("tiny", fps=25, short_side=32, size=32)
+FLOW = dataclasses.replace(SPEC, name="tiny_flow", stream="flow")
+
+
+@pytest.fixture(scope="module")
+def model(short):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = ki3d.InceptionI3D(architecture=short, classes=3)
+    model.clip_spec = SPEC
+    return model
+
+
+@pytest.fixture(scope="module")
+def both(short):
+    import keras
+
+    keras.utils.set_random_seed(1)
+    model = ki3d.TwoStreamI3D(architecture=short, classes=3)
+    model.clip_specs = {"rgb": SPEC, "flow": FLOW}
+    return model
+
+
+def noise(frames, *, fps=25, size=(32, 40), seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (frames, *size, 3), np.uint8)
+    return ki3d.VideoFrames(pixels, fps=fps)
+
+
+def rows_of(extractor, video):
+    """(uint8 frames of the clip, (start, end)) of each window, without the network."""
+    return [
+        (SPEC.denormalize(clip[0]), span)
+        for clips, spans in extractor.batches(video)
+        for clip, span in zip(clips, spans, strict=True)
+    ]
+
+
+def test_features_equal_predict_on_the_same_frames(model):
+    video = noise(150)
+    found = ki3d.extract_features(video, model)
+    clips = ki3d.load_clip(video, spec=SPEC)
+    network = ki3d.feature_model(model, "Mixed_5c")
+    for row, start in enumerate(range(0, 150 - 64 + 1, 16)):
+        expected = network.predict(clips[:, start : start + 64], verbose=0).mean(axis=(1, 2, 3))
+        np.testing.assert_allclose(found.features[row], expected[0], atol=1e-5)
+        assert found.start[row] == pytest.approx(start / 25)
+        assert found.end[row] == pytest.approx((start + 64) / 25)
+        assert found.center[row] == pytest.approx((start + 32) / 25)
+    assert found.features.shape == (7, 256) and found.features.dtype == np.float32
+    assert (found.start[-1], found.end[-1]) == pytest.approx((96 / 25, 6))  # padded
+    assert len(found) == found.metadata["rows"] == 7
+
+
+@pytest.mark.parametrize(
+    ("pool", "axes", "shape"),
+    [("spatial", (2, 3), (2, 256)), ("none", (), (2, 1, 1, 256))],
+)
+def test_pools_keep_the_axes_that_they_do_not_average(model, pool, axes, shape):
+    video = noise(16)
+    found = ki3d.extract_features(video, model, pool=pool, window=16)
+    network = ki3d.feature_model(model, "Mixed_5c")
+    expected = network.predict(ki3d.load_clip(video, spec=SPEC), verbose=0)
+    expected = expected.mean(axis=axes) if axes else expected
+    assert found.features.shape == (1, *shape)
+    np.testing.assert_allclose(found.features, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("views", "count"), [("three_crop", 3), ("ten_crop", 10)])
+def test_views_are_those_of_the_protocols(model, views, count):
+    video = noise(20, size=(48, 80))
+    found = ki3d.extract_features(
+        video, model, views=views, window=16, stride=4, pool="spatial", tail="drop"
+    )
+    assert found.features.shape == (2, 2, count, 256)
+    assert found.metadata["axes"] == ["window", "time", "view", "channel"]
+    assert len(found.metadata["views"]) == len({*found.metadata["views"]}) == count
+    network = ki3d.feature_model(model, "Mixed_5c")
+    first = ki3d.VideoFrames(video.frames[:16], fps=25)
+    shown = video_views(first, spec=SPEC, view=module.CROPS[views], minimum=16)
+    for view, (clip, _) in enumerate(shown):
+        expected = network.predict(clip, verbose=0).mean(axis=(2, 3))[0]
+        np.testing.assert_allclose(found.features[0, :, view], expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_streams_are_concatenated_rgb_first_with_the_same_windows(both):
+    video = noise(30)
+    found = ki3d.extract_features(video, both, window=16, stride=8)
+    clips = ki3d.load_streams(video, both.clip_specs)
+    assert found.features.shape == (3, 512)
+    assert found.metadata["channels"] == {"rgb": 256, "flow": 256}
+    for part, stream in enumerate(("rgb", "flow")):
+        network = ki3d.feature_model(both.streams[stream], "Mixed_5c")
+        for row, start in enumerate((0, 8)):
+            expected = network.predict(clips[stream][:, start : start + 16], verbose=0)
+            columns = slice(256 * part, 256 * part + 256)
+            np.testing.assert_allclose(
+                found.features[row, columns], expected.mean(axis=(1, 2, 3))[0], atol=1e-5
+            )
+        alone = ki3d.extract_features(video, both, window=16, stride=8, streams=stream)
+        if stream == "flow":
+            np.testing.assert_allclose(alone.features, found.features[:, 256:], atol=1e-5)
+    # Of 30 frames 29 have flow.
+    assert found.end.tolist() == pytest.approx([16 / 25, 24 / 25, 29 / 25])
+
+
+@pytest.mark.parametrize(
+    ("rate", "name"), [(15, "15"), (24, "24"), (Fraction(30000, 1001), "29.97"), (60, "60")]
+)
+def test_rows_tell_the_seconds_of_their_frames_at_any_rate(model, mux, numbers, rate, name):
+    path = mux(f"{name}.mp4", range(120), tick=1 / Fraction(rate), rate=rate)
+    extractor = FeatureExtractor(model, FeatureOptions(window=16, stride=8))
+    rows = rows_of(extractor, path)
+    assert len(rows) == pytest.approx(120 / rate * 25 / 8, abs=2)
+    for clip, (start, end) in rows[:-1]:
+        first, *_, last = numbers(clip)
+        # The first frame is on the screen at the start, the last one until the end at least.
+        assert first / rate - 1e-9 <= start < (first + 1) / rate
+        assert last / rate < end <= (last + 1) / rate + 1 / 25 + 1e-9
+        if rate >= 25:
+            assert start == pytest.approx(float(first / rate), abs=1e-6)
+    assert rows[-1][1][1] == pytest.approx(float(120 / rate))
+
+
+@pytest.mark.parametrize("first", [0, 7000])
+def test_seconds_count_from_the_first_picture_at_a_variable_rate(model, mux, numbers, first):
+    gaps = np.random.default_rng(1).integers(15, 60, 150)
+    ticks = np.cumsum(gaps) - gaps[0]
+    path = mux("a.mkv", [first + int(tick) for tick in ticks])
+    extractor = FeatureExtractor(model, FeatureOptions(window=16, stride=16, tail="drop"))
+    rows = rows_of(extractor, path)
+    assert len(rows) > 5
+    for clip, (start, _) in rows:
+        shown = ticks[numbers(clip[:1])[0]] / 1000
+        assert shown - 1e-6 <= start <= shown + 1 / 25
+    assert extractor.describe(path)["first_picture"] == pytest.approx(first / 1000)
+
+
+def test_seconds_of_a_span_are_those_of_the_source_video(model, coded_video):
+    path = coded_video(100)
+    whole = ki3d.extract_features(path, model, window=16, stride=8)
+    part = ki3d.extract_features(f"{path}#t=0.96,2.24", model, window=16, stride=8)
+    assert part.start.tolist() == whole.start[3:6].tolist() == pytest.approx([0.96, 1.28, 1.6])
+    np.testing.assert_allclose(part.features, whole.features[3:6], atol=1e-5)
+    assert part.end[-1] == pytest.approx(2.24)
+
+
+@pytest.mark.parametrize(
+    ("tail", "last", "seconds"),
+    [
+        ("pad", [*range(8, 20), *[19] * 4], (0.32, 0.8)),
+        ("drop", None, None),
+        ("overlap", [*range(4, 20)], (0.16, 0.8)),
+    ],
+)
+def test_tails(model, coded_video, numbers, tail, last, seconds):
+    extractor = FeatureExtractor(model, FeatureOptions(window=16, stride=8, tail=tail))
+    (first, first_span), *rest = rows_of(extractor, coded_video(20))
+    assert numbers(first) == [*range(16)] and first_span == pytest.approx((0, 0.64))
+    if tail == "drop":
+        assert rest == []
+    else:
+        ((clip, span),) = rest
+        assert numbers(clip) == last and span == pytest.approx(seconds)
+
+
+def test_no_tail_is_made_where_nothing_is_left(model, coded_video):
+    for tail in module.TAILS:
+        extractor = FeatureExtractor(model, FeatureOptions(window=16, stride=8, tail=tail))
+        assert len(rows_of(extractor, coded_video(32))) == 3
+
+
+def test_a_stride_beyond_the_window_leaves_frames_out(model, coded_video, numbers):
+    options = FeatureOptions(window=9, stride=20, tail="pad")
+    rows = rows_of(FeatureExtractor(model, options), coded_video(45))
+    assert [numbers(clip)[0] for clip, _ in rows] == [0, 20, 40]
+    options = dataclasses.replace(options, tail="overlap")
+    rows = rows_of(FeatureExtractor(model, options), coded_video(45))
+    assert [numbers(clip)[0] for clip, _ in rows] == [0, 20, 36]
+
+
+@pytest.mark.parametrize(
+    ("fill", "shown"),
+    [("loop", [*range(7), *range(7), 0, 1]), ("pad", [*range(7), *[6] * 9])],
+)
+def test_short_videos(model, coded_video, numbers, fill, shown):
+    options = FeatureOptions(window=16, short=fill)
+    ((clip, span),) = rows_of(FeatureExtractor(model, options), coded_video(7))
+    assert numbers(clip) == shown and span == pytest.approx((0, 7 / 25))
+
+
+def test_short_videos_can_be_refused(model, coded_video):
+    with pytest.raises(VideoError, match=r"7 frames at 25 a second, and a window has 16"):
+        ki3d.extract_features(coded_video(7), model, window=16, short="error")
+
+
+def test_windows_in_seconds_are_frames_at_the_rate_of_the_spec(model):
+    extractor = FeatureExtractor(model, FeatureOptions(window="2.56s", stride="0.1 s"))
+    assert (extractor.window, extractor.stride) == (64, 3)
+    assert extractor.describe(noise(3))["window"] == {"frames": 64, "seconds": 2.56}
+
+
+def test_no_more_frames_are_held_for_a_longer_video(model, monkeypatch):
+    alive, most = set(), 0
+    plain = module.cropped_frames
+
+    def counted(frames, *rest):
+        nonlocal most
+        for crops in plain(frames, *rest):
+            for number, square in enumerate(list(crops[0].values())):
+                key = (id(square), number)
+                alive.add(key)
+                weakref.finalize(square, alive.discard, key)
+            most = max(most, len(alive))
+            yield crops
+
+    monkeypatch.setattr(module, "cropped_frames", counted)
+    peaks = []
+    for frames in (60, 600):
+        gc.collect()
+        alive.clear()
+        most = 0
+        found = ki3d.extract_features(noise(frames), model, window=16, stride=8)
+        assert len(found) == pytest.approx(frames / 8, abs=1)
+        peaks.append(most)
+    assert peaks[0] == peaks[1] <= 2 * 16  # of the window, and of the one before it
+
+
+def test_several_windows_go_through_the_network_at_once(model, monkeypatch):
+    extractor = FeatureExtractor(model, FeatureOptions(window=16, stride=16))
+    sizes = [len(clips) for clips, _ in extractor.batches(noise(16 * 20))]
+    assert sizes == [15, 5]
+
+
+def test_the_receptive_field_is_what_a_time_step_depends_on(model):
+    full = ki3d.InceptionI3D(architecture="inception_v1_quarter")
+    assert receptive_field(ki3d.feature_model(full, "Mixed_5c")) == (99, 8)
+    assert receptive_field(ki3d.feature_model(full, "Conv3d_1a_7x7")) == (7, 2)
+    assert receptive_field(ki3d.feature_model(full, "Logits")) == (None, None)
+
+    network = ki3d.feature_model(model, "Mixed_5c")
+    field, step = receptive_field(network)
+    rng = np.random.default_rng(0)
+    clip = rng.uniform(-1, 1, (1, 128, 32, 32, 3)).astype(np.float32)
+    changed = clip.copy()
+    changed[:, 64] = rng.uniform(-1, 1, (32, 32, 3))
+    before, after = (network.predict(each, verbose=0)[0] for each in (clip, changed))
+    moved = np.flatnonzero(np.abs(before - after).max(axis=(1, 2, 3)) > 0)
+    assert 1 < len(moved) <= -(-field // step)
+    assert extents(moved, step) <= field
+
+    told = FeatureExtractor(model, FeatureOptions()).describe(noise(3))["receptive_field"]
+    assert told == {"frames": field, "seconds": field / 25, "frames_per_step": step}
+
+
+def extents(moved, step):
+    """Frames between the furthest steps that one frame reaches."""
+    return (moved[-1] - moved[0]) * step + 1
+
+
+def test_the_content_key_changes_with_all_that_matters_and_nothing_else(model, short, tmp_path):
+    def key(video=None, network=model, **options):
+        extractor = FeatureExtractor(network, FeatureOptions(**options))
+        return extractor.describe(noise(20) if video is None else video)["key"]
+
+    other = ki3d.InceptionI3D(architecture=short, classes=3)
+    other.clip_spec = SPEC
+    twin = ki3d.InceptionI3D(architecture=short, classes=3, name="twin")
+    twin.set_weights(model.get_weights())
+    twin.clip_spec = dataclasses.replace(SPEC, name="called otherwise")
+    slow = ki3d.InceptionI3D(architecture=short, classes=3)
+    slow.set_weights(model.get_weights())
+    slow.clip_spec = dataclasses.replace(SPEC, fps=10)
+    assert key() == key(network=twin) == key(window=64) == key(window="2.56s")
+    keys = [
+        key(),
+        key(noise(20, seed=1)),
+        key(noise(20, fps=30)),
+        key(network=other),
+        key(network=slow),
+        key(endpoint="Mixed_4f"),
+        key(pool="spatial"),
+        key(window=32),
+        key(stride=8),
+        key(views="ten_crop"),
+        key(tail="drop"),
+        key(short="pad"),
+    ]
+    assert len({*keys}) == len(keys)
+
+
+def test_a_renamed_video_has_the_same_key_and_another_part_another(model, coded_video, tmp_path):
+    extractor = FeatureExtractor(model, FeatureOptions())
+    path = coded_video(20)
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(path.read_bytes())
+    keys = [extractor.describe(each)["key"] for each in (path, copy, f"{path}#t=0.2,0.6")]
+    assert keys[0] == keys[1] != keys[2]
+    assert json.loads(json.dumps(extractor.describe(path)))["weights"]["rgb"]["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"endpoint": "Mixed_5d"}, r"`endpoint` must name an activation.*Mixed_5c"),
+        ({"pool": "max"}, r"`pool` must be one of \('all', 'spatial', 'none'\)"),
+        ({"pool": "none", "endpoint": "Logits"}, "`pool` must be 'all' for endpoint='Logits'"),
+        ({"window": 0}, "`window` must be frames, a whole number above 0, or seconds"),
+        ({"window": "64"}, r"`window` must be.*Received: window='64'"),
+        ({"stride": "0s"}, "`stride` must be frames"),
+        ({"window": 8, "endpoint": "AvgPool_0a_7x7"}, "`window` must be at least 9 frames"),
+        ({"views": "five_crop"}, "`views` must be one of"),
+        ({"tail": "cut"}, "`tail` must be one of"),
+        ({"short": "skip"}, "`short` must be one of"),
+        ({"streams": "audio"}, "`streams` must be None, 'rgb', 'flow'"),
+        ({"streams": "flow"}, r"`streams` must be among those of the weights, \('rgb',\)"),
+    ],
+)
+def test_wrong_arguments_are_named(model, options, message):
+    with pytest.raises(ValueError, match=message):
+        ki3d.extract_features("nowhere.mp4", model, **options)
+
+
+def test_networks_without_a_stream_of_clips_are_refused():
+    model = ki3d.ConvNetLSTM(architecture="inception_v1_quarter", classes=3)
+    with pytest.raises(ValueError, match="`weights` must be those of a network of clips"):
+        ki3d.extract_features("nowhere.mp4", model)
+
+
+def test_ahead_passes_errors_on_and_stops_its_thread():
+    def failing():
+        yield 1
+        raise VideoError("broken")
+
+    items = ahead(failing())
+    assert next(items) == 1
+    with pytest.raises(VideoError, match="broken"):
+        next(items)
+
+    closed = []
+
+    def endless():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.append(True)
+
+    items = ahead(endless())
+    assert next(items) == 0
+    items.close()
+    assert closed == [True]
+
+
+@pytest.mark.slow
+def test_real_clips_give_the_features_of_predict(shared, kinetics_file):
+    model = ki3d.load_model("rgb_kinetics400")
+    path = shared / "clips" / "cricket_shot.avi"
+    found = ki3d.extract_features(path, model, tail="drop")
+    clip = ki3d.load_clip(path, frames=64, spec=model.clip_spec)
+    expected = ki3d.feature_model(model, "Mixed_5c").predict(clip, verbose=0).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(found.features[0], expected[0], atol=1e-5)
