@@ -63,6 +63,12 @@ class Dataset:
 
     Subclasses have a `name`; `labels`, class names in the order of a model's outputs; `videos` and
     `missing`, which raise `DatasetError` for records; and a length, the number of examples.
+
+    Example:
+
+    >>> dataset = ki3d.open_dataset(folder)
+    >>> isinstance(dataset, ki3d.Dataset), dataset.splits, dataset.split("test").split_sizes()
+    (True, ('test', 'train'), Counter({'test': 1}))
     """
 
     @property

@@ -187,7 +187,7 @@ def test_a_stopped_run_goes_on_with_the_missing_shards(prepared, dataset, tmp_pa
     encoded.clear()
     assert len(list(tmp_path.glob("*.tfrecord"))) == 2
     assert not list(tmp_path.glob(".*"))
-    with pytest.raises(DatasetError, match="not finished; the same `kinetics-i3d prepare`"):
+    with pytest.raises(DatasetError, match="not finished; repeat the same `kinetics-i3d prepare`"):
         Records(tmp_path)
     done = []
     prepare(dataset, tmp_path, CONFIG, workers=2, progress=done.append)
