@@ -228,6 +228,32 @@ def test_each_stream_has_a_file_in_the_layout_of_video_features(tmp_path):
     assert layout.rows(tmp_path / "v", "another", ("rgb", "flow")) is None
 
 
+def test_files_that_were_half_overwritten_are_not_kept(tmp_path, monkeypatch):
+    metadata = {
+        "key": "old",
+        "rows": 1,
+        "channels": {"rgb": 2, "flow": 2},
+        "clip_specs": {"rgb": {"fps": 25}, "flow": {"fps": 25}},
+    }
+    times = (np.zeros(1),) * 3
+    layout = files._Files("npy", by_stream=True)
+    layout.write(tmp_path / "v", library.Features(np.zeros((1, 4)), *times, metadata))
+    assert layout.rows(tmp_path / "v", "old", ("rgb", "flow")) == 1
+    plain, calls = np.lib.format.write_array, []
+
+    def full(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        plain(*arguments, **options)
+
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    metadata = {**metadata, "key": "new"}
+    with pytest.raises(OSError, match="No space"):
+        layout.write(tmp_path / "v", library.Features(np.ones((1, 4)), *times, metadata))
+    assert layout.rows(tmp_path / "v", "old", ("rgb", "flow")) is None
+
+
 def test_rtfm_files_load_as_its_dataset_loads_them(command, videos, weights, tmp_path):
     words = ("--weights", weights["good"], "--output", tmp_path, "--preset", "rtfm")
     assert command("features", videos["two"], *words)[0] == 0
