@@ -188,8 +188,7 @@ def test_parquet_has_a_row_for_each_window(command, videos, weights, tmp_path):
 def test_video_features_files(command, tree, tmp_path, short, weights):
     """Names and shapes as that tool's `make_path` and `extract` give them."""
     words = ("--weights", weights["good"], "--output", tmp_path / "out")
-    # The small network's frames are too small for the last average pool.
-    chosen = ("--preset", "video_features", "--endpoint", "Mixed_5c", "--window", "9")
+    chosen = ("--preset", "video_features", "--window", "9")
     assert command("features", tree, *words, *chosen, "--stride", "9")[0] == 1
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
         f"{name}{end}"
@@ -201,6 +200,7 @@ def test_video_features_files(command, tree, tmp_path, short, weights):
         for name in ("rgb", "fps", "timestamps_ms")
     }
     assert arrays["rgb"].shape == (2, 256) and arrays["fps"] == 10
+    assert json.loads((tmp_path / "out" / "b.json").read_text())["endpoint"] == "AvgPool_0a_7x7"
     # The frame after the window.
     assert arrays["timestamps_ms"].tolist() == pytest.approx([900, 1800])
     # A file of another run beside metadata that is no longer there is not kept.
