@@ -192,7 +192,7 @@ class Network:
 
     def cache_key(self, views):
         """JSON-ready dictionary of everything except the video that the logits depend on."""
-        clips = clips_at_test(self.model)
+        clips = dict(clips_at_test(self.model))
         clips["snapshots"] = clips.pop("clips")  # its name in the keys of existing caches
         return {
             "weights": self.digest,
