@@ -91,17 +91,23 @@ def _acquire(path, wait, name):
     """The acquired lock, or None if another process holds it and `wait` is false."""
     import filelock
 
-    lock: filelock.BaseFileLock
-    lock = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
     try:
-        try:
-            lock.acquire(blocking=False)
-        except OSError as error:
-            if error.errno not in _UNSUPPORTED:
-                raise
-            path.unlink(missing_ok=True)  # the empty file of the failed attempt
-            lock = filelock.SoftFileLock(path.with_name(f"{path.name}.owner"), thread_local=False)
-            lock.acquire(blocking=False)
+        native = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
+        return _acquire_one(native, wait, name)
+    except OSError as error:
+        # The file system may say so at any attempt, also while another process is waited for.
+        if error.errno not in _UNSUPPORTED:
+            raise
+    path.unlink(missing_ok=True)  # the empty file of the failed attempt
+    owner = path.with_name(f"{path.name}.owner")
+    return _acquire_one(filelock.SoftFileLock(owner, thread_local=False), wait, name)
+
+
+def _acquire_one(lock, wait, name):
+    import filelock
+
+    try:
+        lock.acquire(blocking=False)
     except filelock.Timeout:
         if not wait:
             return None

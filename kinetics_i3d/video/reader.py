@@ -167,35 +167,12 @@ def timed_frames(
     interpolation="bilinear",
     pixels=True,
 ):
-    """Reads the frames of `read_frames`, each with the time for which it stands.
+    """Yields (begin, end, frame) for the frames of `read_frames`, seconds as exact fractions.
 
-    A frame begins when its picture is shown. One that repeats a picture begins at its own
-    `start + k / fps`. It ends where the next begins, the last one where the video or its part ends.
-
-    Args:
-        path: As for `read_frames`, and so are the following.
-        fps: Frames a second to sample.
-        start: Seconds from the first picture.
-        stop: Seconds from the first picture.
-        short_side: Pixels.
-        threads: Threads of the decoder.
-        resize: As in `ClipSpec`.
-        interpolation: As in `ClipSpec`.
-        pixels: Whether to give pixels. Without them reading takes half the time.
-
-    Returns:
-        A generator of (begin, end, frame): seconds from the first picture of the file, also of a
-        span of it, as fractions that increase; and a uint8 array, or None without `pixels`.
-
-    Raises:
-        ValueError: As `read_frames`.
-        VideoError: As `read_frames`.
-
-    Example:
-
-    >>> timed = timed_frames(folder / "video.mp4#t=0.4,1", fps=5)
-    >>> [(float(begin), float(end)) for begin, end, frame in timed]
-    [(0.4, 0.6), (0.6, 0.8), (0.8, 1.0)]
+    Seconds count from the first picture of the file, also for a span of it, and increase. A frame
+    begins when its picture is shown; one that repeats a picture begins at its own
+    `start + k / fps`. It ends where the next one begins, the last where the video or the span ends.
+    Without `pixels` the frames are None, which takes half the time.
     """
     checked = _checked(path, fps, start, stop, short_side, threads, resize, interpolation)
     return _timed_frames(*checked, pixels=pixels)

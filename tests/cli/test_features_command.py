@@ -188,8 +188,7 @@ def test_parquet_has_a_row_for_each_window(command, videos, weights, tmp_path):
 def test_video_features_files(command, tree, tmp_path, short, weights):
     """Names and shapes as that tool's `make_path` and `extract` give them."""
     words = ("--weights", weights["good"], "--output", tmp_path / "out")
-    # The small network's frames are too small for the last average pool.
-    chosen = ("--preset", "video_features", "--endpoint", "Mixed_5c", "--window", "9")
+    chosen = ("--preset", "video_features", "--window", "9")
     assert command("features", tree, *words, *chosen, "--stride", "9")[0] == 1
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
         f"{name}{end}"
@@ -201,6 +200,7 @@ def test_video_features_files(command, tree, tmp_path, short, weights):
         for name in ("rgb", "fps", "timestamps_ms")
     }
     assert arrays["rgb"].shape == (2, 256) and arrays["fps"] == 10
+    assert json.loads((tmp_path / "out" / "b.json").read_text())["endpoint"] == "AvgPool_0a_7x7"
     # The frame after the window.
     assert arrays["timestamps_ms"].tolist() == pytest.approx([900, 1800])
     # A file of another run beside metadata that is no longer there is not kept.
@@ -226,6 +226,32 @@ def test_each_stream_has_a_file_in_the_layout_of_video_features(tmp_path):
     assert np.load(tmp_path / "v_flow.npy").tolist() == [[4, 5], [10, 11]]
     assert layout.rows(tmp_path / "v", "k", ("rgb", "flow")) == 2
     assert layout.rows(tmp_path / "v", "another", ("rgb", "flow")) is None
+
+
+def test_files_that_were_half_overwritten_are_not_kept(tmp_path, monkeypatch):
+    metadata = {
+        "key": "old",
+        "rows": 1,
+        "channels": {"rgb": 2, "flow": 2},
+        "clip_specs": {"rgb": {"fps": 25}, "flow": {"fps": 25}},
+    }
+    times = (np.zeros(1),) * 3
+    layout = files._Files("npy", by_stream=True)
+    layout.write(tmp_path / "v", library.Features(np.zeros((1, 4)), *times, metadata))
+    assert layout.rows(tmp_path / "v", "old", ("rgb", "flow")) == 1
+    plain, calls = np.lib.format.write_array, []
+
+    def full(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        plain(*arguments, **options)
+
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    metadata = {**metadata, "key": "new"}
+    with pytest.raises(OSError, match="No space"):
+        layout.write(tmp_path / "v", library.Features(np.ones((1, 4)), *times, metadata))
+    assert layout.rows(tmp_path / "v", "old", ("rgb", "flow")) is None
 
 
 def test_rtfm_files_load_as_its_dataset_loads_them(command, videos, weights, tmp_path):
