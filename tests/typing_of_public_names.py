@@ -60,6 +60,8 @@ def training() -> None:
     model = ki3d.train(dataset, config, FOLDER / "run", save_every=100)
     evaluation = ki3d.evaluate(model, dataset, cache=FOLDER / "logits")
     ki3d.draw_confusion("confusion.png", evaluation.confusion(), dataset.labels)
+    windows = ki3d.extract_features(FOLDER / "video.mp4", window="2.56s", pool="spatial")
+    print(windows.features.shape, windows.start, windows.end)
     protocol = ki3d.FVDProtocol("long", frames=128)
     features = ki3d.fvd_features(FOLDER / "real", protocol=protocol)
     assert_type(ki3d.VideoFeatures.load("features.npz"), ki3d.VideoFeatures)
