@@ -35,6 +35,7 @@ BLOCKS = [block for path in PAGES for block in blocks_of(path) if not block.is_r
 LONG = "takes minutes"
 NETWORK = "downloads"
 NOT_RUN = (
+    ("CONTRIBUTING.md", "make (check|test)$", LONG),
     ("README.md", "make demo VIDEO=", "needs the environment that make builds"),
     ("README.md", "make demo$", "needs the environment that make builds"),
     ("README.md", "make (check|test|backends|formats|compat|acceptance)$", LONG),
@@ -172,6 +173,9 @@ def stage(tmp_path_factory):
         yield folder
 
 
+@pytest.mark.skipif(
+    not os.environ.get("KINETICS_I3D_PAGES"), reason="takes minutes; `make acceptance` runs this"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("page", sorted(RUNNABLE))
 def test_a_page_runs_as_it_is_written(page, stage, tmp_path, monkeypatch, capsys):
