@@ -1,11 +1,6 @@
-"""Words that the package does not use: vague names, and phrases that need a second reading.
-
-`ALLOWED` lists what is still there, a line per file and name. Delete lines as you clean up; the
-list never grows. `python tests/test_words.py` prints the list as it would be now.
-"""
+"""Words that the package does not use: vague names, and phrases that need a second reading."""
 
 import ast
-import functools
 import pathlib
 import re
 
@@ -13,7 +8,6 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "kinetics_i3d"
-ALLOWED = pathlib.Path(__file__).with_name("words_allowed.txt")
 
 # {name of a variable, parameter, function or class: what to write}
 NAMES = {
@@ -91,36 +85,13 @@ def words_of(source):
     return words
 
 
-@functools.cache
-def words_in_package():
-    """{path below the package: the banned words in it}."""
-    words = {
-        path.relative_to(PACKAGE).as_posix(): words_of(path.read_text(encoding="utf-8"))
+def test_the_package_uses_no_banned_word():
+    banned = [
+        f"{path.relative_to(ROOT)}: {word!r}, write {({**NAMES, **PHRASES})[word]!r}"
         for path in sorted(PACKAGE.rglob("*.py"))
-    }
-    return {path: names for path, names in words.items() if names}
-
-
-def rows(words):
-    return [f"{path}: {word}" for path in sorted(words) for word in sorted(words[path])]
-
-
-def room_of(path):
-    return path.partition("/")[0]
-
-
-def test_no_banned_word_is_added():
-    allowed = {
-        (room_of(path), word)
-        for path, _, word in (row.partition(": ") for row in ALLOWED.read_text().splitlines())
-    }  # by package, since modules are merged and moved
-    added = [
-        f"kinetics_i3d/{path}: {word!r}, write {({**NAMES, **PHRASES})[word]!r}"
-        for path, words in words_in_package().items()
-        for word in sorted(words)
-        if (room_of(path), word) not in allowed
+        for word in sorted(words_of(path.read_text(encoding="utf-8")))
     ]
-    assert not added, "\n".join(added)
+    assert not banned, "\n".join(banned)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +112,3 @@ def test_no_banned_word_is_added():
 )
 def test_banned_words_are_noticed(source, words):
     assert words_of(source) == words
-
-
-if __name__ == "__main__":
-    print("\n".join(rows(words_in_package())))

@@ -121,9 +121,9 @@ class ClipModel(keras.Model):
     def streams(self):
         """{stream: the network inside that reads it}, the model itself where none stands inside."""
         inside = {layer.name: layer for layer in self.layers}
-        found = {stream: inside.get(f"{stream}_stream", self) for stream in self.clip_specs}
+        streams = {stream: inside.get(f"{stream}_stream", self) for stream in self.clip_specs}
         # Keras saves what it finds in a model's dictionaries, this model in itself without end.
-        return types.MappingProxyType(found)
+        return types.MappingProxyType(streams)
 
     def __call__(self, inputs, *args, **kwargs):
         # Not in `call`: Keras would wrap the error and print the whole clip into it.
@@ -137,7 +137,7 @@ class ClipModel(keras.Model):
         """Raises `ValueError` where values are clearly not of the specs; warns where they may be.
 
         Args:
-            inputs: As for a call. What is no array or tensor, such as a dataset, is passed over.
+            inputs: As for a call. Other objects, such as a dataset, are not checked.
         """
         if not checks_enabled():
             return
@@ -308,7 +308,7 @@ class ClipModel(keras.Model):
         return cls(
             plain.input,
             plain.output,
-            clip_spec={one.stream: one for one in specs} or spec,
+            clip_spec={spec_of_stream.stream: spec_of_stream for spec_of_stream in specs} or spec,
             labels=config["labels"],
             architecture=config["architecture"],
             minimum=config.get("minimums", config["minimum"]),

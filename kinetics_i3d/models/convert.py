@@ -104,10 +104,10 @@ def verify(written, model, path):
         WeightsError: If they differ by more than rounding.
     """
     inputs = _random_inputs(model)
-    wanted, found = (
-        keras.ops.convert_to_numpy(one(inputs, training=False)) for one in (model, written)
+    wanted, actual = (
+        keras.ops.convert_to_numpy(network(inputs, training=False)) for network in (model, written)
     )
-    off = np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-12)
+    off = np.abs(actual - wanted).max() / max(np.abs(wanted).max(), 1e-12)
     if not off <= TOLERANCE:
         raise WeightsError(f"{path}: not written; its answers would be off by {off:.2g}")
 
@@ -117,15 +117,15 @@ def _random_inputs(model):
     random, made = np.random.default_rng(0), {}
     both = isinstance(model.input, dict)
     for stream, least in model.minimums.items():
-        given = (model.input[stream] if both else model.input).shape[1:]
+        shape = (model.input[stream] if both else model.input).shape[1:]
         # Streams must stay in their ratio of frames, which the least have.
         usual = (0 if both else 17, 64, 64)[-len(least) :]
         size = [
             fixed or max(low, more)
-            for fixed, low, more in zip(given[:-1], least, usual, strict=True)
+            for fixed, low, more in zip(shape[:-1], least, usual, strict=True)
         ]
         spec = model.clip_specs[stream]
-        made[stream] = random.uniform(spec.low, spec.high, (1, *size, given[-1])).astype(np.float32)
+        made[stream] = random.uniform(spec.low, spec.high, (1, *size, shape[-1])).astype(np.float32)
     return made if both else made[stream]
 
 

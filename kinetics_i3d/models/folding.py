@@ -26,9 +26,9 @@ def fold(model, policy="float32"):
         A `ClipModel` with the same layers' names, where folded batch norms do nothing. It is
         frozen, and its weights are of no architecture: save the model that it was made from.
     """
-    found = _copy(model, policy)
-    found.trainable = False
-    return found
+    copy = _copy(model, policy)
+    copy.trainable = False
+    return copy
 
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
@@ -63,13 +63,13 @@ def _copy(model, policy):
 
     graph = keras.models.clone_model(model, clone_function=clone)
     name = f"{model.architecture}, optimized"
-    found = model.copy_with(graph.input, graph.output, architecture=name)
+    copy = model.copy_with(graph.input, graph.output, architecture=name)
     for layer in model.layers:
         if layer.name in into:
-            found.get_layer(layer.name).set_weights(folded(layer, into[layer.name]))
+            copy.get_layer(layer.name).set_weights(folded(layer, into[layer.name]))
         elif layer.name not in norms and not isinstance(layer, ClipModel):
-            found.get_layer(layer.name).set_weights(layer.get_weights())
-    return found
+            copy.get_layer(layer.name).set_weights(layer.get_weights())
+    return copy
 
 
 def late_layers(model):

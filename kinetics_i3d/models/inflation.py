@@ -128,7 +128,7 @@ def adapt_to_stream(checkpoint, stream):
 
     The first kernel is averaged over its input channels and repeated for those of `stream`; all
     other variables are kept. Batch norm's statistics are those of the old stream: train them, or
-    measure them anew.
+    measure them again.
 
     Args:
         checkpoint: A `Checkpoint` of clips, such as `read_weights("rgb_kinetics400")`.

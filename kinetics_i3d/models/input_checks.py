@@ -234,10 +234,10 @@ def guard_clips(inputs, specs, minimums):
         return inputs
     if len(specs) == 1:
         (minimum,) = minimums.values()
-        flat = keras.tree.flatten(inputs)
-        if len(flat) != 1 or not _is_open(tf, flat[0]):
+        tensors = keras.tree.flatten(inputs)
+        if len(tensors) != 1 or not _is_open(tf, tensors[0]):
             return inputs
-        return keras.tree.pack_sequence_as(inputs, [_at_least(tf, flat[0], minimum)])
+        return keras.tree.pack_sequence_as(inputs, [_at_least(tf, tensors[0], minimum)])
     if not all(isinstance(clips, tf.Tensor) for clips in inputs.values()):
         return inputs
     clips = _together(tf, inputs, specs)
@@ -300,7 +300,7 @@ def _require(tf, clips, shape, checks):
         tf.debugging.Assert(holds, [f"{text} Received: shape=", value], summarize=16)
         for holds, text, value in checks
     ]
-    holds = tf.reduce_all(tf.stack([each[0] for each in checks]))
+    holds = tf.reduce_all(tf.stack([check[0] for check in checks]))
     with tf.control_dependencies(asserted):
         wanted = tf.where(holds, shape, tf.fill([clips.shape.rank], -2))
     # XLA drops assertions, and Keras compiles with XLA on GPUs. There a reshape to an impossible

@@ -180,7 +180,7 @@ def mixed_module(x, name, filters, *, third_kernel, rank, batch_norm):
     Returns:
         The joined activation, as large as `x` in time and space.
     """
-    one, reduce_3, three, reduce_5, third, projection = filters
+    reduce_1, reduce_3, three, reduce_5, third, projection = filters
 
     def unit(x, branch, letter, filters, kernel):
         # The release wrote 0a for this one unit where every other module has 0b.
@@ -197,7 +197,7 @@ def mixed_module(x, name, filters, *, third_kernel, rank, batch_norm):
         name=f"{name}_Branch_3_MaxPool{rank}d_0a_3x3",
     )(x)
     branches = [
-        unit(x, 0, "a", one, 1),
+        unit(x, 0, "a", reduce_1, 1),
         unit(unit(x, 1, "a", reduce_3, 1), 1, "b", three, 3),
         unit(unit(x, 2, "a", reduce_5, 1), 2, "b", third, third_kernel),
         unit(pooled, 3, "b", projection, 1),
@@ -245,8 +245,8 @@ class StackFrames(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         batch, frames, height, width, channels = input_shape
-        known = batch is not None and frames is not None
-        count = batch * frames // self.frames if known else None
+        is_fixed = batch is not None and frames is not None
+        count = batch * frames // self.frames if is_fixed else None
         return count, height, width, self.frames * channels
 
     def get_config(self):

@@ -104,9 +104,9 @@ def check_streams(inputs, specs, minimums):
             or another number of videos than the other.
     """
     if not isinstance(inputs, dict) or set(inputs) != set(specs):
-        given = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+        keys = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
         raise ValueError(
-            f"`inputs` must be a dictionary of clips with the keys {list(specs)}. Received: {given}"
+            f"`inputs` must be a dictionary of clips with the keys {list(specs)}. Received: {keys}"
         )
     shapes = {stream: getattr(inputs[stream], "shape", None) for stream in specs}
     for stream, shape in shapes.items():

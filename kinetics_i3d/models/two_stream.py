@@ -88,7 +88,7 @@ def TwoStream(
     clips = {stream: keras.Input(shape, name=stream) for stream, shape in shapes.items()}
     check_streams(clips, resolved[1].clip_specs, MINIMUM)
 
-    found = []
+    outputs = []
     for stream, frames in STACKS.items():
         network = InceptionV1(
             include_top=include_top,
@@ -99,16 +99,16 @@ def TwoStream(
             name=f"{stream}_stream",
         )
         network.clip_spec = resolved[1].clip_specs[stream]
-        found.append(per_stack(network, clips[stream], stream=stream, frames=frames))
+        outputs.append(per_stack(network, clips[stream], stream=stream, frames=frames))
     if include_top:
-        snapshots = layers.Average(dtype="float32", name="Snapshots")(found)
+        clips_average = layers.Average(dtype="float32", name="Snapshots")(outputs)
         x = layers.GlobalAveragePooling1D(
             data_format=CHANNELS_LAST, dtype="float32", name="Logits"
-        )(snapshots)
+        )(clips_average)
         if classifier_activation is not None:
             x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)
     else:
-        x = pool_features(layers.Concatenate(name="Joined")(found), pooling)
+        x = pool_features(layers.Concatenate(name="Joined")(outputs), pooling)
     return assemble(
         clips,
         x,

@@ -248,9 +248,9 @@ def check_members(streams, members):
         "labels": (rgb.labels, flow.labels),
         "activation": (rgb.activation, flow.activation),
     }
-    for field, (one, other) in pairs.items():
-        if one != other:
+    for field, (of_rgb, of_flow) in pairs.items():
+        if of_rgb != of_flow:
             raise WeightsError(
                 f"{paths.get('rgb')} and {paths.get('flow')} must agree on {field}, to see one "
-                f"video and name one list of actions; rgb has {one!r}, flow {other!r}"
+                f"video and name one list of actions; rgb has {of_rgb!r}, flow {of_flow!r}"
             )

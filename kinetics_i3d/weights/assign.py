@@ -13,15 +13,17 @@ def named_variables(model):
 
     Those of a network inside, such as `rgb_stream`, are called `"rgb/<layer>/<variable>"`.
     """
-    found = {}
+    variables = {}
     for layer in model.layers:
         if hasattr(layer, "layers"):
             prefix = layer.name.removesuffix("_stream")
             inside = named_variables(layer).items()
-            found.update({f"{prefix}/{name}": variable for name, variable in inside})
+            variables.update({f"{prefix}/{name}": variable for name, variable in inside})
         else:
-            found.update({f"{layer.name}/{variable.name}": variable for variable in layer.weights})
-    return found
+            variables.update(
+                {f"{layer.name}/{variable.name}": variable for variable in layer.weights}
+            )
+    return variables
 
 
 def assign(model, arrays, *, ignore=(), keep=(), source="the weights"):

@@ -266,11 +266,11 @@ def _beginning(response, address, start, file):
     size = file.size
     if response.status == http.client.PARTIAL_CONTENT:
         said = response.headers.get("Content-Range", "")
-        found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said.strip())
-        total = None if not found or found[3] == "*" else int(found[3])
-        if not found or int(found[1]) != start or (size and total and size != total):
-            asked = f"bytes {start}-" if size is None else f"bytes {start}-{size - 1}/{size}"
-            raise _TryError(f"the server sends the range {said!r}, not {asked!r}", restart=True)
+        match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said.strip())
+        total = None if not match or match[3] == "*" else int(match[3])
+        if not match or int(match[1]) != start or (size and total and size != total):
+            requested = f"bytes {start}-" if size is None else f"bytes {start}-{size - 1}/{size}"
+            raise _TryError(f"the server sends the range {said!r}, not {requested!r}", restart=True)
         _check_length(address, total, file)
         return start, size or total
     if response.status != http.client.OK:
@@ -281,10 +281,10 @@ def _beginning(response, address, start, file):
 
 def _open_file(path, file):
     try:
-        found = os.stat(path)
+        status = os.stat(path)
         if os.path.isfile(path):
-            _check_length(path, found.st_size, file)
-        return open(path, "rb"), 0, found.st_size
+            _check_length(path, status.st_size, file)
+        return open(path, "rb"), 0, status.st_size
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -295,11 +295,11 @@ def _check_length(address, length, file):
         raise WeightsError(_wrong_length(address, length, file))
 
 
-def _wrong_length(address, found, file):
+def _wrong_length(address, length, file):
     wanted = (
         f"at most {file.limit} are taken" if file.size is None else f"{file.size} in the release"
     )
-    return f"{address}: {found} bytes there, {wanted}; name another source by {SOURCE}"
+    return f"{address}: {length} bytes there, {wanted}; name another source by {SOURCE}"
 
 
 def _reason(error):

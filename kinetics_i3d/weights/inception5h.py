@@ -135,8 +135,8 @@ def _read_folder(folder):
     names = layer_names()
     wanted = {f"{stem}_{part}" for stem in names for part in "wb"}
     spare = {f"{stem}_{part}" for stem in UNUSED for part in "wb"}
-    found = {file.stem for file in folder.glob("*.h5")}
-    missing, unknown = sorted(wanted - found), sorted(found - wanted - spare)
+    stems = {file.stem for file in folder.glob("*.h5")}
+    missing, unknown = sorted(wanted - stems), sorted(stems - wanted - spare)
     if missing or unknown:
         raise WeightsError(
             f"{folder}: not the inception5h release; missing: {missing}, unknown: {unknown}"
@@ -225,7 +225,7 @@ def parse_frozen_graph(data, path):
             if name in arrays:
                 raise WeightsError(f"{path}: {name} stands there twice")
             arrays[name] = array
-            check_total(sum(each.nbytes for each in arrays.values()), path)
+            check_total(sum(array.nbytes for array in arrays.values()), path)
     except (ValueError, IndexError, TypeError) as error:
         raise WeightsError(f"{path}: not a frozen graph of TensorFlow ({error})") from error
     if not arrays:

@@ -214,17 +214,18 @@ def recognise(names, path):
 
     def share(candidate):
         layout, prefix = candidate
-        known = required(layout)
-        return sum(name in names or prefix + name in names for name in known) / len(known)
+        required_names = required(layout)
+        present = sum(name in names or prefix + name in names for name in required_names)
+        return present / len(required_names)
 
     candidates = [(layout, prefix) for layout in LAYOUTS.values() for prefix in layout.prefixes]
     best = max(candidates, key=share)
     if share(best) < 0.5:
         shown = ", ".join(sorted(names)[:3]) or "none at all"
-        known = "; ".join(f"{layout.name} ({layout.about})" for layout in LAYOUTS.values())
+        layouts = "; ".join(f"{layout.name} ({layout.about})" for layout in LAYOUTS.values())
         raise WeightsError(
             f"{path}: not an Inception-V1 in any known layout; its names begin {shown}. "
-            f"Known are {known}"
+            f"Known are {layouts}"
         )
     return best
 

@@ -58,8 +58,8 @@ class ReleasedFile:
     limit: int = MAX_UNKNOWN
 
     def __post_init__(self):
-        given = [value is not None for value in (self.blob, self.sha256, self.check)]
-        if sum(given) != 1:
+        is_set = [value is not None for value in (self.blob, self.sha256, self.check)]
+        if sum(is_set) != 1:
             raise ValueError(
                 "Exactly one of `blob`, `sha256` and `check` must be given. "
                 f"Received: blob={self.blob!r}, sha256={self.sha256!r}, check={self.check!r}"
@@ -88,8 +88,8 @@ class ReleasedFile:
             except WeightsError as error:
                 return str(error).removeprefix(f"{path}: ")
             return None
-        kind, found = ("git blob id", blob_id(path)) if self.blob else ("SHA-256", sha256(path))
-        return None if found == self.checksum else f"its {kind} is {found}, not {self.checksum}"
+        kind, actual = ("git blob id", blob_id(path)) if self.blob else ("SHA-256", sha256(path))
+        return None if actual == self.checksum else f"its {kind} is {actual}, not {self.checksum}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,7 +298,7 @@ def lacking(folder, release):
         WeightsError: If a file cannot be read.
     """
     folder = pathlib.Path(folder)
-    stamps, fresh, absent = _read_stamps(folder), {}, []
+    stamps, new_stamps, absent = _read_stamps(folder), {}, []
     for file in release.files:
         path = folder / file.name
         stamp = _stamp(path, file)
@@ -310,13 +310,13 @@ def lacking(folder, release):
             except OSError as error:
                 raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
             if whole:
-                fresh[file.name] = stamp
+                new_stamps[file.name] = stamp
             else:
                 absent.append(file)
-    if fresh:
+    if new_stamps:
         # A cache that is read only is verified each time.
         with contextlib.suppress(OSError), atomic_path(folder / STAMPS) as temporary:
-            temporary.write_text(json.dumps(stamps | fresh))
+            temporary.write_text(json.dumps(stamps | new_stamps))
     return absent
 
 
@@ -332,21 +332,21 @@ def state(folder, release):
     """
     folder = pathlib.Path(folder)
     stamps = _read_stamps(folder)
-    found = {file.name: _stamp(folder / file.name, file) for file in release.files}
-    if None in found.values():
+    cached_stamps = {file.name: _stamp(folder / file.name, file) for file in release.files}
+    if None in cached_stamps.values():
         return "to download"
-    cached = all(stamps.get(name) == stamp for name, stamp in found.items())
+    cached = all(stamps.get(name) == stamp for name, stamp in cached_stamps.items())
     return "cached" if cached else "to verify"
 
 
 def _stamp(path, file):
     """What a stamp of the file has to say now; None where it is missing or has another size."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    right = file.size in (None, found.st_size)
-    return [file.checksum, found.st_size, found.st_mtime_ns] if right else None
+    right = file.size in (None, status.st_size)
+    return [file.checksum, status.st_size, status.st_mtime_ns] if right else None
 
 
 def _read_stamps(folder):

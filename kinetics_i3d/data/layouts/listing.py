@@ -178,16 +178,16 @@ def read_csv(path):
         header = next(reader, None)
         columns = None if header is None else columns_of(header)
         rows = []
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
+        for values in reader:
+            if not any(cell.strip() for cell in values):
                 continue
-            if any(cell.strip() for cell in cells[len(columns) :]):
+            if any(cell.strip() for cell in values[len(columns) :]):
                 raise DatasetError(
                     f"{path}, line {reader.line_num}: must have {len(columns)} cells as the header,"
-                    f" has {len(cells)}; a cell with {mark!r} needs quotes"
+                    f" has {len(values)}; a cell with {mark!r} needs quotes"
                 )
-            cells += [""] * (len(columns) - len(cells))
-            rows.append((reader.line_num, dict(zip(columns, cells, strict=False))))
+            values += [""] * (len(columns) - len(values))
+            rows.append((reader.line_num, dict(zip(columns, values, strict=False))))
     except csv.Error as error:
         raise DatasetError(f"{path}, line {reader.line_num}: no row of a csv ({error})") from error
     return columns, rows

@@ -119,7 +119,7 @@ def is_tar(path):
 def checkpoint_in_tar(path):
     """Unpacks the files of a checkpoint into a temporary folder, and nothing else.
 
-    Names are taken without folders, and links are passed over, so that nothing is written outside.
+    Folders in names are dropped and links are skipped, so nothing is written outside.
 
     Args:
         path: A `.tar`, `.tar.gz` or `.tgz` file.

@@ -127,12 +127,12 @@ def _keras2_rows(file, path):
 
 def _texts(values, path):
     """The texts of an attribute: bytes in files of h5py 2, `str` in later ones."""
-    found = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in np.ravel(values)]
-    if not all(isinstance(text, str) for text in found):
+    texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in np.ravel(values)]
+    if not all(isinstance(text, str) for text in texts):
         if np.size(values):
             raise WeightsError(f"{path}: a list of names holds something else")
         return []  # an empty list has no type of its own
-    return found
+    return texts
 
 
 def _keras2_name(layer, name):
@@ -196,7 +196,7 @@ def _settings(config, above=""):
     if isinstance(inner, dict) and isinstance(inner.get("functional"), dict):  # a `ClipModel`
         inner = inner["functional"].get("config")
     layers = inner.get("layers") if isinstance(inner, dict) else None
-    found: dict = {}
+    settings: dict = {}
     used: dict = {}
     for layer in layers if isinstance(layers, list) else ():
         if not isinstance(layer, dict) or not isinstance(layer.get("class_name"), str):
@@ -208,10 +208,10 @@ def _settings(config, above=""):
         if isinstance(setting, dict) and "name" not in setting:  # a `ClipModel` inside
             setting = {**setting, "name": layer.get("name")}
         if isinstance(setting, dict) and isinstance(setting.get("name"), str):
-            found[group] = setting
+            settings[group] = setting
             if len(above) < 200:
-                found.update(_settings(layer, f"{group}/"))
-    return found
+                settings.update(_settings(layer, f"{group}/"))
+    return settings
 
 
 def _snake(name):
@@ -225,8 +225,8 @@ def _variables(kind, shapes, setting):
     """The names of a layer's variables in Keras' order; numbers where they cannot be known."""
     total = len(shapes)
     if kind == "batch_normalization":
-        known = {4: (True, True), 3: (False, True), 2: (False, False)}.get(total)
-        has = tuple(setting.get(key, known[at] if known else None) for at, key in _PARTS)
+        parts = {4: (True, True), 3: (False, True), 2: (False, False)}.get(total)
+        has = tuple(setting.get(key, parts[at] if parts else None) for at, key in _PARTS)
         names = (*BATCH_NORM.get(has, ()), "moving_mean", "moving_variance")
     elif CONVOLUTION.fullmatch(kind):
         names = ("kernel", "bias")[:total]

@@ -276,10 +276,10 @@ class _Machine:
 
     def ordered(self, pairs):
         """An OrderedDict as Python 2 pickles it: a list of pairs."""
-        found: dict = {}
+        dictionary: dict = {}
         for key, value in pairs:
-            self.fill(found, [key], [value])
-        return found
+            self.fill(dictionary, [key], [value])
+        return dictionary
 
     def storage(self, reference):
         """`("storage", type, key, device, count)`; old files add a view or None."""

@@ -81,21 +81,21 @@ def read_tensorflow(path):
     names = {key: key for key in shapes}
     if GRAPH in shapes:
         names = _names_of_objects([key for key in shapes if key != GRAPH], read(GRAPH), prefix)
-    found: dict = {}
+    attributes: dict = {}
     for key, name in sorted(names.items(), key=lambda pair: pair[1]):
         if not dtypes[key].is_floating and not dtypes[key].is_integer:
             raise WeightsError(f"{prefix}: the tensor {key} is {dtypes[key].name}, not a weight")
         array = as_float32(np.asarray(read(key)), name, prefix)
-        found.setdefault(name, {})[key] = array
-    if not found:
+        attributes.setdefault(name, {})[key] = array
+    if not attributes:
         raise WeightsError(f"{prefix}: a checkpoint without weights")
     arrays = {}
-    for name, twins in found.items():
-        first = next(iter(twins.values()))
-        if all(np.array_equal(first, twin, equal_nan=True) for twin in twins.values()):
+    for name, copies in attributes.items():
+        first = next(iter(copies.values()))
+        if all(np.array_equal(first, copy, equal_nan=True) for copy in copies.values()):
             arrays[name] = first  # SavedModels list a variable twice
         else:
-            arrays |= {key.removesuffix(ATTRIBUTE): twin for key, twin in twins.items()}
+            arrays |= {key.removesuffix(ATTRIBUTE): copy for key, copy in copies.items()}
     return arrays
 
 
@@ -111,9 +111,10 @@ def checkpoint_prefix(path):
     path = pathlib.Path(path)
     if path.is_dir():
         inner = path / "variables" / "variables"
-        found = [inner] if _index(inner).is_file() else []
-        found = found or [file.with_suffix("") for file in path.glob("*.index") if is_table(file)]
-        return found[0] if len(found) == 1 else None
+        prefixes = [inner] if _index(inner).is_file() else []
+        if not prefixes:
+            prefixes = [file.with_suffix("") for file in path.glob("*.index") if is_table(file)]
+        return prefixes[0] if len(prefixes) == 1 else None
     shard = SHARD.fullmatch(path.name)
     for prefix in (
         path,
@@ -261,15 +262,15 @@ def table_entries(data, path, *, first_block=False):
         footer = bytes(data[-FOOTER:])
         _, _, at = _handle(footer, 0, data)
         start, size, _ = _handle(footer, at, data)
-        found, end = [], 0
+        entries, end = [], 0
         for number, (_, handle) in enumerate(_block(data, start, size)):
             start, size, _ = _handle(handle, 0, data)
             if start < end:
                 raise ValueError("blocks that overlap")  # and could be read for ever
             end = start + size
             if number == 0 or not first_block:
-                found += _block(data, start, size)
-        return found
+                entries += _block(data, start, size)
+        return entries
     except (ValueError, IndexError, struct.error) as error:
         raise WeightsError(f"{path}: not a whole checkpoint of TensorFlow ({error})") from error
 
@@ -298,13 +299,13 @@ def _block(data, start, size):
     entries, key, at = [], b"", 0
     while at < end:
         shared, at = read_varint(block, at)
-        fresh, at = read_varint(block, at)
+        added, at = read_varint(block, at)
         length, at = read_varint(block, at)
-        if shared + fresh > MAX_KEY or shared > len(key) or at + fresh + length > end:
+        if shared + added > MAX_KEY or shared > len(key) or at + added + length > end:
             raise ValueError("a key too long, or an entry beyond the end of its block")
-        key = key[:shared] + block[at : at + fresh]
-        entries.append((key, block[at + fresh : at + fresh + length]))
-        at += fresh + length
+        key = key[:shared] + block[at : at + added]
+        entries.append((key, block[at + added : at + added + length]))
+        at += added + length
     return entries
 
 

@@ -115,7 +115,7 @@ def _contiguous(array):
 def _plain(value):
     """The opcodes of a text, a number or a tuple of numbers."""
     if isinstance(value, tuple):
-        return b"(" + b"".join(_plain(one) for one in value) + b"t"
+        return b"(" + b"".join(_plain(item) for item in value) + b"t"
     return pickle.dumps(value, 2)[2:-1] if isinstance(value, int) else _text(value)
 
 
@@ -202,20 +202,20 @@ def _check_order(little, path):
         raise WeightsError(f"{path}: written on a big-endian machine, which is not read")
 
 
-def _state_dict(found, path):
+def _state_dict(state, path):
     """The tensors of a state dict by name, each checked to lie inside its storage."""
     for wrapper in WRAPPERS:
-        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
-            found = found[wrapper]
-    if not isinstance(found, dict) or not found:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not state:
         raise WeightsError(f"{path}: not a state dict: a dictionary of tensors by name")
-    for name, tensor in found.items():
+    for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise WeightsError(f"{path}: not a state dict: {str(name)[:80]!r} is no tensor")
-    if all(name.startswith("module.") for name in found):
-        found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     kinds: dict = {}
-    for name, tensor in found.items():
+    for name, tensor in state.items():
         storage = tensor.storage
         if kinds.setdefault(storage.key, (storage.dtype, storage.count)) != (
             storage.dtype,
@@ -223,8 +223,8 @@ def _state_dict(found, path):
         ):
             raise WeightsError(f"{path}: {name} sees its storage otherwise than another tensor")
         _check_inside(tensor, name, path)
-    check_total(sum(_size(tensor, name, path) for name, tensor in found.items()), path)
-    return found
+    check_total(sum(_size(tensor, name, path) for name, tensor in state.items()), path)
+    return state
 
 
 def _size(tensor, name, path):
@@ -257,14 +257,14 @@ def _dtype(code):
 def _array(tensor, data, name, path, start=0):
     """The numbers of a tensor whose storage begins at `start` of `data`."""
     dtype, storage = _dtype(tensor.storage.dtype), tensor.storage
-    flat = np.frombuffer(data, dtype, storage.count, start)
-    flat = flat[storage.first + tensor.offset :]
+    values = np.frombuffer(data, dtype, storage.count, start)
+    values = values[storage.first + tensor.offset :]
     # The stride of a length of 1 is never walked, and may be anything.
     strides = tuple(
         stride * dtype.itemsize if length > 1 else 0
         for length, stride in zip(tensor.shape, tensor.strides, strict=True)
     )
     if not count(tensor.shape, name, path):
-        flat, strides = np.zeros(tensor.shape, dtype), None
-    view = np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
+        values, strides = np.zeros(tensor.shape, dtype), None
+    view = np.lib.stride_tricks.as_strided(values, tensor.shape, strides, writeable=False)
     return as_float32(view, name, path)
