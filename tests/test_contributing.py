@@ -20,6 +20,11 @@ TABLES = {
 }
 
 
+IN_ACCEPTANCE = pytest.mark.skipif(
+    not os.environ.get("KINETICS_I3D_PAGES"), reason="takes long; `make acceptance` runs this"
+)
+
+
 @pytest.fixture
 def package(tmp_path):
     """A folder with a copy of the package."""
@@ -76,6 +81,7 @@ def test_a_dataset_format_is_one_file_and_one_row(package, tmp_path):
         assert out[1:4] == ["kind      actions", "classes   2", "videos    3"]
 
 
+@IN_ACCEPTANCE
 @pytest.mark.slow
 def test_a_system_is_one_file_and_one_row(package, tmp_path):
     follow(package, "A system")
@@ -99,6 +105,7 @@ print(ki3d.train("t.csv", config, "run").system)
     assert run(package, "-c", code, cwd=tmp_path).split() == ["True", "Tiny"]
 
 
+@IN_ACCEPTANCE
 @pytest.mark.slow
 def test_an_export_runtime_is_one_file_and_one_row(package, tmp_path):
     follow(package, "An export runtime")
