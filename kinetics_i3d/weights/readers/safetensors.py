@@ -66,7 +66,7 @@ def read_safetensors(path):
         _check_names(path)
         metadata = dict(file.metadata() or {})
         # One tensor at a time: all of them would be in memory twice.
-        for name in file.offset_keys():
+        for name in sorted(file.keys()):
             view = file.get_slice(name)
             count(view.get_shape(), name, path)
             if view.get_dtype() not in _DTYPES:
