@@ -19,18 +19,18 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.core.errors import WeightsError as WeightsError
     from kinetics_i3d.core.labels import decode_predictions as decode_predictions
     from kinetics_i3d.core.progress import show_progress as show_progress
+    from kinetics_i3d.data.dataset import Dataset as Dataset
     from kinetics_i3d.data.datasets import open_dataset as open_dataset
     from kinetics_i3d.data.pipeline import augmentation as augmentation
     from kinetics_i3d.data.pipeline import training_clips as training_clips
     from kinetics_i3d.data.records.prepare import PrepareConfig as PrepareConfig
     from kinetics_i3d.data.records.prepare import prepare as prepare
-    from kinetics_i3d.data.video_dataset import Dataset as Dataset
     from kinetics_i3d.data.video_dataset import VideoDataset as VideoDataset
     from kinetics_i3d.data.views import load_streams as load_streams
-    from kinetics_i3d.evaluation.fvd import FVDProtocol as FVDProtocol
-    from kinetics_i3d.evaluation.fvd import VideoFeatures as VideoFeatures
     from kinetics_i3d.evaluation.fvd import fvd as fvd
-    from kinetics_i3d.evaluation.fvd import fvd_features as fvd_features
+    from kinetics_i3d.evaluation.fvd_features import fvd_features as fvd_features
+    from kinetics_i3d.evaluation.fvd_protocols import FVDProtocol as FVDProtocol
+    from kinetics_i3d.evaluation.fvd_protocols import VideoFeatures as VideoFeatures
     from kinetics_i3d.evaluation.plots import draw_confusion as draw_confusion
     from kinetics_i3d.evaluation.protocols import evaluate as evaluate
     from kinetics_i3d.exporting.export import export as export
@@ -72,10 +72,10 @@ _PUBLIC = {
     "C3D": "models.c3d",
     "ClipSpec": "core.clip_spec",
     "ConvNetLSTM": "models.conv_net_lstm",
-    "Dataset": "data.video_dataset",
+    "Dataset": "data.dataset",
     "DatasetError": "core.errors",
     "ExportError": "core.errors",
-    "FVDProtocol": "evaluation.fvd",
+    "FVDProtocol": "evaluation.fvd_protocols",
     "FlowSettings": "flow.settings",
     "InceptionI3D": "models.inception_i3d",
     "InceptionV1": "models.inception_v1",
@@ -87,7 +87,7 @@ _PUBLIC = {
     "UserError": "core.errors",
     "VideoDataset": "data.video_dataset",
     "VideoError": "core.errors",
-    "VideoFeatures": "evaluation.fvd",
+    "VideoFeatures": "evaluation.fvd_protocols",
     "VideoFrames": "video.source",
     "WeightsError": "core.errors",
     "all_steps_loss": "models.conv_net_lstm",
@@ -103,7 +103,7 @@ _PUBLIC = {
     "extract_features": "inference.features",
     "feature_model": "models.load",
     "fvd": "evaluation.fvd",
-    "fvd_features": "evaluation.fvd",
+    "fvd_features": "evaluation.fvd_features",
     "inflate": "models.inflation",
     "list_weights": "weights.read",
     "load_clip": "video.clip",

@@ -116,7 +116,8 @@ def run(options):
     fetch_weights(weights, pairs=True)
     load_keras()
     from kinetics_i3d.inference import features_files
-    from kinetics_i3d.inference.features import FeatureExtractor, FeatureOptions
+    from kinetics_i3d.inference.feature_options import FeatureOptions
+    from kinetics_i3d.inference.features import FeatureExtractor
 
     preset = features_files.PRESETS[options.preset] if options.preset else None
     file_format = options.format or ("npy" if preset else "npz")

@@ -64,7 +64,9 @@ def run(options):
         if path is not None and not path.endswith(".npz"):
             raise UserError(f"features are saved as .npz. Received: {path}")
     load_keras()
-    from kinetics_i3d.evaluation.fvd import features_of_both, find_protocol, fvd
+    from kinetics_i3d.evaluation.fvd import fvd
+    from kinetics_i3d.evaluation.fvd_features import features_of_both
+    from kinetics_i3d.evaluation.fvd_protocols import find_protocol
 
     protocol = find_protocol(options.protocol, frames=options.frames)
     how = {

@@ -63,9 +63,9 @@ def _holds(value):
 def _at(path, text, key):
     """The path with the line of a key or a value in its JSON."""
     for spelt in (json.dumps(key), json.dumps(key, ensure_ascii=False)):
-        place = text.find(spelt)
-        if place >= 0:
-            return f"{path}, line {text.count(chr(10), 0, place) + 1}"
+        position = text.find(spelt)
+        if position >= 0:
+            return f"{path}, line {text.count(chr(10), 0, position) + 1}"
     return str(path)
 
 

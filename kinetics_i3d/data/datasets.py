@@ -11,6 +11,7 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, UserError
 from kinetics_i3d.core.types import Labels, PathLike
+from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.layouts.files import VideoFinder, cut, walk_videos
 from kinetics_i3d.data.layouts.formats import FORMATS, index_suffixes, recognise
 from kinetics_i3d.data.layouts.label_order import (
@@ -20,7 +21,7 @@ from kinetics_i3d.data.layouts.label_order import (
     log_respelled,
     match_labels,
 )
-from kinetics_i3d.data.video_dataset import Dataset, Video, VideoDataset
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.video.frame_folder import is_frame_folder
 from kinetics_i3d.video.source import VIDEO_SUFFIXES
 from kinetics_i3d.video.span import split_span

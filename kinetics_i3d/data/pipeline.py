@@ -13,7 +13,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data import transforms
-from kinetics_i3d.data.video_dataset import Dataset
+from kinetics_i3d.data.dataset import Dataset
 
 
 def augmentation(

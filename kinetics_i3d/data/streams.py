@@ -227,7 +227,7 @@ def shared_flow_settings(videos, specs):
         )
     settings = None
     if stored:
-        # Strictly: computing all flow anew would take days.
+        # An error, not a fallback: recomputing the flow of a dataset takes days.
         with open_stored(stored[0], spec=spec, strict=True) as file:
             settings = file.info.settings
     if len(stored) < len(videos):

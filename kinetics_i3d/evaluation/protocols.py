@@ -15,10 +15,10 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.core.types import PathLike, ProgressFunction
+from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
 from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.data.video_clips import targets_of
-from kinetics_i3d.data.video_dataset import Dataset
 from kinetics_i3d.data.views import VIEWS, video_views
 from kinetics_i3d.evaluation.compare import check_labels, combine, join_items
 from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache

@@ -179,8 +179,8 @@ def draw_filmstrip(path_out, video, classification, *, spec, frames=8):
 
     name = pathlib.Path(video).name
     note = f"{classification.seconds:.1f} s to classify"
-    place = _WIDTH - _MARGIN - text_width(note, size=15)
-    canvas.text((_MARGIN, _TITLE // 2), name, size=20, width=place - _MARGIN - 24)
+    note_left = _WIDTH - _MARGIN - text_width(note, size=15)
+    canvas.text((_MARGIN, _TITLE // 2), name, size=20, width=note_left - _MARGIN - 24)
     canvas.text((_WIDTH - _MARGIN, _TITLE // 2), note, size=15, color=MUTED, anchor="rm")
     for index, (seconds, frame) in enumerate(strip):
         x = _MARGIN + index % columns * (cell[0] + _GAP)

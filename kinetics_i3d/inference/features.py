@@ -6,40 +6,38 @@ Windows of frames slide over a video that is decoded once, in bounded memory.
 import collections
 import concurrent.futures
 import contextlib
-import dataclasses
-import fractions
 import hashlib
-import importlib.metadata
 import json
-import os
 import queue
-import re
 import threading
 from collections.abc import Mapping
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import STREAMS, as_rate
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike, Weights
 from kinetics_i3d.data.streams import count_frames, flow_identity, read_streams
-from kinetics_i3d.data.views import THREE, VIEWS, View, cropped_frames, to_model_values
-from kinetics_i3d.flow.info import fingerprint
+from kinetics_i3d.data.views import cropped_frames, to_model_values
+from kinetics_i3d.inference.feature_metadata import (
+    dtypes_of,
+    first_picture_time,
+    key_fields,
+    name_of,
+    receptive_field,
+    versions,
+    video_identity,
+)
+from kinetics_i3d.inference.feature_options import CROPS, FeatureOptions, Features, frame_count
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model, feature_model, load_model
-from kinetics_i3d.video.frame_folder import open_source, split_rate
 from kinetics_i3d.video.reader import timed_frames
 from kinetics_i3d.video.source import VideoFrames, check_video
-from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import weights_digest
 
 FORMAT = 1  # of the metadata; a part of the content key
-POOLS = ("all", "spatial", "none")
-TAILS = ("pad", "drop", "overlap")
-SHORTS = ("loop", "pad", "error")
-CROPS = {"center": VIEWS["center"], "three_crop": View(crops=THREE), "ten_crop": VIEWS["ten_crop"]}
 PLACES = {  # along the longer side, along the shorter one
     (0.5, 0.5): "center",
     (0.0, 0.5): "start",
@@ -50,65 +48,6 @@ PLACES = {  # along the longer side, along the shorter one
     (1.0, 1.0): "end_end",
 }
 FRAMES_AT_ONCE = 250  # of one network call, as many as the paper's longest clip
-SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
-
-
-@dataclasses.dataclass(frozen=True)
-class FeatureOptions:
-    """What `extract_features` computes; its keyword arguments, checked."""
-
-    endpoint: str = "Mixed_5c"
-    pool: str = "all"
-    window: int | str = 64
-    stride: int | str = 16
-    views: str = "center"
-    tail: str = "pad"
-    short: str = "loop"
-    streams: tuple | str | None = None
-
-    def __post_init__(self):
-        choices = {"pool": POOLS, "views": (*CROPS,), "tail": TAILS, "short": SHORTS}
-        for name, allowed in choices.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
-        for name in ("window", "stride"):
-            _frame_count(name, getattr(self, name), 25)
-        names = self.streams
-        if names is not None:
-            names = tuple(names.split(",")) if isinstance(names, str) else tuple(names)
-            if not names or len({*names}) < len(names) or not {*names} <= {*STREAMS}:
-                raise ValueError(
-                    "`streams` must be None, 'rgb', 'flow' or 'rgb,flow'. "
-                    f"Received: streams={self.streams!r}"
-                )
-            names = tuple(stream for stream in STREAMS if stream in names)
-        object.__setattr__(self, "streams", names)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Features:
-    """The features of one video, a row for each window.
-
-    Args:
-        features: float32 array, (windows[, time[, height, width]][, views], channels). Rgb channels
-            come before those of flow.
-        start: float64 array (windows,): seconds of the source video, counted from its first
-            picture, at which the first frame of the window begins.
-        end: float64 array (windows,): seconds at which its last frame of the video ends.
-        center: float64 array (windows,): the middle of both.
-        metadata: A JSON-ready dictionary: how the features were made, and `key`, which changes with
-            anything that changes them.
-    """
-
-    features: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-    center: np.ndarray
-    metadata: dict
-
-    def __len__(self):
-        return len(self.features)
 
 
 def extract_features(
@@ -195,8 +134,8 @@ class FeatureExtractor:
         specs = {stream: network.clip_spec for stream, network in self._networks.items()}
         self.rate = _common_rate(specs)
         self.specs = StreamSpecs(specs, apart=True)
-        self.window = _frame_count("window", options.window, self.rate)
-        self.stride = _frame_count("stride", options.stride, self.rate)
+        self.window = frame_count("window", options.window, self.rate)
+        self.stride = frame_count("stride", options.stride, self.rate)
         least = max(network.minimum[0] for network in self._networks.values())
         if self.window < least:
             raise ValueError(
@@ -207,7 +146,7 @@ class FeatureExtractor:
         self.view_count = len(self.view.crops) * len(self.view.flips)
         self._weights = {
             stream: {
-                "name": _name_of(weights, stream),
+                "name": name_of(weights, stream),
                 "sha256": weights_digest(model.streams[stream]),
             }
             for stream in self._networks
@@ -241,14 +180,14 @@ class FeatureExtractor:
         }
         fields = {
             "format": FORMAT,
-            "video": _identity(video),
+            "video": video_identity(video),
             "weights": self._weights,
             "clip_specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
             **settings,
-            "dtypes": {stream: _dtypes(network) for stream, network in self._networks.items()},
+            "dtypes": {stream: dtypes_of(network) for stream, network in self._networks.items()},
             "flow": flow_identity(video, self.specs) if "flow" in self.specs else None,
         }
-        text = json.dumps(_key_fields(fields), sort_keys=True)
+        text = json.dumps(key_fields(fields), sort_keys=True)
         field, step = receptive_field(next(iter(self._networks.values())))
         return {
             **fields,
@@ -256,13 +195,13 @@ class FeatureExtractor:
             "channels": {
                 stream: network.output_shape[-1] for stream, network in self._networks.items()
             },
-            "first_picture": _first_picture(video),
+            "first_picture": first_picture_time(video),
             "receptive_field": {
                 "frames": field,
                 "seconds": None if field is None else float(field / rate),
                 "frames_per_step": step,
             },
-            "versions": _versions(),
+            "versions": versions(),
         }
 
     def count_windows(self, video):
@@ -415,34 +354,6 @@ def ahead(items):
             stopped.set()
 
 
-def receptive_field(network):
-    """(frames that one time step of a network's output depends on, frames from step to step).
-
-    Both are None where the output has no time axis. SAME padding adds zeros at the ends of a clip:
-    a window that is shorter than the field is seen whole by every step.
-    """
-    fields: dict = {}
-    for layer in network.operations:
-        if hasattr(layer, "layers"):
-            return None, None
-        tensors = _as_list(layer.input)
-        size, step = max((fields.get(id(tensor), (1, 1)) for tensor in tensors), default=(1, 1))
-        kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-        if kernel is not None and len(kernel) == 3:
-            dilation = getattr(layer, "dilation_rate", (1,))[0]
-            size += (kernel[0] - 1) * dilation * step
-            step *= layer.strides[0]
-        for tensor in _as_list(layer.output):
-            fields[id(tensor)] = (size, step) if len(tensor.shape) == 5 else (None, None)
-        if None in fields[id(_as_list(layer.output)[0])]:
-            return None, None
-    return fields[id(network.output)]
-
-
-def _as_list(tensors):
-    return list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
-
-
 def _load(weights, streams):
     """The `ClipModel` of weights, of these streams."""
     if streams is None or isinstance(weights, (ClipModel, Mapping)):
@@ -485,20 +396,6 @@ def _common_rate(specs):
     return rates.pop()
 
 
-def _frame_count(name, value, rate):
-    """A number of frames, from one or from seconds with a unit."""
-    if isinstance(value, str):
-        match = SECONDS.fullmatch(value)
-        if match is not None and float(match[1]) > 0:
-            return max(1, int(fractions.Fraction(match[1]) * rate + fractions.Fraction(1, 2)))
-    elif isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1:
-        return int(value)
-    raise ValueError(
-        f"`{name}` must be frames, a whole number above 0, or seconds such as '2.56s'. "
-        f"Received: {name}={value!r}"
-    )
-
-
 def _window(frames, window, loop=False):
     """(frames, (start, end)); too few are looped, or the last one is repeated."""
     frames = list(frames)
@@ -516,59 +413,3 @@ def _pooled(output, pool):
 
 def _view_names(view):
     return [PLACES[place] + "_mirrored" * flip for place in view.crops for flip in view.flips]
-
-
-def _name_of(weights, stream):
-    if isinstance(weights, Mapping):
-        weights = weights.get(stream)
-    return weights.name if isinstance(weights, ClipModel) else os.fspath(weights)
-
-
-def _dtypes(network):
-    return sorted({layer.compute_dtype for layer in network.layers})
-
-
-def _identity(video):
-    """What identifies a video: its name, and its content as flow files identify it."""
-    if isinstance(video, VideoFrames):
-        digest = hashlib.sha256(f"{video.frames.shape} {video.fps}".encode())
-        for frame in video.frames:
-            digest.update(np.ascontiguousarray(frame).tobytes())
-        size = video.frames.size
-        return {"name": str(video), "bytes": size, "sha256": digest.hexdigest(), "span": None}
-    file, span = split_span(video)
-    path, rate = split_rate(file)
-    identity = {"name": os.path.basename(path), **fingerprint(file)}
-    identity["span"] = None if span is None else [span.start, span.end]
-    return identity if rate is None else {**identity, "fps": float(rate)}
-
-
-def _key_fields(fields):
-    """The fields of the content key: a renamed video or weights file gives the same features."""
-    video = {name: value for name, value in fields["video"].items() if name != "name"}
-    weights = {stream: row["sha256"] for stream, row in fields["weights"].items()}
-    specs = {
-        stream: {name: value for name, value in spec.items() if name != "name"}
-        | {"fps": float(spec["fps"])}
-        for stream, spec in fields["clip_specs"].items()
-    }
-    return {**fields, "video": video, "weights": weights, "clip_specs": specs}
-
-
-def _first_picture(video):
-    """Seconds of the first picture by the file's own clock, which `start` and `end` count from."""
-    if isinstance(video, VideoFrames):
-        return 0.0
-    with open_source(split_span(video)[0], threads=1) as source:
-        pictures = source.pictures()
-        stamp = getattr(next(pictures), source.clock)
-        pictures.close()
-        return None if stamp is None else float(stamp * source.tick)
-
-
-def _versions():
-    import keras
-
-    backend = keras.backend.backend()
-    names = {"kinetics_i3d": "kinetics-i3d", "keras": "keras", backend: backend}
-    return {name: importlib.metadata.version(package) for name, package in names.items()}

@@ -19,8 +19,8 @@ from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.types import Labels, PathLike
+from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.video_dataset import Dataset
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.batch_norm import recalibrate

@@ -16,6 +16,7 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli import features as verb
 from kinetics_i3d.core.locks import locked
+from kinetics_i3d.inference import feature_options
 from kinetics_i3d.inference import features as library
 from kinetics_i3d.inference import features_files as files
 from kinetics_i3d.models import load
@@ -53,15 +54,15 @@ def metadata_of(path):
 
 def test_the_choices_are_those_of_the_library():
     expected = {
-        "pool": library.POOLS,
-        "views": (*library.CROPS,),
-        "tail": library.TAILS,
-        "short": library.SHORTS,
+        "pool": feature_options.POOLS,
+        "views": (*feature_options.CROPS,),
+        "tail": feature_options.TAILS,
+        "short": feature_options.SHORTS,
     }
     assert expected == verb.CHOICES
     assert (*files.FORMATS,) == verb.FORMATS and (*files.PRESETS,) == verb.PRESETS
     for preset in files.PRESETS.values():
-        library.FeatureOptions(**preset.options)
+        feature_options.FeatureOptions(**preset.options)
 
 
 def test_files_hold_what_the_library_computes(command, videos, weights, tmp_path):
@@ -164,9 +165,9 @@ def test_hdf5_and_npy_hold_the_same(command, videos, weights, tmp_path):
 
 
 def test_parquet_without_its_package_is_one_line(command, videos, weights, tmp_path, monkeypatch):
-    found = importlib.util.find_spec
+    find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "pyarrow" else found(name)
+        importlib.util, "find_spec", lambda name: None if name == "pyarrow" else find_spec(name)
     )
     words = ("--weights", weights["good"], "--output", tmp_path, "--format", "parquet")
     code, out, err = command("features", videos["one"], *words)
@@ -210,7 +211,7 @@ def test_video_features_files(command, tree, tmp_path, short, weights):
 
 
 def test_each_stream_has_a_file_in_the_layout_of_video_features(tmp_path):
-    features = library.Features(
+    features = feature_options.Features(
         np.arange(12, dtype=np.float32).reshape(2, 6),
         *(np.array([0.0, 1.0]),) * 3,
         {
@@ -237,7 +238,7 @@ def test_files_that_were_half_overwritten_are_not_kept(tmp_path, monkeypatch):
     }
     times = (np.zeros(1),) * 3
     layout = files._Files("npy", by_stream=True)
-    layout.write(tmp_path / "v", library.Features(np.zeros((1, 4)), *times, metadata))
+    layout.write(tmp_path / "v", feature_options.Features(np.zeros((1, 4)), *times, metadata))
     assert layout.rows(tmp_path / "v", "old", ("rgb", "flow")) == 1
     plain, calls = np.lib.format.write_array, []
 
@@ -250,7 +251,7 @@ def test_files_that_were_half_overwritten_are_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(np.lib.format, "write_array", full)
     metadata = {**metadata, "key": "new"}
     with pytest.raises(OSError, match="No space"):
-        layout.write(tmp_path / "v", library.Features(np.ones((1, 4)), *times, metadata))
+        layout.write(tmp_path / "v", feature_options.Features(np.ones((1, 4)), *times, metadata))
     assert layout.rows(tmp_path / "v", "old", ("rgb", "flow")) is None
 
 
@@ -326,7 +327,7 @@ def test_videos_of_one_stem_keep_their_suffix(tmp_path):
 
 
 def test_decoding_is_ahead_of_the_network(videos, weights, tmp_path):
-    extractor = library.FeatureExtractor(weights["good"], library.FeatureOptions(window=9))
+    extractor = library.FeatureExtractor(weights["good"], feature_options.FeatureOptions(window=9))
     events = []
 
     class Slow:
@@ -353,6 +354,8 @@ def test_decoding_is_ahead_of_the_network(videos, weights, tmp_path):
 def test_the_extractor_options_are_the_arguments_of_the_function():
     import inspect
 
-    fields = {field.name: field.default for field in dataclasses.fields(library.FeatureOptions)}
+    fields = {
+        field.name: field.default for field in dataclasses.fields(feature_options.FeatureOptions)
+    }
     parameters = inspect.signature(library.extract_features).parameters
     assert fields == {name: parameters[name].default for name in list(parameters)[2:]}

@@ -14,7 +14,7 @@ import types
 
 import pytest
 
-from kinetics_i3d.cli import train
+from kinetics_i3d.cli import config_options, train
 from kinetics_i3d.cli.main import make_parser
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
@@ -55,8 +55,8 @@ def library(monkeypatch):
 
 def test_every_field_of_the_config_is_an_option_of_one_topic():
     options = make_parser().parse_args(HEAD)
-    assert train.read_fields(options, TrainConfig) == {"system": "InceptionI3D"}
-    named = [field.name for field in train.FIELDS]
+    assert config_options.read_fields(options, TrainConfig) == {"system": "InceptionI3D"}
+    named = [field.name for field in config_options.FIELDS]
     assert len({*named}) == len(named)
     assert {field.name for field in dataclasses.fields(TrainConfig)} - {"system"} == {*named}
 
@@ -83,7 +83,7 @@ def test_options_keep_their_types():
     words = "--learning-rate 1e-3 --epochs 3 --no-flip --area 0.5 0.9 --freeze Conv3d_1a Mixed_3b"
     words += " --streams flow --validation 0.1 --clip-norm 2 --synchronize-norm"
     options = make_parser().parse_args([*HEAD, *words.split(), "--inflate", "x"])
-    config = TrainConfig(**train.read_fields(options, TrainConfig))
+    config = TrainConfig(**config_options.read_fields(options, TrainConfig))
     assert config == TrainConfig(
         learning_rate=1e-3,
         epochs=3,
@@ -107,17 +107,19 @@ def test_options_are_made_of_any_dataclass():
 
     parser = argparse.ArgumentParser()
     fields = (
-        train.Field("some", "topic", "N", "100% of it"),
-        train.Field("more", "topic", "", "x"),
+        config_options.Field("some", "topic", "N", "100% of it"),
+        config_options.Field("more", "topic", "", "x"),
     )
-    train.add_fields({"topic": parser}, Later, fields)
+    config_options.add_fields({"topic": parser}, Later, fields)
     assert "100% of it" in parser.format_help() and "x (default: yes)" in parser.format_help()
     assert "hidden" not in parser.format_help()
     options = parser.parse_args(["--some", "4", "--no-more"])
-    assert train.read_fields(options, Later) == {"some": 4, "more": False}
+    assert config_options.read_fields(options, Later) == {"some": 4, "more": False}
     wrong = dataclasses.make_dataclass("Wrong", [("field", dict, None)])
     with pytest.raises(TypeError, match="field"):
-        train.add_fields({"topic": parser}, wrong, (train.Field("field", "topic", "", "x"),))
+        config_options.add_fields(
+            {"topic": parser}, wrong, (config_options.Field("field", "topic", "", "x"),)
+        )
 
 
 def test_all_is_handed_to_the_library_and_logs_go_to_stderr(command, dataset, library, tmp_path):

@@ -9,8 +9,13 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli.main import main
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.evaluation import fvd as module
-from kinetics_i3d.evaluation.fvd import FVD_PROTOCOLS, FVDProtocol, VideoFeatures, find_protocol
+from kinetics_i3d.evaluation import fvd_features as module
+from kinetics_i3d.evaluation.fvd_protocols import (
+    FVD_PROTOCOLS,
+    FVDProtocol,
+    VideoFeatures,
+    find_protocol,
+)
 
 REFERENCE = FVD_PROTOCOLS["reference"]
 

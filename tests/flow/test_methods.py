@@ -24,9 +24,9 @@ def without(monkeypatch):
     def remove(*names):
         for name in names:
             monkeypatch.setitem(sys.modules, name, None)
-        found = importlib.util.find_spec
+        find_spec = importlib.util.find_spec
         monkeypatch.setattr(
-            importlib.util, "find_spec", lambda name: None if name in names else found(name)
+            importlib.util, "find_spec", lambda name: None if name in names else find_spec(name)
         )
 
     return remove

@@ -13,12 +13,13 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.views import video_views
+from kinetics_i3d.inference import feature_options as options
 from kinetics_i3d.inference import features as module
+from kinetics_i3d.inference.feature_metadata import receptive_field
+from kinetics_i3d.inference.feature_options import FeatureOptions
 from kinetics_i3d.inference.features import (
     FeatureExtractor,
-    FeatureOptions,
     ahead,
-    receptive_field,
 )
 
 Fraction = fractions.Fraction
@@ -101,7 +102,7 @@ def test_views_are_those_of_the_protocols(model, views, count):
     assert len(found.metadata["views"]) == len({*found.metadata["views"]}) == count
     network = ki3d.feature_model(model, "Mixed_5c")
     first = ki3d.VideoFrames(video.frames[:16], fps=25)
-    shown = video_views(first, spec=SPEC, view=module.CROPS[views], minimum=16)
+    shown = video_views(first, spec=SPEC, view=options.CROPS[views], minimum=16)
     for view, (clip, _) in enumerate(shown):
         expected = network.predict(clip, verbose=0).mean(axis=(2, 3))[0]
         np.testing.assert_allclose(found.features[0, :, view], expected, atol=1e-5)
@@ -190,7 +191,7 @@ def test_tails(model, coded_video, numbers, tail, last, seconds):
 
 
 def test_no_tail_is_made_where_nothing_is_left(model, coded_video):
-    for tail in module.TAILS:
+    for tail in options.TAILS:
         extractor = FeatureExtractor(model, FeatureOptions(window=16, stride=8, tail=tail))
         assert len(rows_of(extractor, coded_video(32))) == 3
 

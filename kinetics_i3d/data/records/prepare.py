@@ -23,12 +23,12 @@ from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.core.types import PathLike, ProgressFunction
+from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.data.records.manifest import digest
 from kinetics_i3d.data.records.reader import Records
 from kinetics_i3d.data.records.writer import encode_video
-from kinetics_i3d.data.video_dataset import Dataset
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 

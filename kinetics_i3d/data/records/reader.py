@@ -9,9 +9,9 @@ import dataclasses
 
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.records.addresses import path_or_address
 from kinetics_i3d.data.records.manifest import NAME, is_manifest, read_manifest
-from kinetics_i3d.data.video_dataset import Dataset
 
 LABEL_INDEX = "clip/label/index"
 LABEL_NAME = "clip/label/string"

@@ -71,9 +71,9 @@ def draw_contact_sheet(path_out, report):
     findings = below + (_LOWER + 36 if count else 0)
     canvas = Canvas(_WIDTH, findings + _ROW * max(1, len(problems)) + _MARGIN)
     note = f"for {report.spec.name}, {report.spec.stream}"
-    place = _WIDTH - _MARGIN - text_width(note, size=15)
+    note_left = _WIDTH - _MARGIN - text_width(note, size=15)
     name = pathlib.Path(report.path).name
-    canvas.text((_MARGIN, _TITLE // 2), name, size=20, width=place - _MARGIN - 24)
+    canvas.text((_MARGIN, _TITLE // 2), name, size=20, width=note_left - _MARGIN - 24)
     canvas.text((_WIDTH - _MARGIN, _TITLE // 2), note, size=15, color=MUTED, anchor="rm")
     if count:
         _draw_frames(canvas, model_input, report.spec)

@@ -1,0 +1,101 @@
+"""What stands beside timed features: what they were made of, and their receptive field."""
+
+import hashlib
+import importlib.metadata
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from kinetics_i3d.flow.info import fingerprint
+from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.video.frame_folder import open_source, split_rate
+from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.span import split_span
+
+
+def receptive_field(network):
+    """(frames that one time step of a network's output depends on, frames from step to step).
+
+    Both are None where the output has no time axis. SAME padding adds zeros at the ends of a clip:
+    a window that is shorter than the field is seen whole by every step.
+    """
+    fields: dict = {}
+    for layer in network.operations:
+        if hasattr(layer, "layers"):
+            return None, None
+        tensors = _as_list(layer.input)
+        size, step = max((fields.get(id(tensor), (1, 1)) for tensor in tensors), default=(1, 1))
+        kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+        if kernel is not None and len(kernel) == 3:
+            dilation = getattr(layer, "dilation_rate", (1,))[0]
+            size += (kernel[0] - 1) * dilation * step
+            step *= layer.strides[0]
+        for tensor in _as_list(layer.output):
+            fields[id(tensor)] = (size, step) if len(tensor.shape) == 5 else (None, None)
+        if None in fields[id(_as_list(layer.output)[0])]:
+            return None, None
+    return fields[id(network.output)]
+
+
+def _as_list(tensors):
+    return list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
+
+
+def name_of(weights, stream):
+    """The name or the path of the weights of a stream."""
+    if isinstance(weights, Mapping):
+        weights = weights.get(stream)
+    return weights.name if isinstance(weights, ClipModel) else os.fspath(weights)
+
+
+def dtypes_of(network):
+    """The dtypes that the layers of a network compute in, sorted."""
+    return sorted({layer.compute_dtype for layer in network.layers})
+
+
+def video_identity(video):
+    """What identifies a video: its name, and its content as flow files identify it."""
+    if isinstance(video, VideoFrames):
+        digest = hashlib.sha256(f"{video.frames.shape} {video.fps}".encode())
+        for frame in video.frames:
+            digest.update(np.ascontiguousarray(frame).tobytes())
+        size = video.frames.size
+        return {"name": str(video), "bytes": size, "sha256": digest.hexdigest(), "span": None}
+    file, span = split_span(video)
+    path, rate = split_rate(file)
+    identity = {"name": os.path.basename(path), **fingerprint(file)}
+    identity["span"] = None if span is None else [span.start, span.end]
+    return identity if rate is None else {**identity, "fps": float(rate)}
+
+
+def key_fields(fields):
+    """The fields of the content key: a renamed video or weights file gives the same features."""
+    video = {name: value for name, value in fields["video"].items() if name != "name"}
+    weights = {stream: row["sha256"] for stream, row in fields["weights"].items()}
+    specs = {
+        stream: {name: value for name, value in spec.items() if name != "name"}
+        | {"fps": float(spec["fps"])}
+        for stream, spec in fields["clip_specs"].items()
+    }
+    return {**fields, "video": video, "weights": weights, "clip_specs": specs}
+
+
+def first_picture_time(video):
+    """Seconds of the first picture by the file's own clock, which `start` and `end` count from."""
+    if isinstance(video, VideoFrames):
+        return 0.0
+    with open_source(split_span(video)[0], threads=1) as source:
+        pictures = source.pictures()
+        stamp = getattr(next(pictures), source.clock)
+        pictures.close()
+        return None if stamp is None else float(stamp * source.tick)
+
+
+def versions():
+    """{package: version} of what computes the features."""
+    import keras
+
+    backend = keras.backend.backend()
+    names = {"kinetics_i3d": "kinetics-i3d", "keras": "keras", backend: backend}
+    return {name: importlib.metadata.version(package) for name, package in names.items()}

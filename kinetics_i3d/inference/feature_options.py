@@ -1,0 +1,88 @@
+"""`FeatureOptions`, the settings of timed features, and `Features`, the result."""
+
+import dataclasses
+import fractions
+import re
+
+import numpy as np
+
+from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.data.views import THREE, VIEWS, View
+
+POOLS = ("all", "spatial", "none")
+TAILS = ("pad", "drop", "overlap")
+SHORTS = ("loop", "pad", "error")
+CROPS = {"center": VIEWS["center"], "three_crop": View(crops=THREE), "ten_crop": VIEWS["ten_crop"]}
+SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureOptions:
+    """What `extract_features` computes; its keyword arguments, checked."""
+
+    endpoint: str = "Mixed_5c"
+    pool: str = "all"
+    window: int | str = 64
+    stride: int | str = 16
+    views: str = "center"
+    tail: str = "pad"
+    short: str = "loop"
+    streams: tuple | str | None = None
+
+    def __post_init__(self):
+        choices = {"pool": POOLS, "views": (*CROPS,), "tail": TAILS, "short": SHORTS}
+        for name, allowed in choices.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
+        for name in ("window", "stride"):
+            frame_count(name, getattr(self, name), 25)
+        names = self.streams
+        if names is not None:
+            names = tuple(names.split(",")) if isinstance(names, str) else tuple(names)
+            if not names or len({*names}) < len(names) or not {*names} <= {*STREAMS}:
+                raise ValueError(
+                    "`streams` must be None, 'rgb', 'flow' or 'rgb,flow'. "
+                    f"Received: streams={self.streams!r}"
+                )
+            names = tuple(stream for stream in STREAMS if stream in names)
+        object.__setattr__(self, "streams", names)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Features:
+    """The features of one video, a row for each window.
+
+    Args:
+        features: float32 array, (windows[, time[, height, width]][, views], channels). Rgb channels
+            come before those of flow.
+        start: float64 array (windows,): seconds of the source video, counted from its first
+            picture, at which the first frame of the window begins.
+        end: float64 array (windows,): seconds at which its last frame of the video ends.
+        center: float64 array (windows,): the middle of both.
+        metadata: A JSON-ready dictionary: how the features were made, and `key`, which changes with
+            anything that changes them.
+    """
+
+    features: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    center: np.ndarray
+    metadata: dict
+
+    def __len__(self):
+        return len(self.features)
+
+
+def frame_count(name, value, rate):
+    """A number of frames, from one or from seconds with a unit."""
+    if isinstance(value, str):
+        match = SECONDS.fullmatch(value)
+        if match is not None and float(match[1]) > 0:
+            return max(1, int(fractions.Fraction(match[1]) * rate + fractions.Fraction(1, 2)))
+    elif isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1:
+        return int(value)
+    raise ValueError(
+        f"`{name}` must be frames, a whole number above 0, or seconds such as '2.56s'. "
+        f"Received: {name}={value!r}"
+    )
