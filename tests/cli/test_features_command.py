@@ -277,7 +277,7 @@ def test_actionformer_files_load_as_its_dataset_loads_them(command, videos, weig
         (("--window", "a while"), "`window` must be frames"),
         (("--format", "csv"), "--format: invalid choice: 'csv'"),
         (("--preset", "rtfm", "--format", "npz"), "`format` must be 'npy' for preset='rtfm'"),
-        (("--streams", "rgb,flow"), "reads rgb, where rgb and flow are wanted"),
+        (("--streams", "rgb,flow"), "reads rgb, must read rgb and flow"),
     ],
 )
 def test_wrong_options_are_one_line_and_no_file(command, videos, weights, tmp_path, words, said):

@@ -99,7 +99,7 @@ def test_systems_are_converted_where_the_format_tells_what_they_are(system, tmp_
         for old, new in zip(model.get_weights(), found.get_weights(), strict=True):
             np.testing.assert_array_equal(old, new)
     for ending in (".pt", ".weights.h5"):
-        with pytest.raises(WeightsError, match=f"take .h5, .safetensors or .keras for {system}"):
+        with pytest.raises(WeightsError, match=f"use .h5, .safetensors or .keras for {system}"):
             convert(written, tmp_path / f"mine{ending}")
     assert len(list(tmp_path.iterdir())) == 3
 
