@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.inference.doctor import examine as examine
     from kinetics_i3d.inference.features import extract_features as extract_features
     from kinetics_i3d.inference.optimize import optimize as optimize
+    from kinetics_i3d.inference.watch import watch as watch
     from kinetics_i3d.models.c3d import C3D as C3D
     from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM as ConvNetLSTM
     from kinetics_i3d.models.conv_net_lstm import all_steps_loss as all_steps_loss
@@ -122,6 +123,7 @@ _PUBLIC = {
     "train": "training.train",
     "training_clips": "data.pipeline",
     "video_info": "video.reader",
+    "watch": "inference.watch",
     "write_figures": "figures.generate",
     "write_video": "video.writer",
 }

@@ -27,6 +27,7 @@ from kinetics_i3d.cli import (
     systems,
     tables,
     train,
+    watch,
     weights,
 )
 from kinetics_i3d.cli.console import PROGRAM, complain, is_about_argument, set_up_logging
@@ -40,6 +41,7 @@ from kinetics_i3d.core.progress import show_progress
 TOPICS = {
     "Use a model": {
         "classify": classify,
+        "watch": watch,
         "features": features,
         "evaluate": evaluate,
         "doctor": doctor,
