@@ -5,6 +5,8 @@ import http.server
 import threading
 import time
 
+import av
+
 
 @contextlib.contextmanager
 def serve_in_real_time(path, *, seconds, ends=True):
@@ -26,10 +28,12 @@ def serve_in_real_time(path, *, seconds, ends=True):
         def do_GET(self):
             self.send_response(200)
             self.send_header("Content-Type", "video/mp2t")
-            self.send_header("Transfer-Encoding", "chunked")
+            if ends:
+                self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            with contextlib.suppress(ConnectionError, BrokenPipeError):
-                send(path, _Chunks(self.wfile), seconds, stopped)
+            # FFmpeg's errors are those of writing to a client that has left.
+            with contextlib.suppress(ConnectionError, av.error.FFmpegError):
+                send(path, _Chunks(self.wfile) if ends else self.wfile, seconds, stopped)
                 if ends:
                     self.wfile.write(b"0\r\n\r\n")
             self.close_connection = True
@@ -61,8 +65,6 @@ class _Chunks:
 
 def send(path, file, seconds, stopped):
     """Writes the packets of a video as MPEG-TS, each when it is due."""
-    import av
-
     begin, offset = time.monotonic(), 0
     with av.open(file, "w", format="mpegts") as out:
         stream = None

@@ -39,7 +39,7 @@ EXAMPLES = (
     "kinetics-i3d watch rtsp://camera.local/live --reconnect --json",
     "kinetics-i3d watch video.mp4 --realtime --weights rgb_figures",
 )
-_LINES = 100_000  # the latest lines, whose latency the summary is of
+_LINES = 10_000  # the latest lines, which the summary's latency is of
 
 
 def add_arguments(parser):
@@ -132,23 +132,23 @@ def run(options):
         reconnect=options.reconnect,
     )
     print_line = _print_json if options.json else _print_text
-    latest, code, lines = None, 0, 0
-    latencies: collections.deque = collections.deque(maxlen=_LINES)
+    code, lines = 0, 0
+    latest: collections.deque = collections.deque(maxlen=_LINES)
     with contextlib.closing(windows), _interrupt_on_sigterm():
         try:
-            for latest in windows:
-                print_line(latest)
-                latencies.append(latest.latency)
+            for prediction in windows:
+                latest.append((prediction.end, prediction.latency, prediction.dropped))
                 lines += 1
+                print_line(prediction)
         except KeyboardInterrupt:
             pass  # how a live view is ended
         except VideoError as error:
-            if latest is None:
+            if not latest:
                 raise
             complain(error)
             code = 1
     name = source_name(options.source)
-    print(_summary(name, latest, lines, latencies), file=sys.stderr, flush=True)
+    print(_summary(name, lines, latest), file=sys.stderr, flush=True)
     return code
 
 
@@ -167,16 +167,16 @@ def _print_text(prediction):
     )
 
 
-def _summary(name, latest, lines, latencies):
-    """What was seen, in one line."""
-    if latest is None:
+def _summary(name, lines, latest):
+    """What was seen, in one line; `latest` are (end, latency, dropped) of the latest lines."""
+    if not latest:
         return f"{name}: ended before the first window was full"
-    ranked = sorted(latencies)
-    late = ranked[math.ceil(0.95 * len(ranked)) - 1]
+    end, _, dropped = latest[-1]
+    latencies = sorted(latency for _, latency, _ in latest)
+    late = latencies[math.ceil(0.95 * len(latencies)) - 1]
     return (
-        f"{name}: {lines} windows in {latest.end:.1f} s of video, latency median "
-        f"{statistics.median(ranked):.2f} s, 95 % below {late:.2f} s, {latest.dropped} frames "
-        "dropped"
+        f"{name}: {lines} windows in {end:.1f} s of video, latency median "
+        f"{statistics.median(latencies):.2f} s, 95 % below {late:.2f} s, {dropped} frames dropped"
     )
 
 

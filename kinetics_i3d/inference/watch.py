@@ -42,7 +42,8 @@ class LivePrediction:
         predictions: (label, probability) of the best classes, best first.
         latency: Seconds from the arrival of the window's last picture, which is when this process
             has decoded it, to this result.
-        dropped: The number of frames dropped so far, because the network was slower than they came.
+        dropped: The number of frames dropped before this window since the beginning, because the
+            network was slower than they came.
     """
 
     start: float

@@ -136,7 +136,7 @@ class GrowingFile:
 
     Args:
         path: The file.
-        timeout: Seconds without growth after which the file is complete.
+        timeout: Seconds since the last change after which the file is complete.
         stopped: A `threading.Event` that ends the wait.
     """
 
@@ -149,7 +149,11 @@ class GrowingFile:
     def read(self, size):
         """Up to `size` bytes; none at the end of a complete file."""
         data = self._file.read(size)
-        deadline = time.monotonic() + self._timeout
+        if data or self._is_complete:
+            return data
+        # A clock of another machine may be ahead, so that the file seems to be of the future.
+        idle = max(0.0, time.time() - os.fstat(self._file.fileno()).st_mtime)
+        deadline = time.monotonic() + self._timeout - idle
         while not data and not self._is_complete:
             self._is_complete = time.monotonic() >= deadline or self._stopped.wait(_POLL)
             data = self._file.read(size)
@@ -196,7 +200,7 @@ def source_kind(source):
         return "file"
     if scheme[1].lower() not in PROTOCOLS:
         raise ValueError(
-            f"`source` must be an address of one of {(*PROTOCOLS,)}. Received: "
+            f"`source` must be an address that begins with one of {(*PROTOCOLS,)}. Received: "
             f"source={source_name(source)!r}"
         )
     return "address"

@@ -51,7 +51,8 @@ class FrameQueue:
     """
 
     def __init__(self, size, *, drop):
-        self.dropped = 0
+        self.dropped = 0  # before the items that were taken last
+        self._dropped = 0
         self._size, self._drop = size, drop
         self._items: collections.deque = collections.deque()
         self._changed = threading.Condition()
@@ -64,7 +65,7 @@ class FrameQueue:
             while len(self._items) >= self._size and not self._closed:
                 if self._drop:
                     self._items.popleft()
-                    self.dropped += 1
+                    self._dropped += 1
                 else:
                     self._changed.wait()
             if not self._closed:
@@ -97,6 +98,7 @@ class FrameQueue:
             if not self._items and self._error is not None:
                 raise self._error
             count = len(self._items) if most is None else min(most, len(self._items))
+            self.dropped = self._dropped
             items = [self._items.popleft() for _ in range(count)]
             self._changed.notify_all()
             return items
@@ -140,7 +142,7 @@ class LiveFrames:
 
     @property
     def dropped(self):
-        """The number of frames dropped so far."""
+        """The number of frames dropped before those that were taken last."""
         return self._queue.dropped
 
     def take(self, most=None):
