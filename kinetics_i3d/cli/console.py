@@ -80,10 +80,11 @@ def open_standard_streams():
             # Else the next file that is opened would take the number, and what TensorFlow prints.
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
     if sys.stdout is None:
-        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False))
+        sys.stdout = os.fdopen(os.dup(1), "w")
     if sys.stderr is None:
-        sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False))
+        sys.stderr = os.fdopen(os.dup(2), "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
+        _replaced.append(sys.stdout)
         sys.stdout = EscapedText(
             sys.stdout.buffer,
             encoding=sys.stdout.encoding,
@@ -91,6 +92,9 @@ def open_standard_streams():
             line_buffering=sys.stdout.line_buffering,
             write_through=sys.stdout.write_through,
         )
+
+
+_replaced: list = []  # a stream that nothing refers to closes its buffer
 
 
 # Of terminals, and those that change the order in which text is shown.
