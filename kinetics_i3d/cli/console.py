@@ -102,7 +102,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u
 
 
 def escape_controls(text):
-    r"""Text with its control characters, other than tabs and line ends, as `\x1b` and the like.
+    r"""Text with its control characters, other than tabs and line ends, escaped, such as `\x1b`.
 
     Labels and names of files come from strangers, and may move the cursor of a terminal.
     """

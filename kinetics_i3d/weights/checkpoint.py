@@ -121,7 +121,7 @@ class WeightsInfo:
         return info
 
     def check(self):
-        """Raises `ValueError` where a field is out of the limits of `MAX_CLASSES` and the like."""
+        """Raises `ValueError` where a field is out of the limits of this module."""
         if self.rank not in (2, 3) or not 0 <= self.classes <= MAX_CLASSES:
             raise ValueError(
                 f"`rank` must be 2 or 3, and `classes` 0 to {MAX_CLASSES}. "

@@ -72,8 +72,10 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
         coded = {name: jpegs[start:stop] for name, jpegs in coded.items()}
         label = record["label"]
         # One-hot targets of any other number would be zeros.
-        known = (label >= 0) & (label < classes)
-        tf.debugging.Assert(known, [f"a label that is none of {classes}:", label, record["name"]])
+        is_class = (label >= 0) & (label < classes)
+        tf.debugging.Assert(
+            is_class, [f"a label that is none of {classes}:", label, record["name"]]
+        )
         return coded, seeds[1], label
 
     def decode(number, example):
