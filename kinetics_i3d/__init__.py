@@ -40,7 +40,7 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.flow.settings import FlowSettings as FlowSettings
     from kinetics_i3d.inference.classify import classify as classify
     from kinetics_i3d.inference.doctor import examine as examine
-    from kinetics_i3d.inference.features import extract_features as extract_features
+    from kinetics_i3d.inference.extract_features import extract_features as extract_features
     from kinetics_i3d.inference.optimize import optimize as optimize
     from kinetics_i3d.models.c3d import C3D as C3D
     from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM as ConvNetLSTM
@@ -100,7 +100,7 @@ _PUBLIC = {
     "evaluate": "evaluation.protocols",
     "examine": "inference.doctor",
     "export": "exporting.export",
-    "extract_features": "inference.features",
+    "extract_features": "inference.extract_features",
     "feature_model": "models.load",
     "fvd": "evaluation.fvd",
     "fvd_features": "evaluation.fvd_features",

@@ -139,8 +139,8 @@ def run(options):
     fetch_weights(weights, pairs=True)
     load_keras()
     from kinetics_i3d.inference import features_files
+    from kinetics_i3d.inference.extract_features import make_extractor
     from kinetics_i3d.inference.feature_options import FeatureOptions
-    from kinetics_i3d.inference.features import FeatureExtractor
 
     preset = features_files.PRESETS[options.preset] if options.preset else None
     file_format = options.format or ("npy" if preset else "npz")
@@ -151,7 +151,7 @@ def run(options):
     jobs = features_files.feature_jobs(
         trees, options.output, one_folder=bool(preset and preset.one_folder)
     )
-    extractor = FeatureExtractor(weights, settings)
+    extractor = make_extractor(weights, settings)
     results: list = []
     failures = []
     total, noun = len(jobs), "videos"

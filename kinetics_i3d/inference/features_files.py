@@ -199,7 +199,7 @@ class _Files:
     def __init__(self, file_format, preset=None):
         self.format = file_format
         self.by_stream = preset is not None and preset.by_stream
-        self.first_axis = "channel" if preset is not None and preset.channels_first else "window"
+        self.channels_first = preset is not None and preset.channels_first
 
     def paths(self, path, streams):
         """The files of a video, the one with the metadata last."""
@@ -218,7 +218,9 @@ class _Files:
         try:
             metadata = json.loads(self._metadata(paths[-1]))
             # The layout is no part of the key: extract_features knows none.
-            same = metadata["key"] == key and metadata["axes"][0] == self.first_axis
+            same = metadata["key"] == key and (
+                (metadata["axes"][0] == "channel") == self.channels_first
+            )
             return metadata["rows"] if same else None
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
             return None  # damaged, or of another program
@@ -228,14 +230,14 @@ class _Files:
         streams = (*features.metadata["clip_specs"],)
         paths = self.paths(path, streams)
         metadata = features.metadata
-        if self.first_axis == "channel":
+        if self.channels_first:
             metadata = {**metadata, "axes": ["channel", *metadata["axes"][:-1]]}
         times = {name: getattr(features, name) for name in ("start", "end", "center")}
         if self.format == "npy":
             # Without its metadata no half-written set of files counts as made.
             paths[-1].unlink(missing_ok=True)
             arrays = [features.features]
-            if self.first_axis == "channel":
+            if self.channels_first:
                 arrays = [np.ascontiguousarray(np.moveaxis(features.features, -1, 0))]
             if self.by_stream:
                 widths = features.metadata["channels"].values()

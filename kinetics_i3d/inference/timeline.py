@@ -7,8 +7,8 @@ import numpy as np
 from kinetics_i3d.core.labels import ACTIVATIONS
 from kinetics_i3d.core.types import PathLike, Weights
 from kinetics_i3d.inference.classify import class_names
+from kinetics_i3d.inference.extract_features import make_extractor
 from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
-from kinetics_i3d.inference.features import make_extractor
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.weights import DEFAULT_WEIGHTS
