@@ -1,9 +1,10 @@
 """`kinetics-i3d features`: compute features of videos, each row with its seconds.
 
-Windows of frames slide over each video. wave.mp4 gets wave.npz with the arrays features, start, end
-and center (seconds of the video) and the metadata as JSON. A file is kept while video, weights and
-options are the same: repeating a call that was stopped completes it. A video that cannot be read is
-skipped and reported at the end: exit code 1 if others could be read, 2 if none could.
+Windows of frames slide over each video, or the network runs once over all of it. wave.mp4 gets
+wave.npz with the arrays features, start, end and center (seconds of the video) and the metadata as
+JSON. A file is kept while video, weights and options are the same: repeating a call that was
+stopped completes it. A video that cannot be read is skipped and reported at the end: exit code 1 if
+others could be read, 2 if none could.
 """
 
 import dataclasses
@@ -15,6 +16,8 @@ from kinetics_i3d.cli.arguments import (
     add_output_argument,
     add_streams_argument,
     add_weights_arguments,
+    add_window_arguments,
+    count,
     default_weights,
 )
 from kinetics_i3d.cli.console import complain, load_keras
@@ -24,6 +27,7 @@ from kinetics_i3d.weights import DEFAULT_WEIGHTS
 EXAMPLES = (
     "kinetics-i3d features my_videos --output my_features",
     "kinetics-i3d features talk.mp4 --output my_features --window 2.56s --stride 0.64s",
+    "kinetics-i3d features talk.mp4 --output my_features --window whole",
 )
 # As `extract_features` has them, so that --help loads no Keras; a test compares them.
 CHOICES = {
@@ -79,16 +83,7 @@ def add_arguments(parser):
         choices=CHOICES["pool"],
         help="average over time and space, over space alone, or not at all (default: all)",
     )
-    for name, default, text in (
-        ("window", 64, "frames of a window"),
-        ("stride", 16, "frames from one window to the next"),
-    ):
-        parser.add_argument(
-            f"--{name}",
-            type=_length,
-            metavar="FRAMES|SECONDSs",
-            help=f"{text}, or seconds such as 2.56s (default: {default})",
-        )
+    add_window_arguments(parser, "a row for each time step of the endpoint")
     parser.add_argument(
         "--fps",
         type=_rate,
@@ -116,6 +111,13 @@ def add_arguments(parser):
         choices=CHOICES["short"],
         help="for a video shorter than a window: repeat it from its beginning, repeat its last "
         "frame, or report an error (default: loop)",
+    )
+    parser.add_argument(
+        "--batch-frames",
+        type=count,
+        metavar="N",
+        help="frames of a network call at most; memory grows with it, and the features do not "
+        "depend on it (default: 250)",
     )
     parser.add_argument(
         "--format",
@@ -196,8 +198,3 @@ def _rate(text):
         return float(text)
     except ValueError:
         return text
-
-
-def _length(text):
-    """Frames as a number; seconds stay text, which the library reads."""
-    return int(text) if text.isdecimal() else text

@@ -20,6 +20,7 @@ import numpy as np
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.files import atomic_path, parse_npy
 from kinetics_i3d.core.locks import locked
+from kinetics_i3d.inference.feature_options import Features
 from kinetics_i3d.inference.feature_presets import PRESETS
 from kinetics_i3d.inference.features import ahead
 from kinetics_i3d.video.frame_folder import split_rate
@@ -169,6 +170,14 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
                 else:
                     yield FeatureResult(job, error=value)
                 outputs, spans = [], []
+
+
+def read_features(path):
+    """The `Features` in an npz file."""
+    with zipfile.ZipFile(path) as archive:
+        names = ("features", "start", "end", "center", "metadata")
+        arrays = {name: parse_npy(archive.read(f"{name}.npy")) for name in names}
+    return Features(**{**arrays, "metadata": json.loads(str(arrays["metadata"]))})
 
 
 def _stages(jobs, extractor, files):

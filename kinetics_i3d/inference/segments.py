@@ -70,13 +70,7 @@ def find_segments(
     >>> [(segment.start, segment.end, segment.label) for segment in ki3d.find_segments(timeline)]
     [(0.0, 1.0, 'stand')]
     """
-    if not 0 < threshold <= 1:
-        raise ValueError(
-            f"`threshold` must be above 0 and up to 1. Received: threshold={threshold!r}"
-        )
-    for name, value in (("min_length", min_length), ("max_gap", max_gap)):
-        if not 0 <= value < math.inf:
-            raise ValueError(f"`{name}` must be seconds, 0 or more. Received: {name}={value!r}")
+    check_merging(threshold=threshold, min_length=min_length, max_gap=max_gap)
     edges, means = mean_over_windows(timeline)
     active = means >= threshold
     exclusive = timeline.activation == "softmax"
@@ -101,6 +95,17 @@ def find_segments(
                 score = np.average(means[begin:stop, label], weights=lengths[begin:stop])
                 segments.append(Segment(start, end, timeline.labels[label], float(score)))
     return sorted(segments, key=lambda segment: (segment.start, segment.end, segment.label))
+
+
+def check_merging(*, threshold, min_length, max_gap):
+    """Raises `ValueError` where an argument of `find_segments` is out of its range."""
+    if not 0 < threshold <= 1:
+        raise ValueError(
+            f"`threshold` must be above 0 and up to 1. Received: threshold={threshold!r}"
+        )
+    for name, value in (("min_length", min_length), ("max_gap", max_gap)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"`{name}` must be seconds, 0 or more. Received: {name}={value!r}")
 
 
 def mean_over_windows(timeline):
