@@ -9,6 +9,7 @@ end: exit code 1 if others could be read, 2 if none could.
 """
 
 import dataclasses
+import importlib.util
 import json
 
 from kinetics_i3d.cli.arguments import (
@@ -159,8 +160,6 @@ def run(options):
 
 
 def _check_matplotlib():
-    import importlib.util
-
     if importlib.util.find_spec("matplotlib") is None:
         raise UserError('--picture needs Matplotlib: pip install "kinetics-i3d[reports]"')
 

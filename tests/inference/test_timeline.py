@@ -19,7 +19,7 @@ from kinetics_i3d.inference.timeline_files import write_timeline
 @pytest.fixture(scope="module")
 def model():
     model = tiny_model()
-    # Random weights predict nearly the same for everything; a louder classifier tells windows apart.
+    # Random weights predict nearly the same for everything; a louder classifier does not.
     kernel, bias = model.get_layer("Conv3d_0c_1x1").get_weights()
     model.get_layer("Conv3d_0c_1x1").set_weights([kernel * 20, bias])
     return model
