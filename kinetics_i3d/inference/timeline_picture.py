@@ -1,5 +1,6 @@
 """`draw_timeline`: the predictions along a video and their segments as a picture."""
 
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,7 +52,7 @@ def draw_timeline(
     with new_figure(path, width=_WIDTH, height=height) as figure:
         rows = figure.subplots(len(labels), 1, sharex=True, squeeze=False)[:, 0]
         figure.subplots_adjust(left=0, right=1, bottom=0, top=1, hspace=0.12)
-        name = timeline.path if title is None else title
+        name = pathlib.Path(timeline.path).name if title is None else title
         rows[0].set_title(shorten(name, 90))
         for axes, label, curve in zip(rows, labels, curves.T, strict=True):
             own = [segment for segment in segments if segment.label == timeline.labels[label]]
@@ -62,7 +63,7 @@ def draw_timeline(
         rows[-1].tick_params(bottom=True, labelbottom=True, length=3)
         hours = " (hours:minutes:seconds)" if edges[-1] >= 3600 else " (minutes:seconds)"
         rows[-1].set_xlabel("time" + hours, color=MUTED)
-        note = "area: probability, 0 to 1.  Black bars: segments and their mean probability."
+        note = "Area: probability, 0 to 1.  Black bars: segments and their mean probability."
         if left_out:
             note += f"  {left_out} more labels have segments."
         figure.text(0, -0.62 / height, note, fontsize=9, color=MUTED)
