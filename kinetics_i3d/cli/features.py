@@ -27,7 +27,6 @@ from kinetics_i3d.weights import DEFAULT_WEIGHTS
 EXAMPLES = (
     "kinetics-i3d features my_videos --output my_features",
     "kinetics-i3d features talk.mp4 --output my_features --window 2.56s --stride 0.64s",
-    "kinetics-i3d features talk.mp4 --output my_features --window whole",
 )
 # As `extract_features` has them, so that --help loads no Keras; a test compares them.
 CHOICES = {

@@ -17,6 +17,11 @@ class Segment:
         end: Seconds of the source video.
         label: The name of the action.
         score: The mean probability of the label between them, 0 to 1.
+
+    Example:
+
+    >>> ki3d.Segment(1.0, 2.5, "wave", 0.75).to_dict()
+    {'start': 1.0, 'end': 2.5, 'label': 'wave', 'score': 0.75}
     """
 
     start: float

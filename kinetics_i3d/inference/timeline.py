@@ -28,6 +28,14 @@ class Timeline:
         start: float64 array (windows,): seconds of the source video at which a window begins.
         end: float64 array (windows,): seconds at which it ends.
         activation: `"softmax"` of classes that exclude each other, or `"sigmoid"`.
+
+    Example:
+
+    >>> start = np.array([0.0, 1.0])
+    >>> rows = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    >>> timeline = ki3d.Timeline("video.mp4", ("sit", "stand"), rows, start, start + 2)
+    >>> [row["predictions"][0]["label"] for row in timeline.to_dicts(top=1)]
+    ['sit', 'stand']
     """
 
     path: str
