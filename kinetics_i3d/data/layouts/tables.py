@@ -253,7 +253,7 @@ def _named_charades(rows, folder):
 def _usual(columns):
     """{usual name: column} of the columns that have one of the known names."""
     columns_by_name = {}
-    for usual in (*COLUMNS, *TIMES):
+    for usual in (*COLUMNS, SOURCE, *TIMES):
         named = [name for name in (usual, *NAMES[usual]) if name in columns]
         if named:
             columns_by_name[usual] = named[0]
