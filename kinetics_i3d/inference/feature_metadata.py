@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.video.frame_folder import open_source, split_rate
@@ -90,6 +91,14 @@ def first_picture_time(video):
         stamp = getattr(next(pictures), source.clock)
         pictures.close()
         return None if stamp is None else float(stamp * source.tick)
+
+
+def frame_rate(video):
+    """Frames a second of a video by its header, as a fraction."""
+    if isinstance(video, VideoFrames):
+        return as_rate(video.fps)
+    with open_source(split_span(video)[0], threads=1) as source:
+        return as_rate(float(source.rate))  # the average rate of a file may be any fraction
 
 
 def versions():

@@ -3,9 +3,9 @@
 Windows of frames slide over a video that is decoded once, in bounded memory.
 """
 
-import collections
 import concurrent.futures
 import contextlib
+import dataclasses
 import hashlib
 import json
 import queue
@@ -19,11 +19,12 @@ from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike, Weights
-from kinetics_i3d.data.streams import count_frames, flow_identity, read_streams
-from kinetics_i3d.data.views import cropped_frames, to_model_values
+from kinetics_i3d.data.streams import flow_identity
+from kinetics_i3d.data.views import to_model_values
 from kinetics_i3d.inference.feature_metadata import (
     dtypes_of,
     first_picture_time,
+    frame_rate,
     key_fields,
     name_of,
     receptive_field,
@@ -31,9 +32,9 @@ from kinetics_i3d.inference.feature_metadata import (
     video_identity,
 )
 from kinetics_i3d.inference.feature_options import CROPS, FeatureOptions, Features, frame_count
+from kinetics_i3d.inference.feature_windows import SlidingWindows
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model, feature_model, load_model
-from kinetics_i3d.video.reader import timed_frames
 from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.weights.assign import weights_digest
 
@@ -58,6 +59,8 @@ def extract_features(
     pool: str = "all",
     window: int | str = 64,
     stride: int | str = 16,
+    fps: float | str | None = None,
+    align: str = "start",
     views: str = "center",
     tail: str = "pad",
     short: str = "loop",
@@ -65,8 +68,7 @@ def extract_features(
 ) -> Features:
     """Computes features of a video by windows of frames, with the seconds of each.
 
-    The video is sampled at the frame rate of the weights' `ClipSpec`, decoded once, and read in
-    bounded memory, whatever its length.
+    The video is decoded once and read in bounded memory, whatever its length.
 
     Args:
         video: A local video file, with a span behind it or not (`talk.mp4#t=5,15`), a folder of
@@ -77,22 +79,29 @@ def extract_features(
         endpoint: The paper's name of an activation, such as `"Mixed_4f"`. `"AvgPool_0a_7x7"` with
             `pool="all"` gives what the classifier reads, averaged over time.
         pool: What is averaged: `"all"`, time and space; `"spatial"`, space alone; or `"none"`.
-        window: Frames of a window at the spec's rate, or seconds as text: `"2.56s"`.
+        window: Frames of a window, or seconds as text: `"2.56s"`.
         stride: Frames from the beginning of a window to that of the next, or seconds as text.
+        fps: Frames a second at which the video is sampled: a number, or `"source"` for the rate
+            that the file's header tells, as many public tools do. None is the rate of the weights'
+            `ClipSpec`, which they were trained at.
+        align: `"start"`, the first window begins with the video; `"center"`, every `stride`-th
+            frame has a window centred on it, for which the first and the last frame of the video
+            are repeated beyond its ends. `center` is the middle of that frame then.
         views: Crops of each window: `"center"`; `"three_crop"`, along the longer side;
             `"ten_crop"`, the centre and the corners, each as it is and mirrored.
             `metadata["views"]` names them in order.
         tail: What becomes of the frames after the last whole window: `"pad"` gives them a window
             that repeats the last frame, `"drop"` leaves them out, and `"overlap"` gives them a
-            window that ends with the video.
+            window that ends with the video. With `align="center"` no frames are left.
         short: What becomes of a video that is shorter than a window: `"loop"` repeats it from its
             beginning, as the paper does, `"pad"` repeats its last frame, `"error"` refuses it.
+            With `align="center"` its first and last frame are repeated, unless it is refused.
         streams: `"rgb"`, `"flow"` or `"rgb,flow"`, one of those of the weights; None is all.
 
     Returns:
         A `Features`, whose arrays are `features`, float32 (windows, channels) by default, and
         `start`, `end` and `center`, seconds of the source video. `pool` and `views` add axes:
-        (windows[, time[, height, width]][, views], channels). Of two streams the channels of rgb
+        `(windows[, time[, height, width]][, views], channels)`. Of two streams the channels of rgb
         come first, then those of flow: 2048 of a Two-Stream I3D. `metadata` holds the weights'
         names and digests, the clip specs, versions, `receptive_field` (of one time step of the
         endpoint, in frames and seconds) and `key`, a sha256 of all that the features depend on.
@@ -113,7 +122,18 @@ def extract_features(
     Source: Carreira & Zisserman, CVPR 2017, section 2; the windows and crops are those that
     temporal localisation and anomaly detection read.
     """
-    options = FeatureOptions(endpoint, pool, window, stride, views, tail, short, streams)
+    options = FeatureOptions(
+        endpoint=endpoint,
+        pool=pool,
+        window=window,
+        stride=stride,
+        fps=fps,
+        align=align,
+        views=views,
+        tail=tail,
+        short=short,
+        streams=streams,
+    )
     return FeatureExtractor(weights, options).extract(video)
 
 
@@ -132,15 +152,13 @@ class FeatureExtractor:
         model = _load(weights, options.streams)
         self._networks = _networks(model, options)
         specs = {stream: network.clip_spec for stream, network in self._networks.items()}
-        self.rate = _common_rate(specs)
+        self._spec_rate = _common_rate(specs)
         self.specs = StreamSpecs(specs, apart=True)
-        self.window = frame_count("window", options.window, self.rate)
-        self.stride = frame_count("stride", options.stride, self.rate)
-        least = max(network.minimum[0] for network in self._networks.values())
-        if self.window < least:
+        self._fewest = max(network.minimum[0] for network in self._networks.values())
+        if frame_count("window", options.window, self._rate_of(None)) < self._fewest:
             raise ValueError(
-                f"`window` must be at least {least} frames for endpoint={options.endpoint!r}. "
-                f"Received: window={options.window!r}"
+                f"`window` must be at least {self._fewest} frames for "
+                f"endpoint={options.endpoint!r}. Received: window={options.window!r}"
             )
         self.view = CROPS[options.views]
         self.view_count = len(self.view.crops) * len(self.view.flips)
@@ -168,12 +186,13 @@ class FeatureExtractor:
 
     def describe(self, video):
         """The metadata of a video's features, with their content key; nothing is decoded whole."""
-        options, rate = self.options, self.rate
+        options, windows = self.options, self.windows(video)
         settings = {
             "endpoint": options.endpoint,
             "pool": options.pool,
-            "window": self._length(self.window),
-            "stride": self._length(self.stride),
+            "window": _length(windows.window, windows.rate),
+            "stride": _length(windows.stride, windows.rate),
+            "align": options.align,
             "views": _view_names(self.view),
             "tail": options.tail,
             "short": options.short,
@@ -182,10 +201,10 @@ class FeatureExtractor:
             "format": FORMAT,
             "video": video_identity(video),
             "weights": self._weights,
-            "clip_specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
+            "clip_specs": {stream: spec.to_dict() for stream, spec in windows.specs.items()},
             **settings,
             "dtypes": {stream: dtypes_of(network) for stream, network in self._networks.items()},
-            "flow": flow_identity(video, self.specs) if "flow" in self.specs else None,
+            "flow": flow_identity(video, windows.specs) if "flow" in self.specs else None,
         }
         text = json.dumps(key_fields(fields), sort_keys=True)
         field, step = receptive_field(next(iter(self._networks.values())))
@@ -198,7 +217,7 @@ class FeatureExtractor:
             "first_picture": first_picture_time(video),
             "receptive_field": {
                 "frames": field,
-                "seconds": None if field is None else float(field / rate),
+                "seconds": None if field is None else float(field / windows.rate),
                 "frames_per_step": step,
             },
             "versions": versions(),
@@ -207,22 +226,54 @@ class FeatureExtractor:
     def count_windows(self, video):
         """About how many windows a video has, by its header; None where that does not tell."""
         try:
-            count = count_frames(video, self.specs)
+            return self.windows(video).count(video)
         except UserError:  # whoever reads the video says so
             return None
-        return max(1, (count - self.window) // self.stride + 1) if count else None
+
+    def windows(self, video):
+        """The `SlidingWindows` over a video; with `fps="source"` they depend on its rate."""
+        options, rate = self.options, self._rate_of(video)
+        specs = self.specs
+        if rate != self._spec_rate:
+            sampled = {
+                stream: dataclasses.replace(spec, fps=float(rate)) for stream, spec in specs.items()
+            }
+            specs = StreamSpecs(sampled, apart=True)
+        window = frame_count("window", options.window, rate)
+        if window < self._fewest:
+            raise VideoError(
+                f"{video}: {options.window} are {window} frames at {float(rate):g} a second, and "
+                f"{options.endpoint} needs {self._fewest}"
+            )
+        return SlidingWindows(
+            specs,
+            self.view,
+            window,
+            frame_count("stride", options.stride, rate),
+            align=options.align,
+            tail=options.tail,
+            short=options.short,
+        )
+
+    def _rate_of(self, video):
+        """Frames a second of a video as it is sampled; of None as far as that is known."""
+        fps = self.options.fps
+        if fps == "source":
+            return self._spec_rate if video is None else frame_rate(video)
+        return self._spec_rate if fps is None else as_rate(fps)
 
     def batches(self, video):
         """Yields (clips, spans) for each network call; the part that decodes.
 
         A clip is (1, frames, size, size, channels), of two streams {stream: ...}; its span is the
-        (start, end) of its window. Views of a window follow each other.
+        (start, end, center) of its window. Views of a window follow each other.
         """
-        most = max(1, FRAMES_AT_ONCE // self.window)
+        windows = self.windows(video)
+        most = max(1, FRAMES_AT_ONCE // windows.window)
         clips: list = []
         spans: list = []
-        with contextlib.closing(self._windows(video)) as windows:
-            for frames, span in windows:
+        with contextlib.closing(windows.read(video)) as read:
+            for frames, span in read:
                 for crop in range(len(self.view.crops)):
                     clip = {
                         stream: np.stack([frame[crop][stream] for frame in frames])
@@ -254,73 +305,15 @@ class FeatureExtractor:
         values = np.concatenate(outputs)
         values = values.reshape(-1, views, *values.shape[1:])
         values = values[:, 0] if views == 1 else np.moveaxis(values, 1, -2)
-        start, end = (np.array(times, np.float64) for times in zip(*spans[::views], strict=True))
+        start, end, center = np.array(spans[::views], np.float64).T.copy()
         metadata = {**metadata, "rows": len(values), "axes": self._axes(values)}
         values = np.ascontiguousarray(values)
-        return Features(values, start, end, (start + end) / 2, metadata)
+        return Features(values, start, end, center, metadata)
 
     def _axes(self, values):
         views = ["view"] if self.view_count > 1 else []
         inner = ["time", "height", "width"][: values.ndim - 2 - len(views)]
         return ["window", *inner, *views, "channel"]
-
-    def _length(self, frames):
-        return {"frames": frames, "seconds": float(frames / self.rate)}
-
-    def _frames(self, video):
-        """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow."""
-        clock: collections.deque = collections.deque()
-
-        def joined():
-            reading = self.specs[self.specs.streams[0]].reading
-            timed = timed_frames(video, pixels="rgb" in self.specs, **reading)
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(contextlib.closing(timed))
-                if "flow" not in self.specs:
-                    flows = None
-                else:
-                    flows = read_streams(video, StreamSpecs(self.specs["flow"]))
-                    stack.enter_context(contextlib.closing(flows))
-                for begin, end, frame in timed:
-                    pictures = {"rgb": frame} if "rgb" in self.specs else {}
-                    if flows is not None:
-                        flow = next(flows, None)
-                        if flow is None:
-                            return
-                        pictures |= flow
-                    clock.append((float(begin), float(end)))
-                    yield pictures
-
-        with contextlib.closing(
-            cropped_frames(joined(), self.view.crops, self.specs, video)
-        ) as cropped:
-            for crops in cropped:
-                yield *clock.popleft(), crops
-
-    def _windows(self, video):
-        """Yields (frames, (start, end)) of each window, `window` frames of it in memory."""
-        window, stride, options = self.window, self.stride, self.options
-        recent: collections.deque = collections.deque(maxlen=window)
-        count, start = 0, 0  # frames so far; the first of the next window
-        with contextlib.closing(self._frames(video)) as frames:
-            for frame in frames:
-                recent.append(frame)
-                count += 1
-                if count == start + window:
-                    yield _window(recent, window)
-                    start += stride
-        if count < window:
-            if options.short == "error":
-                raise VideoError(
-                    f"{video}: {count} frames at {float(self.rate):g} a second, and a window has "
-                    f"{window}; short='loop' and short='pad' fill it"
-                )
-            yield _window(recent, window, loop=options.short == "loop")
-        elif count > start - stride + window:
-            if options.tail == "overlap":
-                yield _window(recent, window)
-            elif options.tail == "pad" and count > start:
-                yield _window(list(recent)[start - count :], window)
 
 
 def ahead(items):
@@ -396,13 +389,8 @@ def _common_rate(specs):
     return rates.pop()
 
 
-def _window(frames, window, loop=False):
-    """(frames, (start, end)); too few are looped, or the last one is repeated."""
-    frames = list(frames)
-    crops = [crops for *_, crops in frames]
-    places = np.arange(window)
-    places = places % len(crops) if loop else np.minimum(places, len(crops) - 1)
-    return [crops[place] for place in places], (frames[0][0], frames[-1][1])
+def _length(frames, rate):
+    return {"frames": frames, "seconds": float(frames / rate)}
 
 
 def _pooled(output, pool):

@@ -15,6 +15,8 @@ def test_old_config_without_newer_fields_matches(tiny, tmp_path, write_old_confi
     preflight.check_output(tmp_path, dataclasses.replace(tiny, loss="softmax"))
     assert not preflight.extends(tmp_path, tiny)
     assert preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=3))
+    assert not preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=1))
+    assert not preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=3, seed=1))
     for wrong, different in (
         ({"class_weights": "balanced"}, "class_weights='none' there, 'balanced' here$"),
         ({"label_smoothing": 0.2}, "label_smoothing=0.1 there, 0.2 here$"),
