@@ -27,6 +27,7 @@ from kinetics_i3d.cli import (
     prepare,
     systems,
     tables,
+    timeline,
     train,
     weights,
 )
@@ -47,6 +48,7 @@ from kinetics_i3d.core.progress import show_progress
 TOPICS = {
     "Use a model": {
         "classify": classify,
+        "timeline": timeline,
         "features": features,
         "evaluate": evaluate,
         "doctor": doctor,

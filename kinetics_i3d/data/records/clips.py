@@ -56,12 +56,13 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     stretch = frames * min(steps.values())  # frames of a record that a clip spans
     files = source.records.shards(source.name)
     total, one_pass = _one_pass([(str(path), count) for path, count in files if count], shard, seed)
+    classes = len(source.labels) if source.multi_label else None
     larger = source.clip_spec.short_side > spec.short_side
-    classes, most_pixels = len(source.labels), _MOST_ASPECT * source.clip_spec.short_side**2
+    most_pixels = _MOST_ASPECT * source.clip_spec.short_side**2
 
     def take(number, serialized):
         seeds = clip_seeds(seed, number, shard)
-        record = parse_record(serialized, streams=names)
+        record = parse_record(serialized, streams=names, classes=classes)
         coded = {"rgb": record.get("image"), "flow": record.get("flow")}
         coded = {name: coded[name] for name in names}
         length = tf.reduce_min([tf.shape(jpegs)[0] for jpegs in coded.values()])
@@ -71,11 +72,11 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
         stop = start + tf.minimum(length, stretch)
         coded = {name: jpegs[start:stop] for name, jpegs in coded.items()}
         label = record["label"]
-        # One-hot targets of any other number would be zeros.
-        is_class = (label >= 0) & (label < classes)
-        tf.debugging.Assert(
-            is_class, [f"a label that is none of {classes}:", label, record["name"]]
-        )
+        if classes is None:  # one-hot targets of any other number would be zeros
+            tf.debugging.Assert(
+                (label >= 0) & (label < len(source.labels)),
+                [f"a label that is none of {len(source.labels)}:", label, record["name"]],
+            )
         return coded, seeds[1], label
 
     def decode(number, example):
