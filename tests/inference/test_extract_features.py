@@ -189,9 +189,7 @@ def test_a_window_in_seconds_that_is_too_short_at_the_rate_of_a_file_is_named(mo
     options = FeatureOptions(endpoint="AvgPool_0a_7x7", window="0.5s", fps="source")
     extractor = FeatureExtractor(model, options)
     assert len(rows_of(extractor, coded_video(100, fps=25))) > 1
-    with pytest.raises(
-        VideoError, match=r"0.5s are 5 frames at 10 a second, and \S+ needs 9"
-    ):
+    with pytest.raises(VideoError, match=r"0.5s are 5 frames at 10 a second, and \S+ needs 9"):
         extractor.describe(coded_video(20, fps=10))
 
 
