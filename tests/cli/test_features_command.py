@@ -339,7 +339,7 @@ def test_sign_language_files_have_a_row_for_each_window_of_16(command, videos, w
         (("--align", "end"), "--align: invalid choice: 'end'"),
         (("--format", "csv"), "--format: invalid choice: 'csv'"),
         (("--preset", "rtfm", "--format", "npz"), "`format` must be 'npy' for preset='rtfm'"),
-        (("--streams", "rgb,flow"), "reads rgb, where rgb and flow are wanted"),
+        (("--streams", "rgb,flow"), "reads rgb, must read rgb and flow"),
     ],
 )
 def test_wrong_options_are_one_line_and_no_file(command, videos, weights, tmp_path, words, said):
