@@ -28,8 +28,7 @@ def test_temporal_iou(localize):
 def test_average_precision_of_cases_computed_by_hand(localize):
     def segments(*rows):
         return [
-            localize.Segment(video, start, end, "wave", *score)
-            for video, start, end, *score in rows
+            localize.Event(video, start, end, "wave", *score) for video, start, end, *score in rows
         ]
 
     truth = segments(("a", 0, 10), ("a", 20, 30), ("b", 0, 10))
@@ -41,7 +40,7 @@ def test_average_precision_of_cases_computed_by_hand(localize):
     assert localize.average_precision(found, truth, 0.5) == pytest.approx((1 / 2) / 3)
     assert localize.average_precision(found, truth, 0.4) == pytest.approx((2 / 3 + 2 / 3) / 3)
     assert localize.average_precision([], truth, 0.5) == 0
-    other = [localize.Segment("a", 0, 5, "kick")]
+    other = [localize.Event("a", 0, 5, "kick")]
     assert localize.mean_average_precision(truth + other, truth, 0.7) == 1
     assert localize.mean_average_precision(truth, truth + other, 0.7) == 0.5
 
@@ -50,7 +49,7 @@ def test_segments_of_right_windows_are_the_true_ones_and_a_shift_costs_precision
     labels = ["bow", "clap", "jump"]
     borders = [0.0, 2.2, 4.0, 6.4, 8.0]
     truth = [
-        localize.Segment("a.mp4", start, end, label)
+        localize.Event("a.mp4", start, end, label)
         for start, end, label in zip(
             borders, borders[1:], ("jump", "bow", "clap", "bow"), strict=False
         )
@@ -59,10 +58,11 @@ def test_segments_of_right_windows_are_the_true_ones_and_a_shift_costs_precision
     rows = types.SimpleNamespace(
         center=center, start=np.maximum(0, center - 0.64), end=np.minimum(8, center + 0.64)
     )
-    classes = localize.classes_of(rows, pathlib.Path("a.mp4"), truth, labels)
-    probabilities = np.eye(3)[classes]
+    path = pathlib.Path("a.mp4")
+    classes = localize.classes_of(rows, path, truth, labels)
+    probabilities = np.eye(3, dtype=np.float32)[classes]
     actions = labels[:2]
-    found = list(localize.segments_of("a.mp4", rows, probabilities, labels, actions))
+    found = list(localize.events_of(path, rows, probabilities, labels, actions))
     wanted = [segment for segment in truth if segment.label in actions]
     assert [segment.label for segment in found] == [segment.label for segment in wanted]
     for ours, theirs in zip(found, wanted, strict=True):

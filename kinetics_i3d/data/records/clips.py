@@ -53,11 +53,12 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     stretch = frames * min(steps.values())  # frames of a record that a clip spans
     files = source.records.shards(source.name)
     total, one_pass = _one_pass([(str(path), count) for path, count in files if count], shard, seed)
+    classes = len(source.labels) if source.multi_label else None
     larger = source.clip_spec.short_side > spec.short_side
 
     def take(number, serialized):
         seeds = clip_seeds(seed, number, shard)
-        record = parse_record(serialized, streams=names)
+        record = parse_record(serialized, streams=names, classes=classes)
         coded = {"rgb": record.get("image"), "flow": record.get("flow")}
         coded = {name: coded[name] for name in names}
         length = tf.reduce_min([tf.shape(jpegs)[0] for jpegs in coded.values()])

@@ -285,7 +285,8 @@ DAMAGE = {
     "empty": (lambda folder: (folder / "manifest.json").write_bytes(b""), "or damaged ("),
     "no text": (lambda folder: (folder / "manifest.json").write_bytes(b"\xff" * 9), "or damaged ("),
     "a list": (lambda folder: (folder / "manifest.json").write_text("[]"), "or damaged ("),
-    "a later format": (lambda folder: edited(folder, format=2), "format 2 is not 1"),
+    "a later format": (lambda folder: edited(folder, format=3), "format 3 is not 1"),
+    "the format of several labels": (lambda folder: edited(folder, format=2), "format 2 is not 1"),
     "no settings": (lambda folder: edited(folder, settings={}), "or damaged ("),
     "unfinished": (lambda folder: edited(folder, complete=False), "not finished"),
     "a wrong sum": (
