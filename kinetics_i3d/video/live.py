@@ -7,12 +7,13 @@ https://ffmpeg.org/ffmpeg-protocols.html.
 import errno
 import os
 import re
+import stat
 import sys
 import threading
 import time
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.source import FORMATS, Source, VideoFrames, reason_of
+from kinetics_i3d.video.source import FORMATS, Source, VideoFrames, file_state, reason_of
 
 # {scheme of an address: what it may open}. None may open a file: a playlist that an address leads
 # to must not name those of this machine.
@@ -216,11 +217,9 @@ def check_source(source):
     kind, name = source_kind(source), source_name(source)
     if kind == "camera" and not os.path.exists(name):
         raise VideoError(f"{name}: there is no such camera")
-    if kind == "file" and not isinstance(source, VideoFrames):
-        if not os.path.exists(name):
-            raise VideoError(f"{name}: there is no such file")
-        if not os.path.isfile(name):
-            raise VideoError(f"{name}: a video file, a camera or an address is needed")
+    in_memory = isinstance(source, VideoFrames)
+    if kind == "file" and not in_memory and not stat.S_ISREG(file_state(name).st_mode):
+        raise VideoError(f"{name}: a video file, a camera or an address is needed")
     return kind
 
 

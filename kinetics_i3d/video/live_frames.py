@@ -12,6 +12,7 @@ from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.live import LiveSource, source_kind, source_name
 from kinetics_i3d.video.painter import Painter
+from kinetics_i3d.video.reader import bounded
 from kinetics_i3d.video.sampling import at_rate, presentation_times
 
 _RETRY = 1.0  # seconds between attempts to connect again
@@ -181,8 +182,8 @@ class LiveFrames:
 
     def _read(self):
         """Puts the frames of one connection into the queue."""
-        spec = self._spec
-        painter = Painter(spec.short_side, spec.resize, spec.interpolation)
+        spec, name = self._spec, str(source_name(self._source))
+        painter = Painter(spec.short_side, spec.resize, spec.interpolation, name=name)
         with LiveSource(self._source, timeout=self._timeout, stopped=self._stopped) as source:
             timed = presentation_times(
                 source.pictures(),
@@ -191,8 +192,10 @@ class LiveFrames:
                 clock=source.clock,
                 discontinuous=source.discontinuous,
             )
+            rate = as_rate(spec.fps)
+            arrivals = self._arrivals(bounded(timed, name, rate, 0, None))
             shown = pixels = None
-            for arrived, picture in at_rate(self._arrivals(timed), fps=as_rate(spec.fps)):
+            for arrived, picture in at_rate(arrivals, fps=rate):
                 if shown is None:
                     self._next += self._missed(arrived)
                 if picture is not shown:
@@ -202,7 +205,6 @@ class LiveFrames:
                 self._next += 1
                 self._last_arrival = arrived
             if source.lost is not None:
-                name = source_name(self._source)
                 raise VideoError(f"{name}: the connection was lost ({source.lost})")
 
     def _missed(self, arrived):
