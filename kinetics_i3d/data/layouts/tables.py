@@ -8,6 +8,7 @@ J-HMDB: Jhuang et al., "Towards Understanding Action Recognition", ICCV 2013. Ch
 Sigurdsson et al., "Hollywood in Homes", ECCV 2016.
 """
 
+import ast
 import dataclasses
 import math
 import pathlib
@@ -204,19 +205,38 @@ def _with_classes(row, classes):
 
 def _cell_splitter(texts, labels):
     """The function that splits a cell of labels: at the separator that the cells use."""
+    cells = {cell.strip() for cell in texts} - {""}
+    if cells and all(_listed(cell) is not None for cell in cells):
+        return lambda cell: _listed(cell.strip()) or []
     parts = [part.strip() for cell in texts for part in cell.split(";") if part.strip()]
     if parts and all(CHARADES_ACTION.fullmatch(part) for part in parts):
         return lambda cell: [part.split()[0] for part in cell.split(";") if part.strip()]
     for mark in (";", "|"):
         if any(mark in cell for cell in texts):
             return lambda cell: [part.strip() for part in cell.split(mark) if part.strip()]
+    # A comma may be part of a label, unless what it separates are labels themselves.
+    pieces = {part.strip() for cell in cells for part in cell.split(",")} - {""}
+    alone = set(labels) or {cell for cell in cells if "," not in cell}
+    if pieces <= alone and not cells <= alone:
+        return lambda cell: [part.strip() for part in cell.split(",") if part.strip()]
     words = {word for cell in texts for word in cell.split()}
-    whole = {cell.strip() for cell in texts} - {""}
     if all(CLASS_ID.fullmatch(word) for word in words) or (
-        words <= set(labels) and not whole <= set(labels)
+        words <= set(labels) and not cells <= set(labels)
     ):
         return str.split
     return lambda cell: [cell.strip()] if cell.strip() else []
+
+
+def _listed(cell):
+    """The labels of a cell in the notation of a list, as pandas and JSON write it; else None."""
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return None
+    try:
+        labels = ast.literal_eval(cell)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+    is_list = isinstance(labels, list) and all(isinstance(label, str | int) for label in labels)
+    return [str(label).strip() for label in labels] if is_list else None
 
 
 def _merged(rows):
