@@ -74,6 +74,19 @@ def test_commas_part_what_are_labels_by_themselves(table):
     assert classes(open_dataset(known))["a.mp4"] == ("sit", "wave")
 
 
+def test_several_labels_in_a_column_for_one_are_told(table, caplog):
+    caplog.set_level(logging.WARNING, logger="absl")
+    lines = ["a.mp4,sit;wave,train", "b.mp4,wave,train", "c.mp4,sit,train"]
+    dataset = open_dataset(table("path,label,split", *lines))
+    assert dataset.labels == ("sit", "sit;wave", "wave")
+    assert (
+        "'sit;wave' is taken as one label, as the column is named 'label'; name it" in caplog.text
+    )
+    caplog.clear()
+    open_dataset(table("path,label,split", *lines[:2]))  # nothing says that "sit" is a label
+    assert not caplog.messages
+
+
 def test_lists_in_cells_may_be_empty_and_what_is_no_list_is_a_label(table):
     lines = ('a.mp4,"[1, 3]",train', "b.mp4,[],train", "c.mp4,[3],train")
     listed = classes(open_dataset(table("path,labels,split", *lines)))
