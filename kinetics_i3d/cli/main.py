@@ -26,6 +26,7 @@ from kinetics_i3d.cli import (
     prepare,
     systems,
     tables,
+    timeline,
     train,
     weights,
 )
@@ -40,6 +41,7 @@ from kinetics_i3d.core.progress import show_progress
 TOPICS = {
     "Use a model": {
         "classify": classify,
+        "timeline": timeline,
         "features": features,
         "evaluate": evaluate,
         "doctor": doctor,

@@ -19,7 +19,7 @@ from kinetics_i3d.core.canvas import (
     check_picture_path,
     text_width,
 )
-from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
+from kinetics_i3d.core.labels import BY_COUNT, decode_predictions, label_list
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
@@ -113,7 +113,7 @@ def classify(
         raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
     path = check_video(path)
     model = _default_model() if model is None else as_model(model)
-    _check_model(model)
+    class_names(model)
     begin = time.perf_counter()
     clips = clips_at_test(model) | ({} if window is None else {"window": window})
     streams = (*model.clip_specs,)
@@ -138,8 +138,8 @@ def _default_model():
     return load_model()
 
 
-def _check_model(model):
-    """Raises `ValueError` unless a model maps clips to the logits of named classes."""
+def class_names(model):
+    """The names of a model's classes; `ValueError` unless it maps clips to logits of named ones."""
     check_ends_in_logits(model)
     classes = model.output_shape[-1]
     if not model.labels and classes not in BY_COUNT:
@@ -147,6 +147,7 @@ def _check_model(model):
             f"`model` must name its {classes} classes; save_weights(model, path, labels=...) keeps "
             f"the names with the weights. Received: {model.name} with labels={model.labels!r}"
         )
+    return tuple(model.labels) or label_list(BY_COUNT[classes])
 
 
 def draw_filmstrip(path_out, video, classification, *, spec, frames=8):

@@ -62,7 +62,7 @@ class SlidingWindows:
             return
         recent: collections.deque = collections.deque(maxlen=self.window)
         count, start = 0, 0  # frames so far; the first of the next window
-        with contextlib.closing(self._frames(video)) as frames:
+        with contextlib.closing(timed_crops(video, self.specs, self.view.crops)) as frames:
             for frame in frames:
                 recent.append(frame)
                 count += 1
@@ -92,7 +92,7 @@ class SlidingWindows:
                 frames, (first, last, _) = _window(recent, self.window)
                 yield frames, (first, last, (begin + end) / 2)
 
-        with contextlib.closing(self._frames(video)) as frames:
+        with contextlib.closing(timed_crops(video, self.specs, self.view.crops)) as frames:
             for frame in frames:
                 if not recent:
                     recent.extend([frame] * before)
@@ -113,34 +113,33 @@ class SlidingWindows:
                 f"{self.window}; short='loop' and short='pad' fill it"
             )
 
-    def _frames(self, video):
-        """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow."""
-        specs = self.specs
-        clock: collections.deque = collections.deque()
 
-        def joined():
-            timed = timed_frames(video, pixels="rgb" in specs, **specs[specs.streams[0]].reading)
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(contextlib.closing(timed))
-                if "flow" not in specs:
-                    flows = None
-                else:
-                    flows = read_streams(video, StreamSpecs(specs["flow"]))
-                    stack.enter_context(contextlib.closing(flows))
-                for begin, end, frame in timed:
-                    pictures = {"rgb": frame} if "rgb" in specs else {}
-                    if flows is not None:
-                        flow = next(flows, None)
-                        if flow is None:
-                            return
-                        pictures |= flow
-                    clock.append((float(begin), float(end)))
-                    yield pictures
+def timed_crops(video, specs, crops):
+    """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow."""
+    clock: collections.deque = collections.deque()
 
-        cropped = cropped_frames(joined(), self.view.crops, specs, video)
-        with contextlib.closing(cropped):
-            for crops in cropped:
-                yield *clock.popleft(), crops
+    def joined():
+        timed = timed_frames(video, pixels="rgb" in specs, **specs[specs.streams[0]].reading)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.closing(timed))
+            if "flow" not in specs:
+                flows = None
+            else:
+                flows = read_streams(video, StreamSpecs(specs["flow"]))
+                stack.enter_context(contextlib.closing(flows))
+            for begin, end, frame in timed:
+                pictures = {"rgb": frame} if "rgb" in specs else {}
+                if flows is not None:
+                    flow = next(flows, None)
+                    if flow is None:
+                        return
+                    pictures |= flow
+                clock.append((float(begin), float(end)))
+                yield pictures
+
+    with contextlib.closing(cropped_frames(joined(), crops, specs, video)) as cropped:
+        for squares in cropped:
+            yield *clock.popleft(), squares
 
 
 def _window(frames, window, loop=False):

@@ -1,7 +1,4 @@
-"""`extract_features`: the activations of a network along a video, each row with its seconds.
-
-Windows of frames slide over a video that is decoded once, in bounded memory.
-"""
+"""`FeatureExtractor`: the activations of a network along videos, each row with its seconds."""
 
 import concurrent.futures
 import contextlib
@@ -18,7 +15,6 @@ from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.core.types import PathLike, Weights
 from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.data.views import to_model_values
 from kinetics_i3d.inference.feature_metadata import (
@@ -35,7 +31,7 @@ from kinetics_i3d.inference.feature_options import CROPS, FeatureOptions, Featur
 from kinetics_i3d.inference.feature_windows import SlidingWindows
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model, feature_model, load_model
-from kinetics_i3d.video.source import VideoFrames, check_video
+from kinetics_i3d.video.source import check_video
 from kinetics_i3d.weights.assign import weights_digest
 
 FORMAT = 1  # of the metadata; a part of the content key
@@ -48,93 +44,6 @@ PLACES = {  # along the longer side, along the shorter one
     (1.0, 0.0): "end_start",
     (1.0, 1.0): "end_end",
 }
-FRAMES_AT_ONCE = 250  # of one network call, as many as the paper's longest clip
-
-
-def extract_features(
-    video: PathLike | VideoFrames,
-    weights: ClipModel | Weights = "rgb_kinetics400",
-    *,
-    endpoint: str = "Mixed_5c",
-    pool: str = "all",
-    window: int | str = 64,
-    stride: int | str = 16,
-    fps: float | str | None = None,
-    align: str = "start",
-    views: str = "center",
-    tail: str = "pad",
-    short: str = "loop",
-    streams: str | None = None,
-) -> Features:
-    """Computes features of a video by windows of frames, with the seconds of each.
-
-    The video is decoded once and read in bounded memory, whatever its length.
-
-    Args:
-        video: A local video file, with a span behind it or not (`talk.mp4#t=5,15`), a folder of
-            numbered pictures, or `VideoFrames`. Flow is read from the file beside the video where
-            `kinetics-i3d flow` has left one, else computed.
-        weights: Weights as `load_model` takes them, or a `ClipModel`, of rgb, of flow or of both
-            streams: `"kinetics_jhmdb"` or `{"rgb": ..., "flow": ...}`.
-        endpoint: The paper's name of an activation, such as `"Mixed_4f"`. `"AvgPool_0a_7x7"` with
-            `pool="all"` gives what the classifier reads, averaged over time.
-        pool: What is averaged: `"all"`, time and space; `"spatial"`, space alone; or `"none"`.
-        window: Frames of a window, or seconds as text: `"2.56s"`.
-        stride: Frames from the beginning of a window to that of the next, or seconds as text.
-        fps: Frames a second at which the video is sampled: a number, or `"source"` for the rate
-            that the file's header tells, as many public tools do. None is the rate of the weights'
-            `ClipSpec`, which they were trained at.
-        align: `"start"`, the first window begins with the video; `"center"`, every `stride`-th
-            frame has a window centred on it, for which the first and the last frame of the video
-            are repeated beyond its ends. `center` is the middle of that frame then.
-        views: Crops of each window: `"center"`; `"three_crop"`, along the longer side;
-            `"ten_crop"`, the centre and the corners, each as it is and mirrored.
-            `metadata["views"]` names them in order.
-        tail: What becomes of the frames after the last whole window: `"pad"` gives them a window
-            that repeats the last frame, `"drop"` leaves them out, and `"overlap"` gives them a
-            window that ends with the video. With `align="center"` no frames are left.
-        short: What becomes of a video that is shorter than a window: `"loop"` repeats it from its
-            beginning, as the paper does, `"pad"` repeats its last frame, `"error"` refuses it.
-            With `align="center"` its first and last frame are repeated, unless it is refused.
-        streams: `"rgb"`, `"flow"` or `"rgb,flow"`, one of those of the weights; None is all.
-
-    Returns:
-        A `Features`, whose arrays are `features`, float32 (windows, channels) by default, and
-        `start`, `end` and `center`, seconds of the source video. `pool` and `views` add axes:
-        `(windows[, time[, height, width]][, views], channels)`. Of two streams the channels of rgb
-        come first, then those of flow: 2048 of a Two-Stream I3D. `metadata` holds the weights'
-        names and digests, the clip specs, versions, `receptive_field` (of one time step of the
-        endpoint, in frames and seconds) and `key`, a sha256 of all that the features depend on.
-
-    Raises:
-        ValueError: If an argument is wrong; of an unknown endpoint near names are listed.
-        VideoError: If the video cannot be decoded, or is too short with `short="error"`.
-        WeightsError: If the weights cannot be read, or read other streams.
-
-    Example:
-
-    >>> rows = ki3d.extract_features(folder / "video.mp4", folder / "mine.h5", window=16, stride=8)
-    >>> rows.features.shape
-    (3, 256)
-    >>> [(float(start), float(end)) for start, end in zip(rows.start, rows.end)]
-    [(0.0, 0.64), (0.32, 0.96), (0.64, 1.0)]
-
-    Source: Carreira & Zisserman, CVPR 2017, section 2; the windows and crops are those that
-    temporal localisation and anomaly detection read.
-    """
-    options = FeatureOptions(
-        endpoint=endpoint,
-        pool=pool,
-        window=window,
-        stride=stride,
-        fps=fps,
-        align=align,
-        views=views,
-        tail=tail,
-        short=short,
-        streams=streams,
-    )
-    return FeatureExtractor(weights, options).extract(video)
 
 
 class FeatureExtractor:
@@ -149,17 +58,13 @@ class FeatureExtractor:
 
     def __init__(self, weights="rgb_kinetics400", options=None):
         self.options = options = FeatureOptions() if options is None else options
-        model = _load(weights, options.streams)
+        self.model = model = _load(weights, options.streams)
         self._networks = _networks(model, options)
         specs = {stream: network.clip_spec for stream, network in self._networks.items()}
         self._spec_rate = _common_rate(specs)
         self.specs = StreamSpecs(specs, apart=True)
         self._fewest = max(network.minimum[0] for network in self._networks.values())
-        if frame_count("window", options.window, self._rate_of(None)) < self._fewest:
-            raise ValueError(
-                f"`window` must be at least {self._fewest} frames for "
-                f"endpoint={options.endpoint!r}. Received: window={options.window!r}"
-            )
+        self._check_length()
         self.view = CROPS[options.views]
         self.view_count = len(self.view.crops) * len(self.view.flips)
         self._weights = {
@@ -169,6 +74,15 @@ class FeatureExtractor:
             }
             for stream in self._networks
         }
+
+    def _check_length(self):
+        """Raises an error where the network cannot read clips of the length that is set."""
+        options = self.options
+        if frame_count("window", options.window, self._rate_of(None)) < self._fewest:
+            raise ValueError(
+                f"`window` must be at least {self._fewest} frames for "
+                f"endpoint={options.endpoint!r}. Received: window={options.window!r}"
+            )
 
     def extract(self, video):
         """The `Features` of a video; decodes ahead of the network, in a thread."""
@@ -186,23 +100,17 @@ class FeatureExtractor:
 
     def describe(self, video):
         """The metadata of a video's features, with their content key; nothing is decoded whole."""
-        options, windows = self.options, self.windows(video)
-        settings = {
-            "endpoint": options.endpoint,
-            "pool": options.pool,
-            "window": _length(windows.window, windows.rate),
-            "stride": _length(windows.stride, windows.rate),
-            "align": options.align,
-            "views": _view_names(self.view),
-            "tail": options.tail,
-            "short": options.short,
-        }
+        windows = self.windows(video)
         fields = {
             "format": FORMAT,
             "video": video_identity(video),
             "weights": self._weights,
             "clip_specs": {stream: spec.to_dict() for stream, spec in windows.specs.items()},
-            **settings,
+            "endpoint": self.options.endpoint,
+            "pool": self.options.pool,
+            "views": _view_names(self.view),
+            "short": self.options.short,
+            **self._window_settings(windows),
             "dtypes": {stream: dtypes_of(network) for stream, network in self._networks.items()},
             "flow": flow_identity(video, windows.specs) if "flow" in self.specs else None,
         }
@@ -223,6 +131,14 @@ class FeatureExtractor:
             "versions": versions(),
         }
 
+    def _window_settings(self, windows):
+        return {
+            "window": _length(windows.window, windows.rate),
+            "stride": _length(windows.stride, windows.rate),
+            "align": self.options.align,
+            "tail": self.options.tail,
+        }
+
     def count_windows(self, video):
         """About how many windows a video has, by its header; None where that does not tell."""
         try:
@@ -233,12 +149,6 @@ class FeatureExtractor:
     def windows(self, video):
         """The `SlidingWindows` over a video; with `fps="source"` they depend on its rate."""
         options, rate = self.options, self._rate_of(video)
-        specs = self.specs
-        if rate != self._spec_rate:
-            sampled = {
-                stream: dataclasses.replace(spec, fps=float(rate)) for stream, spec in specs.items()
-            }
-            specs = StreamSpecs(sampled, apart=True)
         window = frame_count("window", options.window, rate)
         if window < self._fewest:
             raise VideoError(
@@ -246,7 +156,7 @@ class FeatureExtractor:
                 f"{options.endpoint} needs {self._fewest}"
             )
         return SlidingWindows(
-            specs,
+            self._specs_at(rate),
             self.view,
             window,
             frame_count("stride", options.stride, rate),
@@ -254,6 +164,16 @@ class FeatureExtractor:
             tail=options.tail,
             short=options.short,
         )
+
+    def _specs_at(self, rate):
+        """The `StreamSpecs` of this frame rate."""
+        if rate == self._spec_rate:
+            return self.specs
+        sampled = {
+            stream: dataclasses.replace(spec, fps=float(rate))
+            for stream, spec in self.specs.items()
+        }
+        return StreamSpecs(sampled, apart=True)
 
     def _rate_of(self, video):
         """Frames a second of a video as it is sampled; of None as far as that is known."""
@@ -269,24 +189,28 @@ class FeatureExtractor:
         (start, end, center) of its window. Views of a window follow each other.
         """
         windows = self.windows(video)
-        most = max(1, FRAMES_AT_ONCE // windows.window)
+        most = max(1, self.options.batch_frames // windows.window)
         clips: list = []
         spans: list = []
         with contextlib.closing(windows.read(video)) as read:
             for frames, span in read:
-                for crop in range(len(self.view.crops)):
-                    clip = {
-                        stream: np.stack([frame[crop][stream] for frame in frames])
-                        for stream in self.specs
-                    }
-                    for flip in self.view.flips:
-                        clips.append(to_model_values(clip, flip, self.specs))
-                        spans.append(span)
-                        if len(clips) == most:
-                            yield clips, spans
-                            clips, spans = [], []
+                for clip in self._views(frames):
+                    clips.append(clip)
+                    spans.append(span)
+                    if len(clips) == most:
+                        yield clips, spans
+                        clips, spans = [], []
         if clips:
             yield clips, spans
+
+    def _views(self, frames):
+        """Yields the clip of each view of frames."""
+        for crop in range(len(self.view.crops)):
+            clip = {
+                stream: np.stack([frame[crop][stream] for frame in frames]) for stream in self.specs
+            }
+            for flip in self.view.flips:
+                yield to_model_values(clip, flip, self.specs)
 
     def predict(self, clips):
         """The pooled activations of the clips of a batch, (clips, ..., channels), rgb first."""
@@ -296,8 +220,14 @@ class FeatureExtractor:
             inputs = np.concatenate(parts)
             network.check_inputs(inputs)  # a graph that has met several sizes no longer sees them
             output = np.asarray(network.predict_on_batch(inputs), np.float32)
-            outputs.append(_pooled(output, self.options.pool))
+            outputs.append(self._pooled(output))
         return np.concatenate(outputs, axis=-1)
+
+    def _pooled(self, output):
+        """(clips, time, height, width, channels) averaged; outputs without these axes stay."""
+        inner = tuple(range(1, output.ndim - 1))
+        axes = {"all": inner, "spatial": (2, 3), "none": ()}[self.options.pool]
+        return output.mean(axis=axes, dtype=np.float32) if axes else output
 
     def finish(self, metadata, outputs, spans):
         """The `Features` of what `predict` gave, and of the spans of the batches."""
@@ -391,12 +321,6 @@ def _common_rate(specs):
 
 def _length(frames, rate):
     return {"frames": frames, "seconds": float(frames / rate)}
-
-
-def _pooled(output, pool):
-    """(clips, time, height, width, channels) averaged; outputs without these axes stay."""
-    axes = {"all": range(1, output.ndim - 1), "spatial": (2, 3), "none": ()}[pool]
-    return output.mean(axis=tuple(axes), dtype=np.float32) if axes else output
 
 
 def _view_names(view):
