@@ -14,8 +14,9 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
-from kinetics_i3d.core.types import PathLike, ProgressFunction
+from kinetics_i3d.core.types import PathLike, ProgressFunction, Weights
 from kinetics_i3d.data.dataset import Dataset
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
 from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.data.video_clips import targets_of
@@ -25,6 +26,7 @@ from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
+from kinetics_i3d.models.load import as_model
 from kinetics_i3d.models.systems import clips_at_test, system_of
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import weights_digest
@@ -34,8 +36,8 @@ _UNREADABLE = (VideoError, FlowFileError)
 
 @one_warning_per_file()
 def evaluate(
-    model: ClipModel | Sequence[ClipModel],
-    dataset: Dataset,
+    model: ClipModel | Weights | Sequence[ClipModel | Weights],
+    dataset: PathLike | Dataset,
     *,
     views: str = "center",
     cache: PathLike | None = None,
@@ -47,9 +49,10 @@ def evaluate(
     result keeps the logits of each stream.
 
     Args:
-        model: A `ClipModel` that ends in logits, or a list of two, one for each stream.
-        dataset: A `VideoDataset` whose labels the model knows. If the model has no labels, the
-            dataset needs as many labels as the model has outputs, in the same order.
+        model: A `ClipModel` that ends in logits, or weights as `load_model` takes them; or a list
+            of two, one for each stream.
+        dataset: A `VideoDataset`, or its path, whose labels the model knows. If the model has no
+            labels, the dataset needs as many labels as the model has outputs, in the same order.
         views: A name in `data.views.VIEWS`: the views of each video that are averaged.
         cache: Folder in which the logits of each video are kept. Logits of the same weights, video,
             views and specs are read from there, so an interrupted evaluation can be resumed.
@@ -74,7 +77,9 @@ def evaluate(
     """
     if views not in VIEWS:
         raise ValueError(f"`views` must be one of {(*VIEWS,)}. Received: views={views!r}")
-    models: Sequence[Any] = model if isinstance(model, (list, tuple)) else [model]
+    dataset = open_dataset(dataset)
+    members: Sequence[Any] = model if isinstance(model, (list, tuple)) else [model]
+    models = [as_model(member) for member in members]
     networks = [network for member in models for network in networks_of(member)]
     names = [network.name for network in networks]
     if not names or len(set(names)) < len(names):
