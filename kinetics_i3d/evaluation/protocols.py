@@ -77,7 +77,7 @@ def evaluate(
     """
     if views not in VIEWS:
         raise ValueError(f"`views` must be one of {(*VIEWS,)}. Received: views={views!r}")
-    dataset = open_dataset(dataset)
+    opened: Any = open_dataset(dataset)
     members: Sequence[Any] = model if isinstance(model, (list, tuple)) else [model]
     models = [as_model(member) for member in members]
     networks = [network for member in models for network in networks_of(member)]
@@ -86,15 +86,15 @@ def evaluate(
         raise ValueError(f"`model` must read each stream once. Received: models of {names}")
     for other in models[1:]:
         check_labels("+".join(names), models[0].labels, other.labels)
-    dataset = with_model_labels(models[0], dataset)
+    opened = with_model_labels(models[0], opened)
     evaluation: Evaluation | None = None
     for number, network in enumerate(networks):
-        videos = dataset.videos
+        videos = opened.videos
         if evaluation is not None:
             # A video that the first stream could not read is left out anyway.
             readable = set(evaluation.paths)
             videos = tuple(video for video in videos if str(video.location) in readable)
-        count_before = (number + 1) * len(dataset) - len(videos)
+        count_before = (number + 1) * len(opened) - len(videos)
 
         def count(done, count_before=count_before):
             if progress is not None:
@@ -105,13 +105,13 @@ def evaluate(
         if not rows:
             first = f"; the first: {skipped[0]}" if skipped else ""
             raise DatasetError(
-                f"{dataset.name}: none of {len(dataset)} videos could be decoded{first}"
+                f"{opened.name}: none of {len(opened)} videos could be decoded{first}"
             )
         videos, logits = zip(*rows, strict=True)
         tested = Evaluation(
-            dataset.labels,
+            opened.labels,
             tuple(str(video.location) for video in videos),
-            _targets(dataset, videos),
+            _targets(opened, videos),
             {network.name: np.stack(logits)},
             skipped,
             views,
@@ -124,7 +124,7 @@ def evaluate(
             evaluation = combine(evaluation.select(tested.paths), tested)
     if evaluation.multi_label and not evaluation.targets.any():
         raise DatasetError(
-            f"{dataset.name}: none of {len(evaluation.paths)} videos has a label, so there is no "
+            f"{opened.name}: none of {len(evaluation.paths)} videos has a label, so there is no "
             "average precision"
         )
     return evaluation
