@@ -24,9 +24,9 @@ from kinetics_i3d.weights.readers.hdf5 import open_hdf5
 from kinetics_i3d.weights.readers.values import as_float32, check_total
 
 FORMAT = 1
-# Of what a file says about itself. Beyond them a network would fill the memory or run for days.
+# Limits of the information in a file. Beyond them a network would fill the memory or run for days.
 MAX_CLASSES, MAX_FPS, MAX_SIDE = 100_000, 1000, 2048
-_SEAL = b"kinetics_i3d sha256 "
+_CHECKSUM_MARK = b"kinetics_i3d sha256 "
 _SPEC = {
     **dict.fromkeys(("name", "stream", "resize", "interpolation"), str),
     **dict.fromkeys(("fps", "low", "high"), float),
@@ -65,7 +65,7 @@ class WeightsInfo:
         rank: 2 for images, 3 for clips.
         clip_spec: How inputs are made.
         classes: Outputs of the classifier; 0 without one.
-        labels: Their names in order; empty where nobody named them.
+        labels: Their names in order; empty if unknown.
         about: Anything else worth keeping: command, accuracy, versions, terms.
         system: Name of the constructor; `None` for `InceptionV1` and `InceptionI3D`.
         flow_spec: Of two streams: how flow is made. `clip_spec` is that of rgb then.
@@ -94,7 +94,7 @@ class WeightsInfo:
     def to_json(self):
         """The fields, with the format's number, as one line of JSON."""
         fields = dataclasses.asdict(self)
-        # Readers of before these fields still read the files that need none of them.
+        # Left out if unused, so that earlier versions can read the file.
         for name in ("system", "flow_spec", "flow_architecture"):
             if fields[name] is None:
                 del fields[name]
@@ -152,10 +152,10 @@ class Checkpoint:
 
 
 def write_checkpoint(path, checkpoint, *, dtype="float32"):
-    """Writes a checkpoint; the file appears whole or not at all.
+    """Writes a checkpoint atomically.
 
     Args:
-        path: Where to, by custom `*.h5`.
+        path: The file, usually `*.h5`.
         checkpoint: The `Checkpoint`.
         dtype: `"float32"`, or `"float16"` for half the size.
 
@@ -175,59 +175,56 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
                 stored = np.asarray(array, dtype)
             if not np.isfinite(stored).all():
                 raise WeightsError(f"{path}: {name} has values that are not finite in {dtype}")
-            # With a checksum: a flipped bit shall be an error and not a slightly worse model.
+            # With a checksum: a flipped bit must be an error, not a slightly worse model.
             filters = {"compression": "gzip", "shuffle": True, "fletcher32": True}
             chunked = {"chunks": stored.shape, **filters} if stored.ndim else {}
             file.create_dataset(name, data=stored, **chunked)
         file.close()
-        _append_seal(temporary)
+        _append_checksum(temporary)
 
 
-def add_seal(path):
-    """Adds the checksum to a file of an earlier version; does nothing where there is one.
+def add_checksum(path):
+    """Adds the checksum to a file of an earlier version that has none.
 
     Args:
-        path: The file, which is replaced by one with the same weights.
+        path: The file, which is replaced atomically.
 
     Raises:
-        WeightsError: If it is not a checkpoint of this package, or damaged.
+        WeightsError: If it is damaged, or not a checkpoint of this package.
     """
     path = pathlib.Path(path)
-    if not has_seal(path):
+    if not verify_checksum(path):
         read_checkpoint(path)
         with atomic_path(path) as temporary:
             temporary.write_bytes(path.read_bytes())
-            _append_seal(temporary)
+            _append_checksum(temporary)
 
 
-def has_seal(path):
-    """Whether a file ends in the checksum of all bytes before it.
-
-    Returns:
-        False for a file without a checksum.
+def verify_checksum(path):
+    """Verifies the checksum at the end of a file, and returns whether there is one.
 
     Raises:
-        WeightsError: If it is that of other bytes.
+        WeightsError: If the bytes do not match the checksum.
     """
-    length = len(_SEAL) + hashlib.sha256().digest_size
+    length = len(_CHECKSUM_MARK) + hashlib.sha256().digest_size
     size = os.path.getsize(path)
     if size <= length:
         return False
     with open(path, "rb") as file:
         file.seek(size - length)
-        seal = file.read()
-        if not seal.startswith(_SEAL):
+        trailer = file.read()
+        if not trailer.startswith(_CHECKSUM_MARK):
             return False
         file.seek(0)
-        if _sha256(file, size - length) != seal[len(_SEAL) :]:
+        if _sha256(file, size - length) != trailer[len(_CHECKSUM_MARK) :]:
             raise WeightsError(f"{path}: damaged: its bytes do not match their checksum")
     return True
 
 
-def _append_seal(path):
+def _append_checksum(path):
     with open(path, "r+b") as file:
         checksum = _sha256(file, os.path.getsize(path))
-        file.write(_SEAL + checksum)
+        file.write(_CHECKSUM_MARK + checksum)
 
 
 def _sha256(file, size):
@@ -243,22 +240,22 @@ def _sha256(file, size):
 
 
 def read_info(path):
-    """What a file of `write_checkpoint` says about itself; reads none of its arrays.
+    """The `WeightsInfo` of a file of `write_checkpoint`, without reading its arrays.
 
     Args:
         path: Any file.
 
     Returns:
-        A `WeightsInfo`, or `None` for a file that is no such checkpoint.
+        A `WeightsInfo`, or `None` for another file.
 
     Raises:
-        WeightsError: If it is one, and what it says cannot be read.
+        WeightsError: If the information cannot be read.
     """
     import h5py
 
     if not h5py.is_hdf5(path):
         return None
-    has_seal(path)
+    verify_checksum(path)
     try:
         with h5py.File(path, "r") as file:
             if "kinetics_i3d" not in file.attrs:
@@ -266,9 +263,7 @@ def read_info(path):
             return WeightsInfo.from_json(_text(file.attrs["kinetics_i3d"]))
     except DAMAGE as error:
         reason = first_line(error)
-        raise WeightsError(
-            f"{path}: what it says about itself cannot be read ({reason})"
-        ) from error
+        raise WeightsError(f"{path}: its information cannot be read ({reason})") from error
 
 
 def _text(value):
@@ -292,7 +287,7 @@ def read_checkpoint(path):
     path = pathlib.Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    has_seal(path)
+    verify_checksum(path)
     with open_hdf5(path, path) as file:
         try:
             info = WeightsInfo.from_json(_text(file.attributes[""]["kinetics_i3d"]))

@@ -11,10 +11,10 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.checkpoint import (
     Checkpoint,
     WeightsInfo,
-    add_seal,
-    has_seal,
+    add_checksum,
     read_checkpoint,
     read_info,
+    verify_checksum,
     write_checkpoint,
 )
 from kinetics_i3d.weights.formats import read_path
@@ -146,9 +146,9 @@ def test_every_flipped_bit_is_refused_before_hdf5_reads_the_file(path, monkeypat
     whole = path.read_bytes()
     read = read_checkpoint(path)
     monkeypatch.setattr(h5py, "File", None)
-    seal = len(b"kinetics_i3d sha256 ")
+    mark = len(b"kinetics_i3d sha256 ")
     for place in np.random.default_rng(0).integers(0, len(whole), 300).tolist():
-        if len(whole) - 32 - seal <= place < len(whole) - 32:
+        if len(whole) - 32 - mark <= place < len(whole) - 32:
             continue  # the word alone: all that it protects is whole
         damaged = bytearray(whole)
         damaged[place] ^= 1 << (place % 8)
@@ -166,15 +166,15 @@ def test_every_flipped_bit_is_refused_before_hdf5_reads_the_file(path, monkeypat
 def test_files_without_a_checksum_are_read_and_can_be_given_one(path, arrays, tmp_path):
     old = tmp_path / "old.h5"
     old.write_bytes(path.read_bytes()[:-52])
-    assert has_seal(path) and not has_seal(old)
+    assert verify_checksum(path) and not verify_checksum(old)
     assert read_checkpoint(old).info == read_checkpoint(path).info
-    add_seal(old)
+    add_checksum(old)
     assert old.read_bytes() == path.read_bytes()
-    add_seal(old)
+    add_checksum(old)
     assert old.read_bytes() == path.read_bytes()
     path.write_text("no weights")
     with pytest.raises(WeightsError):
-        add_seal(path)
+        add_checksum(path)
 
 
 SPEC = {"name": "x", "size": 32, "short_side": 36}
