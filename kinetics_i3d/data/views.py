@@ -23,6 +23,7 @@ from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.streams import count_frames, no_flow, read_streams
 from kinetics_i3d.flow.settings import FlowSettings
+from kinetics_i3d.video.reader import timed_frames
 from kinetics_i3d.video.source import VideoFrames
 
 WINDOW = 250
@@ -138,15 +139,50 @@ def video_views(
         ValueError: If an argument is invalid.
         VideoError: If the video cannot be decoded, is too narrow for the crop, or has no flow.
     """
+    specs = StreamSpecs(spec, streams, apart=True)
+    view = view_by_name(view)
+    if view.clips is None and clips is not None:
+        view = dataclasses.replace(view, clips=clips, frames=minimum)
+    frames = read_streams(path, specs, settings=settings)
+    cropped = cropped_frames(frames, view.crops, specs, path)
+    count = None
+    if view.clips is not None:
+        count = count_frames(path, specs)
+        if not count:  # the header does not tell
+            count = sum(1 for _ in read_streams(path, specs, settings=settings))
+    yield from clip_views(cropped, specs, view=view, minimum=minimum, window=window, count=count)
+
+
+def view_by_name(view):
+    """A `View`, or the one of a name in `VIEWS`."""
     if isinstance(view, str):
         if view not in VIEWS:
             raise ValueError(f"`view` must be one of {(*VIEWS,)}. Received: view={view!r}")
         view = VIEWS[view]
+    return view
+
+
+def clip_views(cropped, specs, *, view, minimum, window, count=None):
+    """As `video_views`, of the frames of a video that `cropped_frames` has cropped.
+
+    Args:
+        cropped: A generator as `cropped_frames` returns, for `view.crops`.
+        specs: `StreamSpecs`.
+        view: A `View`.
+        minimum: As for `video_views`.
+        window: As for `video_views`.
+        count: The number of frames, which clips are spread over; needed where `view.clips` is.
+
+    Yields:
+        (clips, clip_weight) as `video_views`.
+
+    Raises:
+        ValueError: If an argument is invalid.
+    """
     if window < minimum:
         raise ValueError(
             f"`window` must be at least `minimum`. Received: window={window}, minimum={minimum}"
         )
-    specs = StreamSpecs(spec, streams, apart=True)
     steps = specs.strides()
     step = max(steps.values())
     if minimum % step or window % step:
@@ -154,16 +190,10 @@ def video_views(
             f"`minimum` and `window` must be whole stacks of {step} frames. "
             f"Received: minimum={minimum}, window={window}"
         )
-    if view.clips is None and clips is not None:
-        view = dataclasses.replace(view, clips=clips, frames=minimum)
-    frames = read_streams(path, specs, settings=settings)
-    with contextlib.closing(cropped_frames(frames, view.crops, specs, path)) as cropped:
+    with contextlib.closing(cropped):
         if view.clips is None:
             taken = _windows(cropped, minimum, window, step)
         else:
-            count = count_frames(path, specs)
-            if not count:  # the header does not tell
-                count = sum(1 for _ in read_streams(path, specs, settings=settings))
             length = min(window, max(minimum, view.frames // step * step))
             taken = _spread_clips(cropped, count, view.clips, length)
         for window_frames, length, weight in taken:
@@ -272,6 +302,51 @@ def cropped_frames(frames, places, specs, path):
             ]
     if empty:
         raise no_flow(path)
+
+
+def timed_crops(video, specs, places, *, workers=None):
+    """Reads the crops of all frames of a video with their times.
+
+    Args:
+        video: A path, or `VideoFrames`.
+        specs: `StreamSpecs` of one frame rate.
+        places: Positions of the crops, as in `View`.
+        workers: Pairs whose flow is computed at the same time; None is one per processor.
+
+    Yields:
+        (begin, end, [{stream: uint8 square} for each position]): the seconds between which a frame
+        is shown. With flow the last frame is left out: it has no flow.
+
+    Raises:
+        VideoError: As `video_views`.
+    """
+    clock: collections.deque = collections.deque()
+    frames = _timed_streams(video, specs, workers, clock)
+    with contextlib.closing(cropped_frames(frames, places, specs, video)) as cropped:
+        for crops in cropped:
+            yield *clock.popleft(), crops
+
+
+def _timed_streams(video, specs, workers, clock):
+    """Yields {stream: frame}, and appends the (begin, end) of each to `clock`."""
+    reading = specs[specs.streams[0]].reading
+    timed = timed_frames(video, pixels="rgb" in specs, **reading)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(timed))
+        if "flow" not in specs:
+            flows = None
+        else:
+            flows = read_streams(video, StreamSpecs(specs["flow"]), workers=workers)
+            stack.enter_context(contextlib.closing(flows))
+        for begin, end, frame in timed:
+            pictures = {"rgb": frame} if "rgb" in specs else {}
+            if flows is not None:
+                flow = next(flows, None)
+                if flow is None:
+                    return
+                pictures |= flow
+            clock.append((float(begin), float(end)))
+            yield pictures
 
 
 def _corners(frame, places, spec, path):

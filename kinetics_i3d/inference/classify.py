@@ -113,7 +113,7 @@ def classify(
         raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
     path = check_video(path)
     model = _default_model() if model is None else as_model(model)
-    _check_model(model)
+    check_classifies(model)
     begin = time.perf_counter()
     clips = clips_at_test(model) | ({} if window is None else {"window": window})
     streams = (*model.clip_specs,)
@@ -124,12 +124,18 @@ def classify(
     else:
         total, noun = clips["clips"], "clips"
     shown = track(views, str(path), total=total, noun=noun, size=lambda view: view[1])
-    logits = model.predict_views(shown)
+    predictions = predict_labels(model, shown, top=top)
+    seconds = time.perf_counter() - begin
+    return Classification(str(path), predictions, seconds, model.clip_specs)
+
+
+def predict_labels(model, views, *, top):
+    """The (label, probability) of the best classes of the views of one video, best first."""
+    logits = model.predict_views(views)
     (predictions,) = decode_predictions(
         logits[None], top=top, labels=model.labels, activation=model.activation
     )
-    seconds = time.perf_counter() - begin
-    return Classification(str(path), tuple(predictions), seconds, model.clip_specs)
+    return tuple(predictions)
 
 
 @functools.cache
@@ -138,7 +144,7 @@ def _default_model():
     return load_model()
 
 
-def _check_model(model):
+def check_classifies(model):
     """Raises `ValueError` unless a model maps clips to the logits of named classes."""
     check_ends_in_logits(model)
     classes = model.output_shape[-1]

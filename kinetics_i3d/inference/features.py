@@ -6,8 +6,6 @@ Windows of frames slide over a video that is decoded once, in bounded memory.
 import collections
 import concurrent.futures
 import contextlib
-import hashlib
-import json
 import queue
 import threading
 from collections.abc import Mapping
@@ -19,21 +17,20 @@ from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike, Weights
-from kinetics_i3d.data.streams import count_frames, flow_identity, read_streams
-from kinetics_i3d.data.views import cropped_frames, to_model_values
+from kinetics_i3d.data.streams import count_frames
+from kinetics_i3d.data.views import timed_crops, to_model_values
 from kinetics_i3d.inference.feature_metadata import (
+    content_key,
     dtypes_of,
     first_picture_time,
-    key_fields,
+    identify,
     name_of,
     receptive_field,
     versions,
-    video_identity,
 )
 from kinetics_i3d.inference.feature_options import CROPS, FeatureOptions, Features, frame_count
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model, feature_model, load_model
-from kinetics_i3d.video.reader import timed_frames
 from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.weights.assign import weights_digest
 
@@ -166,10 +163,14 @@ class FeatureExtractor:
                 show(len(spans) // self.view_count)
         return self.finish(metadata, outputs, spans)
 
-    def describe(self, video):
-        """The metadata of a video's features, with their content key; nothing is decoded whole."""
-        options, rate = self.options, self.rate
-        settings = {
+    @property
+    def settings(self):
+        """All that features depend on but for the video, JSON-ready."""
+        options = self.options
+        return {
+            "format": FORMAT,
+            "weights": self._weights,
+            "clip_specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
             "endpoint": options.endpoint,
             "pool": options.pool,
             "window": self._length(self.window),
@@ -177,28 +178,28 @@ class FeatureExtractor:
             "views": _view_names(self.view),
             "tail": options.tail,
             "short": options.short,
-        }
-        fields = {
-            "format": FORMAT,
-            "video": video_identity(video),
-            "weights": self._weights,
-            "clip_specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
-            **settings,
             "dtypes": {stream: dtypes_of(network) for stream, network in self._networks.items()},
-            "flow": flow_identity(video, self.specs) if "flow" in self.specs else None,
         }
-        text = json.dumps(key_fields(fields), sort_keys=True)
+
+    def describe(self, video):
+        """The metadata of a video's features, with their content key; nothing is decoded whole."""
+        return self.metadata(identify(video, self.specs), first_picture_time(video))
+
+    def metadata(self, identity, first_picture):
+        """As `describe`, of what `identify` and `first_picture_time` gave."""
+        settings = self.settings
         field, step = receptive_field(next(iter(self._networks.values())))
         return {
-            **fields,
-            "key": hashlib.sha256(text.encode()).hexdigest(),
+            **settings,
+            **identity,
+            "key": content_key(settings, identity),
             "channels": {
                 stream: network.output_shape[-1] for stream, network in self._networks.items()
             },
-            "first_picture": first_picture_time(video),
+            "first_picture": first_picture,
             "receptive_field": {
                 "frames": field,
-                "seconds": None if field is None else float(field / rate),
+                "seconds": None if field is None else float(field / self.rate),
                 "frames_per_step": step,
             },
             "versions": versions(),
@@ -212,20 +213,22 @@ class FeatureExtractor:
             return None
         return max(1, (count - self.window) // self.stride + 1) if count else None
 
-    def batches(self, video):
+    def batches(self, video, frames=None):
         """Yields (clips, spans) for each network call; the part that decodes.
 
         A clip is (1, frames, size, size, channels), of two streams {stream: ...}; its span is the
-        (start, end) of its window. Views of a window follow each other.
+        (start, end) of its window. Views of a window follow each other. `frames`, as `timed_crops`
+        yields them, are used in place of those of the file.
         """
+        frames = timed_crops(video, self.specs, self.view.crops) if frames is None else frames
         most = max(1, FRAMES_AT_ONCE // self.window)
         clips: list = []
         spans: list = []
-        with contextlib.closing(self._windows(video)) as windows:
-            for frames, span in windows:
+        with contextlib.closing(self._windows(video, frames)) as windows:
+            for window, span in windows:
                 for crop in range(len(self.view.crops)):
                     clip = {
-                        stream: np.stack([frame[crop][stream] for frame in frames])
+                        stream: np.stack([frame[crop][stream] for frame in window])
                         for stream in self.specs
                     }
                     for flip in self.view.flips:
@@ -267,42 +270,12 @@ class FeatureExtractor:
     def _length(self, frames):
         return {"frames": frames, "seconds": float(frames / self.rate)}
 
-    def _frames(self, video):
-        """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow."""
-        clock: collections.deque = collections.deque()
-
-        def joined():
-            reading = self.specs[self.specs.streams[0]].reading
-            timed = timed_frames(video, pixels="rgb" in self.specs, **reading)
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(contextlib.closing(timed))
-                if "flow" not in self.specs:
-                    flows = None
-                else:
-                    flows = read_streams(video, StreamSpecs(self.specs["flow"]))
-                    stack.enter_context(contextlib.closing(flows))
-                for begin, end, frame in timed:
-                    pictures = {"rgb": frame} if "rgb" in self.specs else {}
-                    if flows is not None:
-                        flow = next(flows, None)
-                        if flow is None:
-                            return
-                        pictures |= flow
-                    clock.append((float(begin), float(end)))
-                    yield pictures
-
-        with contextlib.closing(
-            cropped_frames(joined(), self.view.crops, self.specs, video)
-        ) as cropped:
-            for crops in cropped:
-                yield *clock.popleft(), crops
-
-    def _windows(self, video):
+    def _windows(self, video, frames):
         """Yields (frames, (start, end)) of each window, `window` frames of it in memory."""
         window, stride, options = self.window, self.stride, self.options
         recent: collections.deque = collections.deque(maxlen=window)
         count, start = 0, 0  # frames so far; the first of the next window
-        with contextlib.closing(self._frames(video)) as frames:
+        with contextlib.closing(frames):
             for frame in frames:
                 recent.append(frame)
                 count += 1
