@@ -15,7 +15,6 @@ from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.scale.storage import require
 
 MOST_BLOCKS = 5000  # tasks that Ray keeps the books of; a block has one video until there are more
-RETRIES = 5  # of a call of an actor that was killed; the others are made again by Ray's default
 SECONDS_TO_ANSWER = 10
 
 
@@ -113,7 +112,7 @@ class Cluster:
             "num_cpus": self.cpus,
             "num_gpus": gpus,
             "max_restarts": -1,
-            "max_task_retries": RETRIES,
+            "max_task_retries": -1,  # each attempt to reach one that is being restarted counts
         }
 
 

@@ -110,25 +110,28 @@ class NetworkWork:
             VideoError: If it cannot be decoded.
         """
         identity = identify(path, self.specs)
-        frames, times, size = [], [], 0
+        frames: list = []
+        times: list = []
+        size = 0
         count = count_frames(path, self.specs)
         for begin, end, crops in self.frames(path):
             times.append((begin, end))
             frames.append(crops)
             size += sum(part.nbytes for crop in crops for part in crop.values())
             if size > MOST_BYTES:
-                frames, times = None, []
+                frames, times = [], []
                 break
-        crops = frames and {
+        crops = {
             stream: np.stack([np.stack([crop[stream] for crop in crops]) for crops in frames])
             for stream in self.specs
+            if frames
         }
         return DecodedVideo(
             identity,
             first_picture_time(path),
             count or len(times),
             np.array(times, np.float64).reshape(-1, 2),
-            crops,
+            crops or None,
         )
 
     def frames(self, path):

@@ -32,16 +32,8 @@ def tree(tmp_path):
     return folder
 
 
-def remote(folder, address="store://bucket"):
-    """The folder as a `Storage` that is not local: its files are read through Arrow only."""
-    import pyarrow.fs
-
-    files = pyarrow.fs.SubTreeFileSystem(str(folder), pyarrow.fs.LocalFileSystem())
-    return Storage(files, "", address)
-
-
 @pytest.mark.parametrize("kind", ["path", "address", "subtree"])
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch, kind):
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch, remote, kind):
     storage = {
         "path": lambda: open_storage(tmp_path / "out"),
         "address": lambda: open_storage((tmp_path / "out").as_uri()),
@@ -94,7 +86,7 @@ def test_a_table_of_videos_is_read_as_by_the_other_verbs(tree):
     assert find_inputs(tree / "list.csv")[1] == ["inside/a.mp4", "b.mp4"]
 
 
-def test_a_remote_video_is_copied_for_the_time_of_a_block_with_its_stored_flow(tree):
+def test_a_remote_video_is_copied_for_the_time_of_a_block_with_its_stored_flow(tree, remote):
     storage = remote(tree)
     flow_path(tree / "b.mp4").write_bytes(b"flow")
     with storage.local_video("b.mp4#t=0,0.2", flow_spec=DEEPMIND_FLOW) as path:
@@ -110,7 +102,7 @@ def test_a_remote_video_is_copied_for_the_time_of_a_block_with_its_stored_flow(t
         pass
 
 
-def test_both_ends_of_a_remote_video_identify_it_as_its_path_does(tree):
+def test_both_ends_of_a_remote_video_identify_it_as_its_path_does(tree, remote):
     big = tree / "big.mp4"
     big.write_bytes(np.random.default_rng(0).bytes(300_000))
     for name in ("b.mp4", "big.mp4", "big.mp4#t=1,2"):
