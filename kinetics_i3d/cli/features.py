@@ -28,12 +28,22 @@ EXAMPLES = (
 # As `extract_features` has them, so that --help loads no Keras; a test compares them.
 CHOICES = {
     "pool": ("all", "spatial", "none"),
+    "align": ("start", "center"),
     "views": ("center", "three_crop", "ten_crop"),
     "tail": ("pad", "drop", "overlap"),
     "short": ("loop", "pad", "error"),
 }
 FORMATS = ("npz", "npy", "hdf5", "parquet")
-PRESETS = ("video_features", "actionformer_thumos", "actionformer_anet", "rtfm")
+PRESETS = (
+    "video_features",
+    "actionformer_thumos",
+    "actionformer_anet",
+    "opentad_thumos",
+    "opentad_anet",
+    "mstcn",
+    "sign_language",
+    "rtfm",
+)
 
 
 def add_arguments(parser):
@@ -82,7 +92,7 @@ def add_feature_arguments(parser):
         help="average over time and space, over space alone, or not at all (default: all)",
     )
     for name, default, text in (
-        ("window", 64, "frames of a window at the rate of the weights' clip spec"),
+        ("window", 64, "frames of a window"),
         ("stride", 16, "frames from one window to the next"),
     ):
         parser.add_argument(
@@ -91,6 +101,19 @@ def add_feature_arguments(parser):
             metavar="FRAMES|SECONDSs",
             help=f"{text}, or seconds such as 2.56s (default: {default})",
         )
+    parser.add_argument(
+        "--fps",
+        type=_rate,
+        metavar="RATE|source",
+        help="frames a second to sample, or those of each file (default: of the weights' clip "
+        "spec, 25)",
+    )
+    parser.add_argument(
+        "--align",
+        choices=CHOICES["align"],
+        help="begin the first window with the video, or center a window on every stride-th frame, "
+        "with the first and last frame repeated at the ends (default: start)",
+    )
     parser.add_argument(
         "--views", choices=CHOICES["views"], help="crops of each window (default: center)"
     )
@@ -174,6 +197,14 @@ def run(options):
     for error in failures:
         complain(error)
     return 0 if not failures else 2 if len(failures) == len(results) else 1
+
+
+def _rate(text):
+    """A number where it is one; the library says what else is allowed."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _length(text):

@@ -23,7 +23,6 @@ from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.streams import count_frames, no_flow, read_streams
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.video.reader import timed_frames
 from kinetics_i3d.video.source import VideoFrames
 
 WINDOW = 250
@@ -302,51 +301,6 @@ def cropped_frames(frames, places, specs, path):
             ]
     if empty:
         raise no_flow(path)
-
-
-def timed_crops(video, specs, places, *, workers=None):
-    """Reads the crops of all frames of a video with their times.
-
-    Args:
-        video: A path, or `VideoFrames`.
-        specs: `StreamSpecs` of one frame rate.
-        places: Positions of the crops, as in `View`.
-        workers: Pairs whose flow is computed at the same time; None is one per processor.
-
-    Yields:
-        (begin, end, [{stream: uint8 square} for each position]): the seconds between which a frame
-        is shown. With flow the last frame is left out: it has no flow.
-
-    Raises:
-        VideoError: As `video_views`.
-    """
-    clock: collections.deque = collections.deque()
-    frames = _timed_streams(video, specs, workers, clock)
-    with contextlib.closing(cropped_frames(frames, places, specs, video)) as cropped:
-        for crops in cropped:
-            yield *clock.popleft(), crops
-
-
-def _timed_streams(video, specs, workers, clock):
-    """Yields {stream: frame}, and appends the (begin, end) of each to `clock`."""
-    reading = specs[specs.streams[0]].reading
-    timed = timed_frames(video, pixels="rgb" in specs, **reading)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.closing(timed))
-        if "flow" not in specs:
-            flows = None
-        else:
-            flows = read_streams(video, StreamSpecs(specs["flow"]), workers=workers)
-            stack.enter_context(contextlib.closing(flows))
-        for begin, end, frame in timed:
-            pictures = {"rgb": frame} if "rgb" in specs else {}
-            if flows is not None:
-                flow = next(flows, None)
-                if flow is None:
-                    return
-                pictures |= flow
-            clock.append((float(begin), float(end)))
-            yield pictures
 
 
 def _corners(frame, places, spec, path):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.video.frame_folder import open_source, split_rate
@@ -83,14 +84,14 @@ def identify(video, specs):
     return {"video": video_identity(video), "flow": flow}
 
 
-def content_key(settings, identity):
-    """The sha256 of all that a result depends on.
+def content_key(fields):
+    """The sha256 of all that a result depends on, JSON-ready.
 
     Args:
-        settings: What is computed; of networks with the fields `weights` and `clip_specs`.
-        identity: The video's, as `identify` returns it, with the field `video`.
+        fields: `video`, as `identify` gives it, and the settings; of networks with the fields
+            `weights` and `clip_specs`.
     """
-    text = json.dumps(_key_fields({**settings, **identity}), sort_keys=True)
+    text = json.dumps(_key_fields(fields), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -115,6 +116,14 @@ def first_picture_time(video):
         stamp = getattr(next(pictures), source.clock)
         pictures.close()
         return None if stamp is None else float(stamp * source.tick)
+
+
+def frame_rate(video):
+    """Frames a second of a video by its header, as a fraction."""
+    if isinstance(video, VideoFrames):
+        return as_rate(video.fps)
+    with open_source(split_span(video)[0], threads=1) as source:
+        return as_rate(float(source.rate))  # the average rate of a file may be any fraction
 
 
 def versions():

@@ -6,12 +6,13 @@ import re
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.core.clip_spec import STREAMS, as_rate
 from kinetics_i3d.data.views import THREE, VIEWS, View
 
 POOLS = ("all", "spatial", "none")
 TAILS = ("pad", "drop", "overlap")
 SHORTS = ("loop", "pad", "error")
+ALIGNS = ("start", "center")
 CROPS = {"center": VIEWS["center"], "three_crop": View(crops=THREE), "ten_crop": VIEWS["ten_crop"]}
 SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
 
@@ -24,19 +25,33 @@ class FeatureOptions:
     pool: str = "all"
     window: int | str = 64
     stride: int | str = 16
+    fps: float | str | None = None
+    align: str = "start"
     views: str = "center"
     tail: str = "pad"
     short: str = "loop"
     streams: tuple | str | None = None
 
     def __post_init__(self):
-        choices = {"pool": POOLS, "views": (*CROPS,), "tail": TAILS, "short": SHORTS}
+        choices = {
+            "pool": POOLS,
+            "align": ALIGNS,
+            "views": (*CROPS,),
+            "tail": TAILS,
+            "short": SHORTS,
+        }
         for name, allowed in choices.items():
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
         for name in ("window", "stride"):
             frame_count(name, getattr(self, name), 25)
+        if isinstance(self.fps, str) and self.fps != "source":
+            raise ValueError(
+                f"`fps` must be a number above 0, 'source' or None. Received: fps={self.fps!r}"
+            )
+        if self.fps is not None and self.fps != "source":
+            as_rate(self.fps)
         names = self.streams
         if names is not None:
             names = tuple(names.split(",")) if isinstance(names, str) else tuple(names)
@@ -59,7 +74,8 @@ class Features:
         start: float64 array (windows,): seconds of the source video, counted from its first
             picture, at which the first frame of the window begins.
         end: float64 array (windows,): seconds at which its last frame of the video ends.
-        center: float64 array (windows,): the middle of both.
+        center: float64 array (windows,): the middle of both; of windows that are centred on a
+            frame, the middle of that frame.
         metadata: A JSON-ready dictionary: how the features were made, and `key`, which changes with
             anything that changes them.
     """

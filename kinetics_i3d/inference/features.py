@@ -3,7 +3,6 @@
 Windows of frames slide over a video that is decoded once, in bounded memory.
 """
 
-import collections
 import concurrent.futures
 import contextlib
 import queue
@@ -13,12 +12,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import as_rate
-from kinetics_i3d.core.errors import UserError, VideoError
+from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike, Weights
-from kinetics_i3d.data.streams import count_frames
-from kinetics_i3d.data.views import timed_crops, to_model_values
+from kinetics_i3d.data.views import to_model_values
 from kinetics_i3d.inference.feature_metadata import (
     content_key,
     dtypes_of,
@@ -28,22 +26,13 @@ from kinetics_i3d.inference.feature_metadata import (
     receptive_field,
     versions,
 )
-from kinetics_i3d.inference.feature_options import CROPS, FeatureOptions, Features, frame_count
+from kinetics_i3d.inference.feature_options import FeatureOptions, Features, frame_count
+from kinetics_i3d.inference.feature_settings import FeatureSettings
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model, feature_model, load_model
 from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.weights.assign import weights_digest
 
-FORMAT = 1  # of the metadata; a part of the content key
-PLACES = {  # along the longer side, along the shorter one
-    (0.5, 0.5): "center",
-    (0.0, 0.5): "start",
-    (1.0, 0.5): "end",
-    (0.0, 0.0): "start_start",
-    (0.0, 1.0): "start_end",
-    (1.0, 0.0): "end_start",
-    (1.0, 1.0): "end_end",
-}
 FRAMES_AT_ONCE = 250  # of one network call, as many as the paper's longest clip
 
 
@@ -55,6 +44,8 @@ def extract_features(
     pool: str = "all",
     window: int | str = 64,
     stride: int | str = 16,
+    fps: float | str | None = None,
+    align: str = "start",
     views: str = "center",
     tail: str = "pad",
     short: str = "loop",
@@ -62,8 +53,7 @@ def extract_features(
 ) -> Features:
     """Computes features of a video by windows of frames, with the seconds of each.
 
-    The video is sampled at the frame rate of the weights' `ClipSpec`, decoded once, and read in
-    bounded memory, whatever its length.
+    The video is decoded once and read in bounded memory, whatever its length.
 
     Args:
         video: A local video file, with a span behind it or not (`talk.mp4#t=5,15`), a folder of
@@ -74,16 +64,23 @@ def extract_features(
         endpoint: The paper's name of an activation, such as `"Mixed_4f"`. `"AvgPool_0a_7x7"` with
             `pool="all"` gives what the classifier reads, averaged over time.
         pool: What is averaged: `"all"`, time and space; `"spatial"`, space alone; or `"none"`.
-        window: Frames of a window at the spec's rate, or seconds as text: `"2.56s"`.
+        window: Frames of a window, or seconds as text: `"2.56s"`.
         stride: Frames from the beginning of a window to that of the next, or seconds as text.
+        fps: Frames a second at which the video is sampled: a number, or `"source"` for the rate
+            that the file's header tells, as many public tools do. None is the rate of the weights'
+            `ClipSpec`, which they were trained at.
+        align: `"start"`, the first window begins with the video; `"center"`, every `stride`-th
+            frame has a window centred on it, for which the first and the last frame of the video
+            are repeated beyond its ends. `center` is the middle of that frame then.
         views: Crops of each window: `"center"`; `"three_crop"`, along the longer side;
             `"ten_crop"`, the centre and the corners, each as it is and mirrored.
             `metadata["views"]` names them in order.
         tail: What becomes of the frames after the last whole window: `"pad"` gives them a window
             that repeats the last frame, `"drop"` leaves them out, and `"overlap"` gives them a
-            window that ends with the video.
+            window that ends with the video. With `align="center"` no frames are left.
         short: What becomes of a video that is shorter than a window: `"loop"` repeats it from its
             beginning, as the paper does, `"pad"` repeats its last frame, `"error"` refuses it.
+            With `align="center"` its first and last frame are repeated, unless it is refused.
         streams: `"rgb"`, `"flow"` or `"rgb,flow"`, one of those of the weights; None is all.
 
     Returns:
@@ -110,7 +107,18 @@ def extract_features(
     Source: Carreira & Zisserman, CVPR 2017, section 2; the windows and crops are those that
     temporal localisation and anomaly detection read.
     """
-    options = FeatureOptions(endpoint, pool, window, stride, views, tail, short, streams)
+    options = FeatureOptions(
+        endpoint=endpoint,
+        pool=pool,
+        window=window,
+        stride=stride,
+        fps=fps,
+        align=align,
+        views=views,
+        tail=tail,
+        short=short,
+        streams=streams,
+    )
     return FeatureExtractor(weights, options).extract(video)
 
 
@@ -129,25 +137,30 @@ class FeatureExtractor:
         model = _load(weights, options.streams)
         self._networks = _networks(model, options)
         specs = {stream: network.clip_spec for stream, network in self._networks.items()}
-        self.rate = _common_rate(specs)
+        _check_rates(specs)
+        fewest = max(network.minimum[0] for network in self._networks.values())
         self.specs = StreamSpecs(specs, apart=True)
-        self.window = frame_count("window", options.window, self.rate)
-        self.stride = frame_count("stride", options.stride, self.rate)
-        least = max(network.minimum[0] for network in self._networks.values())
-        if self.window < least:
+        self.settings = FeatureSettings(
+            options,
+            self.specs,
+            weights={
+                stream: {
+                    "name": name_of(weights, stream),
+                    "sha256": weights_digest(model.streams[stream]),
+                }
+                for stream in self._networks
+            },
+            dtypes={stream: dtypes_of(network) for stream, network in self._networks.items()},
+            fewest=fewest,
+        )
+        if frame_count("window", options.window, self.settings.rate()) < fewest:
             raise ValueError(
-                f"`window` must be at least {least} frames for endpoint={options.endpoint!r}. "
+                f"`window` must be at least {fewest} frames for endpoint={options.endpoint!r}. "
                 f"Received: window={options.window!r}"
             )
-        self.view = CROPS[options.views]
+        self.view = self.settings.view
         self.view_count = len(self.view.crops) * len(self.view.flips)
-        self._weights = {
-            stream: {
-                "name": name_of(weights, stream),
-                "sha256": weights_digest(model.streams[stream]),
-            }
-            for stream in self._networks
-        }
+        self.windows = self.settings.windows
 
     def extract(self, video):
         """The `Features` of a video; decodes ahead of the network, in a thread."""
@@ -163,43 +176,26 @@ class FeatureExtractor:
                 show(len(spans) // self.view_count)
         return self.finish(metadata, outputs, spans)
 
-    @property
-    def settings(self):
-        """All that features depend on but for the video, JSON-ready."""
-        options = self.options
-        return {
-            "format": FORMAT,
-            "weights": self._weights,
-            "clip_specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
-            "endpoint": options.endpoint,
-            "pool": options.pool,
-            "window": self._length(self.window),
-            "stride": self._length(self.stride),
-            "views": _view_names(self.view),
-            "tail": options.tail,
-            "short": options.short,
-            "dtypes": {stream: dtypes_of(network) for stream, network in self._networks.items()},
-        }
-
     def describe(self, video):
         """The metadata of a video's features, with their content key; nothing is decoded whole."""
-        return self.metadata(identify(video, self.specs), first_picture_time(video))
+        windows = self.windows(video)
+        identity = identify(video, windows.specs)
+        return self.metadata(windows, identity, first_picture_time(video))
 
-    def metadata(self, identity, first_picture):
-        """As `describe`, of what `identify` and `first_picture_time` gave."""
-        settings = self.settings
+    def metadata(self, windows, identity, first_picture):
+        """As `describe`, of `SlidingWindows`, `identify` and `first_picture_time`."""
+        fields = self.settings.fields(windows, identity)
         field, step = receptive_field(next(iter(self._networks.values())))
         return {
-            **settings,
-            **identity,
-            "key": content_key(settings, identity),
+            **fields,
+            "key": content_key(fields),
             "channels": {
                 stream: network.output_shape[-1] for stream, network in self._networks.items()
             },
             "first_picture": first_picture,
             "receptive_field": {
                 "frames": field,
-                "seconds": None if field is None else float(field / self.rate),
+                "seconds": None if field is None else float(field / windows.rate),
                 "frames_per_step": step,
             },
             "versions": versions(),
@@ -208,24 +204,23 @@ class FeatureExtractor:
     def count_windows(self, video):
         """About how many windows a video has, by its header; None where that does not tell."""
         try:
-            count = count_frames(video, self.specs)
+            return self.windows(video).count(video)
         except UserError:  # whoever reads the video says so
             return None
-        return max(1, (count - self.window) // self.stride + 1) if count else None
 
-    def batches(self, video, frames=None):
+    def batches(self, video, windows=None, frames=None):
         """Yields (clips, spans) for each network call; the part that decodes.
 
         A clip is (1, frames, size, size, channels), of two streams {stream: ...}; its span is the
-        (start, end) of its window. Views of a window follow each other. `frames`, as `timed_crops`
-        yields them, are used in place of those of the file.
+        (start, end, center) of its window. Views of a window follow each other. `windows` are the
+        `SlidingWindows` where they are known, and `frames` their frames where these are decoded.
         """
-        frames = timed_crops(video, self.specs, self.view.crops) if frames is None else frames
-        most = max(1, FRAMES_AT_ONCE // self.window)
+        windows = self.windows(video) if windows is None else windows
+        most = max(1, FRAMES_AT_ONCE // windows.window)
         clips: list = []
         spans: list = []
-        with contextlib.closing(self._windows(video, frames)) as windows:
-            for window, span in windows:
+        with contextlib.closing(windows.read(video, frames)) as read:
+            for window, span in read:
                 for crop in range(len(self.view.crops)):
                     clip = {
                         stream: np.stack([frame[crop][stream] for frame in window])
@@ -257,43 +252,15 @@ class FeatureExtractor:
         values = np.concatenate(outputs)
         values = values.reshape(-1, views, *values.shape[1:])
         values = values[:, 0] if views == 1 else np.moveaxis(values, 1, -2)
-        start, end = (np.array(times, np.float64) for times in zip(*spans[::views], strict=True))
+        start, end, center = np.array(spans[::views], np.float64).T.copy()
         metadata = {**metadata, "rows": len(values), "axes": self._axes(values)}
         values = np.ascontiguousarray(values)
-        return Features(values, start, end, (start + end) / 2, metadata)
+        return Features(values, start, end, center, metadata)
 
     def _axes(self, values):
         views = ["view"] if self.view_count > 1 else []
         inner = ["time", "height", "width"][: values.ndim - 2 - len(views)]
         return ["window", *inner, *views, "channel"]
-
-    def _length(self, frames):
-        return {"frames": frames, "seconds": float(frames / self.rate)}
-
-    def _windows(self, video, frames):
-        """Yields (frames, (start, end)) of each window, `window` frames of it in memory."""
-        window, stride, options = self.window, self.stride, self.options
-        recent: collections.deque = collections.deque(maxlen=window)
-        count, start = 0, 0  # frames so far; the first of the next window
-        with contextlib.closing(frames):
-            for frame in frames:
-                recent.append(frame)
-                count += 1
-                if count == start + window:
-                    yield _window(recent, window)
-                    start += stride
-        if count < window:
-            if options.short == "error":
-                raise VideoError(
-                    f"{video}: {count} frames at {float(self.rate):g} a second, and a window has "
-                    f"{window}; short='loop' and short='pad' fill it"
-                )
-            yield _window(recent, window, loop=options.short == "loop")
-        elif count > start - stride + window:
-            if options.tail == "overlap":
-                yield _window(recent, window)
-            elif options.tail == "pad" and count > start:
-                yield _window(list(recent)[start - count :], window)
 
 
 def ahead(items):
@@ -359,30 +326,16 @@ def _networks(model, options):
     return networks
 
 
-def _common_rate(specs):
+def _check_rates(specs):
     rates = {as_rate(spec.fps) for spec in specs.values()}
     if len(rates) > 1:
         raise ValueError(
             "`weights` must read all streams at one frame rate. Received: "
             + ", ".join(f"{spec.fps:g} of {stream}" for stream, spec in specs.items())
         )
-    return rates.pop()
-
-
-def _window(frames, window, loop=False):
-    """(frames, (start, end)); too few are looped, or the last one is repeated."""
-    frames = list(frames)
-    crops = [crops for *_, crops in frames]
-    places = np.arange(window)
-    places = places % len(crops) if loop else np.minimum(places, len(crops) - 1)
-    return [crops[place] for place in places], (frames[0][0], frames[-1][1])
 
 
 def _pooled(output, pool):
     """(clips, time, height, width, channels) averaged; outputs without these axes stay."""
     axes = {"all": range(1, output.ndim - 1), "spatial": (2, 3), "none": ()}[pool]
     return output.mean(axis=tuple(axes), dtype=np.float32) if axes else output
-
-
-def _view_names(view):
-    return [PLACES[place] + "_mirrored" * flip for place in view.crops for flip in view.flips]

@@ -20,60 +20,13 @@ import numpy as np
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.files import atomic_path, parse_npy
 from kinetics_i3d.core.locks import locked
+from kinetics_i3d.inference.feature_presets import PRESETS
 from kinetics_i3d.inference.features import ahead
 from kinetics_i3d.video.frame_folder import split_rate
 from kinetics_i3d.video.span import split_span
 
 FORMATS = {"npz": ".npz", "npy": ".npy", "hdf5": ".h5", "parquet": ".parquet"}
 LOCK = ".features.lock"
-
-
-@dataclasses.dataclass(frozen=True)
-class Preset:
-    """How a public tool reads features.
-
-    Args:
-        options: Arguments of `extract_features`.
-        source: The tool's file that reads or writes them.
-        one_folder: Whether all files lie in one folder.
-        by_stream: Whether each stream has files of its own, `NAME_rgb.npy` and `NAME_flow.npy`,
-            with `NAME_fps.npy` and `NAME_timestamps_ms.npy`.
-    """
-
-    options: dict
-    source: str
-    one_folder: bool = False
-    by_stream: bool = False
-
-
-PRESETS = {
-    # Writes such files; the network's last average pool, averaged over time. A timestamp is that
-    # of the frame after the window. Incomplete windows at the end are left out.
-    "video_features": Preset(
-        {"endpoint": "AvgPool_0a_7x7", "window": 64, "stride": 64, "tail": "drop"},
-        "v-iashin/video_features: models/i3d/extract_i3d.py, utils/utils.py",
-        one_folder=True,
-        by_stream=True,
-    ),
-    # (windows, 2048): feat_stride 4, num_frames 16; the videos' own rate, about 30.
-    "actionformer_thumos": Preset(
-        {"window": 16, "stride": 4, "tail": "drop"},
-        "happyharrycn/actionformer_release: configs/thumos_i3d.yaml, libs/datasets/thumos14.py",
-        one_folder=True,
-    ),
-    # (windows, 2048): feat_stride 16, num_frames 16, default_fps 25, files v_ID.npy.
-    "actionformer_anet": Preset(
-        {"window": 16, "stride": 16, "tail": "drop"},
-        "happyharrycn/actionformer_release: configs/anet_i3d.yaml, libs/datasets/anet.py",
-        one_folder=True,
-    ),
-    # (windows, 10, channels); test_10crop.py repeats a score for 16 frames.
-    "rtfm": Preset(
-        {"window": 16, "stride": 16, "views": "ten_crop", "tail": "drop"},
-        "tianyu0207/RTFM: dataset.py, test_10crop.py",
-        one_folder=True,
-    ),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,15 +140,14 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
         ValueError: If an argument is wrong.
     """
     check_format(file_format, preset)
-    by_stream = preset is not None and PRESETS[preset].by_stream
-    files = _Files(file_format, by_stream)
+    files = _Files(file_format, PRESETS[preset] if preset else None)
     begun = time.monotonic()
     with locked(pathlib.Path(output) / LOCK, wait=False) as is_free:
         if not is_free:
             raise UserError(f"{output}: another run writes features there; wait for it to end")
         outputs: list = []
         spans: list = []
-        clip_count = 0
+        frame_count = 0
         stages = ahead(_stages(list(jobs), extractor, files))
         with contextlib.closing(stages):
             for job, stage, value in stages:
@@ -203,12 +155,10 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
                     clips, batch_spans = value
                     outputs.append(extractor.predict(clips))
                     spans += batch_spans
-                    clip_count += len(clips)
+                    frame_count += sum(_length(clip) for clip in clips)
                     if progress is not None:
-                        frames = clip_count * extractor.window
-                        progress(
-                            len(spans) // extractor.view_count, frames / (time.monotonic() - begun)
-                        )
+                        rate = frame_count / (time.monotonic() - begun)
+                        progress(len(spans) // extractor.view_count, rate)
                     continue
                 if stage == "end":
                     features = extractor.finish(value, outputs, spans)
@@ -238,11 +188,18 @@ def _stages(jobs, extractor, files):
             yield job, "end", metadata
 
 
-class _Files:
-    """Reads and writes the files of one format."""
+def _length(clip):
+    """Frames of a clip as `FeatureExtractor.batches` yields them."""
+    return next(iter(clip.values())).shape[1] if isinstance(clip, dict) else clip.shape[1]
 
-    def __init__(self, file_format, by_stream):
-        self.format, self.by_stream = file_format, by_stream
+
+class _Files:
+    """Reads and writes the files of one format, in the layout of a `Preset` or of none."""
+
+    def __init__(self, file_format, preset=None):
+        self.format = file_format
+        self.by_stream = preset is not None and preset.by_stream
+        self.first_axis = "channel" if preset is not None and preset.channels_first else "window"
 
     def paths(self, path, streams):
         """The files of a video, the one with the metadata last."""
@@ -260,7 +217,9 @@ class _Files:
             return None
         try:
             metadata = json.loads(self._metadata(paths[-1]))
-            return metadata["rows"] if metadata["key"] == key else None
+            # The layout is no part of the key: extract_features knows none.
+            same = metadata["key"] == key and metadata["axes"][0] == self.first_axis
+            return metadata["rows"] if same else None
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
             return None  # damaged, or of another program
 
@@ -268,11 +227,16 @@ class _Files:
         """Writes the files of a video, each of which appears whole or not at all."""
         streams = (*features.metadata["clip_specs"],)
         paths = self.paths(path, streams)
+        metadata = features.metadata
+        if self.first_axis == "channel":
+            metadata = {**metadata, "axes": ["channel", *metadata["axes"][:-1]]}
         times = {name: getattr(features, name) for name in ("start", "end", "center")}
         if self.format == "npy":
             # Without its metadata no half-written set of files counts as made.
             paths[-1].unlink(missing_ok=True)
             arrays = [features.features]
+            if self.first_axis == "channel":
+                arrays = [np.ascontiguousarray(np.moveaxis(features.features, -1, 0))]
             if self.by_stream:
                 widths = features.metadata["channels"].values()
                 parts = np.split(features.features, np.cumsum([*widths])[:-1], axis=-1)
@@ -283,7 +247,7 @@ class _Files:
                     np.lib.format.write_array(opened, array, allow_pickle=False)
             lists = {name: array.tolist() for name, array in times.items()}
             with atomic_path(paths[-1]) as temporary:
-                temporary.write_text(json.dumps(features.metadata | lists, indent=1) + "\n")
+                temporary.write_text(json.dumps(metadata | lists, indent=1) + "\n")
             return paths
         with atomic_path(paths[0]) as temporary:
             write = {"npz": _write_npz, "hdf5": _write_hdf5, "parquet": _write_parquet}

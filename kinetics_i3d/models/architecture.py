@@ -1,6 +1,6 @@
 """`Architecture`: Inception-V1 as data, built at rank 2 (images) or rank 3 (clips).
 
-The rows themselves stand in `inception_i3d.py`.
+The rows are defined in `inception_i3d.py`.
 """
 
 import dataclasses
@@ -20,9 +20,9 @@ class Conv(NamedTuple):
 
 
 class MaxPool(NamedTuple):
-    """A max pool; window and stride are (frames, height, width), rank 2 drops the first.
+    """A max pool. Window and stride are (frames, height, width); rank 2 drops the first.
 
-    Without a window it takes the architecture's `last_pool`.
+    The default window is the architecture's `last_pool`.
     """
 
     name: str
@@ -37,7 +37,7 @@ class ResponseNorm(NamedTuple):
 
 
 class Mixed(NamedTuple):
-    """An Inception module; its filters stand in the architecture's `mixed` table."""
+    """An Inception module; the architecture's `mixed` table has its filters."""
 
     name: str
 
@@ -52,10 +52,10 @@ class Architecture:
         mixed: Filters of the nine Inception modules, by name.
         third_kernel: Kernel of the third branch, 3 or 5.
         last_pool: Window of the pool before `Mixed_5b`, 2 or 3.
-        batch_norm: Units are batch-normalised; otherwise they have biases.
-        response_norm: Local response norm before and after the second stage.
+        batch_norm: Whether units have batch norm; otherwise they have biases.
+        response_norm: Whether local response norm precedes and follows the second stage.
         width: Every filter count is multiplied by this and rounded up to a multiple of 4.
-        clip_spec: How its inputs are made, unless weights say otherwise.
+        clip_spec: Preprocessing of its inputs, unless the weights define their own.
     """
 
     name: str

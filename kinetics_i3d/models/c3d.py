@@ -20,7 +20,7 @@ from kinetics_i3d.models.streams import clip_shape
 
 SYSTEM = "C3D"
 FRAMES = 16
-# 128 to 112 is as 256 to 224, what the other systems crop.
+# The ratio of 128 to 112 is that of 256 to 224, the crop of the other systems.
 SPEC = ClipSpec("c3d", short_side=128, size=112)
 
 # Units of a stage, each with its filters; every stage ends in a pool.
@@ -40,8 +40,8 @@ class C3DArchitecture:
 
     Args:
         name: The row's name in `C3D_ARCHITECTURES`.
-        width: Every layer is as wide as the paper's times this.
-        clip_spec: How its inputs are made, unless weights say otherwise.
+        width: Factor on the number of filters and units of the paper.
+        clip_spec: Preprocessing of its inputs, unless the weights define their own.
     """
 
     name: str
@@ -67,30 +67,29 @@ def C3D(
     batch_norm_momentum: float = 0.999,
     name: str = "c3d",
 ) -> ClipModel:
-    """Builds C3D with batch norm: 8 convolutions, 5 pools, two dense layers and a classifier.
+    """Instantiates C3D with batch norm: 8 convolutions, 5 pools, 2 dense layers and a classifier.
 
-    All pools are 2x2x2 with SAME padding, the first in time too (the network of 2015 has 1x2x2
-    there). Of 16x112x112 so remain 1x4x4, as in the network of 2015, whose last pool is padded;
-    without that padding the first dense layer, and the network, would be far smaller than the
-    paper's.
+    All pools are 2x2x2 with SAME padding, including the first (1x2x2 in the network of 2015).
+    A clip of 16x112x112 is reduced to 1x4x4, as in the network of 2015, whose last pool is padded.
+    Without that padding the first dense layer would be far smaller than the paper's.
 
     Args:
-        include_top: Whether to end in the dense layers and the classifier.
-        weights: A path to a checkpoint, or `None` for random values.
+        include_top: Whether to include the dense layers and the classifier.
+        weights: A path to a checkpoint, or `None` for random initialization.
         input_shape: (frames, height, width, 3), by default (16, 112, 112, 3), or 16 frames of the
-            size in the weights' spec. The dense layers fix it; without them any of the first three
-            may be `None`.
+            size in the weights' spec. The dense layers need a fixed size; without them any of the
+            first three may be `None`.
         pooling: Without the top: `None` gives the grid of the last pool, `"avg"` or `"max"` a
             vector.
-        classes: Number of classes; by default what the weights have, or 400.
-        dropout: Rate after both dense layers, 0 to 1, in training.
+        classes: Number of classes; by default that of the weights, or 400.
+        dropout: Dropout rate after both dense layers, 0 to 1, in training.
         classifier_activation: `None` gives logits, `"softmax"` probabilities.
-        architecture: `"c3d"`, `"c3d_eighth"` of an eighth of its width, or a `C3DArchitecture`; by
-            default what the weights have.
-        head: `"new"` puts a classifier of random values in the place of the weights' own.
+        architecture: `"c3d"`, `"c3d_eighth"` (an eighth of the width), or a `C3DArchitecture`; by
+            default that of the weights.
+        head: `"new"` replaces the classifier of the weights by a randomly initialized one.
         batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
-            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
-            from random values, or on few clips.
+            needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
+            train from scratch or on few clips.
         name: The model's name.
 
     Returns:
@@ -98,8 +97,8 @@ def C3D(
         (batch, classes), (batch, 512) or (batch, 1, 4, 4, 512).
 
     Raises:
-        ValueError: If an argument is outside what is allowed or contradicts the weights.
-        WeightsError: If the weights are unknown, damaged or do not fit.
+        ValueError: If an argument is invalid or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not match the model.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""`ClipModel`: a functional model that knows how its inputs are made and its outputs are called."""
+"""`ClipModel`: a functional model with the preprocessing of its inputs and its labels."""
 
 import types
 import warnings
@@ -18,27 +18,27 @@ from kinetics_i3d.models.input_checks import (
 from kinetics_i3d.models.layers import Conv3D
 from kinetics_i3d.models.streams import (
     check_minimum,
+    check_stream_specs,
     check_streams,
-    check_together,
     describe_rates,
 )
 
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
 class ClipModel(keras.Model):
-    """A functional model that carries its preprocessing and its labels through save and load.
+    """A functional model that keeps its preprocessing and its labels when saved and loaded.
 
     Args:
-        inputs, outputs: Keras tensors, as for `keras.Model`. A model of two streams has
-            inputs `{"rgb": ..., "flow": ...}`.
-        clip_spec: The `ClipSpec` of the clips that it reads; of two streams `{stream: ClipSpec}`.
-            Their frames are in the ratio of their `fps`, so that both see the same time.
-        labels: Class names in the order of the outputs, or `()` where nobody named them.
-        architecture: Name of the row in `ARCHITECTURES` that built it.
-        minimum: The least (frames, height, width), or (height, width), of an input; of two streams
-            `{stream: ...}`.
+        inputs, outputs: Keras tensors, as for `keras.Model`. The inputs of two streams are
+            `{"rgb": ..., "flow": ...}`.
+        clip_spec: The `ClipSpec` of its clips; for two streams `{stream: ClipSpec}`, whose numbers
+            of frames are in the ratio of their `fps`.
+        labels: Class names in the order of the outputs, or `()` if unknown.
+        architecture: Name of its row in `ARCHITECTURES`.
+        minimum: The minimum (frames, height, width), or (height, width), of an input; for two
+            streams `{stream: ...}`.
         system: Name of its constructor; `None` for `InceptionV1` and `InceptionI3D`.
-        activation: How its logits become probabilities, `"softmax"` or `"sigmoid"`.
+        activation: `"softmax"` or `"sigmoid"`, which turns its logits into probabilities.
         name: The model's name.
 
     Example:
@@ -63,7 +63,7 @@ class ClipModel(keras.Model):
     ):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         specs = clip_spec if isinstance(clip_spec, dict) else {clip_spec.stream: clip_spec}
-        self._specs = tuple(check_together(specs).values())
+        self._specs = tuple(check_stream_specs(specs).values())
         self.labels = tuple(labels)
         self.architecture = architecture
         minimums = minimum if isinstance(minimum, dict) else dict.fromkeys(specs, minimum)
@@ -71,12 +71,12 @@ class ClipModel(keras.Model):
         self.system = system
         self.activation = activation
         self._has_warned = False
-        # Converters of formats without assertions set it to False, see `inference.quantize`.
+        # Converters to formats without assertions disable it, see `inference.quantize`.
         self.guards_graph = True
 
     @property
     def clip_spec(self):
-        """The `ClipSpec` of its clips; of two streams that of rgb."""
+        """The `ClipSpec` of its clips; for two streams that of rgb."""
         return self._specs[0]
 
     @clip_spec.setter
@@ -95,7 +95,7 @@ class ClipModel(keras.Model):
 
     @clip_specs.setter
     def clip_specs(self, specs):
-        old, new = self._specs, tuple(check_together(specs).values())
+        old, new = self._specs, tuple(check_stream_specs(specs).values())
         if len(new) != len(old) or new[-1].fps * old[0].fps != old[-1].fps * new[0].fps:
             raise ValueError(
                 "`clip_specs` must have the model's streams, and their `fps` its ratio: "
@@ -109,24 +109,24 @@ class ClipModel(keras.Model):
 
     @property
     def minimum(self):
-        """The least size of an input; of two streams that of rgb."""
+        """The minimum size of an input; for two streams that of rgb."""
         return self._minimums[0]
 
     @property
     def minimums(self):
-        """{stream: least size of its input}."""
+        """{stream: minimum size of its input}."""
         return dict(zip(self.clip_specs, self._minimums, strict=True))
 
     @property
     def streams(self):
-        """{stream: the network inside that reads it}, the model itself where none stands inside."""
+        """{stream: nested network that reads it}; the model itself if it has no nested network."""
         inside = {layer.name: layer for layer in self.layers}
         streams = {stream: inside.get(f"{stream}_stream", self) for stream in self.clip_specs}
-        # Keras saves what it finds in a model's dictionaries, this model in itself without end.
+        # Keras would recurse: it saves models in dictionary attributes, here the model itself.
         return types.MappingProxyType(streams)
 
     def __call__(self, inputs, *args, **kwargs):
-        # Not in `call`: Keras would wrap the error and print the whole clip into it.
+        # Not in `call`: Keras would wrap the error and print the whole clip.
         self.check_inputs(inputs)
         with outermost_call() as is_outermost:
             if is_outermost:
@@ -134,11 +134,7 @@ class ClipModel(keras.Model):
             return super().__call__(inputs, *args, **kwargs)
 
     def _check_values(self, inputs):
-        """Raises `ValueError` where values are clearly not of the specs; warns where they may be.
-
-        Args:
-            inputs: As for a call. Other objects, such as a dataset, are not checked.
-        """
+        """Raises `ValueError` for values outside the specs, and warns once of suspicious ones."""
         if not checks_enabled():
             return
         for stream, spec, clips in self._by_stream(inputs):
@@ -148,7 +144,7 @@ class ClipModel(keras.Model):
                 warnings.warn(f"{self.name}: {warning}", stacklevel=3)
 
     def _by_stream(self, inputs):
-        """[(key or `None`, `ClipSpec`, array)] of what a call or `fit` is given."""
+        """[(key or `None`, `ClipSpec`, array)] of the inputs of a call or of `fit`."""
         if len(self._specs) > 1:
             by_stream = inputs if isinstance(inputs, dict) else {}
             return [
@@ -165,9 +161,9 @@ class ClipModel(keras.Model):
         return [(None, self._specs[0], leaves[0])] if is_array else []
 
     def _check_arrays(self, inputs):
-        """Checks the arrays that a method such as `fit` is given, before they go into a graph."""
+        """Checks the input arrays of a method such as `fit`, before they enter a graph."""
         if not isinstance(inputs, (list, tuple, dict)) and not hasattr(inputs, "shape"):
-            return  # a dataset or a generator; `_guard_batch` looks at its batches
+            return  # a dataset or a generator; `_guard_batch` checks its batches
         self._check_values(inputs)
         if self._by_stream(inputs):
             self.check_inputs(inputs)
@@ -209,7 +205,7 @@ class ClipModel(keras.Model):
         return super().predict_step(*self._guard_batch(args), **kwargs)
 
     def _guard_batch(self, args):
-        """The arguments of a step with the clips of its batch behind assertions, in TensorFlow."""
+        """The arguments of a step; in TensorFlow the clips of its batch with assertions."""
         if keras.backend.backend() != "tensorflow" or not checks_enabled() or len(args) != 1:
             return args
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(args[0])
@@ -227,7 +223,7 @@ class ClipModel(keras.Model):
         return super().call(inputs, training=training, mask=mask, **kwargs)
 
     def check_inputs(self, inputs):
-        """Raises `ValueError` where clips are too small, or those of two streams do not match."""
+        """Raises `ValueError` if clips are too small, or those of two streams do not match."""
         if len(self._specs) == 1:
             ((_, _, clips),) = self._by_stream(inputs) or ((None, None, inputs),)
             shape = getattr(clips, "shape", None)
@@ -240,16 +236,7 @@ class ClipModel(keras.Model):
             check_streams(inputs, self.clip_specs, self.minimums)
 
     def copy_with(self, inputs, outputs, *, architecture):
-        """Another graph that stands for this model: its name, specs and labels are this one's.
-
-        Args:
-            inputs: Keras tensors, as for `ClipModel`.
-            outputs: Likewise.
-            architecture: What it is called; a name that is not in `ARCHITECTURES` cannot be built.
-
-        Returns:
-            A `ClipModel`.
-        """
+        """A `ClipModel` of another graph, with this model's name, specs and labels."""
         return ClipModel(
             inputs,
             outputs,
@@ -266,22 +253,22 @@ class ClipModel(keras.Model):
         """Averages the outputs over the views of one video, weighted by their new frames.
 
         Args:
-            views: Iterable of (clips, share), one clip each, such as `data.views.whole_video`
-                gives; clips of two streams are `{"rgb": ..., "flow": ...}`. Short ones of one size
-                that follow each other are read as a batch.
+            views: Iterable of (clips, weight), one clip each, as from `data.views.whole_video`;
+                clips of two streams are `{"rgb": ..., "flow": ...}`. Consecutive short clips of
+                the same size are batched.
 
         Returns:
             float32 array (outputs,), logits unless the model ends in an activation.
         """
         outputs, weights = [], []
-        for clips, shares in batches(views):
-            self.check_inputs(clips)  # a graph that has met several sizes no longer sees them
+        for clips, clip_weights in batches(views):
+            self.check_inputs(clips)  # a graph traced for several sizes does not know them
             outputs.extend(np.asarray(self.predict_on_batch(clips), np.float32))
-            weights.extend(shares)
+            weights.extend(clip_weights)
         return np.average(outputs, axis=0, weights=weights).astype(np.float32)
 
     def get_config(self):
-        plain = keras.Model(self.input, self.output, name=self.name)  # no lists of one
+        plain = keras.Model(self.input, self.output, name=self.name)  # no one-element lists
         config = {
             "functional": keras.saving.serialize_keras_object(plain),
             "clip_spec": self.clip_spec.to_dict(),
@@ -319,12 +306,7 @@ class ClipModel(keras.Model):
 
 
 def check_ends_in_logits(model, *, argument="model"):
-    """Raises `ValueError` unless a `ClipModel` maps clips to the logits of its classes.
-
-    Args:
-        model: A `ClipModel`.
-        argument: The name of the caller's argument, for the error.
-    """
+    """Raises `ValueError` naming `argument` unless a `ClipModel` maps clips to logits."""
     names = [layer.name for layer in model.layers]
     reads_clips = all(len(size) == 3 for size in model.minimums.values())
     ends_in_logits = "Logits" in names and "Predictions" not in names
@@ -337,13 +319,13 @@ def check_ends_in_logits(model, *, argument="model"):
 
 
 def fixed_size(model, stream):
-    """The (frames, height, width) of a stream's input; None for each that may vary."""
+    """The (frames, height, width) of a stream's input; `None` for sizes that vary."""
     tensor = model.input[stream] if isinstance(model.input, dict) else model.input
     return tuple(tensor.shape[1:4])
 
 
 def _with_own_convolutions(config):
-    """The configuration with the package's `Conv3D` in place of Keras', as older files have it."""
+    """The configuration with this package's `Conv3D` for that of Keras, which older files name."""
     if isinstance(config, dict):
         config = {key: _with_own_convolutions(value) for key, value in config.items()}
         if (config.get("class_name"), config.get("module")) == ("Conv3D", "keras.layers"):
@@ -356,27 +338,27 @@ def _with_own_convolutions(config):
     return config
 
 
-FRAMES_AT_ONCE = 250  # as many as the paper's longest clip, in memory at a time
+FRAMES_AT_ONCE = 250  # frames of a batch: the length of the paper's longest clip
 
 
 def batches(views):
-    """Joins views of one size that follow each other, while they are not too many frames.
+    """Batches consecutive views of the same size.
 
     Args:
-        views: Iterable of (clips, share), see `ClipModel.predict_views`.
+        views: Iterable of (clips, weight), see `ClipModel.predict_views`.
 
     Yields:
-        (clips, list of shares), of `FRAMES_AT_ONCE` frames at most unless it is a single clip.
+        (clips, list of weights), of at most `FRAMES_AT_ONCE` frames unless it is a single clip.
 
     Example:
 
-    >>> views = [(np.zeros((1, 100, 8, 8, 3)), share) for share in (1, 2, 3)]
-    >>> [(clips.shape[0], shares) for clips, shares in batches(views)]
+    >>> views = [(np.zeros((1, 100, 8, 8, 3)), weight) for weight in (1, 2, 3)]
+    >>> [(clips.shape[0], weights) for clips, weights in batches(views)]
     [(2, [1, 2]), (1, [3])]
     """
     waiting: list = []
-    shares: list = []
-    for clips, share in views:
+    weights: list = []
+    for clips, weight in views:
         sizes = [clip.shape for clip in keras.tree.flatten(clips)]
         frames = max(size[1] for size in sizes)
         if waiting:
@@ -384,10 +366,10 @@ def batches(views):
             if other or frames * (len(waiting) + 1) > FRAMES_AT_ONCE:
                 yield (
                     keras.tree.map_structure(lambda *clips: np.concatenate(clips), *waiting),
-                    shares,
+                    weights,
                 )
-                waiting, shares = [], []
+                waiting, weights = [], []
         waiting.append(clips)
-        shares.append(share)
+        weights.append(weight)
     if waiting:
-        yield keras.tree.map_structure(lambda *clips: np.concatenate(clips), *waiting), shares
+        yield keras.tree.map_structure(lambda *clips: np.concatenate(clips), *waiting), weights

@@ -19,7 +19,7 @@ from kinetics_i3d.models.streams import at_rate, clip_shape
 
 SYSTEM = "ConvNetLSTM"
 UNITS = 512
-FPS = 5.0  # one frame in five of 25 a second
+FPS = 5.0  # every fifth of 25 frames per second
 MINIMUM = (1, 32, 32)
 
 
@@ -38,38 +38,40 @@ def ConvNetLSTM(
     batch_norm_momentum: float = 0.999,
     name: str = "conv_net_lstm",
 ) -> ClipModel:
-    """Builds Inception-V1 on every frame, an LSTM over the frames and a classifier.
+    """Instantiates Inception-V1 on every frame, an LSTM over the frames and a classifier.
 
-    The mean of each frame's last grid is batch-normalised before the LSTM of 512 units. In training
-    the classifier answers at every step, see `all_steps_loss`; at test the last step counts.
+    The spatial mean of each frame's features is batch-normalized before the LSTM of 512 units. In
+    training the classifier predicts at every step, see `all_steps_loss`; at test only the last step
+    counts.
 
     Args:
-        include_top: Whether to end in the classifier, or in the LSTM's outputs.
-        weights: A path to a checkpoint, or `None` for random values; see also `start_from_images`.
+        include_top: Whether to include the classifier; otherwise the outputs are those of the LSTM.
+        weights: A path to a checkpoint, or `None` for random initialization; see
+            also `start_from_images`.
         input_shape: (frames, height, width, 3); any of the first three may be `None`, as they are
             by default.
         pooling: Without the top: `None` gives all steps of the LSTM, `"avg"` or `"max"` a vector.
-        classes: Number of classes; by default what the weights have, or 400.
-        dropout: Rate before the classifier, 0 to 1, in training.
+        classes: Number of classes; by default that of the weights, or 400.
+        dropout: Dropout rate before the classifier, 0 to 1, in training.
         classifier_activation: `None` gives logits, `"softmax"` probabilities.
-        all_steps: Whether to answer at all steps, as in training, or at the last only. The
-            variables are the same.
-        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
-            have, or `"inception_v1"`.
-        head: `"new"` puts a classifier of random values in the place of the weights' own.
+        all_steps: Whether to return the predictions of all steps, as in training, or of the last
+            one only. The variables are the same.
+        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default that of
+            the weights, or `"inception_v1"`.
+        head: `"new"` replaces the classifier of the weights by a randomly initialized one.
         batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
-            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
-            from random values, or on few clips.
+            needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
+            train from scratch or on few clips.
         name: The model's name.
 
     Returns:
-        A `ClipModel` from clips (batch, frames, height, width, 3) at 5 frames a second, in the
+        A `ClipModel` from clips (batch, frames, height, width, 3) at 5 frames per second, in the
         range of `model.clip_spec`, to (batch, classes), or (batch, frames, classes) for all steps.
         Without the top (batch, frames, 512) or (batch, 512).
 
     Raises:
-        ValueError: If an argument is outside what is allowed or contradicts the weights.
-        WeightsError: If the weights are unknown, damaged or do not fit.
+        ValueError: If an argument is invalid or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not match the model.
 
     Example:
 
@@ -124,7 +126,7 @@ def all_steps_loss(targets: Any, logits: Any) -> Any:
     """Cross-entropy at every time step, averaged over the steps.
 
     Args:
-        targets: (batch, classes), one-hot or any distribution: one for all steps of a clip.
+        targets: (batch, classes), one-hot or any distribution, used for all steps of a clip.
         logits: (batch, steps, classes), or (batch, classes) for one step.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Conversion: weights of any known kind to another format, verified before the file is named."""
+"""Converts weights of any known format to another one, and verifies the result."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ from kinetics_i3d.weights.read import read_weights
 from kinetics_i3d.weights.readers.safetensors import write_safetensors
 from kinetics_i3d.weights.readers.torch import write_torch
 
-# Endings that say the format; the longer one is asked first.
+# Suffixes of the formats; longer ones match first.
 ENDINGS = {
     ".weights.h5": "weights.h5",
     ".h5": "h5",
@@ -28,7 +28,7 @@ ENDINGS = {
     ".pth": "torch",
 }
 FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
-TOLERANCE = 1e-5  # of the largest logit: sums in another order, nothing else
+TOLERANCE = 1e-5  # of the largest logit: rounding of sums in another order
 
 
 def convert(
@@ -39,25 +39,27 @@ def convert(
     architecture: str | None = None,
     labels: Labels | None = None,
 ) -> pathlib.Path:
-    """Converts weights, and runs the network from both files before the new one gets its name.
+    """Converts weights to another format.
+
+    The network is run from both files, and `output` is written only if the outputs agree.
 
     Args:
         source: A catalog name or a path, as `weights=` takes it.
         output: The file to write.
-        to: `"h5"` (this package's own, with spec and labels), `"keras"` (a whole model),
+        to: `"h5"` (the format of this package, with spec and labels), `"keras"` (a whole model),
             `"weights.h5"`, `"safetensors"`, or `"torch"` (a state dict under the names of PyTorch's
-            I3D). By default what the ending of `output` says.
-        architecture: A name in `ARCHITECTURES`, where the source does not say it.
-        labels: Class names in the order of the outputs, for weights that bring none; `.h5`,
-            `.keras` and safetensors keep them.
+            I3D). By default chosen by the suffix of `output`.
+        architecture: A name in `ARCHITECTURES`, for a source that does not name it.
+        labels: Class names in the order of the outputs, for weights without them; `.h5`, `.keras`
+            and `.safetensors` keep them.
 
     Returns:
         `output` as a `pathlib.Path`.
 
     Raises:
         ValueError: If the format is unknown, or `labels` are not as many as the classes.
-        WeightsError: If the source cannot be read, the format cannot hold it, or the written file
-            answers otherwise than the source.
+        WeightsError: If the source cannot be read, the format cannot hold it, or the outputs of the
+            written file differ from those of the source.
 
     Example:
 
@@ -91,34 +93,30 @@ def convert(
 
 
 def build(checkpoint, *, architecture=None):
-    """The model of a `Checkpoint`, whichever it is, with the top if the checkpoint has one."""
+    """The model of a `Checkpoint`, with the classifier if the checkpoint has one."""
     info = checkpoint.info
     builder = InceptionV1 if info.rank == 2 else builder_of(checkpoint)
     return builder(weights=checkpoint, include_top=bool(info.classes), architecture=architecture)
 
 
 def verify(written, model, path):
-    """Compares two models on one random input.
-
-    Raises:
-        WeightsError: If they differ by more than rounding.
-    """
+    """Raises `WeightsError` unless two models agree on a random input up to rounding."""
     inputs = _random_inputs(model)
     wanted, actual = (
         keras.ops.convert_to_numpy(network(inputs, training=False)) for network in (model, written)
     )
     off = np.abs(actual - wanted).max() / max(np.abs(wanted).max(), 1e-12)
     if not off <= TOLERANCE:
-        raise WeightsError(f"{path}: not written; its answers would be off by {off:.2g}")
+        raise WeightsError(f"{path}: not written; its outputs would differ by {off:.2g}")
 
 
 def _random_inputs(model):
-    """A batch of one, of the least size that the model reads or a little more."""
+    """A batch of one, of about the minimum size of the model."""
     random, made = np.random.default_rng(0), {}
     both = isinstance(model.input, dict)
     for stream, least in model.minimums.items():
         shape = (model.input[stream] if both else model.input).shape[1:]
-        # Streams must stay in their ratio of frames, which the least have.
+        # The minimum sizes have the ratio of frames that two streams need.
         usual = (0 if both else 17, 64, 64)[-len(least) :]
         size = [
             fixed or max(low, more)
@@ -139,7 +137,7 @@ def _write_keras(model, path):
 
 def _write_keras_weights(model, path):
     _check_plain(model, path)
-    # Keras insists on the double ending.
+    # Keras requires the double suffix.
     beside = path.with_name(f"{path.name}.weights.h5")
     try:
         model.save_weights(beside)
@@ -167,8 +165,8 @@ def _write_torch(model, path):
 def _check_plain(model, path):
     if model.system is not None:
         raise WeightsError(
-            f"{path}: this format holds an InceptionI3D alone; "
-            f"take .h5, .safetensors or .keras for {model.system}"
+            f"{path}: this format holds only an InceptionI3D; "
+            f"use .h5, .safetensors or .keras for {model.system}"
         )
 
 

@@ -1,7 +1,8 @@
-"""`fold`: a copy of a model for serving, its batch norms folded into the kernels before them.
+"""`fold`: a copy of a model for inference, with batch norm folded into the preceding kernels.
 
 Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-Inference", CVPR 2018, section 3.2: kernel times gamma over the deviation, what remains as a bias.
+Inference", CVPR 2018, section 3.2: gamma over the standard deviation scales the kernel; the rest is
+a bias.
 """
 
 import keras
@@ -10,21 +11,21 @@ from keras import layers
 
 from kinetics_i3d.models.clip_model import ClipModel
 
-# What the builders, too, compute in float32 whatever the policy: sums over time and over streams.
+# Layers that the builders keep in float32 under every policy: sums over time and over streams.
 EXACT = ("Snapshots", "Logits", "Predictions")
 KERNELS = (layers.Conv2D, layers.Conv3D, layers.Dense)
 
 
 def fold(model, policy="float32"):
-    """Makes a copy of a model that answers alike and sooner, and is not for training.
+    """Makes a faster copy of a model for inference.
 
     Args:
-        model: A `ClipModel`; it stays as it is.
+        model: A `ClipModel`; not changed.
         policy: The name of a Keras dtype policy, `"float32"` or `"mixed_bfloat16"`.
 
     Returns:
-        A `ClipModel` with the same layers' names, where folded batch norms do nothing. It is
-        frozen, and its weights are of no architecture: save the model that it was made from.
+        A frozen `ClipModel` with the same layer names, in which folded batch norms are identities.
+        Its weights are of no architecture and cannot be saved: save `model` instead.
     """
     copy = _copy(model, policy)
     copy.trainable = False
@@ -33,7 +34,7 @@ def fold(model, policy="float32"):
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
 class Folded(layers.Layer):
-    """Stands where a batch norm was, under its name, and does nothing."""
+    """Identity that replaces a folded batch norm under its name."""
 
     def call(self, inputs, training=None, mask=None):
         return inputs
@@ -43,7 +44,7 @@ class Folded(layers.Layer):
 
 
 def _copy(model, policy):
-    """The model over again, folded, in another policy; those inside likewise."""
+    """A folded copy of a model, and of its nested models, with another dtype policy."""
     norms = foldable(model)
     into = {kernel.name: norm for norm, kernel in norms.values()}
     exact = {*EXACT, *late_layers(model)}
@@ -52,7 +53,7 @@ def _copy(model, policy):
         if isinstance(layer, ClipModel):
             return _copy(layer, policy)
         config = layer.get_config()
-        if not isinstance(layer, layers.Layer):  # `ops.mean` and its like
+        if not isinstance(layer, layers.Layer):  # an operation such as `ops.mean`
             return type(layer).from_config(config)
         dtype = "float32" if layer.name in exact else policy
         if layer.name in norms:
@@ -73,35 +74,26 @@ def _copy(model, policy):
 
 
 def late_layers(model):
-    """The layers after the last one with a stride in space, but dense ones.
+    """Names of the layers after the last spatial stride, except dense ones.
 
-    They have 2 % of I3D's multiply-adds. No layer after them averages out their rounding errors, so
-    a copy of low precision keeps them in float32.
-
-    Args:
-        model: A functional model.
-
-    Returns:
-        A list of names.
+    They have 2 % of I3D's multiply-adds, and no later layer averages out their rounding errors, so
+    a low-precision copy keeps them in float32.
     """
 
     def strided(layer):
         strides = getattr(layer, "strides", 1)
         return max(strides[-2:] if isinstance(strides, tuple) else [strides]) > 1
 
-    last = max((place for place, layer in enumerate(model.layers) if strided(layer)), default=None)
+    last = max((index for index, layer in enumerate(model.layers) if strided(layer)), default=None)
     late = [] if last is None else model.layers[last + 1 :]
     return [layer.name for layer in late if not isinstance(layer, layers.Dense)]
 
 
 def foldable(model):
-    """The batch norms that alone read a convolution or a dense layer without an activation.
-
-    Args:
-        model: A functional model.
+    """The batch norms that can be folded: the only readers of a layer without an activation.
 
     Returns:
-        {name of the norm: (norm, the layer before it)}.
+        {name of the batch norm: (batch norm, the convolution or dense layer before it)}.
     """
     plain = [layer for layer in model.layers if not hasattr(layer, "layers")]
     makers = {
@@ -124,15 +116,7 @@ def foldable(model):
 
 
 def folded(layer, norm):
-    """[kernel, bias] that do what a layer and the batch norm after it do together.
-
-    Args:
-        layer: A convolution or a dense layer.
-        norm: Its `BatchNormalization`.
-
-    Returns:
-        Two float32 arrays.
-    """
+    """[kernel, bias], float32, equivalent to a layer followed by a batch norm."""
 
     def value(variable, otherwise=0.0):
         return otherwise if variable is None else np.asarray(variable.numpy(), np.float64)

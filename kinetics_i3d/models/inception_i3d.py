@@ -53,7 +53,7 @@ MIXED = {
 
 INCEPTION_V1 = Architecture("inception_v1", BACKBONE, MIXED)
 
-# Google's network of 2014, the home of its ImageNet weights ("inception5h").
+# Google's network of 2014, for its ImageNet weights ("inception5h").
 GOOGLENET = Architecture(
     "googlenet",
     BACKBONE,
@@ -63,7 +63,7 @@ GOOGLENET = Architecture(
         "Mixed_5b": (256, 160, 320, 48, 128, 128),
     },
     third_kernel=5,
-    last_pool=3,  # with 2 the ImageNet predictions are right too, but visibly less certain
+    last_pool=3,  # with 2 the ImageNet predictions are correct but less certain
     batch_norm=False,
     response_norm=True,
     clip_spec=INCEPTION5H,
@@ -78,7 +78,7 @@ ARCHITECTURES = {
     )
 }
 
-# 9 -> 5 -> 3 -> 2 time steps at Mixed_5c, as many as the average pool is long; 32 -> 1 in space.
+# 9 -> 5 -> 3 -> 2 time steps at Mixed_5c, the length of the average pool; 32 -> 1 in space.
 MINIMUM_CLIP = (9, 32, 32)
 
 
@@ -96,25 +96,26 @@ def InceptionI3D(
     batch_norm_momentum: float = 0.999,
     name: str = "inception_i3d",
 ) -> ClipModel:
-    """Builds the Inflated Inception-V1 of the paper: clips to logits, or to features.
+    """Instantiates the Inflated Inception-V1 (I3D) of the paper.
 
     Args:
-        include_top: Whether to end in the classifier. It pools 2 steps of time and the whole
-            remaining grid (2x7x7 at 224 pixels), convolves 1x1x1, and averages logits over time.
+        include_top: Whether to include the classifier: an average pool over 2 time steps and the
+            whole remaining grid (2x7x7 at 224 pixels), a 1x1x1 convolution, and the mean of the
+            logits over time.
         weights: A name in the catalog (`kinetics-i3d weights` in the docs), a path to a checkpoint,
-            or `None` for random values. A missing file is an error.
+            or `None` for random initialization. A missing file is an error.
         input_shape: (frames, height, width, channels); any of the first three may be `None`.
             Defaults to `(None, None, None, 3)`, or 2 channels where the weights read flow.
         pooling: Without the top: `None` gives the grid of `Mixed_5c`, `"avg"` or `"max"` a vector.
-        classes: Number of classes; by default what the weights have, or 400.
-        dropout: Rate before the classifier, 0 to 1, in training.
+        classes: Number of classes; by default that of the weights, or 400.
+        dropout: Dropout rate before the classifier, 0 to 1, in training.
         classifier_activation: `None` gives logits, `"softmax"` probabilities.
-        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
-            have, or `"inception_v1"`.
-        head: `"new"` puts a classifier of random values in the place of the weights' own.
+        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default that of
+            the weights, or `"inception_v1"`.
+        head: `"new"` replaces the classifier of the weights by a randomly initialized one.
         batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
-            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
-            from random values, or on few clips.
+            needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
+            train from scratch or on few clips.
         name: The model's name.
 
     Returns:
@@ -123,8 +124,8 @@ def InceptionI3D(
         width/32, 1024).
 
     Raises:
-        ValueError: If an argument is outside what is allowed or contradicts the weights.
-        WeightsError: If the weights are unknown, damaged or do not fit.
+        ValueError: If an argument is invalid or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not match the model.
 
     Example:
 
@@ -155,7 +156,7 @@ def InceptionI3D(
         x = layers.AveragePooling3D((2, 1, 1), strides=1, **last, name="AvgPool_0a_7x7")(x)
         x = layers.Dropout(dropout, name="Dropout_0b")(x)
         x = layers.Conv3D(classes, 1, **last, name="Conv3d_0c_1x1")(x)
-        # In float32 whatever the policy: logits of many classes lie close together.
+        # Float32 under every policy: logits of many classes are close together.
         x = layers.GlobalAveragePooling3D(**last, dtype="float32", name="Logits")(x)
         if classifier_activation is not None:
             x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)

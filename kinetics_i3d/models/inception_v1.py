@@ -32,25 +32,25 @@ def InceptionV1(
     batch_norm_momentum: float = 0.999,
     name: str = "inception_v1",
 ) -> ClipModel:
-    """Builds Inception-V1: images to logits, or to features.
+    """Instantiates Inception-V1 (GoogLeNet) for images.
 
     Args:
-        include_top: Whether to end in the classifier, which pools over the whole remaining grid.
+        include_top: Whether to include the classifier, which pools over the whole remaining grid.
         weights: `"imagenet_inception5h"` (or `"inception5h"`), Google's ImageNet network of 2014,
-            or `"imagenet_slim"`, TF-Slim's, which are downloaded; a path to a checkpoint or to
-            either archive; or `None` for random values.
+            or `"imagenet_slim"`, that of TF-Slim, both downloaded; a path to a checkpoint or to
+            either archive; or `None` for random initialization.
         input_shape: (height, width, channels); the first two may be `None`.
             Defaults to `(None, None, 3)`.
         pooling: Without the top: `None` gives the grid of `Mixed_5c`, `"avg"` or `"max"` a vector.
-        classes: Number of classes; by default what the weights have, or 1000.
-        dropout: Rate before the classifier, 0 to 1, in training.
+        classes: Number of classes; by default that of the weights, or 1000.
+        dropout: Dropout rate before the classifier, 0 to 1, in training.
         classifier_activation: `None` gives logits, `"softmax"` probabilities.
-        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
-            have, or `"inception_v1"`. The ImageNet release has `"googlenet"`.
-        head: `"new"` puts a classifier of random values in the place of the weights' own.
+        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default that of
+            the weights, or `"inception_v1"`. The ImageNet release has `"googlenet"`.
+        head: `"new"` replaces the classifier of the weights by a randomly initialized one.
         batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
-            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
-            from random values, or on few clips.
+            needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
+            train from scratch or on few clips.
         name: The model's name.
 
     Returns:
@@ -58,8 +58,8 @@ def InceptionV1(
         `model.clip_spec`, to (batch, classes), (batch, 1024) or (batch, height/32, width/32, 1024).
 
     Raises:
-        ValueError: If an argument is outside what is allowed or contradicts the weights.
-        WeightsError: If the weights are unknown, damaged or do not fit.
+        ValueError: If an argument is invalid or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not match the model.
 
     Example:
 

@@ -1,7 +1,7 @@
-"""Inflation: a trained 2D network becomes the start of a 3D one.
+"""Inflation: initializes a 3D network from a trained 2D one.
 
-Carreira & Zisserman, CVPR 2017, section 2.4. On a boring video (one image repeated) the inflated
-network answers as the 2D one wherever zero padding in time is out of reach.
+Carreira & Zisserman, CVPR 2017, section 2.4. On a boring video (a repeated image) the inflated
+network gives the outputs of the 2D one wherever its receptive field has no zero padding in time.
 """
 
 import dataclasses
@@ -36,14 +36,15 @@ def inflate(
     Args:
         model: An `InceptionV1` with or without its top.
         channels: Input channels of the inflated model, 2 for flow; by default those of
-            `clip_spec`. Where `model` has others, the first kernel is averaged over its channels
-            and repeated.
-        classes: `None` carries the classifier over; a number puts a new one of random values.
-        temporal: `"average"` repeats a kernel over time and divides, as the paper does. `"center"`
-            puts it at the middle frame: equal on boring videos, and blurs nothing that moves.
-        clip_spec: How clips shall be made; by default as the model's images. Another value range
-            is folded into the first kernel, exactly but for the zero padding at the picture's edge.
-        dropout: Rate before the classifier, 0 to 1.
+            `clip_spec`. If `model` has another number, the first kernel is averaged over its
+            channels and repeated.
+        classes: `None` keeps the classifier; a number replaces it by a randomly initialized one.
+        temporal: `"average"` repeats a kernel over time and divides by its length, as in the paper.
+            `"center"` puts it at the middle frame, which is the same on boring videos and does not
+            blur motion.
+        clip_spec: Preprocessing of the clips; by default that of the images. Another value range is
+            folded into the first kernel, exactly except for the zero padding at the border.
+        dropout: Dropout rate before the classifier, 0 to 1.
         name: The inflated model's name.
 
     Returns:
@@ -92,16 +93,16 @@ def inflate(
 
 
 def fit_images(model, network, spec, *, temporal="average"):
-    """The values of an image network, made to fit the variables of another one of its kind.
+    """The values of an image network, adapted to the variables of a network of clips or images.
 
     Args:
         model: An `InceptionV1`.
         network: An `InceptionV1` or `InceptionI3D` of the same architecture, of any input channels.
-        spec: The `ClipSpec` of what `network` reads.
+        spec: The `ClipSpec` of the inputs of `network`.
         temporal: `"average"` or `"center"`, see `inflate`.
 
     Returns:
-        {name: array} for `assign`, the classifier among them.
+        {name: array} for `assign`, including the classifier.
 
     Raises:
         ValueError: If the range of `spec` cannot be folded into the first kernel.
@@ -114,7 +115,7 @@ def fit_images(model, network, spec, *, temporal="average"):
     if channels != arrays[first].shape[2]:
         mean = arrays[first].mean(axis=2, keepdims=True)
         arrays[first] = np.repeat(mean, channels, axis=2)
-    rescale_input(arrays, model.clip_spec, spec)  # the shift counts once for each channel read
+    rescale_input(arrays, model.clip_spec, spec)  # the shift counts once per input channel
     if rank == 3:
         arrays = {inflated_name(name): array for name, array in arrays.items()}
         for name, array in arrays.items():
@@ -124,21 +125,21 @@ def fit_images(model, network, spec, *, temporal="average"):
 
 
 def adapt_to_stream(checkpoint, stream):
-    """Makes the weights of an `InceptionI3D` of one stream the start of one of the other stream.
+    """Adapts the weights of an `InceptionI3D` to the other stream, for fine-tuning.
 
     The first kernel is averaged over its input channels and repeated for those of `stream`; all
-    other variables are kept. Batch norm's statistics are those of the old stream: train them, or
-    measure them again.
+    other variables are kept. The batch norm statistics are those of the old stream: train or
+    recalibrate them.
 
     Args:
         checkpoint: A `Checkpoint` of clips, such as `read_weights("rgb_kinetics400")`.
         stream: `"rgb"` or `"flow"`.
 
     Returns:
-        A `Checkpoint` whose `clip_spec` reads `stream`; `checkpoint` itself if it does already.
+        A `Checkpoint` whose `clip_spec` is of `stream`; `checkpoint` itself if it is already.
 
     Raises:
-        WeightsError: If the checkpoint is not one of an `InceptionI3D`.
+        WeightsError: If the checkpoint is not that of an `InceptionI3D`.
 
     Example:
 
@@ -172,13 +173,13 @@ def adapt_to_stream(checkpoint, stream):
 
 
 def inflated_name(name):
-    """The 3D name of a 2D variable; one is misspelt as in the release, see `mixed_module`."""
+    """The 3D name of a 2D variable; one has the release's misspelling, see `mixed_module`."""
     name = name.replace("Conv2d", "Conv3d")
     return name.replace("Mixed_5b_Branch_2_Conv3d_0b_3x3", "Mixed_5b_Branch_2_Conv3d_0a_3x3")
 
 
 def inflate_kernel(kernel, frames, *, temporal="average"):
-    """Gives a 2D kernel a time axis without changing what it answers on a repeated image.
+    """Adds a time axis to a 2D kernel, keeping its response to a repeated image.
 
     Args:
         kernel: (height, width, in, out).
@@ -196,14 +197,14 @@ def inflate_kernel(kernel, frames, *, temporal="average"):
 
 
 def rescale_input(arrays, old, new):
-    """Lets the first unit read the value range of `new` where it was trained on that of `old`.
+    """Adapts the first unit from the value range of `old` to that of `new`.
 
-    A pixel reads `x_old = gain * x_new + shift`: the kernel takes the gain, the bias the shift.
+    With `x_old = gain * x_new + shift`, the kernel absorbs the gain and the bias the shift.
 
     Args:
-        arrays: {name: array} of an image network; changed.
+        arrays: {name: array} of an image network; changed in place.
         old: The `ClipSpec` that the network was trained on.
-        new: The `ClipSpec` that it shall read.
+        new: The `ClipSpec` of the new inputs.
 
     Raises:
         ValueError: If the ranges differ and the first unit has no bias to take the shift.
@@ -225,26 +226,25 @@ def rescale_input(arrays, old, new):
 def start_from_images(
     model: ClipModel, images: ClipModel, *, temporal: str = "average"
 ) -> ClipModel:
-    """Puts the weights of an image network into every Inception-V1 of a system.
+    """Initializes every Inception-V1 of a system with the weights of an image network.
 
-    Kernels of clips get them inflated, see `inflate`; streams of flow, and of stacks of flow, get
-    the first kernel's mean over its channels, repeated for each of theirs. Where a stream's range
-    differs from that of the images, it is folded into the first unit. Classifiers and all other
-    layers keep what they have.
+    Kernels of 3D networks are inflated, see `inflate`. For flow and stacks of flow, the first
+    kernel is averaged over its channels and repeated. A value range that differs from that of the
+    images is folded into the first unit. Classifiers and all other layers keep their values.
 
     Args:
         model: A `ConvNetLSTM`, `TwoStream`, `TwoStreamFused`, `TwoStreamI3D`, `InceptionI3D` or
-            `InceptionV1`; changed.
+            `InceptionV1`; changed in place.
         images: An `InceptionV1` of the same architecture, such as
             `InceptionV1(weights="imagenet_inception5h")` for models of architecture `"googlenet"`.
-        temporal: `"average"` or `"center"`, as `inflate` takes it, where kernels have a time axis.
+        temporal: `"average"` or `"center"`, see `inflate`; for kernels with a time axis.
 
     Returns:
         `model`.
 
     Raises:
         ValueError: If `images` does not read images or has another architecture, if `model` has no
-            Inception-V1 inside, or a range cannot be folded because units have no bias.
+            nested Inception-V1, or a range cannot be folded because units have no bias.
 
     Example:
 
@@ -261,7 +261,7 @@ def start_from_images(
     for network in model.streams.values():
         if not any(name.startswith("Mixed_3b") for name in named_variables(network)):
             raise ValueError(
-                "`model` must have an Inception-V1 inside; others are trained from scratch. "
+                "`model` must contain an Inception-V1; others are trained from scratch. "
                 f"Received: {model.name}"
             )
         if network.architecture != images.architecture:
@@ -269,7 +269,7 @@ def start_from_images(
                 f"`images` must have the architecture {network.architecture!r} of {model.name}. "
                 f"Received: architecture={images.architecture!r}"
             )
-    # All are made before one is assigned: an error leaves the model as it was.
+    # All are computed before the first is assigned: an error leaves the model unchanged.
     fitted = {
         stream: fit_images(images, network, model.clip_specs[stream], temporal=temporal)
         for stream, network in model.streams.items()

@@ -1,7 +1,7 @@
-"""Checks that what a model is given looks like clips of its `ClipSpec`: type, layout and range.
+"""Checks that inputs are clips of the model's `ClipSpec`: dtype, layout and value range.
 
-Raw pixels, channels in front and another range are the most frequent mistakes with I3D; the network
-answers all of them, wrongly and without a word.
+Raw pixels, channels first and a wrong range are the most frequent mistakes with I3D. The network
+accepts all of them silently and predicts wrong labels.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import threading
 import keras
 import numpy as np
 
-SAMPLES = 8  # values that a check reads along an axis, to less than twice as many
+SAMPLES = 8  # minimum number of values sampled along an axis; at most twice as many
 _SWITCH = {"enabled": True}
 
 
@@ -26,16 +26,16 @@ _CALLS = _Calls()
 def set_input_checks(enabled: bool) -> bool:
     """Switches the checks of input values on or off, for all models of this process.
 
-    They read a small sample of each batch that a model is called on. Integers where floats are
-    needed, values far outside the range of `model.clip_spec`, and values that are not finite are a
-    `ValueError`; values that look like 0 to 1 where a model reads -1 to 1 are a warning, once a
-    model. Sizes and the order of axes are always checked.
+    The checks read a small sample of each batch. Integers where floats are needed, values far
+    outside the range of `model.clip_spec`, and non-finite values raise a `ValueError`. Values that
+    look like 0 to 1 for a model that reads -1 to 1 give one warning per model. Sizes and the order
+    of axes are always checked.
 
     Args:
-        enabled: Whether to check; true when a process starts.
+        enabled: Whether to check; `True` by default.
 
     Returns:
-        What was set before.
+        The previous setting.
 
     Example:
 
@@ -49,13 +49,13 @@ def set_input_checks(enabled: bool) -> bool:
 
 
 def checks_enabled():
-    """Whether `set_input_checks` has left the checks on."""
+    """Whether the checks are on."""
     return _SWITCH["enabled"]
 
 
 @contextlib.contextmanager
 def outermost_call():
-    """Yields whether this is a call from outside, not that of a network inside of another."""
+    """Yields whether this is the outermost call, not that of a nested network."""
     _CALLS.depth += 1
     try:
         yield _CALLS.depth == 1
@@ -64,11 +64,11 @@ def outermost_call():
 
 
 def check_layout(shape, channels, rank, stream):
-    """Raises `ValueError` where a shape is not (batch, [frames,] height, width, channels).
+    """Raises `ValueError` unless a shape is (batch, [frames,] height, width, channels).
 
     Args:
-        shape: A tuple of sizes, None where one is unknown; or `None`.
-        channels: How many there should be, or `None`.
+        shape: A tuple of sizes, `None` for unknown ones; or `None`.
+        channels: The required number of channels, or `None`.
         rank: 2 for images, 3 for clips.
         stream: `"rgb"` or `"flow"`, for the message.
     """
@@ -93,19 +93,18 @@ def check_layout(shape, channels, rank, stream):
 
 
 def check_values(clips, spec, *, stream=None):
-    """Looks at a sample of clips.
+    """Checks a sample of the values of clips.
 
     Args:
-        clips: An array or tensor. One without values yet, as while a graph is traced, shows its
-            type alone.
+        clips: An array or tensor. Of a symbolic tensor only the dtype is checked.
         spec: The `ClipSpec` that it should follow.
         stream: The key of the clips in a dictionary, or `None`.
 
     Returns:
-        What is suspicious, as one line, or `None`.
+        A one-line warning, or `None`.
 
     Raises:
-        ValueError: With what is wrong and the line that fixes it.
+        ValueError: If the values are wrong, with the line of code that fixes them.
     """
     name = "inputs" if stream is None else f'inputs["{stream}"]'
     specs = "model.clip_spec" if stream is None else f'model.clip_specs["{stream}"]'
@@ -114,8 +113,8 @@ def check_values(clips, spec, *, stream=None):
     wanted = f"`{name}` must be {{}}values from {spec.low:g} to {spec.high:g}"
     if not _may_hold(dtype, spec):
         raise ValueError(
-            f"{wanted.format('float ')} ({spec.name}); pixels and codes of flow become such by "
-            f"{normalized}. Received: dtype={dtype}"
+            f"{wanted.format('float ')} ({spec.name}); use "
+            f"{normalized} for pixels or quantized flow. Received: dtype={dtype}"
         )
     sample = _sample(clips)
     if sample is None or not sample.size:
@@ -127,36 +126,27 @@ def check_values(clips, spec, *, stream=None):
     middle, span = (spec.low + spec.high) / 2, spec.high - spec.low
     if max(high - middle, middle - low) > span:
         fix = (
-            f"np.clip({name}, -20, 20) / 20 does so to pixels of flow"
+            f"use np.clip({name}, -20, 20) / 20 for flow in pixels"
             if spec.stream == "flow" and (low < 0 or high <= 40)
-            else f"{normalized} does so to 0..255"
+            else f"use {normalized} for 0..255"
         )
         raise ValueError(
-            f"{wanted.format('')} ({spec.name}); {fix}. For a range of your own set "
-            f"model.clip_spec, or set_input_checks(False). {received}"
+            f"{wanted.format('')} ({spec.name}); {fix}. For another range, set "
+            f"model.clip_spec, or call set_input_checks(False). {received}"
         )
     if spec.stream == "flow" or high - low < 0.1:
         return None
     if span <= 4 and spec.low < 0 <= low and high <= 1:
         scaled = f"{name} * {span:g} - {-spec.low:g}"
-        return f"{wanted.format('')}; these look like 0 to 1, and {scaled} scales them. {received}"
+        return f"{wanted.format('')}; these look like 0 to 1; use {scaled}. {received}"
     if span > 50 and low >= -1 and high <= 1:
         scaled = f"({name} + 1) * {span / 2:g} + {spec.low:g}"
-        return f"{wanted.format('')}; these look like -1 to 1, and {scaled} scales them. {received}"
+        return f"{wanted.format('')}; these look like -1 to 1; use {scaled}. {received}"
     return None
 
 
 def guard_values(clips, spec, *, stream=None):
-    """Puts clips of a traced graph of TensorFlow behind an assertion on a sample of their values.
-
-    Args:
-        clips: A tensor.
-        spec: The `ClipSpec` that it should follow.
-        stream: The key of the clips in a dictionary, or `None`.
-
-    Returns:
-        A tensor of the same values.
-    """
+    """Clips of a traced TensorFlow graph, with an assertion on a sample of their values."""
     tf = sys.modules["tensorflow"]  # `models` imports no backend; Keras has loaded it
     if not isinstance(clips, tf.Tensor) or not clips.dtype.is_floating or clips.shape.rank is None:
         return clips
@@ -167,8 +157,8 @@ def guard_values(clips, spec, *, stream=None):
     name = "inputs" if stream is None else f'inputs["{stream}"]'
     text = (
         f"`{name}` must be values from {spec.low:g} to {spec.high:g} ({spec.name}), and finite; "
-        "model.clip_spec.normalize makes such of 0..255, and set_input_checks(False) allows any "
-        "other. Received: lowest and highest"
+        "use model.clip_spec.normalize for 0..255, or set_input_checks(False) to allow any "
+        "values. Received: lowest and highest"
     )
     middle, span = (spec.low + spec.high) / 2, spec.high - spec.low
     near = tf.reduce_all(tf.abs(sample - middle) <= span)
@@ -178,14 +168,14 @@ def guard_values(clips, spec, *, stream=None):
 
 
 def _may_hold(dtype, spec):
-    """Whether numbers of a type can be values of a spec; 0 to 1 needs fractions."""
+    """Whether a dtype can hold values of a spec; narrow ranges such as 0 to 1 need floats."""
     if not keras.backend.is_int_dtype(dtype) and dtype != "bool":
         return True
     return dtype != "bool" and spec.high - spec.low > 4 and np.iinfo(dtype).min <= spec.low
 
 
 def _sample(clips):
-    """A few values of each part of an array, as float32; `None` where it has none yet."""
+    """Values sampled evenly from an array, as float32; `None` for a symbolic tensor."""
     if not isinstance(clips, np.ndarray) and not _has_values(clips):
         return None
     shape = tuple(clips.shape)
@@ -206,7 +196,7 @@ def _has_values(clips):
     if backend == "torch":
         torch = sys.modules["torch"]
         return isinstance(clips, torch.Tensor) and not torch.compiler.is_compiling()
-    # JAX: what a function is traced with is an array by its attributes.
+    # JAX: tracers have the attributes of arrays.
     return not any(kind.__name__ == "Tracer" for kind in type(clips).__mro__)
 
 
@@ -214,21 +204,21 @@ AXES = ("frames", "height", "width")
 
 
 def guard_clips(inputs, specs, minimums):
-    """Puts clips of unknown size behind assertions that run with the graph.
+    """Adds assertions on the sizes of clips that are unknown when a graph is traced.
 
-    JAX and PyTorch show every size while they trace; there, and wherever TensorFlow knows all
-    sizes, the inputs come back as they are.
+    JAX and PyTorch know every size while tracing; there, and where TensorFlow knows all sizes, the
+    inputs are returned unchanged.
 
     Args:
         inputs: A tensor (batch, [frames,] height, width, channels), or `{stream: tensor}`.
         specs: {stream: `ClipSpec`} of the model, rgb first.
-        minimums: {stream: least ([frames,] height, width)}.
+        minimums: {stream: minimum ([frames,] height, width)}.
 
     Returns:
-        The same structure and values. Computing them fails with one readable sentence where a clip
-        is too small, or where two streams do not belong together.
+        The same structure and values. Computing them fails with a one-line message if a clip is too
+        small or two streams do not belong together.
     """
-    # `models` imports no backend; Keras has loaded TensorFlow where it computes with it.
+    # `models` imports no backend; Keras has loaded TensorFlow if it is the backend.
     tf = sys.modules.get("tensorflow")
     if keras.backend.backend() != "tensorflow" or tf is None or tf.executing_eagerly():
         return inputs
@@ -248,14 +238,14 @@ def guard_clips(inputs, specs, minimums):
 
 
 def describe_minimum(minimum):
-    """The sentence that says how large an input must be."""
+    """A sentence that states the minimum size of an input."""
     names = AXES[-len(minimum) :]
     sizes = " x ".join(map(str, minimum))
     return f"This model needs {sizes} ({' x '.join(names)}) or more."
 
 
 def _is_open(tf, clips):
-    """Whether a size other than the batch's is unknown while this is traced."""
+    """Whether a size other than that of the batch is unknown while tracing."""
     return (
         isinstance(clips, tf.Tensor)
         and clips.shape.rank is not None
@@ -270,7 +260,7 @@ def _at_least(tf, clips, minimum):
 
 
 def _together(tf, inputs, specs):
-    """The clips of two streams behind assertions on their lengths and on their number."""
+    """The clips of two streams, with assertions on their lengths and their batch sizes."""
     rgb, flow = (inputs[stream] for stream in specs)
     if rgb.shape.rank is None or flow.shape.rank is None:
         return inputs
@@ -288,13 +278,13 @@ def _together(tf, inputs, specs):
 
 
 def _require(tf, clips, shape, checks):
-    """The clips, whose computation fails with the text of the first check that does not hold.
+    """The clips, whose computation fails with the text of the first check that fails.
 
     Args:
         tf: TensorFlow.
         clips: A tensor.
         shape: Its shape as a tensor.
-        checks: [(scalar bool tensor, one line, the value that the error shows)].
+        checks: [(scalar bool tensor, message, value that the error shows)].
     """
     asserted = [
         tf.debugging.Assert(holds, [f"{text} Received: shape=", value], summarize=16)

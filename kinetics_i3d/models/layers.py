@@ -1,4 +1,4 @@
-"""The parts that 2D Inception-V1 and its 3D inflation are made of, for any rank.
+"""Layers and blocks of 2D Inception-V1 and its 3D inflation, for any rank.
 
 Szegedy et al., "Going Deeper with Convolutions", CVPR 2015; Ioffe & Szegedy, ICML 2015.
 """
@@ -13,11 +13,11 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
 class Conv3D(layers.Conv3D):
-    """Keras' `Conv3D`, whose kernel gets the right gradient in bfloat16 on a CPU too.
+    """`keras.layers.Conv3D` with the correct kernel gradient in bfloat16 on CPUs.
 
-    oneDNN's filter gradient of a 3D convolution in bfloat16 reads uninitialized memory where the
-    input has fewer frames than the kernel, and more than one. Such layers compute that gradient in
-    float32; everything else, the outputs included, is that of the layer of Keras.
+    oneDNN's filter gradient of a 3D convolution in bfloat16 reads uninitialized memory if the input
+    has more than one frame but fewer than the kernel. Such layers compute that gradient in float32;
+    everything else, including the outputs, is unchanged.
     """
 
     def convolution_op(self, inputs, kernel):
@@ -42,7 +42,7 @@ class Conv3D(layers.Conv3D):
 
             return tf.nn.conv3d(x, filters, **shared), gradient
 
-        # A Keras variable, which TensorFlow takes for a tensor, has to become one.
+        # `custom_gradient` needs a tensor, not a Keras variable.
         return convolve(inputs, tf.cast(tf.convert_to_tensor(kernel), inputs.dtype))
 
     def _gradient_is_wrong(self, inputs):
@@ -60,7 +60,7 @@ class Conv3D(layers.Conv3D):
         )
 
 
-# Said to every layer, since the default in an old ~/.keras/keras.json may be another one.
+# Passed to every layer, since ~/.keras/keras.json may set another default.
 CHANNELS_LAST = "channels_last"
 CONV = {2: layers.Conv2D, 3: Conv3D}
 MAX_POOL = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
@@ -69,14 +69,14 @@ BATCH_NORM_MOMENTUM = 0.999  # Sonnet's decay; Keras' default is 0.99
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
 class LocalResponseNorm(layers.Layer):
-    """Divides each channel by a power of the summed squares of its neighbours among the channels.
+    """Local response normalization across channels.
 
     Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", 2012, with
-    the constants of Google's 2014 network. The window sum is one product with a banded matrix,
-    which every backend runs fast on clips of any rank.
+    the constants of Google's 2014 network. The window sum is a product with a banded matrix, which
+    is fast on every backend and for any rank.
 
     Args:
-        radius: Neighbours on each side.
+        radius: Neighboring channels on each side.
         bias, alpha, beta: `x / (bias + alpha * sum(x ** 2)) ** beta`.
 
     Returns:
@@ -92,7 +92,7 @@ class LocalResponseNorm(layers.Layer):
         near = ops.abs(channel[:, None] - channel[None, :]) <= self.radius
         energy = ops.matmul(ops.square(inputs), ops.cast(near, inputs.dtype))
         base = self.bias + self.alpha * energy
-        if self.beta == 0.5:  # the usual case, and on CPUs a root is far cheaper than a power
+        if self.beta == 0.5:  # the default; on CPUs a root is far cheaper than a power
             return inputs * ops.rsqrt(base)
         return inputs / ops.power(base, self.beta)
 
@@ -106,7 +106,7 @@ class LocalResponseNorm(layers.Layer):
 
 @contextlib.contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Sets Keras' dtype policy for the layers that are built inside a `with` block."""
+    """Sets the dtype policy of the layers that are built in a `with` block."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -116,7 +116,7 @@ def dtype_policy(name: str) -> Iterator[None]:
 
 
 def batch_norm_of(name):
-    """The batch norm of all systems; without scale, which the next kernel makes redundant."""
+    """The batch norm of all systems, without scale, which the next kernel makes redundant."""
     return layers.BatchNormalization(
         scale=False,
         momentum=BATCH_NORM_MOMENTUM,
@@ -126,15 +126,7 @@ def batch_norm_of(name):
 
 
 def set_batch_norm_momentum(model, momentum):
-    """Sets the decay of the moving statistics in a model, and in the networks inside of it.
-
-    Args:
-        model: A functional model.
-        momentum: 0 to 1, below 1.
-
-    Raises:
-        ValueError: If it is out of its range.
-    """
+    """Sets the decay of the moving statistics in a model and its nested networks."""
     if not 0 <= momentum < 1:
         raise ValueError(
             "`batch_norm_momentum` must be at least 0 and below 1. "
@@ -150,7 +142,7 @@ def set_batch_norm_momentum(model, momentum):
 def conv_unit(
     x, name, filters, kernel, *, stride=1, rank, batch_norm, initializer="glorot_uniform"
 ):
-    """Convolution, batch norm (or a bias in its place) and ReLU, which carries the unit's name."""
+    """Convolution, batch norm (or a bias) and a ReLU, which has the name of the unit."""
     x = CONV[rank](
         filters,
         kernel,
@@ -167,7 +159,7 @@ def conv_unit(
 
 
 def mixed_module(x, name, filters, *, third_kernel, rank, batch_norm):
-    """One Inception module: four branches side by side, joined on the channels.
+    """An Inception module: four branches, concatenated along the channels.
 
     Args:
         x: (batch, [frames,] height, width, channels).
@@ -175,15 +167,15 @@ def mixed_module(x, name, filters, *, third_kernel, rank, batch_norm):
         filters: Six numbers: 1x1 | reduce, 3x3 | reduce, third | pool projection.
         third_kernel: 3 in the released I3D, 5 in the network of 2014.
         rank: 2 or 3.
-        batch_norm: Whether units are normalised or biased.
+        batch_norm: Whether units have batch norm; otherwise they have biases.
 
     Returns:
-        The joined activation, as large as `x` in time and space.
+        The concatenated activation, of the size of `x` in time and space.
     """
     reduce_1, reduce_3, three, reduce_5, third, projection = filters
 
     def unit(x, branch, letter, filters, kernel):
-        # The release wrote 0a for this one unit where every other module has 0b.
+        # The release names this unit 0a; every other module has 0b.
         if (name, branch, rank, third_kernel, letter) == ("Mixed_5b", 2, 3, 3, "b"):
             letter = "a"
         unit_name = f"{name}_Branch_{branch}_Conv{rank}d_0{letter}_{kernel}x{kernel}"
@@ -206,7 +198,7 @@ def mixed_module(x, name, filters, *, third_kernel, rank, batch_norm):
 
 
 def pool_features(x, pooling):
-    """The output of a model without its top: the grid, or its mean or maximum per channel."""
+    """The output of a model without a classifier: the grid, or its mean or maximum per channel."""
     rank = len(x.shape) - 2
     averages = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D)
     maxima = (layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D)
@@ -222,7 +214,7 @@ def pool_features(x, pooling):
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
 class StackFrames(layers.Layer):
-    """Cuts clips into stacks of frames, whose channels lie side by side as those of one image.
+    """Cuts clips into stacks of frames, whose channels become those of one image.
 
     Args:
         frames: Frames of a stack. 2 channels in 10 frames become 20: x0, y0, x1, y1, ...
@@ -255,14 +247,14 @@ class StackFrames(layers.Layer):
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
 class UnstackFrames(layers.Layer):
-    """Gives what an image network made of stacks back its axis of time.
+    """Restores the time axis of the outputs of an image network on stacks of frames.
 
     Args:
         frames: Frames of a stack, as in the `StackFrames` before the network.
 
     Returns:
-        (batch, stacks, ...) of `[images, clips]`: (batch * stacks, ...) and the clips from which
-        the stacks were cut.
+        (batch, stacks, ...) from `[images, clips]`: outputs (batch * stacks, ...) and the clips
+        that the stacks were cut from.
     """
 
     def __init__(self, frames=1, **kwargs):
@@ -287,7 +279,7 @@ def per_stack(network, clips, *, stream, frames=1):
     """Runs an image network on every stack of frames of clips.
 
     Args:
-        network: From images of `frames * channels` channels to anything.
+        network: A network of images with `frames * channels` channels.
         clips: Keras tensor (batch, stacks * frames, height, width, channels).
         stream: `"rgb"` or `"flow"`, for the layers' names.
         frames: Frames of a stack.

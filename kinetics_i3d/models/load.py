@@ -1,4 +1,4 @@
-"""`load_model`: the model that weights belong to; `feature_model`: a model cut inside."""
+"""`load_model`: the model of given weights; `feature_model`: a model up to an activation."""
 
 import difflib
 import os
@@ -20,14 +20,15 @@ _STREAMS_OF = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
 
 
 def load_model(weights: Weights | None = None, *, streams: str | None = None) -> ClipModel:
-    """Builds the model that weights belong to and loads them.
+    """Builds the model that weights belong to, and loads them.
 
     Args:
-        weights: A name in the catalog, also of a pair; a path; or `{"rgb": ..., "flow": ...}`. By
-            default `"rgb_kinetics400"`, which recognizes the 400 actions of Kinetics; for flow, and
-            for both streams, the weights that ship with the package.
-        streams: `"rgb"`, `"flow"` or `"both"`: the streams that the model must read. Of a pair, one
-            stream is then loaded alone. `None` accepts whatever the weights read.
+        weights: A name in the catalog, of one stream or a pair; a path; or
+            `{"rgb": ..., "flow": ...}`. By default `"rgb_kinetics400"`, which recognizes the 400
+            actions of Kinetics; for flow, and for both streams, the weights that ship with the
+            package.
+        streams: `"rgb"`, `"flow"` or `"both"`: the streams that the model must read; one stream of
+            a pair can be loaded alone. `None` accepts the streams of the weights.
 
     Returns:
         A `ClipModel` with its classifier, in float32, from clips (batch, frames, height, width,
@@ -59,7 +60,7 @@ def _load(weights, streams):
     if isinstance(weights, Mapping) or weights in PAIRS:
         model = TwoStreamI3D(weights=weights)
     else:
-        (source,) = resolve_weights(weights)  # refuses those of images before a download
+        (source,) = resolve_weights(weights)  # rejects weights of images before a download
         checkpoint = source.read()
         if checkpoint.info.rank != 3:
             raise WeightsError(f"{checkpoint.path} holds a model of {kind_of(checkpoint.info)}")
@@ -67,21 +68,13 @@ def _load(weights, streams):
     required = _STREAMS_OF[streams]
     if required and tuple(model.clip_specs) != required:
         raise WeightsError(
-            f"{weights}: reads {' and '.join(model.clip_specs)}, where {' and '.join(required)} "
-            f"{'are' if len(required) > 1 else 'is'} wanted"
+            f"{weights}: reads {' and '.join(model.clip_specs)}, must read {' and '.join(required)}"
         )
     return model
 
 
 def as_model(model: ClipModel | Weights) -> ClipModel:
     """The model itself, or the one that `load_model` builds for weights.
-
-    Args:
-        model: A `ClipModel`, or weights as `load_model` takes them.
-
-    Raises:
-        ValueError: If it is neither.
-        WeightsError: As `load_model`.
 
     Example:
 
@@ -99,7 +92,7 @@ def as_model(model: ClipModel | Weights) -> ClipModel:
 
 
 def feature_model(model: ClipModel | Weights, endpoint: str) -> ClipModel:
-    """Cuts a model at a named activation.
+    """Returns a model up to a named activation.
 
     Args:
         model: A `ClipModel` with its backbone, such as `InceptionI3D()`, one of the `streams` of a
@@ -111,7 +104,7 @@ def feature_model(model: ClipModel | Weights, endpoint: str) -> ClipModel:
         shares its layers with `model`.
 
     Raises:
-        ValueError: If there is no such activation; similar names are listed.
+        ValueError: If there is no such activation; the error lists similar names.
 
     Example:
 
@@ -127,7 +120,7 @@ def feature_model(model: ClipModel | Weights, endpoint: str) -> ClipModel:
             f"`endpoint` must name an activation of {model.name}; near: {near}. "
             f"Received: endpoint={endpoint!r}"
         )
-    # The backbone reads clips of any size; only the top has a minimum.
+    # The backbone reads clips of any size; only the classifier has a minimum.
     top = "AvgPool_0a_7x7"
     in_backbone = top in names and names.index(endpoint) < names.index(top)
     return ClipModel(

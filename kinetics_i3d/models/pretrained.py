@@ -1,4 +1,4 @@
-"""What `weights=` means: from a name or a path to a row, its information and its arrays."""
+"""Resolves `weights=`: from a name or a path to an architecture, its information and its arrays."""
 
 import dataclasses
 import difflib
@@ -16,7 +16,7 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.layers import BATCH_NORM_MOMENTUM, set_batch_norm_momentum
-from kinetics_i3d.models.streams import check_together
+from kinetics_i3d.models.streams import check_stream_specs
 from kinetics_i3d.weights.assign import assign, named_variables
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_checkpoint
 from kinetics_i3d.weights.read import read_weights
@@ -27,21 +27,21 @@ HEAD = r"((rgb|flow)/)?(Conv[23]d_0c_1x1|Classifier)/"
 
 
 def resolve(weights, architecture, rows, default, *, rank, system=None):
-    """Reads `weights` and agrees on the architecture.
+    """Reads `weights` and determines the architecture.
 
     Args:
         weights: A catalog name, a path, a `Checkpoint`, or `None`.
         architecture: A name in `rows`, an `Architecture`, or `None` for the weights' or `default`.
         rows: Known architectures by name.
         default: The `Architecture` without weights.
-        rank: 2 or 3, that of the model to build.
+        rank: 2 or 3, the rank of the model to build.
         system: Name of the constructor; `None` for `InceptionV1` and `InceptionI3D`.
 
     Returns:
         (`Architecture`, `WeightsInfo`, `Checkpoint` or `None`).
 
     Raises:
-        ValueError: If `architecture` is unknown or is not that of the weights.
+        ValueError: If `architecture` is unknown or not that of the weights.
         WeightsError: If the weights cannot be read or belong to a model of another kind.
     """
     checkpoint = weights
@@ -74,7 +74,7 @@ def resolve(weights, architecture, rows, default, *, rank, system=None):
             f"Received: architecture={architecture.name!r}"
         )
     info = dataclasses.replace(checkpoint.info, architecture=architecture.name)
-    if info.clip_spec is None:  # A file of variables and nothing else.
+    if info.clip_spec is None:  # a file of variables only
         first = checkpoint.arrays[f"Conv{rank}d_1a_7x7_conv/kernel"]
         stream = "flow" if first.shape[-2] == 2 else "rgb"
         spec = dataclasses.replace(architecture.clip_spec, stream=stream)
@@ -83,15 +83,15 @@ def resolve(weights, architecture, rows, default, *, rank, system=None):
 
 
 def sampled(resolved, spec, flow_spec=None):
-    """What `resolve` gave, with these specs where there are no weights to say otherwise.
+    """The result of `resolve`, with these specs if there are no weights.
 
     Args:
-        resolved: What `resolve` gave.
+        resolved: The result of `resolve`.
         spec: The `ClipSpec` of the only stream, or of rgb.
-        flow_spec: That of flow, if there are two.
+        flow_spec: That of flow, for two streams.
 
     Returns:
-        The same three things.
+        As from `resolve`.
     """
     row, info, checkpoint = resolved
     if checkpoint is None:
@@ -100,14 +100,14 @@ def sampled(resolved, spec, flow_spec=None):
 
 
 def kind_of(info):
-    """What a model of this `WeightsInfo` reads and who builds it."""
+    """Describes the inputs and the builder of a model with this `WeightsInfo`."""
     if info.system is not None:
         return f"another kind ({info.system})"
     return {2: "images (InceptionV1); inflate it first", 3: "clips (InceptionI3D)"}[info.rank]
 
 
 def check_head(head):
-    """Raises `ValueError` where `head` is neither `None` nor `"new"`."""
+    """Raises `ValueError` unless `head` is `None` or `"new"`."""
     if head not in (None, "new"):
         raise ValueError(f"`head` must be None or 'new'. Received: head={head!r}")
 
@@ -123,24 +123,24 @@ def assemble(
     head=None,
     batch_norm_momentum=BATCH_NORM_MOMENTUM,
 ):
-    """The model between two Keras tensors, with the arrays of its checkpoint, if it has one.
+    """Builds the model between two Keras tensors and assigns the arrays of its checkpoint.
 
     Args:
         inputs: Keras tensor of images or clips.
         outputs: Keras tensor of logits, predictions or features.
-        resolved: What `resolve` gave.
+        resolved: The result of `resolve`.
         include_top: Whether `outputs` come from the classifier.
-        minimum: The least size of an input; of two streams `{stream: ...}`.
+        minimum: The minimum size of an input; for two streams `{stream: ...}`.
         name: The model's name.
-        head: `"new"` leaves the checkpoint's classifier out.
+        head: `"new"` ignores the classifier of the checkpoint.
         batch_norm_momentum: Decay of batch norm's moving statistics.
 
     Returns:
         A `ClipModel`.
 
     Raises:
-        ValueError: If `batch_norm_momentum` is out of its range.
-        WeightsError: If the arrays do not fit.
+        ValueError: If `batch_norm_momentum` is out of range.
+        WeightsError: If the arrays do not match the model.
     """
     row, info, checkpoint = resolved
     named = include_top and head is None and outputs.shape[-1] == len(info.labels)
@@ -160,7 +160,7 @@ def assemble(
         if include_top and head is None and outputs.shape[-1] != info.classes:
             raise WeightsError(
                 f"{checkpoint.path} has {info.classes or 'no'} classes, not {outputs.shape[-1]}; "
-                "take head='new' for a classifier of random values on its backbone, or "
+                "use head='new' for a randomly initialized classifier on its backbone, or "
                 "include_top=False for its features"
             )
         patterns = (HEAD,) if head == "new" or not include_top else ()
@@ -185,21 +185,21 @@ def save_weights(
     clip_spec: ClipSpec | Mapping[str, ClipSpec] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a model's weights with all that `weights=path` needs to use them rightly.
+    """Saves the weights of a model with its labels and its preprocessing.
 
     Args:
         model: A `ClipModel` such as `InceptionI3D`, trained or not.
-        path: The file. It appears whole or not at all. Its suffix is its format: `*.h5`, this
-            package's own; `*.keras`, a whole model for `keras.models.load_model`; or
-            `*.safetensors`. `convert` writes the formats that hold neither labels nor specs.
+        path: The file, written atomically. Its suffix is its format: `*.h5`, the format of this
+            package; `*.keras`, a whole model for `keras.models.load_model`; or `*.safetensors`.
+            `convert` writes the formats that hold neither labels nor specs.
         dtype: `"float32"`, or `"float16"` for half the size of an `*.h5`.
         labels: Class names in order; by default the model's.
-        clip_spec: How inputs are made, of two streams `{stream: ClipSpec}`; by default the model's.
-        about: A JSON-ready dictionary of anything worth keeping; `*.keras` cannot keep it.
+        clip_spec: Preprocessing, for two streams `{stream: ClipSpec}`; by default the model's.
+        about: Further information, which JSON can represent; not for `*.keras`.
 
     Raises:
-        ValueError: If `model` is no `ClipModel`, the number of labels is not that of the classes,
-            or the format of `path` is another or cannot hold what is given.
+        ValueError: If `model` is not a `ClipModel`, the number of labels is not that of the
+            classes, or the format of `path` is unknown or cannot hold the arguments.
         WeightsError: If a value is not finite in `dtype`.
 
     Example:
@@ -210,8 +210,8 @@ def save_weights(
     """
     if not isinstance(model, ClipModel):
         raise ValueError(
-            "`model` must be a ClipModel, such as InceptionI3D(); a model of Keras is saved by its "
-            f"own save() and save_weights(). Received: model={model!r}"
+            "`model` must be a ClipModel, such as InceptionI3D(); other Keras models have save(). "
+            f"Received: model={model!r}"
         )
     to = _format_of(path)
     checkpoint = checkpoint_of(model, labels=labels, clip_spec=clip_spec, about=about)
@@ -237,7 +237,7 @@ def save_weights(
 
 
 def _format_of(path):
-    """`"h5"`, `"keras"` or `"safetensors"`, by the suffix of a path; none is `"h5"`."""
+    """`"h5"`, `"keras"` or `"safetensors"`, by the suffix of a path; `"h5"` without a suffix."""
     suffixes = [suffix.lower() for suffix in pathlib.Path(path).suffixes[-2:]]
     last = suffixes[-1] if suffixes else ".h5"
     formats = {".h5": "h5", ".hdf5": "h5", ".keras": "keras", ".safetensors": "safetensors"}
@@ -257,7 +257,7 @@ def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
     """The `Checkpoint` of a model; arguments as for `save_weights`."""
     labels = tuple(model.labels if labels is None else labels)
     specs = model.clip_specs if clip_spec is None else clip_spec
-    specs = check_together(specs if isinstance(specs, dict) else {specs.stream: specs})
+    specs = check_stream_specs(specs if isinstance(specs, dict) else {specs.stream: specs})
     if len(specs) != len(model.clip_specs):
         raise ValueError(
             f"`clip_spec` must be {{stream: ClipSpec}} of {list(model.clip_specs)}. "

@@ -1,6 +1,6 @@
-"""What the clips of a model must be: large enough, and of one video where there are two streams.
+"""Checks of the clips of a model: their size, and that two streams show the same video.
 
-Each stream may have a size of its own; their frames are at the same times.
+The streams may differ in size; their frames are at the same times.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ CHANNELS = {"rgb": 3, "flow": 2}
 
 
 def at_rate(spec, fps):
-    """The spec with another frame rate, named after it where it is another one.
+    """A copy of a spec at another frame rate, with the rate in its name.
 
     Args:
         spec: A `ClipSpec`.
-        fps: Frames a second.
+        fps: Frames per second.
 
     Returns:
         A `ClipSpec`.
@@ -32,7 +32,7 @@ def at_rate(spec, fps):
 
 
 def clip_shape(input_shape):
-    """`input_shape` of a model of rgb clips as a tuple; `ValueError` if it is not of four numbers.
+    """`input_shape` of a model of rgb clips as a tuple; `ValueError` unless it has four sizes.
 
     Args:
         input_shape: (frames, height, width, channels), or `None` for clips of any size.
@@ -53,10 +53,10 @@ def stream_shapes(input_shape):
         input_shape: {stream: (frames, height, width, channels)}, or `None` for clips of any size.
 
     Returns:
-        A dictionary; channels are 3 and 2.
+        A dictionary; the channels are 3 and 2.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If it has another form.
     """
     shapes = input_shape or {key: (None, None, None, count) for key, count in CHANNELS.items()}
     if isinstance(shapes, Mapping) and set(shapes) == set(CHANNELS):
@@ -69,14 +69,14 @@ def stream_shapes(input_shape):
     )
 
 
-def check_together(specs):
-    """Returns {stream: spec}, rgb first; `ValueError` where they contradict their keys.
+def check_stream_specs(specs):
+    """Returns {stream: spec}, rgb first, after checking that the keys match.
 
     Args:
         specs: {stream: `ClipSpec`} of one model.
 
     Raises:
-        ValueError: If there is none, or one is of another stream.
+        ValueError: If it is empty, or a spec is of another stream.
     """
     wrong = {key: spec.stream for key, spec in specs.items() if key != spec.stream}
     if wrong or not specs:
@@ -92,16 +92,16 @@ def describe_rates(specs):
 
 
 def check_streams(inputs, specs, minimums):
-    """Raises `ValueError` where the clips of two streams do not belong together.
+    """Raises `ValueError` if the clips of two streams do not belong together.
 
     Args:
-        inputs: What a model of two streams was called on.
+        inputs: The inputs of a model of two streams.
         specs: {stream: `ClipSpec`}.
-        minimums: {stream: least size}.
+        minimums: {stream: minimum size}.
 
     Raises:
-        ValueError: If a stream is missing or too many, a clip is too small, or one covers more time
-            or another number of videos than the other.
+        ValueError: If the keys are wrong, a clip is too small, or the streams differ in duration or
+            batch size.
     """
     if not isinstance(inputs, dict) or set(inputs) != set(specs):
         keys = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
@@ -128,7 +128,7 @@ def check_streams(inputs, specs, minimums):
 
 
 def check_minimum(shape, minimum):
-    """Raises `ValueError` where (batch, [frames,] height, width, channels) is below `minimum`."""
+    """Raises `ValueError` if (batch, [frames,] height, width, channels) is below `minimum`."""
     names = AXES[-len(minimum) :]
     for name, size, least in zip(names, (shape or ())[1:-1], minimum, strict=False):
         if size is not None and size < least:

@@ -1,4 +1,4 @@
-"""`SYSTEMS`: one row for each network of clips; no other module lists them.
+"""`SYSTEMS`: one row per network of clips; no other module lists them.
 
 Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017, section 2 and table 1.
 """
@@ -27,26 +27,24 @@ class System:
     """A network of clips, and how the paper trains and tests it.
 
     Args:
-        name: The name of its builder, as weight files and configs have it.
-        letter: `"a"` to `"e"`, as in the paper's figure 2; `None` for a network without one.
+        name: The name of its builder, as weight files and configs store it.
+        letter: `"a"` to `"e"`, as in the paper's figure 2, or `None`.
         title: The paper's name for it.
         builder: The function that builds it.
-        backbone: Name of the network inside that `start_from_images` fills; `None` if there is
-            none.
+        backbone: Name of the nested network that `start_from_images` initializes, or `None`.
         train_frames: {stream: frames of a training clip}.
-        stride: {stream: frames of a 25 fps video from one frame of the clip to the next}.
+        stride: {stream: step between frames of the clip, in frames of a 25 fps video}.
         train_seconds: Seconds of a video that a training clip covers.
         test_frames: {stream: frames} that cover a 10-second video at test.
         test_seconds: Seconds of a video that they cover.
         size: Height and width of a frame in pixels.
-        endpoints: Names of the activations before the classifier; of separate streams those inside
-            each.
+        endpoints: Names of the activations before the classifier, within each separate stream.
         loss: `"last"`, on one prediction per clip, or `"all steps"`, on one per time step.
-        reads_one: Whether it reads only one of its streams, chosen when it is built.
-        stream_system: Where each stream is trained apart, and the logits are added at test: the
-            name of the system that a stream is; `None` for systems trained as a whole.
+        reads_one: Whether it reads one of its streams only, chosen when it is built.
+        stream_system: The system of each stream, where streams are trained separately and their
+            logits are added at test; `None` for systems trained as a whole.
         test_clips: Number of clips of minimum length, spread evenly over a video, at test; `None`
-            covers the whole video in clips of at most `test_frames`.
+            to cover the whole video with clips of at most `test_frames`.
         aggregation: How the predictions for the clips of a video are combined.
         million_parameters: The paper's count for 400 classes, in millions. It truncates (b) and (d)
             and rounds (a).
@@ -78,12 +76,12 @@ class System:
 
     @property
     def is_separate(self) -> bool:
-        """Whether its streams are trained apart and their logits added at test."""
+        """Whether its streams are trained separately and their logits added at test."""
         return self.stream_system is not None
 
     @property
     def trained_as(self) -> str:
-        """The name of the system that is trained: of separate streams that of one stream."""
+        """The name of the system that is trained; for separate streams that of one stream."""
         return self.stream_system or self.name
 
     @property
@@ -97,7 +95,7 @@ class System:
         return shapes if len(shapes) > 1 and not self.reads_one else next(iter(shapes.values()))
 
     def build(self, **options):
-        """Builds it for training clips; `options` are those of its builder."""
+        """Builds it for training clips; `options` are arguments of its builder."""
         return self.builder(**{"input_shape": self.train_shape, **options})
 
 
@@ -183,7 +181,7 @@ SYSTEMS = {
             aggregation="one clip, mean over time, sum of streams",
             million_parameters=25,
         ),
-        # One stream of (e), trained and tested as it is there.
+        # One stream of (e), trained and tested in the same way.
         System(
             name="InceptionI3D",
             letter=None,
@@ -205,18 +203,14 @@ SYSTEMS = {
 
 
 def paper_systems() -> dict[str, System]:
-    """The rows with a letter, in its order: those that the paper compares."""
+    """The rows that the paper compares, ordered by letter."""
     rows = [row for row in SYSTEMS.values() if row.letter is not None]
     return {row.name: row for row in sorted(rows, key=lambda row: row.letter or "")}
 
 
 def system_of(model) -> System:
-    """The row of a model, or of the `WeightsInfo` of one.
-
-    Raises:
-        WeightsError: If there is no such system.
-    """
-    # Models and files of one I3D name no system, as they were written before there were others.
+    """The row of a model or a `WeightsInfo`; `WeightsError` if its system is unknown."""
+    # Models and files of a single I3D have no system name: they predate the other systems.
     name = model.system or "InceptionI3D"
     if name not in SYSTEMS:
         raise WeightsError(f"unknown system {name!r}; must be one of {[*SYSTEMS]}")
@@ -224,11 +218,7 @@ def system_of(model) -> System:
 
 
 def builder_of(checkpoint) -> Callable[..., Any]:
-    """The builder of a `Checkpoint` of clips.
-
-    Raises:
-        WeightsError: If it names a system that there is not.
-    """
+    """The builder of a `Checkpoint` of clips; `WeightsError` if its system is unknown."""
     try:
         return system_of(checkpoint.info).builder
     except WeightsError as error:
@@ -236,15 +226,15 @@ def builder_of(checkpoint) -> Callable[..., Any]:
 
 
 def clips_at_test(model) -> dict[str, int | None]:
-    """The clips of a video that a model is tested on, as the paper tests its system.
+    """How the paper samples the clips of a test video for this system.
 
     Args:
         model: A `ClipModel` of clips.
 
     Returns:
-        {"minimum": ..., "window": ..., "clips": ...}, as `data.views.video_views` takes them:
-        the minimum and maximum number of frames of a clip, of the fastest stream, and the number of
-        clips that represent the video, `None` where all of it counts.
+        {"minimum": ..., "window": ..., "clips": ...}, arguments of `data.views.video_views`: the
+        minimum and maximum number of frames of a clip of the fastest stream, and the number of
+        clips that represent the video, or `None` for the whole video.
 
     Example:
 
@@ -266,16 +256,15 @@ def clips_at_test(model) -> dict[str, int | None]:
 
 
 def multiply_adds(model):
-    """Counts the multiplications, each with its addition, of one clip through a model.
+    """Counts the multiply-adds of a model for one clip.
 
-    Only products with trained kernels count: convolutions, dense layers and LSTMs. Pools, norms and
-    activations are left out, as is the custom.
+    Only convolutions, dense layers and LSTMs count; pooling, normalization and activations do not.
 
     Args:
         model: A functional model whose `input_shape` is fixed but for the batch.
 
     Returns:
-        An int; twice as many are the floating-point operations.
+        An int. The number of floating-point operations is twice that.
 
     Raises:
         ValueError: If a size is not fixed.

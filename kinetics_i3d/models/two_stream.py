@@ -38,37 +38,38 @@ def TwoStream(
     batch_norm_momentum: float = 0.999,
     name: str = "two_stream",
 ) -> ClipModel:
-    """Builds two Inception-V1s, of single frames and of stacks of 10 flow frames, averaged.
+    """Instantiates two Inception-V1s, on single frames and on stacks of 10 flow frames.
 
-    A clip is one snapshot, 1 rgb and 10 flow frames, or several, whose logits are averaged like
-    those of the streams: one in training, 25 at test.
+    A clip has one or more snapshots of 1 rgb and 10 flow frames: one in training, 25 at test. The
+    logits are averaged over streams and snapshots.
 
     Args:
-        include_top: Whether to end in the average of both classifiers' logits. Without it both
-            features are joined, rgb first.
-        weights: A path to a checkpoint, or `None` for random values; see also `start_from_images`.
+        include_top: Whether to end in the average of both classifiers' logits; otherwise the
+            features of both streams are concatenated, rgb first.
+        weights: A path to a checkpoint, or `None` for random initialization; see
+            also `start_from_images`.
         input_shape: `{"rgb": (frames, height, width, 3), "flow": (10 * frames, height, width, 2)}`;
             any of the first three may be `None`, as they are by default.
         pooling: Without the top: `None` gives the grids of `Mixed_5c`, `"avg"` or `"max"` a vector.
-        classes: Number of classes; by default what the weights have, or 400.
-        dropout: Rate before both classifiers, 0 to 1, in training.
+        classes: Number of classes; by default that of the weights, or 400.
+        dropout: Dropout rate before both classifiers, 0 to 1, in training.
         classifier_activation: `None` gives logits, `"softmax"` probabilities.
-        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
-            have, or `"inception_v1"`.
-        head: `"new"` puts classifiers of random values in the place of the weights' own.
+        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default that of
+            the weights, or `"inception_v1"`.
+        head: `"new"` replaces the classifiers of the weights by randomly initialized ones.
         batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
-            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
-            from random values, or on few clips.
+            needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
+            train from scratch or on few clips.
         name: The model's name.
 
     Returns:
         A `ClipModel` from `{"rgb": (batch, frames, height, width, 3), "flow": (batch, 10 * frames,
         height, width, 2)}` to (batch, classes), (batch, 2048) or (batch, frames, height/32,
-        width/32, 2048). Rgb is sampled at 2.5 frames a second, flow at 25.
+        width/32, 2048). RGB is sampled at 2.5 frames per second, flow at 25.
 
     Raises:
-        ValueError: If an argument is outside what is allowed or contradicts the weights.
-        WeightsError: If the weights are unknown, damaged or do not fit.
+        ValueError: If an argument is invalid or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not match the model.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""3D-Fused Two-Stream, the paper's system (d): the last grids of both streams meet in 3D layers.
+"""3D-Fused Two-Stream, the paper's system (d): 3D layers on the last grids of both streams.
 
 Carreira & Zisserman, CVPR 2017, section 2.3; Feichtenhofer et al., "Convolutional Two-Stream
 Network Fusion for Video Action Recognition", CVPR 2016.
@@ -21,7 +21,7 @@ from kinetics_i3d.models.two_stream import MINIMUM, STACK, STACKS
 
 SYSTEM = "TwoStreamFused"
 FILTERS = 512
-NOISE = 0.01  # deviation of new kernels; the paper says Gaussian and no more
+NOISE = 0.01  # standard deviation of new kernels; the paper only says Gaussian
 
 
 def TwoStreamFused(
@@ -38,39 +38,41 @@ def TwoStreamFused(
     batch_norm_momentum: float = 0.999,
     name: str = "two_stream_fused",
 ) -> ClipModel:
-    """Builds two Inception-V1s whose grids over time are joined, convolved in 3D and classified.
+    """Instantiates two Inception-V1s whose grids are concatenated and convolved in 3D.
 
-    Each of 5 rgb frames and of 5 stacks of 10 flow frames gives a 7x7 grid before Inception-V1's
-    last pool. The 5x7x7 grids are joined, rgb first; then a 3x3x3 convolution of 512 filters with
-    batch norm, a 3x3x3 max pool of stride 2, the mean of what remains, and a dense classifier. The
-    paper's count leaves no room for a classifier that reads more than 512 numbers, and with the
-    mean, clips of any size and length fit: 25 rgb frames at test.
+    Each of 5 rgb frames and each of 5 stacks of 10 flow frames gives a 7x7 grid before the average
+    pool of Inception-V1. The 5x7x7 grids are concatenated, rgb first, and followed by a 3x3x3
+    convolution of 512 filters with batch norm, a 3x3x3 max pool of stride 2, a global average pool
+    and a dense classifier. The average pool follows from the paper's parameter count, which leaves
+    512 inputs for the classifier, and accepts clips of any size and length: 25 rgb frames at test.
 
     Args:
-        include_top: Whether to end in the classifier, or in the max pool over the fused grid.
-        weights: A path to a checkpoint, or `None` for random values; see also `start_from_images`.
+        include_top: Whether to include the classifier; otherwise the outputs are those of the max
+            pool.
+        weights: A path to a checkpoint, or `None` for random initialization; see
+            also `start_from_images`.
         input_shape: `{"rgb": (frames, height, width, 3), "flow": (10 * frames, height, width, 2)}`;
             any of the first three may be `None`, as they are by default.
         pooling: Without the top: `None` gives the pooled grid, `"avg"` or `"max"` a vector.
-        classes: Number of classes; by default what the weights have, or 400.
-        dropout: Rate before the classifier, 0 to 1, in training.
+        classes: Number of classes; by default that of the weights, or 400.
+        dropout: Dropout rate before the classifier, 0 to 1, in training.
         classifier_activation: `None` gives logits, `"softmax"` probabilities.
-        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default what the weights
-            have, or `"inception_v1"`.
-        head: `"new"` puts a classifier of random values in the place of the weights' own.
+        architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default that of
+            the weights, or `"inception_v1"`.
+        head: `"new"` replaces the classifier of the weights by a randomly initialized one.
         batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
-            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
-            from random values, or on few clips.
+            needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
+            train from scratch or on few clips.
         name: The model's name.
 
     Returns:
         A `ClipModel` from `{"rgb": (batch, frames, height, width, 3), "flow": (batch, 10 * frames,
         height, width, 2)}` to (batch, classes), (batch, 512) or (batch, frames/2, height/64,
-        width/64, 512). Rgb is sampled at 2.5 frames a second, flow at 25.
+        width/64, 512). RGB is sampled at 2.5 frames per second, flow at 25.
 
     Raises:
-        ValueError: If an argument is outside what is allowed or contradicts the weights.
-        WeightsError: If the weights are unknown, damaged or do not fit.
+        ValueError: If an argument is invalid or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not match the model.
 
     Example:
 
@@ -102,7 +104,7 @@ def TwoStreamFused(
         grids.append(per_stack(network, clips[stream], stream=stream, frames=frames))
     x = layers.Concatenate(name="Fused")(grids)
     noise = keras.initializers.RandomNormal(stddev=NOISE)
-    # Batch norm in every architecture: kernels of noise have no scale of their own.
+    # Batch norm in every architecture: random kernels have no useful scale.
     x = conv_unit(
         x, "Fused_3x3", row.filters(FILTERS), 3, rank=3, batch_norm=True, initializer=noise
     )

@@ -1,4 +1,4 @@
-"""Two-Stream I3D, the paper's system (e): one I3D reads frames, one optical flow, logits are added.
+"""Two-Stream I3D, the paper's system (e): one I3D on frames, one on optical flow, logits added.
 
 Carreira & Zisserman, CVPR 2017, section 2.4; the release adds the logits with equal weight.
 """
@@ -38,26 +38,26 @@ def TwoStreamI3D(
     batch_norm_momentum: float = 0.999,
     name: str = "two_stream_i3d",
 ) -> ClipModel:
-    """Builds two I3Ds, one of frames and one of optical flow, whose logits are added.
+    """Instantiates two I3Ds, one on frames and one on optical flow, whose logits are added.
 
     Args:
-        include_top: Whether to end in the sum of both classifiers. Without it both features are
-            joined, rgb first.
+        include_top: Whether to end in the sum of both classifiers' logits; otherwise the features
+            of both streams are concatenated, rgb first.
         weights: The name of a pair in the catalog, such as `"imagenet_kinetics400"`; the weights of
-            each stream, `{"rgb": ..., "flow": ...}`, as `InceptionI3D` takes them; the path of one
-            file of both; or `None` for random values.
+            each stream, `{"rgb": ..., "flow": ...}`, as `InceptionI3D` takes them; the path of a
+            file with both; or `None` for random initialization.
         input_shape: `{"rgb": (frames, height, width, 3), "flow": (frames, height, width, 2)}`; any
             of the first three may be `None`, as they are by default.
         pooling: Without the top: `None` gives the grids of `Mixed_5c`, `"avg"` or `"max"` a vector.
-        classes: Number of classes; by default what the weights have, or 400.
-        dropout: Rate before both classifiers, 0 to 1, in training.
+        classes: Number of classes; by default that of the weights, or 400.
+        dropout: Dropout rate before both classifiers, 0 to 1, in training.
         classifier_activation: `None` gives the sum of the logits, `"softmax"` its probabilities.
         architecture: A name in `ARCHITECTURES`, or an `Architecture`, of both streams; by default
-            what the weights have, or `"inception_v1"`.
-        head: `"new"` puts classifiers of random values in the place of the weights' own.
+            that of the weights, or `"inception_v1"`.
+        head: `"new"` replaces the classifiers of the weights by randomly initialized ones.
         batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
-            needs thousands of steps of `fit` to forget where it began; take 0.9 to 0.99 to train
-            from random values, or on few clips.
+            needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
+            train from scratch or on few clips.
         name: The model's name.
 
     Returns:
@@ -67,9 +67,9 @@ def TwoStreamI3D(
         `InceptionI3D`s, `model.streams["rgb"]` and `model.streams["flow"]`.
 
     Raises:
-        ValueError: If an argument is outside what is allowed or contradicts the weights.
-        WeightsError: If the weights are unknown, damaged, do not fit, or those of the streams
-            differ in their classes or their frames a second.
+        ValueError: If an argument is invalid or contradicts the weights.
+        WeightsError: If the weights are unknown, damaged or do not match the model, or if those of
+            the streams differ in their classes or frame rates.
 
     Example:
 
@@ -80,14 +80,14 @@ def TwoStreamI3D(
 
     Source: Carreira & Zisserman, CVPR 2017, figure 2e.
     """
-    members = read_members(weights)
+    checkpoints = _read_streams(weights)
     shapes = stream_shapes(input_shape)
-    for stream, member in members.items():
-        check_stream(stream, member)
+    for stream, checkpoint in checkpoints.items():
+        _check_stream(stream, checkpoint)
     streams = {
         stream: InceptionI3D(
             include_top=include_top,
-            weights=members[stream],
+            weights=checkpoints[stream],
             input_shape=shapes[stream],
             pooling=pooling,
             classes=classes,
@@ -101,20 +101,20 @@ def TwoStreamI3D(
     }
     if weights is None:
         streams["flow"].clip_spec = streams["rgb"].clip_spec.for_flow()
-    check_members(streams, members)
+    _check_pair(streams, checkpoints)
 
     activation = classifier_activation
     return joined(streams, shapes, top=include_top, activation=activation, name=name)
 
 
 def joined(streams, shapes, *, top=True, activation=None, name):
-    """One model of two networks, whose outputs are added, or set side by side.
+    """A model of two networks whose outputs are added or concatenated.
 
     Args:
         streams: {stream: `ClipModel`}, each called `<stream>_stream`.
         shapes: {stream: (frames, height, width, channels)}, as `stream_shapes` gives.
-        top: Whether they end in logits, which are added; else their features are joined.
-        activation: What follows the sum, or `None`.
+        top: Whether they end in logits, which are added; features are concatenated.
+        activation: Activation of the sum, or `None`.
         name: The model's name.
 
     Returns:
@@ -141,7 +141,7 @@ def joined(streams, shapes, *, top=True, activation=None, name):
     )
 
 
-def read_members(weights):
+def _read_streams(weights):
     """Reads the weights of both streams.
 
     Args:
@@ -151,7 +151,7 @@ def read_members(weights):
         {stream: `Checkpoint`}, or {stream: `None`} where `weights` is `None`.
 
     Raises:
-        ValueError: If a dictionary has not the keys `"rgb"` and `"flow"`, or one of them is `None`.
+        ValueError: If a dictionary lacks `"rgb"` or `"flow"`, or a value is `None`.
         WeightsError: If the weights are unknown, damaged, or not of two streams.
     """
     if weights is None:
@@ -172,24 +172,25 @@ def read_members(weights):
         entry = sources[0].entry
         if entry is not None:
             raise WeightsError(
-                f"{entry.name}: one stream, where two are wanted; take {' or '.join(PAIRS)}, or "
-                f"{{'rgb': ..., 'flow': ...}} ({entry.clip_spec.stream} is this one)"
+                f"{entry.name}: weights of one stream, two are needed; use "
+                f"{' or '.join(PAIRS)}, or {{'rgb': ..., 'flow': ...}} "
+                f"(these are {entry.clip_spec.stream})"
             )
         checkpoint = sources[0].read()
     if checkpoint.info.system != SYSTEM:
         raise WeightsError(
             f"{checkpoint.path} holds a model of {kind_of(checkpoint.info)}, not of two streams; "
-            "take {'rgb': ..., 'flow': ...} for a file of each"
+            "use {'rgb': ..., 'flow': ...} for one file per stream"
         )
-    return split_streams(checkpoint)
+    return _split_streams(checkpoint)
 
 
 def _read(weights):
     return weights if isinstance(weights, Checkpoint) else read_weights(weights)
 
 
-def split_streams(checkpoint):
-    """Parts the `Checkpoint` of a `TwoStreamI3D` into those of two `InceptionI3D`s, by stream.
+def _split_streams(checkpoint):
+    """Splits the `Checkpoint` of a `TwoStreamI3D` into {stream: that of an `InceptionI3D`}.
 
     Raises:
         WeightsError: If an array belongs to no stream.
@@ -203,17 +204,17 @@ def split_streams(checkpoint):
         architecture=checkpoint.info.flow_architecture or info.architecture,
     )
     arrays: dict[str, dict] = {stream: {} for stream in STREAMS}
-    strangers = []
+    unknown = []
     for full_name, array in checkpoint.arrays.items():
         stream, _, name = full_name.partition("/")
         if stream in arrays:
             arrays[stream][name] = array
         else:
-            strangers.append(full_name)
-    if strangers or flow_info.clip_spec is None:
+            unknown.append(full_name)
+    if unknown or flow_info.clip_spec is None:
         raise WeightsError(
-            f"{checkpoint.path} is not a whole file of two streams; of no stream: {strangers}, "
-            f"flow's spec: {flow_info.clip_spec}"
+            f"{checkpoint.path} is not a complete file of two streams; arrays of no stream: "
+            f"{unknown}, clip spec of flow: {flow_info.clip_spec}"
         )
     return {
         "rgb": Checkpoint(info, arrays["rgb"], checkpoint.path),
@@ -221,26 +222,26 @@ def split_streams(checkpoint):
     }
 
 
-def check_stream(stream, member):
-    """Raises `WeightsError` where a `Checkpoint` says that it is of another stream."""
-    spec = None if member is None else member.info.clip_spec
+def _check_stream(stream, checkpoint):
+    """Raises `WeightsError` if a `Checkpoint` is of another stream."""
+    spec = None if checkpoint is None else checkpoint.info.clip_spec
     if spec is not None and spec.stream != stream:
         raise WeightsError(
-            f"{member.path}: reads {spec.stream} clips, and was given for the {stream} stream"
+            f"{checkpoint.path}: reads {spec.stream} clips, but was passed for the {stream} stream"
         )
 
 
-def check_members(streams, members):
-    """Raises `WeightsError` where the weights of two streams do not belong together.
+def _check_pair(streams, checkpoints):
+    """Raises `WeightsError` if the weights of two streams do not belong together.
 
     Args:
         streams: {stream: `InceptionI3D`}.
-        members: {stream: `Checkpoint` or `None`} that they were built from.
+        checkpoints: {stream: `Checkpoint` or `None`} that they were built from.
 
     Raises:
         WeightsError: With the first field that differs and both values.
     """
-    paths = {stream: member.path for stream, member in members.items() if member is not None}
+    paths = {stream: weights.path for stream, weights in checkpoints.items() if weights}
     rgb, flow = streams.values()
     pairs = {
         "fps": (rgb.clip_spec.fps, flow.clip_spec.fps),
@@ -251,6 +252,6 @@ def check_members(streams, members):
     for field, (of_rgb, of_flow) in pairs.items():
         if of_rgb != of_flow:
             raise WeightsError(
-                f"{paths.get('rgb')} and {paths.get('flow')} must agree on {field}, to see one "
-                f"video and name one list of actions; rgb has {of_rgb!r}, flow {of_flow!r}"
+                f"{paths.get('rgb')} and {paths.get('flow')} must have the same {field}. "
+                f"Received: {of_rgb!r} (rgb), {of_flow!r} (flow)"
             )

@@ -6,6 +6,7 @@ which is written as soon as it is finished; `results.py` has the layout of the o
 
 import contextlib
 import dataclasses
+import fractions
 import json
 import os
 
@@ -14,7 +15,6 @@ import numpy as np
 from kinetics_i3d.core.errors import UserError, VideoError, first_line
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.flow.cache import FlowFileError
-from kinetics_i3d.inference.feature_metadata import content_key
 from kinetics_i3d.scale.cluster import Cluster, dataset_of, losses_reported
 from kinetics_i3d.scale.inputs import find_inputs
 from kinetics_i3d.scale.plan import make_plan
@@ -125,8 +125,8 @@ def _decode(work, source, batch):
     video, key = _row_of(batch)
     try:
         with source.local_video(video, flow_spec=work.flow_spec) as path:
-            decoded = work.read(path)
-        if content_key(work.settings, decoded.identity) != key:
+            decoded, current = work.read(path)
+        if current != key:
             raise VideoError(f"{source}/{video}: has changed since the run began")
     except BAD_VIDEO as error:
         return _packed(video, key, error=str(error))
@@ -207,7 +207,7 @@ def _packed(video, key, decoded=None, error=None, fatal=None):
     about = times = None
     crops: dict = {}
     if decoded is not None:
-        fields = (decoded.identity, decoded.first_picture, decoded.count)
+        fields = (decoded.identity, decoded.first_picture, str(decoded.rate), decoded.count)
         about, times = json.dumps(fields), decoded.times.tobytes()
         crops = decoded.crops or {}
     columns = [("about", about, pyarrow.string()), ("times", times, pyarrow.large_binary())]
@@ -225,11 +225,12 @@ def _packed(video, key, decoded=None, error=None, fatal=None):
 
 def _unpacked(batch):
     """The inverse of `_packed`."""
-    identity, first_picture, count = json.loads(batch["about"][0].as_py())
+    identity, first_picture, rate, count = json.loads(batch["about"][0].as_py())
     times = np.frombuffer(batch["times"][0].as_buffer(), np.float64).reshape(-1, 2)
     crops = {}
     for stream in ("rgb", "flow"):
         shape = batch[f"{stream}_shape"][0].as_py()
         if shape is not None:
             crops[stream] = np.frombuffer(batch[stream][0].as_buffer(), np.uint8).reshape(shape)
-    return DecodedVideo(identity, first_picture, count, times, crops or None)
+    rate = fractions.Fraction(rate)
+    return DecodedVideo(identity, first_picture, rate, count, times, crops or None)

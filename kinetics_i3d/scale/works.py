@@ -5,7 +5,9 @@ and classes a worker decodes by `read` and the process that holds the network ru
 needs no network.
 """
 
+import contextlib
 import dataclasses
+import fractions
 import pathlib
 import platform
 import tempfile
@@ -13,22 +15,25 @@ import typing
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.clip_spec import ClipSpec, as_rate
 from kinetics_i3d.core.errors import UserError, VideoError, first_line
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.streams import count_frames, read_streams
-from kinetics_i3d.data.views import VIEWS, clip_views, cropped_frames, timed_crops
+from kinetics_i3d.data.views import VIEWS, clip_views, cropped_frames
 from kinetics_i3d.flow.info import file_fingerprint, flow_path, path_for_spec, reading
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.tree import FlowJob, make_flow
 from kinetics_i3d.inference.feature_metadata import (
     content_key,
+    dtypes_of,
     file_identity,
     first_picture_time,
     identify,
     name_of,
+    video_identity,
 )
+from kinetics_i3d.inference.feature_settings import FeatureSettings
 from kinetics_i3d.video.span import split_span
 
 MOST_BYTES = 512 << 20  # of the decoded frames of a video that are sent to a network
@@ -41,6 +46,7 @@ class DecodedVideo:
     Args:
         identity: What `identify` returned.
         first_picture: What `first_picture_time` returned.
+        rate: Frames a second, a fraction.
         count: The number of frames, by the header where it tells.
         times: float64 array (frames, 2): the seconds between which each frame is shown.
         crops: {stream: uint8 array (frames, crops, size, size, channels)}; None of a video that is
@@ -49,12 +55,13 @@ class DecodedVideo:
 
     identity: dict
     first_picture: float | None
+    rate: fractions.Fraction
     count: int
     times: np.ndarray
     crops: dict | None
 
     def frames(self):
-        """Yields the frames as `timed_crops` does."""
+        """Yields the frames as `SlidingWindows.frames` does."""
         for index, (begin, end) in enumerate(self.times.tolist()):
             places = range(next(iter(self.crops.values())).shape[1])
             parts = [
@@ -70,30 +77,50 @@ class NetworkWork:
 
     Args:
         weights: As `load_model` takes them; every node finds them by this name or path.
-        settings: All that the result depends on but for the video, JSON-ready.
-        specs: `StreamSpecs` of the frames.
-        places: Positions of the crops.
+        digests: {stream: {"name": ..., "sha256": ...}} of the weights.
     """
 
     weights: typing.Any
-    settings: dict
-    specs: StreamSpecs
-    places: tuple
+    digests: dict
 
     name: typing.ClassVar[str]
     has_network: typing.ClassVar[bool] = True
 
     @property
+    def settings(self):
+        """What the rows of all videos are made with, JSON-ready."""
+        raise NotImplementedError
+
+    @property
     def flow_spec(self):
         """The `ClipSpec` of stored flow that is read, or None."""
-        return self.specs.get("flow")
+        raise NotImplementedError
+
+    @property
+    def needs_header(self):
+        """Whether the content key depends on more than the bytes at both ends of a video."""
+        return self.flow_spec is not None
+
+    def fields(self, path, identity=None):
+        """All that the rows of a video depend on; of None as the specs say.
+
+        Args:
+            path: The local path, or None where `identity` tells all.
+            identity: What `identify` returned, or None.
+        """
+        raise NotImplementedError
+
+    def open(self, path):
+        """(`StreamSpecs`, frames a second, generator as `SlidingWindows.frames`) of a video."""
+        raise NotImplementedError
 
     def key(self, source, video):
         """The content key of a video of a `Storage`."""
-        if source.is_local or self.flow_spec is not None:
+        if source.is_local or self.needs_header:
             with source.local_video(video, flow_spec=self.flow_spec) as path:
-                return content_key(self.settings, identify(path, self.specs))
-        return content_key(self.settings, {"video": remote_identity(source, video), "flow": None})
+                return content_key(self.fields(path))
+        identity = {"video": remote_identity(source, video), "flow": None}
+        return content_key(self.fields(None, identity))
 
     def is_finished(self, output, video):
         """Whether nothing but the rows is missing: True."""
@@ -104,39 +131,47 @@ class NetworkWork:
         """Decodes a video.
 
         Returns:
-            A `DecodedVideo`.
+            (`DecodedVideo`, content key).
 
         Raises:
             VideoError: If it cannot be decoded.
         """
-        identity = identify(path, self.specs)
-        frames: list = []
+        specs, rate, frames = self.open(path)
+        identity = identify(path, specs)
+        crops: list = []
         times: list = []
         size = 0
-        count = count_frames(path, self.specs)
-        for begin, end, crops in self.frames(path):
-            times.append((begin, end))
-            frames.append(crops)
-            size += sum(part.nbytes for crop in crops for part in crop.values())
-            if size > MOST_BYTES:
-                frames, times = [], []
-                break
-        crops = {
-            stream: np.stack([np.stack([crop[stream] for crop in crops]) for crops in frames])
-            for stream in self.specs
-            if frames
+        count = count_frames(path, specs)
+        with contextlib.closing(frames):
+            for begin, end, parts in frames:
+                times.append((begin, end))
+                crops.append(parts)
+                size += sum(part.nbytes for crop in parts for part in crop.values())
+                if size > MOST_BYTES:
+                    crops, times = [], []
+                    break
+        arrays = {
+            stream: np.stack([np.stack([crop[stream] for crop in parts]) for parts in crops])
+            for stream in specs
+            if crops
         }
-        return DecodedVideo(
+        decoded = DecodedVideo(
             identity,
             first_picture_time(path),
+            rate,
             count or len(times),
             np.array(times, np.float64).reshape(-1, 2),
-            crops or None,
+            arrays or None,
         )
+        return decoded, content_key(self.fields(path, identity))
 
-    def frames(self, path):
-        """Yields the frames of a video as `timed_crops` does."""
-        return timed_crops(path, self.specs, self.places, workers=1)
+    def check_digests(self, digests):
+        """Raises `UserError` where a node has other weights than the machine of the command."""
+        if digests != self.digests:
+            raise UserError(
+                f"{self.weights}: the weights on {platform.node()} are not those of the machine "
+                "that began the run"
+            )
 
     def load(self):
         """The network."""
@@ -162,10 +197,10 @@ class FeatureWork(NetworkWork):
     """The features of `extract_features`.
 
     Args:
-        options: A `FeatureOptions`.
+        features: A `FeatureSettings`.
     """
 
-    options: typing.Any = None
+    features: FeatureSettings
 
     name: typing.ClassVar[str] = "features"
 
@@ -174,15 +209,45 @@ class FeatureWork(NetworkWork):
         """The work with weights and `FeatureOptions`; loads the network once to check them."""
         from kinetics_i3d.inference.features import FeatureExtractor
 
-        extractor = FeatureExtractor(weights, options)
-        return cls(weights, extractor.settings, extractor.specs, extractor.view.crops, options)
+        features = FeatureExtractor(weights, options).settings
+        return cls(weights, features.weights, features)
+
+    @property
+    def settings(self):
+        """As of `NetworkWork`."""
+        return {
+            "weights": self.digests,
+            "clip_specs": {stream: spec.to_dict() for stream, spec in self.features.specs.items()},
+            "dtypes": self.features.dtypes,
+            **dataclasses.asdict(self.features.options),
+        }
+
+    @property
+    def flow_spec(self):
+        """As of `NetworkWork`."""
+        return self.features.windows(None).specs.get("flow")
+
+    @property
+    def needs_header(self):
+        """As of `NetworkWork`; the frame rate is in the header."""
+        return self.features.options.fps == "source" or super().needs_header
+
+    def fields(self, path, identity=None):
+        """As of `NetworkWork`."""
+        windows = self.features.windows(path)
+        return self.features.fields(windows, identity or identify(path, windows.specs))
+
+    def open(self, path):
+        """As of `NetworkWork`."""
+        windows = self.features.windows(path)
+        return windows.specs, windows.rate, windows.frames(path, workers=1)
 
     def load(self):
         """A `FeatureExtractor`."""
         from kinetics_i3d.inference.features import FeatureExtractor
 
-        extractor = FeatureExtractor(self.weights, self.options)
-        _check_digests(self, extractor.settings["weights"])
+        extractor = FeatureExtractor(self.weights, self.features.options)
+        self.check_digests(extractor.settings.weights)
         return extractor
 
     def compute(self, network, video, decoded, path=None):
@@ -192,12 +257,14 @@ class FeatureWork(NetworkWork):
         from kinetics_i3d.inference.features import ahead
         from kinetics_i3d.inference.features_files import features_table
 
-        frames = self.frames(path) if decoded.crops is None else decoded.frames()
+        windows = self.features.windows(video, decoded.rate)
+        frames = windows.frames(path) if decoded.crops is None else decoded.frames()
         outputs, spans = [], []
-        for clips, batch_spans in ahead(network.batches(video, frames)):
-            outputs.append(network.predict(clips))
-            spans += batch_spans
-        metadata = network.metadata(decoded.identity, decoded.first_picture)
+        with contextlib.closing(ahead(network.batches(video, windows, frames))) as batches:
+            for clips, batch_spans in batches:
+                outputs.append(network.predict(clips))
+                spans += batch_spans
+        metadata = network.metadata(windows, decoded.identity, decoded.first_picture)
         table = features_table(network.finish(metadata, outputs, spans))
         names = pyarrow.array([video] * len(table), pyarrow.string())
         return table.set_column(table.schema.get_field_index("video"), "video", names)
@@ -208,14 +275,20 @@ class ClassifyWork(NetworkWork):
     """The labels of `classify`.
 
     Args:
+        specs: `StreamSpecs` of the frames.
+        labels: Class names.
+        dtypes: The dtypes that the network computes in.
         streams: Names of streams; None is those of the weights.
         top: Number of labels.
         clips: What `clips_at_test` returned.
     """
 
-    streams: tuple | None = None
-    top: int = 5
-    clips: dict = dataclasses.field(default_factory=dict)
+    specs: StreamSpecs
+    labels: tuple
+    dtypes: list
+    streams: tuple | None
+    top: int
+    clips: dict
 
     name: typing.ClassVar[str] = "classify"
 
@@ -223,33 +296,55 @@ class ClassifyWork(NetworkWork):
     def create(cls, weights, *, streams=None, top=5):
         """The work with weights; loads the network once to check them."""
         from kinetics_i3d.inference.classify import check_classifies
-        from kinetics_i3d.inference.feature_metadata import dtypes_of
         from kinetics_i3d.models.systems import clips_at_test
 
         model = _load_model(weights, streams)
         check_classifies(model)
-        clips = clips_at_test(model)
-        settings = {
-            "weights": _digests(model, weights),
-            "clip_specs": {stream: spec.to_dict() for stream, spec in model.clip_specs.items()},
-            "labels": list(model.labels),
-            "top": top,
-            "clips": clips,
-            "dtypes": dtypes_of(model),
-        }
-        specs = StreamSpecs(model.clip_specs, apart=True)
-        return cls(weights, settings, specs, VIEWS["center"].crops, streams, top, clips)
+        return cls(
+            weights,
+            _digests(model, weights),
+            StreamSpecs(model.clip_specs, apart=True),
+            tuple(model.labels),
+            dtypes_of(model),
+            streams,
+            top,
+            clips_at_test(model),
+        )
 
-    def frames(self, path):
-        """Yields the frames as `timed_crops` does, without times."""
-        streams = read_streams(path, self.specs, workers=1)
-        for crops in cropped_frames(streams, self.places, self.specs, path):
+    @property
+    def settings(self):
+        """As of `NetworkWork`."""
+        return {
+            "weights": self.digests,
+            "clip_specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
+            "labels": list(self.labels),
+            "dtypes": self.dtypes,
+            "top": self.top,
+            "clips": self.clips,
+        }
+
+    @property
+    def flow_spec(self):
+        """As of `NetworkWork`."""
+        return self.specs.get("flow")
+
+    def fields(self, path, identity=None):
+        """As of `NetworkWork`."""
+        return {**self.settings, **(identity or identify(path, self.specs))}
+
+    def open(self, path):
+        """As of `NetworkWork`; the frames have no times."""
+        return self.specs, as_rate(self.specs.fastest.fps), self._frames(path, workers=1)
+
+    def _frames(self, path, workers=None):
+        streams = read_streams(path, self.specs, workers=workers)
+        for crops in cropped_frames(streams, VIEWS["center"].crops, self.specs, path):
             yield 0.0, 0.0, crops
 
     def load(self):
         """A `ClipModel`."""
         model = _load_model(self.weights, self.streams)
-        _check_digests(self, _digests(model, self.weights))
+        self.check_digests(_digests(model, self.weights))
         return model
 
     def compute(self, network, video, decoded, path=None):
@@ -258,7 +353,7 @@ class ClassifyWork(NetworkWork):
 
         from kinetics_i3d.inference.classify import predict_labels
 
-        frames = self.frames(path) if decoded.crops is None else decoded.frames()
+        frames = self._frames(path) if decoded.crops is None else decoded.frames()
         view, minimum = VIEWS["center"], self.clips["minimum"]
         if self.clips["clips"] is not None:
             view = dataclasses.replace(view, clips=self.clips["clips"], frames=minimum)
@@ -274,12 +369,8 @@ class ClassifyWork(NetworkWork):
             {"label": label, "probability": float(probability)}
             for label, probability in predict_labels(network, views, top=self.top)
         ]
-        predictions = pyarrow.array(
-            [rows],
-            pyarrow.list_(
-                pyarrow.struct({"label": pyarrow.string(), "probability": pyarrow.float64()})
-            ),
-        )
+        entry = pyarrow.struct({"label": pyarrow.string(), "probability": pyarrow.float64()})
+        predictions = pyarrow.array([rows], pyarrow.list_(entry))
         return pyarrow.table({"video": [video], "predictions": predictions})
 
 
@@ -314,11 +405,10 @@ class FlowWork:
     def key(self, source, video):
         """The content key of a video of a `Storage`, and of the place of its flow file."""
         if source.is_local:
-            with source.local_video(video) as path:
-                identity = identify(path, StreamSpecs(self.spec))["video"]
+            identity = video_identity(source.path(video))
         else:
             identity = remote_identity(source, video)
-        return content_key(self.settings, {"video": identity, "file": video})
+        return content_key({**self.settings, "video": identity, "file": video})
 
     def is_finished(self, output, video):
         """Whether the flow file exists."""
@@ -366,15 +456,6 @@ def _digests(model, weights):
     return {
         stream: {"name": name_of(weights, stream), "sha256": digest} for stream in model.clip_specs
     }
-
-
-def _check_digests(work, digests):
-    """Raises `UserError` where a node has other weights than the machine that began the run."""
-    if digests != work.settings["weights"]:
-        raise UserError(
-            f"{work.weights}: the weights on {platform.node()} are not those of the machine that "
-            "began the run"
-        )
 
 
 def remote_identity(source, video):

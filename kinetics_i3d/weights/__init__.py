@@ -1,7 +1,7 @@
 """Weights: the catalog of names, the readers of every format, and downloads."""
 
-# What `load_model` takes where no weights are named, by its `streams`. The rgb weights know the 400
-# actions of Kinetics; those for flow ship with the package, since Kinetics' flow is a download.
+# Default weights of `load_model` by its `streams`. The rgb weights recognize the 400 actions of
+# Kinetics. Those for flow ship with the package: the Kinetics weights for flow need a download.
 DEFAULT_WEIGHTS = {
     None: "rgb_kinetics400",
     "rgb": "rgb_kinetics400",

@@ -1,4 +1,4 @@
-"""Strict assignment: every variable finds its array, every array its variable, or nothing moves."""
+"""Strict assignment: variables and arrays must match one to one, or nothing is assigned."""
 
 import hashlib
 import re
@@ -9,9 +9,9 @@ from kinetics_i3d.core.errors import WeightsError
 
 
 def named_variables(model):
-    """The variables of a functional model by `"<layer>/<variable>"`, in the model's order.
+    """{`"<layer>/<variable>"`: variable} of a functional model, in the order of the model.
 
-    Those of a network inside, such as `rgb_stream`, are called `"rgb/<layer>/<variable>"`.
+    Those of a nested network such as `rgb_stream` are called `"rgb/<layer>/<variable>"`.
     """
     variables = {}
     for layer in model.layers:
@@ -27,17 +27,17 @@ def named_variables(model):
 
 
 def assign(model, arrays, *, ignore=(), keep=(), source="the weights"):
-    """Puts arrays into a model.
+    """Assigns arrays to the variables of a model.
 
     Args:
         model: A functional Keras model.
         arrays: {`"<layer>/<variable>"`: array}.
-        ignore: Patterns (`re.match`) of array names that stay unused.
-        keep: Patterns of variables that keep the values they have.
-        source: What the error calls the arrays, by custom their path.
+        ignore: Patterns (`re.match`) of arrays that may be unused.
+        keep: Patterns of variables that keep their values.
+        source: Name of the arrays in errors, such as their path.
 
     Raises:
-        WeightsError: If names are missing or left over or shapes differ; all in one message.
+        WeightsError: If names are missing or unused, or shapes differ; all in one message.
     """
     variables = {
         name: variable
@@ -51,20 +51,20 @@ def assign(model, arrays, *, ignore=(), keep=(), source="the weights"):
         if name not in variables and not any(re.match(pattern, name) for pattern in ignore)
     ]
     shapes = [
-        f"{name} is {tuple(arrays[name].shape)} there and {tuple(variable.shape)} here"
+        f"{name} has {tuple(arrays[name].shape)}, must have {tuple(variable.shape)}"
         for name, variable in variables.items()
         if name in arrays and tuple(arrays[name].shape) != tuple(variable.shape)
     ]
-    faults = {"missing": missing, "unused": unused, "of another shape": shapes}
+    faults = {"missing": missing, "unused": unused, "wrong shape": shapes}
     if any(faults.values()):
         listed = "; ".join(f"{kind}: {names}" for kind, names in faults.items() if names)
-        raise WeightsError(f"{source} does not fit {model.name}: {listed}")
+        raise WeightsError(f"{source} does not match {model.name}: {listed}")
     for name, variable in variables.items():
         variable.assign(arrays[name])
 
 
 def weights_digest(model):
-    """SHA-256 of a model's weights and architecture, the same whatever file they came from.
+    """SHA-256 of the weights and architecture of a model, independent of the file format.
 
     Example:
 

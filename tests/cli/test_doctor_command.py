@@ -100,7 +100,7 @@ def test_mistakes_are_one_line(command, videos, words, said):
 def test_damaged_weights_are_one_line(command, videos, weights):
     # The damage lies behind the header, or in it; either way nobody reads the arrays.
     code, _, err = command("doctor", videos["one"], "--weights", videos["text"])
-    assert code == 2 and "unknown content; read are TensorFlow" in err
+    assert code == 2 and "unknown format; supported are TensorFlow" in err
 
 
 def test_pictures_are_named_as_by_classify(command, arrays, videos, weights, tmp_path):

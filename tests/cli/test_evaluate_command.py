@@ -192,7 +192,7 @@ def test_weights_of_the_wrong_stream_and_videos_that_all_fail(
 ):
     words = ("evaluate", dataset, "--weights", weights["good"], "--flow-weights", weights["good"])
     code, out, err = command(*words)
-    assert (code, out) == (2, "") and "reads rgb, where flow is wanted" in err
+    assert (code, out) == (2, "") and "reads rgb, must read flow" in err
     table = tmp_path / "bad.csv"
     table.write_text("path,label,split\ntext.mp4,sit,test\n")
     code, out, err = command("evaluate", table, "--weights", weights["good"])

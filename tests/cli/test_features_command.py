@@ -55,6 +55,7 @@ def metadata_of(path):
 def test_the_choices_are_those_of_the_library():
     expected = {
         "pool": feature_options.POOLS,
+        "align": feature_options.ALIGNS,
         "views": (*feature_options.CROPS,),
         "tail": feature_options.TAILS,
         "short": feature_options.SHORTS,
@@ -217,11 +218,12 @@ def test_each_stream_has_a_file_in_the_layout_of_video_features(tmp_path):
         {
             "key": "k",
             "rows": 2,
+            "axes": ["window", "channel"],
             "channels": {"rgb": 4, "flow": 2},
             "clip_specs": {"rgb": {"fps": 25}, "flow": {"fps": 25}},
         },
     )
-    layout = files._Files("npy", by_stream=True)
+    layout = files._Files("npy", files.PRESETS["video_features"])
     layout.write(tmp_path / "v", features)
     assert np.load(tmp_path / "v_rgb.npy").tolist() == [[0, 1, 2, 3], [6, 7, 8, 9]]
     assert np.load(tmp_path / "v_flow.npy").tolist() == [[4, 5], [10, 11]]
@@ -233,11 +235,12 @@ def test_files_that_were_half_overwritten_are_not_kept(tmp_path, monkeypatch):
     metadata = {
         "key": "old",
         "rows": 1,
+        "axes": ["window", "channel"],
         "channels": {"rgb": 2, "flow": 2},
         "clip_specs": {"rgb": {"fps": 25}, "flow": {"fps": 25}},
     }
     times = (np.zeros(1),) * 3
-    layout = files._Files("npy", by_stream=True)
+    layout = files._Files("npy", files.PRESETS["video_features"])
     layout.write(tmp_path / "v", feature_options.Features(np.zeros((1, 4)), *times, metadata))
     assert layout.rows(tmp_path / "v", "old", ("rgb", "flow")) == 1
     plain, calls = np.lib.format.write_array, []
@@ -262,11 +265,68 @@ def test_rtfm_files_load_as_its_dataset_loads_them(command, videos, weights, tmp
     assert array.transpose(1, 0, 2).shape == (10, 1, 256)  # dataset.py: crops, segments, channels
 
 
-def test_actionformer_files_load_as_its_dataset_loads_them(command, videos, weights, tmp_path):
-    words = ("--weights", weights["good"], "--output", tmp_path, "--preset", "actionformer_thumos")
+@pytest.mark.parametrize("tool", ["actionformer", "opentad"])
+def test_thumos_files_load_as_the_datasets_load_them(command, tmp_path, weights, tool):
+    """At 12 frames a second: `thumos14.py`, and `loading.py` with `padding_dataset.py`."""
+    path = tmp_path / "video_validation_0000001.mp4"
+    frames = np.random.default_rng(0).integers(0, 256, (24, 48, 64, 3), np.uint8)
+    ki3d.write_video(path, frames, fps=12)
+    words = ("--weights", weights["good"], "--output", tmp_path, "--preset", f"{tool}_thumos")
+    assert command("features", path, *words)[0] == 0
+    array = np.load(path.with_suffix(".npy")).astype(np.float32)
+    assert array.transpose().shape == (256, 3)  # frames 0 to 15, 4 to 19, 8 to 23
+    # Both put an annotated second s at row s * fps / stride - half a window / stride.
+    center = np.array(json.loads(path.with_suffix(".json").read_text())["center"])
+    np.testing.assert_allclose(center * 12 / 4 - 8 / 4, [0, 1, 2], atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "fps"), [("actionformer_anet", 25), ("opentad_anet", 15)])
+def test_activitynet_rows_are_at_the_rate_of_the_configuration(
+    command, videos, weights, tmp_path, name, fps
+):
+    words = ("--weights", weights["good"], "--output", tmp_path, "--preset", name)
     assert command("features", videos["two"], *words)[0] == 0
-    array = np.load(tmp_path / "two.npy").astype(np.float32)
-    assert array[::1, :].transpose().shape == (256, 2)  # frames 0 to 15 and 4 to 19
+    array = np.load(tmp_path / "two.npy")
+    assert array.shape == (1 + (2 * fps - 16) // 16, 256)  # of two seconds
+    center = np.array(json.loads((tmp_path / "two.json").read_text())["center"])
+    np.testing.assert_allclose(center, (np.arange(len(array)) * 16 + 8) / fps, atol=1 / fps)
+
+
+def test_mstcn_files_load_as_its_batch_generator_loads_them(command, videos, weights, tmp_path):
+    words = ("features", videos["two"], "--weights", weights["good"], "--output", tmp_path)
+    assert command(*words, "--preset", "mstcn")[0] == 0
+    array = np.load(tmp_path / "two.npy")
+    labels = ["kick"] * 20  # a line for each frame in groundTruth/two.txt
+    assert min(np.shape(array)[1], len(labels)) == 20
+    assert array[:, ::2].shape == (256, 10)  # sample_rate of 50salads
+    about = json.loads((tmp_path / "two.json").read_text())
+    assert about["axes"] == ["channel", "window"] and about["window"]["frames"] == 21
+    np.testing.assert_allclose(about["center"], (np.arange(20) + 0.5) / 10)
+    expected = ki3d.extract_features(
+        videos["two"],
+        weights["good"],
+        endpoint="AvgPool_0a_7x7",
+        window=21,
+        stride=1,
+        align="center",
+    )
+    np.testing.assert_allclose(array.T, expected.features, atol=1e-6)
+    assert "(kept)" in command(*words, "--preset", "mstcn")[1]
+    options = ("--endpoint", "AvgPool_0a_7x7", "--window", "21", "--stride", "1")
+    options = (*options, "--align", "center", "--fps", "source", "--format", "npy")
+    assert "(kept)" not in command(*words, *options)[1]  # the same numbers, (windows, channels)
+    assert np.load(tmp_path / "two.npy").shape == (20, 256)
+
+
+def test_sign_language_files_have_a_row_for_each_window_of_16(command, videos, weights, tmp_path):
+    """As `sliding_windows` of BSL-1K's demo counts them, at 25 frames a second."""
+    words = ("--weights", weights["good"], "--output", tmp_path, "--preset", "sign_language")
+    assert command("features", videos["two"], videos["three"], *words)[0] == 0
+    for name, frames in (("two", 50), ("three", 16)):  # 2 s; 0.5 s, padded
+        about = json.loads((tmp_path / f"{name}.json").read_text())
+        rows = -(-(frames - 16) // 1) + 1
+        assert np.load(tmp_path / f"{name}.npy").shape == (rows, 256)
+        assert about["end"][-1] == pytest.approx(2 if name == "two" else 0.5)
 
 
 @pytest.mark.parametrize(
@@ -275,9 +335,11 @@ def test_actionformer_files_load_as_its_dataset_loads_them(command, videos, weig
         (("--preset", "video_feature"), "--preset: invalid choice: 'video_feature'"),
         (("--endpoint", "Mixed_5d"), "`endpoint` must name an activation"),
         (("--window", "a while"), "`window` must be frames"),
+        (("--fps", "fast"), "`fps` must be a number above 0, 'source' or None"),
+        (("--align", "end"), "--align: invalid choice: 'end'"),
         (("--format", "csv"), "--format: invalid choice: 'csv'"),
         (("--preset", "rtfm", "--format", "npz"), "`format` must be 'npy' for preset='rtfm'"),
-        (("--streams", "rgb,flow"), "reads rgb, where rgb and flow are wanted"),
+        (("--streams", "rgb,flow"), "reads rgb, must read rgb and flow"),
     ],
 )
 def test_wrong_options_are_one_line_and_no_file(command, videos, weights, tmp_path, words, said):
@@ -331,7 +393,7 @@ def test_decoding_is_ahead_of_the_network(videos, weights, tmp_path):
     events = []
 
     class Slow:
-        specs, window, view_count = extractor.specs, extractor.window, extractor.view_count
+        specs, view_count = extractor.specs, extractor.view_count
         describe, finish = extractor.describe, extractor.finish
 
         def batches(self, video):

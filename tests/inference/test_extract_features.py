@@ -14,7 +14,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.inference import feature_options as options
-from kinetics_i3d.inference import features as module
+from kinetics_i3d.inference import feature_windows
 from kinetics_i3d.inference.feature_metadata import receptive_field
 from kinetics_i3d.inference.feature_options import FeatureOptions
 from kinetics_i3d.inference.features import (
@@ -53,7 +53,7 @@ def noise(frames, *, fps=25, size=(32, 40), seed=0):
 
 
 def rows_of(extractor, video):
-    """(uint8 frames of the clip, (start, end)) of each window, without the network."""
+    """(uint8 frames of the clip, (start, end, center)) of each window, without the network."""
     return [
         (SPEC.denormalize(clip[0]), span)
         for clips, spans in extractor.batches(video)
@@ -138,7 +138,7 @@ def test_rows_tell_the_seconds_of_their_frames_at_any_rate(model, mux, numbers, 
     extractor = FeatureExtractor(model, FeatureOptions(window=16, stride=8))
     rows = rows_of(extractor, path)
     assert len(rows) == pytest.approx(120 / rate * 25 / 8, abs=2)
-    for clip, (start, end) in rows[:-1]:
+    for clip, (start, end, _) in rows[:-1]:
         first, *_, last = numbers(clip)
         # The first frame is on the screen at the start, the last one until the end at least.
         assert first / rate - 1e-9 <= start < (first + 1) / rate
@@ -156,10 +156,69 @@ def test_seconds_count_from_the_first_picture_at_a_variable_rate(model, mux, num
     extractor = FeatureExtractor(model, FeatureOptions(window=16, stride=16, tail="drop"))
     rows = rows_of(extractor, path)
     assert len(rows) > 5
-    for clip, (start, _) in rows:
+    for clip, (start, *_) in rows:
         shown = ticks[numbers(clip[:1])[0]] / 1000
         assert shown - 1e-6 <= start <= shown + 1 / 25
     assert extractor.describe(path)["first_picture"] == pytest.approx(first / 1000)
+
+
+@pytest.mark.parametrize("rate", [15, Fraction(30000, 1001), 60])
+def test_source_rate_takes_every_frame_of_the_file_once(model, mux, numbers, rate):
+    path = mux("a.mp4", range(50), tick=1 / Fraction(rate), rate=rate)
+    options = FeatureOptions(window=16, stride=8, fps="source", tail="drop")
+    extractor = FeatureExtractor(model, options)
+    rows = rows_of(extractor, path)
+    assert [numbers(clip) for clip, _ in rows] == [[*range(k, k + 16)] for k in range(0, 35, 8)]
+    for row, (_, (start, end, center)) in enumerate(rows):
+        seconds = [float(frames / rate) for frames in (8 * row, 8 * row + 16, 8 * row + 8)]
+        assert [start, end, center] == pytest.approx(seconds, abs=1e-6)
+    told = extractor.describe(path)
+    assert told["clip_specs"]["rgb"]["fps"] == pytest.approx(float(rate))
+    assert told["window"] == {"frames": 16, "seconds": pytest.approx(float(16 / rate))}
+    assert extractor.count_windows(path) == 5
+
+
+def test_fps_is_the_rate_that_frames_are_sampled_at(model, coded_video, numbers):
+    extractor = FeatureExtractor(model, FeatureOptions(window=10, stride="2s", fps=5))
+    ((first, (start, end, _)), (second, _)) = rows_of(extractor, coded_video(100))
+    assert numbers(first) == [*range(0, 50, 5)] and (start, end) == pytest.approx((0, 2))
+    assert numbers(second) == [*range(50, 100, 5)]
+
+
+def test_a_window_in_seconds_that_is_too_short_at_the_rate_of_a_file_is_named(model, coded_video):
+    options = FeatureOptions(endpoint="AvgPool_0a_7x7", window="0.5s", fps="source")
+    extractor = FeatureExtractor(model, options)
+    assert len(rows_of(extractor, coded_video(100, fps=25))) > 1
+    with pytest.raises(VideoError, match=r"0.5s are 5 frames at 10 a second, and \S+ needs 9"):
+        extractor.describe(coded_video(20, fps=10))
+
+
+@pytest.mark.parametrize(("stride", "window"), [(1, 21), (4, 16)])
+def test_centered_windows_are_around_every_frame(model, coded_video, numbers, stride, window):
+    options = FeatureOptions(window=window, stride=stride, align="center")
+    extractor = FeatureExtractor(model, options)
+    path = coded_video(30)
+    rows = rows_of(extractor, path)
+    assert len(rows) == len(range(0, 30, stride)) == extractor.count_windows(path)
+    for frame, (clip, (start, end, center)) in zip(range(0, 30, stride), rows, strict=True):
+        first = frame - window // 2
+        wanted = np.clip(np.arange(first, first + window), 0, 29)
+        assert numbers(clip) == wanted.tolist()
+        assert center == pytest.approx((frame + 0.5) / 25)
+        assert (start, end) == pytest.approx((wanted[0] / 25, (wanted[-1] + 1) / 25))
+
+
+def test_centered_windows_of_short_videos_repeat_both_ends(model, coded_video, numbers):
+    path = coded_video(3)
+    extractor = FeatureExtractor(model, FeatureOptions(window=9, stride=1, align="center"))
+    assert [numbers(clip) for clip, _ in rows_of(extractor, path)] == [
+        [0, 0, 0, 0, 0, 1, 2, 2, 2],
+        [0, 0, 0, 0, 1, 2, 2, 2, 2],
+        [0, 0, 0, 1, 2, 2, 2, 2, 2],
+    ]
+    options = FeatureOptions(window=9, stride=1, align="center", short="error")
+    with pytest.raises(VideoError, match="3 frames at 25 a second, and a window has 9"):
+        rows_of(FeatureExtractor(model, options), path)
 
 
 def test_seconds_of_a_span_are_those_of_the_source_video(model, coded_video):
@@ -182,12 +241,12 @@ def test_seconds_of_a_span_are_those_of_the_source_video(model, coded_video):
 def test_tails(model, coded_video, numbers, tail, last, seconds):
     extractor = FeatureExtractor(model, FeatureOptions(window=16, stride=8, tail=tail))
     (first, first_span), *rest = rows_of(extractor, coded_video(20))
-    assert numbers(first) == [*range(16)] and first_span == pytest.approx((0, 0.64))
+    assert numbers(first) == [*range(16)] and first_span == pytest.approx((0, 0.64, 0.32))
     if tail == "drop":
         assert rest == []
     else:
         ((clip, span),) = rest
-        assert numbers(clip) == last and span == pytest.approx(seconds)
+        assert numbers(clip) == last and span[:2] == pytest.approx(seconds)
 
 
 def test_no_tail_is_made_where_nothing_is_left(model, coded_video):
@@ -212,7 +271,7 @@ def test_a_stride_beyond_the_window_leaves_frames_out(model, coded_video, number
 def test_short_videos(model, coded_video, numbers, fill, shown):
     options = FeatureOptions(window=16, short=fill)
     ((clip, span),) = rows_of(FeatureExtractor(model, options), coded_video(7))
-    assert numbers(clip) == shown and span == pytest.approx((0, 7 / 25))
+    assert numbers(clip) == shown and span == pytest.approx((0, 7 / 25, 3.5 / 25))
 
 
 def test_short_videos_can_be_refused(model, coded_video):
@@ -222,13 +281,14 @@ def test_short_videos_can_be_refused(model, coded_video):
 
 def test_windows_in_seconds_are_frames_at_the_rate_of_the_spec(model):
     extractor = FeatureExtractor(model, FeatureOptions(window="2.56s", stride="0.1 s"))
-    assert (extractor.window, extractor.stride) == (64, 3)
+    windows = extractor.windows(noise(3))
+    assert (windows.window, windows.stride) == (64, 3)
     assert extractor.describe(noise(3))["window"] == {"frames": 64, "seconds": 2.56}
 
 
 def test_no_more_frames_are_held_for_a_longer_video(model, monkeypatch):
     alive, most = set(), 0
-    plain = module.cropped_frames
+    plain = feature_windows.cropped_frames
 
     def counted(frames, *rest):
         nonlocal most
@@ -240,7 +300,7 @@ def test_no_more_frames_are_held_for_a_longer_video(model, monkeypatch):
             most = max(most, len(alive))
             yield crops
 
-    monkeypatch.setattr(module, "cropped_frames", counted)
+    monkeypatch.setattr(feature_windows, "cropped_frames", counted)
     peaks = []
     for frames in (60, 600):
         gc.collect()
@@ -308,6 +368,8 @@ def test_the_content_key_changes_with_all_that_matters_and_nothing_else(model, s
         key(pool="spatial"),
         key(window=32),
         key(stride=8),
+        key(fps=10, window=32),
+        key(align="center"),
         key(views="ten_crop"),
         key(tail="drop"),
         key(short="pad"),
@@ -335,6 +397,9 @@ def test_a_renamed_video_has_the_same_key_and_another_part_another(model, coded_
         ({"window": "64"}, r"`window` must be.*Received: window='64'"),
         ({"stride": "0s"}, "`stride` must be frames"),
         ({"window": 8, "endpoint": "AvgPool_0a_7x7"}, "`window` must be at least 9 frames"),
+        ({"fps": "file"}, "`fps` must be a number above 0, 'source' or None"),
+        ({"fps": 0}, "`fps` must be a number above 0"),
+        ({"align": "end"}, r"`align` must be one of \('start', 'center'\)"),
         ({"views": "five_crop"}, "`views` must be one of"),
         ({"tail": "cut"}, "`tail` must be one of"),
         ({"short": "skip"}, "`short` must be one of"),

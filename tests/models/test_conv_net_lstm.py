@@ -119,7 +119,7 @@ def test_a_file_gives_the_same_model(tmp_path, model, clips):
     np.testing.assert_array_equal(np.asarray(loaded(clips)), np.asarray(model(clips)))
     with pytest.raises(WeightsError, match=r"holds a model of another kind \(ConvNetLSTM\)"):
         InceptionI3D(weights=tmp_path / "mine.h5")
-    with pytest.raises(WeightsError, match="has 3 classes, not 4; take head="):
+    with pytest.raises(WeightsError, match="has 3 classes, not 4; use head="):
         ConvNetLSTM(weights=tmp_path / "mine.h5", classes=4)
 
 

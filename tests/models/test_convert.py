@@ -68,7 +68,7 @@ def test_what_torchs_i3d_cannot_hold_is_refused_and_nothing_written(tmp_path, kn
     with pytest.raises(WeightsError, match="reads clips; inflate the image network first"):
         convert(tmp_path / "flat.h5", tmp_path / "flat.pt")
     save_weights(InceptionI3D(architecture="googlenet_narrow", classes=2), tmp_path / "2014.h5")
-    with pytest.raises(WeightsError, match="holds the network 'inception_v1' alone"):
+    with pytest.raises(WeightsError, match="holds only the network 'inception_v1'"):
         convert(tmp_path / "2014.h5", tmp_path / "2014.pt")
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".h5", ".h5"]
 
@@ -81,7 +81,7 @@ def test_a_file_that_answers_otherwise_never_gets_its_name(source, tmp_path, mon
         model.get_layer("Conv3d_0c_1x1").bias.assign(np.zeros(3))
 
     monkeypatch.setitem(conversion._WRITERS, "h5", wrong)
-    with pytest.raises(WeightsError, match="not written; its answers would be off by"):
+    with pytest.raises(WeightsError, match="not written; its outputs would differ by"):
         convert(source, tmp_path / "other.h5")
     assert list(tmp_path.iterdir()) == []
 
@@ -99,7 +99,7 @@ def test_systems_are_converted_where_the_format_tells_what_they_are(system, tmp_
         for old, new in zip(model.get_weights(), found.get_weights(), strict=True):
             np.testing.assert_array_equal(old, new)
     for ending in (".pt", ".weights.h5"):
-        with pytest.raises(WeightsError, match=f"take .h5, .safetensors or .keras for {system}"):
+        with pytest.raises(WeightsError, match=f"use .h5, .safetensors or .keras for {system}"):
             convert(written, tmp_path / f"mine{ending}")
     assert len(list(tmp_path.iterdir())) == 3
 

@@ -63,7 +63,7 @@ GRAPHS = {
 }
 WRONG = {
     "uint8": (RAW, r"must be float values from -1 to 1 .*model\.clip_spec\.normalize\(inputs\)"),
-    "0..255": (RAW.astype(np.float32), r"clip_spec\.normalize\(inputs\) does so to 0\.\.255"),
+    "0..255": (RAW.astype(np.float32), r"use model\.clip_spec\.normalize\(inputs\) for 0\.\.255"),
     "not finite": (np.full(SHAPE, np.nan, np.float32), "must be finite values"),
     "channels first": (np.moveaxis(RIGHT, -1, 1), r"np\.moveaxis\(inputs, 1, -1\)"),
     "channels second": (np.moveaxis(RIGHT, -1, 2), r"np\.moveaxis\(inputs, 2, -1\)"),
@@ -108,7 +108,7 @@ def test_datasets_of_bytes_are_refused_and_right_ones_pass(model, way):
 def test_a_range_of_0_to_1_is_a_warning_once_a_model():
     model = network()
     unit = (RAW / 255).astype(np.float32)
-    with pytest.warns(UserWarning, match=r"look like 0 to 1, and inputs \* 2 - 1 scales them"):
+    with pytest.warns(UserWarning, match=r"look like 0 to 1; use inputs \* 2 - 1"):
         model(unit)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

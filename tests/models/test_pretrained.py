@@ -119,7 +119,7 @@ def test_values_that_are_not_finite_are_not_saved(tmp_path, model):
 def test_what_does_not_fit_is_refused(path, known):
     name = path.name
     with pytest.raises(
-        WeightsError, match=f"{name} has 3 classes, not 4; take head=.new. .* include_top=False"
+        WeightsError, match=f"{name} has 3 classes, not 4; use head=.new. .* include_top=False"
     ):
         InceptionI3D(weights=path, classes=4)
     with pytest.raises(WeightsError, match=rf"{name} holds a model of clips \(InceptionI3D\)"):
@@ -129,7 +129,7 @@ def test_what_does_not_fit_is_refused(path, known):
     ):
         InceptionI3D(weights=path, architecture="googlenet_narrow")
     with pytest.raises(
-        WeightsError, match=r"does not fit.*Conv3d_1a_7x7_conv/kernel is .*3, 8\) th"
+        WeightsError, match=r"does not match.*Conv3d_1a_7x7_conv/kernel has .*3, 8\), must"
     ):
         InceptionI3D(weights=path, input_shape=(None, None, None, 2))
     assert (

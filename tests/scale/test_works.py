@@ -42,7 +42,7 @@ def weights(tmp_path_factory, short):
 
 def through_ray(work, path):
     """A decoded video as it arrives at the process of the network."""
-    decoded = _unpacked(_packed("inside/a.mp4", "00", work.read(path)))
+    decoded = _unpacked(_packed("b.mp4", "00", work.read(path)[0]))
     assert decoded.crops is None or all(part.dtype == np.uint8 for part in decoded.crops.values())
     return decoded
 
@@ -52,6 +52,7 @@ def through_ray(work, path):
     [
         ("rgb", {"window": 9, "stride": 4}),
         ("rgb", {"window": 9, "stride": 9, "views": "three_crop", "pool": "spatial"}),
+        ("rgb", {"window": 9, "stride": 9, "align": "center", "fps": "source"}),
         pytest.param("both", {"window": 9, "stride": 4}, marks=pytest.mark.slow),
     ],
 )
@@ -67,7 +68,7 @@ def test_features_equal_those_of_extract_features(videos, weights, name, options
         np.testing.assert_array_equal(table[column].to_numpy(), getattr(expected, column))
     metadata = json.loads(table.schema.metadata[b"kinetics_i3d"])
     assert metadata["key"] == expected.metadata["key"]
-    assert metadata["key"] == work.key(open_storage(videos), "b.mp4")
+    assert metadata["key"] == work.key(open_storage(videos), "b.mp4") == work.read(video)[1]
     assert table["video"].to_pylist() == ["b.mp4"] * len(expected)
 
 
@@ -128,8 +129,8 @@ def test_the_key_knows_the_flow_stored_beside_a_video_here_and_at_an_address(
 
 def test_other_weights_on_a_node_are_refused(videos, weights):
     work = FeatureWork.create(weights["rgb"], FeatureOptions(window=9))
-    rgb = {"rgb": {"name": weights["rgb"], "sha256": "0" * 64}}
-    other = dataclasses.replace(work, settings={**work.settings, "weights": rgb})
+    digests = {"rgb": {"name": weights["rgb"], "sha256": "0" * 64}}
+    other = dataclasses.replace(work, digests=digests)
     with pytest.raises(UserError, match=r"rgb\.h5: the weights on .* are not those of the machine"):
         other.load()
 

@@ -1,4 +1,4 @@
-"""Strict assignment: everything that does not fit is told at once, and then nothing is changed."""
+"""Strict assignment: all mismatches are reported at once, and nothing is changed."""
 
 import keras
 import numpy as np
@@ -52,15 +52,15 @@ def test_all_faults_are_told_at_once_and_nothing_changes(model, arrays):
     with pytest.raises(WeightsError) as raised:
         assign(model, arrays, source="file.h5")
     assert str(raised.value) == (
-        "file.h5 does not fit small: missing: ['one/bias', 'norm/beta']; "
-        "unused: ['three/kernel', 'four/kernel']; of another shape: "
-        "['two/kernel is (2, 3) there and (3, 2) here', 'two/bias is (2, 1) there and (2,) here']"
+        "file.h5 does not match small: missing: ['one/bias', 'norm/beta']; "
+        "unused: ['three/kernel', 'four/kernel']; wrong shape: "
+        "['two/kernel has (2, 3), must have (3, 2)', 'two/bias has (2, 1), must have (2,)']"
     )
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
-@pytest.mark.parametrize("fault", ["missing", "unused", "of another shape"])
+@pytest.mark.parametrize("fault", ["missing", "unused", "wrong shape"])
 def test_one_fault_is_enough(model, arrays, fault):
     if fault == "missing":
         del arrays["two/bias"]
@@ -68,7 +68,7 @@ def test_one_fault_is_enough(model, arrays, fault):
         arrays["three/bias"] = np.zeros(2)
     else:
         arrays["two/bias"] = np.zeros(3)
-    with pytest.raises(WeightsError, match=f"the weights does not fit small: {fault}: [^;]*$"):
+    with pytest.raises(WeightsError, match=f"the weights does not match small: {fault}: [^;]*$"):
         assign(model, arrays)
 
 

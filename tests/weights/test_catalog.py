@@ -101,7 +101,7 @@ def test_a_path_that_does_not_exist_is_called_a_file(folders, wrong):
 
 
 def test_a_folder_is_no_weights(tmp_path):
-    message = "a folder that is no SavedModel and holds not one checkpoint"
+    message = "a folder must be a SavedModel or contain exactly one checkpoint"
     with pytest.raises(WeightsError, match=message):
         read_weights(tmp_path)
 
@@ -146,7 +146,7 @@ def test_all_rows_are_shipped_or_released():
     assert set(CATALOG) == {*SHIPPED, *RELEASED}
     kept = {"file": "x.h5", "release": RELEASES["rgb_scratch"]}
     for wrong in ({"file": None}, kept):
-        with pytest.raises(ValueError, match="`file` or `release` must be given, and not both"):
+        with pytest.raises(ValueError, match="Exactly one of `file` and `release` must be given"):
             dataclasses.replace(entry("mine"), **wrong)
 
 
@@ -167,8 +167,8 @@ def test_pairs_are_two_streams_of_one_kind():
 
 def test_a_pair_in_the_place_of_a_stream_is_told_its_members():
     said = (
-        "^kinetics400: a pair of two streams, where one is wanted; "
-        "take rgb_kinetics400 or flow_kinetics400$"
+        "^kinetics400: a pair of two streams, one is needed; "
+        "use rgb_kinetics400 or flow_kinetics400$"
     )
     with pytest.raises(WeightsError, match=said):
         fetch_weights("kinetics400")
@@ -179,7 +179,7 @@ def test_rows_are_found_by_name():
     said = "unknown weights 'kinetics40'; did you mean kinetics400 or "
     with pytest.raises(WeightsError, match=said):
         find_entries("kinetics40")
-    # Where one stream is wanted, no pair is suggested.
+    # Where one stream is needed, no pair is suggested.
     with pytest.raises(WeightsError, match=r"did you mean (rgb|flow)_kinetics400 or") as raised:
         fetch_weights("kinetics40")
     assert " kinetics400" not in str(raised.value)
@@ -190,5 +190,5 @@ def test_a_released_row_is_fetched(monkeypatch):
     monkeypatch.setattr(read, "fetch", lambda row: fetched.append(row) or "prefix")
     assert fetch_weights("flow_kinetics400") == ["prefix"]
     assert fetched == [CATALOG["flow_kinetics400"]]
-    with pytest.raises(WeightsError, match="flow_kinetics400: not shipped but downloaded"):
+    with pytest.raises(WeightsError, match="flow_kinetics400: not shipped; fetch_weights"):
         CATALOG["flow_kinetics400"].path  # noqa: B018

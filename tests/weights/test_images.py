@@ -154,7 +154,7 @@ def test_what_is_too_large_is_not_written(server, publish, archive, tmp_path, an
     if not announced:
         server.script = [local.unannounced(bytes)]
     sizes = []
-    with pytest.raises(WeightsError, match="bytes there, at most 4000 are taken"):
+    with pytest.raises(WeightsError, match="bytes, at most 4000 allowed"):
         get(row, progress=lambda done, total: sizes.append(done))
     assert left(tmp_path, row) == [] and max(sizes, default=0) <= 4000
 
@@ -223,7 +223,7 @@ def widen(arrays):
         (drop, None, "missing: .*Mixed_4d/Branch_1/Conv2d_0b_3x3/weights"),
         (widen, None, r"Conv2d_0c_1x1/kernel \(1, 1, 1024, 1000\), not \(1, 1, 1024, 1001\)"),
         (None, flip, "damaged|not a whole checkpoint"),
-        (None, lambda content: content[: len(content) // 2], "inception_v1.ckpt: unknown content"),
+        (None, lambda content: content[: len(content) // 2], "inception_v1.ckpt: unknown format"),
     ],
 )
 def test_another_content_of_slim_is_one_line_and_leaves_nothing(

@@ -96,7 +96,7 @@ def test_the_archive_and_its_graph_give_the_network(archive, arrays, tmp_path):
 def test_missing_constants_are_listed(archive, arrays, tmp_path):
     few = {name: array for name, array in arrays.items() if name != "mixed3a_1x1_w"}
     (tmp_path / "graph.pb").write_bytes(graph_of(few))
-    with pytest.raises(WeightsError, match=r"missing: \['mixed3a_1x1_w'\]"):
+    with pytest.raises(WeightsError, match=r"missing constants: \['mixed3a_1x1_w'\]"):
         read_inception5h(tmp_path / "graph.pb")
 
 
@@ -105,7 +105,7 @@ def test_missing_constants_are_listed(archive, arrays, tmp_path):
     [
         (b"", "no constants"),
         (b"text that is no graph", "not a frozen graph"),
-        (field(1, b"\x0a\xff\xff\xff\xff\x7f"), "beyond its message"),
+        (field(1, b"\x0a\xff\xff\xff\xff\x7f"), "longer than its message"),
         (b"\xff" * 12, "more than 64 bits"),
         (node("bad", [1.0, 2.0], shape=(3,)), "2 values for the shape"),
         (node("huge", [1.0], shape=(2**40,)), "GiB of tensors"),

@@ -86,7 +86,7 @@ def test_a_tensor_that_went_bad_in_the_cache_is_noticed_and_fetched_again(
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # the stamp still fits
     same(read_weights(released).arrays, arrays)
     assert path.read_bytes() == whole
-    assert "fetching it again" in caplog.text
+    assert "downloading it again" in caplog.text
     assert any(name in caplog.text for name in arrays)  # the damaged tensor, by name
 
 
@@ -139,5 +139,5 @@ def test_a_path_of_any_kind(kind, tmp_path, arrays, saved):
 
 def test_what_is_no_weights_is_told_what_is_read(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing of the kind")
-    with pytest.raises(WeightsError, match=r"notes.txt: unknown content; read are TensorFlow"):
+    with pytest.raises(WeightsError, match=r"notes.txt: unknown format; supported are TensorFlow"):
         read_weights(tmp_path / "notes.txt")

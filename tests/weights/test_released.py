@@ -109,7 +109,7 @@ def test_without_a_home_a_folder_has_to_be_named(monkeypatch):
         raise RuntimeError("no home")
 
     monkeypatch.setattr(pathlib.Path, "home", nowhere)
-    with pytest.raises(WeightsError, match="name a folder for downloads by KINETICS_I3D_CACHE"):
+    with pytest.raises(WeightsError, match="set KINETICS_I3D_CACHE to a folder for downloads"):
         cache_folder()
 
 

@@ -68,7 +68,7 @@ def test_names_lose_their_folders_and_links_are_passed_over(tmp_path):
     [
         ({"readme.txt": b"text"}, "has none"),
         ({"a.ckpt": b"1", "b.ckpt": b"2"}, "has a.ckpt, b.ckpt"),
-        ({"x/a.ckpt": b"1", "y/a.ckpt": b"2"}, "stands there twice"),
+        ({"x/a.ckpt": b"1", "y/a.ckpt": b"2"}, "occurs twice"),
     ],
 )
 def test_an_archive_without_one_checkpoint_is_refused(tmp_path, members, why):

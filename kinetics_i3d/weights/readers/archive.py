@@ -148,7 +148,7 @@ def checkpoint_in_tar(path):
                     if not member.isreg() or not _CHECKPOINT.fullmatch(name):
                         continue
                     if name in seen:
-                        raise WeightsError(f"{path}: {name} stands there twice")
+                        raise WeightsError(f"{path}: {name} occurs twice")
                     seen.add(name)
                     with open(pathlib.Path(folder, name), "wb") as file:
                         shutil.copyfileobj(archive.extractfile(member), file)

@@ -62,13 +62,11 @@ def test_unknown_content_is_refused(tmp_path, content):
     message = str(raised.value)
     assert message.startswith(f"{path}: ") and "\n" not in message
     if not content.startswith((b"PK", b"\x80")):
-        assert (
-            "unknown content; read are TensorFlow checkpoints and SavedModels, PyTorch" in message
-        )
+        assert "supported are TensorFlow checkpoints and SavedModels, PyTorch" in message
 
 
 def test_folders_and_what_is_not_there(tmp_path):
-    with pytest.raises(WeightsError, match="no SavedModel and holds not one checkpoint"):
+    with pytest.raises(WeightsError, match="a SavedModel or contain exactly one checkpoint"):
         read_arrays(tmp_path)
     with pytest.raises(WeightsError, match="none: no such file"):
         read_arrays(tmp_path / "none")

@@ -1,0 +1,160 @@
+"""`SlidingWindows`: the frames of each window of a video, and its seconds, in bounded memory."""
+
+import collections
+import contextlib
+import dataclasses
+import fractions
+
+import numpy as np
+
+from kinetics_i3d.core.clip_spec import as_rate
+from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.data.streams import count_frames, read_streams
+from kinetics_i3d.data.views import View, cropped_frames
+from kinetics_i3d.video.reader import timed_frames
+
+
+@dataclasses.dataclass(frozen=True)
+class SlidingWindows:
+    """Windows of frames that slide over a video, decoded once.
+
+    Args:
+        specs: `StreamSpecs` of one frame rate.
+        view: A `View`, whose crops each frame is cut into.
+        window: Frames of a window.
+        stride: Frames from one window to the next.
+        align: `"start"`, the first window begins with the video; `"center"`, it is centred on the
+            first frame, and beyond both ends of the video the first and the last frame repeat.
+        tail: As for `extract_features`, where windows are aligned at their start.
+        short: As for `extract_features`.
+    """
+
+    specs: StreamSpecs
+    view: View
+    window: int
+    stride: int
+    align: str = "start"
+    tail: str = "pad"
+    short: str = "loop"
+
+    @property
+    def rate(self) -> fractions.Fraction:
+        """Frames a second."""
+        return as_rate(self.specs.fastest.fps)
+
+    def count(self, video):
+        """About how many windows a video has, by its header; None where that does not tell."""
+        frames = count_frames(video, self.specs)
+        if not frames:
+            return None
+        if self.align == "center":
+            return -(-frames // self.stride)
+        return max(1, (frames - self.window) // self.stride + 1)
+
+    def read(self, video, frames=None):
+        """Yields (frames, (start, end, center)) of each window, `window` frames of it in memory.
+
+        A frame is a list of {stream: square}, one for each crop. `frames`, as the method of this
+        name yields them, take the place of those of the video.
+        """
+        frames = self.frames(video) if frames is None else frames
+        if self.align == "center":
+            yield from self._centered(video, frames)
+            return
+        recent: collections.deque = collections.deque(maxlen=self.window)
+        count, start = 0, 0  # frames so far; the first of the next window
+        with contextlib.closing(frames):
+            for frame in frames:
+                recent.append(frame)
+                count += 1
+                if count == start + self.window:
+                    yield _window(recent, self.window)
+                    start += self.stride
+        if count < self.window:
+            self._check_length(video, count)
+            yield _window(recent, self.window, loop=self.short == "loop")
+        elif count > start - self.stride + self.window:
+            if self.tail == "overlap":
+                yield _window(recent, self.window)
+            elif self.tail == "pad" and count > start:
+                yield _window(list(recent)[start - count :], self.window)
+
+    def _centered(self, video, frames):
+        """As `read`, a window around each `stride`-th frame."""
+        before = self.window // 2
+        after = self.window - 1 - before
+        recent: collections.deque = collections.deque(maxlen=self.window)
+        count = 0  # frames so far, those after the end included
+
+        def completed():
+            middle = count - 1 - after  # the frame that the window is centred on
+            if middle >= 0 and middle % self.stride == 0:
+                begin, end, _ = recent[before]
+                window, (first, last, _) = _window(recent, self.window)
+                yield window, (first, last, (begin + end) / 2)
+
+        with contextlib.closing(frames):
+            for frame in frames:
+                if not recent:
+                    recent.extend([frame] * before)
+                recent.append(frame)
+                count += 1
+                yield from completed()
+        if count < self.window:
+            self._check_length(video, count)
+        for _ in range(after):
+            recent.append(recent[-1])
+            count += 1
+            yield from completed()
+
+    def _check_length(self, video, count):
+        if self.short == "error":
+            raise VideoError(
+                f"{video}: {count} frames at {float(self.rate):g} a second, and a window has "
+                f"{self.window}; short='loop' and short='pad' fill it"
+            )
+
+    def frames(self, video, *, workers=None):
+        """Decodes a video, and yields (begin, end, [{stream: square} for each crop]).
+
+        A frame is shown between these seconds. With flow the last one is left out, which has none.
+        `workers` pairs of frames have their flow computed at the same time, one per processor by
+        default.
+        """
+        specs = self.specs
+        clock: collections.deque = collections.deque()
+
+        def joined():
+            timed = timed_frames(video, pixels="rgb" in specs, **specs[specs.streams[0]].reading)
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(contextlib.closing(timed))
+                if "flow" not in specs:
+                    flows = None
+                else:
+                    flows = read_streams(video, StreamSpecs(specs["flow"]), workers=workers)
+                    stack.enter_context(contextlib.closing(flows))
+                for begin, end, frame in timed:
+                    pictures = {"rgb": frame} if "rgb" in specs else {}
+                    if flows is not None:
+                        flow = next(flows, None)
+                        if flow is None:
+                            return
+                        pictures |= flow
+                    clock.append((float(begin), float(end)))
+                    yield pictures
+
+        cropped = cropped_frames(joined(), self.view.crops, specs, video)
+        with contextlib.closing(cropped):
+            for crops in cropped:
+                yield *clock.popleft(), crops
+
+
+def _window(frames, window, loop=False):
+    """(frames, (start, end, center)); too few are looped, or the last one is repeated."""
+    frames = list(frames)
+    crops = [crops for *_, crops in frames]
+    places = np.arange(window)
+    places = places % len(crops) if loop else np.minimum(places, len(crops) - 1)
+    start, end = frames[0][0], frames[-1][1]
+    return [crops[place] for place in places], (start, end, (start + end) / 2)
