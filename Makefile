@@ -86,7 +86,7 @@ lock:  ## resolve requirements/*.txt afresh (needs uv)
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	    --constraint requirements/dev.txt --output-file requirements/formats.txt \
 	    requirements/formats.in
-	$(COMPILE) --constraint requirements/dev.txt --extra scale \
+	$(COMPILE) --constraint requirements/constraints.in --constraint requirements/dev.txt --extra scale \
 	    --output-file requirements/scale.txt pyproject.toml
 	$(COMPILE_COMPAT) --output-file requirements/compat-keras2.txt requirements/compat-keras2.in
 	$(COMPILE_COMPAT) --output-file requirements/compat-s3.txt requirements/compat-s3.in

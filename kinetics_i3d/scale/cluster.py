@@ -58,6 +58,9 @@ class Cluster:
                 small.
         """
         require("ray", "pyarrow")
+        address = self.address or os.environ.get("RAY_ADDRESS") or "local"
+        if address not in ("local", "auto"):
+            _check_answers(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
@@ -65,7 +68,7 @@ class Cluster:
 
         starts = not ray.is_initialized()
         if starts:
-            self._start(ray)
+            self._start(ray, address)
         try:
             needed = 1 + self.cpus
             total = int(ray.cluster_resources().get("CPU", 0))
@@ -82,14 +85,11 @@ class Cluster:
             if starts:
                 ray.shutdown()
 
-    def _start(self, ray):
-        address = self.address or os.environ.get("RAY_ADDRESS") or "local"
+    def _start(self, ray, address):
         options = {"log_to_driver": False, "logging_level": "error"}
         if address == "local":
             options["num_cpus"] = max(usable_processors(), 1 + self.cpus)
             options["include_dashboard"] = False
-        elif address != "auto":
-            _check_answers(address)
         try:
             ray.init(address=address, **options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
