@@ -108,7 +108,11 @@ class Nodes:
         ray = pathlib.Path(sys.executable).with_name("ray")
         command = [ray, "start", "--block", "--num-cpus", str(self.cpus), *arguments]
         log = (self.folder / f"node{len(self.nodes)}.log").open("w")
-        variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+        variables = {
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # else programs beside it slow Ray alone
+        }
         self.nodes.append(
             subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **variables})
         )

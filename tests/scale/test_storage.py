@@ -9,7 +9,7 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, VideoError
-from kinetics_i3d.flow.info import fingerprint, flow_path
+from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.inference.feature_metadata import video_identity
 from kinetics_i3d.scale.inputs import find_inputs
 from kinetics_i3d.scale.storage import Storage, open_storage
@@ -109,4 +109,11 @@ def test_both_ends_of_a_remote_video_identify_it_as_its_path_does(tree, remote):
         assert remote_identity(remote(tree), name) == video_identity(str(tree / name))
     with pytest.raises(VideoError, match=r"store://bucket/absent\.mp4: there is no such file"):
         remote_identity(remote(tree), "absent.mp4")
-    assert fingerprint(big)["bytes"] == 300_000
+    before = remote_identity(remote(tree), "big.mp4")
+    assert before["bytes"] == 300_000
+    for place in (0, -1):
+        data = bytearray(big.read_bytes())
+        data[place] ^= 1
+        (tree / "changed.mp4").write_bytes(data)
+        changed = remote_identity(remote(tree), "changed.mp4")
+        assert changed["sha256"] != before["sha256"], place
