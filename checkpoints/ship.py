@@ -1,20 +1,48 @@
-"""Turns a training run into a shipped checkpoint: half precision, tested as it ships.
+"""Turns training runs into a shipped checkpoint: half precision, tested as it ships.
 
-python checkpoints/ship.py RUN NAME DATASET --command "kinetics-i3d train ..."
+python checkpoints/ship.py RUN NAME DATASET --command "kinetics-i3d train ..." [--average RUN...]
 """
 
 import argparse
 import dataclasses
 import pathlib
 
+import numpy as np
+
 import kinetics_i3d as ki3d
 
 FOLDER = pathlib.Path(__file__).parent
 
 
-def ship(run, name, dataset, command, spec_name=None):
-    """Writes `NAME.h5` in float16, with the accuracy of this file on the test split inside."""
-    model = ki3d.InceptionI3D(weights=run / "weights.h5")
+def average(models):
+    """The first model with the means of the weights of all.
+
+    Wortsman et al., "Model soups", ICML 2022: networks that were fine-tuned from the same weights
+    can be averaged.
+
+    Raises:
+        ValueError: If the networks or their labels differ, or batch norm has other statistics in
+            them, since means of statistics do not fit means of weights.
+    """
+    first, *others = models
+    for model in others:
+        if model.labels != first.labels or len(model.variables) != len(first.variables):
+            raise ValueError(f"the networks differ: {first.name}, {model.name}")
+    for variables in zip(*(model.variables for model in models), strict=True):
+        arrays = [np.asarray(variable, np.float64) for variable in variables]
+        if "moving" in variables[0].name and any((arrays[0] != array).any() for array in arrays):
+            raise ValueError(f"the statistics of batch norm differ in {variables[0].path}")
+        if np.issubdtype(np.dtype(variables[0].dtype), np.floating):
+            variables[0].assign(np.mean(arrays, axis=0).astype(np.float32))
+    return first
+
+
+def ship(runs, name, dataset, command, spec_name=None):
+    """Writes `NAME.h5` in float16, with the accuracy of this file on the test split inside.
+
+    The preprocessing is that of the first run.
+    """
+    model = average([ki3d.InceptionI3D(weights=run / "weights.h5") for run in runs])
     if spec_name is not None:
         model.clip_spec = dataclasses.replace(model.clip_spec, name=spec_name)
     path = FOLDER / f"{name}.h5"
@@ -34,7 +62,16 @@ if __name__ == "__main__":
     parser.add_argument("name")
     parser.add_argument("dataset", type=pathlib.Path)
     parser.add_argument("--command", required=True)
+    parser.add_argument(
+        "--average",
+        type=pathlib.Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="further runs, whose weights are averaged with those of RUN",
+    )
     parser.add_argument("--spec", metavar="NAME", help="new name of its clip spec")
     options = parser.parse_args()
     test = ki3d.open_dataset(options.dataset).split("test")
-    print(ship(options.run, options.name, test, options.command, options.spec))
+    runs = [options.run, *options.average]
+    print(ship(runs, options.name, test, options.command, options.spec))

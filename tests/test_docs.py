@@ -2,7 +2,9 @@
 
 import ast
 import doctest
+import functools
 import importlib
+import importlib.util
 import inspect
 import pathlib
 import pkgutil
@@ -138,3 +140,42 @@ def test_every_module_says_what_it_does():
     for path in root.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert not text or text.startswith('"""'), path
+
+
+def site_generator():
+    """The module `docs/generate.py`, which needs MkDocs only when it builds the site."""
+    path = pathlib.Path(ki3d.__file__).parents[1] / "docs" / "generate.py"
+    spec = importlib.util.spec_from_file_location("site_generator", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_site_lists_every_public_name_once():
+    listed = [name for names in site_generator().API.values() for name in names]
+    assert sorted(listed) == ki3d.__all__
+
+
+def test_every_page_is_in_the_navigation_of_the_site():
+    root = pathlib.Path(ki3d.__file__).parents[1]
+    listed = re.findall(r": ([\w/]+\.md)$", (root / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = {path.relative_to(root / "docs").as_posix() for path in root.glob("docs/*.md")}
+    assert pages <= set(listed)
+
+
+def test_links_of_repository_pages_lead_to_pages_of_the_site():
+    from types import SimpleNamespace
+
+    files = SimpleNamespace(
+        src_uris=["features.md", "benchmarks/results/fvd.md", "CONTRIBUTING.md"]
+    )
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="fvd.md"))
+    rewrite = functools.partial(
+        site_generator().on_page_markdown, page=page, config=None, files=files
+    )
+    assert rewrite("[a](../benchmarks/results/fvd.md)") == "[a](benchmarks/results/fvd.md)"
+    assert rewrite("[a](features.md#x)") == "[a](features.md#x)"
+    assert rewrite("[a script](../setup.py)") == "a script (`setup.py`)"
+    assert rewrite("[a](missing.md)") == "[a](missing.md)"  # MkDocs reports it
+    page.file.src_uri = "CONTRIBUTING.md"
+    assert rewrite("[a](docs/features.md)") == "[a](features.md)"

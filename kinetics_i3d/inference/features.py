@@ -86,7 +86,7 @@ def extract_features(
     Returns:
         A `Features`, whose arrays are `features`, float32 (windows, channels) by default, and
         `start`, `end` and `center`, seconds of the source video. `pool` and `views` add axes:
-        (windows[, time[, height, width]][, views], channels). Of two streams the channels of rgb
+        `(windows[, time[, height, width]][, views], channels)`. Of two streams the channels of rgb
         come first, then those of flow: 2048 of a Two-Stream I3D. `metadata` holds the weights'
         names and digests, the clip specs, versions, `receptive_field` (of one time step of the
         endpoint, in frames and seconds) and `key`, a sha256 of all that the features depend on.
