@@ -95,7 +95,9 @@ class Nodes:
         port = self.address.rpartition(":")[2]
         self._start("--head", "--port", port, "--include-dashboard", "false")
         self._wait(1)
-        self._start("--address", self.address)
+        # Ray finds the node of a command by its address: another one, or the command would be on
+        # any of the two, and die with the second.
+        self._start("--address", self.address, "--node-ip-address", "127.0.0.2")
         self._wait(2)
         return self
 
@@ -119,8 +121,11 @@ class Nodes:
 
     def _wait(self, count):
         code = (
-            "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False);"
-            "print(sum(node['Alive'] for node in ray.nodes()))"
+            "import sys, ray; from ray._private import services, worker;"
+            "ray.init(address=sys.argv[1], log_to_driver=False);"
+            "print(sum(node['Alive'] for node in ray.nodes()));"
+            "folder = worker._global_node.get_session_dir_path();"
+            "services.write_node_ip_address(folder, ray.util.get_node_ip_address())"
         )
         for _ in range(20):
             done = subprocess.run(
