@@ -122,10 +122,11 @@ class Nodes:
     def _wait(self, count):
         code = (
             "import sys, ray; from ray._private import services, worker;"
+            "head = ray.util.get_node_ip_address();"  # before it knows of the second node
             "ray.init(address=sys.argv[1], log_to_driver=False);"
             "print(sum(node['Alive'] for node in ray.nodes()));"
             "folder = worker._global_node.get_session_dir_path();"
-            "services.write_node_ip_address(folder, ray.util.get_node_ip_address())"
+            "services.write_node_ip_address(folder, head)"
         )
         for _ in range(20):
             done = subprocess.run(

@@ -26,6 +26,9 @@ API = {
         *("video_info", "VideoFrames", "optical_flow", "FlowSettings", "decode_predictions"),
         *("examine", "set_input_checks", "show_progress", "write_video", "ClipSpec"),
     ),
+    "Long videos": (
+        *("classify_over_time", "Timeline", "find_segments", "Segment", "draw_timeline"),
+    ),
     "Networks": (
         *("InceptionI3D", "TwoStreamI3D", "InceptionV1", "ConvNetLSTM", "C3D", "TwoStream"),
         *("TwoStreamFused", "feature_model", "inflate", "start_from_images", "all_steps_loss"),

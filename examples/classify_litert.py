@@ -42,10 +42,14 @@ def read_frames(path, spec):
 
 
 def main(video, model):
-    """Prints the five most likely classes of the first clip."""
+    """Prints the five most likely classes of the first clip, one of which a video has.
+
+    Weights trained on several labels per video have a probability for each class by itself.
+    """
     with zipfile.ZipFile(model) as archive:  # a LiteRT file is also a zip of its labels and specs
         labels = archive.read("labels.txt").decode().splitlines()
         spec = json.loads(archive.read("clip_spec.json"))["rgb"]
+        several = archive.read("activation.txt").decode().strip() == "sigmoid"
     network = Interpreter(model_path=model, num_threads=2).get_signature_runner()
     frames = network.get_input_details()["rgb"]["shape"][1]
     clip = []
@@ -55,9 +59,13 @@ def main(video, model):
             break
     clip = np.stack([clip[index % len(clip)] for index in range(frames)])  # short ones are looped
     logits = network(rgb=clip[np.newaxis])["logits"][0]
-    odds = np.exp(logits - logits.max())
-    for index in np.argsort(-odds)[:5]:
-        print(f"{100 * odds[index] / odds.sum():6.2f} %  {labels[index]}")
+    if several:
+        probabilities = 1 / (1 + np.exp(-logits))
+    else:
+        odds = np.exp(logits - logits.max())
+        probabilities = odds / odds.sum()
+    for index in np.argsort(-logits)[:5]:
+        print(f"{100 * probabilities[index]:6.2f} %  {labels[index]}")
 
 
 if __name__ == "__main__":

@@ -4,20 +4,23 @@
     docker compose --project-directory served up
     python examples/serve_video.py wave.mp4 --spec served/models/i3d/1/assets/clip_spec.json
 
-It needs PyAV and NumPy, and for gRPC the packages of `pip install kinetics-i3d[serving]`. Only the
-frames that the model reads are sent, at its rate and size, and only the square around its crop.
-Over HTTP each frame is sent as it is decoded: as numbers of fixed width to TensorFlow Serving, as
-base64, a third of that size, to MLServer. So the length is known before the first frame, and only
-one frame is in memory at a time.
+It needs PyAV and NumPy, for gRPC the packages of `pip install kinetics-i3d[serving]`, and for a
+model that reads flow kinetics_i3d itself, which computes the flow. Only the frames that the model
+reads are sent, at its rate and size, and only the square around its crop. Over HTTP each frame is
+sent as it is decoded: as numbers of fixed width to TensorFlow Serving, as base64, a third of that
+size, to MLServer. So the length is known before the first frame, and only one frame is in memory at
+a time; flow is in memory as a whole.
 """
 
 import argparse
 import base64
+import functools
 import http.client
 import json
 import pathlib
 import select
 import socket
+import typing
 import urllib.parse
 
 import av
@@ -58,18 +61,24 @@ def as_json(frame):
     """A frame as nested JSON lists, each number three characters wide."""
     height, width, channels = frame.shape
     pixels = NUMBERS[frame].reshape(height, width * channels).tobytes()
-    line = width * channels * 4
+    pixel, line = channels * 4, width * channels * 4
     rows = []
     for row in range(height):
         numbers = pixels[row * line : (row + 1) * line]
-        triples = [numbers[at : at + 12][:-1] for at in range(0, line, 12)]
-        rows.append(b"[[" + b"],[".join(triples) + b"]]")
+        values = [numbers[at : at + pixel][:-1] for at in range(0, line, pixel)]
+        rows.append(b"[[" + b"],[".join(values) + b"]]")
     return b"[" + b",".join(rows) + b"]"
 
 
-def as_base64(frame):
-    """A frame in base64. With three bytes per pixel, frames can be joined without padding."""
-    return base64.b64encode(frame.tobytes())
+def as_base64(frames):
+    """Yields frames in base64, as one text: three bytes are four letters."""
+    pending = b""
+    for frame in frames:
+        pending += frame.tobytes()
+        whole = len(pending) - len(pending) % 3
+        yield base64.b64encode(pending[:whole])
+        pending = pending[whole:]
+    yield base64.b64encode(pending)
 
 
 def crop_square(frame, *, side, size):
@@ -81,49 +90,81 @@ def crop_square(frame, *, side, size):
     return frame[max(0, top) : max(0, top) + side, max(0, left) : max(0, left) + side]
 
 
-def rest(shape):
-    """(path, text before the frames, encoder, text between, text after) of TensorFlow Serving."""
-    return ":predict", b'{"instances": [[', as_json, b",", b"]]}"
+class Frames(typing.NamedTuple):
+    """The frames of a stream, uint8, and where they come from.
+
+    Args:
+        shape: (frames, height, width, channels) of all frames.
+        read: Function that returns an iterator over them.
+    """
+
+    shape: tuple
+    read: typing.Callable
 
 
-def v2(shape):
+def rest(streams):
+    """(path, length of the body, its parts) of a request to TensorFlow Serving.
+
+    Args:
+        streams: {stream: `Frames`}.
+    """
+    several = len(streams) > 1
+
+    def parts(read):
+        yield b'{"instances": [' + (b"{" if several else b"")
+        for number, (name, frames) in enumerate(streams.items()):
+            if several:
+                yield (b", " if number else b"") + json.dumps(name).encode() + b": "
+            for index, frame in enumerate(read(frames)):
+                yield (b"," if index else b"[") + as_json(frame)
+            yield b"]"
+        yield (b"}" if several else b"") + b"]}"
+
+    def black(frames):
+        return [np.zeros(frames.shape[1:], np.uint8)]
+
+    # All frames of a stream are as long as a black one, and a comma.
+    length = sum(map(len, parts(black)))
+    for frames in streams.values():
+        length += (frames.shape[0] - 1) * (len(as_json(*black(frames))) + 1)
+    return ":predict", length, parts(lambda frames: frames.read())
+
+
+def v2(streams):
     """The same for the Open Inference Protocol, with the runtime in `examples/mlserver`."""
-    tensor = {"name": "rgb", "datatype": "UINT8", "shape": [1, *shape]}
-    text = json.dumps(tensor | {"parameters": {"content_type": "base64"}})
-    return (
-        "/infer",
-        b'{"inputs": [' + text[:-1].encode() + b', "data": ["',
-        as_base64,
-        b"",
-        b'"]}]}',
-    )
+    heads, sizes = [], [int(np.prod(frames.shape, dtype=np.int64)) for frames in streams.values()]
+    for number, (name, frames) in enumerate(streams.items()):
+        tensor = {"name": name, "datatype": "UINT8", "shape": [1, *frames.shape]}
+        text = json.dumps(tensor | {"parameters": {"content_type": "base64"}})
+        start = ", " if number else '{"inputs": ['
+        heads.append(f'{start}{text[:-1]}, "data": ["'.encode())
+
+    def parts():
+        for head, frames in zip(heads, streams.values(), strict=True):
+            yield head
+            yield from as_base64(frames.read())
+            yield b'"]}'
+        yield b"]}"
+
+    length = sum(len(head) + 4 * -(-size // 3) + 3 for head, size in zip(heads, sizes, strict=True))
+    return "/infer", length + 2, parts()
 
 
-def predict_http(protocol, url, frames, shape):
+def predict_http(protocol, url, streams):
     """Sends frames over HTTP and returns the outputs of the response.
 
     Args:
         protocol: `rest` or `v2`.
         url: The model's URL, such as `http://localhost:8501/v1/models/i3d`.
-        frames: Function that returns an iterator over the frames.
-        shape: (frames, height, width, 3) of all frames.
+        streams: {stream: `Frames`}.
     """
-    path, before, encode, between, after = protocol(shape)
-    frame_length = len(encode(np.zeros(shape[1:], np.uint8)))
-
-    def body():
-        yield before
-        for number, frame in enumerate(frames()):
-            yield (between if number else b"") + encode(frame)
-        yield after
-
+    path, length, body = protocol(streams)
     parts = urllib.parse.urlsplit(url)
     https = parts.scheme == "https"
     connect = http.client.HTTPSConnection if https else http.client.HTTPConnection
     connection = connect(parts.hostname, parts.port, timeout=TIMEOUT)
-    length = len(before) + shape[0] * frame_length + (shape[0] - 1) * len(between) + len(after)
     try:
-        response = post(connection, f"{parts.path}{path}", body(), length)
+        response = post(connection, f"{parts.path}{path}", body, length)
         text = response.read().decode("utf-8", errors="replace")
     except OSError as error:
         raise SystemExit(f"{url}: no answer to {length} bytes ({error})") from error
@@ -169,14 +210,13 @@ def refused(sock):
     return b" 100 " not in sock.recv(64, socket.MSG_PEEK).partition(b"\r\n")[0]
 
 
-def predict_grpc(target, name, frames, shape):
+def predict_grpc(target, name, streams):
     """Sends all frames in one gRPC message to TensorFlow Serving and returns the outputs.
 
     Args:
         target: Such as `localhost:8500`.
         name: The model's name.
-        frames: As for `predict_http`.
-        shape: As for `predict_http`.
+        streams: {stream: `Frames`}.
     """
     import grpc
     import tensorflow as tf
@@ -184,11 +224,12 @@ def predict_grpc(target, name, frames, shape):
 
     request = predict_pb2.PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = name, "serving_default"
-    tensor = request.inputs["rgb"]
-    tensor.dtype = tf.uint8.as_datatype_enum
-    for side in (1, *shape):
-        tensor.tensor_shape.dim.add(size=side)
-    tensor.tensor_content = b"".join(frame.tobytes() for frame in frames())
+    for stream, frames in streams.items():
+        tensor = request.inputs[stream]
+        tensor.dtype = tf.uint8.as_datatype_enum
+        for side in (1, *frames.shape):
+            tensor.tensor_shape.dim.add(size=side)
+        tensor.tensor_content = b"".join(frame.tobytes() for frame in frames.read())
     with grpc.insecure_channel(target) as channel:
         service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         try:
@@ -200,41 +241,80 @@ def predict_grpc(target, name, frames, shape):
     return {**outputs, "labels": [label.decode() for label in outputs["labels"]]}
 
 
-def predict(path, *, protocol, url, fps, short_side, max_frames, size=None, max_bytes=256 << 20):
-    """Classifies a video on a server: {"labels": [...], "scores": [...], ...}.
+def rgb_frames(path, *, fps, short_side, max_frames, size=None):
+    """The `Frames` of a video, only the square around a center crop of `size` pixels if given."""
 
-    Args:
-        path: The video.
-        protocol: "rest", "v2" or "grpc".
-        url: The model's URL; for gRPC `host:port/name`.
-        fps: Frames per second, see the model card.
-        short_side: Pixels of the smaller side, see the model card.
-        max_frames: Maximum number of frames that are sent.
-        size: Side of the model's center crop in pixels; `None` sends whole frames.
-        max_bytes: Maximum size of all frames.
-
-    Raises:
-        SystemExit: If the frames are too large, or with the server's error.
-    """
-
-    def frames():
+    def read():
         whole = read_frames(path, fps=fps, short_side=short_side, max_frames=max_frames)
         if size is None:
             return whole
         return (crop_square(frame, side=short_side, size=size) for frame in whole)
 
     count, first = 0, None
-    for frame in frames():  # decoding twice needs less memory than keeping them
+    for frame in read():  # decoding twice needs less memory than keeping them
         first, count = frame if first is None else first, count + 1
     if first is None:
         raise SystemExit(f"{path}: holds no frame")
-    shape = (count, *first.shape)
-    if np.prod(shape, dtype=np.int64) > max_bytes:
-        raise SystemExit(f"{path}: {shape} is larger than {max_bytes} bytes; take fewer --frames")
+    return Frames((count, *first.shape), read)
+
+
+def flow_frames(path, *, fields, max_frames):
+    """The `Frames` of a video's flow, in 8 bits, of the model's center crop.
+
+    Args:
+        path: The video. Flow that `kinetics-i3d flow` stored beside it is not computed again.
+        fields: Those of the stream in `clip_spec.json`.
+        max_frames: Maximum number of frames.
+    """
+    import kinetics_i3d as ki3d
+
+    fields = {name: value for name, value in fields.items() if name != "minimum_frames"}
+    spec = ki3d.ClipSpec(**fields)
+    rate = {"fps": spec.fps, "short_side": spec.short_side, "max_frames": max_frames + 1}
+    count = sum(1 for _ in read_frames(path, **rate))  # the last frame has no flow
+    try:
+        (clip,) = ki3d.load_streams(path, {"flow": spec}, frames=max(1, count - 1))
+    except ki3d.VideoError as error:
+        raise SystemExit(str(error)) from error
+    pixels = spec.denormalize(clip)
+    return Frames(pixels.shape, functools.partial(iter, pixels))
+
+
+def predict(
+    path, *, protocol, url, fps, short_side, max_frames, size=None, flow=None, max_bytes=256 << 20
+):
+    """Classifies a video on a server: {"labels": [...], "scores": [...], ...}.
+
+    Args:
+        path: The video.
+        protocol: "rest", "v2" or "grpc".
+        url: The model's URL; for gRPC `host:port/name`.
+        fps: Frames per second, see the model card; `None` sends no rgb.
+        short_side: Pixels of the smaller side, see the model card.
+        max_frames: Maximum number of frames that are sent.
+        size: Side of the model's center crop in pixels; `None` sends whole frames.
+        flow: The fields of flow in `clip_spec.json`; `None` sends no flow.
+        max_bytes: Maximum size of all frames.
+
+    Raises:
+        SystemExit: If the frames are too large, or with the server's error.
+    """
+    streams = {}
+    if flow is not None:
+        streams["flow"] = flow_frames(path, fields=flow, max_frames=max_frames)
+        max_frames = streams["flow"].shape[0]
+    if fps is not None:
+        streams["rgb"] = rgb_frames(
+            path, fps=fps, short_side=short_side, max_frames=max_frames, size=size
+        )
+    shapes = [frames.shape for frames in streams.values()]
+    if sum(np.prod(shape, dtype=np.int64) for shape in shapes) > max_bytes:
+        text = " and ".join(map(str, shapes))
+        raise SystemExit(f"{path}: {text} is larger than {max_bytes} bytes; take fewer --frames")
     if protocol == "grpc":
         target, _, name = url.rpartition("/")
-        return predict_grpc(target, name, frames, shape)
-    return predict_http({"rest": rest, "v2": v2}[protocol], url, frames, shape)
+        return predict_grpc(target, name, streams)
+    return predict_http({"rest": rest, "v2": v2}[protocol], url, streams)
 
 
 if __name__ == "__main__":
@@ -249,17 +329,19 @@ if __name__ == "__main__":
     parser.add_argument("--spec", type=pathlib.Path, help="the artifact's assets/clip_spec.json")
     parser.add_argument("--frames", type=int, default=250, help="maximum number of frames")
     options = parser.parse_args()
-    spec = {"fps": 25.0, "short_side": 256, "size": 224, "resize": "short_side"}
+    specs = {"rgb": {"fps": 25.0, "short_side": 256, "size": 224, "resize": "short_side"}}
     if options.spec:
-        spec = json.loads(options.spec.read_text(encoding="utf-8"))["rgb"]
+        specs = json.loads(options.spec.read_text(encoding="utf-8"))
+    rgb = specs.get("rgb", {"fps": None, "short_side": None, "size": None, "resize": None})
     outputs = predict(
         options.video,
         protocol=options.protocol,
         url=options.url,
-        fps=spec["fps"],
-        short_side=spec["short_side"],
+        fps=rgb["fps"],
+        short_side=rgb["short_side"],
         max_frames=options.frames,
-        size=spec["size"] if spec["resize"] == "short_side" else None,
+        size=rgb["size"] if rgb["resize"] == "short_side" else None,
+        flow=specs.get("flow"),
     )
     for label, score in zip(outputs["labels"], outputs["scores"], strict=True):
         print(f"{100 * score:6.2f} %  {label}")

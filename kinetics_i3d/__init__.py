@@ -40,8 +40,13 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.flow.settings import FlowSettings as FlowSettings
     from kinetics_i3d.inference.classify import classify as classify
     from kinetics_i3d.inference.doctor import examine as examine
-    from kinetics_i3d.inference.features import extract_features as extract_features
+    from kinetics_i3d.inference.extract_features import extract_features as extract_features
     from kinetics_i3d.inference.optimize import optimize as optimize
+    from kinetics_i3d.inference.segments import Segment as Segment
+    from kinetics_i3d.inference.segments import find_segments as find_segments
+    from kinetics_i3d.inference.timeline import Timeline as Timeline
+    from kinetics_i3d.inference.timeline import classify_over_time as classify_over_time
+    from kinetics_i3d.inference.timeline_picture import draw_timeline as draw_timeline
     from kinetics_i3d.models.c3d import C3D as C3D
     from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM as ConvNetLSTM
     from kinetics_i3d.models.conv_net_lstm import all_steps_loss as all_steps_loss
@@ -80,6 +85,8 @@ _PUBLIC = {
     "InceptionI3D": "models.inception_i3d",
     "InceptionV1": "models.inception_v1",
     "PrepareConfig": "data.records.prepare",
+    "Segment": "inference.segments",
+    "Timeline": "inference.timeline",
     "TrainConfig": "training.config",
     "TwoStream": "models.two_stream",
     "TwoStreamFused": "models.two_stream_fused",
@@ -93,15 +100,18 @@ _PUBLIC = {
     "all_steps_loss": "models.conv_net_lstm",
     "augmentation": "data.pipeline",
     "classify": "inference.classify",
+    "classify_over_time": "inference.timeline",
     "config_from_recipe": "training.recipes",
     "convert": "models.convert",
     "decode_predictions": "core.labels",
     "draw_confusion": "evaluation.plots",
+    "draw_timeline": "inference.timeline_picture",
     "evaluate": "evaluation.protocols",
     "examine": "inference.doctor",
     "export": "exporting.export",
-    "extract_features": "inference.features",
+    "extract_features": "inference.extract_features",
     "feature_model": "models.load",
+    "find_segments": "inference.segments",
     "fvd": "evaluation.fvd",
     "fvd_features": "evaluation.fvd_features",
     "inflate": "models.inflation",

@@ -65,6 +65,7 @@ NOT_RUN = (
     ("docs/export_serving.md", "pip install", NETWORK),
     ("docs/export_serving.md", "python examples/mlserver/serve.py", "needs MLServer"),
     ("docs/export_serving.md", "python examples/serve_video.py", "test_serve_video.py has one"),
+    ("docs/features.md", "python examples/localize.py", "test_localize_example.py has one"),
     ("docs/scale.md", "pip install", NETWORK),
     ("docs/scale.md", "kinetics-i3d scale", "needs Ray; make scale runs such commands"),
     ("docs/scale.md", "import pyarrow", "needs PyArrow; tests/scale reads and merges such results"),

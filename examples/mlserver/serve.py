@@ -20,17 +20,18 @@ from mlserver.settings import ModelParameters
 from runtime import SavedModelRuntime
 
 FRAMES = 250  # 10 seconds at 25 fps, the longest clip of the paper's tests
+CHANNELS = {"rgb": 3, "flow": 2}
 HEADER = 64 * 1024  # bytes of a request in addition to its frames
 
 
 def max_body(folder):
     """Bytes of the largest accepted body: `FRAMES` of the model's squares in base64."""
     path = pathlib.Path(folder, "assets", "clip_spec.json")
-    sides = [32]
+    pixels = 0
     if path.is_file():
         specs = json.loads(path.read_text(encoding="utf-8"))
-        sides += [spec["short_side"] for spec in specs.values()]
-    return max(32 * MIB, FRAMES * max(sides) ** 2 * 4 + HEADER)
+        pixels = sum(CHANNELS[name] * spec["short_side"] ** 2 for name, spec in specs.items())
+    return max(32 * MIB, FRAMES * pixels * 4 // 3 + HEADER)
 
 
 class Server(mlserver.MLServer):

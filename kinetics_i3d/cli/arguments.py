@@ -208,6 +208,36 @@ def with_labels(model, labels):
     return model
 
 
+# --window, --stride
+
+
+def add_window_arguments(parser, rows):
+    """Adds --window and --stride, lengths as `extract_features` takes them.
+
+    Args:
+        parser: A `Parser`.
+        rows: What there is with --window whole.
+    """
+    parser.add_argument(
+        "--window",
+        type=_length,
+        metavar="FRAMES|SECONDSs|whole",
+        help="frames of a window; seconds such as 2.56s; or whole: one pass over the whole video, "
+        f"{rows} (default: 64)",
+    )
+    parser.add_argument(
+        "--stride",
+        type=_length,
+        metavar="FRAMES|SECONDSs",
+        help="frames from one window to the next, or seconds such as 0.64s (default: 16)",
+    )
+
+
+def _length(text):
+    """Frames as a number; other text stays, which the library reads."""
+    return int(text) if text.isdecimal() else text
+
+
 # --precision
 
 

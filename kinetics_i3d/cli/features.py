@@ -1,9 +1,10 @@
 """`kinetics-i3d features`: compute features of videos, each row with its seconds.
 
-Windows of frames slide over each video. wave.mp4 gets wave.npz with the arrays features, start, end
-and center (seconds of the video) and the metadata as JSON. A file is kept while video, weights and
-options are the same: repeating a call that was stopped completes it. A video that cannot be read is
-skipped and reported at the end: exit code 1 if others could be read, 2 if none could.
+Windows of frames slide over each video, or the network runs once over all of it. wave.mp4 gets
+wave.npz with the arrays features, start, end and center (seconds of the video) and the metadata as
+JSON. A file is kept while video, weights and options are the same: repeating a call that was
+stopped completes it. A video that cannot be read is skipped and reported at the end: exit code 1 if
+others could be read, 2 if none could.
 """
 
 import dataclasses
@@ -15,7 +16,9 @@ from kinetics_i3d.cli.arguments import (
     add_output_argument,
     add_streams_argument,
     add_weights_arguments,
+    add_window_arguments,
     chosen_weights,
+    count,
 )
 from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.progress import Progress
@@ -91,16 +94,7 @@ def add_feature_arguments(parser):
         choices=CHOICES["pool"],
         help="average over time and space, over space alone, or not at all (default: all)",
     )
-    for name, default, text in (
-        ("window", 64, "frames of a window"),
-        ("stride", 16, "frames from one window to the next"),
-    ):
-        parser.add_argument(
-            f"--{name}",
-            type=_length,
-            metavar="FRAMES|SECONDSs",
-            help=f"{text}, or seconds such as 2.56s (default: {default})",
-        )
+    add_window_arguments(parser, "a row for each time step of the endpoint")
     parser.add_argument(
         "--fps",
         type=_rate,
@@ -129,6 +123,13 @@ def add_feature_arguments(parser):
         help="for a video shorter than a window: repeat it from its beginning, repeat its last "
         "frame, or report an error (default: loop)",
     )
+    parser.add_argument(
+        "--batch-frames",
+        type=count,
+        metavar="N",
+        help="frames of a network call at most; memory grows with it, and the features do not "
+        "depend on it (default: 250)",
+    )
 
 
 def feature_options(options, defaults):
@@ -151,7 +152,7 @@ def run(options):
     fetch_weights(weights, pairs=True)
     load_keras()
     from kinetics_i3d.inference import features_files
-    from kinetics_i3d.inference.features import FeatureExtractor
+    from kinetics_i3d.inference.extract_features import make_extractor
 
     preset = features_files.PRESETS[options.preset] if options.preset else None
     file_format = options.format or ("npy" if preset else "npz")
@@ -160,7 +161,7 @@ def run(options):
     jobs = features_files.feature_jobs(
         trees, options.output, one_folder=bool(preset and preset.one_folder)
     )
-    extractor = FeatureExtractor(weights, settings)
+    extractor = make_extractor(weights, settings)
     results: list = []
     failures = []
     total, noun = len(jobs), "videos"
@@ -205,8 +206,3 @@ def _rate(text):
         return float(text)
     except ValueError:
         return text
-
-
-def _length(text):
-    """Frames as a number; seconds stay text, which the library reads."""
-    return int(text) if text.isdecimal() else text

@@ -76,11 +76,17 @@ def run(options):
         "batch_size": options.batch_size,
     }
     sets = features_of_both(options.real, options.generated, **how)
+    unsaved = None
     for features, path in zip(sets, (options.save_real, options.save_generated), strict=True):
         if path is not None:
-            features.save(path)
+            try:
+                features.save(path)
+            except OSError as error:  # a full disk must not cost the result
+                unsaved = error
     result = fvd(*sets, **how, all_metrics=options.all_metrics, resamples=options.resamples)
     print_result(options, _text(result), result.to_dict())
+    if unsaved is not None:
+        raise unsaved
     if result.skipped:
         complain(f"{len(result.skipped)} videos were skipped")
     return 1 if result.skipped else 0

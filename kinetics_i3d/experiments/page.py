@@ -6,8 +6,8 @@ Carreira & Zisserman, CVPR 2017, tables 2 to 5.
 import json
 import pathlib
 
+from kinetics_i3d.core.figure import ACCENT, FILL, INK, LINE, new_figure, shorten
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.evaluation.plots import ACCENT, FILL, INK, LINE, new_figure, shorten
 from kinetics_i3d.evaluation.report import reports_installed
 from kinetics_i3d.experiments.runs import (
     IMAGE_INITS,

@@ -46,7 +46,7 @@ def export_litert(
     Args:
         model: A `ClipModel` that ends in logits.
         output: The file, such as `"mine.tflite"`. It is also a zip, of `labels.txt`,
-            `clip_spec.json` and `operations.json`.
+            `clip_spec.json`, `activation.txt` and `operations.json`.
         precision: `"float32"`; `"float16"` for weights of half the size; `"dynamic_int8"` for
             weights in 8 bits; `"int8"` for activations too, except in the classifier.
         frames: Frames of a clip, of the slowest stream; by default the model's fixed number, or 64,

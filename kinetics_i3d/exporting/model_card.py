@@ -57,7 +57,8 @@ def descriptions(model):
 
     Returns:
         {"labels.txt": one class per line, "clip_spec.json": {stream: the fields of its `ClipSpec`
-        and `minimum_frames`}}.
+        and `minimum_frames`}, "activation.txt": "softmax", or "sigmoid" of weights trained on
+        several labels per video, which makes probabilities of the logits}.
     """
     specs = {
         stream: {**spec.to_dict(), "minimum_frames": model.minimums[stream][0]}
@@ -66,15 +67,20 @@ def descriptions(model):
     return {
         "labels.txt": "".join(f"{name}\n" for name in class_names(model)),
         "clip_spec.json": json.dumps(specs, indent=2) + "\n",
+        "activation.txt": f"{model.activation}\n",
     }
 
 
 def metadata(model):
-    """The same for formats with text fields: {"labels": a JSON list, "clip_spec": JSON}."""
+    """The same for formats with text fields: `labels` is a JSON list, `clip_spec` is JSON."""
     texts = descriptions(model)
     labels = texts["labels.txt"].splitlines()
     specs = json.loads(texts["clip_spec.json"])
-    return {"labels": json.dumps(labels, ensure_ascii=False), "clip_spec": json.dumps(specs)}
+    return {
+        "labels": json.dumps(labels, ensure_ascii=False),
+        "clip_spec": json.dumps(specs),
+        "activation": model.activation,
+    }
 
 
 def provenance(weights):

@@ -20,8 +20,8 @@ def export_onnx(model, output):
 
     Its inputs are called by their streams, uint8 (batch, frames, height, width, channels) of any
     number and size; flow is 8-bit flow of frames of the spec's size. The outputs are `logits` and
-    `probabilities`. The metadata have the labels (a JSON list) and the specs, as `labels` and
-    `clip_spec`.
+    `probabilities`. The metadata have the labels (a JSON list), the specs and what makes
+    probabilities of the logits, as `labels`, `clip_spec` and `activation`.
 
     Args:
         model: A `ClipModel` that ends in logits.

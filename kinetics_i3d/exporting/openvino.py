@@ -30,11 +30,11 @@ _INT8_TOLERANCE = 0.35
 
 
 def export_openvino(model, output, *, precision="float32", calibration=None):
-    """Writes a folder with `model.xml` and `model.bin`, `labels.txt` and `clip_spec.json`.
+    """Writes `model.xml` and `model.bin`, `labels.txt`, `clip_spec.json` and `activation.txt`.
 
     Its inputs are called by their streams, uint8 (batch, frames, height, width, channels) of any
     number and size; flow is 8-bit flow of frames of the spec's size. The outputs are `logits` and
-    `probabilities`. The labels and specs are in the model's runtime info too, under `kinetics_i3d`.
+    `probabilities`. The texts are in the model's runtime info too, under `kinetics_i3d`.
 
     Bfloat16 is not an export option but one of the runtime: `INFERENCE_PRECISION_HINT` is `"bf16"`,
     which is OpenVINO's default where the processor has it, or `"f32"`.

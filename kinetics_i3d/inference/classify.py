@@ -19,13 +19,17 @@ from kinetics_i3d.core.canvas import (
     check_picture_path,
     text_width,
 )
-from kinetics_i3d.core.labels import BY_COUNT, decode_predictions
+from kinetics_i3d.core.labels import BY_COUNT, decode_predictions, label_list
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.streams import count_frames
 from kinetics_i3d.data.views import video_views
-from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
+from kinetics_i3d.models.clip_model import (
+    ClipModel,
+    check_ends_in_logits,
+    check_finite_logits,
+)
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.clip import darken_outside_crop
@@ -100,7 +104,7 @@ def classify(
         ValueError: If `model` does not end in logits or its classes have no names, or a number is
             out of range.
         VideoError: If the file cannot be decoded.
-        WeightsError: If `model` is weights that cannot be read.
+        WeightsError: If `model` is weights that cannot be read, or whose logits are not finite.
 
     Example:
 
@@ -113,7 +117,7 @@ def classify(
         raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
     path = check_video(path)
     model = _default_model() if model is None else as_model(model)
-    check_classifies(model)
+    class_names(model)
     begin = time.perf_counter()
     clips = clips_at_test(model) | ({} if window is None else {"window": window})
     streams = (*model.clip_specs,)
@@ -124,14 +128,15 @@ def classify(
     else:
         total, noun = clips["clips"], "clips"
     shown = track(views, str(path), total=total, noun=noun, size=lambda view: view[1])
-    predictions = predict_labels(model, shown, top=top)
+    predictions = predict_labels(model, shown, path, top=top)
     seconds = time.perf_counter() - begin
     return Classification(str(path), predictions, seconds, model.clip_specs)
 
 
-def predict_labels(model, views, *, top):
+def predict_labels(model, views, video, *, top):
     """The (label, probability) of the best classes of the views of one video, best first."""
     logits = model.predict_views(views)
+    check_finite_logits(logits, model.name, video)
     (predictions,) = decode_predictions(
         logits[None], top=top, labels=model.labels, activation=model.activation
     )
@@ -144,8 +149,8 @@ def _default_model():
     return load_model()
 
 
-def check_classifies(model):
-    """Raises `ValueError` unless a model maps clips to the logits of named classes."""
+def class_names(model):
+    """The names of a model's classes; `ValueError` unless it maps clips to logits of named ones."""
     check_ends_in_logits(model)
     classes = model.output_shape[-1]
     if not model.labels and classes not in BY_COUNT:
@@ -153,6 +158,7 @@ def check_classifies(model):
             f"`model` must name its {classes} classes; save_weights(model, path, labels=...) keeps "
             f"the names with the weights. Received: {model.name} with labels={model.labels!r}"
         )
+    return tuple(model.labels) or label_list(BY_COUNT[classes])
 
 
 def draw_filmstrip(path_out, video, classification, *, spec, frames=8):

@@ -11,6 +11,9 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.flow.info import fingerprint
+from kinetics_i3d.inference.cropped_video import CroppedVideo
+from kinetics_i3d.inference.feature_options import BATCH_FRAMES
+from kinetics_i3d.inference.time_axis import time_axis
 from kinetics_i3d.video.frame_folder import open_source, split_rate
 from kinetics_i3d.video.source import VideoFrames
 from kinetics_i3d.video.span import split_span
@@ -22,26 +25,8 @@ def receptive_field(network):
     Both are None where the output has no time axis. SAME padding adds zeros at the ends of a clip:
     a window that is shorter than the field is seen whole by every step.
     """
-    fields: dict = {}
-    for layer in network.operations:
-        if hasattr(layer, "layers"):
-            return None, None
-        tensors = _as_list(layer.input)
-        size, step = max((fields.get(id(tensor), (1, 1)) for tensor in tensors), default=(1, 1))
-        kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-        if kernel is not None and len(kernel) == 3:
-            dilation = getattr(layer, "dilation_rate", (1,))[0]
-            size += (kernel[0] - 1) * dilation * step
-            step *= layer.strides[0]
-        for tensor in _as_list(layer.output):
-            fields[id(tensor)] = (size, step) if len(tensor.shape) == 5 else (None, None)
-        if None in fields[id(_as_list(layer.output)[0])]:
-            return None, None
-    return fields[id(network.output)]
-
-
-def _as_list(tensors):
-    return list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
+    axis = time_axis(network, BATCH_FRAMES)
+    return (None, None) if axis is None else (axis.receptive_field, axis.stride)
 
 
 def name_of(weights, stream):
@@ -80,6 +65,8 @@ def file_identity(path, span, fingerprint):
 
 def identify(video, specs):
     """What identifies the content that the streams of a video are read from, JSON-ready."""
+    if isinstance(video, CroppedVideo):
+        return video.identity
     flow = flow_identity(video, specs) if "flow" in specs else None
     return {"video": video_identity(video), "flow": flow}
 
@@ -109,6 +96,8 @@ def _key_fields(fields):
 
 def first_picture_time(video):
     """Seconds of the first picture by the file's own clock, which `start` and `end` count from."""
+    if isinstance(video, CroppedVideo):
+        return video.first_picture
     if isinstance(video, VideoFrames):
         return 0.0
     with open_source(split_span(video)[0], threads=1) as source:
@@ -120,6 +109,8 @@ def first_picture_time(video):
 
 def frame_rate(video):
     """Frames a second of a video by its header, as a fraction."""
+    if isinstance(video, CroppedVideo):
+        return video.rate
     if isinstance(video, VideoFrames):
         return as_rate(video.fps)
     with open_source(split_span(video)[0], threads=1) as source:

@@ -14,6 +14,8 @@ TAILS = ("pad", "drop", "overlap")
 SHORTS = ("loop", "pad", "error")
 ALIGNS = ("start", "center")
 CROPS = {"center": VIEWS["center"], "three_crop": View(crops=THREE), "ten_crop": VIEWS["ten_crop"]}
+WHOLE = "whole"  # as a window: one pass over the whole video
+BATCH_FRAMES = 250  # of one network call, as many as the paper's longest clip
 SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
 
 
@@ -31,6 +33,7 @@ class FeatureOptions:
     tail: str = "pad"
     short: str = "loop"
     streams: tuple | str | None = None
+    batch_frames: int = BATCH_FRAMES
 
     def __post_init__(self):
         choices = {
@@ -44,8 +47,16 @@ class FeatureOptions:
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
-        for name in ("window", "stride"):
-            frame_count(name, getattr(self, name), 25)
+        if self.window == WHOLE:
+            self._check_whole()
+        else:
+            frame_count("window", self.window, 25)
+        frame_count("stride", self.stride, 25)
+        if not isinstance(self.batch_frames, int) or self.batch_frames < 1:
+            raise ValueError(
+                "`batch_frames` must be a whole number above 0. "
+                f"Received: batch_frames={self.batch_frames!r}"
+            )
         if isinstance(self.fps, str) and self.fps != "source":
             raise ValueError(
                 f"`fps` must be a number above 0, 'source' or None. Received: fps={self.fps!r}"
@@ -62,6 +73,16 @@ class FeatureOptions:
                 )
             names = tuple(stream for stream in STREAMS if stream in names)
         object.__setattr__(self, "streams", names)
+
+    def _check_whole(self):
+        """Raises an error where an option of windows is set."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in ("stride", "align", "tail"):
+            if getattr(self, name) != defaults[name]:
+                raise ValueError(
+                    f"`{name}` must be left out with window={WHOLE!r}, whose rows are the time "
+                    f"steps of the endpoint. Received: {name}={getattr(self, name)!r}"
+                )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,6 +120,7 @@ def frame_count(name, value, rate):
     elif isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1:
         return int(value)
     raise ValueError(
-        f"`{name}` must be frames, a whole number above 0, or seconds such as '2.56s'. "
-        f"Received: {name}={value!r}"
+        f"`{name}` must be frames, a whole number above 0, or seconds such as '2.56s'"
+        + (f", or {WHOLE!r}. " if name == "window" else ". ")
+        + f"Received: {name}={value!r}"
     )

@@ -12,6 +12,7 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.streams import count_frames, read_streams
 from kinetics_i3d.data.views import View, cropped_frames
+from kinetics_i3d.inference.cropped_video import CroppedVideo
 from kinetics_i3d.video.reader import timed_frames
 
 
@@ -52,19 +53,17 @@ class SlidingWindows:
             return -(-frames // self.stride)
         return max(1, (frames - self.window) // self.stride + 1)
 
-    def read(self, video, frames=None):
+    def read(self, video):
         """Yields (frames, (start, end, center)) of each window, `window` frames of it in memory.
 
-        A frame is a list of {stream: square}, one for each crop. `frames`, as the method of this
-        name yields them, take the place of those of the video.
+        A frame is a list of {stream: square}, one for each crop.
         """
-        frames = self.frames(video) if frames is None else frames
         if self.align == "center":
-            yield from self._centered(video, frames)
+            yield from self._centered(video)
             return
         recent: collections.deque = collections.deque(maxlen=self.window)
         count, start = 0, 0  # frames so far; the first of the next window
-        with contextlib.closing(frames):
+        with contextlib.closing(timed_crops(video, self.specs, self.view.crops)) as frames:
             for frame in frames:
                 recent.append(frame)
                 count += 1
@@ -80,7 +79,7 @@ class SlidingWindows:
             elif self.tail == "pad" and count > start:
                 yield _window(list(recent)[start - count :], self.window)
 
-    def _centered(self, video, frames):
+    def _centered(self, video):
         """As `read`, a window around each `stride`-th frame."""
         before = self.window // 2
         after = self.window - 1 - before
@@ -91,10 +90,10 @@ class SlidingWindows:
             middle = count - 1 - after  # the frame that the window is centred on
             if middle >= 0 and middle % self.stride == 0:
                 begin, end, _ = recent[before]
-                window, (first, last, _) = _window(recent, self.window)
-                yield window, (first, last, (begin + end) / 2)
+                frames, (first, last, _) = _window(recent, self.window)
+                yield frames, (first, last, (begin + end) / 2)
 
-        with contextlib.closing(frames):
+        with contextlib.closing(timed_crops(video, self.specs, self.view.crops)) as frames:
             for frame in frames:
                 if not recent:
                     recent.extend([frame] * before)
@@ -115,39 +114,48 @@ class SlidingWindows:
                 f"{self.window}; short='loop' and short='pad' fill it"
             )
 
-    def frames(self, video, *, workers=None):
-        """Decodes a video, and yields (begin, end, [{stream: square} for each crop]).
 
-        A frame is shown between these seconds. With flow the last one is left out, which has none.
-        `workers` pairs of frames have their flow computed at the same time, one per processor by
-        default.
-        """
-        specs = self.specs
-        clock: collections.deque = collections.deque()
+def specs_at(specs, rate):
+    """The `StreamSpecs` with this frame rate."""
+    if rate == as_rate(specs.fastest.fps):
+        return specs
+    sampled = {stream: dataclasses.replace(spec, fps=float(rate)) for stream, spec in specs.items()}
+    return StreamSpecs(sampled, apart=True)
 
-        def joined():
-            timed = timed_frames(video, pixels="rgb" in specs, **specs[specs.streams[0]].reading)
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(contextlib.closing(timed))
-                if "flow" not in specs:
-                    flows = None
-                else:
-                    flows = read_streams(video, StreamSpecs(specs["flow"]), workers=workers)
-                    stack.enter_context(contextlib.closing(flows))
-                for begin, end, frame in timed:
-                    pictures = {"rgb": frame} if "rgb" in specs else {}
-                    if flows is not None:
-                        flow = next(flows, None)
-                        if flow is None:
-                            return
-                        pictures |= flow
-                    clock.append((float(begin), float(end)))
-                    yield pictures
 
-        cropped = cropped_frames(joined(), self.view.crops, specs, video)
-        with contextlib.closing(cropped):
-            for crops in cropped:
-                yield *clock.popleft(), crops
+def timed_crops(video, specs, crops, *, workers=None):
+    """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow.
+
+    `workers` pairs of frames have their flow computed at the same time, one per processor by
+    default.
+    """
+    if isinstance(video, CroppedVideo):
+        yield from video.frames()
+        return
+    clock: collections.deque = collections.deque()
+
+    def joined():
+        timed = timed_frames(video, pixels="rgb" in specs, **specs[specs.streams[0]].reading)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.closing(timed))
+            if "flow" not in specs:
+                flows = None
+            else:
+                flows = read_streams(video, StreamSpecs(specs["flow"]), workers=workers)
+                stack.enter_context(contextlib.closing(flows))
+            for begin, end, frame in timed:
+                pictures = {"rgb": frame} if "rgb" in specs else {}
+                if flows is not None:
+                    flow = next(flows, None)
+                    if flow is None:
+                        return
+                    pictures |= flow
+                clock.append((float(begin), float(end)))
+                yield pictures
+
+    with contextlib.closing(cropped_frames(joined(), crops, specs, video)) as cropped:
+        for squares in cropped:
+            yield *clock.popleft(), squares
 
 
 def _window(frames, window, loop=False):

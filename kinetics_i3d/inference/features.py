@@ -1,7 +1,4 @@
-"""`extract_features`: the activations of a network along a video, each row with its seconds.
-
-Windows of frames slide over a video that is decoded once, in bounded memory.
-"""
+"""`FeatureExtractor`: the activations of a network along videos, each row with its seconds."""
 
 import concurrent.futures
 import contextlib
@@ -12,114 +9,37 @@ from collections.abc import Mapping
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import as_rate
-from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.core.types import PathLike, Weights
 from kinetics_i3d.data.views import to_model_values
 from kinetics_i3d.inference.feature_metadata import (
     content_key,
     dtypes_of,
     first_picture_time,
+    frame_rate,
     identify,
     name_of,
     receptive_field,
     versions,
 )
-from kinetics_i3d.inference.feature_options import FeatureOptions, Features, frame_count
-from kinetics_i3d.inference.feature_settings import FeatureSettings
+from kinetics_i3d.inference.feature_options import CROPS, FeatureOptions, Features, frame_count
+from kinetics_i3d.inference.feature_windows import SlidingWindows, specs_at
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model, feature_model, load_model
-from kinetics_i3d.video.source import VideoFrames, check_video
+from kinetics_i3d.video.source import check_video
 from kinetics_i3d.weights.assign import weights_digest
 
-FRAMES_AT_ONCE = 250  # of one network call, as many as the paper's longest clip
-
-
-def extract_features(
-    video: PathLike | VideoFrames,
-    weights: ClipModel | Weights = "rgb_kinetics400",
-    *,
-    endpoint: str = "Mixed_5c",
-    pool: str = "all",
-    window: int | str = 64,
-    stride: int | str = 16,
-    fps: float | str | None = None,
-    align: str = "start",
-    views: str = "center",
-    tail: str = "pad",
-    short: str = "loop",
-    streams: str | None = None,
-) -> Features:
-    """Computes features of a video by windows of frames, with the seconds of each.
-
-    The video is decoded once and read in bounded memory, whatever its length.
-
-    Args:
-        video: A local video file, with a span behind it or not (`talk.mp4#t=5,15`), a folder of
-            numbered pictures, or `VideoFrames`. Flow is read from the file beside the video where
-            `kinetics-i3d flow` has left one, else computed.
-        weights: Weights as `load_model` takes them, or a `ClipModel`, of rgb, of flow or of both
-            streams: `"kinetics_jhmdb"` or `{"rgb": ..., "flow": ...}`.
-        endpoint: The paper's name of an activation, such as `"Mixed_4f"`. `"AvgPool_0a_7x7"` with
-            `pool="all"` gives what the classifier reads, averaged over time.
-        pool: What is averaged: `"all"`, time and space; `"spatial"`, space alone; or `"none"`.
-        window: Frames of a window, or seconds as text: `"2.56s"`.
-        stride: Frames from the beginning of a window to that of the next, or seconds as text.
-        fps: Frames a second at which the video is sampled: a number, or `"source"` for the rate
-            that the file's header tells, as many public tools do. None is the rate of the weights'
-            `ClipSpec`, which they were trained at.
-        align: `"start"`, the first window begins with the video; `"center"`, every `stride`-th
-            frame has a window centred on it, for which the first and the last frame of the video
-            are repeated beyond its ends. `center` is the middle of that frame then.
-        views: Crops of each window: `"center"`; `"three_crop"`, along the longer side;
-            `"ten_crop"`, the centre and the corners, each as it is and mirrored.
-            `metadata["views"]` names them in order.
-        tail: What becomes of the frames after the last whole window: `"pad"` gives them a window
-            that repeats the last frame, `"drop"` leaves them out, and `"overlap"` gives them a
-            window that ends with the video. With `align="center"` no frames are left.
-        short: What becomes of a video that is shorter than a window: `"loop"` repeats it from its
-            beginning, as the paper does, `"pad"` repeats its last frame, `"error"` refuses it.
-            With `align="center"` its first and last frame are repeated, unless it is refused.
-        streams: `"rgb"`, `"flow"` or `"rgb,flow"`, one of those of the weights; None is all.
-
-    Returns:
-        A `Features`, whose arrays are `features`, float32 (windows, channels) by default, and
-        `start`, `end` and `center`, seconds of the source video. `pool` and `views` add axes:
-        `(windows[, time[, height, width]][, views], channels)`. Of two streams the channels of rgb
-        come first, then those of flow: 2048 of a Two-Stream I3D. `metadata` holds the weights'
-        names and digests, the clip specs, versions, `receptive_field` (of one time step of the
-        endpoint, in frames and seconds) and `key`, a sha256 of all that the features depend on.
-
-    Raises:
-        ValueError: If an argument is wrong; of an unknown endpoint near names are listed.
-        VideoError: If the video cannot be decoded, or is too short with `short="error"`.
-        WeightsError: If the weights cannot be read, or read other streams.
-
-    Example:
-
-    >>> rows = ki3d.extract_features(folder / "video.mp4", folder / "mine.h5", window=16, stride=8)
-    >>> rows.features.shape
-    (3, 256)
-    >>> [(float(start), float(end)) for start, end in zip(rows.start, rows.end)]
-    [(0.0, 0.64), (0.32, 0.96), (0.64, 1.0)]
-
-    Source: Carreira & Zisserman, CVPR 2017, section 2; the windows and crops are those that
-    temporal localisation and anomaly detection read.
-    """
-    options = FeatureOptions(
-        endpoint=endpoint,
-        pool=pool,
-        window=window,
-        stride=stride,
-        fps=fps,
-        align=align,
-        views=views,
-        tail=tail,
-        short=short,
-        streams=streams,
-    )
-    return FeatureExtractor(weights, options).extract(video)
+FORMAT = 1  # of the metadata; a part of the content key
+PLACES = {  # along the longer side, along the shorter one
+    (0.5, 0.5): "center",
+    (0.0, 0.5): "start",
+    (1.0, 0.5): "end",
+    (0.0, 0.0): "start_start",
+    (0.0, 1.0): "start_end",
+    (1.0, 0.0): "end_start",
+    (1.0, 1.0): "end_end",
+}
 
 
 class FeatureExtractor:
@@ -134,33 +54,31 @@ class FeatureExtractor:
 
     def __init__(self, weights="rgb_kinetics400", options=None):
         self.options = options = FeatureOptions() if options is None else options
-        model = _load(weights, options.streams)
+        self.model = model = _load(weights, options.streams)
         self._networks = _networks(model, options)
         specs = {stream: network.clip_spec for stream, network in self._networks.items()}
-        _check_rates(specs)
-        fewest = max(network.minimum[0] for network in self._networks.values())
+        self._spec_rate = _common_rate(specs)
         self.specs = StreamSpecs(specs, apart=True)
-        self.settings = FeatureSettings(
-            options,
-            self.specs,
-            weights={
-                stream: {
-                    "name": name_of(weights, stream),
-                    "sha256": weights_digest(model.streams[stream]),
-                }
-                for stream in self._networks
-            },
-            dtypes={stream: dtypes_of(network) for stream, network in self._networks.items()},
-            fewest=fewest,
-        )
-        if frame_count("window", options.window, self.settings.rate()) < fewest:
-            raise ValueError(
-                f"`window` must be at least {fewest} frames for endpoint={options.endpoint!r}. "
-                f"Received: window={options.window!r}"
-            )
-        self.view = self.settings.view
+        self._fewest = max(network.minimum[0] for network in self._networks.values())
+        self._check_length()
+        self.view = CROPS[options.views]
         self.view_count = len(self.view.crops) * len(self.view.flips)
-        self.windows = self.settings.windows
+        self._weights = {
+            stream: {
+                "name": name_of(weights, stream),
+                "sha256": weights_digest(model.streams[stream]),
+            }
+            for stream in self._networks
+        }
+
+    def _check_length(self):
+        """Raises an error where the network cannot read clips of the length that is set."""
+        options = self.options
+        if frame_count("window", options.window, self._rate_of(None)) < self._fewest:
+            raise ValueError(
+                f"`window` must be at least {self._fewest} frames for "
+                f"endpoint={options.endpoint!r}. Received: window={options.window!r}"
+            )
 
     def extract(self, video):
         """The `Features` of a video; decodes ahead of the network, in a thread."""
@@ -179,12 +97,7 @@ class FeatureExtractor:
     def describe(self, video):
         """The metadata of a video's features, with their content key; nothing is decoded whole."""
         windows = self.windows(video)
-        identity = identify(video, windows.specs)
-        return self.metadata(windows, identity, first_picture_time(video))
-
-    def metadata(self, windows, identity, first_picture):
-        """As `describe`, of `SlidingWindows`, `identify` and `first_picture_time`."""
-        fields = self.settings.fields(windows, identity)
+        fields = self.fields(windows, identify(video, windows.specs))
         field, step = receptive_field(next(iter(self._networks.values())))
         return {
             **fields,
@@ -192,13 +105,36 @@ class FeatureExtractor:
             "channels": {
                 stream: network.output_shape[-1] for stream, network in self._networks.items()
             },
-            "first_picture": first_picture,
+            "first_picture": first_picture_time(video),
             "receptive_field": {
                 "frames": field,
                 "seconds": None if field is None else float(field / windows.rate),
                 "frames_per_step": step,
             },
             "versions": versions(),
+        }
+
+    def fields(self, windows, identity):
+        """All that the features of a video depend on, by its windows and what `identify` gave."""
+        return {
+            "format": FORMAT,
+            **identity,
+            "weights": self._weights,
+            "clip_specs": {stream: spec.to_dict() for stream, spec in windows.specs.items()},
+            "endpoint": self.options.endpoint,
+            "pool": self.options.pool,
+            "views": _view_names(self.view),
+            "short": self.options.short,
+            **self._window_settings(windows),
+            "dtypes": {stream: dtypes_of(network) for stream, network in self._networks.items()},
+        }
+
+    def _window_settings(self, windows):
+        return {
+            "window": _length(windows.window, windows.rate),
+            "stride": _length(windows.stride, windows.rate),
+            "align": self.options.align,
+            "tail": self.options.tail,
         }
 
     def count_windows(self, video):
@@ -208,32 +144,65 @@ class FeatureExtractor:
         except UserError:  # whoever reads the video says so
             return None
 
-    def batches(self, video, windows=None, frames=None):
+    def windows(self, video):
+        """The `SlidingWindows` over a video; with `fps="source"` they depend on its rate."""
+        options, rate = self.options, self._rate_of(video)
+        window = frame_count("window", options.window, rate)
+        if window < self._fewest:
+            raise VideoError(
+                f"{video}: {options.window} are {window} frames at {float(rate):g} a second, and "
+                f"{options.endpoint} needs {self._fewest}"
+            )
+        return SlidingWindows(
+            self._specs_at(rate),
+            self.view,
+            window,
+            frame_count("stride", options.stride, rate),
+            align=options.align,
+            tail=options.tail,
+            short=options.short,
+        )
+
+    def _specs_at(self, rate):
+        """The `StreamSpecs` of this frame rate."""
+        return specs_at(self.specs, rate)
+
+    def _rate_of(self, video):
+        """Frames a second of a video as it is sampled; of None as far as that is known."""
+        fps = self.options.fps
+        if fps == "source":
+            return self._spec_rate if video is None else frame_rate(video)
+        return self._spec_rate if fps is None else as_rate(fps)
+
+    def batches(self, video):
         """Yields (clips, spans) for each network call; the part that decodes.
 
         A clip is (1, frames, size, size, channels), of two streams {stream: ...}; its span is the
-        (start, end, center) of its window. Views of a window follow each other. `windows` are the
-        `SlidingWindows` where they are known, and `frames` their frames where these are decoded.
+        (start, end, center) of its window. Views of a window follow each other.
         """
-        windows = self.windows(video) if windows is None else windows
-        most = max(1, FRAMES_AT_ONCE // windows.window)
+        windows = self.windows(video)
+        most = max(1, self.options.batch_frames // windows.window)
         clips: list = []
         spans: list = []
-        with contextlib.closing(windows.read(video, frames)) as read:
-            for window, span in read:
-                for crop in range(len(self.view.crops)):
-                    clip = {
-                        stream: np.stack([frame[crop][stream] for frame in window])
-                        for stream in self.specs
-                    }
-                    for flip in self.view.flips:
-                        clips.append(to_model_values(clip, flip, self.specs))
-                        spans.append(span)
-                        if len(clips) == most:
-                            yield clips, spans
-                            clips, spans = [], []
+        with contextlib.closing(windows.read(video)) as read:
+            for frames, span in read:
+                for clip in self._views(frames):
+                    clips.append(clip)
+                    spans.append(span)
+                    if len(clips) == most:
+                        yield clips, spans
+                        clips, spans = [], []
         if clips:
             yield clips, spans
+
+    def _views(self, frames):
+        """Yields the clip of each view of frames."""
+        for crop in range(len(self.view.crops)):
+            clip = {
+                stream: np.stack([frame[crop][stream] for frame in frames]) for stream in self.specs
+            }
+            for flip in self.view.flips:
+                yield to_model_values(clip, flip, self.specs)
 
     def predict(self, clips):
         """The pooled activations of the clips of a batch, (clips, ..., channels), rgb first."""
@@ -243,8 +212,14 @@ class FeatureExtractor:
             inputs = np.concatenate(parts)
             network.check_inputs(inputs)  # a graph that has met several sizes no longer sees them
             output = np.asarray(network.predict_on_batch(inputs), np.float32)
-            outputs.append(_pooled(output, self.options.pool))
+            outputs.append(self._pooled(output))
         return np.concatenate(outputs, axis=-1)
+
+    def _pooled(self, output):
+        """(clips, time, height, width, channels) averaged; outputs without these axes stay."""
+        inner = tuple(range(1, output.ndim - 1))
+        axes = {"all": inner, "spatial": (2, 3), "none": ()}[self.options.pool]
+        return output.mean(axis=axes, dtype=np.float32) if axes else output
 
     def finish(self, metadata, outputs, spans):
         """The `Features` of what `predict` gave, and of the spans of the batches."""
@@ -326,16 +301,19 @@ def _networks(model, options):
     return networks
 
 
-def _check_rates(specs):
+def _common_rate(specs):
     rates = {as_rate(spec.fps) for spec in specs.values()}
     if len(rates) > 1:
         raise ValueError(
             "`weights` must read all streams at one frame rate. Received: "
             + ", ".join(f"{spec.fps:g} of {stream}" for stream, spec in specs.items())
         )
+    return rates.pop()
 
 
-def _pooled(output, pool):
-    """(clips, time, height, width, channels) averaged; outputs without these axes stay."""
-    axes = {"all": range(1, output.ndim - 1), "spatial": (2, 3), "none": ()}[pool]
-    return output.mean(axis=tuple(axes), dtype=np.float32) if axes else output
+def _length(frames, rate):
+    return {"frames": frames, "seconds": float(frames / rate)}
+
+
+def _view_names(view):
+    return [PLACES[place] + "_mirrored" * flip for place in view.crops for flip in view.flips]

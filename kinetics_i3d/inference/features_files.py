@@ -13,13 +13,14 @@ import os
 import pathlib
 import time
 import zipfile
-import zlib
 
 import numpy as np
 
-from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.errors import DAMAGE, UserError
 from kinetics_i3d.core.files import atomic_path, parse_npy
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.locks import locked
+from kinetics_i3d.inference.feature_options import Features
 from kinetics_i3d.inference.feature_presets import PRESETS
 from kinetics_i3d.inference.features import ahead
 from kinetics_i3d.video.frame_folder import split_rate
@@ -171,6 +172,14 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
                 outputs, spans = [], []
 
 
+def read_features(path):
+    """The `Features` in an npz file."""
+    with zipfile.ZipFile(path) as archive:
+        names = ("features", "start", "end", "center", "metadata")
+        arrays = {name: parse_npy(archive.read(f"{name}.npy")) for name in names}
+    return Features(**{**arrays, "metadata": json.loads(str(arrays["metadata"]))})
+
+
 def _stages(jobs, extractor, files):
     """Yields (job, stage, value); runs in the thread that decodes."""
     for job in jobs:
@@ -199,7 +208,7 @@ class _Files:
     def __init__(self, file_format, preset=None):
         self.format = file_format
         self.by_stream = preset is not None and preset.by_stream
-        self.first_axis = "channel" if preset is not None and preset.channels_first else "window"
+        self.channels_first = preset is not None and preset.channels_first
 
     def paths(self, path, streams):
         """The files of a video, the one with the metadata last."""
@@ -216,11 +225,13 @@ class _Files:
         if not all(file.is_file() for file in paths):
             return None
         try:
-            metadata = json.loads(self._metadata(paths[-1]))
+            metadata = parse_object(self._metadata(paths[-1]))
             # The layout is no part of the key: extract_features knows none.
-            same = metadata["key"] == key and metadata["axes"][0] == self.first_axis
+            same = metadata["key"] == key and (
+                (metadata["axes"][0] == "channel") == self.channels_first
+            )
             return metadata["rows"] if same else None
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+        except DAMAGE:
             return None  # damaged, or of another program
 
     def write(self, path, features):
@@ -228,14 +239,14 @@ class _Files:
         streams = (*features.metadata["clip_specs"],)
         paths = self.paths(path, streams)
         metadata = features.metadata
-        if self.first_axis == "channel":
+        if self.channels_first:
             metadata = {**metadata, "axes": ["channel", *metadata["axes"][:-1]]}
         times = {name: getattr(features, name) for name in ("start", "end", "center")}
         if self.format == "npy":
             # Without its metadata no half-written set of files counts as made.
             paths[-1].unlink(missing_ok=True)
             arrays = [features.features]
-            if self.first_axis == "channel":
+            if self.channels_first:
                 arrays = [np.ascontiguousarray(np.moveaxis(features.features, -1, 0))]
             if self.by_stream:
                 widths = features.metadata["channels"].values()

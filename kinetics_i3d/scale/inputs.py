@@ -1,12 +1,14 @@
-"""`find_inputs`: the videos of a folder, a list or a table here, or of an address."""
+"""`find_inputs`: the videos of a folder, a list or an address; `remote_identity`: their content."""
 
 import os
 import pathlib
 import posixpath
 
-from kinetics_i3d.core.errors import UserError, first_line
+from kinetics_i3d.core.errors import UserError, VideoError, first_line
 from kinetics_i3d.data.datasets import SHOWN, find_videos
 from kinetics_i3d.data.records.addresses import SCHEME
+from kinetics_i3d.flow.info import file_fingerprint
+from kinetics_i3d.inference.feature_metadata import file_identity
 from kinetics_i3d.scale.storage import Storage, open_storage
 from kinetics_i3d.video.source import is_video_name
 from kinetics_i3d.video.span import split_span
@@ -60,3 +62,19 @@ def _at_address(source):
 def _is_input(name):
     hidden = any(part.startswith(".") for part in name.split("/"))
     return is_video_name(name) and not name.endswith(SHOWN) and not hidden
+
+
+def remote_identity(source, video):
+    """The `video_identity` of a file of a `Storage`, of which both ends are read.
+
+    Raises:
+        VideoError: If it cannot be read.
+    """
+    file, span = split_span(video)
+    try:
+        with source.open(file) as opened:
+            return file_identity(file, span, file_fingerprint(opened))
+    except FileNotFoundError as error:
+        raise VideoError(f"{source}/{video}: there is no such file") from error
+    except OSError as error:
+        raise VideoError(f"{source}/{video}: cannot be read ({first_line(error)})") from error

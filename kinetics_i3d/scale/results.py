@@ -48,12 +48,14 @@ def finished_keys(output):
     return keys
 
 
-def write_result(output, key, table):
-    """Writes the rows of a content key: a `pyarrow.Table`, to which a column `key` is added."""
+def write_result(output, video, key, table):
+    """Writes the rows of a content key: a `pyarrow.Table`, to which key and video are added."""
     import pyarrow
 
-    column = pyarrow.array([key] * len(table), pyarrow.string())
-    output.write(result_name(key), _as_parquet(table.add_column(0, "key", column)))
+    for name, value in (("video", video), ("key", key)):
+        column = pyarrow.array([value] * len(table), pyarrow.string())
+        table = table.add_column(0, name, column)
+    output.write(result_name(key), _as_parquet(table))
 
 
 @contextlib.contextmanager

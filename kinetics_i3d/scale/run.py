@@ -12,15 +12,16 @@ import os
 
 import numpy as np
 
+from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import UserError, VideoError, first_line
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.flow.cache import FlowFileError
+from kinetics_i3d.inference.cropped_video import CroppedVideo
 from kinetics_i3d.scale.cluster import Cluster, dataset_of, losses_reported
 from kinetics_i3d.scale.inputs import find_inputs
 from kinetics_i3d.scale.plan import make_plan
 from kinetics_i3d.scale.results import claimed, result_name, write_result, write_tables
 from kinetics_i3d.scale.storage import open_storage
-from kinetics_i3d.scale.works import DecodedVideo
 
 BAD_VIDEO = (VideoError, FlowFileError)
 
@@ -125,9 +126,7 @@ def _decode(work, source, batch):
     video, key = _row_of(batch)
     try:
         with source.local_video(video, flow_spec=work.flow_spec) as path:
-            decoded, current = work.read(path)
-        if current != key:
-            raise VideoError(f"{source}/{video}: has changed since the run began")
+            decoded = work.read(path)
     except BAD_VIDEO as error:
         return _packed(video, key, error=str(error))
     except UserError as error:
@@ -155,25 +154,28 @@ class _Network:
             if not self.output.exists(result_name(key)):  # else a killed process had written it
                 if self.network is None:
                     self.network = self.work.load()
-                write_result(self.output, key, self._rows(video, _unpacked(batch)))
+                table, current = self._compute(video, _unpacked(batch))
+                if current != key:
+                    raise VideoError(f"{self.source}/{video}: has changed since the run began")
+                write_result(self.output, video, key, table)
         except BAD_VIDEO as problem:
             return _status(video, key, error=str(problem))
         except (UserError, OSError) as problem:
             return _status(video, key, fatal=_fatal(self.output, problem))
         return _status(video, key)
 
-    def _rows(self, video, decoded):
-        if decoded.crops is not None:
-            return self.work.compute(self.network, video, decoded)
+    def _compute(self, video, decoded):
+        if decoded is not None:
+            return self.work.compute(self.network, decoded)
         with self.source.local_video(video, flow_spec=self.work.flow_spec) as path:
-            return self.work.compute(self.network, video, decoded, path)
+            return self.work.compute(self.network, path)
 
 
 def _make(work, source, output, batch):
     """The status of a video whose files are made without a network."""
     video, key = _row_of(batch)
     try:
-        write_result(output, key, work.make(source, video, output))
+        write_result(output, video, key, work.make(source, video, output))
     except BAD_VIDEO as error:
         return _status(video, key, error=str(error))
     except (UserError, OSError) as error:
@@ -200,7 +202,7 @@ def _status(video, key, error=None, fatal=None):
 
 
 def _packed(video, key, decoded=None, error=None, fatal=None):
-    """A `DecodedVideo` as a row of an Arrow table; its arrays are bytes that are not copied."""
+    """A `CroppedVideo` as a row of an Arrow table; its arrays are bytes that are not copied."""
     import pyarrow
 
     table = _status(video, key, error, fatal)
@@ -208,10 +210,9 @@ def _packed(video, key, decoded=None, error=None, fatal=None):
     crops: dict = {}
     if decoded is not None:
         fields = (decoded.identity, decoded.first_picture, str(decoded.rate), decoded.count)
-        about, times = json.dumps(fields), decoded.times.tobytes()
-        crops = decoded.crops or {}
+        about, times, crops = json.dumps(fields), decoded.times.tobytes(), decoded.crops
     columns = [("about", about, pyarrow.string()), ("times", times, pyarrow.large_binary())]
-    for stream in ("rgb", "flow"):
+    for stream in STREAMS:
         array = crops.get(stream)
         shape, data = (None, None) if array is None else (array.shape, array.tobytes())
         columns += [
@@ -224,13 +225,23 @@ def _packed(video, key, decoded=None, error=None, fatal=None):
 
 
 def _unpacked(batch):
-    """The inverse of `_packed`."""
-    identity, first_picture, rate, count = json.loads(batch["about"][0].as_py())
+    """The inverse of `_packed`; None where there is no decoded video."""
+    about = batch["about"][0].as_py()
+    if about is None:
+        return None
+    identity, first_picture, rate, count = json.loads(about)
     times = np.frombuffer(batch["times"][0].as_buffer(), np.float64).reshape(-1, 2)
     crops = {}
-    for stream in ("rgb", "flow"):
+    for stream in STREAMS:
         shape = batch[f"{stream}_shape"][0].as_py()
         if shape is not None:
             crops[stream] = np.frombuffer(batch[stream][0].as_buffer(), np.uint8).reshape(shape)
-    rate = fractions.Fraction(rate)
-    return DecodedVideo(identity, first_picture, rate, count, times, crops or None)
+    return CroppedVideo(
+        batch["video"][0].as_py(),
+        identity,
+        first_picture,
+        fractions.Fraction(rate),
+        count,
+        times,
+        crops,
+    )

@@ -1,74 +1,35 @@
-"""`FeatureWork`, `ClassifyWork`, `FlowWork`: what is done with each video.
+"""`FeatureWork`, `ClassifyWork`: what a network is run for on each video.
 
-They call the functions that work in a single process, so that the results are the same. Of features
-and classes a worker decodes by `read` and the process that holds the network runs `compute`. Flow
-needs no network.
+They call the functions that work in a single process, so that the results are the same. A worker
+decodes by `read`, and the process that holds the network runs `compute`.
 """
 
 import contextlib
 import dataclasses
-import fractions
-import pathlib
 import platform
-import tempfile
 import typing
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import ClipSpec, as_rate
-from kinetics_i3d.core.errors import UserError, VideoError, first_line
+from kinetics_i3d.core.clip_spec import as_rate
+from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.streams import count_frames, read_streams
-from kinetics_i3d.data.views import VIEWS, clip_views, cropped_frames
-from kinetics_i3d.flow.info import file_fingerprint, flow_path, path_for_spec, reading
-from kinetics_i3d.flow.methods import pair_function
-from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.flow.tree import FlowJob, make_flow
+from kinetics_i3d.data.views import VIEWS, clip_views, cropped_frames, video_views
+from kinetics_i3d.inference.cropped_video import CroppedVideo
 from kinetics_i3d.inference.feature_metadata import (
     content_key,
     dtypes_of,
-    file_identity,
     first_picture_time,
+    frame_rate,
     identify,
     name_of,
-    video_identity,
 )
-from kinetics_i3d.inference.feature_settings import FeatureSettings
-from kinetics_i3d.video.span import split_span
+from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
+from kinetics_i3d.inference.feature_windows import specs_at, timed_crops
+from kinetics_i3d.scale.inputs import remote_identity
 
 MOST_BYTES = 512 << 20  # of the decoded frames of a video that are sent to a network
-
-
-@dataclasses.dataclass(frozen=True)
-class DecodedVideo:
-    """A decoded video on its way to the network.
-
-    Args:
-        identity: What `identify` returned.
-        first_picture: What `first_picture_time` returned.
-        rate: Frames a second, a fraction.
-        count: The number of frames, by the header where it tells.
-        times: float64 array (frames, 2): the seconds between which each frame is shown.
-        crops: {stream: uint8 array (frames, crops, size, size, channels)}; None of a video that is
-            too long to be sent, and is decoded where the network is.
-    """
-
-    identity: dict
-    first_picture: float | None
-    rate: fractions.Fraction
-    count: int
-    times: np.ndarray
-    crops: dict | None
-
-    def frames(self):
-        """Yields the frames as `SlidingWindows.frames` does."""
-        for index, (begin, end) in enumerate(self.times.tolist()):
-            places = range(next(iter(self.crops.values())).shape[1])
-            parts = [
-                {stream: crops[index, place] for stream, crops in self.crops.items()}
-                for place in places
-            ]
-            yield begin, end, parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,50 +38,45 @@ class NetworkWork:
 
     Args:
         weights: As `load_model` takes them; every node finds them by this name or path.
-        digests: {stream: {"name": ..., "sha256": ...}} of the weights.
+        specs: `StreamSpecs` of the frames.
+        places: Positions of the crops.
+        settings: What the rows of all videos are made with, JSON-ready, and `weights`: {stream:
+            {"name": ..., "sha256": ...}}.
+        network: What `load` returned, in the process that began the run; it is not sent.
     """
 
     weights: typing.Any
-    digests: dict
+    specs: StreamSpecs
+    places: tuple
+    settings: dict
+    network: typing.Any
 
     name: typing.ClassVar[str]
     has_network: typing.ClassVar[bool] = True
 
-    @property
-    def settings(self):
-        """What the rows of all videos are made with, JSON-ready."""
-        raise NotImplementedError
+    def __getstate__(self):
+        return {**self.__dict__, "network": None}
 
     @property
     def flow_spec(self):
         """The `ClipSpec` of stored flow that is read, or None."""
-        raise NotImplementedError
-
-    @property
-    def needs_header(self):
-        """Whether the content key depends on more than the bytes at both ends of a video."""
-        return self.flow_spec is not None
-
-    def fields(self, path, identity=None):
-        """All that the rows of a video depend on; of None as the specs say.
-
-        Args:
-            path: The local path, or None where `identity` tells all.
-            identity: What `identify` returned, or None.
-        """
-        raise NotImplementedError
-
-    def open(self, path):
-        """(`StreamSpecs`, frames a second, generator as `SlidingWindows.frames`) of a video."""
-        raise NotImplementedError
+        return self.specs.get("flow")
 
     def key(self, source, video):
-        """The content key of a video of a `Storage`."""
-        if source.is_local or self.needs_header:
+        """The content key of a video of a `Storage`; in the process that began the run."""
+        if source.is_local or self.needs_file():
             with source.local_video(video, flow_spec=self.flow_spec) as path:
-                return content_key(self.fields(path))
+                return content_key(self.fields(path, None))
         identity = {"video": remote_identity(source, video), "flow": None}
         return content_key(self.fields(None, identity))
+
+    def needs_file(self):
+        """Whether the key depends on more than the bytes at both ends of a video."""
+        return self.flow_spec is not None
+
+    def fields(self, path, identity):
+        """All that the rows of a video depend on, by its path or by what `identify` returned."""
+        raise NotImplementedError
 
     def is_finished(self, output, video):
         """Whether nothing but the rows is missing: True."""
@@ -131,63 +87,61 @@ class NetworkWork:
         """Decodes a video.
 
         Returns:
-            (`DecodedVideo`, content key).
+            A `CroppedVideo`; None of one that is decoded where the network is, as it is too long to
+            be sent.
 
         Raises:
             VideoError: If it cannot be decoded.
         """
         specs, rate, frames = self.open(path)
-        identity = identify(path, specs)
         crops: list = []
         times: list = []
         size = 0
-        count = count_frames(path, specs)
         with contextlib.closing(frames):
             for begin, end, parts in frames:
                 times.append((begin, end))
                 crops.append(parts)
                 size += sum(part.nbytes for crop in parts for part in crop.values())
                 if size > MOST_BYTES:
-                    crops, times = [], []
-                    break
-        arrays = {
-            stream: np.stack([np.stack([crop[stream] for crop in parts]) for parts in crops])
-            for stream in specs
-            if crops
-        }
-        decoded = DecodedVideo(
-            identity,
+                    return None
+        return CroppedVideo(
+            path,
+            identify(path, specs),
             first_picture_time(path),
             rate,
-            count or len(times),
+            count_frames(path, specs) or len(times),
             np.array(times, np.float64).reshape(-1, 2),
-            arrays or None,
+            {
+                stream: np.stack([np.stack([crop[stream] for crop in parts]) for parts in crops])
+                for stream in specs
+            },
         )
-        return decoded, content_key(self.fields(path, identity))
 
-    def check_digests(self, digests):
-        """Raises `UserError` where a node has other weights than the machine of the command."""
-        if digests != self.digests:
-            raise UserError(
-                f"{self.weights}: the weights on {platform.node()} are not those of the machine "
-                "that began the run"
-            )
+    def open(self, path):
+        """(`StreamSpecs`, frames a second, generator as of `timed_crops`) of a video."""
+        raise NotImplementedError
 
     def load(self):
         """The network."""
         raise NotImplementedError
 
-    def compute(self, network, video, decoded, path=None):
+    def check_digests(self, digests):
+        """Raises `UserError` where a node has other weights than the machine of the command."""
+        if digests != self.settings["weights"]:
+            raise UserError(
+                f"{self.weights}: the weights on {platform.node()} are not those of the machine "
+                "that began the run"
+            )
+
+    def compute(self, network, video):
         """The rows of a video.
 
         Args:
             network: What `load` returned.
-            video: The name of the video.
-            decoded: A `DecodedVideo`.
-            path: The local path of the video where `decoded` has no frames.
+            video: A `CroppedVideo`, or the local path of a video that `read` did not return.
 
         Returns:
-            A `pyarrow.Table`.
+            A `pyarrow.Table` without the names of the video and of the key, and the content key.
         """
         raise NotImplementedError
 
@@ -197,77 +151,68 @@ class FeatureWork(NetworkWork):
     """The features of `extract_features`.
 
     Args:
-        features: A `FeatureSettings`.
+        options: A `FeatureOptions`.
     """
 
-    features: FeatureSettings
+    options: FeatureOptions
 
     name: typing.ClassVar[str] = "features"
 
     @classmethod
     def create(cls, weights, options):
         """The work with weights and `FeatureOptions`; loads the network once to check them."""
-        from kinetics_i3d.inference.features import FeatureExtractor
+        from kinetics_i3d.inference.extract_features import make_extractor
 
-        features = FeatureExtractor(weights, options).settings
-        return cls(weights, features.weights, features)
+        extractor = make_extractor(weights, options)
+        chosen = dataclasses.asdict(options)
+        del chosen["batch_frames"]  # features do not depend on it
+        windows = extractor.windows(None)
+        fields = extractor.fields(windows, {})
+        settings = {name: fields[name] for name in ("format", "weights", "clip_specs", "dtypes")}
+        places = extractor.view.crops
+        return cls(weights, windows.specs, places, {**settings, **chosen}, extractor, options)
 
-    @property
-    def settings(self):
-        """As of `NetworkWork`."""
-        return {
-            "weights": self.digests,
-            "clip_specs": {stream: spec.to_dict() for stream, spec in self.features.specs.items()},
-            "dtypes": self.features.dtypes,
-            **dataclasses.asdict(self.features.options),
-        }
-
-    @property
-    def flow_spec(self):
-        """As of `NetworkWork`."""
-        return self.features.windows(None).specs.get("flow")
-
-    @property
-    def needs_header(self):
+    def needs_file(self):
         """As of `NetworkWork`; the frame rate is in the header."""
-        return self.features.options.fps == "source" or super().needs_header
+        return self.options.fps == "source" or super().needs_file()
 
-    def fields(self, path, identity=None):
+    def fields(self, path, identity):
         """As of `NetworkWork`."""
-        windows = self.features.windows(path)
-        return self.features.fields(windows, identity or identify(path, windows.specs))
+        windows = self.network.windows(path)
+        return self.network.fields(windows, identity or identify(path, windows.specs))
+
+    def read(self, path):
+        """As of `NetworkWork`; one pass over a whole video is planned where the network is."""
+        return None if self.options.window == WHOLE else super().read(path)
 
     def open(self, path):
         """As of `NetworkWork`."""
-        windows = self.features.windows(path)
-        return windows.specs, windows.rate, windows.frames(path, workers=1)
+        is_source = self.options.fps == "source"
+        rate = frame_rate(path) if is_source else as_rate(self.specs.fastest.fps)
+        specs = specs_at(self.specs, rate)
+        return specs, rate, timed_crops(path, specs, self.places, workers=1)
 
     def load(self):
         """A `FeatureExtractor`."""
-        from kinetics_i3d.inference.features import FeatureExtractor
+        from kinetics_i3d.inference.extract_features import make_extractor
 
-        extractor = FeatureExtractor(self.weights, self.features.options)
-        self.check_digests(extractor.settings.weights)
+        extractor = make_extractor(self.weights, self.options)
+        self.check_digests(extractor.fields(extractor.windows(None), {})["weights"])
         return extractor
 
-    def compute(self, network, video, decoded, path=None):
-        """A row for each window: video, start, end, center and features."""
-        import pyarrow
-
+    def compute(self, network, video):
+        """A row for each window: start, end, center and features."""
         from kinetics_i3d.inference.features import ahead
         from kinetics_i3d.inference.features_files import features_table
 
-        windows = self.features.windows(video, decoded.rate)
-        frames = windows.frames(path) if decoded.crops is None else decoded.frames()
+        metadata = network.describe(video)
         outputs, spans = [], []
-        with contextlib.closing(ahead(network.batches(video, windows, frames))) as batches:
+        with contextlib.closing(ahead(network.batches(video))) as batches:
             for clips, batch_spans in batches:
                 outputs.append(network.predict(clips))
                 spans += batch_spans
-        metadata = network.metadata(windows, decoded.identity, decoded.first_picture)
         table = features_table(network.finish(metadata, outputs, spans))
-        names = pyarrow.array([video] * len(table), pyarrow.string())
-        return table.set_column(table.schema.get_field_index("video"), "video", names)
+        return table.drop_columns(["video"]), metadata["key"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,17 +220,11 @@ class ClassifyWork(NetworkWork):
     """The labels of `classify`.
 
     Args:
-        specs: `StreamSpecs` of the frames.
-        labels: Class names.
-        dtypes: The dtypes that the network computes in.
         streams: Names of streams; None is those of the weights.
         top: Number of labels.
         clips: What `clips_at_test` returned.
     """
 
-    specs: StreamSpecs
-    labels: tuple
-    dtypes: list
     streams: tuple | None
     top: int
     clips: dict
@@ -295,50 +234,34 @@ class ClassifyWork(NetworkWork):
     @classmethod
     def create(cls, weights, *, streams=None, top=5):
         """The work with weights; loads the network once to check them."""
-        from kinetics_i3d.inference.classify import check_classifies
+        from kinetics_i3d.inference.classify import class_names
         from kinetics_i3d.models.systems import clips_at_test
 
         model = _load_model(weights, streams)
-        check_classifies(model)
-        return cls(
-            weights,
-            _digests(model, weights),
-            StreamSpecs(model.clip_specs, apart=True),
-            tuple(model.labels),
-            dtypes_of(model),
-            streams,
-            top,
-            clips_at_test(model),
-        )
-
-    @property
-    def settings(self):
-        """As of `NetworkWork`."""
-        return {
-            "weights": self.digests,
-            "clip_specs": {stream: spec.to_dict() for stream, spec in self.specs.items()},
-            "labels": list(self.labels),
-            "dtypes": self.dtypes,
-            "top": self.top,
-            "clips": self.clips,
+        clips = clips_at_test(model)
+        settings = {
+            "labels": list(class_names(model)),
+            "weights": _digests(model, weights),
+            "clip_specs": {stream: spec.to_dict() for stream, spec in model.clip_specs.items()},
+            "dtypes": dtypes_of(model),
+            "top": top,
+            "clips": clips,
         }
+        specs = StreamSpecs(model.clip_specs, apart=True)
+        places = VIEWS["center"].crops
+        return cls(weights, specs, places, settings, model, streams, top, clips)
 
-    @property
-    def flow_spec(self):
-        """As of `NetworkWork`."""
-        return self.specs.get("flow")
-
-    def fields(self, path, identity=None):
+    def fields(self, path, identity):
         """As of `NetworkWork`."""
         return {**self.settings, **(identity or identify(path, self.specs))}
 
     def open(self, path):
         """As of `NetworkWork`; the frames have no times."""
-        return self.specs, as_rate(self.specs.fastest.fps), self._frames(path, workers=1)
+        return self.specs, as_rate(self.specs.fastest.fps), self._frames(path)
 
-    def _frames(self, path, workers=None):
-        streams = read_streams(path, self.specs, workers=workers)
-        for crops in cropped_frames(streams, VIEWS["center"].crops, self.specs, path):
+    def _frames(self, path):
+        streams = read_streams(path, self.specs, workers=1)
+        for crops in cropped_frames(streams, self.places, self.specs, path):
             yield 0.0, 0.0, crops
 
     def load(self):
@@ -347,99 +270,35 @@ class ClassifyWork(NetworkWork):
         self.check_digests(_digests(model, self.weights))
         return model
 
-    def compute(self, network, video, decoded, path=None):
-        """A row: video and predictions, the (label, probability) of the best classes."""
+    def compute(self, network, video):
+        """A row: predictions, the (label, probability) of the best classes."""
         import pyarrow
 
         from kinetics_i3d.inference.classify import predict_labels
 
-        frames = self._frames(path) if decoded.crops is None else decoded.frames()
         view, minimum = VIEWS["center"], self.clips["minimum"]
         if self.clips["clips"] is not None:
             view = dataclasses.replace(view, clips=self.clips["clips"], frames=minimum)
-        views = clip_views(
-            (crops for *_, crops in frames),
-            self.specs,
-            view=view,
-            minimum=minimum,
-            window=self.clips["window"],
-            count=decoded.count,
-        )
+        if isinstance(video, CroppedVideo):
+            cropped = (crops for *_, crops in video.frames())
+            views = clip_views(
+                cropped,
+                self.specs,
+                view=view,
+                minimum=minimum,
+                window=self.clips["window"],
+                count=video.count,
+            )
+        else:
+            streams = (*self.specs,)
+            views = video_views(video, spec=self.specs, streams=streams, **self.clips)
         rows = [
             {"label": label, "probability": float(probability)}
-            for label, probability in predict_labels(network, views, top=self.top)
+            for label, probability in predict_labels(network, views, video, top=self.top)
         ]
         entry = pyarrow.struct({"label": pyarrow.string(), "probability": pyarrow.float64()})
-        predictions = pyarrow.array([rows], pyarrow.list_(entry))
-        return pyarrow.table({"video": [video], "predictions": predictions})
-
-
-@dataclasses.dataclass(frozen=True)
-class FlowWork:
-    """The flow files of `make_flow`, in the folders of the videos below the output.
-
-    Args:
-        spec: A `ClipSpec`: how frames are sampled and resized.
-        flow: A `FlowSettings`.
-
-    Raises:
-        UserError: If a package is missing.
-    """
-
-    spec: ClipSpec
-    flow: FlowSettings
-
-    name: typing.ClassVar[str] = "flow"
-    has_network: typing.ClassVar[bool] = False
-
-    def __post_init__(self):
-        pair_function(self.flow.method, self.flow.backend)
-
-    @property
-    def settings(self):
-        """All that the flow depends on but for the video, JSON-ready."""
-        flow = self.flow.to_dict()
-        del flow["backend"]  # backends differ by less than the flow's own errors
-        return {"reading": reading(self.spec), "flow": flow}
-
-    def key(self, source, video):
-        """The content key of a video of a `Storage`, and of the place of its flow file."""
-        if source.is_local:
-            identity = video_identity(source.path(video))
-        else:
-            identity = remote_identity(source, video)
-        return content_key({**self.settings, "video": identity, "file": video})
-
-    def is_finished(self, output, video):
-        """Whether the flow file exists."""
-        path = flow_path(video)
-        names = (path, path_for_spec(path, self.spec))
-        return any(output.exists(name.as_posix()) for name in names)
-
-    def make(self, source, video, output):
-        """Writes the flow file of a video.
-
-        Returns:
-            A `pyarrow.Table` of one row: video, path, flows.
-
-        Raises:
-            FlowFileError: If the file cannot be made.
-            OSError: If the disk is full.
-            VideoError: If the video cannot be decoded.
-        """
-        import pyarrow
-
-        name = flow_path(video)
-        with source.local_video(video) as path, tempfile.TemporaryDirectory() as folder:
-            below = pathlib.Path(output.path("") if output.is_local else folder)
-            job = FlowJob(pathlib.Path(path), below / name, pathlib.Path(video))
-            (result,) = make_flow([job], spec=self.spec, settings=self.flow, workers=1)
-            if result.error is not None:
-                raise result.error
-            name = result.job.path.relative_to(below).as_posix()
-            if not output.is_local:
-                output.write(name, result.job.path.read_bytes())
-        return pyarrow.table({"video": [video], "path": [name], "flows": [result.flows]})
+        table = pyarrow.table({"predictions": pyarrow.array([rows], pyarrow.list_(entry))})
+        return table, content_key(self.fields(None, identify(video, self.specs)))
 
 
 def _load_model(weights, streams):
@@ -456,19 +315,3 @@ def _digests(model, weights):
     return {
         stream: {"name": name_of(weights, stream), "sha256": digest} for stream in model.clip_specs
     }
-
-
-def remote_identity(source, video):
-    """The `video_identity` of a file of a `Storage`, of which both ends are read.
-
-    Raises:
-        VideoError: If it cannot be read.
-    """
-    file, span = split_span(video)
-    try:
-        with source.open(file) as opened:
-            return file_identity(file, span, file_fingerprint(opened))
-    except FileNotFoundError as error:
-        raise VideoError(f"{source}/{video}: there is no such file") from error
-    except OSError as error:
-        raise VideoError(f"{source}/{video}: cannot be read ({first_line(error)})") from error

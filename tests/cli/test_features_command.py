@@ -5,6 +5,7 @@ import functools
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli import features as verb
+from kinetics_i3d.core import progress
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.inference import feature_options
 from kinetics_i3d.inference import features as library
@@ -86,7 +88,10 @@ def test_seconds_stand_for_frames(command, videos, weights, tmp_path):
     assert metadata_of(tmp_path / "two.npz")["window"] == {"frames": 9, "seconds": 0.9}
 
 
-def test_a_folder_goes_past_a_broken_file_and_lists_it(command, tree, weights, tmp_path):
+def test_a_folder_goes_past_a_broken_file_and_lists_it(
+    command, tree, weights, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(progress, "EVERY", 0)  # a line each time, as in a long run
     words = (tree, "--weights", weights["good"], "--output", tmp_path / "out", *WINDOWS)
     code, out, err = command("features", *words)
     assert code == 1
@@ -96,6 +101,8 @@ def test_a_folder_goes_past_a_broken_file_and_lists_it(command, tree, weights, t
     ]
     (line,) = (line for line in err.splitlines() if line.startswith("kinetics-i3d: error: "))
     assert str(tree / "broken.mp4") in line
+    assert re.search(r"0 of 3 videos, 4 windows of the next, \d+ frames/s", err)
+    assert re.search(r"1 of 3 videos, \d+:\d\d left", err)
 
 
 def test_a_folder_resumes_and_redoes_what_has_changed(command, tree, weights, tmp_path, videos):

@@ -4,6 +4,8 @@ import pathlib
 
 import pytest
 
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.video_dataset import Video, VideoDataset, group_of, split_undivided
 
 
@@ -51,6 +53,50 @@ def test_other_names_are_split_at_random_by_the_seed(caplog):
     assert split_undivided(PLAIN, share=0.3, seed=4) == (training, held)
     assert split_undivided(PLAIN, share=0.3, seed=5) != (training, held)
     assert "6 of 20 videos are held out for validation, chosen at random (seed 4)" in caplog.text
+
+
+GROUPED = [
+    ("a.mp4", "sit", "train", "g01"),
+    ("b.mp4", "stand", "test", "g01"),
+    ("c.mp4", "sit", "train", "g02"),
+    ("d.mp4", "stand", "test", "g03=x"),
+    ("e.mp4", "sit", "test", ""),
+]
+
+
+@pytest.mark.parametrize("column", ["source", "group", "Group"])
+def test_one_group_is_left_out_by_a_column(tmp_path, column):
+    for name, *_ in GROUPED:
+        (tmp_path / name).write_bytes(b"x")
+    rows = [",".join((*row[:3], f" {row[3]} ")) for row in GROUPED]
+    text = "\n".join([f"path,label,split,{column}", *rows]) + "\n"
+    (tmp_path / "videos.csv").write_text(text)
+    dataset = open_dataset(tmp_path / "videos.csv")
+
+    def names(split):
+        return "".join(video.path.stem for video in dataset.split(split).videos)
+
+    # Whatever the column `split` says; a video without a group is its own.
+    assert (names("source=g01"), names("source!=g01")) == ("ab", "cde")
+    assert (names("source=g03=x"), names("source!=g03=x")) == ("d", "abce")
+    assert (names("source=e.mp4"), names("source!=e.mp4")) == ("e", "abcd")
+    assert names("train") == "ac"
+    with pytest.raises(DatasetError, match=r"no videos in 'source=g1'; there are 4 sources, such"):
+        dataset.split("source=g1")
+    alone = dataset.split("source=g02")
+    with pytest.raises(DatasetError, match=r"no videos in 'source!=g02'; there are 1 sources"):
+        alone.split("source!=g02")
+
+
+def test_missing_videos_and_several_labels_follow_their_group():
+    videos = [
+        Video(pathlib.Path(name), "sit", "train", group, labels=("sit", "wave"))
+        for name, group in (("a.mp4", "g1"), ("b.mp4", "g2"), ("c.mp4", "g2"))
+    ]
+    dataset = VideoDataset("mine", ("sit", "wave"), tuple(videos[:2]), missing=(videos[2],))
+    left, out = dataset.split("source!=g2"), dataset.split("source=g2")
+    assert (len(left), len(left.missing), len(out), len(out.missing)) == (1, 0, 1, 1)
+    assert left.multi_label and out.multi_label
 
 
 def test_a_class_of_one_group_is_trained_on():

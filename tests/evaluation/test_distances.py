@@ -50,6 +50,17 @@ def test_frechet_distance_of_fewer_videos_than_features_is_finite_and_positive()
     assert distance > 0
 
 
+def test_frechet_distance_of_fewer_videos_than_features_is_that_of_singular_values():
+    """trace((C_r C_g)^½) is the sum of the singular values of A Bᵀ, of centred rows A and B."""
+    real, generated = features(50, 400, 4), features(40, 400, 5, shift=0.2)
+    a, b = (x - x.mean(0) for x in (real, generated))
+    root = np.linalg.svd(a @ b.T, compute_uv=False).sum() / np.sqrt(49 * 39)
+    wanted = np.square(real.mean(0) - generated.mean(0)).sum()
+    wanted += np.square(a).sum() / 49 + np.square(b).sum() / 39 - 2 * root
+    assert frechet_distance(real, generated) == pytest.approx(wanted, rel=1e-6)
+    assert frechet_distance(real, real) < 1e-6 * wanted
+
+
 def test_kernel_distance_is_that_of_loops():
     real, generated = features(12, 5, 6), features(9, 5, 7, shift=0.2)
 

@@ -1,6 +1,8 @@
 """FVD: its protocols, its preprocessing, and the numbers that the field knows."""
 
 import dataclasses
+import errno
+import itertools
 import json
 
 import numpy as np
@@ -109,6 +111,31 @@ def test_avg_pool_features_are_those_of_the_last_pool(kinetics_file):
     frames = np.stack([legacy_bilinear(frame, 224) for frame in clip[0]]) * 2 / 255 - 1
     wanted = model.predict(frames[np.newaxis].astype(np.float32), verbose=0)
     np.testing.assert_allclose(features.values, wanted, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_fvd_of_real_clips_is_that_of_the_preprocessing_in_plain_formulas(shared, kinetics_file):
+    names = ("cricket_shot.avi", "archery.avi", "arm_wrestling.mp4", "flipping_pancake.mkv")
+    clips: dict = {"real": [], "generated": []}
+    for name in names:
+        frames = list(itertools.islice(ki3d.read_frames(shared / "clips" / name), 60))
+        clips["real"].append(np.stack(frames[:16]))
+        clips["generated"].append(np.stack(frames[40:56])[:, ::-1])
+    network = module._Network("rgb_kinetics400", REFERENCE)
+    sets, plain = [], []
+    for videos in clips.values():
+        resized = [np.stack([legacy_bilinear(frame, 224) for frame in clip]) for clip in videos]
+        values = (np.stack(resized) * 2 / 255 - 1).astype(np.float32)
+        plain.append(network(values).astype(np.float64))
+        parts = [ki3d.fvd_features(clip[np.newaxis], weights=network) for clip in videos]
+        rows = np.concatenate([part.values for part in parts])
+        sets.append(dataclasses.replace(parts[0], values=rows, names=names))
+    a, b = (x - x.mean(0) for x in plain)
+    wanted = np.square(plain[0].mean(0) - plain[1].mean(0)).sum()
+    wanted += (np.square(a).sum() + np.square(b).sum()) / 3
+    wanted -= 2 * np.linalg.svd(a @ b.T, compute_uv=False).sum() / 3
+    assert ki3d.fvd(*sets).fvd == pytest.approx(wanted, rel=1e-3)
+    assert ki3d.fvd(sets[0], sets[0]).fvd == pytest.approx(0, abs=1e-6 * wanted)
 
 
 def test_fvd_of_arrays_files_and_saved_features_is_the_same(network, tmp_path):
@@ -242,3 +269,33 @@ def test_the_command_prints_saves_and_reuses(network, tmp_path, capsys):
     assert "precision" in text
     assert main(["fvd", saved, words[1], "--protocol", "none"]) == 2
     assert "`protocol` must be one of" in capsys.readouterr().err
+
+
+def test_the_command_says_in_one_line_what_cannot_be_compared(
+    network, tmp_path, coded_video, capsys
+):
+    folders = [tmp_path / name for name in ("none", "short", "missing")]
+    for folder in folders[:2]:
+        folder.mkdir()
+    (folders[1] / "a.mp4").write_bytes(coded_video(5).read_bytes())
+    np.save(tmp_path / "real.npy", noise(3, 13))
+    for folder in folders:
+        assert main(["fvd", str(tmp_path / "real.npy"), str(folder)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        (line,) = (line for line in err.splitlines() if "kinetics-i3d: error: " in line)
+        assert str(folder) in line
+
+
+def test_a_full_disk_costs_the_features_and_not_the_result(network, tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    np.save(tmp_path / "real.npy", noise(5, 14))
+    words = ["fvd", *[str(tmp_path / "real.npy")] * 2, "--save-real", str(tmp_path / "f.npz")]
+    monkeypatch.setattr(np, "savez", full)
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert "FVD        0.0000" in out
+    assert "No space left on device" in err and err.count("kinetics-i3d: error: ") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["real.npy"]

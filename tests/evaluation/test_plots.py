@@ -13,7 +13,6 @@ from kinetics_i3d.evaluation.plots import (
     draw_confusion,
     draw_reliability,
     most_confused,
-    new_figure,
     row_shares,
     select_classes,
     text_color,
@@ -140,24 +139,6 @@ def test_reliability_points_are_at_confidence_and_accuracy(tmp_path, monkeypatch
     confidence, accuracy = lines[-1]
     assert confidence == pytest.approx([0.7, 0.9]) and accuracy == pytest.approx([1.0, 0.5])
     assert (pixels_of(tmp_path / "r.png")[:12] == 255).all()
-
-
-def test_figures_do_not_depend_on_or_change_user_settings(tmp_path):
-    def draw(name):
-        with new_figure(tmp_path / name, width=2, height=1) as figure:
-            figure.subplots().plot((0, 1), (0, 1))
-        return (tmp_path / name).read_bytes()
-
-    with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30}):
-        changed = draw("a.png")
-        assert matplotlib.rcParams["lines.linewidth"] == 9
-    assert changed == draw("b.png")
-
-
-def test_failed_figures_leave_no_file(tmp_path):
-    with pytest.raises(ZeroDivisionError), new_figure(tmp_path / "a.png", width=2, height=1):
-        1 / 0  # noqa: B018
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_matplotlib_names_the_extra(tmp_path, monkeypatch):

@@ -10,6 +10,14 @@ def model():
 
 
 @pytest.fixture(scope="session")
+def sigmoid_model():
+    """The same, as trained on several labels per video."""
+    model = tiny_model()
+    model.activation = "sigmoid"
+    return model
+
+
+@pytest.fixture(scope="session")
 def saved(model, tmp_path_factory):
     """The folder of its SavedModel."""
     import kinetics_i3d as ki3d

@@ -1,11 +1,17 @@
 """LiteRT files: builtin operations, the model's logits, quantization, and the zip inside."""
 
 import collections
+import importlib.util
 import json
+import pathlib
+import re
+import sys
+import types
 import zipfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli import export as verb
@@ -57,6 +63,41 @@ def test_float32_runs_alone_and_gives_the_logits_of_the_model(model, tmp_path):
     assert reports[0]["CONV_2D"] == 22
     assert not {name for name in reports[0] if "3D" in name or name.startswith("custom")}
     assert [item.name for item in tmp_path.iterdir()] == ["tiny.tflite"]
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """`examples/classify_litert.py`, with TensorFlow's interpreter where LiteRT's is missing."""
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        interpreter = types.SimpleNamespace(Interpreter=tf.lite.Interpreter)
+        monkeypatch.setitem(sys.modules, "ai_edge_litert", types.ModuleType("ai_edge_litert"))
+        monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", interpreter)
+    path = pathlib.Path(__file__).parents[2] / "examples" / "classify_litert.py"
+    spec = importlib.util.spec_from_file_location("classify_litert", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_the_example_prints_the_probabilities_of_the_model(
+    activation, model, sigmoid_model, dataset, tmp_path, in_this_process, example, capsys
+):
+    model = {"softmax": model, "sigmoid": sigmoid_model}[activation]
+    path, video = tmp_path / "tiny.tflite", dataset.with_name("c.mp4")
+    ki3d.export(model, path, to="litert", frames=12)
+    with zipfile.ZipFile(path) as beside:
+        assert beside.read("activation.txt").decode() == f"{activation}\n"
+    capsys.readouterr()
+    example.main(str(video), str(path))
+    printed = re.findall(r"([\d.]+) %  (\w+)", capsys.readouterr().out)
+    logits = model(ki3d.load_clip(video, spec=model.clip_spec), training=False)
+    (expected,) = ki3d.decode_predictions(logits, labels=model.labels, activation=activation)
+    assert [label for _, label in printed] == [label for label, _ in expected]
+    actual = [float(percent) / 100 for percent, _ in printed]
+    np.testing.assert_allclose(actual, [odds for _, odds in expected], atol=0.01)
 
 
 @pytest.mark.slow

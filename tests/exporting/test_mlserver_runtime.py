@@ -148,3 +148,6 @@ def test_the_gate_accepts_ten_seconds_of_the_models_size(tmp_path, monkeypatch):
     (tmp_path / "assets" / "clip_spec.json").write_text(json.dumps(spec))
     most = serve.max_body(tmp_path)
     assert 4 * -(-250 * 256 * 256 * 3 // 3) < most < 70 << 20
+    both = {"rgb": {"short_side": 256}, "flow": {"short_side": 256}}
+    (tmp_path / "assets" / "clip_spec.json").write_text(json.dumps(both))
+    assert most + 4 * -(-250 * 256 * 256 * 2 // 3) <= serve.max_body(tmp_path) < 112 << 20

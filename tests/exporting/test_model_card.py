@@ -56,3 +56,9 @@ def test_descriptions_and_metadata_have_the_labels_and_the_spec(model):
     assert fields == {"rgb": {**model.clip_spec.to_dict(), "minimum_frames": 9}}
     assert json.loads(metadata(model)["labels"]) == ["sit", "stand", "wave"]
     assert json.loads(metadata(model)["clip_spec"]) == fields
+
+
+def test_descriptions_and_metadata_state_the_activation(model, sigmoid_model):
+    for described, name in ((model, "softmax"), (sigmoid_model, "sigmoid")):
+        assert descriptions(described)["activation.txt"] == f"{name}\n"
+        assert metadata(described)["activation"] == name

@@ -9,7 +9,7 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import ExportError, UserError
-from kinetics_i3d.core.labels import softmax
+from kinetics_i3d.core.labels import sigmoid, softmax
 from kinetics_i3d.exporting import isolated_runner, verify
 
 pytestmark = pytest.mark.slow
@@ -56,6 +56,19 @@ def test_too_few_frames_are_refused_in_words(file, shape):
     session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
     with pytest.raises(Exception, match="Name:'rgb_must_have_9_frames_or_more'"):
         session.run(["logits"], {"rgb": np.zeros(shape, np.uint8)})
+
+
+def test_sigmoid_weights_have_a_probability_for_each_class(sigmoid_model, tmp_path):
+    onnx, runtime = installed()
+    file = ki3d.export(sigmoid_model, tmp_path / "several.onnx", to="onnx")
+    session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (odds,) = session.run(["probabilities"], {"rgb": SOME})
+    clips = SOME[:, :, 2:34, 6:38].astype(np.float32) / 255 * 2.5 - 0.5
+    expected = sigmoid(sigmoid_model(clips, training=False).numpy())
+    np.testing.assert_allclose(odds, expected, rtol=1e-4)
+    assert not np.allclose(odds.sum(-1), 1, atol=0.1)
+    texts = {field.key: field.value for field in onnx.load(file).metadata_props}
+    assert texts["activation"] == "sigmoid"
 
 
 def test_labels_and_spec_are_in_the_metadata(file, model):

@@ -9,7 +9,7 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import DEEPMIND, FVD, MEDIAPIPE, ClipSpec
 from kinetics_i3d.core.errors import ExportError, UserError
-from kinetics_i3d.core.labels import softmax
+from kinetics_i3d.core.labels import sigmoid, softmax
 from kinetics_i3d.exporting import openvino as openvino_export
 from kinetics_i3d.exporting.openvino import with_borders
 from kinetics_i3d.models.folding import late_layers
@@ -49,6 +49,18 @@ def test_frames_of_any_number_and_size(openvino, folder, expected):
     actual = run_folder(openvino, folder, SOME)
     np.testing.assert_allclose(actual["logits"], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(actual["probabilities"], softmax(expected), rtol=1e-4)
+
+
+def test_sigmoid_weights_have_a_probability_for_each_class(
+    openvino, sigmoid_model, expected, tmp_path
+):
+    folder = ki3d.export(sigmoid_model, tmp_path / "several", to="openvino")
+    actual = run_folder(openvino, folder, SOME)
+    np.testing.assert_allclose(actual["logits"], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(actual["probabilities"], sigmoid(expected), rtol=1e-4)
+    assert (folder / "activation.txt").read_text() == "sigmoid\n"
+    inside = openvino.Core().read_model(folder / "model.xml")
+    assert inside.get_rt_info(["kinetics_i3d", "activation"]).astype(str) == "sigmoid"
 
 
 def test_labels_and_spec_are_beside_it_and_inside(openvino, folder, model):

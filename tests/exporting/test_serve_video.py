@@ -11,6 +11,8 @@ import threading
 import numpy as np
 import pytest
 
+from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.data.views import load_streams
 from kinetics_i3d.video.clip import center_crop
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
@@ -36,22 +38,28 @@ def server():
             text = self.rfile.read(int(self.headers["Content-Length"]))
             request = json.loads(text)
             if self.path == "/v1/models/tiny:predict":
-                frames = np.array(request["instances"])
+                (instance,) = request["instances"]
+                if not isinstance(instance, dict):  # a model of one input
+                    instance = {{3: "rgb", 2: "flow"}[len(instance[0][0][0])]: instance}
+                streams = {name: np.array([clip]) for name, clip in instance.items()}
                 outputs = {"labels": ["sit", "stand"], "scores": [0.75, 0.25]}
                 answer = {"predictions": [outputs]}
             else:
-                (tensor,) = request["inputs"]
-                assert (tensor["name"], tensor["datatype"]) == ("rgb", "UINT8")
-                assert tensor["parameters"] == {"content_type": "base64"}
-                (text,) = tensor["data"]
-                frames = np.frombuffer(base64.b64decode(text), np.uint8).reshape(tensor["shape"])
+                streams = {}
+                for tensor in request["inputs"]:
+                    assert tensor["datatype"] == "UINT8"
+                    assert tensor["parameters"] == {"content_type": "base64"}
+                    (text,) = tensor["data"]
+                    values = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+                    streams[tensor["name"]] = values.reshape(tensor["shape"])
                 labels, scores = (
                     {"name": name, "data": data}
                     for name, data in (("labels", ["sit", "stand"]), ("scores", [0.75, 0.25]))
                 )
                 answer = {"outputs": [labels, scores]}
+            frames = streams["rgb"] if [*streams] == ["rgb"] else streams
             received.append((self.path, frames))
-            few = frames.shape[1] < 3
+            few = any(clip.shape[1] < 3 for clip in streams.values())
             self.send_response(400 if few else 200)
             self.end_headers()
             answer = {"error": "rgb must have more"} if few else answer
@@ -157,8 +165,9 @@ def test_the_error_of_a_server_that_refuses_a_large_body_is_reported(client, say
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/v2/models/tiny"
         frame = np.zeros((2, 2, 3), np.uint8)
+        streams = {"rgb": client.Frames((1, 2, 2, 3), lambda: [frame])}
         with pytest.raises(SystemExit, match="413: bodies must have 5 bytes or fewer"):
-            client.predict_http(client.v2, url, lambda: [frame], (1, 2, 2, 3))
+            client.predict_http(client.v2, url, streams)
         thread.join()
     assert len(bodies) == (not says_why_first)
 
@@ -166,5 +175,43 @@ def test_the_error_of_a_server_that_refuses_a_large_body_is_reported(client, say
 def test_a_missing_server_is_reported_in_one_line(client, server):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
+    streams = {"rgb": client.Frames((1, 2, 2, 3), list)}
     with pytest.raises(SystemExit, match="no answer to"):
-        client.predict_http(client.v2, f"http://127.0.0.1:{port}/v2", list, (1, 2, 2, 3))
+        client.predict_http(client.v2, f"http://127.0.0.1:{port}/v2", streams)
+
+
+FLOW = {"name": "flow", "fps": 5.0, "short_side": 25, "size": 21, "stream": "flow"}
+
+
+@pytest.mark.parametrize("fps", [None, 5])
+@pytest.mark.parametrize(
+    ("protocol", "place"), [("rest", "/v1/models/tiny"), ("v2", "/v2/models/tiny")]
+)
+def test_flow_arrives_alone_and_beside_rgb(client, server, video, protocol, place, fps):
+    """An odd size: frames of two channels are no multiple of three bytes, as base64 has them."""
+    url, received = server
+    options = {"protocol": protocol, "url": url + place, "max_frames": 100}
+    actual = client.predict(
+        video, fps=fps, short_side=25, size=21, flow=FLOW | {"minimum_frames": 9}, **options
+    )
+    assert actual["labels"] == ["sit", "stand"]
+    ((_, sent),) = received
+    spec = ClipSpec(**FLOW)
+    expected = spec.denormalize(load_streams(video, {"flow": spec}))
+    assert expected.shape == (1, 4, 21, 21, 2)
+    np.testing.assert_array_equal(sent["flow"], expected)
+    # Five frames are read, of which the last has no flow.
+    assert {name: clip.shape for name, clip in sent.items()} == {
+        "flow": (1, 4, 21, 21, 2),
+        **({} if fps is None else {"rgb": (1, 4, 25, 25, 3)}),
+    }
+
+
+def test_flow_is_bounded_and_a_single_frame_is_reported(client, server, video, tmp_path):
+    url, received = server
+    options = {"protocol": "v2", "url": f"{url}/v2/models/tiny", "short_side": 25, "flow": FLOW}
+    client.predict(video, fps=None, max_frames=3, **options)
+    assert received[0][1]["flow"].shape == (1, 3, 21, 21, 2)
+    write_video(tmp_path / "one.mp4", np.zeros((1, 48, 64, 3), np.uint8), fps=10)
+    with pytest.raises(SystemExit, match="a single frame has no flow"):
+        client.predict(tmp_path / "one.mp4", fps=None, max_frames=3, **options)

@@ -15,6 +15,7 @@ from kinetics_i3d.inference.quantize import clips_function
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
+from kinetics_i3d.video.clip import load_clip
 from kinetics_i3d.video.writer import write_video
 from kinetics_i3d.weights.checkpoint import WeightsInfo, read_info
 
@@ -96,6 +97,9 @@ def test_classify_and_exports_use_the_activation(model, tmp_path):
     result = classify(tmp_path / "video.mp4", model, top=3)
     odds = dict(result.predictions)
     assert sum(odds.values()) != pytest.approx(1)
+    whole = np.asarray(model(load_clip(tmp_path / "video.mp4", spec=model.clip_spec)))
+    expected = dict(zip(LABELS, sigmoid(whole)[0], strict=True))
+    assert odds == {label: pytest.approx(expected[label], rel=1e-4) for label in LABELS}
     clips = np.random.default_rng(0).uniform(-1, 1, (1, 9, 32, 32, 3)).astype(np.float32)
     logits = np.asarray(model(clips))
     assert not np.allclose(sigmoid(logits), softmax(logits), atol=0.1)

@@ -40,8 +40,8 @@ def output(tmp_path):
     return open_storage(tmp_path / "out")
 
 
-def rows(*videos):
-    return pyarrow.table({"video": list(videos)})
+def rows(count=1):
+    return pyarrow.table({"start": list(range(count))})
 
 
 def column(output, file, name):
@@ -50,8 +50,8 @@ def column(output, file, name):
 
 
 def test_rows_are_a_partitioned_dataset_with_their_key(output):
-    for key, videos in (("3f00", ["a", "a"]), ("3f01", ["b"]), ("00aa", ["c"])):
-        results.write_result(output, key, rows(*videos))
+    for key, video, count in (("3f00", "a", 2), ("3f01", "b", 1), ("00aa", "c", 1)):
+        results.write_result(output, video, key, rows(count))
     dataset = arrow_dataset.dataset(output.path("results"), partitioning="hive")
     table = dataset.to_table(columns=["key", "video", "shard"]).sort_by("key").to_pydict()
     assert table["key"] == ["00aa", "3f00", "3f00", "3f01"]
@@ -62,12 +62,12 @@ def test_rows_are_a_partitioned_dataset_with_their_key(output):
 
 def test_a_repeated_write_of_a_key_doubles_nothing(output):
     for _ in range(2):
-        results.write_result(output, "3f00", rows("a"))
+        results.write_result(output, "a", "3f00", rows())
     assert len(arrow_dataset.dataset(output.path("results")).to_table()) == 1
 
 
 def test_what_a_killed_process_left_counts_as_missing_and_is_removed(output):
-    results.write_result(output, "3f00", rows("a"))
+    results.write_result(output, "a", "3f00", rows())
     left = output.path("results/shard=3f/.3f01.parquet-0123")
     with open(left, "wb") as file:
         file.write(b"half a fi")
@@ -76,7 +76,7 @@ def test_what_a_killed_process_left_counts_as_missing_and_is_removed(output):
 
 
 def test_the_plan_is_what_is_missing_once_for_each_content(output):
-    results.write_result(output, "aaaa", rows("a1"))
+    results.write_result(output, "a1", "aaaa", rows())
     videos = ["a1", "b1", "b2", "broken", "c\udcff", "c"]
     plan = make_plan(Work(), None, videos, output)
     assert plan.keys == {"a1": "aaaa", "b1": "bbbb", "b2": "bbbb", "c": "cccc"}
@@ -140,7 +140,7 @@ def test_a_second_run_on_one_output_is_refused_in_one_line(output):
 
 
 def test_rows_of_unknown_settings_and_damaged_files_are_refused(output):
-    results.write_result(output, "3f00", rows("a"))
+    results.write_result(output, "a", "3f00", rows())
     with (
         pytest.raises(UserError, match=r"has no settings\.json; choose another output"),
         results.claimed(output, "features", SETTINGS),

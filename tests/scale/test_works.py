@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from kinetics_i3d.flow.cache import FlowFile, write_flow_file
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.inference.feature_options import FeatureOptions
 from kinetics_i3d.scale import works
+from kinetics_i3d.scale.flow_work import FlowWork
 from kinetics_i3d.scale.run import _packed, _unpacked
 from kinetics_i3d.scale.storage import open_storage
-from kinetics_i3d.scale.works import ClassifyWork, FeatureWork, FlowWork
+from kinetics_i3d.scale.works import ClassifyWork, FeatureWork
 
 pytest.importorskip("pyarrow", reason="the extra `scale` is not installed")
 
@@ -42,8 +44,10 @@ def weights(tmp_path_factory, short):
 
 def through_ray(work, path):
     """A decoded video as it arrives at the process of the network."""
-    decoded = _unpacked(_packed("b.mp4", "00", work.read(path)[0]))
-    assert decoded.crops is None or all(part.dtype == np.uint8 for part in decoded.crops.values())
+    sent = pickle.loads(pickle.dumps(work))
+    assert sent.network is None
+    decoded = _unpacked(_packed("b.mp4", "00", sent.read(path)))
+    assert decoded is None or all(part.dtype == np.uint8 for part in decoded.crops.values())
     return decoded
 
 
@@ -59,8 +63,7 @@ def through_ray(work, path):
 def test_features_equal_those_of_extract_features(videos, weights, name, options):
     video = str(videos / "b.mp4")
     work = FeatureWork.create(weights[name], FeatureOptions(**options))
-    decoded = through_ray(work, video)
-    table = work.compute(work.load(), "b.mp4", decoded)
+    table, key = work.compute(work.load(), through_ray(work, video))
     expected = ki3d.extract_features(video, weights[name], **options)
     values = np.stack(table["features"].to_numpy()).reshape(expected.features.shape)
     np.testing.assert_array_equal(values, expected.features)
@@ -68,17 +71,20 @@ def test_features_equal_those_of_extract_features(videos, weights, name, options
         np.testing.assert_array_equal(table[column].to_numpy(), getattr(expected, column))
     metadata = json.loads(table.schema.metadata[b"kinetics_i3d"])
     assert metadata["key"] == expected.metadata["key"]
-    assert metadata["key"] == work.key(open_storage(videos), "b.mp4") == work.read(video)[1]
-    assert table["video"].to_pylist() == ["b.mp4"] * len(expected)
+    assert metadata["key"] == work.key(open_storage(videos), "b.mp4") == key
 
 
 def test_labels_equal_those_of_classify(videos, weights):
     video = str(videos / "b.mp4")
     work = ClassifyWork.create(weights["rgb"], top=2)
-    (row,) = work.compute(work.load(), "b.mp4", through_ray(work, video)).to_pylist()
+    table, key = work.compute(work.load(), through_ray(work, video))
+    (row,) = table.to_pylist()
+    assert key == work.key(open_storage(videos), "b.mp4")
     expected = ki3d.classify(video, weights["rgb"], top=2)
     pairs = [(entry["label"], entry["probability"]) for entry in row["predictions"]]
-    assert tuple(pairs) == expected.predictions and row["video"] == "b.mp4"
+    assert tuple(pairs) == expected.predictions
+    (whole,), _ = work.compute(work.load(), video)
+    assert whole.to_pylist() == [row["predictions"]]
 
 
 def test_a_video_that_is_too_long_to_be_sent_is_decoded_at_the_network(
@@ -87,9 +93,8 @@ def test_a_video_that_is_too_long_to_be_sent_is_decoded_at_the_network(
     monkeypatch.setattr(works, "MOST_BYTES", 5 * 32 * 32 * 3)
     video = str(videos / "b.mp4")
     work = FeatureWork.create(weights["rgb"], FeatureOptions(window=9, stride=4))
-    decoded = through_ray(work, video)
-    assert decoded.crops is None
-    table = work.compute(work.load(), "b.mp4", decoded, video)
+    assert through_ray(work, video) is None
+    table, _ = work.compute(work.load(), video)
     expected = ki3d.extract_features(video, weights["rgb"], window=9, stride=4)
     np.testing.assert_array_equal(np.stack(table["features"].to_numpy()), expected.features)
 
@@ -130,7 +135,7 @@ def test_the_key_knows_the_flow_stored_beside_a_video_here_and_at_an_address(
 def test_other_weights_on_a_node_are_refused(videos, weights):
     work = FeatureWork.create(weights["rgb"], FeatureOptions(window=9))
     digests = {"rgb": {"name": weights["rgb"], "sha256": "0" * 64}}
-    other = dataclasses.replace(work, digests=digests)
+    other = dataclasses.replace(work, settings={**work.settings, "weights": digests})
     with pytest.raises(UserError, match=r"rgb\.h5: the weights on .* are not those of the machine"):
         other.load()
 
@@ -144,7 +149,7 @@ def test_flow_files_equal_those_of_one_process(videos, remote, tmp_path, place):
     work = FlowWork(FLOW, QUICK)
     assert not work.is_finished(output, "inside/a.mp4")
     (row,) = work.make(source, "inside/a.mp4", output).to_pylist()
-    assert row == {"video": "inside/a.mp4", "path": "inside/a.mp4.flow.npz", "flows": 11}
+    assert row == {"path": "inside/a.mp4.flow.npz", "flows": 11}
     assert work.is_finished(output, "inside/a.mp4")
     write_flow_file(videos / "inside/a.mp4", tmp_path / "one.npz", spec=FLOW, settings=QUICK)
     assert output.read(row["path"]) == (tmp_path / "one.npz").read_bytes()

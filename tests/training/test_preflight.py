@@ -15,6 +15,8 @@ def test_old_config_without_newer_fields_matches(tiny, tmp_path, write_old_confi
     preflight.check_output(tmp_path, dataclasses.replace(tiny, loss="softmax"))
     assert not preflight.extends(tmp_path, tiny)
     assert preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=3))
+    assert not preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=1))
+    assert not preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=3, seed=1))
     for wrong, different in (
         ({"class_weights": "balanced"}, "class_weights='none' there, 'balanced' here$"),
         ({"label_smoothing": 0.2}, "label_smoothing=0.1 there, 0.2 here$"),
@@ -38,6 +40,24 @@ def test_fraction_of_the_training_videos_is_held_out(noisy, tiny):
     again = preflight.training_and_validation(noisy, config)[1]
     assert again == validation
     assert preflight.training_and_validation(noisy, tiny)[1] is None
+
+
+def test_one_group_is_left_out_and_validated_on(noisy, tiny):
+    videos = tuple(
+        dataclasses.replace(video, source=f"g{number % 3}")
+        for number, video in enumerate(noisy.videos)
+    )
+    grouped = dataclasses.replace(noisy, videos=videos)
+    config = dataclasses.replace(tiny, split="source!=g1", validation="source=g1")
+    training, validation = preflight.training_and_validation(grouped, config)
+    assert {video.source for video in training.videos} == {"g0", "g2"}
+    assert {video.source for video in validation.videos} == {"g1"}
+    assert len(training) + len(validation) == len(noisy)
+    # Nothing but the config tells the split where the table has none.
+    undivided = tuple(dataclasses.replace(video, split="all") for video in videos)
+    undivided = dataclasses.replace(noisy, videos=undivided)
+    parts = preflight.training_and_validation(undivided, config)
+    assert [len(part) for part in parts] == [len(training), len(validation)]
 
 
 def test_videos_without_splits_are_split(noisy, tiny):

@@ -332,6 +332,16 @@ def test_binary_cross_entropy_sums_over_classes(logits_and_targets, weights):
     )
 
 
+def test_sigmoid_class_weights_affect_only_the_positive_terms_of_training(logits_and_targets):
+    logits, targets = logits_and_targets[0][:, 0], np.roll(logits_and_targets[1], 1, axis=0)
+    weights = np.array([1.0, 2, 0.5, 1, 3, 0], np.float32)
+    objective = Objective("sigmoid", class_weights=weights)
+    for training, factors in ((True, weights), (False, None)):
+        losses = objective.losses(logits, targets, training=training)
+        wanted = numpy_binary_cross_entropy(logits, targets, factors)
+        np.testing.assert_allclose(losses, wanted, rtol=1e-5)
+
+
 def test_balanced_weights_have_mean_one_over_clips():
     counts = np.array([6, 3, 0, 1])
     weights = balanced_weights(counts)

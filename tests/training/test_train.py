@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ from short_network import register
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.progress import show_progress
+from kinetics_i3d.data import pipeline, video_clips
 from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import save_weights
@@ -26,6 +29,7 @@ from kinetics_i3d.training.errors import TrainingError, TrainingStopped
 from kinetics_i3d.training.features import Features
 from kinetics_i3d.training.outputs import read_history
 from kinetics_i3d.training.sources import ClipSource
+from kinetics_i3d.training.state import StateFolder
 from kinetics_i3d.training.step import Step
 from kinetics_i3d.training.train import train
 from kinetics_i3d.weights.assign import named_variables
@@ -310,6 +314,31 @@ def test_features_are_reused_with_another_learning_rate(noisy, tiny, tmp_path, m
 
 
 @pytest.mark.slow
+def test_failure_in_a_worker_is_one_line_and_saves_the_state(noisy, tiny, tmp_path, monkeypatch):
+    whole = train(noisy, tiny, tmp_path / "whole")
+    read, calls = video_clips.read_window, itertools.count()
+
+    def fail(*args, **options):
+        if next(calls) == 10:
+            raise ZeroDivisionError("of a worker")
+        return read(*args, **options)
+
+    monkeypatch.setattr(video_clips, "read_window", fail)
+    monkeypatch.setattr(pipeline, "usable_processors", lambda: 1)
+    with pytest.raises(DatasetError) as failure:
+        train(noisy, tiny, tmp_path / "run")
+    text = str(failure.value)
+    assert "\n" not in text
+    assert "cannot be read (ZeroDivisionError: of a worker, while reading " in text
+    assert text.endswith(".mp4)")
+    (state, *_) = StateFolder(tmp_path / "run/state").steps()
+    assert 1 <= state < 6
+    resumed = train(noisy, tiny, tmp_path / "run")
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
 def test_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(noisy, tiny, tmp_path):
     config = dataclasses.replace(
         tiny, learning_rate=1e30, warmup=0.0, schedule="constant", optimizer="sgd"
@@ -402,6 +431,27 @@ def test_multi_label_run_is_trained_and_evaluated(several, tiny, tmp_path, caplo
     assert 0 <= found.summary()["map"] <= 1
     again = train(several, config, tmp_path / "run")  # only read
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+
+
+@pytest.mark.slow
+def test_multi_label_records_train_and_resume_to_the_bit(several, tiny, tmp_path):
+    """As from the videos: a loss per class, mAP; a continued run ends with the same weights."""
+    config = PrepareConfig(("rgb",), spec=ClipSpec("records", short_side=36, size=32), shard_size=2)
+    records = prepare(several, tmp_path / "records", config)
+    np.testing.assert_array_equal(preflight.class_counts(records.split("train")), [2, 3, 3])
+    config = dataclasses.replace(tiny, schedule="constant", epochs=2, validation="test")
+    whole = train(records, config, tmp_path / "whole")
+    assert whole.activation == "sigmoid"
+    assert json.loads((tmp_path / "whole/config.json").read_text())["loss"] == "sigmoid"
+    train(records, dataclasses.replace(config, epochs=1), tmp_path / "parts")
+    parts = train(tmp_path / "records", config, tmp_path / "parts")
+    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    curves = [
+        [(row["loss"], row["val_loss"], row["val_map"]) for row in read_history(path)]
+        for path in (tmp_path / "whole/history.csv", tmp_path / "parts/history.csv")
+    ]
+    assert curves[0] == curves[1] and all(0 <= row[2] <= 1 for row in curves[0])
 
 
 def test_softmax_loss_of_multi_label_videos_is_refused(several, tiny, tmp_path):

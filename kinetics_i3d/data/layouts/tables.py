@@ -49,6 +49,7 @@ NAMES = {
     "split": ("subset", "partition", "set"),
     "start": ("start_time", "time_start", "start_sec", "begin"),
     "end": ("end_time", "time_end", "end_sec", "stop"),
+    "source": ("group",),
 }
 FPS = "fps"  # of a folder of frames
 SOURCE = "source"  # a column that may be there too
@@ -136,7 +137,7 @@ def read_one(path, *, source=None):
 
     Args:
         path: A csv file; videos are relative to its folder.
-        source: (path, label) -> source; by default the column `source`, else the path.
+        source: (path, label) -> source; by default the column `source` or `group`, else the path.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -168,7 +169,7 @@ def read_one(path, *, source=None):
         name, stems, listed = loose(row["path"])
         if row.get(FPS, "").strip():
             name = f"{name}#fps={seconds(row[FPS].strip(), where):g}"
-        row_source = source(name, label) if source else row.get(SOURCE) or name
+        row_source = source(name, label) if source else row.get(SOURCE, "").strip() or name
         start, end = read_times(row, where)
         times = (start, end)
         read.append(
@@ -252,7 +253,7 @@ def _named_charades(rows, folder):
 def _usual(columns):
     """{usual name: column} of the columns that have one of the known names."""
     columns_by_name = {}
-    for usual in (*COLUMNS, *TIMES):
+    for usual in (*COLUMNS, SOURCE, *TIMES):
         named = [name for name in (usual, *NAMES[usual]) if name in columns]
         if named:
             columns_by_name[usual] = named[0]

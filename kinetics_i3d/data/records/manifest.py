@@ -11,13 +11,13 @@ import json
 import pathlib
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import DatasetError, first_line
+from kinetics_i3d.core.errors import DAMAGE, DatasetError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 
-FORMAT = 1
+FORMAT, MULTI_LABEL_FORMAT = 1, 2  # of records with one class each, and with any number
 NAME = "manifest.json"
-DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Split:
 
     Args:
         shards: `Shard`s in the order of their numbers.
-        classes: {label: number of records}, only of labels that occur.
+        classes: {label: number of records that have it}, only of labels that occur.
         failures: (path in the dataset, message) of each video that could not be read.
     """
 
@@ -78,14 +78,15 @@ class Split:
         }
 
     @classmethod
-    def from_dict(cls, fields):
+    def from_dict(cls, fields, *, multi_label=False):
         """The inverse of `to_dict`; `KeyError`, `TypeError` or `ValueError` for anything else."""
         split = cls(
             tuple(Shard(**shard) for shard in fields["shards"]),
             dict(fields["classes"]),
             tuple((entry["path"], entry["message"]) for entry in fields["failures"]),
         )
-        if not split.records == fields["records"] == sum(split.classes.values()):
+        labelled = split.records if multi_label else sum(split.classes.values())
+        if not split.records == fields["records"] == labelled:
             raise ValueError("its numbers of records contradict each other")
         if any(pathlib.PurePath(shard.file).name != shard.file for shard in split.shards):
             raise ValueError("a shard outside the folder")
@@ -112,6 +113,11 @@ class Manifest:
         return tuple(self.settings["labels"])
 
     @property
+    def multi_label(self):
+        """Whether a record may have several classes, or none."""
+        return self.settings.get("multi_label", False)
+
+    @property
     def spec(self):
         """The `ClipSpec` of the frames."""
         return ClipSpec(**self.settings["spec"])
@@ -126,7 +132,7 @@ def write_manifest(folder, manifest):
     """Writes `manifest.json` into a folder, atomically."""
     splits = manifest.splits
     fields = {
-        "format": FORMAT,
+        "format": MULTI_LABEL_FORMAT if manifest.multi_label else FORMAT,
         "version": manifest.version,
         "complete": splits is not None,
         "settings": manifest.settings,
@@ -158,12 +164,17 @@ def read_manifest(folder, *, complete=True):
         far = ", or nobody answers" if isinstance(path, Address) else ""
         raise DatasetError(f"{path}: no such manifest{far}; `kinetics-i3d prepare` writes it last")
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields["format"] != FORMAT:
-            raise ValueError(f"format {fields['format']} is not {FORMAT}")
-        splits = {name: Split.from_dict(entry) for name, entry in fields["splits"].items()}
+        fields = parse_object(path.read_text(encoding="utf-8"))
+        begun = Manifest(fields["settings"], fields["version"])
+        expected = MULTI_LABEL_FORMAT if begun.multi_label else FORMAT
+        if fields["format"] != expected:
+            raise ValueError(f"format {fields['format']} is not {expected}")
+        splits = {
+            name: Split.from_dict(entry, multi_label=begun.multi_label)
+            for name, entry in fields["splits"].items()
+        }
         done = fields["complete"]
-        manifest = Manifest(fields["settings"], fields["version"], splits if done else None)
+        manifest = dataclasses.replace(begun, splits=splits if done else None)
         # Read here, so that what is wrong in them is found here.
         _ = (manifest.labels, manifest.spec, manifest.streams, manifest.settings["flow"])
     except DAMAGE as error:
@@ -199,11 +210,11 @@ def note_shard(path, split, settings):
     _write(beside(path), {"settings": settings, **split.to_dict()})
 
 
-def noted_shard(path, settings):
+def noted_shard(path, settings, *, multi_label=False):
     """The `Split` of a complete shard made by the same settings; None if it has to be made."""
     try:
         fields = json.loads(beside(path).read_text(encoding="utf-8"))
-        split = Split.from_dict(fields)
+        split = Split.from_dict(fields, multi_label=multi_label)
         (shard,) = split.shards
         whole = shard.file == path.name and shard.bytes == path.stat().st_size
         return split if whole and fields["settings"] == settings else None

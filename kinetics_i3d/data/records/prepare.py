@@ -26,6 +26,7 @@ from kinetics_i3d.core.types import PathLike, ProgressFunction
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
+from kinetics_i3d.data.records.framing import check_framing
 from kinetics_i3d.data.records.manifest import digest
 from kinetics_i3d.data.records.reader import Records
 from kinetics_i3d.data.records.writer import encode_video
@@ -105,11 +106,6 @@ def prepare_by(write, dataset, folder, config=None):
     folder = path_or_address(folder)
     if isinstance(folder, Address):
         raise DatasetError(f"{folder}: records are written to a folder here, and then copied there")
-    if dataset.multi_label:
-        raise DatasetError(
-            f"{dataset.name}: records hold one label for each video, and here a video may have "
-            "several; train from the videos themselves"
-        )
     if "flow" in config.streams:
         pair_function(config.flow.method, config.flow.backend)  # a missing package: before any file
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)
@@ -117,6 +113,8 @@ def prepare_by(write, dataset, folder, config=None):
         "labels": list(dataset.labels),
         **config.to_dict(),
         "videos": {name: summarize(shards) for name, shards in plan.items()},
+        # Absent from records of one label per video, whose bytes do not change.
+        **({"multi_label": True} if dataset.multi_label else {}),
     }
     settings = json.loads(json.dumps(settings))  # as it will be read: tuples are lists there
     shards = {folder / file: videos for split in plan.values() for file, videos in split}
@@ -124,7 +122,10 @@ def prepare_by(write, dataset, folder, config=None):
         begun = _claim(folder, settings)
         # Of the settings as they were read: 25 frames a second are 25.0 there.
         identity = manifests.digest(begun.settings)
-        done = {path: manifests.noted_shard(path, identity) for path in shards}
+        done = {
+            path: manifests.noted_shard(path, identity, multi_label=dataset.multi_label)
+            for path in shards
+        }
         missing = {path: videos for path, videos in shards.items() if done[path] is None}
         if missing:  # not complete any more, should it have been so
             manifests.write_manifest(folder, begun)
@@ -188,21 +189,22 @@ class _Writer:
         import tensorflow as tf
 
         classes: collections.Counter = collections.Counter()
-        failures = []
+        records, failures = 0, []
         try:
             with atomic_path(path) as temporary:
                 with tf.io.TFRecordWriter(os.fspath(temporary)) as file:
                     for name, video in videos:
                         try:
                             file.write(next(encoded).result())
-                            classes[video.label] += 1
+                            classes.update(video.classes)
+                            records += 1
                         except VideoError as error:
                             failures.append((name, str(error).removeprefix(f"{video.path}: ")))
                         self.report(1)
                 size, checksum = temporary.stat().st_size, file_sha256(temporary)
         except tf.errors.OpError as error:
             raise DatasetError(f"{path}: cannot be written ({first_line(error)})") from error
-        shard = manifests.Shard(path.name, sum(classes.values()), size, checksum)
+        shard = manifests.Shard(path.name, records, size, checksum)
         split = manifests.Split((shard,), dict(sorted(classes.items())), tuple(failures))
         manifests.note_shard(path, split, self.settings)
         return split
@@ -373,7 +375,11 @@ def plan_shards(dataset, *, size, seed=0):
 
 def summarize(shards):
     """The number of a split's videos, and a digest of their order; JSON-ready."""
-    rows = [(name, video.label) for _, videos in shards for name, video in videos]
+    rows = [
+        (name, video.label if video.labels is None else video.labels)
+        for _, videos in shards
+        for name, video in videos
+    ]
     return {"number": len(rows), "digest": digest(rows)}
 
 
@@ -418,7 +424,11 @@ def what_is_wrong(path, shard):
     if file_sha256(path) != shard.sha256:
         return "other bytes than were written: its SHA-256 differs"
     try:
+        if not isinstance(path, Address):
+            check_framing(path)
         records = sum(1 for _ in tf.data.TFRecordDataset([str(path)]))
+    except DatasetError:
+        return "a record that would reach beyond its end"
     except tf.errors.DataLossError:
         return "a record's own checksum does not fit it"
     return None if records == shard.records else f"{records} records, not {shard.records}"

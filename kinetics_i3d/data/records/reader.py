@@ -1,4 +1,4 @@
-"""`Records`: prepared videos as TFRecords of JPEG frames, flow and label.
+"""`Records`: prepared videos as TFRecords of JPEG frames, flow and labels.
 
 Field names are those of MediaSequence, https://github.com/google-ai-edge/mediapipe
 (`util/sequence`), which TensorFlow's Model Garden reads, too.
@@ -64,6 +64,11 @@ class Records(Dataset):
         return self.manifest.labels
 
     @property
+    def multi_label(self):
+        """Whether a record may have several classes, or none."""
+        return self.manifest.multi_label
+
+    @property
     def clip_spec(self):
         """The `ClipSpec` by which frames were sampled and resized; they are not cropped."""
         return self.manifest.spec
@@ -83,7 +88,7 @@ class Records(Dataset):
         return {name: split.records for name, split in self.manifest.splits.items()}
 
     def class_counts(self):
-        """{label: number of records}, only of labels that occur."""
+        """{label: number of records that have it}, only of labels that occur."""
         counts: collections.Counter = collections.Counter()
         for split in self.manifest.splits.values():
             counts.update(split.classes)
@@ -115,13 +120,19 @@ class Records(Dataset):
         """A list of (path or `Address`, number of records), a tuple per file of a split, in order.
 
         Raises:
-            DatasetError: If there is no such split, or a file is missing.
+            DatasetError: If there is no such split, or a file is missing or of another size.
         """
         shards = []
         for shard in self._split(split).shards:
             path = self.folder / shard.file
             if not path.is_file():
                 raise DatasetError(f"{path}: no such shard; the same `prepare` makes it again")
+            size = path.stat().st_size
+            if size != shard.bytes:
+                raise DatasetError(
+                    f"{path}: has {size} bytes, not {shard.bytes} as when it was written; delete "
+                    "it, and the same `prepare` makes it again"
+                )
             shards.append((path, shard.records))
         return shards
 
@@ -159,6 +170,11 @@ class RecordSplit(Dataset):
         """Class names in order."""
         return self.records.labels
 
+    @property
+    def multi_label(self):
+        """As for `Records`."""
+        return self.records.multi_label
+
     def split_sizes(self):
         """{name: number of its records}."""
         return {self.name: len(self)}
@@ -191,7 +207,7 @@ class RecordSplit(Dataset):
         return self
 
     def class_counts(self):
-        """{label: number of records}, only of labels that occur."""
+        """{label: number of records that have it}, only of labels that occur."""
         return self.records.manifest.splits[self.name].classes
 
     def random_clips(self, **options):
@@ -222,7 +238,7 @@ def open_records(files):
     return Records(files[0])
 
 
-def parse_record(serialized, *, streams):
+def parse_record(serialized, *, streams, classes=None):
     """Parses a record without decoding its frames, so that a clip decodes only its own.
 
     Works eagerly and inside tf.data.
@@ -230,10 +246,12 @@ def parse_record(serialized, *, streams):
     Args:
         serialized: Scalar string tensor.
         streams: `"rgb"`, `"flow"` or both.
+        classes: The number of classes of records that may have several labels; None for one label.
 
     Returns:
         A dictionary of tensors: `"image"` string (frames,) with rgb, `"flow"` string (frames - 1,)
-        with flow, `"label"` int64 (), `"timestamps"` int64 (frames,), microseconds from the first
+        with flow, `"label"` int64 () or, with `classes`, float32 (classes,) with 1.0 for each class
+        of the video, `"timestamps"` int64 (frames,), microseconds from the first
         frame (of flow alone: frames - 1), and `"name"` string (), the video's path in its dataset.
     """
     import tensorflow as tf
@@ -245,15 +263,24 @@ def parse_record(serialized, *, streams):
     context, sequences = tf.io.parse_single_sequence_example(
         serialized,
         context_features={
-            LABEL_INDEX: tf.io.FixedLenFeature((), tf.int64),
+            LABEL_INDEX: (
+                tf.io.FixedLenFeature((), tf.int64)
+                if classes is None
+                else tf.io.VarLenFeature(tf.int64)
+            ),
             DATA_PATH: tf.io.FixedLenFeature((), tf.string),
         },
         sequence_features={
             name: tf.io.FixedLenSequenceFeature((), kind) for name, kind in lists.items()
         },
     )
+    label = context[LABEL_INDEX]
+    if classes is not None:
+        numbers = label.values[:, None]
+        ones = tf.ones_like(label.values, tf.float32)
+        label = tf.tensor_scatter_nd_update(tf.zeros(classes), numbers, ones)
     parsed = {
-        "label": context[LABEL_INDEX],
+        "label": label,
         "name": context[DATA_PATH],
         "timestamps": sequences[clock],
     }

@@ -58,7 +58,7 @@ def encode_video(video, *, name, labels, config, stop=None):
         jpegs,
         size=size,
         fps=spec.fps,
-        label=video.label,
+        classes=video.classes,
         name=name,
         labels=labels,
         bound=flow.bound,
@@ -89,14 +89,14 @@ def encode_flow_frame(codes, *, quality):
         return jpeg.numpy()
 
 
-def make_record(jpegs, *, size, fps, label, name, labels, bound=None):
+def make_record(jpegs, *, size, fps, classes, name, labels, bound=None):
     """The bytes of a `tf.train.SequenceExample`; the same bytes for the same arguments.
 
     Args:
         jpegs: {stream: list of JPEG bytes}.
         size: (height, width) of every picture.
         fps: Frames a second.
-        label: The video's class, one of `labels`.
+        classes: The video's classes, some of `labels`.
         name: The video's path in the dataset.
         labels: Class names in order.
         bound: Pixels of flow that 0 and 255 stand for, if there is flow.
@@ -105,8 +105,8 @@ def make_record(jpegs, *, size, fps, label, name, labels, bound=None):
 
     example = tf.train.SequenceExample()
     context, lists = example.context.feature, example.feature_lists.feature_list
-    context[LABEL_INDEX].int64_list.value.append(labels.index(label))
-    context[LABEL_NAME].bytes_list.value.append(label.encode())
+    context[LABEL_INDEX].int64_list.value.extend(labels.index(label) for label in classes)
+    context[LABEL_NAME].bytes_list.value.extend(label.encode() for label in classes)
     context[DATA_PATH].bytes_list.value.append(name.encode(errors="surrogateescape"))
     for stream, pictures in jpegs.items():
         prefix = PREFIX[stream]

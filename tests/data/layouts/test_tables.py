@@ -8,7 +8,6 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.records.prepare import prepare
 from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.data.video_dataset import split_undivided
 
@@ -126,10 +125,7 @@ def test_no_source_is_on_both_sides_of_a_part_that_is_held_out(table):
             assert len(left) + len(right) == 5 and left.multi_label and right.multi_label
 
 
-def test_records_refuse_several_labels_in_words(table, tmp_path):
+def test_part_of_a_multi_label_dataset_is_multi_label(table):
     dataset = open_dataset(table("path,labels,split", "a.mp4,sit;wave,train", "b.mp4,wave,test"))
-    with pytest.raises(DatasetError, match="records hold one label for each video"):
-        prepare(dataset, tmp_path / "records")
-    assert not (tmp_path / "records").exists()
     only = dataclasses.replace(dataset, videos=dataset.videos[1:])
     assert only.multi_label  # also where a part has one label each

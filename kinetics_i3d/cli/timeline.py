@@ -1,0 +1,243 @@
+"""`kinetics-i3d timeline`: name the actions along a long video, and when each begins and ends.
+
+Windows of frames slide over the video, and predictions of the same label are merged into segments.
+Without --output they are printed. With it wave.mp4 gets wave.jsonl, the best labels of each window;
+wave.segments.jsonl; and wave.logits.npz, the logits of all classes, which are kept while video,
+weights and options are the same: repeating a call that was stopped completes it, and segments are
+merged again without running the network. A video that cannot be read is skipped and reported at the
+end: exit code 1 if others could be read, 2 if none could.
+"""
+
+import dataclasses
+import importlib.util
+import json
+
+from kinetics_i3d.cli.arguments import (
+    SOURCES,
+    add_json_argument,
+    add_labels_argument,
+    add_output_argument,
+    add_streams_argument,
+    add_weights_arguments,
+    add_window_arguments,
+    count,
+    default_weights,
+    read_labels_option,
+    with_labels,
+)
+from kinetics_i3d.cli.console import complain, load_keras
+from kinetics_i3d.core.canvas import check_picture_path
+from kinetics_i3d.core.errors import UserError, VideoError
+from kinetics_i3d.core.progress import Progress
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
+
+EXAMPLES = (
+    "kinetics-i3d timeline talk.mp4 --segments",
+    "kinetics-i3d timeline my_videos --output my_timelines --window 2.56s --stride 0.64s --picture",
+)
+FORMATS = ("jsonl", "csv")  # as the library has them, so that --help loads no Keras
+
+
+def add_arguments(parser):
+    """Adds this verb's arguments to `parser`."""
+    parser.add_argument("sources", nargs="+", metavar="VIDEO|FOLDER|LIST", help=SOURCES)
+    add_output_argument(parser, "FOLDER", "folder of the files, with the subfolders of the videos")
+    add_weights_arguments(
+        parser,
+        default=f"{DEFAULT_WEIGHTS[None]}, the 400 actions of Kinetics; "
+        f"{DEFAULT_WEIGHTS['flow']} with --streams flow, {DEFAULT_WEIGHTS['both']} with --streams "
+        "rgb,flow",
+    )
+    add_streams_argument(
+        parser,
+        purpose="streams that the model reads; flow is computed where no flow file exists",
+        default_text="those of the weights",
+    )
+    add_labels_argument(parser)
+    add_window_arguments(parser, "with predictions for 16 frames every 8 frames")
+    parser.add_argument(
+        "--tail",
+        choices=("pad", "drop", "overlap"),
+        help="for the frames after the last whole window: a window that repeats the last frame, "
+        "none, or a window that ends with the video (default: pad)",
+    )
+    parser.add_argument(
+        "--short",
+        choices=("loop", "pad", "error"),
+        help="for a video shorter than a window: repeat it from its beginning, repeat its last "
+        "frame, or report an error (default: loop)",
+    )
+    parser.add_argument(
+        "--top", type=count, default=5, metavar="N", help="number of labels of each window"
+    )
+    group = parser.add_argument_group("segments")
+    group.add_argument(
+        "--segments", action="store_true", help="print the segments in place of the windows"
+    )
+    group.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="probability of a label in a segment, at least, averaged over the windows that "
+        "overlap; what lies below it is background",
+    )
+    for name, text in (
+        ("--min-length", "leave out shorter segments"),
+        ("--max-gap", "join segments of one label with no more background between them"),
+    ):
+        group.add_argument(name, type=float, default=1.0, metavar="SECONDS", help=text)
+    group.add_argument(
+        "--format", choices=FORMATS, default="jsonl", help="format of the files: JSON Lines or csv"
+    )
+    group.add_argument(
+        "--picture",
+        action="store_true",
+        help="also draw wave.png, the probabilities and segments over time; needs the extra "
+        '"reports", and --output',
+    )
+    add_json_argument(parser)
+
+
+def run(options):
+    """Prints or writes the predictions over time of each video; returns the exit code."""
+    from kinetics_i3d.data.datasets import find_videos
+    from kinetics_i3d.weights.read import fetch_weights
+
+    # Checks that need no TensorFlow come first: it takes seconds to load.
+    if options.picture:
+        if options.output is None:
+            raise UserError("--picture needs --output FOLDER, where the picture is written")
+        _check_matplotlib()
+    labels = read_labels_option(options)
+    trees = [find_videos(source) for source in options.sources]
+    weights = options.weights or default_weights(options.streams)
+    if options.flow_weights:
+        weights = {"rgb": weights, "flow": options.flow_weights}
+    fetch_weights(weights, pairs=True)
+    load_keras()
+    from kinetics_i3d.inference.classify import class_names
+    from kinetics_i3d.inference.extract_features import make_extractor
+    from kinetics_i3d.inference.features_files import feature_jobs
+    from kinetics_i3d.inference.segments import check_merging
+    from kinetics_i3d.inference.timeline import timeline_options
+
+    merging = {name: getattr(options, name) for name in ("threshold", "min_length", "max_gap")}
+    check_merging(**merging)
+    names = ("window", "stride", "tail", "short", "streams")
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    extractor = make_extractor(weights, timeline_options(**chosen))
+    class_names(with_labels(extractor.model, labels))
+    jobs = feature_jobs(trees, options.output or ".")
+    results: list = []
+    failures = []
+    total, noun = len(jobs), "videos"
+    if total == 1:
+        total, noun = extractor.count_windows(jobs[0].video), "windows"
+    with Progress(total, noun) as progress:
+
+        def show(windows, rate):
+            rate = f"{rate:.0f} frames/s"
+            if noun == "windows":
+                progress(windows, rate)
+            else:
+                progress(len(results), f"{windows} windows of the next, {rate}")
+
+        for job, timeline in _timelines(jobs, extractor, options, show):
+            progress.clear()
+            if isinstance(timeline, UserError):
+                failures.append(timeline)
+                results.append({"video": job.video, "error": str(timeline)})
+            else:
+                results.append(_finish(job, timeline, merging, options))
+            if noun == "videos":
+                progress(len(results))
+    if options.json:
+        print(json.dumps(results, indent=2, ensure_ascii=False))
+    for error in failures:
+        complain(error)
+    return 0 if not failures else 2 if len(failures) == len(results) else 1
+
+
+def _check_matplotlib():
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError('--picture needs Matplotlib: pip install "kinetics-i3d[reports]"')
+
+
+def _timelines(jobs, extractor, options, progress):
+    """Yields (job, `Timeline` or the error) for each video."""
+    from kinetics_i3d.inference.classify import class_names
+    from kinetics_i3d.inference.features_files import read_features, write_feature_files
+    from kinetics_i3d.inference.timeline import timeline_of
+
+    labels = class_names(extractor.model)
+
+    def timeline(job, features):
+        return timeline_of(features, extractor.model, labels, path=job.video)
+
+    if options.output is None:
+        for job in jobs:
+            try:
+                features = extractor.extract(job.video)
+            except VideoError as error:
+                yield job, error
+            else:
+                yield job, timeline(job, features)
+        return
+    plain = {job.video: job for job in jobs}
+    # A name of their own, so that files of `kinetics-i3d features` in the same folder stay.
+    logits = [
+        dataclasses.replace(job, path=job.path.with_name(f"{job.path.name}.logits")) for job in jobs
+    ]
+    written = write_feature_files(logits, extractor, output=options.output, progress=progress)
+    for result in written:
+        job = plain[result.job.video]
+        if result.error is not None:
+            yield job, result.error
+        else:
+            yield job, timeline(job, read_features(result.paths[0]))
+
+
+def _finish(job, timeline, merging, options):
+    """Prints and writes what was found in a video; returns it as a dictionary."""
+    from kinetics_i3d.inference.segments import find_segments
+    from kinetics_i3d.inference.timeline_files import write_timeline
+    from kinetics_i3d.inference.timeline_picture import draw_timeline
+
+    segments = find_segments(timeline, **merging)
+    paths = []
+    if options.output is not None:
+        settings = {"file_format": options.format, "top": options.top}
+        paths = write_timeline(job.path, timeline, segments, **settings)
+        if options.picture:
+            paths.append(check_picture_path(job.path.with_name(f"{job.path.name}.png")))
+            draw_timeline(paths[-1], timeline, segments)
+    if not options.json:
+        _show(timeline, segments, paths, options)
+    result = {"video": job.video, "paths": [str(path) for path in paths]}
+    if not options.segments:
+        result["windows"] = list(timeline.to_dicts(options.top))
+    return result | {"segments": [segment.to_dict() for segment in segments]}
+
+
+def _show(timeline, segments, paths, options):
+    """Prints the paths of the files, or else the windows or the segments of a video."""
+    if paths:
+        noun = "segment" if len(segments) == 1 else "segments"
+        print(f"{paths[0]}: {len(timeline)} windows, {len(segments)} {noun}", flush=True)
+        if not options.segments:
+            return
+    else:
+        print(timeline.path)
+    if options.segments:
+        rows = [(row.start, row.end, row.score, row.label) for row in segments]
+        if not rows:
+            print("  no segments", flush=True)
+    else:
+        rows = [
+            (row["start"], row["end"], best["probability"], best["label"])
+            for row in timeline.to_dicts(top=1)
+            for best in row["predictions"]
+        ]
+    for start, end, share, label in rows:
+        print(f"  {start:9.2f} – {end:9.2f} s  {100 * share:6.2f} %  {label}", flush=True)

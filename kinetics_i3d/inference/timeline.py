@@ -1,0 +1,123 @@
+"""`classify_over_time`: the actions in a long video, window by window, with their seconds."""
+
+import dataclasses
+
+import numpy as np
+
+from kinetics_i3d.core.labels import ACTIVATIONS
+from kinetics_i3d.core.types import PathLike, Weights
+from kinetics_i3d.inference.classify import class_names
+from kinetics_i3d.inference.extract_features import make_extractor
+from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
+from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.video.source import VideoFrames, check_video
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
+
+# Of one step of time each, before the mean over time that `Logits` are.
+LOGITS_OF_STEPS = "Conv3d_0c_1x1"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Timeline:
+    """Predictions along a video, a row for each window.
+
+    Args:
+        path: The video.
+        labels: The names of the classes.
+        probabilities: float32 array (windows, classes), 0 to 1.
+        start: float64 array (windows,): seconds of the source video at which a window begins.
+        end: float64 array (windows,): seconds at which it ends.
+        activation: `"softmax"` of classes that exclude each other, or `"sigmoid"`.
+
+    Example:
+
+    >>> start = np.array([0.0, 1.0])
+    >>> rows = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    >>> timeline = ki3d.Timeline("video.mp4", ("sit", "stand"), rows, start, start + 2)
+    >>> [row["predictions"][0]["label"] for row in timeline.to_dicts(top=1)]
+    ['sit', 'stand']
+    """
+
+    path: str
+    labels: tuple
+    probabilities: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    activation: str = "softmax"
+
+    def __len__(self):
+        return len(self.start)
+
+    def to_dicts(self, top=5):
+        """Yields start, end and the best `top` predictions of each window, ready for JSON."""
+        for start, end, row in zip(self.start, self.end, self.probabilities, strict=True):
+            best = np.argsort(-row, kind="stable")[:top]
+            predictions = [
+                {"label": self.labels[label], "probability": round(float(row[label]), 6)}
+                for label in best
+            ]
+            yield {
+                "start": round(float(start), 6),
+                "end": round(float(end), 6),
+                "predictions": predictions,
+            }
+
+
+def classify_over_time(
+    video: PathLike | VideoFrames,
+    model: ClipModel | Weights | None = None,
+    *,
+    window: int | str = 64,
+    stride: int | str = 16,
+    tail: str = "pad",
+    short: str = "loop",
+) -> Timeline:
+    """Classifies the actions in each window of a video, in bounded memory.
+
+    Args:
+        video: A video, as `extract_features` takes it.
+        model: A `ClipModel` that ends in logits, of one stream or a `TwoStreamI3D`; or weights as
+            `load_model` takes them, by default `rgb_kinetics400` for the 400 actions of Kinetics.
+        window: Frames of a window at the rate of the model's `ClipSpec`, or seconds as text:
+            `"2.56s"`; or `"whole"`: the network runs once over the whole video, as
+            `extract_features` describes it, and each step of time before the mean over time counts
+            as a window, of 16 frames in steps of 8.
+        stride: Frames from the beginning of a window to that of the next, or seconds as text.
+        tail: As for `extract_features`.
+        short: As for `extract_features`.
+
+    Returns:
+        A `Timeline`. Logits of two streams are added before they become probabilities.
+
+    Raises:
+        ValueError: If an argument is wrong, or the model does not end in the logits of named
+            classes.
+        VideoError: If the video cannot be decoded, or is too short with `short="error"`.
+        WeightsError: If `model` is weights that cannot be read.
+
+    Example:
+
+    >>> model = ki3d.InceptionI3D(weights=folder / "mine.h5")
+    >>> timeline = ki3d.classify_over_time(folder / "video.mp4", model, window=16, stride=8)
+    >>> timeline.probabilities.shape, timeline.start.tolist()
+    ((3, 2), [0.0, 0.32, 0.64])
+    """
+    video = check_video(video)
+    options = timeline_options(window=window, stride=stride, tail=tail, short=short)
+    extractor = make_extractor(DEFAULT_WEIGHTS[None] if model is None else model, options)
+    labels = class_names(extractor.model)
+    return timeline_of(extractor.extract(video), extractor.model, labels, path=video)
+
+
+def timeline_options(**options):
+    """The `FeatureOptions` of the logits of each window."""
+    endpoint = LOGITS_OF_STEPS if options.get("window") == WHOLE else "Logits"
+    return FeatureOptions(endpoint=endpoint, **options)
+
+
+def timeline_of(features, model, labels, *, path):
+    """The `Timeline` of logits that were extracted by `timeline_options`."""
+    logits = features.features.reshape(len(features), -1, len(labels)).sum(axis=1)
+    probabilities = ACTIVATIONS[model.activation](logits).astype(np.float32)
+    times = (features.start, features.end)
+    return Timeline(str(path), tuple(labels), probabilities, *times, model.activation)
