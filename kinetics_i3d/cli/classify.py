@@ -67,6 +67,7 @@ def add_arguments(parser):
 
 def run(options):
     """Prints the labels of each video; returns the exit code."""
+    from kinetics_i3d.flow.cache import FlowFileError
     from kinetics_i3d.video.reader import video_info
     from kinetics_i3d.weights.read import fetch_weights
 
@@ -88,7 +89,7 @@ def run(options):
                     model = with_labels(load_model(weights, options.streams), labels)
                     model = with_precision(model, options)
                 result = look(video, model, top=options.top, picture=picture)
-            except VideoError as error:
+            except (VideoError, FlowFileError) as error:
                 progress.clear()
                 complain(error)
                 results.append({"path": video, "error": str(error)})

@@ -2,9 +2,11 @@
 
 import contextlib
 import gc
+import io
 import logging
 import os
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -30,7 +32,8 @@ def notify(text):
 
 
 def _print_line(kind, text):
-    print(f"{PROGRAM}: {kind}: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    line = escape_controls(" ".join(text.split()))
+    print(f"{PROGRAM}: {kind}: {line}", file=sys.stderr, flush=True)
 
 
 def is_about_argument(error):
@@ -66,6 +69,53 @@ def is_shown(record):
         or record.pathname.startswith(PACKAGE + os.sep)
         or os.environ.get(LEVEL) in ("0", "1")
     )
+
+
+def open_standard_streams():
+    """Makes stdout accept any text, and connects standard streams that are closed to nothing."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # Else the next file that is opened would take the number, and what TensorFlow prints.
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.dup(1), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.dup(2), "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        _replaced.append(sys.stdout)
+        sys.stdout = EscapedText(
+            sys.stdout.buffer,
+            encoding=sys.stdout.encoding,
+            errors="backslashreplace",  # file names need not be valid text
+            line_buffering=sys.stdout.line_buffering,
+            write_through=sys.stdout.write_through,
+        )
+
+
+_replaced: list = []  # a stream that nothing refers to closes its buffer
+
+
+# Of terminals, and those that change the order in which text is shown.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def escape_controls(text):
+    r"""Text with its control characters, other than tabs and line ends, escaped, such as `\x1b`.
+
+    Labels and names of files come from strangers, and may move the cursor of a terminal.
+    """
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+class EscapedText(io.TextIOWrapper):
+    """A text stream that escapes control characters."""
+
+    def write(self, text):
+        """Writes text by `escape_controls`."""
+        super().write(escape_controls(text))
+        return len(text)
 
 
 def set_up_logging():

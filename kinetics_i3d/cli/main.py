@@ -1,10 +1,11 @@
 """`kinetics-i3d VERB`: results on stdout, logs on stderr, a user's mistake in one line.
 
-Exit codes: 0 success, 1 some of several inputs failed, 2 the user's mistake, 75 stopped by SIGTERM
-with its state saved, 130 interrupted.
+Exit codes: 0 success, 1 some of several inputs failed, 2 the user's mistake, 75 a training stopped
+by SIGTERM with its state saved, 130 interrupted, 143 ended by SIGTERM.
 """
 
-import io
+import contextlib
+import logging
 import os
 import signal
 import sys
@@ -30,7 +31,13 @@ from kinetics_i3d.cli import (
     train,
     weights,
 )
-from kinetics_i3d.cli.console import PROGRAM, complain, is_about_argument, set_up_logging
+from kinetics_i3d.cli.console import (
+    PROGRAM,
+    complain,
+    is_about_argument,
+    open_standard_streams,
+    set_up_logging,
+)
 from kinetics_i3d.cli.parser import Parser, ShowVersion
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.file_warnings import one_warning_per_file
@@ -64,16 +71,41 @@ INTERRUPTED = 128 + signal.SIGINT
 
 def run():
     """The console command: runs `main` on the process's arguments and exits with its code."""
+    open_standard_streams()
     set_up_logging()
-    # File names need not be valid text.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    code = main(sys.argv[1:])
-    if code == INTERRUPTED:
-        # Python's own exit would wait for threads of tf.data, which wait for Python.
-        sys.stderr.flush()
-        os._exit(code)
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    sys.excepthook = _report_bug
+    try:
+        code = main(sys.argv[1:])
+    except SystemExit as stop:
+        code = stop.code
+    if code:
+        _end_threads(code)
     sys.exit(code)
+
+
+def _report_bug(*error):
+    """Prints the traceback of an error of this package, and ends the process."""
+    sys.__excepthook__(*error)
+    _end_threads(1)
+
+
+def _end_threads(code):
+    """Ends the process at once if TensorFlow may have threads.
+
+    Python's own exit would wait for threads of tf.data, which wait for Python.
+    """
+    if "tensorflow" in sys.modules:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # a full disk, a closed pipe
+                stream.flush()
+        os._exit(code)
+
+
+def _exit_on_signal(number, _frame):
+    """Ends the process by way of `finally`, which removes unfinished files."""
+    raise SystemExit(128 + number)
 
 
 def main(arguments):

@@ -3,6 +3,32 @@
 Wrong arguments of a Python call are `ValueError` or `TypeError`, as in Keras.
 """
 
+import lzma
+import struct
+import tokenize
+import zipfile
+import zlib
+
+# What Python, NumPy, zipfile and HDF5 raise for a file that is damaged, or of another kind than its
+# name says: the header of an array is Python, JSON may be nested too deeply, and sizes may be any.
+DAMAGE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 class UserError(Exception):
     """Something from outside is wrong. The message says what, where, and what would be right."""

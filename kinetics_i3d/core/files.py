@@ -91,6 +91,18 @@ def read_lines(path):
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
+MAX_UNPACKED = 2**33  # bytes
+
+
+def check_unpacked(archive):
+    """Raises `ValueError` if a `zipfile.ZipFile` claims more bytes than any clip or feature has."""
+    size = sum(member.file_size for member in archive.infolist())
+    if size > MAX_UNPACKED:
+        raise ValueError(
+            f"claims {size / 2**30:.1f} GiB; at most {MAX_UNPACKED / 2**30:.0f} GiB are read"
+        )
+
+
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '([<>|]?[a-zA-Z]\d+)', 'fortran_order': False, "
     rb"'shape': \((\d*(?:, ?\d+)*),?\), \} *\n",
@@ -109,7 +121,10 @@ def parse_npy(data):
     if head is None:
         raise ValueError("no header of an array")
     shape = tuple(int(side) for side in head[2].split(b",") if side)
-    kind = np.dtype(head[1].decode())
+    try:
+        kind = np.dtype(head[1].decode())
+    except TypeError as error:
+        raise ValueError(f"an array of an unknown dtype ({error})") from error
     expected = kind.itemsize * math.prod(shape)
     if len(data) - head.end() != expected:
         raise ValueError(f"an array of {len(data) - head.end()} bytes that should be {expected}")

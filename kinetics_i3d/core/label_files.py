@@ -21,6 +21,7 @@ from kinetics_i3d.core.label_maps import (
     plain,
     unquoted,
 )
+from kinetics_i3d.core.labels import check_class_names
 
 # A first line of one word that is a header, and no class.
 _LONE_HEADERS = NAME_COLUMNS - {"action", "category", "title", "tag"}
@@ -97,6 +98,10 @@ def _checked(path, rows):
         number = place if number is None else number
         if not label:
             raise DatasetError(f"{where}: a label is empty")
+        try:
+            check_class_names((label,))
+        except ValueError as error:
+            raise DatasetError(f"{where}: {error}") from error
         if label in lines:
             raise DatasetError(f"{where}: {label!r} stands in line {lines[label]} already")
         if number in named:

@@ -35,10 +35,12 @@ def json_rows(path, text):
     """[(line, id or None, label)] of a JSON list of labels, or a map between ids and labels."""
 
     def pairs(members):
-        for place, (key, _) in enumerate(members):
-            if key in [other for other, _ in members[:place]]:
+        content = {}
+        for key, value in members:
+            if key in content:
                 raise DatasetError(f"{_at(path, text, key)}: {key!r} stands there twice")
-        return dict(members)
+            content[key] = value
+        return content
 
     try:
         content = json.loads(text, object_pairs_hook=pairs)

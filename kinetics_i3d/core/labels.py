@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,36 @@ def label_list(name):
         names = sorted(file.stem for file in LISTS.glob("*.txt"))
         raise ValueError(f"`name` must be one of {names}. Received: name={name!r}")
     return tuple(path.read_text(encoding="utf-8").splitlines())
+
+
+MAX_LETTERS = 1000
+# Control characters, which would move the cursor of a terminal, or look like another line.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_MOST_REPEATED = 0.01  # share of names; ImageNet has two twice
+
+
+def check_class_names(names):
+    r"""Raises `ValueError` unless class names are different lines of text.
+
+    Example:
+
+    >>> check_class_names(("sit", "stand\n100 % sit"))
+    Traceback (most recent call last):
+    ...
+    ValueError: class names must be lines of at most 1000 letters. Received: 'stand\n100 % sit'
+    """
+    for name in names:
+        if not isinstance(name, str) or len(name) > MAX_LETTERS or _CONTROLS.search(name):
+            raise ValueError(
+                f"class names must be lines of at most {MAX_LETTERS} letters. "
+                f"Received: {repr(name)[:80]}"
+            )
+    repeated = len(names) - len({*names})
+    if repeated > _MOST_REPEATED * len(names):
+        raise ValueError(
+            f"class names must differ. Received: {len(names)} names, of which {repeated} are "
+            "repeated"
+        )
 
 
 def softmax(logits):

@@ -10,6 +10,7 @@ import pathlib
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, UserError
+from kinetics_i3d.core.labels import check_class_names
 from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.layouts.files import VideoFinder, cut, walk_videos
@@ -91,6 +92,10 @@ def open_dataset(
 def _find_listed(listing, *, videos=None, labels=None):
     """The `VideoDataset` of a `Listing`, its rows compared with the labels and the files."""
     labels = labels or labels_of(listing)
+    try:
+        check_class_names(labels)  # else the weights of a training could not be read
+    except ValueError as error:
+        raise DatasetError(f"{listing.path}: {error}") from error
     folder = pathlib.Path(listing.folder if videos is None else videos)
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder of videos")

@@ -57,6 +57,9 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
                 raise DatasetError(f"{dataset.name}: no video can be decoded") from error
             # An exception would end the pass; an empty clip is filtered out below.
             return [np.zeros((0, 1, 1, spec.channels), np.uint8) for spec in specs.values()]
+        except Exception as error:
+            error.add_note(f"while reading {path.decode()}")  # tf.data does not name it
+            raise
 
     def load(number, video):
         path, label = video

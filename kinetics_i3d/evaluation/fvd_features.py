@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from kinetics_i3d.core.errors import UserError, VideoError
+from kinetics_i3d.core.errors import DAMAGE, UserError, VideoError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
+from kinetics_i3d.core.files import check_unpacked
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.evaluation.fvd_protocols import (
-    DAMAGED,
     FEATURES,
     FVDProtocol,
     VideoFeatures,
@@ -130,7 +130,7 @@ def _saved(source):
         with open(source, "rb") as data, np.load(data, allow_pickle=False) as file:
             if "fvd" not in file.files:
                 return None
-    except DAMAGED as error:
+    except DAMAGE as error:
         raise UserError(f"{source}: {error}") from error
     return VideoFeatures.load(source)
 
@@ -159,8 +159,9 @@ def _load_array(path):
                 raise UserError(
                     f"{path}: must hold one array of videos. Received: {', '.join(file.files)}"
                 )
+            check_unpacked(file.zip)
             return file[file.files[0]]
-    except DAMAGED as error:
+    except DAMAGE as error:
         raise UserError(f"{path}: {error}") from error
 
 

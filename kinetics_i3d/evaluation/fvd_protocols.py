@@ -2,21 +2,18 @@
 
 import dataclasses
 import json
-import zipfile
-import zlib
 
 import numpy as np
 
-from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.errors import DAMAGE, UserError
+from kinetics_i3d.core.files import atomic_path, check_unpacked
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.types import PathLike
 
 FORMAT = 1
 FEATURES = {"logits": 400, "avg_pool": 1024}
 RESIZES = ("legacy", "half_pixel")
 STARTS = ("first", "random")
-# What NumPy raises about a file that is damaged or something else.
-DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 FEWEST_FRAMES = 9  # of which the network makes one step of logits
 
 
@@ -138,7 +135,8 @@ class VideoFeatures:
         """
         try:
             with open(path, "rb") as data, np.load(data, allow_pickle=False) as file:
-                about = json.loads(str(file["fvd"]))
+                check_unpacked(file.zip)
+                about = parse_object(str(file["fvd"]))
                 values = np.asarray(file["values"], np.float32)
             if about["format"] != FORMAT:
                 raise ValueError(f"format {about['format']}")
@@ -155,7 +153,7 @@ class VideoFeatures:
                 tuple(map(str, about["names"])),
                 tuple(map(str, about["skipped"])),
             )
-        except (*DAMAGED, KeyError, TypeError) as error:
+        except DAMAGE as error:
             raise UserError(f"{path}: not a file of FVD features: {error}") from error
 
 

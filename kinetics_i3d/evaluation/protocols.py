@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from kinetics_i3d.core.errors import DatasetError, VideoError, WeightsError
+from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.core.types import PathLike, ProgressFunction
 from kinetics_i3d.data.dataset import Dataset
@@ -24,7 +24,11 @@ from kinetics_i3d.evaluation.compare import check_labels, combine, join_items
 from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import fingerprint
-from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
+from kinetics_i3d.models.clip_model import (
+    ClipModel,
+    check_ends_in_logits,
+    check_finite_logits,
+)
 from kinetics_i3d.models.systems import clips_at_test, system_of
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import weights_digest
@@ -273,7 +277,7 @@ def _predict_videos(network, videos, *, views, cache, progress):
                 key, logits, parts = result
                 if logits is None:
                     logits = network.model.predict_views(view for part in parts for view in part)
-                    _check_finite(logits, network.model.name, video.path)
+                    check_finite_logits(logits, network.model.name, video.path)
                     if store:
                         store.put(key, logits)
                 rows.append((video, logits))
@@ -282,11 +286,3 @@ def _predict_videos(network, videos, *, views, cache, progress):
                 skipped.append(str(error))
             progress(number + 1)
     return rows, skipped
-
-
-def _check_finite(logits, name, path):
-    if not np.isfinite(logits).all():
-        raise WeightsError(
-            f"{name}: the logits for {path} are not finite; the training that made these weights "
-            "may have diverged, so use an earlier checkpoint"
-        )

@@ -11,8 +11,9 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.canvas import pillow
-from kinetics_i3d.core.errors import UserError, first_line
+from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.evaluation.compare import short_name
 from kinetics_i3d.evaluation.mistakes import draw_mistakes, mistake_strips
 from kinetics_i3d.evaluation.plots import draw_confusion, draw_reliability
@@ -309,7 +310,7 @@ def read_report(path):
     if path.is_dir():
         path = path / JSON
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = parse_object(path.read_text(encoding="utf-8"))
         if report["format"] != _FORMAT:
             raise ValueError(f"its format is {report['format']}, not {_FORMAT}")
         for row in () if report.get("multi_label") else report["videos_tested"]:
@@ -317,7 +318,7 @@ def read_report(path):
                 raise ValueError("a video without rank, path, label or prediction")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except DAMAGE as error:
         raise UserError(
             f"{path}: not an evaluation of kinetics-i3d ({first_line(error)}); it must be the "
             f"{JSON} that `kinetics-i3d evaluate --output` writes"

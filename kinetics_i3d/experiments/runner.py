@@ -11,8 +11,9 @@ import time
 import keras
 from absl import logging
 
-from kinetics_i3d.core.errors import UserError, first_line
+from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.evaluation.report import JSON, make_report, read_report
@@ -93,11 +94,15 @@ def make_tables(
         "imagenet": None if imagenet is None else str(imagenet),
         "sources": ", ".join(map(str, sources)) or None,
     }
-    correct = {
-        job.run.name: correct_videos(read_report(run_folder(output, job.run)))
-        for job in plan.jobs
-        if job.run.name in results
-    }
+    correct = {}
+    for job in plan.jobs:
+        if job.run.name in results:
+            try:
+                correct[job.run.name] = correct_videos(read_report(run_folder(output, job.run)))
+            except UserError as error:
+                failed[job.run.name] = str(error)
+                logging.error("%s: failed: %s", job.run.name, error)
+    results = {name: result for name, result in results.items() if name in correct}
     tables = make_results(plan, results, failed, about=about, correct=correct)
     write_tables(output, tables)
     return tables
@@ -133,15 +138,15 @@ def do_runs(dataset, plan, output, *, split="test", save_every=500, progress=Non
     digest = dataset_digest(dataset)
     for number, job in enumerate(plan.jobs, 1):
         name = job.run.name
-        settings = {
-            "format": _FORMAT,
-            "name": name,
-            "config": _config_fields(job.config) if job.config else None,
-            "parts": _weights_of(output, job.run.summed_runs),
-            "dataset": digest,
-            "split": split,
-        }
         try:
+            settings = {
+                "format": _FORMAT,
+                "name": name,
+                "config": _config_fields(job.config) if job.config else None,
+                "parts": _weights_of(output, job.run.summed_runs),
+                "dataset": digest,
+                "split": split,
+            }
             result = _read_run(run_folder(output, job.run), settings)
             if result is None:
                 logging.info("%s: run %d of %d", name, number, len(plan.jobs))
@@ -178,11 +183,11 @@ def _read_run(folder, settings):
     path = folder / RUN_FILE
     if not path.is_file():
         return None
+    result = _read_result(path)
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
         before = {name: result[name] for name in settings}
         float(result["top1"])
-    except (ValueError, KeyError, TypeError) as error:
+    except DAMAGE as error:
         raise UserError(
             f"{path}: not a result of `tables` ({first_line(error)}); remove its folder"
         ) from error
@@ -199,6 +204,16 @@ def _read_run(folder, settings):
         advice="choose another output folder, or remove the folder of this run",
     )
     return result
+
+
+def _read_result(path):
+    """The dictionary in a cell.json."""
+    try:
+        return parse_object(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a result of `tables` ({first_line(error)}); remove its folder"
+        ) from error
 
 
 def dataset_digest(dataset):
@@ -259,7 +274,7 @@ def _weights_of(output, runs):
     for run in runs:
         path = run_folder(output, run) / RUN_FILE
         if path.is_file():
-            digests[run.name] = json.loads(path.read_text(encoding="utf-8")).get("weights")
+            digests[run.name] = _read_result(path).get("weights")
     return digests
 
 

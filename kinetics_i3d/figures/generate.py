@@ -9,6 +9,7 @@ import pathlib
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.core.types import PathLike
@@ -139,7 +140,7 @@ def _record_settings(folder, settings):
     note = folder / _SETTINGS_NAME
     if note.exists():
         try:
-            recorded = json.loads(note.read_text())
+            recorded = parse_object(note.read_text())
         except ValueError as error:
             raise DatasetError(f"{note} is not JSON: {error}") from error
         check_settings(

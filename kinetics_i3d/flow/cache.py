@@ -10,12 +10,11 @@ import math
 import os
 import pathlib
 import zipfile
-import zlib
 
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
-from kinetics_i3d.core.errors import UserError, first_line
+from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
 from kinetics_i3d.core.files import atomic_path, parse_npy
 from kinetics_i3d.flow.compute import read_both
 from kinetics_i3d.flow.info import CHUNK, FlowInfo, fingerprint, flow_path, path_for_spec, reading
@@ -26,17 +25,6 @@ from kinetics_i3d.video.span import split_span
 
 _LEVEL = 4  # of deflate; 1 is a third larger, 6 takes three times as long to save a tenth
 _HEADER = 1024  # maximum bytes of an array's own header
-_DAMAGE = (
-    EOFError,
-    KeyError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 class FlowFileError(UserError):
@@ -195,7 +183,7 @@ class FlowFile:
             about = self._read("about", None)
             self.info = FlowInfo.from_json(str(about))
             self._check_parts()
-        except _DAMAGE as error:
+        except DAMAGE as error:
             self.close()
             raise self._damaged(error) from error
 
@@ -238,7 +226,7 @@ class FlowFile:
             end = min(first + CHUNK, len(self))
             try:
                 chunk = self._read(_chunk_name(first), (end - first, *self.info.size, 2))
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 raise self._damaged(error) from error
             low, high = max(start, first), min(stop, end)
             flows[low - start : high - start] = chunk[low - first : high - first]
@@ -266,6 +254,8 @@ class FlowFile:
 
     def _check_parts(self):
         """Compares the sizes of the parts with the header, before memory is allocated for them."""
+        if len(self._archive.infolist()) != -(-len(self) // CHUNK) + 1:
+            raise ValueError("parts are missing or superfluous")
         expected = {
             f"{_chunk_name(first)}.npy": min(CHUNK, len(self) - first)
             * 2

@@ -12,6 +12,7 @@ import pathlib
 
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.json_objects import check_fields, parse_object
 from kinetics_i3d.core.settings import setting_differences
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.frame_folder import frames_of, split_rate
@@ -22,8 +23,8 @@ _SUFFIX = ".flow.npz"
 _FORMAT = 1
 _ENDS = 1 << 16  # bytes at the beginning and at the end of a video that its fingerprint covers
 _LARGEST = 1 << 16  # pixels of a side
-_READING = {"fps", "short_side", "resize", "interpolation"}
-_VIDEO = {"name", "bytes", "sha256"}
+_READING = {"fps": float, "short_side": int, "resize": str, "interpolation": str}
+_VIDEO = {"name": str, "bytes": int, "sha256": str}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ class FlowInfo:
     @classmethod
     def from_json(cls, text):
         """The inverse of `to_json`; `ValueError`, `KeyError` or `TypeError` on anything else."""
-        fields = json.loads(text)
+        fields = parse_object(text)
         for name, supported in (("format", _FORMAT), ("chunk", CHUNK)):
             value = fields.pop(name)
             if value != supported:
@@ -76,8 +77,8 @@ class FlowInfo:
         whole = all(isinstance(number, int) and number >= 0 for number in (*size, info.flows))
         if not whole or len(size) != 2 or max(size) > _LARGEST:
             raise ValueError(f"{info.flows} flows of size {size}")
-        if {*info.reading} != _READING or {*info.video} != _VIDEO:
-            raise ValueError(f"fields {sorted([*info.reading, *info.video])}")
+        check_fields("reading", info.reading, _READING)
+        check_fields("video", info.video, _VIDEO)
         return info
 
     def covers(self, span):

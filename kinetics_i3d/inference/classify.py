@@ -25,7 +25,11 @@ from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.streams import count_frames
 from kinetics_i3d.data.views import video_views
-from kinetics_i3d.models.clip_model import ClipModel, check_ends_in_logits
+from kinetics_i3d.models.clip_model import (
+    ClipModel,
+    check_ends_in_logits,
+    check_finite_logits,
+)
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.clip import darken_outside_crop
@@ -100,7 +104,7 @@ def classify(
         ValueError: If `model` does not end in logits or its classes have no names, or a number is
             out of range.
         VideoError: If the file cannot be decoded.
-        WeightsError: If `model` is weights that cannot be read.
+        WeightsError: If `model` is weights that cannot be read, or whose logits are not finite.
 
     Example:
 
@@ -125,6 +129,7 @@ def classify(
         total, noun = clips["clips"], "clips"
     shown = track(views, str(path), total=total, noun=noun, size=lambda view: view[1])
     logits = model.predict_views(shown)
+    check_finite_logits(logits, model.name, path)
     (predictions,) = decode_predictions(
         logits[None], top=top, labels=model.labels, activation=model.activation
     )

@@ -13,12 +13,12 @@ import os
 import pathlib
 import time
 import zipfile
-import zlib
 
 import numpy as np
 
-from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.errors import DAMAGE, UserError
 from kinetics_i3d.core.files import atomic_path, parse_npy
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.inference.feature_options import Features
 from kinetics_i3d.inference.feature_presets import PRESETS
@@ -225,13 +225,13 @@ class _Files:
         if not all(file.is_file() for file in paths):
             return None
         try:
-            metadata = json.loads(self._metadata(paths[-1]))
+            metadata = parse_object(self._metadata(paths[-1]))
             # The layout is no part of the key: extract_features knows none.
             same = metadata["key"] == key and (
                 (metadata["axes"][0] == "channel") == self.channels_first
             )
             return metadata["rows"] if same else None
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+        except DAMAGE:
             return None  # damaged, or of another program
 
     def write(self, path, features):

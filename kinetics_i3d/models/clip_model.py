@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.input_checks import (
     check_layout,
     check_values,
@@ -315,6 +316,21 @@ def check_ends_in_logits(model, *, argument="model"):
             f"`{argument}` must read clips and end in logits: include_top=True, "
             f"classifier_activation=None. Received: {model.name} of input_shape="
             f"{model.input_shape}, which ends in {names[-1]!r}"
+        )
+
+
+def check_finite_logits(logits, name, path):
+    """Raises `WeightsError` if the logits of a video are not all finite.
+
+    Args:
+        logits: The array.
+        name: The name of the model, for the error.
+        path: The video, for the error.
+    """
+    if not np.isfinite(logits).all():
+        raise WeightsError(
+            f"{name}: the logits for {path} are not finite; the training that made these weights "
+            "may have diverged, so use an earlier checkpoint"
         )
 
 

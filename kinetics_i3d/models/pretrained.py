@@ -283,4 +283,5 @@ def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
         flow_architecture=None if beside == model.architecture else beside,
         activation=model.activation,
     )
+    info.check()
     return Checkpoint(info, arrays)

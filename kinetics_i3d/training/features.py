@@ -21,6 +21,7 @@ import tensorflow as tf
 from absl import logging
 
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.training.errors import reporting_write_errors, until_stopped
 
@@ -277,10 +278,10 @@ def _write_json(path, fields):
 def _read_json(path, key):
     """The fields in a file, or `None` if they are not of this key."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = parse_object(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return fields if isinstance(fields, dict) and fields.get("key") == key else None
+    return fields if fields.get("key") == key else None
 
 
 def _read_unfinished(folder, key):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.progress import as_time, stage
 from kinetics_i3d.training.errors import TrainingError, TrainingStopped
@@ -176,6 +177,7 @@ class Loop:
         Raises:
             TrainingStopped: If a stop was requested; the state is saved.
             TrainingError: If the loss is not finite, or a state cannot be saved.
+            UserError: If the data cannot be read; the state is saved.
         """
         self.throughput.restart()
         finished = len(self.state.history)
@@ -188,7 +190,7 @@ class Loop:
     def _steps(self, batches, request, stack):
         show, last_line = None, time.monotonic()
         while self.state.step < self.total_steps:
-            batch = next(batches)
+            batch = self._next(batches)
             self.throughput.batch_arrived()
             stop = self._one_step(batch, request.stop_requested)
             # A single process stops at once, also for a request that came during the step.
@@ -227,6 +229,15 @@ class Loop:
             self.throughput.skip()
             if ends:
                 self.throughput.restart()
+
+    def _next(self, batches):
+        """The next batch; if there is none because data are damaged, the steps so far are saved."""
+        try:
+            return next(batches)
+        except UserError:
+            if self.state.step:
+                self._save()
+            raise
 
     def learning_rate(self):
         """The learning rate of the next step."""

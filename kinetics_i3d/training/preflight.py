@@ -8,6 +8,7 @@ import tempfile
 import numpy as np
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.data.video_dataset import SHARE, split_undivided
 from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.distribute import process_of
@@ -79,10 +80,8 @@ def differences(folder, config):
     """
     path = pathlib.Path(folder) / "config.json"
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = parse_object(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        before = None
-    if not isinstance(before, dict):
         return {"config.json": ("not readable", "a config")}
     before = NEW_FIELDS | before
     resolved = config.for_labels(multi_label=before["loss"] == "sigmoid")

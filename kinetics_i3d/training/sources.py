@@ -6,10 +6,12 @@ of the example), are those of `data.pipeline`.
 """
 
 import math
+import re
 import typing
 
 import tensorflow as tf
 
+from kinetics_i3d.core.errors import DatasetError, first_line
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 
@@ -34,7 +36,7 @@ class ClipSource:
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
         """Endless batches, as of `training_batches`."""
-        return training_batches(
+        batches = training_batches(
             self.videos,
             self.config,
             self.streams,
@@ -44,6 +46,7 @@ class ClipSource:
             shard=(self.process_rank, self.world_size),
             start=start,
         )
+        return read_batches(batches, self.videos)
 
     def validation(self):
         """One pass, as of `validation_batches`."""
@@ -116,7 +119,49 @@ def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
         seed=seed,
         numbered=True,
     )
-    yield from one_pass(batches, len(source))
+    yield from one_pass(read_batches(batches, source), len(source))
+
+
+def read_batches(batches, source):
+    """Yields the batches of a `tf.data.Dataset`.
+
+    Args:
+        batches: The dataset.
+        source: The `VideoDataset` or `RecordSplit` that it reads, for the error.
+
+    Raises:
+        DatasetError: If a thread of the dataset fails, for example on a damaged record.
+    """
+    iterator = iter(batches)
+    try:
+        yield from iterator
+    except tf.errors.OpError as error:
+        name = getattr(source, "records", source).name
+        # The frames of its traceback would keep the iterator.
+        raise DatasetError(f"{name}: cannot be read ({_reason(error)})") from (
+            error.with_traceback(None)
+        )
+    finally:
+        # An iterator that is left until the interpreter ends never ends: it waits for its threads,
+        # which wait for the interpreter.
+        del iterator
+
+
+_PYTHON_ERROR = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception|Interrupt|Exit): .+", re.MULTILINE)
+_NODES = re.compile(r"\{\{.*?\}\} *| *\[Op:.*")
+_NOTE = "while reading "  # of `video_clips`
+
+
+def _reason(error):
+    """The Python error within an error of tf.data, with its note, or else its first line."""
+    message = error.message or ""
+    raised = _PYTHON_ERROR.findall(message)
+    if not raised:
+        hint = "; `kinetics-i3d prepare --check` finds the file"
+        text = _NODES.sub("", first_line(message))
+        return text + hint if isinstance(error, tf.errors.DataLossError) else text
+    notes = [line for line in message.splitlines() if line.startswith(_NOTE)]
+    return ", ".join([raised[-1], *notes[:1]])
 
 
 def one_pass(batches, limit):

@@ -10,13 +10,13 @@ import math
 import os
 import pathlib
 import re
-import zipfile
 
 import numpy as np
 from absl import logging
 
-from kinetics_i3d.core.errors import first_line
+from kinetics_i3d.core.errors import DAMAGE, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.training.errors import TrainingError, reporting_write_errors
 
 _KEPT = 2  # the newest file may be damaged by a power failure; then the one before it counts
@@ -105,11 +105,10 @@ class StateFolder:
         for step in steps:
             try:
                 with np.load(self.file(step), allow_pickle=False) as stored:
-                    state = json.loads(stored["facts"].tobytes())
+                    state = parse_object(stored["facts"].tobytes())
                     names = sorted(set(stored.files) - {"facts"})
                     return [stored[name] for name in names], state
-            # The errors of zipfile and NumPy for truncated files, wrong checksums and other files.
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except DAMAGE as error:
                 logging.warning("%s: damaged (%s)", self.file(step), first_line(error))
         if steps:
             raise TrainingError(

@@ -113,7 +113,8 @@ def train(
     Raises:
         ValueError: If the config does not fit the network or the devices.
         UserError: If the videos or the weights do not fit, if `output` cannot be written or holds a
-            run with another config, or if the loss is not finite; the batch is saved then.
+            run with another config, if the data cannot be read further, with the state saved, or
+            if the loss is not finite; the batch is saved then.
         TrainingStopped: If the process received SIGTERM; the state is saved.
 
     Example:
@@ -307,7 +308,8 @@ class Run:
         )
         with reporting_lost_processes(self.clips.world_size, self.output):
             batches = self.source.training(config.seed, mixup=config.mixup, start=position)
-            loop.run(iter(batches), request)
+            with contextlib.closing(batches):
+                loop.run(batches, request)
 
     def finish(self):
         """After the last step: takes the average of the weights, and fits batch norm to them."""

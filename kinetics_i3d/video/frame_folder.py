@@ -14,6 +14,7 @@ import typing
 from kinetics_i3d.core import errors
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.file_warnings import warn_about
+from kinetics_i3d.video.limits import current_limits
 from kinetics_i3d.video.source import Source, VideoFrames
 
 # FFmpeg's decoder for each kind of picture; none of them opens further files.
@@ -53,6 +54,8 @@ def numbered_pictures(folder):
                     by_prefix[match[1]].append((int(match[2]), entry.path))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except OSError as error:
+        raise errors.VideoError(f"{folder}: cannot be read ({error.strerror})") from error
     return {prefix: [path for _, path in sorted(files)] for prefix, files in by_prefix.items()}
 
 
@@ -69,7 +72,7 @@ def is_frame_folder(path):
                     return True
                 if os.path.splitext(entry.name)[1].lower() not in (".txt", ".json", ".csv"):
                     return False
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except (OSError, ValueError):  # also a name that is too long, or with a zero byte
         return False
     return False
 
@@ -195,6 +198,7 @@ def decode_picture(path):
             data = file.read()
         codec: typing.Any = av.CodecContext.create(_CODECS[os.path.splitext(path)[1].lower()], "r")
         codec.thread_count = 1
+        codec.options = {"max_pixels": str(current_limits().pixels)}
         pictures = [*codec.decode(av.Packet(data)), *codec.decode(None)] if data else []
     except OSError as error:  # those of libav are, too
         raise errors.VideoError(f"{path}: {error.strerror or error}") from error

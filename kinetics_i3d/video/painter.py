@@ -6,6 +6,8 @@ import typing
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import resized
+from kinetics_i3d.core.errors import VideoError, first_line
+from kinetics_i3d.video.limits import current_limits
 
 # How most video is stored. swscale has fast code from these to separate planes but not to packed
 # pixels: going by way of planes halves the time.
@@ -22,11 +24,14 @@ class Painter:
         short_side: Pixels of the side that `resize` names; None keeps the first picture's size.
         resize: One of `clip_spec.RESIZES`.
         interpolation: One of `clip_spec.INTERPOLATIONS`.
+        name: The video, for errors.
     """
 
     shortcut: typing.Any = None  # set by `compile_shortcut`
 
-    def __init__(self, short_side=None, resize="short_side", interpolation="bilinear"):
+    def __init__(
+        self, short_side=None, resize="short_side", interpolation="bilinear", *, name="the video"
+    ):
         from av.video.reformatter import Interpolation, VideoReformatter
 
         # Without the last three, white becomes 253 and values depend on the processor.
@@ -40,12 +45,16 @@ class Painter:
         self._reformatter, self._packer = VideoReformatter(), VideoReformatter()
         self._bilinear = True
         self._short_side, self._resize = short_side, resize
-        self._interpolation = interpolation
+        self._interpolation, self._name = interpolation, name
         self._size = None
         self._shortcut = None if self.shortcut is None else self.shortcut()
 
     def __call__(self, picture):
-        """Converts an `av.VideoFrame` to a uint8 array (height, width, 3) with its own memory."""
+        """Converts an `av.VideoFrame` to a uint8 array (height, width, 3) with its own memory.
+
+        Raises:
+            VideoError: If a picture cannot be converted, or would become too large.
+        """
         transposed, left_right, up_down = orientation(picture)
         if self._size is None:
             self._settle(upright_size(picture))
@@ -53,7 +62,13 @@ class Painter:
         short = self._shortcut if self._keeps(picture, stored) else None
         rgb = None if short is None else short.paint(picture)
         if rgb is None:
-            rgb = self._by_swscale(picture, *stored)
+            try:
+                rgb = self._by_swscale(picture, *stored)
+            except (OSError, ValueError) as error:  # those of libav are, too
+                raise VideoError(
+                    f"{self._name}: its pictures of {picture.width} x {picture.height} pixels "
+                    f"cannot be converted ({first_line(error)})"
+                ) from error
             if short is not None:
                 short.learn(picture, rgb)
         if transposed:
@@ -93,6 +108,7 @@ class Painter:
         if self._short_side is None:
             return
         self._size = resized(size, self._short_side, self._resize)
+        current_limits().check_resize(self._name, size, self._size)
         if self._interpolation == "area_cubic":
             from av.video.reformatter import Interpolation
 

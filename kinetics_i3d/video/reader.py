@@ -16,6 +16,7 @@ from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.frame_folder import open_source
+from kinetics_i3d.video.limits import current_limits
 from kinetics_i3d.video.sampling import at_rate, between, presentation_times
 from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.video.span import split_span
@@ -198,7 +199,7 @@ def _checked(path, fps, start, stop, short_side, threads, resize, interpolation)
         begin, end = span.seconds(rate)
         first += begin
         last = min((time for time in (last and last + begin, end) if time), default=None)
-    painter = pictures.Painter(short_side, resize, interpolation)
+    painter = pictures.Painter(short_side, resize, interpolation, name=path)
     return path, rate, first, last, painter, threads
 
 
@@ -227,6 +228,7 @@ def _frames(path, rate, start, stop, painter, threads):
         if rate is None:
             sampled = between(timed, start=start, stop=stop)
         else:
+            timed = _bounded(timed, path, rate, start, stop)
             sampled = at_rate(timed, fps=rate, start=start, stop=stop)
         before = None
         frame: typing.Any = None
@@ -247,7 +249,7 @@ def _timed_frames(path, rate, start, stop, painter, threads, *, pixels):
     def dated(source):
         nonlocal end
         last = start
-        for time, length, picture in _timed(source, start):
+        for time, length, picture in _bounded(_timed(source, start), path, rate, start, stop):
             last = time + length
             yield time, length, (time, picture)
         end = last if stop is None else min(last, stop)
@@ -268,6 +270,22 @@ def _timed_frames(path, rate, start, stop, painter, threads, *, pixels):
     if waiting is None:
         raise errors.VideoError(f"{path}: the video ends before start={float(start):g} seconds")
     yield waiting[0], end, waiting[1]
+
+
+def _bounded(timed, path, rate, start, stop):
+    """Passes pictures on, and raises `VideoError` where few would become very many frames."""
+    limits, end, count = current_limits(), start, 0
+
+    def check(until):
+        until = until if stop is None else min(until, stop)
+        limits.check_frames(path, (until - start) * rate, count)
+
+    for time, length, picture in timed:
+        count += 1
+        check(time)
+        end = time + length
+        yield time, length, picture
+    check(end)
 
 
 def _timed(source, start):

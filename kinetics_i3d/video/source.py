@@ -6,14 +6,16 @@ Decoder: FFmpeg's libraries through PyAV, https://pyav.basswood-io.com.
 import fractions
 import os
 import pathlib
+import stat
 import types
 from typing import Any
 
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import as_rate
-from kinetics_i3d.core.errors import VideoError, first_line
+from kinetics_i3d.core.errors import DAMAGE, VideoError, first_line
 from kinetics_i3d.core.file_warnings import warn_about
+from kinetics_i3d.video.limits import current_limits
 
 # Names of video files.
 # fmt: off
@@ -74,7 +76,11 @@ class Source:
         except BaseException:
             self.close()
             raise
-        self.stream.codec_context.thread_count = self.threads
+        codec, limits = self.stream.codec_context, current_limits()
+        limits.check_picture(self.path, codec.width, codec.height)
+        # Later pictures may be larger than the header says.
+        codec.options = {**codec.options, "max_pixels": str(limits.pixels)}
+        codec.thread_count = self.threads
         if self.threads > 1:
             self.stream.thread_type = "AUTO"
 
@@ -205,20 +211,31 @@ def is_video_name(name):
     return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
 
 
+def file_state(path):
+    """The `os.stat_result` of a path; `VideoError` if there is none, or it may not be looked at."""
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise VideoError(f"{path}: there is no such file") from error
+    except OSError as error:  # no permission, a name that is too long
+        raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:  # a zero byte in the name
+        raise VideoError(f"{path!r}: there is no such file") from error
+
+
 def _open(path):
     import av
 
-    file = pathlib.Path(path)
-    if not file.exists():
-        raise VideoError(f"{path}: there is no such file")
-    if not file.is_file():
+    state = file_state(path)
+    if not stat.S_ISREG(state.st_mode):
         raise VideoError(f"{path}: a video file is needed, this is a folder or a device")
-    if not file.stat().st_size:
+    if not state.st_size:
         raise VideoError(f"{path}: the file is empty")
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
         # "file:" because libav takes whatever precedes a colon in a name as a protocol.
-        return av.open(f"file:{path}", options=options)
+        # Titles and comments of old files are in any encoding, and nobody reads them here.
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise VideoError(
             f"{path}: not a video in a supported format, or its header is damaged "
@@ -369,5 +386,5 @@ def _read(path):
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise VideoError(f"{path}: there is no such file") from error
-    except (OSError, ValueError, EOFError) as error:
+    except DAMAGE as error:
         raise VideoError(f"{path}: not an array by np.save ({first_line(error)})") from error

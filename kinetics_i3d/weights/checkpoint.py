@@ -1,20 +1,59 @@
 """`Checkpoint`: the project's weights file, HDF5 with one dataset a variable.
 
 Datasets are named `<layer>/<variable>`; the attribute `kinetics_i3d` holds a `WeightsInfo` as JSON.
+Behind what HDF5 reads stand the word `kinetics_i3d sha256` and the SHA-256 of all bytes before it.
+A single flipped bit can crash the HDF5 library, so it is checked first. Files of version 1.0 and
+earlier have none.
 """
 
 import dataclasses
+import hashlib
 import json
+import math
+import os
 import pathlib
 
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import WeightsError, first_line
+from kinetics_i3d.core.errors import DAMAGE, WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.labels import ACTIVATIONS
+from kinetics_i3d.core.json_objects import check_fields, parse_object
+from kinetics_i3d.core.labels import ACTIVATIONS, check_class_names
+from kinetics_i3d.weights.readers.hdf5 import open_hdf5
+from kinetics_i3d.weights.readers.values import as_float32, check_total
 
 FORMAT = 1
+# Of what a file says about itself. Beyond them a network would fill the memory or run for days.
+MAX_CLASSES, MAX_FPS, MAX_SIDE = 100_000, 1000, 2048
+_SEAL = b"kinetics_i3d sha256 "
+_SPEC = {
+    **dict.fromkeys(("name", "stream", "resize", "interpolation"), str),
+    **dict.fromkeys(("fps", "low", "high"), float),
+    **dict.fromkeys(("short_side", "size"), int),
+}
+_FIELDS = {
+    "architecture": str,
+    "rank": int,
+    "clip_spec": dict,
+    "classes": int,
+    "labels": list,
+    "about": dict,
+    "system": (str, type(None)),
+    "flow_spec": (dict, type(None)),
+    "flow_architecture": (str, type(None)),
+    "activation": str,
+}
+# Of fields that earlier versions did not write.
+_DEFAULTS = {
+    **dict.fromkeys(("system", "flow_spec", "flow_architecture")),
+    "classes": 0,
+    "about": {},
+    "activation": "softmax",
+}
+_SPEC_DEFAULTS = {
+    field.name: field.default for field in dataclasses.fields(ClipSpec) if field.name != "name"
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,17 +104,42 @@ class WeightsInfo:
 
     @classmethod
     def from_json(cls, text):
-        """The inverse of `to_json`; `ValueError`, `KeyError` or `TypeError` on anything else."""
-        fields = json.loads(text)
+        """The inverse of `to_json`; `ValueError` or `KeyError` on anything else."""
+        fields = parse_object(text)
         number = fields.pop("format")
         if number != FORMAT:
             raise ValueError(f"format {number} is not {FORMAT}")
-        for name in {"clip_spec", "flow_spec"} & fields.keys() | {"clip_spec"}:
-            fields[name] = ClipSpec(**fields[name])
-        info = cls(labels=tuple(fields.pop("labels")), **fields)
-        if info.activation not in ACTIVATIONS:
-            raise ValueError(f"activation {info.activation!r} is none of {tuple(ACTIVATIONS)}")
+        fields = _DEFAULTS | fields
+        check_fields("weights", fields, _FIELDS)
+        for name in ("clip_spec", "flow_spec"):
+            if fields[name] is not None:
+                spec = _SPEC_DEFAULTS | fields[name]
+                check_fields(name, spec, _SPEC)
+                fields[name] = ClipSpec(**spec)
+        info = cls(**{**fields, "labels": tuple(fields["labels"])})
+        info.check()
         return info
+
+    def check(self):
+        """Raises `ValueError` where a field is out of the limits of this module."""
+        if self.rank not in (2, 3) or not 0 <= self.classes <= MAX_CLASSES:
+            raise ValueError(
+                f"`rank` must be 2 or 3, and `classes` 0 to {MAX_CLASSES}. "
+                f"Received: rank={self.rank!r}, classes={self.classes!r}"
+            )
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation {self.activation!r} is none of {tuple(ACTIVATIONS)}")
+        check_class_names(self.labels)
+        if len(self.labels) not in (0, self.classes):
+            raise ValueError(f"{len(self.labels)} labels of {self.classes} classes")
+        for spec in self.clip_specs.values():
+            if not (spec.fps <= MAX_FPS and spec.short_side <= MAX_SIDE):
+                raise ValueError(
+                    f"`fps` must be at most {MAX_FPS}, and `short_side` {MAX_SIDE}. "
+                    f"Received: fps={spec.fps!r}, short_side={spec.short_side!r}"
+                )
+            if not math.isfinite(spec.low) or not math.isfinite(spec.high):
+                raise ValueError(f"`low` and `high` must be finite. Received: {spec.low!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +160,13 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
         dtype: `"float32"`, or `"float16"` for half the size.
 
     Raises:
+        ValueError: If the information could not be read again, such as labels that are repeated.
         WeightsError: If a value is not finite, or does not fit into `dtype`.
     """
     import h5py
 
+    if checkpoint.info.architecture is not None:
+        checkpoint.info.check()
     # HDF5 1.10 keeps a dataset of one chunk without an index, which is larger than most of ours.
     with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         file.attrs["kinetics_i3d"] = checkpoint.info.to_json()
@@ -112,6 +179,67 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
             filters = {"compression": "gzip", "shuffle": True, "fletcher32": True}
             chunked = {"chunks": stored.shape, **filters} if stored.ndim else {}
             file.create_dataset(name, data=stored, **chunked)
+        file.close()
+        _append_seal(temporary)
+
+
+def add_seal(path):
+    """Adds the checksum to a file of an earlier version; does nothing where there is one.
+
+    Args:
+        path: The file, which is replaced by one with the same weights.
+
+    Raises:
+        WeightsError: If it is not a checkpoint of this package, or damaged.
+    """
+    path = pathlib.Path(path)
+    if not has_seal(path):
+        read_checkpoint(path)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(path.read_bytes())
+            _append_seal(temporary)
+
+
+def has_seal(path):
+    """Whether a file ends in the checksum of all bytes before it.
+
+    Returns:
+        False for a file without a checksum.
+
+    Raises:
+        WeightsError: If it is that of other bytes.
+    """
+    length = len(_SEAL) + hashlib.sha256().digest_size
+    size = os.path.getsize(path)
+    if size <= length:
+        return False
+    with open(path, "rb") as file:
+        file.seek(size - length)
+        seal = file.read()
+        if not seal.startswith(_SEAL):
+            return False
+        file.seek(0)
+        if _sha256(file, size - length) != seal[len(_SEAL) :]:
+            raise WeightsError(f"{path}: damaged: its bytes do not match their checksum")
+    return True
+
+
+def _append_seal(path):
+    with open(path, "r+b") as file:
+        checksum = _sha256(file, os.path.getsize(path))
+        file.write(_SEAL + checksum)
+
+
+def _sha256(file, size):
+    """The digest of the next `size` bytes."""
+    digest = hashlib.sha256()
+    while size > 0:
+        block = file.read(min(size, 1 << 20))
+        if not block:
+            break
+        digest.update(block)
+        size -= len(block)
+    return digest.digest()
 
 
 def read_info(path):
@@ -130,15 +258,23 @@ def read_info(path):
 
     if not h5py.is_hdf5(path):
         return None
+    has_seal(path)
     try:
         with h5py.File(path, "r") as file:
-            text = file.attrs.get("kinetics_i3d")
-            return None if text is None else WeightsInfo.from_json(text)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            if "kinetics_i3d" not in file.attrs:
+                return None
+            return WeightsInfo.from_json(_text(file.attrs["kinetics_i3d"]))
+    except DAMAGE as error:
         reason = first_line(error)
         raise WeightsError(
             f"{path}: what it says about itself cannot be read ({reason})"
         ) from error
+
+
+def _text(value):
+    if not isinstance(value, str):
+        raise ValueError(f"it must be text, is {type(value).__name__}")
+    return value
 
 
 def read_checkpoint(path):
@@ -153,20 +289,16 @@ def read_checkpoint(path):
     Raises:
         WeightsError: If the file is missing, is not such a checkpoint, or is damaged.
     """
-    import h5py
-
     path = pathlib.Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    try:
-        with h5py.File(path, "r") as file:
-            info = WeightsInfo.from_json(file.attrs["kinetics_i3d"])
-            names = []
-            file.visititems(
-                lambda name, item: names.append(name) if hasattr(item, "dtype") else None
-            )
-            arrays = {name: np.asarray(file[name], np.float32) for name in names}
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = first_line(error)
-        raise WeightsError(f"{path}: not a checkpoint of kinetics_i3d ({reason})") from error
+    has_seal(path)
+    with open_hdf5(path, path) as file:
+        try:
+            info = WeightsInfo.from_json(_text(file.attributes[""]["kinetics_i3d"]))
+        except DAMAGE as error:
+            reason = first_line(error)
+            raise WeightsError(f"{path}: not a checkpoint of kinetics_i3d ({reason})") from error
+        check_total(sum(dataset.nbytes for dataset in file.datasets.values()), path)
+        arrays = {name: as_float32(file.read(name), name, path) for name in file.datasets}
     return Checkpoint(info, arrays, path)

@@ -10,8 +10,10 @@ import pathlib
 import re
 import zipfile
 
+import numpy as np
+
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import DAMAGE, WeightsError
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, read_checkpoint, read_info
 from kinetics_i3d.weights.inception5h import is_inception5h, read_inception5h
 from kinetics_i3d.weights.layouts import translate
@@ -52,7 +54,25 @@ def read_path(path):
     Raises:
         WeightsError: If the file is damaged, or its format or layout is unknown.
     """
-    path = pathlib.Path(path)
+    checkpoint = _read_any(pathlib.Path(path))
+    for name, array in checkpoint.arrays.items():
+        if not np.isfinite(array).all():
+            raise WeightsError(
+                f"{path}: {name} has values that are not finite; the training that made these "
+                "weights may have diverged"
+            )
+    info = checkpoint.info
+    classes = {len(array) for name, array in checkpoint.arrays.items() if _is_head_bias(name)}
+    if info.architecture is not None and classes - {info.classes}:
+        raise WeightsError(f"{path}: has {classes} outputs, and says that it has {info.classes}")
+    return checkpoint
+
+
+def _is_head_bias(name):
+    return _HEAD_BIAS.fullmatch(name) is not None
+
+
+def _read_any(path):
     if is_inception5h(path):
         return read_inception5h(path)
     if is_tar(path):
@@ -142,7 +162,7 @@ def _checkpoint(path, kind, arrays):
     rank = next((rank for rank, name in _OWN_NAMES.items() if name in arrays), None)
     try:
         info = _info_in(path, kind, arrays)
-    except (KeyError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise WeightsError(f"{path}: its information cannot be read ({error})") from error
     if info is None and rank is None:
         return translate(arrays, path)
@@ -176,7 +196,7 @@ def _info_of_clip_model(config, arrays):
         )
         if flow["architecture"] != config["architecture"]:
             flow_architecture = flow["architecture"]
-    return WeightsInfo(
+    info = WeightsInfo(
         config["architecture"],
         len(config["minimum"]),
         specs[0],
@@ -187,3 +207,4 @@ def _info_of_clip_model(config, arrays):
         flow_architecture=flow_architecture,
         activation=config.get("activation", "softmax"),
     )
+    return WeightsInfo.from_json(info.to_json())  # which checks its fields

@@ -14,8 +14,10 @@ from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
 from kinetics_i3d.weights.readers.archive import open_archive
+from kinetics_i3d.weights.readers.hdf5 import open_hdf5
 from kinetics_i3d.weights.readers.tensorflow import read_varint
 from kinetics_i3d.weights.readers.values import (
+    as_float32,
     check_total,
     count,
     digest,
@@ -145,7 +147,9 @@ def _read_folder(folder):
         arrays[f"{layer}/kernel"] = _read(folder, f"{stem}_w").transpose(1, 2, 3, 0)
         arrays[f"{layer}/bias"] = _read(folder, f"{stem}_b")
     synsets = folder / "synsets.txt"
-    labels = tuple(synsets.read_text().splitlines()) if synsets.is_file() else ()
+    labels = ()
+    if synsets.is_file():
+        labels = tuple(synsets.read_text(encoding="utf-8", errors="replace").splitlines())
     return _checkpoint(arrays, labels, folder)
 
 
@@ -160,14 +164,15 @@ def _checkpoint(arrays, labels, path):
 
 
 def _read(folder, name):
-    import h5py
-
     path = folder / f"{name}.h5"
-    try:
-        with h5py.File(path, "r") as file:
-            return np.asarray(file[name], np.float32)
-    except (OSError, KeyError) as error:
-        raise WeightsError(f"{path}: cannot read the tensor {name!r} ({error})") from error
+    with open_hdf5(path, path) as file:
+        if [*file.datasets] != [name]:
+            raise WeightsError(f"{path}: must hold the tensor {name!r} and nothing else")
+        check_total(file.datasets[name].nbytes, path)
+        array = as_float32(file.read(name), name, path)
+    if array.ndim != (4 if name.endswith("_w") else 1):
+        raise WeightsError(f"{path}: {name} has the impossible shape {array.shape}")
+    return array
 
 
 NODE, NODE_NAME, NODE_OP, NODE_ATTR = 1, 1, 2, 5

@@ -18,6 +18,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.weights.formats import read_path
 from kinetics_i3d.weights.readers.archive import checkpoint_in_tar
 
@@ -351,7 +352,6 @@ def _stamp(path, file):
 
 def _read_stamps(folder):
     try:
-        stamps = json.loads((folder / STAMPS).read_text())
+        return parse_object((folder / STAMPS).read_text())
     except (OSError, ValueError):
         return {}
-    return stamps if isinstance(stamps, dict) else {}

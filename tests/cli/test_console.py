@@ -1,5 +1,6 @@
 """The log of the command: time and message, nothing of TensorFlow, each bad file once."""
 
+import io
 import logging
 import os
 import pathlib
@@ -132,3 +133,12 @@ def test_train_prints_time_and_message_and_each_bad_file_once(folder, tmp_path):
     for name in ("broken", "broken_too"):
         reported = [line for line in lines if f"/{name}.mp4" in line]
         assert len(reported) == 1 and re.match(f"{TIME}warning: skipped: ", reported[0])
+
+
+def test_control_characters_are_escaped_on_stdout_and_in_errors(capsys):
+    stream = console.EscapedText(io.BytesIO(), encoding="utf-8")
+    stream.write("\x1b[31mwave\tünïcode\u202e\n")
+    stream.flush()
+    assert stream.buffer.getvalue().decode() == "\\x1b[31mwave\tünïcode\\u202e\n"
+    console.complain(ValueError("a\x1b]0;b\nc"))
+    assert capsys.readouterr().err == "kinetics-i3d: error: a\\x1b]0;b c\n"

@@ -1,8 +1,11 @@
 """The command as a whole: help, versions, exit codes, and one line for a mistake."""
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -115,3 +118,61 @@ def test_a_closed_pipe_is_quiet():
             timeout=400,
         )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_do_not_matter(closed):
+    command = f"{shlex.quote(sys.executable)} -m kinetics_i3d completion bash {closed}"
+    assert subprocess.run(["sh", "-c", command], timeout=400).returncode == 0
+
+
+def test_full_stdout_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kinetics_i3d", "completion", "bash"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=400,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "kinetics-i3d: error: No space left on device\n"
+
+
+def test_sigterm_ends_a_verb_by_way_of_finally(tmp_path):
+    code = """
+import pathlib, sys, time
+from kinetics_i3d.cli import figures, main
+def wait(options):
+    try:
+        pathlib.Path(sys.argv[3]).touch()
+        time.sleep(300)
+    finally:
+        pathlib.Path(sys.argv[3]).unlink()
+figures.run = wait
+main.run()
+"""
+    begun = tmp_path / "begun"
+    process = subprocess.Popen([sys.executable, "-c", code, "figures", "--output", str(begun)])
+    while not begun.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert not begun.exists()
+
+
+def test_a_bug_ends_the_process_in_spite_of_threads_that_wait():
+    code = """
+import sys
+from kinetics_i3d.cli import figures, main
+def fail(options):
+    import tensorflow as tf
+    sys.bug = iter(tf.data.Dataset.range(9).map(lambda n: tf.numpy_function(int, (n,), tf.int64)))
+    raise ZeroDivisionError
+figures.run = fail
+main.run()
+"""
+    words = [sys.executable, "-c", code, "figures", "--output", "out"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr

@@ -169,3 +169,10 @@ def test_no_python_is_parsed(monkeypatch):
     thread.start()
     thread.join()
     assert found[0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_npy_of_an_unknown_dtype_is_a_value_error(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3, np.float32))
+    data = (tmp_path / "a.npy").read_bytes()
+    with pytest.raises(ValueError, match="unknown dtype"):
+        parse_npy(data.replace(b"<f4", b"<f6"))

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from kinetics_i3d.core.labels import BY_COUNT, decode_predictions, label_list, softmax
+from kinetics_i3d.core.labels import (
+    BY_COUNT,
+    check_class_names,
+    decode_predictions,
+    label_list,
+    softmax,
+)
 
 
 @pytest.mark.parametrize(("name", "count"), [("kinetics400", 400), ("kinetics600", 600)])
@@ -94,3 +100,24 @@ def test_releases_are_known_by_their_number(classes):
 def test_wrong_arguments(predictions, labels, why):
     with pytest.raises(ValueError, match=why):
         decode_predictions(predictions, labels=labels)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("same", "same"),
+        ("a", None),
+        ("a", "b\nc"),
+        ("a", "\x1b[31mb"),
+        ("a", "b" * 1001),
+        ("a", "\u2028"),
+    ],
+)
+def test_class_names_that_would_mislead_are_refused(names):
+    with pytest.raises(ValueError, match="class names must"):
+        check_class_names(names)
+
+
+def test_class_names_of_any_language_and_of_imagenet_are_accepted():
+    check_class_names(("Ünïcode – 走る", "a, b"))
+    check_class_names((*(f"class {number}" for number in range(998)), "class 0", "class 1"))

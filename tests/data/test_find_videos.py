@@ -83,3 +83,16 @@ def test_files_that_begin_with_a_hyphen_are_told(tree, monkeypatch):
     monkeypatch.setattr("sys.argv", ["kinetics-i3d", "classify", "-b.mp4"])
     with pytest.raises(UserError, match=r"write \./-b.mp4 for a file that begins with a hyphen"):
         make_parser().parse_args(["classify", "-b.mp4"])
+
+
+def test_subfolder_without_permission_is_logged_and_skipped(tree, monkeypatch, caplog):
+    plain = os.scandir
+
+    def refuse(path="."):
+        if os.path.basename(path) == "in":
+            raise PermissionError(13, "Permission denied", path)
+        return plain(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert find_videos(tree)[1] == [str(tree / name) for name in ("a.avi", "b.mp4")]
+    assert f"{tree / 'in'}: skipped: cannot be read (Permission denied)" in caplog.text

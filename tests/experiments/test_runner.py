@@ -137,3 +137,14 @@ def test_videos_with_several_labels_are_refused(videos, plan, library, tmp_path)
     with pytest.raises(UserError, match="its videos may have several labels"):
         do_runs(dataset, plan, tmp_path)
     assert library.trained == []
+
+
+@pytest.mark.parametrize("content", [b"garbage", b"[1]", b'"caf\xe9"', b"[" * 100_000])
+def test_damaged_result_fails_its_run_and_those_that_add_it(
+    videos, plan, library, tmp_path, content
+):
+    do_runs(videos, plan, tmp_path)
+    (tmp_path / "cells" / RGB / "cell.json").write_bytes(content)
+    done, failed = do_runs(videos, plan, tmp_path)
+    assert {*done} == {LSTM, FLOW} and {*failed} == {RGB, SUM}
+    assert all("cell.json: not a result of `tables`" in reason for reason in failed.values())

@@ -392,6 +392,13 @@ FOREIGN = {
     "a wrong bound": about(settings={"bound": -1}),
     "a strange parameter": about(settings={"parameters": {"zeta": 1}}),
     "no JSON": put("about", np.array("words")),
+    "a number about it": put("about", np.array("5")),
+    "a reading of another kind": about(reading=["fps", "short_side", "resize", "interpolation"]),
+    "a rate in words": about(
+        reading={"fps": [], "short_side": 24, "resize": "height", "interpolation": "bilinear"}
+    ),
+    "a video of another kind": about(video={"name": 1, "bytes": "2", "sha256": None}),
+    "nested too deeply": put("about", np.array("[" * 50_000)),
     "JSON, but no dictionary": put("about", np.array("[1]")),
     "no text": put("about", np.zeros(3)),
     "nothing about it": lambda members: members.pop("about"),
@@ -443,3 +450,12 @@ def test_missing_files_and_folders(tmp_path, written):
         assert file.quantized(0, 1).size
     with pytest.raises(FlowFileError, match="closed"):
         file.quantized(0, 1)
+
+
+@pytest.mark.parametrize("name", ["about_is_5", "reading_is_a_list", "about_1e12_flows"])
+def test_shared_flow_files_of_other_json_are_refused(shared, name):
+    path = shared / "cases" / "flow_about" / f"{name}.npz"
+    if not path.is_file():
+        pytest.skip(f"{path} is described and not there")
+    with pytest.raises(FlowFileError, match="not a flow file, or damaged"):
+        FlowFile(path)

@@ -1,17 +1,21 @@
 """Clips of a run: resumed at any example, and one pass for validation."""
 
 import dataclasses
+import json
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.training import sources
 from kinetics_i3d.training.config import TrainConfig
-from kinetics_i3d.training.sources import training_batches, validation_batches
+from kinetics_i3d.training.sources import read_batches, training_batches, validation_batches
 from kinetics_i3d.video.writer import write_video
 
 pytestmark = pytest.mark.slow  # each trains or runs whole networks
@@ -126,3 +130,55 @@ def test_plain_crop_does_not_scale(tmp_path):
         clips = np.concatenate([one[0] for one in take(source, 4, config)])
         contrast[crop] = np.abs(np.diff(clips, axis=3)).mean()
     assert contrast["plain"] > 2 * contrast["resized"]
+
+
+def rewritten(records, folder, change):
+    """A copy of prepared records whose first shard is changed, and a manifest that agrees."""
+    copy = shutil.copytree(records.records.folder, folder / "copy")
+    path, _ = open_dataset(copy).shards("train")[0]
+    path.write_bytes(change(path.read_bytes()))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    for shard in manifest["splits"]["train"]["shards"]:
+        shard["bytes"] = (copy / shard["file"]).stat().st_size
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return open_dataset(copy).split("train")
+
+
+def read_all(source):
+    batches = training_batches(source, CONFIG, ("rgb",), batch=2, seed=5)
+    for _ in zip(range(10), read_batches(batches, source), strict=False):
+        pass
+
+
+def test_damaged_record_is_one_line(records, tmp_path):
+    def flip(data):
+        return data[:1000] + bytes([data[1000] ^ 1]) + data[1001:]
+
+    with pytest.raises(DatasetError) as raised:
+        read_all(rewritten(records, tmp_path, flip))
+    text = str(raised.value)
+    assert text.startswith("copy: cannot be read (corrupted record at 12; ") and "\n" not in text
+
+
+def test_record_that_announces_more_than_the_file_has_is_refused(records, tmp_path):
+    def announce(data):  # with a right checksum of the length, TensorFlow would allocate it
+        return (10**18).to_bytes(8, "little") + data[8:]
+
+    with pytest.raises(DatasetError, match=r"DatasetError: .*would reach beyond the end"):
+        read_all(rewritten(records, tmp_path, announce))
+
+
+@pytest.mark.parametrize("label", [-1, 2, 10**9])
+def test_label_outside_of_the_classes_is_refused(records, tmp_path, label):
+    def relabel(data):
+        path = tmp_path / "relabelled"
+        (tmp_path / "plain").write_bytes(data)
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for raw in tf.data.TFRecordDataset(str(tmp_path / "plain")).as_numpy_iterator():
+                example = tf.train.SequenceExample.FromString(raw)
+                example.context.feature["clip/label/index"].int64_list.value[0] = label
+                writer.write(example.SerializeToString())
+        return path.read_bytes()
+
+    with pytest.raises(DatasetError, match=rf"none of 2:\] \[{label}\]"):
+        read_all(rewritten(records, tmp_path, relabel))

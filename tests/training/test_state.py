@@ -85,3 +85,25 @@ def test_state_includes_dropout_seeds_and_the_optimizer():
     np.testing.assert_array_equal(model(np.ones((4, 3), np.float32), training=True), first)
     with pytest.raises(TrainingError, match=r"^state: holds the state of another network"):
         restore(variables, values[:-1], "state")
+
+
+@pytest.mark.parametrize("damage", ["deflated data", "header", "JSON", "no JSON object"])
+def test_damaged_state_falls_back_to_the_one_before(states, damage):
+    newest = states.file(20)
+    with np.load(newest) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    if damage == "JSON":
+        arrays["facts"] = np.frombuffer(b'{"step": 20', np.uint8)
+    elif damage == "no JSON object":
+        arrays["facts"] = np.frombuffer(b"[" * 100_000, np.uint8)
+    np.savez_compressed(newest, **arrays)
+    data = bytearray(newest.read_bytes())
+    if damage == "deflated data":
+        data[60:90] = b"\xff" * 30
+        newest.write_bytes(data)
+    elif damage == "header":
+        np.savez(newest, **arrays)
+        plain = newest.read_bytes()
+        newest.write_bytes(plain.replace(b"'shape': (", b"'shape'  ((("))
+    _, state = states.load()
+    assert state == {"step": 3}

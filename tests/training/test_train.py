@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from short_network import register
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.progress import show_progress
+from kinetics_i3d.data import pipeline, video_clips
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.evaluation.protocols import evaluate
@@ -27,6 +29,7 @@ from kinetics_i3d.training.errors import TrainingError, TrainingStopped
 from kinetics_i3d.training.features import Features
 from kinetics_i3d.training.outputs import read_history
 from kinetics_i3d.training.sources import ClipSource
+from kinetics_i3d.training.state import StateFolder
 from kinetics_i3d.training.step import Step
 from kinetics_i3d.training.train import train
 from kinetics_i3d.weights.assign import named_variables
@@ -308,6 +311,31 @@ def test_features_are_reused_with_another_learning_rate(noisy, tiny, tmp_path, m
         np.testing.assert_array_equal(one, other)
     with pytest.raises(TypeError):  # other clips have to be made
         train(noisy, dataclasses.replace(config, size=40, test_size=32), tmp_path / "three")
+
+
+@pytest.mark.slow
+def test_failure_in_a_worker_is_one_line_and_saves_the_state(noisy, tiny, tmp_path, monkeypatch):
+    whole = train(noisy, tiny, tmp_path / "whole")
+    read, calls = video_clips.read_window, itertools.count()
+
+    def fail(*args, **options):
+        if next(calls) == 10:
+            raise ZeroDivisionError("of a worker")
+        return read(*args, **options)
+
+    monkeypatch.setattr(video_clips, "read_window", fail)
+    monkeypatch.setattr(pipeline, "usable_processors", lambda: 1)
+    with pytest.raises(DatasetError) as failure:
+        train(noisy, tiny, tmp_path / "run")
+    text = str(failure.value)
+    assert "\n" not in text
+    assert "cannot be read (ZeroDivisionError: of a worker, while reading " in text
+    assert text.endswith(".mp4)")
+    (state, *_) = StateFolder(tmp_path / "run/state").steps()
+    assert 1 <= state < 6
+    resumed = train(noisy, tiny, tmp_path / "run")
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow

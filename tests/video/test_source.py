@@ -184,3 +184,37 @@ def test_file_is_closed_when_left(mux):
     with pytest.raises(VideoError):
         next(read_frames(path, start=9))
     assert str(path) not in open_files()
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv", "mp4"])
+def test_metadata_that_is_not_utf8_does_not_hide_the_pictures(suffix, tmp_path, shared):
+    path = shared / "cases" / "latin1_metadata" / f"latin1_title.{suffix}"
+    assert len(list(read_frames(path, fps=25))) == 30
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv", "mp4"])
+def test_title_in_latin1_is_passed(suffix, tmp_path):
+    path = tmp_path / f"a.{suffix}"
+    with av.open(str(path), "w") as file:
+        file.metadata["title"] = "Cafe XYZW"
+        stream = file.add_stream("mpeg4", rate=25, width=32, height=32, pix_fmt="yuv420p")
+        for _ in range(4):
+            file.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
+        file.mux(stream.encode())
+    data = path.read_bytes()
+    assert b"Cafe XYZW" in data
+    path.write_bytes(data.replace(b"Cafe XYZW", b"Caf\xe9 XYZW"))
+    assert len(list(read_frames(path))) == 4
+
+
+def test_names_that_cannot_be_looked_at_are_video_errors(tmp_path, monkeypatch):
+    for name in ("x" * 300 + ".mp4", "a\0b.mp4"):
+        with pytest.raises(VideoError):
+            next(read_frames(tmp_path / name))
+
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(VideoError, match=r"a\.mp4: cannot be read \(Permission denied\)"):
+        next(read_frames("a.mp4"))

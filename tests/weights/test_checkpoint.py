@@ -11,9 +11,13 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.checkpoint import (
     Checkpoint,
     WeightsInfo,
+    add_seal,
+    has_seal,
     read_checkpoint,
+    read_info,
     write_checkpoint,
 )
+from kinetics_i3d.weights.formats import read_path
 
 INFO = WeightsInfo(
     "inception_v1",
@@ -118,7 +122,8 @@ def test_anything_else_is_refused_in_one_line_with_its_path(path, damage):
     with pytest.raises(WeightsError) as raised:
         read_checkpoint(path)
     message = str(raised.value)
-    assert message.startswith(f"{path}: not a checkpoint of kinetics_i3d (")
+    reasons = ("not a checkpoint of kinetics_i3d (", "not a whole HDF5 file (")
+    assert message.startswith(tuple(f"{path}: {reason}" for reason in reasons))
     assert "\n" not in message and len(message) > len(str(path)) + 40
 
 
@@ -135,3 +140,111 @@ def test_a_missing_file_and_a_folder(tmp_path):
     for path in (tmp_path / "none.h5", tmp_path):
         with pytest.raises(WeightsError, match=rf"^{path}: no such file$"):
             read_checkpoint(path)
+
+
+def test_every_flipped_bit_is_refused_before_hdf5_reads_the_file(path, monkeypatch):
+    whole = path.read_bytes()
+    read = read_checkpoint(path)
+    monkeypatch.setattr(h5py, "File", None)
+    seal = len(b"kinetics_i3d sha256 ")
+    for place in np.random.default_rng(0).integers(0, len(whole), 300).tolist():
+        if len(whole) - 32 - seal <= place < len(whole) - 32:
+            continue  # the word alone: all that it protects is whole
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << (place % 8)
+        path.write_bytes(damaged)
+        for reader in (read_checkpoint, read_info):
+            if reader is read_info and not h5py.is_hdf5(path):
+                continue
+            with pytest.raises(WeightsError, match=r"mine\.h5: damaged: its bytes do not match"):
+                reader(path)
+    monkeypatch.undo()
+    path.write_bytes(whole)
+    assert read_checkpoint(path).info == read.info
+
+
+def test_files_without_a_checksum_are_read_and_can_be_given_one(path, arrays, tmp_path):
+    old = tmp_path / "old.h5"
+    old.write_bytes(path.read_bytes()[:-52])
+    assert has_seal(path) and not has_seal(old)
+    assert read_checkpoint(old).info == read_checkpoint(path).info
+    add_seal(old)
+    assert old.read_bytes() == path.read_bytes()
+    add_seal(old)
+    assert old.read_bytes() == path.read_bytes()
+    path.write_text("no weights")
+    with pytest.raises(WeightsError):
+        add_seal(path)
+
+
+SPEC = {"name": "x", "size": 32, "short_side": 36}
+REFUSED = {
+    "a number": ("1", "must be a JSON object, is int"),
+    "null": ("null", "must be a JSON object, is NoneType"),
+    "nested too deeply": ("[" * 100_000, "nested too deeply"),
+    "a list as architecture": (header(architecture=["a"]), "`architecture` of str"),
+    "a rank of 7": (header(rank=7), "`rank` must be 2 or 3"),
+    "classes as text": (header(classes="2"), "`classes` of int"),
+    "very many classes": (header(classes=10**9, labels=[]), "`classes` 0 to 100000"),
+    "a list as system": (header(system=["InceptionI3D"]), "`system` of str"),
+    "a spec that is none": (header(clip_spec=3), "`clip_spec` of dict"),
+    "very many frames": (header(clip_spec={**SPEC, "fps": 1e9}), "`fps` must be at most 1000"),
+    "endless frames": (header(clip_spec={**SPEC, "fps": float("inf")}), "must be at most"),
+    "large pictures": (header(clip_spec={**SPEC, "short_side": 3000}), "`short_side` 2048"),
+    "half pixels": (header(clip_spec={**SPEC, "size": 32.5}), "`size` of int"),
+    "a range that is not finite": (header(clip_spec={**SPEC, "high": 1e999}), "must be finite"),
+    "one label for all": (header(labels=["same"] * 2), "1 are repeated"),
+    "a label that is none": (header(labels=["a", None]), "must be lines"),
+    "a label of two lines": (header(labels=["a", "b\n 99 % c"]), "must be lines"),
+    "a label that colours": (header(labels=["a", "\x1b[31mb"]), "must be lines"),
+    "too few labels": (header(labels=["a"]), "1 labels of 2 classes"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_information_out_of_its_limits_is_refused(path, kind):
+    text, reason = REFUSED[kind]
+    other_hdf5(path, text)
+    for reader in (read_checkpoint, read_info):
+        with pytest.raises(WeightsError) as raised:
+            reader(path)
+        assert reason in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_datasets_outside_of_the_file_and_claims_are_refused(path, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(64))
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = np.zeros(4, np.float32)
+
+    def external(file):
+        file.create_dataset("a", (4,), np.float32, external=[(str(secret), 0, 16)])
+
+    def virtual(file):
+        layout = h5py.VirtualLayout((4,), np.float32)
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", (4,))
+        file.create_virtual_dataset("a", layout)
+
+    def linked(file):
+        file["a"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "x")
+
+    def claimed(file):
+        file.create_dataset("a", (5 * 10**9,), np.float32, chunks=(1000,))
+
+    def bomb(file):
+        shape = (3 * 2**28,)
+        data = file.create_dataset("a", shape, np.float32, chunks=(2**24,), compression="gzip")
+        data[: 2**24] = 0
+
+    for make in (external, virtual, linked, claimed, bomb):
+        with h5py.File(path, "w") as file:
+            file.attrs["kinetics_i3d"] = header()
+            make(file)
+        with pytest.raises(WeightsError, match=r"outside|somewhere else|claims"):
+            read_checkpoint(path)
+
+
+@pytest.mark.parametrize("name", ["attr_int_json", "d_nan"])
+def test_shared_cases_of_trusted_files_are_refused(shared, name):
+    with pytest.raises(WeightsError, match=r"must be a JSON object|not finite"):
+        read_path(shared / "cases" / "own_h5_trusted" / f"{name}.h5")

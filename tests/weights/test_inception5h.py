@@ -73,17 +73,48 @@ def test_missing_and_unknown_files_are_told_at_once(folder):
     )
 
 
-@pytest.mark.parametrize("damage", ["no HDF5", "another tensor"])
+def of_another_file(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset(path.stem, (4,), np.float32, external=[("/etc/passwd", 0, 16)])
+
+
+def of_claims(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset(path.stem, (10**10,), np.float32, chunks=(100,))
+
+
+def holding(content, name=None):
+    def make(path):
+        with h5py.File(path, "w") as file:
+            file[name or path.stem] = content
+
+    return make
+
+
+DAMAGE = {
+    "no HDF5": lambda path: path.write_text("no"),
+    "another tensor": holding(np.zeros(1), "other"),
+    "a group": holding(np.zeros(1), "mixed4a_3x3_w/inner"),
+    "text": holding("text"),
+    "three axes": holding(np.zeros((3, 3, 3), np.float32)),
+    "claims": of_claims,
+    "another file": of_another_file,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_named(folder, damage):
     path = folder / "mixed4a_3x3_w.h5"
     path.unlink()
-    if damage == "no HDF5":
-        path.write_text("no")
-    else:
-        with h5py.File(path, "w") as file:
-            file["other"] = np.zeros(1)
-    with pytest.raises(WeightsError, match=f"{path}: cannot read the tensor 'mixed4a_3x3_w'"):
+    DAMAGE[damage](path)
+    with pytest.raises(WeightsError) as raised:
         read_inception5h(folder)
+    assert str(raised.value).startswith(f"{path}: ") and "\n" not in str(raised.value)
+
+
+def test_labels_that_are_not_utf8_are_read(folder):
+    (folder / "synsets.txt").write_bytes(b"caf\xe9\ntea\n")
+    assert read_inception5h(folder).info.labels[:2] == ("caf\ufffd", "tea")
 
 
 def test_a_folder_is_known_by_its_first_tensor(folder, tmp_path_factory):

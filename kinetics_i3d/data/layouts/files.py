@@ -14,6 +14,7 @@ import unicodedata
 from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.data.layouts.label_order import bare
 from kinetics_i3d.data.layouts.listing import loose
 from kinetics_i3d.video.frame_folder import is_frame_folder, open_source, split_rate
@@ -104,7 +105,7 @@ def walk_videos(folder, *, empty=False):
     """Yields all videos below a folder: files by their suffix, and folders of numbered pictures.
 
     Hidden files are skipped, and empty ones unless `empty`. Links to folders are followed, except
-    back to a folder above them.
+    back to a folder above them. A subfolder without permission is logged and skipped.
 
     Yields:
         Paths relative to the folder, as strings, sorted within every folder.
@@ -112,12 +113,18 @@ def walk_videos(folder, *, empty=False):
     pending: list = [(os.fspath(folder), "", ())]
     while pending:
         place, prefix, above = pending.pop()
-        state = os.stat(place)
-        identity = (state.st_dev, state.st_ino)
-        if identity in above:
+        try:
+            state = os.stat(place)
+            identity = (state.st_dev, state.st_ino)
+            if identity in above:
+                continue
+            with os.scandir(place) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+        except PermissionError as error:
+            if not above:
+                raise
+            warn_about(place, "%s: skipped: cannot be read (%s)", place, error.strerror)
             continue
-        with os.scandir(place) as entries:
-            inside = sorted(entries, key=lambda entry: entry.name)
         for entry in inside:
             if entry.name.startswith("."):
                 continue
@@ -153,6 +160,9 @@ def _names_in(folder):
                 if entry.is_dir() or _is_full(entry)
             ]
     except (FileNotFoundError, NotADirectoryError):
+        return []
+    except PermissionError as error:
+        warn_about(folder, "%s: skipped: cannot be read (%s)", folder, error.strerror)
         return []
 
 

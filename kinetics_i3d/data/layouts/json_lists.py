@@ -48,7 +48,7 @@ def read(files, *, root, split, labels):
     for file in files:
         try:
             content = json.loads(read_text(file))
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise DatasetError(f"{file}: cannot be read as JSON ({error})") from error
         rows += _rows(file, content)
     if not rows:

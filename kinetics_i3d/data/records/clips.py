@@ -10,6 +10,8 @@ import tensorflow as tf
 from kinetics_i3d.core.clip_spec import resized
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data import transforms
+from kinetics_i3d.data.records.addresses import SCHEME
+from kinetics_i3d.data.records.framing import check_framing
 from kinetics_i3d.data.records.reader import (
     decode_flow_frames,
     decode_frames,
@@ -20,6 +22,7 @@ from kinetics_i3d.data.video_clips import clip_seeds, share_of
 OPEN_FILES = 8  # read in turn
 SHUFFLED = 32  # clips of JPEG frames, of 64 frames some 2 MB each, that wait to be drawn from
 READ_AHEAD = 1 << 20  # bytes a file
+_MOST_ASPECT = 100  # of frames
 
 
 def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=0):
@@ -55,6 +58,7 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     total, one_pass = _one_pass([(str(path), count) for path, count in files if count], shard, seed)
     classes = len(source.labels) if source.multi_label else None
     larger = source.clip_spec.short_side > spec.short_side
+    most_pixels = _MOST_ASPECT * source.clip_spec.short_side**2
 
     def take(number, serialized):
         seeds = clip_seeds(seed, number, shard)
@@ -67,13 +71,23 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
         start = tf.minimum(tf.cast(drawn * tf.cast(spare + 1, tf.float32), tf.int32), spare)
         stop = start + tf.minimum(length, stretch)
         coded = {name: jpegs[start:stop] for name, jpegs in coded.items()}
-        return coded, seeds[1], record["label"]
+        label = record["label"]
+        if classes is None:  # one-hot targets of any other number would be zeros
+            tf.debugging.Assert(
+                (label >= 0) & (label < len(source.labels)),
+                [f"a label that is none of {len(source.labels)}:", label, record["name"]],
+            )
+        return coded, seeds[1], label
 
     def decode(number, example):
         coded, clip_seed, label = example
         ways = {"rgb": decode_frames, "flow": decode_flow_frames}
         clip = {}
         for name, jpegs in coded.items():
+            height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(jpegs[0], tf.int64))
+            tf.debugging.Assert(
+                height * width <= most_pixels, ["frames of too many pixels:", width, height]
+            )
             looped = tf.range(0, stretch, steps[name]) % tf.shape(jpegs)[0]
             once, places = tf.unique(looped)
             clip[name] = tf.gather(ways[name](tf.gather(jpegs, once)), places)
@@ -135,6 +149,7 @@ def _one_pass(files, shard, seed):
     total = firsts[-1] if by_file else len(share_of(range(firsts[-1]), shard))
 
     def records_of(path, offset):
+        path = tf.ensure_shape(tf.numpy_function(_checked_path, (path,), tf.string), ())
         records = tf.data.TFRecordDataset(path, buffer_size=READ_AHEAD)
         if by_file:
             return records
@@ -152,6 +167,12 @@ def _one_pass(files, shard, seed):
         )
 
     return total, one_pass
+
+
+def _checked_path(path):
+    if not SCHEME.match(path.decode()):
+        check_framing(path.decode())
+    return path
 
 
 def _shrunk(clip, spec):

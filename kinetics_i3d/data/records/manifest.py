@@ -11,13 +11,13 @@ import json
 import pathlib
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import DatasetError, first_line
+from kinetics_i3d.core.errors import DAMAGE, DatasetError, first_line
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 
 FORMAT, MULTI_LABEL_FORMAT = 1, 2  # of records with one class each, and with any number
 NAME = "manifest.json"
-DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +164,7 @@ def read_manifest(folder, *, complete=True):
         far = ", or nobody answers" if isinstance(path, Address) else ""
         raise DatasetError(f"{path}: no such manifest{far}; `kinetics-i3d prepare` writes it last")
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = parse_object(path.read_text(encoding="utf-8"))
         begun = Manifest(fields["settings"], fields["version"])
         expected = MULTI_LABEL_FORMAT if begun.multi_label else FORMAT
         if fields["format"] != expected:

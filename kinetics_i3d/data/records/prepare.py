@@ -26,6 +26,7 @@ from kinetics_i3d.core.types import PathLike, ProgressFunction
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
+from kinetics_i3d.data.records.framing import check_framing
 from kinetics_i3d.data.records.manifest import digest
 from kinetics_i3d.data.records.reader import Records
 from kinetics_i3d.data.records.writer import encode_video
@@ -379,7 +380,11 @@ def what_is_wrong(path, shard):
     if file_sha256(path) != shard.sha256:
         return "other bytes than were written: its SHA-256 differs"
     try:
+        if not isinstance(path, Address):
+            check_framing(path)
         records = sum(1 for _ in tf.data.TFRecordDataset([str(path)]))
+    except DatasetError:
+        return "a record that would reach beyond its end"
     except tf.errors.DataLossError:
         return "a record's own checksum does not fit it"
     return None if records == shard.records else f"{records} records, not {shard.records}"

@@ -120,13 +120,19 @@ class Records(Dataset):
         """A list of (path or `Address`, number of records), a tuple per file of a split, in order.
 
         Raises:
-            DatasetError: If there is no such split, or a file is missing.
+            DatasetError: If there is no such split, or a file is missing or of another size.
         """
         shards = []
         for shard in self._split(split).shards:
             path = self.folder / shard.file
             if not path.is_file():
                 raise DatasetError(f"{path}: no such shard; the same `prepare` makes it again")
+            size = path.stat().st_size
+            if size != shard.bytes:
+                raise DatasetError(
+                    f"{path}: has {size} bytes, not {shard.bytes} as when it was written; delete "
+                    "it, and the same `prepare` makes it again"
+                )
             shards.append((path, shard.records))
         return shards
 

@@ -5,12 +5,12 @@ release clips flow at 20 pixels and divides by 20: https://github.com/google-dee
 """
 
 import dataclasses
-import zipfile
 
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import FLOW_BOUND
-from kinetics_i3d.core.errors import UserError, first_line
+from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
+from kinetics_i3d.core.files import check_unpacked
 from kinetics_i3d.inference.doctor.report import Finding
 from kinetics_i3d.inference.doctor.video import MINIMUM_FRAMES
 
@@ -58,10 +58,11 @@ def read_array(path):
             if len(loaded.files) != 1:
                 names = ", ".join(loaded.files) or "nothing"
                 raise UserError(f"{path}: holds {names}; one array is needed")
+            check_unpacked(loaded.zip)
             return loaded[loaded.files[0]]
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         reason = first_line(error)
         raise UserError(f"{path}: not an array of numbers by np.save ({reason})") from error
 

@@ -10,24 +10,13 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-import zlib
 
-from kinetics_i3d.core.errors import WeightsError, first_line
+from kinetics_i3d.core.errors import DAMAGE, WeightsError, first_line
 
 _MAX_TOTAL = 2**32
 _MAX_RATIO = 200  # trained weights hardly shrink at all; deflate can reach 1032
 _SMALL = 2**20  # below this a ratio says nothing
 _MAX_MEMBERS = 100_000
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,  # compression or a version that zipfile does not know
-    RuntimeError,  # encrypted
-    EOFError,
-    OSError,
-    ValueError,
-    OverflowError,
-)
 
 
 class Archive:
@@ -74,7 +63,7 @@ class Archive:
             raise WeightsError(f"{self._path}: {name} has {self.sizes[name]} bytes, too many")
         try:
             data = self._file.read(name)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise WeightsError(f"{self._path}: {name} is damaged ({first_line(error)})") from error
         if len(data) != self.sizes[name]:
             raise WeightsError(f"{self._path}: {name} is cut short")
@@ -96,7 +85,7 @@ def open_archive(path):
     """
     try:
         file = zipfile.ZipFile(path)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise WeightsError(f"{path}: not a whole zip archive ({first_line(error)})") from error
     with file:
         yield Archive(file, path)
@@ -106,7 +95,6 @@ _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _MAX_TAR_TOTAL = 2**31
 _MAX_TAR_MEMBERS = 1000
 _CHECKPOINT = re.compile(r"([\w.-]+\.ckpt)(\.index|\.data-\d{5}-of-\d{5})?")
-_TAR_DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
 
 
 def is_tar(path):
@@ -152,7 +140,7 @@ def checkpoint_in_tar(path):
                     seen.add(name)
                     with open(pathlib.Path(folder, name), "wb") as file:
                         shutil.copyfileobj(archive.extractfile(member), file)
-        except _TAR_DAMAGE as error:
+        except (tarfile.TarError, *DAMAGE) as error:
             raise WeightsError(f"{path}: not a whole tar archive ({first_line(error)})") from error
         prefixes = {_CHECKPOINT.fullmatch(name)[1] for name in seen}
         if len(prefixes) != 1:

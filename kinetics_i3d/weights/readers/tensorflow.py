@@ -12,7 +12,7 @@ import struct
 
 import numpy as np
 
-from kinetics_i3d.core.errors import WeightsError, first_line
+from kinetics_i3d.core.errors import DAMAGE, WeightsError, first_line
 from kinetics_i3d.weights.readers.values import as_float32, check_total, count
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -61,7 +61,7 @@ def read_tensorflow(path):
         _check_bundle(prefix)
     else:
         _check_first_version(prefix)
-    damage = (tf.errors.OpError, RuntimeError, ValueError, TypeError)
+    damage = (tf.errors.OpError, *DAMAGE)
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()

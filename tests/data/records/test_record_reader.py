@@ -377,3 +377,11 @@ def test_flow_of_real_video_survives_jpeg(shared):
     frames = np.stack(list(read_frames(path, fps=25, short_side=128)))
     assert np.abs(decode_frames(parsed["image"]).numpy().astype(int) - frames).mean() < 1.8
     assert len(frames) == len(flows) + 1 == len(parsed["image"])
+
+
+def test_shard_of_another_size_is_refused(copy):
+    path = copy / "train-00000-of-00001.tfrecord"
+    first = int.from_bytes(path.read_bytes()[:8], "little") + 16
+    path.write_bytes(path.read_bytes()[:first])  # a whole record is left
+    with pytest.raises(DatasetError, match=rf"{path}: has {first} bytes, not \d+ as when"):
+        open_dataset(copy).shards("train")

@@ -1,11 +1,13 @@
 """Arrays by themselves: range, axes, size and type, and the fix of each mistake."""
 
 import dataclasses
+import zipfile
 
 import numpy as np
 import pytest
 from doctor_cases import FLOW, SPEC, apply_fix, problems, save
 
+from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.inference.doctor import examine
 from kinetics_i3d.inference.doctor.array import LEAST_SIDE
 from kinetics_i3d.inference.doctor.video import MINIMUM_FRAMES
@@ -120,3 +122,40 @@ def test_ranges_of_flow(tmp_path, moving, make, text, severity):
     assert finding.severity == severity and text in finding.actual
     if "[" in text or "pixels" in text:
         np.testing.assert_allclose(apply_fix(wrong, finding.fix), moving[1], atol=0.005)
+
+
+def damaged_arrays(folder):
+    """Paths of arrays that cannot be read: inside the deflated data, in the header, by claims."""
+    clip = np.arange(9 * 8 * 8 * 3, dtype=np.float32).reshape(9, 8, 8, 3)
+    np.savez_compressed(folder / "zlib.npz", clip)
+    data = bytearray((folder / "zlib.npz").read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = b"\xff" * 40
+    (folder / "zlib.npz").write_bytes(data)
+    np.save(folder / "header.npy", clip)
+    data = (folder / "header.npy").read_bytes()
+    (folder / "header.npy").write_bytes(data.replace(b"'shape': (", b"'shape'  ((("))
+    np.save(folder / "claim.npy", clip)
+    data = (folder / "claim.npy").read_bytes()
+    (folder / "claim.npy").write_bytes(
+        data.replace(b"(9, 8, 8, 3)", b"(9, 8, 8, " + b"3" * 9 + b")")
+    )
+    with zipfile.ZipFile(folder / "bomb.npz", "w") as archive:
+        archive.writestr("clip.npy", data)
+        archive.infolist()[0].file_size = 2**34
+    return sorted(folder.iterdir())
+
+
+def test_arrays_that_cannot_be_read_are_user_errors(tmp_path):
+    for path in damaged_arrays(tmp_path):
+        with pytest.raises(UserError) as raised:
+            examine(path, spec=SPEC)
+        assert str(raised.value).startswith(f"{path}: "), path
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["damaged.npy", "damaged.npz"])
+def test_shared_arrays_that_are_damaged_are_user_errors(shared, name):
+    path = shared / "cases" / "doctor_npz" / name
+    with pytest.raises(UserError, match="not an array of numbers by np"):
+        examine(path, spec=SPEC)

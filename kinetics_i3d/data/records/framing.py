@@ -1,0 +1,37 @@
+"""`check_framing`: the lengths of a shard's records, before TensorFlow believes them.
+
+A TFRecord file is, for each record, its length (8 bytes), a checksum of that (4), the record, and
+its checksum (4). TensorFlow allocates whatever length is written there, which can end the process.
+https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+"""
+
+import functools
+import os
+
+from kinetics_i3d.core.errors import DatasetError
+
+_HEAD, _TAIL = 12, 4
+
+
+def check_framing(path):
+    """Raises `DatasetError` unless the records of a shard end where the file does.
+
+    Only the lengths are read, and once per file and process.
+    """
+    state = os.stat(path)
+    _check(os.fspath(path), state.st_size, state.st_mtime_ns)
+
+
+@functools.cache
+def _check(path, size, _time):
+    place = 0
+    with open(path, "rb", buffering=0) as file:
+        while place < size:
+            file.seek(place)
+            head = file.read(_HEAD)
+            place += _HEAD + int.from_bytes(head[:8], "little") + _TAIL
+            if len(head) < _HEAD or place > size:
+                raise DatasetError(
+                    f"{path}: a record that would reach beyond the end of the file; delete it, "
+                    "and the same `prepare` makes it again"
+                )
