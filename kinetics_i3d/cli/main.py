@@ -30,6 +30,7 @@ from kinetics_i3d.cli import (
     tables,
     timeline,
     train,
+    watch,
     weights,
 )
 from kinetics_i3d.cli.console import (
@@ -50,6 +51,7 @@ TOPICS = {
     "Use a model": {
         "classify": classify,
         "timeline": timeline,
+        "watch": watch,
         "features": features,
         "evaluate": evaluate,
         "doctor": doctor,

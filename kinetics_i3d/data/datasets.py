@@ -22,6 +22,7 @@ from kinetics_i3d.data.layouts.label_order import (
     log_respelled,
     match_labels,
 )
+from kinetics_i3d.data.records.addresses import Address
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.video.frame_folder import is_frame_folder
 from kinetics_i3d.video.source import VIDEO_SUFFIXES
@@ -55,7 +56,7 @@ def open_dataset(
         logged); or the `Records` of prepared records. Both have the interface of `Dataset`.
 
     Raises:
-        ValueError: If `kind`, `split_number` or `labels` is not valid.
+        ValueError: If an argument is not valid.
         DatasetError: If no format fits, or more than one; if a row is incomplete, repeated, or has
             an unknown label; if no video exists; or if the records are damaged.
 
@@ -67,6 +68,10 @@ def open_dataset(
     """
     if isinstance(path, Dataset):
         return path
+    if not isinstance(path, (str, os.PathLike, Address)):
+        raise ValueError(
+            f"`path` must be the path of a dataset, or a Dataset. Received: {type(path).__name__}"
+        )
     names = check_labels(labels)
     if isinstance(split_number, bool) or not isinstance(split_number, int) or split_number < 1:
         raise ValueError(

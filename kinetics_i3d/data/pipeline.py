@@ -111,6 +111,11 @@ def training_clips(
     >>> videos.shape, targets.shape
     (TensorShape([2, 9, 32, 32, 3]), TensorShape([2, 2]))
     """
+    if not isinstance(source, Dataset):
+        raise ValueError(
+            '`source` must be a Dataset, such as open_dataset(path).split("train"). '
+            f"Received: source={source!r}"
+        )
     specs = StreamSpecs(spec, streams)
     steps = specs.strides()
     if frames % max(steps.values()):

@@ -14,8 +14,9 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
-from kinetics_i3d.core.types import PathLike, ProgressFunction
+from kinetics_i3d.core.types import PathLike, ProgressFunction, Weights
 from kinetics_i3d.data.dataset import Dataset
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
 from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.data.video_clips import targets_of
@@ -29,6 +30,7 @@ from kinetics_i3d.models.clip_model import (
     check_ends_in_logits,
     check_finite_logits,
 )
+from kinetics_i3d.models.load import as_model
 from kinetics_i3d.models.systems import clips_at_test, system_of
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import weights_digest
@@ -38,8 +40,8 @@ _UNREADABLE = (VideoError, FlowFileError)
 
 @one_warning_per_file()
 def evaluate(
-    model: ClipModel | Sequence[ClipModel],
-    dataset: Dataset,
+    model: ClipModel | Weights | Sequence[ClipModel | Weights],
+    dataset: PathLike | Dataset,
     *,
     views: str = "center",
     cache: PathLike | None = None,
@@ -51,9 +53,10 @@ def evaluate(
     result keeps the logits of each stream.
 
     Args:
-        model: A `ClipModel` that ends in logits, or a list of two, one for each stream.
-        dataset: A `VideoDataset` whose labels the model knows. If the model has no labels, the
-            dataset needs as many labels as the model has outputs, in the same order.
+        model: A `ClipModel` that ends in logits, or weights as `load_model` takes them; or a list
+            of two, one for each stream.
+        dataset: A `VideoDataset`, or its path, whose labels the model knows. If the model has no
+            labels, the dataset needs as many labels as the model has outputs, in the same order.
         views: A name in `data.views.VIEWS`: the views of each video that are averaged.
         cache: Folder in which the logits of each video are kept. Logits of the same weights, video,
             views and specs are read from there, so an interrupted evaluation can be resumed.
@@ -78,22 +81,24 @@ def evaluate(
     """
     if views not in VIEWS:
         raise ValueError(f"`views` must be one of {(*VIEWS,)}. Received: views={views!r}")
-    models: Sequence[Any] = model if isinstance(model, (list, tuple)) else [model]
+    opened: Any = open_dataset(dataset)
+    members: Sequence[Any] = model if isinstance(model, (list, tuple)) else [model]
+    models = [as_model(member) for member in members]
     networks = [network for member in models for network in networks_of(member)]
     names = [network.name for network in networks]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"`model` must read each stream once. Received: models of {names}")
     for other in models[1:]:
         check_labels("+".join(names), models[0].labels, other.labels)
-    dataset = with_model_labels(models[0], dataset)
+    opened = with_model_labels(models[0], opened)
     evaluation: Evaluation | None = None
     for number, network in enumerate(networks):
-        videos = dataset.videos
+        videos = opened.videos
         if evaluation is not None:
             # A video that the first stream could not read is left out anyway.
             readable = set(evaluation.paths)
             videos = tuple(video for video in videos if str(video.location) in readable)
-        count_before = (number + 1) * len(dataset) - len(videos)
+        count_before = (number + 1) * len(opened) - len(videos)
 
         def count(done, count_before=count_before):
             if progress is not None:
@@ -104,13 +109,13 @@ def evaluate(
         if not rows:
             first = f"; the first: {skipped[0]}" if skipped else ""
             raise DatasetError(
-                f"{dataset.name}: none of {len(dataset)} videos could be decoded{first}"
+                f"{opened.name}: none of {len(opened)} videos could be decoded{first}"
             )
         videos, logits = zip(*rows, strict=True)
         tested = Evaluation(
-            dataset.labels,
+            opened.labels,
             tuple(str(video.location) for video in videos),
-            _targets(dataset, videos),
+            _targets(opened, videos),
             {network.name: np.stack(logits)},
             skipped,
             views,
@@ -123,7 +128,7 @@ def evaluate(
             evaluation = combine(evaluation.select(tested.paths), tested)
     if evaluation.multi_label and not evaluation.targets.any():
         raise DatasetError(
-            f"{dataset.name}: none of {len(evaluation.paths)} videos has a label, so there is no "
+            f"{opened.name}: none of {len(evaluation.paths)} videos has a label, so there is no "
             "average precision"
         )
     return evaluation

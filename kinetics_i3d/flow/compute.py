@@ -8,6 +8,7 @@ import collections
 import concurrent.futures
 import contextlib
 import functools
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,6 +21,7 @@ from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.reader import read_frames
+from kinetics_i3d.video.source import VideoFrames
 
 SMALLEST = 16  # pixels of a side; TV-L1's pyramid has no smaller level either
 
@@ -43,7 +45,7 @@ def optical_flow(
     Args:
         frames: uint8 array (frames, height, width, 3), RGB, or (frames, height, width, 1), grey,
             0 to 255; at least two frames, of at least 16 pixels per side. An iterable of such
-            frames, as `read_frames` returns, works too.
+            frames, as `read_frames` returns, and `VideoFrames` work too.
         method: `"tvl1"`, which the networks' weights expect. `"dis"` and `"farneback"` are fast and
             need OpenCV; their errors are larger than most motion.
         backend: What computes TV-L1: `"numba"`, `"tensorflow"` (slower; compiles for every frame
@@ -69,6 +71,12 @@ def optical_flow(
     >>> optical_flow(frames, parameters=TVL1(scales=1)).shape
     (2, 32, 48, 2)
     """
+    if isinstance(frames, VideoFrames):
+        frames = frames.frames
+    if isinstance(frames, (str, os.PathLike)):
+        raise ValueError(
+            f"`frames` must be frames, such as read_frames(path). Received: frames={frames!r}"
+        )
     if isinstance(frames, Iterable) and not hasattr(frames, "shape"):
         frames = list(frames)
     frames = np.asarray(frames)

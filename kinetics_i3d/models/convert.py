@@ -66,6 +66,11 @@ def convert(
     >>> ki3d.convert("rgb_figures", folder / "figures.safetensors").name
     'figures.safetensors'
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise ValueError(
+            "`source` must be a name or a path; save_weights(model, path) writes a model. "
+            f"Received: {type(source).__name__}"
+        )
     output = pathlib.Path(output)
     to = to or next((to for end, to in ENDINGS.items() if output.name.endswith(end)), None)
     if to not in FORMATS:

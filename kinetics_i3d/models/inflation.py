@@ -59,6 +59,11 @@ def inflate(
     >>> inflated.output_shape
     (None, 21)
     """
+    if not isinstance(model, ClipModel):
+        raise ValueError(
+            '`model` must be an image model, such as InceptionV1(weights="imagenet_inception5h"). '
+            f"Received: {type(model).__name__}"
+        )
     if len(model.input_shape) != 4:
         raise ValueError(f"`model` must read images. Received: input_shape={model.input_shape}")
     if temporal not in TEMPORAL:

@@ -35,7 +35,7 @@ def load_model(weights: Weights | None = None, *, streams: str | None = None) ->
         channels), or `{"rgb": ..., "flow": ...}` of such, to logits (batch, classes).
 
     Raises:
-        ValueError: If `streams` is unknown.
+        ValueError: If `streams` is unknown, or `weights` is no name and no path.
         WeightsError: If the weights cannot be read, belong to no model of clips, or read other
             streams.
 
@@ -50,6 +50,11 @@ def load_model(weights: Weights | None = None, *, streams: str | None = None) ->
         )
     if weights is None:
         weights = DEFAULT_WEIGHTS[streams]
+    if not isinstance(weights, (str, os.PathLike, Mapping)):
+        raise ValueError(
+            '`weights` must be a name, a path, or {"rgb": ..., "flow": ...} of such. '
+            f"Received: {type(weights).__name__}"
+        )
     with dtype_policy("float32"):
         return _load(weights, streams)
 

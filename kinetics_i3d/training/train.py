@@ -127,6 +127,8 @@ def train(
     >>> model.labels
     ('sit', 'stand')
     """
+    if not isinstance(config, TrainConfig):
+        raise ValueError(f"`config` must be a TrainConfig. Received: config={config!r}")
     output = pathlib.Path(output)
     check_backend()
     check_output(output, config)

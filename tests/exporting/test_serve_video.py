@@ -8,6 +8,7 @@ import pathlib
 import socket
 import threading
 
+import av
 import numpy as np
 import pytest
 
@@ -180,7 +181,7 @@ def test_a_missing_server_is_reported_in_one_line(client, server):
         client.predict_http(client.v2, f"http://127.0.0.1:{port}/v2", streams)
 
 
-FLOW = {"name": "flow", "fps": 5.0, "short_side": 25, "size": 21, "stream": "flow"}
+FLOW = {"name": "flow", "fps": 5.0, "short_side": 25, "size": 20, "stream": "flow"}
 
 
 @pytest.mark.parametrize("fps", [None, 5])
@@ -188,21 +189,21 @@ FLOW = {"name": "flow", "fps": 5.0, "short_side": 25, "size": 21, "stream": "flo
     ("protocol", "place"), [("rest", "/v1/models/tiny"), ("v2", "/v2/models/tiny")]
 )
 def test_flow_arrives_alone_and_beside_rgb(client, server, video, protocol, place, fps):
-    """An odd size: frames of two channels are no multiple of three bytes, as base64 has them."""
+    """The 800 bytes of a frame are no multiple of three, as base64 has them."""
     url, received = server
     options = {"protocol": protocol, "url": url + place, "max_frames": 100}
     actual = client.predict(
-        video, fps=fps, short_side=25, size=21, flow=FLOW | {"minimum_frames": 9}, **options
+        video, fps=fps, short_side=25, size=20, flow=FLOW | {"minimum_frames": 9}, **options
     )
     assert actual["labels"] == ["sit", "stand"]
     ((_, sent),) = received
     spec = ClipSpec(**FLOW)
     expected = spec.denormalize(load_streams(video, {"flow": spec}))
-    assert expected.shape == (1, 4, 21, 21, 2)
+    assert expected.shape == (1, 4, 20, 20, 2)
     np.testing.assert_array_equal(sent["flow"], expected)
     # Five frames are read, of which the last has no flow.
     assert {name: clip.shape for name, clip in sent.items()} == {
-        "flow": (1, 4, 21, 21, 2),
+        "flow": (1, 4, 20, 20, 2),
         **({} if fps is None else {"rgb": (1, 4, 25, 25, 3)}),
     }
 
@@ -211,7 +212,21 @@ def test_flow_is_bounded_and_a_single_frame_is_reported(client, server, video, t
     url, received = server
     options = {"protocol": "v2", "url": f"{url}/v2/models/tiny", "short_side": 25, "flow": FLOW}
     client.predict(video, fps=None, max_frames=3, **options)
-    assert received[0][1]["flow"].shape == (1, 3, 21, 21, 2)
+    assert received[0][1]["flow"].shape == (1, 3, 20, 20, 2)
     write_video(tmp_path / "one.mp4", np.zeros((1, 48, 64, 3), np.uint8), fps=10)
     with pytest.raises(SystemExit, match="a single frame has no flow"):
         client.predict(tmp_path / "one.mp4", fps=None, max_frames=3, **options)
+
+
+def test_playlists_are_not_followed(client, tmp_path):
+    write_video(tmp_path / "secret.mp4", np.zeros((4, 32, 32, 3), np.uint8), fps=25)
+    playlist = tmp_path / "list.mp4"
+    for text in (
+        f"ffconcat version 1.0\nfile '{tmp_path / 'secret.mp4'}'\n",
+        f"#EXTM3U\n#EXTINF:1,\n{tmp_path / 'secret.mp4'}\n#EXT-X-ENDLIST\n",
+    ):
+        playlist.write_text(text)
+        with pytest.raises(av.error.FFmpegError, match="Invalid"):
+            next(client.read_frames(str(playlist), fps=25, short_side=32, max_frames=4))
+    frames = client.read_frames(str(tmp_path / "secret.mp4"), fps=25, short_side=32, max_frames=4)
+    assert len(list(frames)) == 4

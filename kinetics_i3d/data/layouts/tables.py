@@ -8,10 +8,13 @@ J-HMDB: Jhuang et al., "Towards Understanding Action Recognition", ICCV 2013. Ch
 Sigurdsson et al., "Hollywood in Homes", ECCV 2016.
 """
 
+import ast
 import dataclasses
 import math
 import pathlib
 import re
+
+from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import read_text
@@ -175,6 +178,8 @@ def read_one(path, *, source=None):
         read.append(
             Row(name, label, split, row_source, path, line, stems, listed, *times, labels=classes)
         )
+    if not several:
+        _warn_about_joined_labels(path, usual["label"], read)
     read = _merged(read)
     if charades and not order:
         read, order = _named_charades(read, path.parent)
@@ -202,21 +207,57 @@ def _with_classes(row, classes):
     return dataclasses.replace(row, label=next(iter(classes), ""), labels=labels)
 
 
+def _warn_about_joined_labels(path, column, rows):
+    """Logs a warning if labels of a column for one label look like several in one cell."""
+    labels = {row.label for row in rows}
+    for label in sorted(labels):
+        parts = {part.strip() for part in re.split(r"[;|]", label)}
+        if len(parts) > 1 and parts <= labels:
+            logging.warning(
+                "%s: %r is taken as one label, as the column is named %r; name it %r if a video "
+                "may have several",
+                path,
+                label,
+                column,
+                LABELS,
+            )
+            return
+
+
 def _cell_splitter(texts, labels):
     """The function that splits a cell of labels: at the separator that the cells use."""
+    whole = {cell.strip() for cell in texts} - {""}
+    if whole and all(_listed(cell) is not None for cell in whole):
+        return lambda cell: _listed(cell.strip()) or []
     parts = [part.strip() for cell in texts for part in cell.split(";") if part.strip()]
     if parts and all(CHARADES_ACTION.fullmatch(part) for part in parts):
         return lambda cell: [part.split()[0] for part in cell.split(";") if part.strip()]
     for mark in (";", "|"):
         if any(mark in cell for cell in texts):
             return lambda cell: [part.strip() for part in cell.split(mark) if part.strip()]
+    # A comma may be part of a label, unless what it separates are labels themselves.
+    pieces = {part.strip() for cell in whole for part in cell.split(",")} - {""}
+    alone = set(labels) or {cell for cell in whole if "," not in cell}
+    if pieces <= alone and not whole <= alone:
+        return lambda cell: [part.strip() for part in cell.split(",") if part.strip()]
     words = {word for cell in texts for word in cell.split()}
-    whole = {cell.strip() for cell in texts} - {""}
     if all(CLASS_ID.fullmatch(word) for word in words) or (
         words <= set(labels) and not whole <= set(labels)
     ):
         return str.split
     return lambda cell: [cell.strip()] if cell.strip() else []
+
+
+def _listed(cell):
+    """The labels of a cell in the notation of a list, as pandas and JSON write it; else None."""
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return None
+    try:
+        labels = ast.literal_eval(cell)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+    is_list = isinstance(labels, list) and all(isinstance(label, str | int) for label in labels)
+    return [str(label).strip() for label in labels] if is_list else None
 
 
 def _merged(rows):

@@ -18,12 +18,13 @@ import threading
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, STREAMS, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
-from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.files import atomic_path, check_unicode
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.core.types import PathLike, ProgressFunction
 from kinetics_i3d.data.dataset import Dataset
+from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.data.records.framing import check_framing
@@ -37,7 +38,7 @@ LEFT_OVER = re.compile(r"\.(manifest|.+-\d{5}-of-\d{5})-[^-.]+\.(json|tfrecord)"
 
 
 def prepare(
-    dataset: Dataset,
+    dataset: PathLike | Dataset,
     folder: PathLike,
     config: "PrepareConfig | None" = None,
     *,
@@ -52,7 +53,7 @@ def prepare(
     manifest.
 
     Args:
-        dataset: A `VideoDataset`; every split of it is written.
+        dataset: A `VideoDataset`, or its path; every split of it is written.
         folder: Where to; made if missing.
         config: A `PrepareConfig`; None is the default one.
         workers: Videos worked on at once, a thread each; None is one for each processor. At most
@@ -66,7 +67,7 @@ def prepare(
         DatasetError: If the folder holds records of other settings, of which it names what differs,
             or another process is writing there, or a file cannot be written.
         UserError: If a package is missing that flow needs.
-        ValueError: If `workers` is below 1.
+        ValueError: If `workers` is below 1, or `config` is no `PrepareConfig`.
 
     Example:
 
@@ -76,6 +77,10 @@ def prepare(
     >>> records.count("train"), records.failures("train")
     (1, [])
     """
+    config = PrepareConfig() if config is None else config
+    if not isinstance(config, PrepareConfig):
+        raise ValueError(f"`config` must be a PrepareConfig. Received: config={config!r}")
+    dataset = open_dataset(dataset)
     workers = usable_processors() if workers is None else workers
     if workers < 1:
         raise ValueError(f"`workers` must be 1 or more. Received: workers={workers!r}")
@@ -106,6 +111,7 @@ def prepare_by(write, dataset, folder, config=None):
     folder = path_or_address(folder)
     if isinstance(folder, Address):
         raise DatasetError(f"{folder}: records are written to a folder here, and then copied there")
+    check_unicode(folder)
     if "flow" in config.streams:
         pair_function(config.flow.method, config.flow.backend)  # a missing package: before any file
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)

@@ -35,6 +35,17 @@ def classes(dataset):
         ("path,labels,split", ["a.mp4,sit down;wave,train", "b.mp4,wave,train"], "ab"),
         ("path,tags,split", ["a.mp4,sit down|wave,train", "b.mp4,wave,train"], "ab"),
         ("path;classes;split", ['a.mp4;"sit down; wave";train', "b.mp4;wave;train"], "ab"),
+        # Lists as pandas writes them, and as JSON has them.
+        (
+            "path,labels,split",
+            ["a.mp4,\"['sit down', 'wave']\",train", "b.mp4,['wave'],train"],
+            "ab",
+        ),
+        (
+            "path,labels,split",
+            ['a.mp4,"[""sit down"", ""wave""]",train', 'b.mp4,"[""wave""]",train'],
+            "ab",
+        ),
         (  # a row of each
             "path,label,split",
             ["a.mp4,sit down,train", "b.mp4,wave,train", "a.mp4,wave,train"],
@@ -49,6 +60,40 @@ def test_tables_of_several_labels_a_video(table, header, lines, wanted, caplog):
     assert classes(dataset) == {"a.mp4": ("sit down", "wave"), "b.mp4": ("wave",)}
     assert [video.label for video in dataset.videos] == ["sit down", "wave"]
     assert "1 of " in caplog.text and "have several labels, such as a.mp4" in caplog.text
+
+
+def test_commas_part_what_are_labels_by_themselves(table):
+    lines = ['a.mp4,"sit, wave",train', "b.mp4,wave,train", "c.mp4,sit,train"]
+    dataset = open_dataset(table("path,labels,split", *lines))
+    assert classes(dataset) == {"a.mp4": ("sit", "wave"), "b.mp4": ("wave",), "c.mp4": ("sit",)}
+    # Nothing says that these are two.
+    whole = open_dataset(table("path,labels,split", *lines[:2]))
+    assert whole.labels == ("sit, wave", "wave") and not whole.multi_label
+    known = table("path,labels,split", *lines[:2], name="known.csv")
+    known.with_name("known.labels.txt").write_text("wave\nsit\n")
+    assert classes(open_dataset(known))["a.mp4"] == ("sit", "wave")
+
+
+def test_several_labels_in_a_column_for_one_are_told(table, caplog):
+    caplog.set_level(logging.WARNING, logger="absl")
+    lines = ["a.mp4,sit;wave,train", "b.mp4,wave,train", "c.mp4,sit,train"]
+    dataset = open_dataset(table("path,label,split", *lines))
+    assert dataset.labels == ("sit", "sit;wave", "wave")
+    assert (
+        "'sit;wave' is taken as one label, as the column is named 'label'; name it" in caplog.text
+    )
+    caplog.clear()
+    open_dataset(table("path,label,split", *lines[:2]))  # nothing says that "sit" is a label
+    assert not caplog.messages
+
+
+def test_lists_in_cells_may_be_empty_and_what_is_no_list_is_a_label(table):
+    lines = ('a.mp4,"[1, 3]",train', "b.mp4,[],train", "c.mp4,[3],train")
+    listed = classes(open_dataset(table("path,labels,split", *lines)))
+    assert listed == {"a.mp4": ("1", "3"), "b.mp4": (), "c.mp4": ("3",)}
+    for text in ("[sit]", "[sit", "[1.5]", "[['sit']]", "[__import__('os')]"):
+        dataset = open_dataset(table("path,labels,split", f"a.mp4,{text},train", "b.mp4,x,train"))
+        assert dataset.labels == tuple(sorted((text, "x")))
 
 
 def test_blanks_part_class_ids_and_known_labels_alone(table):
