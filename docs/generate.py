@@ -28,6 +28,7 @@ API = {
     ),
     "Long videos": (
         *("classify_over_time", "Timeline", "find_segments", "Segment", "draw_timeline"),
+        "watch",
     ),
     "Networks": (
         *("InceptionI3D", "TwoStreamI3D", "InceptionV1", "ConvNetLSTM", "C3D", "TwoStream"),

@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.inference.timeline import Timeline as Timeline
     from kinetics_i3d.inference.timeline import classify_over_time as classify_over_time
     from kinetics_i3d.inference.timeline_picture import draw_timeline as draw_timeline
+    from kinetics_i3d.inference.watch import watch as watch
     from kinetics_i3d.models.c3d import C3D as C3D
     from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM as ConvNetLSTM
     from kinetics_i3d.models.conv_net_lstm import all_steps_loss as all_steps_loss
@@ -132,6 +133,7 @@ _PUBLIC = {
     "train": "training.train",
     "training_clips": "data.pipeline",
     "video_info": "video.reader",
+    "watch": "inference.watch",
     "write_figures": "figures.generate",
     "write_video": "video.writer",
 }

@@ -65,6 +65,8 @@ NOT_RUN = (
     ("docs/export_serving.md", "pip install", NETWORK),
     ("docs/export_serving.md", "python examples/mlserver/serve.py", "needs MLServer"),
     ("docs/export_serving.md", "python examples/serve_video.py", "test_serve_video.py has one"),
+    ("docs/live_video.md", "watch rtsp:", "needs a camera; test_live_frames.py has a stream"),
+    ("docs/live_video.md", "watch 0 ", "needs a camera"),
     ("docs/features.md", "python examples/localize.py", "test_localize_example.py has one"),
     ("docs/tables.md", "kinetics-i3d (figures|tables)", "an hour; small ones are tested"),
     ("docs/weights.md", "kinetics-i3d weights rgb_kinetics600 --fetch", NETWORK),

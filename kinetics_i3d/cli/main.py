@@ -29,6 +29,7 @@ from kinetics_i3d.cli import (
     tables,
     timeline,
     train,
+    watch,
     weights,
 )
 from kinetics_i3d.cli.console import (
@@ -49,6 +50,7 @@ TOPICS = {
     "Use a model": {
         "classify": classify,
         "timeline": timeline,
+        "watch": watch,
         "features": features,
         "evaluate": evaluate,
         "doctor": doctor,

@@ -228,7 +228,7 @@ def _frames(path, rate, start, stop, painter, threads):
         if rate is None:
             sampled = between(timed, start=start, stop=stop)
         else:
-            timed = _bounded(timed, path, rate, start, stop)
+            timed = bounded(timed, path, rate, start, stop)
             sampled = at_rate(timed, fps=rate, start=start, stop=stop)
         before = None
         frame: typing.Any = None
@@ -249,7 +249,7 @@ def _timed_frames(path, rate, start, stop, painter, threads, *, pixels):
     def dated(source):
         nonlocal end
         last = start
-        for time, length, picture in _bounded(_timed(source, start), path, rate, start, stop):
+        for time, length, picture in bounded(_timed(source, start), path, rate, start, stop):
             last = time + length
             yield time, length, (time, picture)
         end = last if stop is None else min(last, stop)
@@ -272,7 +272,7 @@ def _timed_frames(path, rate, start, stop, painter, threads, *, pixels):
     yield waiting[0], end, waiting[1]
 
 
-def _bounded(timed, path, rate, start, stop):
+def bounded(timed, path, rate, start, stop):
     """Passes pictures on, and raises `VideoError` where few would become very many frames."""
     limits, end, count = current_limits(), start, 0
 

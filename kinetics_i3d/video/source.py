@@ -27,7 +27,7 @@ VIDEO_SUFFIXES = frozenset([
 
 # Without a list libav opens text as ANSI art, and playlists (hls, concat) that name further files:
 # a video from a stranger must not make the reader open anything else.
-_FORMATS = (
+FORMATS = (
     "asf,av1,avi,avs,avs2,avs3,cavsvideo,dirac,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,m4v,"
     "matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe"
 )
@@ -70,7 +70,7 @@ class Source:
         if self._memory is not None:
             self.stream = self._memory.stream()
             return
-        self.container = _open(self.path)
+        self.container = self._open_container()
         try:
             self.stream = _best_stream(self.container, self.path)
         except BaseException:
@@ -83,6 +83,13 @@ class Source:
         codec.thread_count = self.threads
         if self.threads > 1:
             self.stream.thread_type = "AUTO"
+
+    def _open_container(self):
+        return _open(self.path)
+
+    def _ends_with(self, error):
+        """Whether no packet can follow an error: never in a file, which may be damaged anywhere."""
+        return False
 
     @property
     def clock(self):
@@ -172,7 +179,7 @@ class Source:
             try:
                 pictures = self.stream.decode(packet)
             except FFmpegError as error:
-                reason = _reason(error)
+                reason = reason_of(error)
                 self._log(reason)
                 continue
             for picture in pictures:
@@ -195,8 +202,10 @@ class Source:
                     yield packet
                 return
             except FFmpegError as error:
+                if self._ends_with(error):
+                    break
                 # Some formats find their next packet after the damage: continue until none comes.
-                self._log(_reason(error))
+                self._log(reason_of(error))
         yield None  # flushes the decoder, as demux itself does at the end of a sound file
 
     def _log(self, reason):
@@ -231,7 +240,7 @@ def _open(path):
         raise VideoError(f"{path}: a video file is needed, this is a folder or a device")
     if not state.st_size:
         raise VideoError(f"{path}: the file is empty")
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         # "file:" because libav takes whatever precedes a colon in a name as a protocol.
         # Titles and comments of old files are in any encoding, and nobody reads them here.
@@ -239,7 +248,7 @@ def _open(path):
     except av.error.FFmpegError as error:
         raise VideoError(
             f"{path}: not a video in a supported format, or its header is damaged "
-            f"({_reason(error)})"
+            f"({reason_of(error)})"
         ) from error
 
 
@@ -261,7 +270,7 @@ def _is_cover(stream):
     return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
 
 
-def _reason(error):
+def reason_of(error):
     """Libav's message in one line, without the number and the name of the function."""
     return str(error.strerror or error).splitlines()[0]
 

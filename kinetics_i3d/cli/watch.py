@@ -1,0 +1,204 @@
+"""`kinetics-i3d watch`: name the action in live video: a camera, a stream or a growing file.
+
+A line with the action in the latest frames is printed for each second of the video. It begins with
+the seconds from the first picture to the end of the window, and ends with the latency: the seconds
+from the arrival of the window's last picture, when it has been decoded, to the line. Where the
+network is slower, lines are farther apart; frames are dropped, and counted, if it needs longer than
+a whole window. Ctrl-C and SIGTERM end it with a summary and exit code 0, as the end of the stream
+does; a connection that is lost ends it with exit code 1.
+"""
+
+import argparse
+import collections
+import contextlib
+import json
+import math
+import signal
+import statistics
+import sys
+import threading
+
+from kinetics_i3d.cli.arguments import (
+    add_labels_argument,
+    add_precision_arguments,
+    add_streams_argument,
+    add_weights_arguments,
+    check_precision,
+    count,
+    default_weights,
+    read_labels_option,
+    streams_name,
+    with_labels,
+    with_precision,
+)
+from kinetics_i3d.cli.console import complain, load_keras
+from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
+
+EXAMPLES = (
+    "kinetics-i3d watch rtsp://camera.local/live --reconnect --json",
+    "kinetics-i3d watch video.mp4 --realtime --weights rgb_figures",
+)
+_LINES = 10_000  # the latest lines, which the summary's latency is of
+
+
+def add_arguments(parser):
+    """Adds this verb's arguments to `parser`."""
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the number of a camera or its device, such as /dev/video0; the address of a stream, "
+        "such as http://..., rtsp://... or rtmp://..., which opens the network; or a video file, "
+        "which may still be growing",
+    )
+    add_weights_arguments(
+        parser,
+        default=f"{DEFAULT_WEIGHTS[None]}, the 400 actions of Kinetics; "
+        f"{DEFAULT_WEIGHTS['flow']} with --streams flow, {DEFAULT_WEIGHTS['both']} with --streams "
+        "rgb,flow",
+    )
+    add_streams_argument(
+        parser,
+        purpose="streams that the model reads; flow is computed from the frames",
+        default_text="those of the weights",
+    )
+    parser.add_argument(
+        "--top", type=count, default=1, metavar="N", help="number of labels of each line"
+    )
+    parser.add_argument(
+        "--window",
+        type=count,
+        metavar="FRAMES",
+        help="frames that the network reads at once (default: 64, or as many as it must)",
+    )
+    parser.add_argument(
+        "--every",
+        type=_seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="seconds of the video from one line to the next",
+    )
+    parser.add_argument(
+        "--realtime",
+        action="store_true",
+        help="play a file at its own rate, like a camera; otherwise it is read as fast as the "
+        "network can, and no frame is dropped",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="time without data after which a growing file is complete, or a connection lost",
+    )
+    parser.add_argument(
+        "--reconnect",
+        action="store_true",
+        help="open a camera or an address again whenever it ends, until it is stopped",
+    )
+    add_labels_argument(parser)
+    add_precision_arguments(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON Lines: an object in place of each line"
+    )
+
+
+def run(options):
+    """Prints a line for each window; returns the exit code."""
+    from kinetics_i3d.video.live import check_source, source_name
+    from kinetics_i3d.weights.read import fetch_weights
+
+    # Checks that need no TensorFlow come first: it takes seconds to load.
+    check_source(options.source)
+    check_precision(options)
+    labels = read_labels_option(options)
+    weights = options.weights or default_weights(options.streams)
+    if options.flow_weights:
+        weights = {"rgb": weights, "flow": options.flow_weights}
+    fetch_weights(weights, pairs=True)
+    load_keras()
+    from kinetics_i3d.inference.watch import watch
+    from kinetics_i3d.models.load import load_model
+
+    model = with_labels(load_model(weights, streams=streams_name(options.streams)), labels)
+    windows = watch(
+        options.source,
+        with_precision(model, options),
+        top=options.top,
+        window=options.window,
+        every=options.every,
+        realtime=options.realtime,
+        timeout=options.timeout,
+        reconnect=options.reconnect,
+    )
+    print_line = _print_json if options.json else _print_text
+    code, lines = 0, 0
+    latest: collections.deque = collections.deque(maxlen=_LINES)
+    with contextlib.closing(windows), _interrupt_on_sigterm():
+        try:
+            for prediction in windows:
+                latest.append((prediction.end, prediction.latency, prediction.dropped))
+                lines += 1
+                print_line(prediction)
+        except KeyboardInterrupt:
+            pass  # how a live view is ended
+        except VideoError as error:
+            if not latest:
+                raise
+            complain(error)
+            code = 1
+    name = source_name(options.source)
+    print(_summary(name, lines, latest), file=sys.stderr, flush=True)
+    return code
+
+
+def _print_json(prediction):
+    print(json.dumps(prediction.to_dict(), ensure_ascii=False), flush=True)
+
+
+def _print_text(prediction):
+    labels = ", ".join(
+        f"{label} {100 * probability:.1f} %" for label, probability in prediction.predictions
+    )
+    dropped = f", {prediction.dropped} frames dropped" if prediction.dropped else ""
+    print(
+        f"{prediction.end:8.2f} s  {labels}  (latency {prediction.latency:.2f} s{dropped})",
+        flush=True,
+    )
+
+
+def _summary(name, lines, latest):
+    """What was seen, in one line; `latest` are (end, latency, dropped) of the latest lines."""
+    if not latest:
+        return f"{name}: ended before the first window was full"
+    end, _, dropped = latest[-1]
+    latencies = sorted(latency for _, latency, _ in latest)
+    late = latencies[math.ceil(0.95 * len(latencies)) - 1]
+    return (
+        f"{name}: {lines} windows in {end:.1f} s of video, latency median "
+        f"{statistics.median(latencies):.2f} s, 95 % below {late:.2f} s, {dropped} frames dropped"
+    )
+
+
+@contextlib.contextmanager
+def _interrupt_on_sigterm():
+    """SIGTERM ends the block as Ctrl-C does. Other threads than the first can set no handler."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _seconds(text):
+    """Reads a number of seconds above 0."""
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+    return seconds
+
+
+_seconds.__name__ = "number of seconds"
