@@ -18,7 +18,7 @@ import threading
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, STREAMS, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
-from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.files import atomic_path, check_unicode
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.settings import check_settings
@@ -87,6 +87,7 @@ def prepare(
     folder = path_or_address(folder)
     if isinstance(folder, Address):
         raise DatasetError(f"{folder}: records are written to a folder here, and then copied there")
+    check_unicode(folder)
     if "flow" in config.streams:
         pair_function(config.flow.method, config.flow.backend)  # a missing package: before any file
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)
