@@ -95,12 +95,27 @@ class Cluster:
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise UserError(f"--address {address}: {first_line(error)}") from error
 
+    def _gpus_of_network(self, resources):
+        if self.gpus is None:
+            return 1 if resources.get("GPU") else 0
+        return self.gpus
+
+    def reading_options(self, ray):
+        """Arguments of `map_batches` for the tasks that decode.
+
+        Where networks have processors to themselves, decoding claims none: after the loss of a node
+        the restarted networks could have all that are left, and would wait for videos forever.
+        """
+        resources = ray.cluster_resources()
+        if self._gpus_of_network(resources):
+            return {"num_cpus": 1}
+        size = max(1, int(resources["CPU"]) - self.cpus)
+        return {"num_cpus": 0, "compute": ray.data.TaskPoolStrategy(size=size)}
+
     def network_options(self, ray):
         """Arguments of `map_batches` for the actors that hold a network."""
         resources = ray.cluster_resources()
-        gpus = self.gpus
-        if gpus is None:
-            gpus = 1 if resources.get("GPU") else 0
+        gpus = self._gpus_of_network(resources)
         most = self.networks
         if most is None:
             whole = resources["GPU"] / gpus if gpus else (resources["CPU"] - 1) / self.cpus
@@ -109,7 +124,7 @@ class Cluster:
             "compute": ray.data.ActorPoolStrategy(
                 min_size=1, max_size=most, max_tasks_in_flight_per_actor=2
             ),
-            "num_cpus": self.cpus,
+            "num_cpus": 0 if gpus else self.cpus,  # GPUs bound their number already
             "num_gpus": gpus,
             "max_restarts": -1,
             "max_task_retries": -1,  # each attempt to reach one that is being restarted counts

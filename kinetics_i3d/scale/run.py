@@ -107,7 +107,7 @@ def _statuses(ray, cluster, work, source, output, rows):
         def read(batch):
             return _decode(work, source, batch)
 
-        dataset = dataset.map_batches(read, num_cpus=1, **row_by_row)
+        dataset = dataset.map_batches(read, **cluster.reading_options(ray), **row_by_row)
         arguments = {"fn_constructor_args": (work, source, output, cluster.cpus)}
         dataset = dataset.map_batches(
             _Network, **arguments, **cluster.network_options(ray), **row_by_row
