@@ -31,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test docs backends formats acceptance compat format lock wheel clean
+.PHONY: help demo check test docs backends formats scale acceptance compat format lock wheel clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -63,6 +63,10 @@ formats: $(VENV)/.dev  ## every format of export, written and run (installs it; 
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/formats.txt
 	$(PYTEST) tests/exporting tests/inference/test_optimize.py tests/inference/test_quantize.py
 
+scale: $(VENV)/.dev  ## many videos on Ray: runs that are killed, refused, repeated (installs it)
+	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/scale.txt
+	$(PYTEST) tests/scale
+
 compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is promised, the newest (installs 7 GB)
 	KINETICS_I3D_COMPAT=$(COMPAT) $(PYTEST) tests/compat
 
@@ -86,6 +90,8 @@ lock:  ## resolve requirements/*.txt afresh (needs uv)
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	    --constraint requirements/dev.txt --output-file requirements/formats.txt \
 	    requirements/formats.in
+	$(COMPILE) --constraint requirements/constraints.in --constraint requirements/dev.txt --extra scale \
+	    --output-file requirements/scale.txt pyproject.toml
 	$(COMPILE_COMPAT) --output-file requirements/compat-keras2.txt requirements/compat-keras2.in
 	$(COMPILE_COMPAT) --output-file requirements/compat-s3.txt requirements/compat-s3.in
 	$(COMPILE_COMPAT) --resolution lowest-direct --group build --extra flow --extra io --extra opencv \

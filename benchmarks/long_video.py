@@ -64,7 +64,7 @@ def measure(task, video, options):
     words = [sys.executable, __file__, "--task", task, "--video", str(video)]
     words += ["--weights", options.weights, "--stride", str(options.stride)]
     begin = time.perf_counter()
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
     result = json.loads(done.stdout.splitlines()[-1])
     return result | {"seconds": time.perf_counter() - begin}
 

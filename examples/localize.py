@@ -163,7 +163,7 @@ def main(arguments=None):
 
     found = []
     for path in test:
-        probabilities = detector.predict((rows[path].features - mean) / deviation, verbose=0)
+        probabilities = np.asarray(detector((rows[path].features - mean) / deviation))
         found += events_of(path, rows[path], probabilities, labels, actions)
     truth = [segment for segment in truth if segment.label in actions]
     print(f"{len(found)} segments found, {len(truth)} true ones of {len(actions)} actions")

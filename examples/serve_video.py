@@ -27,6 +27,7 @@ import av
 import numpy as np
 
 NUMBERS = np.array([f"{value:3d}," for value in range(256)], "S4")
+FORMATS = "asf,avi,flv,gif,matroska,mov,mpeg,mpegts,ogg"  # no playlists
 TIMEOUT = 120
 REFUSAL_TIMEOUT = 1.0  # seconds in which a server can refuse a body
 
@@ -39,7 +40,9 @@ def read_frames(path, *, fps, short_side, max_frames):
         size = {"width": round(frame.width * scale), "height": round(frame.height * scale)}
         return frame.reformat(format="rgb24", **size).to_ndarray()
 
-    with av.open(path) as file:
+    # "file:" and no format that names further files: a request must not read any other file.
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    with av.open(f"file:{path}", options=options, metadata_errors="replace") as file:
         stream = file.streams.video[0]
         shown, begin, end, tick = None, None, 0.0, 0
         for frame in file.decode(stream):

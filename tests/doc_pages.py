@@ -78,10 +78,20 @@ def inline_commands(path):
 
 def options_of(parser, verb):
     """The options of a verb, such as `--weights`."""
-    (verbs,) = (
-        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
-    )
-    return set(verbs.choices[verb]._option_string_actions)
+    return _options(_children(parser)[verb])
+
+
+def _options(parser):
+    """The options of a parser and of those below it."""
+    children = _children(parser).values()
+    return set(parser._option_string_actions).union(*map(_options, children))
+
+
+def _children(parser):
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return action.choices
+    return {}
 
 
 # Small networks take the places of the large ones, under the same names.

@@ -41,6 +41,10 @@ CALLS = {
         ),
         r"`source` must be a Dataset, such as open_dataset\(path\)",
     ),
+    "fvd(None)": (
+        lambda folder: ki3d.fvd(None, None),
+        "videos must be a folder or a list of files.*NoneType",
+    ),
     "optical_flow(path)": (
         lambda folder: ki3d.optical_flow("video.mp4"),
         r"`frames` must be frames, such as read_frames\(path\)",

@@ -165,6 +165,12 @@ def default_weights(streams):
     return DEFAULT_WEIGHTS[streams_name(streams)]
 
 
+def chosen_weights(options):
+    """The weights of --weights and --flow-weights, or the default ones of --streams."""
+    weights = options.weights or default_weights(options.streams)
+    return {"rgb": weights, "flow": options.flow_weights} if options.flow_weights else weights
+
+
 def streams_name(names):
     """--streams as `load_model` takes it."""
     return None if names is None else names[0] if len(names) == 1 else "both"

@@ -17,8 +17,8 @@ from kinetics_i3d.cli.arguments import (
     add_streams_argument,
     add_weights_arguments,
     check_precision,
+    chosen_weights,
     count,
-    default_weights,
     expand_videos,
     read_labels_option,
     streams_name,
@@ -76,9 +76,7 @@ def run(options):
     options.videos = expand_videos(options.videos)
     labels = read_labels_option(options)
     pictures = picture_paths(options.output, options.videos)
-    weights = options.weights or default_weights(options.streams)
-    if options.flow_weights:
-        weights = {"rgb": weights, "flow": options.flow_weights}
+    weights = chosen_weights(options)
     fetch_weights(weights, pairs=True)
     model, results, named = None, [], " and ".join(map(str, names_of(weights)))
     with Progress(len(options.videos), "videos") as progress:

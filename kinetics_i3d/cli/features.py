@@ -17,8 +17,8 @@ from kinetics_i3d.cli.arguments import (
     add_streams_argument,
     add_weights_arguments,
     add_window_arguments,
+    chosen_weights,
     count,
-    default_weights,
 )
 from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.progress import Progress
@@ -74,6 +74,18 @@ def add_arguments(parser):
         choices=PRESETS,
         help="layout of a public tool: format, file names, and the defaults of the options below",
     )
+    add_feature_arguments(parser)
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="format of the files. npy has its metadata in a .json file beside it; parquet needs "
+        "pyarrow (default: npz)",
+    )
+    add_json_argument(parser)
+
+
+def add_feature_arguments(parser):
+    """Adds the options that `feature_options` reads."""
     parser.add_argument(
         "--endpoint", metavar="NAME", help="activation, by the paper's name (default: Mixed_5c)"
     )
@@ -118,13 +130,15 @@ def add_arguments(parser):
         help="frames of a network call at most; memory grows with it, and the features do not "
         "depend on it (default: 250)",
     )
-    parser.add_argument(
-        "--format",
-        choices=FORMATS,
-        help="format of the files. npy has its metadata in a .json file beside it; parquet needs "
-        "pyarrow (default: npz)",
-    )
-    add_json_argument(parser)
+
+
+def feature_options(options, defaults):
+    """The `FeatureOptions` of the command line; `defaults` are those of a preset."""
+    from kinetics_i3d.inference.feature_options import FeatureOptions
+
+    names = [field.name for field in dataclasses.fields(FeatureOptions)]
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return FeatureOptions(**{**defaults, **chosen})
 
 
 def run(options):
@@ -134,21 +148,16 @@ def run(options):
 
     # Checks that need no TensorFlow come first: it takes seconds to load.
     trees = [find_videos(source) for source in options.sources]
-    weights = options.weights or default_weights(options.streams)
-    if options.flow_weights:
-        weights = {"rgb": weights, "flow": options.flow_weights}
+    weights = chosen_weights(options)
     fetch_weights(weights, pairs=True)
     load_keras()
     from kinetics_i3d.inference import features_files
     from kinetics_i3d.inference.extract_features import make_extractor
-    from kinetics_i3d.inference.feature_options import FeatureOptions
 
     preset = features_files.PRESETS[options.preset] if options.preset else None
     file_format = options.format or ("npy" if preset else "npz")
     features_files.check_format(file_format, options.preset)
-    names = [field.name for field in dataclasses.fields(FeatureOptions)]
-    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    settings = FeatureOptions(**{**(preset.options if preset else {}), **chosen})
+    settings = feature_options(options, preset.options if preset else {})
     jobs = features_files.feature_jobs(
         trees, options.output, one_folder=bool(preset and preset.one_folder)
     )

@@ -31,6 +31,32 @@ def add_arguments(parser):
         "folder of the flow files, with the subfolders of the videos (default: beside the videos)",
     )
     parser.add_former_option("--out", output)
+    add_flow_arguments(parser)
+    parser.add_argument(
+        "--show", metavar="FOLDER", help="also write videos of the frames beside their flow there"
+    )
+    parser.add_argument(
+        "--pictures",
+        metavar="FOLDER",
+        help="also write the flow as flow_x_00001.jpg and flow_y_00001.jpg, as denseflow does, "
+        "into one subfolder per video there",
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="recompute flow that was made with another clip spec or other settings",
+    )
+    parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="pairs of frames computed at the same time (default: one per processor)",
+    )
+    add_json_argument(parser)
+
+
+def add_flow_arguments(parser):
+    """Adds the options that `flow_choice` reads."""
     target = parser.add_mutually_exclusive_group()
     target.add_argument(
         "--weights",
@@ -44,15 +70,6 @@ def add_arguments(parser):
         default=DEEPMIND_FLOW.name,
         metavar="NAME",
         help=f"clip spec, which sets frame rate and size: {', '.join(SPECS)}",
-    )
-    parser.add_argument(
-        "--show", metavar="FOLDER", help="also write videos of the frames beside their flow there"
-    )
-    parser.add_argument(
-        "--pictures",
-        metavar="FOLDER",
-        help="also write the flow as flow_x_00001.jpg and flow_y_00001.jpg, as denseflow does, "
-        "into one subfolder per video there",
     )
     parser.add_argument(
         "--method",
@@ -84,25 +101,11 @@ def add_arguments(parser):
         default="round",
         help="how flow is rounded to 8 bits",
     )
-    parser.add_argument(
-        "--replace",
-        action="store_true",
-        help="recompute flow that was made with another clip spec or other settings",
-    )
-    parser.add_argument(
-        "--workers",
-        type=count,
-        metavar="N",
-        help="pairs of frames computed at the same time (default: one per processor)",
-    )
-    add_json_argument(parser)
 
 
-def run(options):
-    """Writes the flow files and prints their paths; returns the exit code."""
-    from kinetics_i3d.data.datasets import find_videos
+def flow_choice(options):
+    """The `ClipSpec` and the `FlowSettings` of the command line."""
     from kinetics_i3d.flow.settings import TVL1, FlowSettings
-    from kinetics_i3d.flow.tree import flow_jobs, make_flow
 
     if options.fast and options.method != "tvl1":
         raise UserError(f"--fast is a choice of tvl1; {options.method} has no other")
@@ -113,7 +116,15 @@ def run(options):
         bound=options.bound,
         rounding=options.rounding,
     )
-    spec = flow_spec(options.weights) if options.weights else SPECS[options.spec]
+    return flow_spec(options.weights) if options.weights else SPECS[options.spec], settings
+
+
+def run(options):
+    """Writes the flow files and prints their paths; returns the exit code."""
+    from kinetics_i3d.data.datasets import find_videos
+    from kinetics_i3d.flow.tree import flow_jobs, make_flow
+
+    spec, settings = flow_choice(options)
     jobs = flow_jobs(map(find_videos, options.sources), out=options.output)
     progress = FlowProgress(jobs)
     made = make_flow(

@@ -63,6 +63,18 @@ def add_arguments(parser):
         help="only verify the records in FOLDER. To replace a damaged file, delete it and repeat "
         "the command that wrote it",
     )
+    add_record_arguments(parser)
+    parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="videos decoded at the same time (default: one per processor)",
+    )
+    add_json_argument(parser)
+
+
+def add_record_arguments(parser):
+    """Adds the options that `prepare_config` reads."""
     add_streams_argument(parser, purpose="streams to store", default="rgb,flow")
     parser.add_argument(
         "--spec",
@@ -109,21 +121,14 @@ def add_arguments(parser):
     parser.add_argument(
         "--rounding", choices=(*ROUNDINGS,), default="round", help="how flow is rounded to 8 bits"
     )
-    parser.add_argument(
-        "--workers",
-        type=count,
-        metavar="N",
-        help="videos decoded at the same time (default: one per processor)",
-    )
-    add_json_argument(parser)
 
 
-def run(options):
-    """Writes the records and prints their folder; returns the exit code."""
-    from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
+def prepare_config(options):
+    """The `PrepareConfig` of the command line."""
+    from kinetics_i3d.data.records.prepare import PrepareConfig
     from kinetics_i3d.flow.settings import FlowSettings
 
-    config = PrepareConfig(
+    return PrepareConfig(
         streams=options.streams,
         spec=chosen_spec(options),
         flow=FlowSettings(
@@ -137,12 +142,24 @@ def run(options):
         shard_size=options.shard_size,
         seed=options.seed,
     )
+
+
+def run(options):
+    """Writes the records and prints their folder; returns the exit code."""
+    from kinetics_i3d.data.records.prepare import prepare
+
+    config = prepare_config(options)
     dataset = of_splits(read_dataset(options), options.split)
     load_keras()
     with Progress(len(dataset) + len(dataset.missing), "videos") as progress:
         records = prepare(
             dataset, options.output, config, workers=options.workers, progress=progress
         )
+    return report(options, records)
+
+
+def report(options, records):
+    """Prints what became of the videos; returns the exit code."""
     failures = [failure for split in records.splits for failure in records.failures(split)]
     for name, message in failures[:SHOWN]:
         complain(VideoError(f"{name}: {message}"))

@@ -37,6 +37,9 @@ def atomic_path(path):
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         os.replace(temporary, path)
+    except OSError as error:
+        _name(error, path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -58,8 +61,25 @@ def atomic_folder(path):
         temporary.chmod(0o777 & ~mask)
         check_free(path)  # minutes may have passed
         os.replace(temporary, path)
+    except OSError as error:
+        _name(error, path)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _name(error, path):
+    """Names the file in an `OSError` that names none, such as that of a full disk."""
+    if error.filename is None:
+        error.filename = os.fspath(path)
+
+
+def check_unicode(path):
+    """Raises `UserError` for a path that TensorFlow cannot write, whose name is not UTF-8."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{os.fspath(path)!r}: must be valid UTF-8; choose another name") from error
 
 
 def check_free(path):

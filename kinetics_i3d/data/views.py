@@ -138,15 +138,50 @@ def video_views(
         ValueError: If an argument is invalid.
         VideoError: If the video cannot be decoded, is too narrow for the crop, or has no flow.
     """
+    specs = StreamSpecs(spec, streams, apart=True)
+    view = view_by_name(view)
+    if view.clips is None and clips is not None:
+        view = dataclasses.replace(view, clips=clips, frames=minimum)
+    frames = read_streams(path, specs, settings=settings)
+    cropped = cropped_frames(frames, view.crops, specs, path)
+    count = None
+    if view.clips is not None:
+        count = count_frames(path, specs)
+        if not count:  # the header does not tell
+            count = sum(1 for _ in read_streams(path, specs, settings=settings))
+    yield from clip_views(cropped, specs, view=view, minimum=minimum, window=window, count=count)
+
+
+def view_by_name(view):
+    """A `View`, or the one of a name in `VIEWS`."""
     if isinstance(view, str):
         if view not in VIEWS:
             raise ValueError(f"`view` must be one of {(*VIEWS,)}. Received: view={view!r}")
         view = VIEWS[view]
+    return view
+
+
+def clip_views(cropped, specs, *, view, minimum, window, count=None):
+    """As `video_views`, of the frames of a video that `cropped_frames` has cropped.
+
+    Args:
+        cropped: A generator as `cropped_frames` returns, for `view.crops`.
+        specs: `StreamSpecs`.
+        view: A `View`.
+        minimum: As for `video_views`.
+        window: As for `video_views`.
+        count: The number of frames, which clips are spread over; needed where `view.clips` is.
+
+    Yields:
+        (clips, clip_weight) as `video_views`.
+
+    Raises:
+        ValueError: If an argument is invalid.
+    """
     if window < minimum:
         raise ValueError(
             f"`window` must be at least `minimum`. Received: window={window}, minimum={minimum}"
         )
-    specs = StreamSpecs(spec, streams, apart=True)
     steps = specs.strides()
     step = max(steps.values())
     if minimum % step or window % step:
@@ -154,16 +189,10 @@ def video_views(
             f"`minimum` and `window` must be whole stacks of {step} frames. "
             f"Received: minimum={minimum}, window={window}"
         )
-    if view.clips is None and clips is not None:
-        view = dataclasses.replace(view, clips=clips, frames=minimum)
-    frames = read_streams(path, specs, settings=settings)
-    with contextlib.closing(cropped_frames(frames, view.crops, specs, path)) as cropped:
+    with contextlib.closing(cropped):
         if view.clips is None:
             taken = _windows(cropped, minimum, window, step)
         else:
-            count = count_frames(path, specs)
-            if not count:  # the header does not tell
-                count = sum(1 for _ in read_streams(path, specs, settings=settings))
             length = min(window, max(minimum, view.frames // step * step))
             taken = _spread_clips(cropped, count, view.clips, length)
         for window_frames, length, weight in taken:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,11 @@ def _sources(videos):
         videos = find_videos(path)[1]
     if isinstance(videos, np.ndarray):
         return _array_sources(videos, "videos")
+    if not isinstance(videos, Iterable):
+        raise ValueError(
+            "videos must be a folder or a list of files, an array, or VideoFeatures. "
+            f"Received: {type(videos).__name__}"
+        )
     return [(str(path), _reader(path)) for path in videos]
 
 

@@ -8,6 +8,8 @@ import inspect
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+from kinetics_i3d.core.errors import ExportError, first_line
+from kinetics_i3d.core.files import check_unicode
 from kinetics_i3d.core.progress import waiting
 from kinetics_i3d.core.types import PathLike, Weights
 
@@ -62,6 +64,8 @@ def export(
     """
     if to not in FORMATS:
         raise ValueError(f"`to` must be one of {(*FORMATS,)}. Received: to={to!r}")
+    import tensorflow as tf
+
     from kinetics_i3d.exporting.model_card import provenance
     from kinetics_i3d.models.clip_model import check_ends_in_logits
     from kinetics_i3d.models.load import as_model
@@ -80,10 +84,14 @@ def export(
             )
     if "about" in allowed:
         options = {"about": provenance(weights), **options}
+    check_unicode(output)
     model = as_model(weights)
     check_ends_in_logits(model, argument="weights")
-    with waiting(f"writing {output}"):
-        return write(model, pathlib.Path(output), **options)
+    try:
+        with waiting(f"writing {output}"):
+            return write(model, pathlib.Path(output), **options)
+    except tf.errors.ResourceExhaustedError as error:  # a full disk, or too little memory
+        raise ExportError(f"{output}: cannot be written ({first_line(error)})") from error
 
 
 def find_writer(to):

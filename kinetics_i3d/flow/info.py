@@ -143,12 +143,18 @@ def fingerprint(video):
         if os.path.isdir(path):
             return _fingerprint_of_folder(path)
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            digest = hashlib.sha256(file.read(_ENDS))
-            file.seek(max(_ENDS, size - _ENDS))
-            digest.update(file.read(_ENDS))
+            return file_fingerprint(file)
     except OSError as error:
         raise VideoError(f"{os.fspath(video)}: cannot be read ({error.strerror})") from error
+
+
+def file_fingerprint(file):
+    """The `fingerprint` of an open file of bytes."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    digest = hashlib.sha256(file.read(_ENDS))
+    file.seek(max(_ENDS, size - _ENDS))
+    digest.update(file.read(_ENDS))
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 

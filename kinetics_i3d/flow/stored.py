@@ -205,10 +205,14 @@ def _warn_of_other_spec(video, info, spec):
 
 def stored_paths(video, spec):
     """The files that may hold the flow of a video by a spec: of the span, then of the whole."""
+    return [path for path in possible_paths(video, spec) if path.is_file()]
+
+
+def possible_paths(video, spec):
+    """The paths of `stored_paths`, whether there is a file or not."""
     file, span = split_span(video)
     usual = (flow_path(video), *([] if span is None else [flow_path(file)]))
-    paths = [path for name in usual for path in (name, path_for_spec(name, spec))]
-    return [path for path in paths if path.is_file()]
+    return [path for name in usual for path in (name, path_for_spec(name, spec))]
 
 
 def has_flow_pictures(video):

@@ -128,13 +128,19 @@ def classify(
     else:
         total, noun = clips["clips"], "clips"
     shown = track(views, str(path), total=total, noun=noun, size=lambda view: view[1])
-    logits = model.predict_views(shown)
-    check_finite_logits(logits, model.name, path)
+    predictions = predict_labels(model, shown, path, top=top)
+    seconds = time.perf_counter() - begin
+    return Classification(str(path), predictions, seconds, model.clip_specs)
+
+
+def predict_labels(model, views, video, *, top):
+    """The (label, probability) of the best classes of the views of one video, best first."""
+    logits = model.predict_views(views)
+    check_finite_logits(logits, model.name, video)
     (predictions,) = decode_predictions(
         logits[None], top=top, labels=model.labels, activation=model.activation
     )
-    seconds = time.perf_counter() - begin
-    return Classification(str(path), tuple(predictions), seconds, model.clip_specs)
+    return tuple(predictions)
 
 
 @functools.cache

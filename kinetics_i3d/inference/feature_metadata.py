@@ -2,16 +2,18 @@
 
 import hashlib
 import importlib.metadata
+import json
 import os
 from collections.abc import Mapping
 
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import as_rate
+from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.flow.info import fingerprint
+from kinetics_i3d.inference.cropped_video import CroppedVideo
 from kinetics_i3d.inference.feature_options import BATCH_FRAMES
 from kinetics_i3d.inference.time_axis import time_axis
-from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.video.frame_folder import open_source, split_rate
 from kinetics_i3d.video.source import VideoFrames
 from kinetics_i3d.video.span import split_span
@@ -29,6 +31,8 @@ def receptive_field(network):
 
 def name_of(weights, stream):
     """The name or the path of the weights of a stream."""
+    from kinetics_i3d.models.clip_model import ClipModel  # the rest of this module needs no Keras
+
     if isinstance(weights, Mapping):
         weights = weights.get(stream)
     return weights.name if isinstance(weights, ClipModel) else os.fspath(weights)
@@ -49,25 +53,51 @@ def video_identity(video):
         return {"name": str(video), "bytes": size, "sha256": digest.hexdigest(), "span": None}
     file, span = split_span(video)
     path, rate = split_rate(file)
-    identity = {"name": os.path.basename(path), **fingerprint(file)}
-    identity["span"] = None if span is None else [span.start, span.end]
+    identity = file_identity(path, span, fingerprint(file))
     return identity if rate is None else {**identity, "fps": float(rate)}
 
 
-def key_fields(fields):
+def file_identity(path, span, fingerprint):
+    """The `video_identity` of a file, or of a span of it, by its fingerprint."""
+    times = None if span is None else [span.start, span.end]
+    return {"name": os.path.basename(path), **fingerprint, "span": times}
+
+
+def identify(video, specs):
+    """What identifies the content that the streams of a video are read from, JSON-ready."""
+    if isinstance(video, CroppedVideo):
+        return video.identity
+    flow = flow_identity(video, specs) if "flow" in specs else None
+    return {"video": video_identity(video), "flow": flow}
+
+
+def content_key(fields):
+    """The sha256 of all that a result depends on, JSON-ready.
+
+    Args:
+        fields: `video`, as `identify` gives it, and the settings; of networks with the fields
+            `weights` and `clip_specs`.
+    """
+    text = json.dumps(_key_fields(fields), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _key_fields(fields):
     """The fields of the content key: a renamed video or weights file gives the same features."""
     video = {name: value for name, value in fields["video"].items() if name != "name"}
-    weights = {stream: row["sha256"] for stream, row in fields["weights"].items()}
+    weights = {stream: row["sha256"] for stream, row in fields.get("weights", {}).items()}
     specs = {
         stream: {name: value for name, value in spec.items() if name != "name"}
         | {"fps": float(spec["fps"])}
-        for stream, spec in fields["clip_specs"].items()
+        for stream, spec in fields.get("clip_specs", {}).items()
     }
     return {**fields, "video": video, "weights": weights, "clip_specs": specs}
 
 
 def first_picture_time(video):
     """Seconds of the first picture by the file's own clock, which `start` and `end` count from."""
+    if isinstance(video, CroppedVideo):
+        return video.first_picture
     if isinstance(video, VideoFrames):
         return 0.0
     with open_source(split_span(video)[0], threads=1) as source:
@@ -79,6 +109,8 @@ def first_picture_time(video):
 
 def frame_rate(video):
     """Frames a second of a video by its header, as a fraction."""
+    if isinstance(video, CroppedVideo):
+        return video.rate
     if isinstance(video, VideoFrames):
         return as_rate(video.fps)
     with open_source(split_span(video)[0], threads=1) as source:

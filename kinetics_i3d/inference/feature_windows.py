@@ -12,6 +12,7 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.streams import count_frames, read_streams
 from kinetics_i3d.data.views import View, cropped_frames
+from kinetics_i3d.inference.cropped_video import CroppedVideo
 from kinetics_i3d.video.reader import timed_frames
 
 
@@ -114,8 +115,23 @@ class SlidingWindows:
             )
 
 
-def timed_crops(video, specs, crops):
-    """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow."""
+def specs_at(specs, rate):
+    """The `StreamSpecs` with this frame rate."""
+    if rate == as_rate(specs.fastest.fps):
+        return specs
+    sampled = {stream: dataclasses.replace(spec, fps=float(rate)) for stream, spec in specs.items()}
+    return StreamSpecs(sampled, apart=True)
+
+
+def timed_crops(video, specs, crops, *, workers=None):
+    """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow.
+
+    `workers` pairs of frames have their flow computed at the same time, one per processor by
+    default.
+    """
+    if isinstance(video, CroppedVideo):
+        yield from video.frames()
+        return
     clock: collections.deque = collections.deque()
 
     def joined():
@@ -125,7 +141,7 @@ def timed_crops(video, specs, crops):
             if "flow" not in specs:
                 flows = None
             else:
-                flows = read_streams(video, StreamSpecs(specs["flow"]))
+                flows = read_streams(video, StreamSpecs(specs["flow"]), workers=workers)
                 stack.enter_context(contextlib.closing(flows))
             for begin, end, frame in timed:
                 pictures = {"rgb": frame} if "rgb" in specs else {}

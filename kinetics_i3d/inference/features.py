@@ -2,9 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import dataclasses
-import hashlib
-import json
 import queue
 import threading
 from collections.abc import Mapping
@@ -15,20 +12,19 @@ from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.data.views import to_model_values
 from kinetics_i3d.inference.feature_metadata import (
+    content_key,
     dtypes_of,
     first_picture_time,
     frame_rate,
-    key_fields,
+    identify,
     name_of,
     receptive_field,
     versions,
-    video_identity,
 )
 from kinetics_i3d.inference.feature_options import CROPS, FeatureOptions, Features, frame_count
-from kinetics_i3d.inference.feature_windows import SlidingWindows
+from kinetics_i3d.inference.feature_windows import SlidingWindows, specs_at
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model, feature_model, load_model
 from kinetics_i3d.video.source import check_video
@@ -101,24 +97,11 @@ class FeatureExtractor:
     def describe(self, video):
         """The metadata of a video's features, with their content key; nothing is decoded whole."""
         windows = self.windows(video)
-        fields = {
-            "format": FORMAT,
-            "video": video_identity(video),
-            "weights": self._weights,
-            "clip_specs": {stream: spec.to_dict() for stream, spec in windows.specs.items()},
-            "endpoint": self.options.endpoint,
-            "pool": self.options.pool,
-            "views": _view_names(self.view),
-            "short": self.options.short,
-            **self._window_settings(windows),
-            "dtypes": {stream: dtypes_of(network) for stream, network in self._networks.items()},
-            "flow": flow_identity(video, windows.specs) if "flow" in self.specs else None,
-        }
-        text = json.dumps(key_fields(fields), sort_keys=True)
+        fields = self.fields(windows, identify(video, windows.specs))
         field, step = receptive_field(next(iter(self._networks.values())))
         return {
             **fields,
-            "key": hashlib.sha256(text.encode()).hexdigest(),
+            "key": content_key(fields),
             "channels": {
                 stream: network.output_shape[-1] for stream, network in self._networks.items()
             },
@@ -129,6 +112,21 @@ class FeatureExtractor:
                 "frames_per_step": step,
             },
             "versions": versions(),
+        }
+
+    def fields(self, windows, identity):
+        """All that the features of a video depend on, by its windows and what `identify` gave."""
+        return {
+            "format": FORMAT,
+            **identity,
+            "weights": self._weights,
+            "clip_specs": {stream: spec.to_dict() for stream, spec in windows.specs.items()},
+            "endpoint": self.options.endpoint,
+            "pool": self.options.pool,
+            "views": _view_names(self.view),
+            "short": self.options.short,
+            **self._window_settings(windows),
+            "dtypes": {stream: dtypes_of(network) for stream, network in self._networks.items()},
         }
 
     def _window_settings(self, windows):
@@ -167,13 +165,7 @@ class FeatureExtractor:
 
     def _specs_at(self, rate):
         """The `StreamSpecs` of this frame rate."""
-        if rate == self._spec_rate:
-            return self.specs
-        sampled = {
-            stream: dataclasses.replace(spec, fps=float(rate))
-            for stream, spec in self.specs.items()
-        }
-        return StreamSpecs(sampled, apart=True)
+        return specs_at(self.specs, rate)
 
     def _rate_of(self, video):
         """Frames a second of a video as it is sampled; of None as far as that is known."""

@@ -301,14 +301,25 @@ def _write_hdf5(path, features, times):
 
 
 def _write_parquet(path, features, times):
-    """A row for each window; the features of one are a flat list."""
-    import pyarrow
     import pyarrow.parquet
 
+    del times
+    pyarrow.parquet.write_table(features_table(features), path)
+
+
+def features_table(features):
+    """A `pyarrow.Table` of `Features`, a row for each window, with the metadata in its schema."""
+    import pyarrow
+
+    # The features of a row are a flat list.
     values = features.features.reshape(len(features), -1)
     rows = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(values.ravel()), values.shape[1])
-    video = [features.metadata["video"]["name"]] * len(features)
-    table = pyarrow.table({"video": video, **times, "features": rows})
-    shape = list(features.features.shape[1:])
-    metadata = json.dumps({**features.metadata, "shape": shape})
-    pyarrow.parquet.write_table(table.replace_schema_metadata({"kinetics_i3d": metadata}), path)
+    columns = {
+        "video": [features.metadata["video"]["name"]] * len(features),
+        "start": features.start,
+        "end": features.end,
+        "center": features.center,
+        "features": rows,
+    }
+    metadata = json.dumps({**features.metadata, "shape": list(features.features.shape[1:])})
+    return pyarrow.table(columns).replace_schema_metadata({"kinetics_i3d": metadata})

@@ -200,9 +200,9 @@ def decode_picture(path):
         codec.thread_count = 1
         codec.options = {"max_pixels": str(current_limits().pixels)}
         pictures = [*codec.decode(av.Packet(data)), *codec.decode(None)] if data else []
-    except OSError as error:  # those of libav are, too
+    except OSError as error:
         raise errors.VideoError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (av.error.FFmpegError, ValueError) as error:
         raise errors.VideoError(f"{path}: {errors.first_line(error)}") from error
     if not pictures:
         raise errors.VideoError(f"{path}: contains no picture")

@@ -32,8 +32,10 @@ class Painter:
     def __init__(
         self, short_side=None, resize="short_side", interpolation="bilinear", *, name="the video"
     ):
+        from av.error import FFmpegError
         from av.video.reformatter import Interpolation, VideoReformatter
 
+        self._failure = FFmpegError
         # Without the last three, white becomes 253 and values depend on the processor.
         self._method = (
             Interpolation.BILINEAR
@@ -64,7 +66,7 @@ class Painter:
         if rgb is None:
             try:
                 rgb = self._by_swscale(picture, *stored)
-            except (OSError, ValueError) as error:  # those of libav are, too
+            except (self._failure, ValueError) as error:
                 raise VideoError(
                     f"{self._name}: its pictures of {picture.width} x {picture.height} pixels "
                     f"cannot be converted ({first_line(error)})"

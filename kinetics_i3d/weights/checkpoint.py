@@ -20,7 +20,7 @@ from kinetics_i3d.core.errors import DAMAGE, WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.json_objects import check_fields, parse_object
 from kinetics_i3d.core.labels import ACTIVATIONS, check_class_names
-from kinetics_i3d.weights.readers.hdf5 import open_hdf5
+from kinetics_i3d.weights.readers.hdf5 import check_survivable, open_hdf5
 from kinetics_i3d.weights.readers.values import as_float32, check_total
 
 FORMAT = 1
@@ -255,7 +255,8 @@ def read_info(path):
 
     if not h5py.is_hdf5(path):
         return None
-    verify_checksum(path)
+    if not verify_checksum(path):
+        check_survivable(path)
     try:
         with h5py.File(path, "r") as file:
             if "kinetics_i3d" not in file.attrs:
@@ -287,7 +288,8 @@ def read_checkpoint(path):
     path = pathlib.Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    verify_checksum(path)
+    if not verify_checksum(path):
+        check_survivable(path)
     with open_hdf5(path, path) as file:
         try:
             info = WeightsInfo.from_json(_text(file.attributes[""]["kinetics_i3d"]))

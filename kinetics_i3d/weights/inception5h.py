@@ -14,7 +14,7 @@ from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
 from kinetics_i3d.weights.readers.archive import open_archive
-from kinetics_i3d.weights.readers.hdf5 import open_hdf5
+from kinetics_i3d.weights.readers.hdf5 import check_survivable, open_hdf5
 from kinetics_i3d.weights.readers.tensorflow import read_varint
 from kinetics_i3d.weights.readers.values import (
     as_float32,
@@ -165,6 +165,7 @@ def _checkpoint(arrays, labels, path):
 
 def _read(folder, name):
     path = folder / f"{name}.h5"
+    check_survivable(path)
     with open_hdf5(path, path) as file:
         if [*file.datasets] != [name]:
             raise WeightsError(f"{path}: must hold the tensor {name!r} and nothing else")

@@ -85,7 +85,7 @@ def test_no_video_at_all_is_one_line_without_loading_a_model(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("damaged", "its information cannot be read"),
+        ("damaged", "not a whole HDF5 file"),
         ("image", "holds a model of images"),
         ("nameless", "must name its 3 classes"),
     ],

@@ -22,6 +22,7 @@ REQUIRED = {
     "inflate": "--output x.h5",
     "export": "--to onnx --output x.onnx",
     "tables": "--output run",
+    "scale prepare": "--output records",
 }
 
 
@@ -67,7 +68,9 @@ def test_every_verb_with_a_result_has_json(verb):
     assert any("--json" in action.option_strings for action in actions_of(verb_parsers()[verb]))
 
 
-@pytest.mark.parametrize("verb", ["classify", "prepare", "benchmark input", "train"])
+@pytest.mark.parametrize(
+    "verb", ["classify", "prepare", "scale prepare", "benchmark input", "train"]
+)
 def test_streams_have_one_syntax(verb):
     words = f"{verb} {REQUIRED.get(verb, '')} "
     words += "" if verb == "classify" else "--data folder "
@@ -77,7 +80,9 @@ def test_streams_have_one_syntax(verb):
         parse(words + "--streams sound")
 
 
-@pytest.mark.parametrize("verb", ["datasets", "evaluate", "prepare", "benchmark input"])
+@pytest.mark.parametrize(
+    "verb", ["datasets", "evaluate", "prepare", "scale prepare", "benchmark input"]
+)
 @pytest.mark.parametrize("place", ["{data} {rest}", "{rest} {data}", "{rest} -- {data}"])
 def test_the_dataset_is_an_option_or_the_bare_word_of_its_verb(verb, place, capsys):
     rest = f"{REQUIRED.get(verb, '')} --kind table"
@@ -161,7 +166,9 @@ def test_every_help_text_is_a_phrase_of_its_own(verb):
         if isinstance(action, argparse._HelpAction):
             continue
         assert action.help and not action.help.rstrip(")").endswith("."), action
-        seen.setdefault(re.sub(r" \(default.*", "", action.help), []).append(action.option_strings)
+        # The works of `scale` share options.
+        names = (*action.option_strings,)
+        seen.setdefault(re.sub(r" \(default.*", "", action.help), set()).add(names)
     assert all(len(names) == 1 for names in seen.values()), seen
 
 

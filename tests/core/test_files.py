@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.core.files import atomic_folder, atomic_path, parse_npy
+from kinetics_i3d.core.files import atomic_folder, atomic_path, check_unicode, parse_npy
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -176,3 +176,19 @@ def test_npy_of_an_unknown_dtype_is_a_value_error(tmp_path):
     data = (tmp_path / "a.npy").read_bytes()
     with pytest.raises(ValueError, match="unknown dtype"):
         parse_npy(data.replace(b"<f4", b"<f6"))
+
+
+@pytest.mark.parametrize("writer", [atomic_path, atomic_folder])
+def test_a_full_disk_is_told_with_the_path(tmp_path, writer):
+    with pytest.raises(OSError, match="No space") as raised, writer(tmp_path / "a"):
+        raise OSError(28, "No space left on device")
+    assert raised.value.filename == str(tmp_path / "a")
+    with pytest.raises(OSError, match="other") as raised, writer(tmp_path / "b"):
+        raise OSError(28, "No space left on device", "other")
+    assert raised.value.filename == "other"
+
+
+def test_names_that_are_not_utf8_are_refused():
+    check_unicode("ünïcode")
+    with pytest.raises(UserError, match="must be valid UTF-8"):
+        check_unicode(os.fsdecode(b"caf\xe9"))

@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+import tensorflow as tf
 from short_network import register
 
 import kinetics_i3d as ki3d
@@ -33,3 +34,12 @@ def test_wrong_arguments(model, tmp_path):
     with pytest.raises(ValueError, match="end in logits: include_top=True"):
         ki3d.export(ki3d.feature_model(nameless, "Mixed_3c"), tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_full_disk_is_one_line_with_the_path(model, tmp_path, monkeypatch):
+    def fail(model, output):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nmore")
+
+    monkeypatch.setattr("kinetics_i3d.exporting.export.find_writer", lambda to: fail)
+    with pytest.raises(ExportError, match=r"x: cannot be written \(No space left on device\)$"):
+        ki3d.export(model, tmp_path / "x")

@@ -8,6 +8,7 @@ import pathlib
 import socket
 import threading
 
+import av
 import numpy as np
 import pytest
 
@@ -215,3 +216,17 @@ def test_flow_is_bounded_and_a_single_frame_is_reported(client, server, video, t
     write_video(tmp_path / "one.mp4", np.zeros((1, 48, 64, 3), np.uint8), fps=10)
     with pytest.raises(SystemExit, match="a single frame has no flow"):
         client.predict(tmp_path / "one.mp4", fps=None, max_frames=3, **options)
+
+
+def test_playlists_are_not_followed(client, tmp_path):
+    write_video(tmp_path / "secret.mp4", np.zeros((4, 32, 32, 3), np.uint8), fps=25)
+    playlist = tmp_path / "list.mp4"
+    for text in (
+        f"ffconcat version 1.0\nfile '{tmp_path / 'secret.mp4'}'\n",
+        f"#EXTM3U\n#EXTINF:1,\n{tmp_path / 'secret.mp4'}\n#EXT-X-ENDLIST\n",
+    ):
+        playlist.write_text(text)
+        with pytest.raises(av.error.FFmpegError, match="Invalid"):
+            next(client.read_frames(str(playlist), fps=25, short_side=32, max_frames=4))
+    frames = client.read_frames(str(tmp_path / "secret.mp4"), fps=25, short_side=32, max_frames=4)
+    assert len(list(frames)) == 4

@@ -178,6 +178,23 @@ def test_source_rate_takes_every_frame_of_the_file_once(model, mux, numbers, rat
     assert extractor.count_windows(path) == 5
 
 
+@pytest.mark.slow
+def test_both_streams_are_sampled_at_the_rate_of_the_source(both, coded_video, numbers):
+    options = FeatureOptions(window=9, stride=9, fps="source", tail="drop")
+    extractor = FeatureExtractor(both, options)
+    path = coded_video(20, fps=50)
+    batches = list(extractor.batches(path))
+    clips = [clip for part, _ in batches for clip in part]
+    spans = [span for _, part in batches for span in part]
+    assert [numbers(SPEC.denormalize(clip["rgb"][0])) for clip in clips] == [
+        [*range(9)],
+        [*range(9, 18)],
+    ]
+    assert [clip["flow"].shape for clip in clips] == [(1, 9, 32, 32, 2)] * 2
+    assert [span[0] for span in spans] == pytest.approx([0, 9 / 50])
+    assert extractor.count_windows(path) == 2
+
+
 def test_fps_is_the_rate_that_frames_are_sampled_at(model, coded_video, numbers):
     extractor = FeatureExtractor(model, FeatureOptions(window=10, stride="2s", fps=5))
     ((first, (start, end, _)), (second, _)) = rows_of(extractor, coded_video(100))

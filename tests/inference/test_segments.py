@@ -62,6 +62,8 @@ def test_short_gaps_are_closed_unless_another_label_is_in_them():
         (4, 5, "run"),
     ]
     assert len(ki3d.find_segments(timeline(rows), min_length=0, max_gap=0.5)) == 4
+    separate = timeline([RUN, NONE, SIT, NONE, RUN])
+    assert len(ki3d.find_segments(separate, max_gap=3.0)) == 3
 
 
 def test_gaps_are_closed_before_short_segments_are_left_out():

@@ -16,6 +16,7 @@ from short_network import register
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.core.progress import show_progress
 from kinetics_i3d.data import pipeline, video_clips
 from kinetics_i3d.data.datasets import open_dataset
@@ -394,6 +395,21 @@ def test_other_keras_backend_is_refused(noisy, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(TrainingError, match="Keras' TensorFlow backend, and this is jax; unset"):
         train(noisy, tiny, tmp_path / "run")
+
+
+def test_a_bad_file_is_warned_of_once_a_run(noisy, tiny, tmp_path, monkeypatch, caplog):
+    """Also without the command, which has a run of its own around everything."""
+
+    def warn_twice(*_):
+        for _ in range(2):
+            warn_about("bad.mp4", "skipped: %s", "bad.mp4")
+        raise DatasetError("enough")
+
+    monkeypatch.setattr(train_module, "training_and_validation", warn_twice)
+    for runs in (1, 2):
+        with pytest.raises(DatasetError, match="enough"):
+            train(noisy, tiny, tmp_path / "run")
+        assert caplog.messages.count("skipped: bad.mp4") == runs
 
 
 @pytest.fixture

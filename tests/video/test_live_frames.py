@@ -106,6 +106,17 @@ def test_a_file_in_real_time_takes_its_time(coded_video):
     assert len(frames) == 4
 
 
+@pytest.mark.parametrize(
+    ("source", "realtime", "drops"),
+    [("a.mp4", False, False), ("a.mp4", True, True), ("http://a.example/b", False, True)],
+)
+def test_only_a_file_out_of_real_time_keeps_all_frames(monkeypatch, source, realtime, drops):
+    queues = []
+    monkeypatch.setattr(live_frames, "FrameQueue", lambda size, *, drop: queues.append(drop))
+    live = open_live(source, realtime=realtime)
+    assert (queues, live.keeps_all) == ([drops], not drops)
+
+
 def test_frames_in_memory_are_a_source():
     picture = np.full((64, 64, 3), 200, np.uint8)
     frames = frames_of(open_live(VideoFrames([picture] * 5, fps=10)))

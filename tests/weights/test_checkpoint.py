@@ -18,6 +18,7 @@ from kinetics_i3d.weights.checkpoint import (
     write_checkpoint,
 )
 from kinetics_i3d.weights.formats import read_path
+from kinetics_i3d.weights.readers import hdf5
 
 INFO = WeightsInfo(
     "inception_v1",
@@ -248,3 +249,20 @@ def test_datasets_outside_of_the_file_and_claims_are_refused(path, tmp_path):
 def test_shared_cases_of_trusted_files_are_refused(shared, name):
     with pytest.raises(WeightsError, match=r"must be a JSON object|not finite"):
         read_path(shared / "cases" / "own_h5_trusted" / f"{name}.h5")
+
+
+def test_old_file_that_crashes_hdf5_is_refused(path, tmp_path, shared):
+    crashing = shared / "cases" / "bitflip_own_h5" / "rgb_figures_byte1480895_bit7.h5"
+    for reader in (read_info, read_checkpoint):
+        with pytest.raises(WeightsError, match=r"bit7\.h5: .*(damaged|not a whole HDF5 file)"):
+            reader(crashing)
+
+
+def test_file_without_a_checksum_is_read_in_another_process_first(path, tmp_path, monkeypatch):
+    old = tmp_path / "old.h5"
+    old.write_bytes(path.read_bytes()[:-52])
+    monkeypatch.setattr(hdf5, "_PROBE", "import os; os.abort()")
+    assert read_info(path) == INFO
+    for reader in (read_info, read_checkpoint):
+        with pytest.raises(WeightsError, match=r"old\.h5: damaged: the HDF5 library crashes"):
+            reader(old)

@@ -18,7 +18,7 @@ import threading
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, STREAMS, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
-from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.files import atomic_path, check_unicode
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.settings import check_settings
@@ -84,9 +84,34 @@ def prepare(
     workers = usable_processors() if workers is None else workers
     if workers < 1:
         raise ValueError(f"`workers` must be 1 or more. Received: workers={workers!r}")
+
+    def write(missing, labels, config, identity, done):
+        writer = _Writer(labels, config, identity, workers, progress)
+        writer.report(done)
+        return writer.write(missing)
+
+    return prepare_by(write, dataset, folder, config)
+
+
+def prepare_by(write, dataset, folder, config=None):
+    """As `prepare`, with another function that writes the shards, such as one of a cluster.
+
+    Args:
+        write: Called with ({path of a shard: list of (name, `Video`)}, labels, config, digest of
+            the settings, number of videos in shards that are done); calls `write_shard` for each
+            and returns {path: `Split`}.
+        dataset: As for `prepare`.
+        folder: As for `prepare`.
+        config: As for `prepare`.
+
+    Returns:
+        `Records(folder)`.
+    """
+    config = PrepareConfig() if config is None else config
     folder = path_or_address(folder)
     if isinstance(folder, Address):
         raise DatasetError(f"{folder}: records are written to a folder here, and then copied there")
+    check_unicode(folder)
     if "flow" in config.streams:
         pair_function(config.flow.method, config.flow.backend)  # a missing package: before any file
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)
@@ -110,15 +135,36 @@ def prepare(
         missing = {path: videos for path, videos in shards.items() if done[path] is None}
         if missing:  # not complete any more, should it have been so
             manifests.write_manifest(folder, begun)
-        writer = _Writer(dataset.labels, config, identity, workers, progress)
-        writer.report(sum(len(shards[path]) for path in shards if path not in missing))
-        done |= writer.write(missing)
+        finished = sum(len(shards[path]) for path in shards if path not in missing)
+        done |= write(missing, dataset.labels, config, identity, finished)
         splits = {
             name: manifests.Split.merge([done[folder / file] for file, _ in split])
             for name, split in plan.items()
         }
         manifests.write_manifest(folder, dataclasses.replace(begun, splits=splits))
     return Records(folder)
+
+
+def write_shard(path, videos, labels, config, identity):
+    """Writes one shard, unless it is there, with one thread.
+
+    Args:
+        path: The file.
+        videos: List of (name, `Video`).
+        labels: Class names in order.
+        config: A `PrepareConfig`.
+        identity: The digest of the settings.
+
+    Returns:
+        The `Split` of the shard alone.
+
+    Raises:
+        DatasetError: If it cannot be written.
+    """
+    split = manifests.noted_shard(path, identity)
+    if split is None:
+        split = _Writer(labels, config, identity, 1, None).write({path: videos})[path]
+    return split
 
 
 class _Writer:

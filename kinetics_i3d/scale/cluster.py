@@ -1,0 +1,168 @@
+"""`Cluster`: Ray on this machine or on many, and how work is spread over it.
+
+Ray Data streams blocks from one operator to the next and makes those again that a killed process
+has lost: https://docs.ray.io/en/latest/data/data.html.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import os
+import socket
+
+from kinetics_i3d.core.errors import UserError, first_line
+from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.scale.storage import require
+
+MOST_BLOCKS = 5000  # tasks that Ray keeps the books of; a block has one video until there are more
+SECONDS_TO_ANSWER = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """Where work runs.
+
+    Args:
+        address: `HOST:PORT` of a running cluster's head node, or `"auto"` on one of its nodes; None
+            is the cluster of the variable `RAY_ADDRESS`, or else this machine.
+        networks: The most processes that hold a network; None is one for each GPU, without GPUs as
+            many as there are processors.
+        cpus: Processors of each of them, for its threads too.
+        gpus: GPUs of each, or a part of one; None is 1 where the cluster has some.
+
+    Raises:
+        ValueError: If a field is outside its range.
+    """
+
+    address: str | None = None
+    networks: int | None = None
+    cpus: int = 1
+    gpus: float | None = None
+
+    def __post_init__(self):
+        for name in ("networks", "cpus"):
+            value = getattr(self, name)
+            if not (value is None and name == "networks") and (
+                not isinstance(value, int) or value < 1
+            ):
+                raise ValueError(f"`{name}` must be 1 or more. Received: {name}={value!r}")
+        if self.gpus is not None and self.gpus < 0:
+            raise ValueError(f"`gpus` must be 0 or more. Received: gpus={self.gpus!r}")
+
+    @contextlib.contextmanager
+    def connected(self):
+        """Connects to the cluster for a `with` block, unless this process is connected.
+
+        Raises:
+            UserError: If Ray is missing, nobody answers at the address, or the cluster is too
+                small.
+        """
+        require("ray", "pyarrow")
+        address = self.address or os.environ.get("RAY_ADDRESS") or "local"
+        if address not in ("local", "auto"):
+            _check_answers(address)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray
+        import ray.data
+
+        starts = not ray.is_initialized()
+        if starts:
+            self._start(ray, address)
+        try:
+            needed = 1 + self.cpus
+            total = int(ray.cluster_resources().get("CPU", 0))
+            if total < needed:
+                raise UserError(
+                    f"scale needs {needed} processors, of which {self.cpus} for a network; the "
+                    f"cluster has {total}"
+                )
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = False
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
+            yield ray
+        finally:
+            if starts:
+                ray.shutdown()
+
+    def _start(self, ray, address):
+        options = {"log_to_driver": False, "logging_level": "error"}
+        if address == "local":
+            options["num_cpus"] = max(usable_processors(), 1 + self.cpus)
+            options["include_dashboard"] = False
+        try:
+            ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise UserError(f"--address {address}: {first_line(error)}") from error
+
+    def _gpus_of_network(self, resources):
+        if self.gpus is None:
+            return 1 if resources.get("GPU") else 0
+        return self.gpus
+
+    def reading_options(self, ray):
+        """Arguments of `map_batches` for the tasks that decode.
+
+        Where networks have processors to themselves, decoding claims none: after the loss of a node
+        the restarted networks could have all that are left, and would wait for videos forever.
+        """
+        resources = ray.cluster_resources()
+        if self._gpus_of_network(resources):
+            return {"num_cpus": 1}
+        size = max(1, int(resources["CPU"]) - self.cpus)
+        return {"num_cpus": 0, "compute": ray.data.TaskPoolStrategy(size=size)}
+
+    def network_options(self, ray):
+        """Arguments of `map_batches` for the actors that hold a network."""
+        resources = ray.cluster_resources()
+        gpus = self._gpus_of_network(resources)
+        most = self.networks
+        if most is None:
+            whole = resources["GPU"] / gpus if gpus else (resources["CPU"] - 1) / self.cpus
+            most = max(1, int(whole))
+        return {
+            "compute": ray.data.ActorPoolStrategy(
+                min_size=1, max_size=most, max_tasks_in_flight_per_actor=2
+            ),
+            "num_cpus": 0 if gpus else self.cpus,  # GPUs bound their number already
+            "num_gpus": gpus,
+            "max_restarts": -1,
+            "max_task_retries": -1,  # each attempt to reach one that is being restarted counts
+        }
+
+
+def dataset_of(ray, rows):
+    """A `ray.data.Dataset` of rows in small blocks, which are spread while the work runs."""
+    return ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
+
+
+@contextlib.contextmanager
+def losses_reported(ray, output):
+    """Turns the loss of too many processes into a `UserError` that says how to finish."""
+    lost = (
+        ray.exceptions.RayActorError,
+        ray.exceptions.WorkerCrashedError,
+        ray.exceptions.ObjectLostError,
+        ray.exceptions.NodeDiedError,
+        ray.exceptions.OutOfMemoryError,
+        ray.exceptions.OutOfDiskError,
+    )
+    try:
+        yield
+    except lost as error:
+        raise UserError(
+            f"{output}: the cluster has lost too many processes ({type(error).__name__}); what is "
+            "finished stays, and repeating the command makes the rest"
+        ) from error
+
+
+def _check_answers(address):
+    """Raises `UserError` unless something answers at HOST:PORT; Ray itself waits for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"--address must be HOST:PORT or auto. Received: {address}")
+    try:
+        socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(f"--address {address}: no cluster answers ({reason})") from error

@@ -1,0 +1,82 @@
+"""`prepare_on_cluster`: the records of `prepare`, each shard written by a process of a cluster.
+
+A shard is the piece of work: its bytes depend on its videos and the settings alone, it appears
+whole or not at all, and a small file beside it says that it is done.
+"""
+
+import json
+import pathlib
+
+from kinetics_i3d.core.errors import UserError, first_line
+from kinetics_i3d.core.progress import stage
+from kinetics_i3d.data.records.addresses import SCHEME
+from kinetics_i3d.data.records.manifest import Split
+from kinetics_i3d.data.records.prepare import prepare_by, write_shard
+from kinetics_i3d.scale.cluster import Cluster, dataset_of, losses_reported
+
+
+def prepare_on_cluster(dataset, folder, config=None, *, cluster=None):
+    """Writes a dataset as records, as `prepare` does, with the same bytes.
+
+    Args:
+        dataset: A `VideoDataset`, whose videos every node sees by the same paths.
+        folder: Where to; every node sees it by the same path.
+        config: A `PrepareConfig`; None is the default one.
+        cluster: A `Cluster`; None is this machine.
+
+    Returns:
+        `Records(folder)`.
+
+    Raises:
+        DatasetError: As `prepare`.
+        UserError: If there is no such cluster, or `folder` is an address.
+    """
+    cluster = Cluster() if cluster is None else cluster
+    if SCHEME.match(str(folder)):
+        raise UserError(f"{folder}: records are written to a folder that all nodes share")
+
+    def write(missing, labels, config, identity, done):
+        if not missing:
+            return {}
+        total = done + sum(map(len, missing.values()))
+        with (
+            cluster.connected() as ray,
+            stage("prepare", total=total, noun="videos", initial=done) as show,
+            losses_reported(ray, folder),
+        ):
+            return _write(ray, missing, labels, config, identity, done, show)
+
+    return prepare_by(write, dataset, pathlib.Path(folder).absolute(), config)
+
+
+def _write(ray, missing, labels, config, identity, done, show):
+    shards = ray.put({str(path): videos for path, videos in missing.items()})
+
+    def write_one(batch):
+        import pyarrow
+
+        path = batch["path"][0].as_py()
+        fatal = text = None
+        try:
+            videos = ray.get(shards)[path]
+            split = write_shard(pathlib.Path(path), videos, labels, config, identity)
+            text = json.dumps(split.to_dict())
+        except UserError as error:
+            fatal = str(error)
+        except OSError as error:
+            fatal = f"{path}: cannot be written ({error.strerror or first_line(error)})"
+        columns = {"path": path, "split": text, "fatal": fatal}
+        kind = pyarrow.string()
+        return pyarrow.table({name: pyarrow.array([v], kind) for name, v in columns.items()})
+
+    dataset = dataset_of(ray, [{"path": str(path)} for path in missing])
+    dataset = dataset.map_batches(write_one, batch_size=1, batch_format="pyarrow", num_cpus=1)
+    splits = {}
+    for row in dataset.iter_rows():
+        if row["fatal"] is not None:
+            raise UserError(row["fatal"])
+        path = pathlib.Path(row["path"])
+        splits[path] = Split.from_dict(json.loads(row["split"]))
+        done += len(missing[path])
+        show(done)
+    return splits

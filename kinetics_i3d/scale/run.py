@@ -1,0 +1,247 @@
+"""`run`: features, labels or flow of many videos, on one machine or on a cluster.
+
+Workers decode and compute flow on processors, actors run the network. A video is one piece of work,
+which is written as soon as it is finished; `results.py` has the layout of the output.
+"""
+
+import contextlib
+import dataclasses
+import fractions
+import json
+import os
+
+import numpy as np
+
+from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.core.errors import UserError, VideoError, first_line
+from kinetics_i3d.core.progress import stage
+from kinetics_i3d.flow.cache import FlowFileError
+from kinetics_i3d.inference.cropped_video import CroppedVideo
+from kinetics_i3d.scale.cluster import Cluster, dataset_of, losses_reported
+from kinetics_i3d.scale.inputs import find_inputs
+from kinetics_i3d.scale.plan import make_plan
+from kinetics_i3d.scale.results import claimed, result_name, write_result, write_tables
+from kinetics_i3d.scale.storage import open_storage
+
+BAD_VIDEO = (VideoError, FlowFileError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What became of the videos of a run.
+
+    Args:
+        output: The address of the results.
+        made: Number of videos whose rows were made now.
+        kept: Number of those that were finished before, or have the content of another.
+        failures: {video: error}.
+    """
+
+    output: str
+    made: int
+    kept: int
+    failures: dict
+
+    def to_dict(self):
+        """The report, ready for JSON."""
+        failures = [{"video": video, "error": error} for video, error in self.failures.items()]
+        return {
+            "output": self.output,
+            "made": self.made,
+            "kept": self.kept,
+            "failures": failures,
+        }
+
+
+def run(work, source, output, *, cluster=None):
+    """Does the work on all videos that are not finished.
+
+    A run that was killed is finished by repeating it. A video that cannot be decoded is skipped,
+    and stands in the table of failures.
+
+    Args:
+        work: A `FeatureWork`, `ClassifyWork` or `FlowWork`.
+        source: A path or address, as `find_inputs` takes it.
+        output: The path or address of a folder for the results.
+        cluster: A `Cluster`; None is this machine.
+
+    Returns:
+        A `Report`.
+
+    Raises:
+        UserError: If there is no video, the output cannot be written or was made with other
+            settings, another run writes there, or there is no such cluster.
+    """
+    cluster = Cluster() if cluster is None else cluster
+    output = open_storage(output)
+    source, videos = find_inputs(source)
+    with claimed(output, work.name, work.settings):
+        plan = make_plan(work, source, videos, output)
+        failures, made = dict(plan.failures), set()
+        if plan.missing:
+            rows = [{"video": video, "key": key} for key, video in plan.missing.items()]
+            with contextlib.ExitStack() as stack:
+                ray = stack.enter_context(cluster.connected())
+                show = stack.enter_context(stage(work.name, total=len(rows), noun="videos"))
+                stack.enter_context(losses_reported(ray, output))
+                for count, row in enumerate(_statuses(ray, cluster, work, source, output, rows), 1):
+                    if row["fatal"] is not None:
+                        raise UserError(row["fatal"])
+                    if row["error"] is None:
+                        made.add(row["key"])
+                    else:
+                        same = plan.videos_of(row["key"])
+                        failures.update(dict.fromkeys(same, row["error"]))
+                    show(count)
+        keys = {video: key for video, key in plan.keys.items() if video not in failures}
+        write_tables(output, keys, failures)
+    return Report(str(output), len(made), len(keys) - len(made), failures)
+
+
+def _statuses(ray, cluster, work, source, output, rows):
+    """Yields a row for each video: video, key, error of the video, fatal error."""
+    dataset = dataset_of(ray, rows)
+    row_by_row = {"batch_size": 1, "batch_format": "pyarrow"}
+    if work.has_network:
+
+        def read(batch):
+            return _decode(work, source, batch)
+
+        dataset = dataset.map_batches(read, **cluster.reading_options(ray), **row_by_row)
+        arguments = {"fn_constructor_args": (work, source, output, cluster.cpus)}
+        dataset = dataset.map_batches(
+            _Network, **arguments, **cluster.network_options(ray), **row_by_row
+        )
+    else:
+
+        def make(batch):
+            return _make(work, source, output, batch)
+
+        dataset = dataset.map_batches(make, num_cpus=1, **row_by_row)
+    yield from dataset.iter_rows()
+
+
+def _decode(work, source, batch):
+    """The decoded video of a row, or its error."""
+    video, key = _row_of(batch)
+    try:
+        with source.local_video(video, flow_spec=work.flow_spec) as path:
+            decoded = work.read(path)
+    except BAD_VIDEO as error:
+        return _packed(video, key, error=str(error))
+    except UserError as error:
+        return _packed(video, key, fatal=str(error))
+    return _packed(video, key, decoded)
+
+
+class _Network:
+    """An actor: loads the network once, and writes the rows of one video after another."""
+
+    def __init__(self, work, source, output, cpus):
+        self.work, self.source, self.output = work, source, output
+        self.network = None
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several may share a GPU
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cpus))
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(cpus))
+
+    def __call__(self, batch):
+        video, key = _row_of(batch)
+        error, fatal = (batch[name][0].as_py() for name in ("error", "fatal"))
+        if error is not None or fatal is not None:
+            return _status(video, key, error, fatal)
+        try:
+            if not self.output.exists(result_name(key)):  # else a killed process had written it
+                if self.network is None:
+                    self.network = self.work.load()
+                table, current = self._compute(video, _unpacked(batch))
+                if current != key:
+                    raise VideoError(f"{self.source}/{video}: has changed since the run began")
+                write_result(self.output, video, key, table)
+        except BAD_VIDEO as problem:
+            return _status(video, key, error=str(problem))
+        except (UserError, OSError) as problem:
+            return _status(video, key, fatal=_fatal(self.output, problem))
+        return _status(video, key)
+
+    def _compute(self, video, decoded):
+        if decoded is not None:
+            return self.work.compute(self.network, decoded)
+        with self.source.local_video(video, flow_spec=self.work.flow_spec) as path:
+            return self.work.compute(self.network, path)
+
+
+def _make(work, source, output, batch):
+    """The status of a video whose files are made without a network."""
+    video, key = _row_of(batch)
+    try:
+        write_result(output, video, key, work.make(source, video, output))
+    except BAD_VIDEO as error:
+        return _status(video, key, error=str(error))
+    except (UserError, OSError) as error:
+        return _status(video, key, fatal=_fatal(output, error))
+    return _status(video, key)
+
+
+def _fatal(output, error):
+    if isinstance(error, UserError):
+        return str(error)
+    return f"{error.filename or output}: {error.strerror or first_line(error)}"
+
+
+def _row_of(batch):
+    return batch["video"][0].as_py(), batch["key"][0].as_py()
+
+
+def _status(video, key, error=None, fatal=None):
+    import pyarrow
+
+    columns = {"video": video, "key": key, "error": error, "fatal": fatal}
+    text = pyarrow.string()
+    return pyarrow.table({name: pyarrow.array([value], text) for name, value in columns.items()})
+
+
+def _packed(video, key, decoded=None, error=None, fatal=None):
+    """A `CroppedVideo` as a row of an Arrow table; its arrays are bytes that are not copied."""
+    import pyarrow
+
+    table = _status(video, key, error, fatal)
+    about = times = None
+    crops: dict = {}
+    if decoded is not None:
+        fields = (decoded.identity, decoded.first_picture, str(decoded.rate), decoded.count)
+        about, times, crops = json.dumps(fields), decoded.times.tobytes(), decoded.crops
+    columns = [("about", about, pyarrow.string()), ("times", times, pyarrow.large_binary())]
+    for stream in STREAMS:
+        array = crops.get(stream)
+        shape, data = (None, None) if array is None else (array.shape, array.tobytes())
+        columns += [
+            (f"{stream}_shape", shape, pyarrow.list_(pyarrow.int64())),
+            (stream, data, pyarrow.large_binary()),
+        ]
+    for name, value, kind in columns:
+        table = table.append_column(name, pyarrow.array([value], kind))
+    return table
+
+
+def _unpacked(batch):
+    """The inverse of `_packed`; None where there is no decoded video."""
+    about = batch["about"][0].as_py()
+    if about is None:
+        return None
+    identity, first_picture, rate, count = json.loads(about)
+    times = np.frombuffer(batch["times"][0].as_buffer(), np.float64).reshape(-1, 2)
+    crops = {}
+    for stream in STREAMS:
+        shape = batch[f"{stream}_shape"][0].as_py()
+        if shape is not None:
+            crops[stream] = np.frombuffer(batch[stream][0].as_buffer(), np.uint8).reshape(shape)
+    return CroppedVideo(
+        batch["video"][0].as_py(),
+        identity,
+        first_picture,
+        fractions.Fraction(rate),
+        count,
+        times,
+        crops,
+    )

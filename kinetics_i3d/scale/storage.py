@@ -1,0 +1,177 @@
+"""`Storage`: a folder here or at an address such as s3://bucket/videos, by Arrow's file systems.
+
+File systems: https://arrow.apache.org/docs/python/filesystems.html. Credentials are found as each
+of them documents it, such as `AWS_ACCESS_KEY_ID` or `GOOGLE_APPLICATION_CREDENTIALS`.
+"""
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import pathlib
+import posixpath
+import tempfile
+import typing
+import uuid
+
+from kinetics_i3d.core.errors import UserError, VideoError, first_line
+from kinetics_i3d.data.records.addresses import SCHEME
+from kinetics_i3d.flow.stored import possible_paths
+from kinetics_i3d.video.span import split_span
+
+# A file of these appears when it is complete; elsewhere it gets its name then.
+OBJECT_STORES = ("s3", "gcs", "abfs")
+_PART = 16 << 20  # bytes of a download at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+    """A folder of a file system, also of another machine.
+
+    Args:
+        files: A `pyarrow.fs.FileSystem`.
+        folder: The path of the folder in it.
+        address: What users call the folder.
+    """
+
+    files: typing.Any
+    folder: str
+    address: str
+
+    def __str__(self):
+        return self.address
+
+    @property
+    def is_local(self):
+        """Whether every process of this machine reads it by its path."""
+        return self.files.type_name == "local"
+
+    def path(self, name):
+        """The path of a file in the file system, by its name in the folder."""
+        return posixpath.join(self.folder, name)
+
+    def exists(self, name):
+        """Whether there is a file of this name."""
+        import pyarrow.fs
+
+        (info,) = self.files.get_file_info([self.path(name)])
+        return info.type == pyarrow.fs.FileType.File
+
+    def names(self, folder=""):
+        """The names of all files in a folder inside and in its subfolders, sorted."""
+        import pyarrow.fs
+
+        root = self.path(folder) if folder else self.folder
+        selector = pyarrow.fs.FileSelector(root, allow_not_found=True, recursive=True)
+        infos = self.files.get_file_info(selector)
+        paths = [info.path for info in infos if info.type == pyarrow.fs.FileType.File]
+        start = len(posixpath.join(self.folder, ""))
+        return sorted(path[start:] for path in paths)
+
+    def open(self, name):
+        """Opens a file for reading at any place, for a `with` block."""
+        return self.files.open_input_file(self.path(name))
+
+    def read(self, name):
+        """The bytes of a file."""
+        with self.open(name) as file:
+            return file.read()
+
+    def write(self, name, data):
+        """Writes a file, which appears whole or not at all.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        path = self.path(name)
+        try:
+            if self.files.type_name in OBJECT_STORES:
+                self._put(path, data)
+                return
+            folder, base = posixpath.split(path)
+            self.files.create_dir(folder, recursive=True)
+            temporary = posixpath.join(folder, f".{base}-{uuid.uuid4().hex}")
+            try:
+                self._put(temporary, data)
+                self.files.move(temporary, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    self.files.delete_file(temporary)
+                raise
+        except OSError as error:
+            raise UserError(f"{self}/{name}: cannot be written ({first_line(error)})") from error
+
+    def _put(self, path, data):
+        with self.files.open_output_stream(path) as file:
+            file.write(data)
+
+    def download(self, name, path):
+        """Copies a file to a local path."""
+        with self.open(name) as source, open(path, "wb") as target:
+            while part := source.read(_PART):
+                target.write(part)
+
+    @contextlib.contextmanager
+    def local_video(self, name, *, flow_spec=None):
+        """Gives the local path of a video for a `with` block.
+
+        Args:
+            name: Its name in the folder, with or without a span.
+            flow_spec: The `ClipSpec` of flow that is read beside it where it is stored; None reads
+                no flow.
+
+        Raises:
+            VideoError: If the video cannot be read.
+        """
+        if self.is_local:
+            yield self.path(name)
+            return
+        file, span = split_span(name)
+        with tempfile.TemporaryDirectory(prefix="kinetics-i3d-") as folder:
+            try:
+                copy = pathlib.Path(folder) / posixpath.basename(file)
+                self.download(file, copy)
+                if flow_spec is not None:
+                    for path in possible_paths(name, flow_spec):
+                        if self.exists(path.as_posix()):
+                            self.download(path.as_posix(), copy.with_name(path.name))
+            except FileNotFoundError as error:
+                raise VideoError(f"{self}/{name}: there is no such file") from error
+            except OSError as error:
+                raise VideoError(f"{self}/{name}: cannot be read ({first_line(error)})") from error
+            yield os.fspath(copy) if span is None else span.located(copy)
+
+
+def open_storage(address):
+    """The `Storage` of a local path, or of an address with a scheme.
+
+    Raises:
+        UserError: If Arrow is missing, or has no file system for the scheme.
+
+    Example:
+
+    >>> open_storage(folder).is_local  # doctest: +SKIP
+    True
+    """
+    require("pyarrow")
+    import pyarrow
+    import pyarrow.fs
+
+    text = os.fspath(address)
+    if not SCHEME.match(text):
+        files = pyarrow.fs.LocalFileSystem()
+        return Storage(files, pathlib.Path(os.path.abspath(text)).as_posix(), text)
+    try:
+        files, folder = pyarrow.fs.FileSystem.from_uri(text)
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        raise UserError(f"{text}: not an address that Arrow reads ({first_line(error)})") from error
+    return Storage(files, folder, text.split("?")[0].rstrip("/"))
+
+
+def require(*packages):
+    """Raises `UserError` unless the packages of the extra `scale` are installed."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"scale needs {' and '.join(missing)}: pip install 'kinetics-i3d[scale]', on every node"
+        )

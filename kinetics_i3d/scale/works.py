@@ -1,0 +1,317 @@
+"""`FeatureWork`, `ClassifyWork`: what a network is run for on each video.
+
+They call the functions that work in a single process, so that the results are the same. A worker
+decodes by `read`, and the process that holds the network runs `compute`.
+"""
+
+import contextlib
+import dataclasses
+import platform
+import typing
+
+import numpy as np
+
+from kinetics_i3d.core.clip_spec import as_rate
+from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.data.streams import count_frames, read_streams
+from kinetics_i3d.data.views import VIEWS, clip_views, cropped_frames, video_views
+from kinetics_i3d.inference.cropped_video import CroppedVideo
+from kinetics_i3d.inference.feature_metadata import (
+    content_key,
+    dtypes_of,
+    first_picture_time,
+    frame_rate,
+    identify,
+    name_of,
+)
+from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
+from kinetics_i3d.inference.feature_windows import specs_at, timed_crops
+from kinetics_i3d.scale.inputs import remote_identity
+
+MOST_BYTES = 512 << 20  # of the decoded frames of a video that are sent to a network
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkWork:
+    """Work that decodes a video and runs a network on its frames.
+
+    Args:
+        weights: As `load_model` takes them; every node finds them by this name or path.
+        specs: `StreamSpecs` of the frames.
+        places: Positions of the crops.
+        settings: What the rows of all videos are made with, JSON-ready, and `weights`: {stream:
+            {"name": ..., "sha256": ...}}.
+        network: What `load` returned, in the process that began the run; it is not sent.
+    """
+
+    weights: typing.Any
+    specs: StreamSpecs
+    places: tuple
+    settings: dict
+    network: typing.Any
+
+    name: typing.ClassVar[str]
+    has_network: typing.ClassVar[bool] = True
+
+    def __getstate__(self):
+        return {**self.__dict__, "network": None}
+
+    @property
+    def flow_spec(self):
+        """The `ClipSpec` of stored flow that is read, or None."""
+        return self.specs.get("flow")
+
+    def key(self, source, video):
+        """The content key of a video of a `Storage`; in the process that began the run."""
+        if source.is_local or self.needs_file():
+            with source.local_video(video, flow_spec=self.flow_spec) as path:
+                return content_key(self.fields(path, None))
+        identity = {"video": remote_identity(source, video), "flow": None}
+        return content_key(self.fields(None, identity))
+
+    def needs_file(self):
+        """Whether the key depends on more than the bytes at both ends of a video."""
+        return self.flow_spec is not None
+
+    def fields(self, path, identity):
+        """All that the rows of a video depend on, by its path or by what `identify` returned."""
+        raise NotImplementedError
+
+    def is_finished(self, output, video):
+        """Whether nothing but the rows is missing: True."""
+        del output, video
+        return True
+
+    def read(self, path):
+        """Decodes a video.
+
+        Returns:
+            A `CroppedVideo`; None of one that is decoded where the network is, as it is too long to
+            be sent.
+
+        Raises:
+            VideoError: If it cannot be decoded.
+        """
+        specs, rate, frames = self.open(path)
+        crops: list = []
+        times: list = []
+        size = 0
+        with contextlib.closing(frames):
+            for begin, end, parts in frames:
+                times.append((begin, end))
+                crops.append(parts)
+                size += sum(part.nbytes for crop in parts for part in crop.values())
+                if size > MOST_BYTES:
+                    return None
+        return CroppedVideo(
+            path,
+            identify(path, specs),
+            first_picture_time(path),
+            rate,
+            count_frames(path, specs) or len(times),
+            np.array(times, np.float64).reshape(-1, 2),
+            {
+                stream: np.stack([np.stack([crop[stream] for crop in parts]) for parts in crops])
+                for stream in specs
+            },
+        )
+
+    def open(self, path):
+        """(`StreamSpecs`, frames a second, generator as of `timed_crops`) of a video."""
+        raise NotImplementedError
+
+    def load(self):
+        """The network."""
+        raise NotImplementedError
+
+    def check_digests(self, digests):
+        """Raises `UserError` where a node has other weights than the machine of the command."""
+        if digests != self.settings["weights"]:
+            raise UserError(
+                f"{self.weights}: the weights on {platform.node()} are not those of the machine "
+                "that began the run"
+            )
+
+    def compute(self, network, video):
+        """The rows of a video.
+
+        Args:
+            network: What `load` returned.
+            video: A `CroppedVideo`, or the local path of a video that `read` did not return.
+
+        Returns:
+            A `pyarrow.Table` without the names of the video and of the key, and the content key.
+        """
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureWork(NetworkWork):
+    """The features of `extract_features`.
+
+    Args:
+        options: A `FeatureOptions`.
+    """
+
+    options: FeatureOptions
+
+    name: typing.ClassVar[str] = "features"
+
+    @classmethod
+    def create(cls, weights, options):
+        """The work with weights and `FeatureOptions`; loads the network once to check them."""
+        from kinetics_i3d.inference.extract_features import make_extractor
+
+        extractor = make_extractor(weights, options)
+        chosen = dataclasses.asdict(options)
+        del chosen["batch_frames"]  # features do not depend on it
+        windows = extractor.windows(None)
+        fields = extractor.fields(windows, {})
+        settings = {name: fields[name] for name in ("format", "weights", "clip_specs", "dtypes")}
+        places = extractor.view.crops
+        return cls(weights, windows.specs, places, {**settings, **chosen}, extractor, options)
+
+    def needs_file(self):
+        """As of `NetworkWork`; the frame rate is in the header."""
+        return self.options.fps == "source" or super().needs_file()
+
+    def fields(self, path, identity):
+        """As of `NetworkWork`."""
+        windows = self.network.windows(path)
+        return self.network.fields(windows, identity or identify(path, windows.specs))
+
+    def read(self, path):
+        """As of `NetworkWork`; one pass over a whole video is planned where the network is."""
+        return None if self.options.window == WHOLE else super().read(path)
+
+    def open(self, path):
+        """As of `NetworkWork`."""
+        is_source = self.options.fps == "source"
+        rate = frame_rate(path) if is_source else as_rate(self.specs.fastest.fps)
+        specs = specs_at(self.specs, rate)
+        return specs, rate, timed_crops(path, specs, self.places, workers=1)
+
+    def load(self):
+        """A `FeatureExtractor`."""
+        from kinetics_i3d.inference.extract_features import make_extractor
+
+        extractor = make_extractor(self.weights, self.options)
+        self.check_digests(extractor.fields(extractor.windows(None), {})["weights"])
+        return extractor
+
+    def compute(self, network, video):
+        """A row for each window: start, end, center and features."""
+        from kinetics_i3d.inference.features import ahead
+        from kinetics_i3d.inference.features_files import features_table
+
+        metadata = network.describe(video)
+        outputs, spans = [], []
+        with contextlib.closing(ahead(network.batches(video))) as batches:
+            for clips, batch_spans in batches:
+                outputs.append(network.predict(clips))
+                spans += batch_spans
+        table = features_table(network.finish(metadata, outputs, spans))
+        return table.drop_columns(["video"]), metadata["key"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifyWork(NetworkWork):
+    """The labels of `classify`.
+
+    Args:
+        streams: Names of streams; None is those of the weights.
+        top: Number of labels.
+        clips: What `clips_at_test` returned.
+    """
+
+    streams: tuple | None
+    top: int
+    clips: dict
+
+    name: typing.ClassVar[str] = "classify"
+
+    @classmethod
+    def create(cls, weights, *, streams=None, top=5):
+        """The work with weights; loads the network once to check them."""
+        from kinetics_i3d.inference.classify import class_names
+        from kinetics_i3d.models.systems import clips_at_test
+
+        model = _load_model(weights, streams)
+        clips = clips_at_test(model)
+        settings = {
+            "labels": list(class_names(model)),
+            "weights": _digests(model, weights),
+            "clip_specs": {stream: spec.to_dict() for stream, spec in model.clip_specs.items()},
+            "dtypes": dtypes_of(model),
+            "top": top,
+            "clips": clips,
+        }
+        specs = StreamSpecs(model.clip_specs, apart=True)
+        places = VIEWS["center"].crops
+        return cls(weights, specs, places, settings, model, streams, top, clips)
+
+    def fields(self, path, identity):
+        """As of `NetworkWork`."""
+        return {**self.settings, **(identity or identify(path, self.specs))}
+
+    def open(self, path):
+        """As of `NetworkWork`; the frames have no times."""
+        return self.specs, as_rate(self.specs.fastest.fps), self._frames(path)
+
+    def _frames(self, path):
+        streams = read_streams(path, self.specs, workers=1)
+        for crops in cropped_frames(streams, self.places, self.specs, path):
+            yield 0.0, 0.0, crops
+
+    def load(self):
+        """A `ClipModel`."""
+        model = _load_model(self.weights, self.streams)
+        self.check_digests(_digests(model, self.weights))
+        return model
+
+    def compute(self, network, video):
+        """A row: predictions, the (label, probability) of the best classes."""
+        import pyarrow
+
+        from kinetics_i3d.inference.classify import predict_labels
+
+        view, minimum = VIEWS["center"], self.clips["minimum"]
+        if self.clips["clips"] is not None:
+            view = dataclasses.replace(view, clips=self.clips["clips"], frames=minimum)
+        if isinstance(video, CroppedVideo):
+            cropped = (crops for *_, crops in video.frames())
+            views = clip_views(
+                cropped,
+                self.specs,
+                view=view,
+                minimum=minimum,
+                window=self.clips["window"],
+                count=video.count,
+            )
+        else:
+            streams = (*self.specs,)
+            views = video_views(video, spec=self.specs, streams=streams, **self.clips)
+        rows = [
+            {"label": label, "probability": float(probability)}
+            for label, probability in predict_labels(network, views, video, top=self.top)
+        ]
+        entry = pyarrow.struct({"label": pyarrow.string(), "probability": pyarrow.float64()})
+        table = pyarrow.table({"predictions": pyarrow.array([rows], pyarrow.list_(entry))})
+        return table, content_key(self.fields(None, identify(video, self.specs)))
+
+
+def _load_model(weights, streams):
+    from kinetics_i3d.models.load import load_model
+
+    name = None if streams is None else streams[0] if len(streams) == 1 else "both"
+    return load_model(weights, streams=name)
+
+
+def _digests(model, weights):
+    from kinetics_i3d.weights.assign import weights_digest
+
+    digest = weights_digest(model)
+    return {
+        stream: {"name": name_of(weights, stream), "sha256": digest} for stream in model.clip_specs
+    }

@@ -1,0 +1,56 @@
+"""`Cluster`: what is wrong with it is one line, before Ray is loaded."""
+
+import socket
+
+import pytest
+
+from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.scale import cluster as module
+from kinetics_i3d.scale import storage
+from kinetics_i3d.scale.cluster import Cluster
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """As if the packages of the extra were installed."""
+    monkeypatch.setattr(module, "require", lambda *packages: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def closed_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def test_an_address_that_nobody_answers_at_is_one_line(installed, monkeypatch):
+    address = f"127.0.0.1:{closed_port()}"
+    message = rf"--address {address}: no cluster answers \(Connection refused\)"
+    with pytest.raises(UserError, match=message), Cluster(address).connected():
+        pass
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(UserError, match=message), Cluster().connected():
+        pass
+
+
+@pytest.mark.parametrize("address", ["head", "head:", ":6379", "head:port"])
+def test_an_address_that_is_none_is_one_line(installed, address):
+    message = f"--address must be HOST:PORT or auto. Received: {address}"
+    with pytest.raises(UserError) as caught, Cluster(address).connected():
+        pass
+    assert str(caught.value) == message
+
+
+def test_a_missing_package_is_named_with_the_command(monkeypatch):
+    monkeypatch.setattr(storage.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"needs ray and pyarrow: pip install 'kinetics-i3d\[scale"):
+        storage.require("ray", "pyarrow")
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [({"networks": 0}, "networks"), ({"cpus": 0}, "cpus"), ({"gpus": -1}, "gpus")],
+)
+def test_numbers_out_of_range_are_refused(fields, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be"):
+        Cluster(**fields)
