@@ -44,6 +44,7 @@ NOT_RUN = (
     ("checkpoints/README.md", "python checkpoints/ship.py", "needs the whole run before it"),
     ("checkpoints/README.md", "kinetics-i3d figures --output FIGURES", LONG),
     ("checkpoints/README.md", "finetune_kinetics_flow", "the stand-in of JHMDB has no split"),
+    ("checkpoints/README.md", "--streams rgb --freeze", "the stand-in of JHMDB has no split"),
     ("docs/compatibility.md", "pip install", NETWORK),
     ("docs/compatibility.md", "kinetics-i3d train .* s3://", "needs a server; make compat has one"),
     ("docs/compatibility.md", "kinetics-i3d export .* features", "that of export_serving.md runs"),

@@ -48,8 +48,8 @@ RECIPES = {
         freeze=("Conv3d_1a", "Conv3d_2b", "Conv3d_2c"),
         precision="mixed_bfloat16",
     ),
-    # Any folder of videos, from the Kinetics-400 weights; the settings of rgb_kinetics_jhmdb. Batch
-    # norm keeps its statistics, so that small batches do no harm. The modules up to Mixed_4e are
+    # Any folder of videos, from the Kinetics-400 weights; one of the runs of rgb_kinetics_jhmdb.
+    # Batch norm keeps its statistics, so that small batches do no harm. The modules up to Mixed_4e are
     # not trained, which saves most of the backward pass.
     "finetune_kinetics": TrainConfig(
         weights="rgb_kinetics400",
