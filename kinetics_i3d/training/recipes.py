@@ -49,8 +49,8 @@ RECIPES = {
         precision="mixed_bfloat16",
     ),
     # Any folder of videos, from the Kinetics-400 weights; one of the runs of rgb_kinetics_jhmdb.
-    # Batch norm keeps its statistics, so that small batches do no harm. The modules up to Mixed_4e are
-    # not trained, which saves most of the backward pass.
+    # Batch norm keeps its statistics, so that small batches do no harm. Freezing the modules up to
+    # Mixed_4e saves most of the backward pass.
     "finetune_kinetics": TrainConfig(
         weights="rgb_kinetics400",
         head="new",
