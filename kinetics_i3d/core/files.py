@@ -70,7 +70,8 @@ def atomic_folder(path):
 
 def _name(error, path):
     """Names the file in an `OSError` that names none, such as that of a full disk."""
-    if error.filename is None:
+    # Without a number, `str(error)` would show the path in place of the message.
+    if error.filename is None and error.errno is not None:
         error.filename = os.fspath(path)
 
 

@@ -147,11 +147,6 @@ def open_storage(address):
 
     Raises:
         UserError: If Arrow is missing, or has no file system for the scheme.
-
-    Example:
-
-    >>> open_storage(folder).is_local  # doctest: +SKIP
-    True
     """
     require("pyarrow")
     import pyarrow

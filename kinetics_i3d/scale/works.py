@@ -148,11 +148,7 @@ class NetworkWork:
 
 @dataclasses.dataclass(frozen=True)
 class FeatureWork(NetworkWork):
-    """The features of `extract_features`.
-
-    Args:
-        options: A `FeatureOptions`.
-    """
+    """The features of `extract_features`."""
 
     options: FeatureOptions
 
@@ -217,17 +213,11 @@ class FeatureWork(NetworkWork):
 
 @dataclasses.dataclass(frozen=True)
 class ClassifyWork(NetworkWork):
-    """The labels of `classify`.
+    """The labels of `classify`."""
 
-    Args:
-        streams: Names of streams; None is those of the weights.
-        top: Number of labels.
-        clips: What `clips_at_test` returned.
-    """
-
-    streams: tuple | None
-    top: int
-    clips: dict
+    streams: tuple | None  # `None` for those of the weights
+    top: int  # number of labels
+    clips: dict  # from `clips_at_test`
 
     name: typing.ClassVar[str] = "classify"
 

@@ -112,14 +112,14 @@ def test_classify_prints_no_line_of_tensorflow_and_each_bad_file_once(folder):
     assert [re.search(r"/(\w+)\.mp4: ", line)[1] for line in lines[1:]] == ["broken", "broken_too"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_export_prints_no_line_of_tensorflow(tmp_path):
     code, lines = start("export", "rgb_figures", "--to", "savedmodel", "--output", tmp_path / "out")
     assert code == 0 and (tmp_path / "out" / "saved_model.pb").is_file()
     assert not [line for line in lines if not line.startswith("checking ")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_train_prints_time_and_message_and_each_bad_file_once(folder, tmp_path):
     words = ("train", "InceptionI3D", "--data", folder / "table.csv", "--output", tmp_path / "run")
     words += ("--weights", "rgb_figures", "--head", "new", "--transfer", "full", "--frames", "16")

@@ -426,5 +426,5 @@ def test_the_extractor_options_are_the_arguments_of_the_function():
     fields = {
         field.name: field.default for field in dataclasses.fields(feature_options.FeatureOptions)
     }
-    parameters = inspect.signature(library.extract_features).parameters
+    parameters = inspect.signature(ki3d.extract_features).parameters
     assert fields == {name: parameters[name].default for name in list(parameters)[2:]}

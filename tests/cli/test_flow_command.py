@@ -383,7 +383,7 @@ def many(tmp_path_factory):
     return folder / "tree", wanted
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_runs_leave_nothing_wrong_and_are_finished_by_the_next(many, tmp_path):
     tree, wanted = many
     out, chance, killed, seen = tmp_path / "out", random.Random(0), 0, {}

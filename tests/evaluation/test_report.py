@@ -246,7 +246,7 @@ def test_hostile_labels_and_paths_are_escaped_in_the_page(tmp_path):
     ("text", "why"),
     [
         ("", "Expecting value"),
-        ("[]", "list indices"),
+        ("[]", "must be a JSON object"),
         ('{"format": 2}', "its format is 2, not 1"),
         ('{"format": 1}', "videos_tested"),
         ('{"format": 1, "videos_tested": [{"rank": "1"}]}', "a video without rank"),

@@ -182,7 +182,7 @@ def test_a_network_of_one_length_has_no_pass_over_longer_videos(short):
         ki3d.extract_features("nowhere.mp4", fixed, window="whole")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_real_clip_gives_one_pass_of_the_real_network(shared, kinetics_file):
     model = ki3d.load_model("rgb_kinetics400")
     path = shared / "clips" / "archery.avi"

@@ -71,7 +71,7 @@ def test_streams_must_agree_on_the_activation(model, tmp_path):
     save_weights(model, tmp_path / "rgb.h5")
     save_weights(flow, tmp_path / "flow.h5")
     weights = {"rgb": tmp_path / "rgb.h5", "flow": tmp_path / "flow.h5"}
-    with pytest.raises(WeightsError, match="must agree on activation"):
+    with pytest.raises(WeightsError, match="must have the same activation"):
         TwoStreamI3D(weights=weights)
     flow.activation = "sigmoid"
     save_weights(flow, tmp_path / "flow.h5")

@@ -89,7 +89,7 @@ def test_temporal_center_gives_the_images_answer_at_once(images):
 
 def test_what_does_not_fit_is_refused(images, known):
     flat = images["googlenet"]
-    with pytest.raises(ValueError, match=r"`model` must have an Inception-V1 inside.*c3d"):
+    with pytest.raises(ValueError, match=r"`model` must contain an Inception-V1.*c3d"):
         start_from_images(C3D(architecture="c3d_eighth"), flat)
     model = TwoStream(architecture="inception_v1_narrow", classes=2)
     with pytest.raises(ValueError, match="`images` must have the architecture 'inception_v1_narr"):

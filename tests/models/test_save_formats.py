@@ -122,6 +122,7 @@ def test_a_decay_goes_through_a_keras_file_and_inflation(short, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_a_short_decay_lets_evaluation_follow_training(short):
     """Clips learned by heart are known at test too, which 0.999 needs thousands of steps for."""
     random = np.random.default_rng(0)

@@ -179,11 +179,11 @@ def test_a_pair_of_the_catalog(monkeypatch, files, clips):
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        ("fps", r"must agree on fps, .*rgb has 12.5, flow 25.0"),
-        ("labels", r"must agree on labels, .*'b', 'c'.*'c', 'b'"),
-        ("nameless", r"must agree on labels"),
-        ("classes", r"must agree on classes, .*rgb has 3, flow 2"),
-        ("rgb", r"rgb.h5: reads rgb clips, and was given for the flow stream"),
+        ("fps", r"must have the same fps.*12.5 \(rgb\), 25.0 \(flow\)"),
+        ("labels", r"must have the same labels.*'b', 'c'.*'c', 'b'"),
+        ("nameless", r"must have the same labels"),
+        ("classes", r"must have the same classes.*3 \(rgb\), 2 \(flow\)"),
+        ("rgb", r"rgb.h5: reads rgb clips, but was passed for the flow stream"),
     ],
 )
 def test_streams_that_do_not_belong_together(files, other, why):
@@ -220,7 +220,11 @@ def test_a_new_head_needs_no_labels_in_common(files, clips):
     ("weights", "error", "why"),
     [
         ("imagenet_kinetics40", WeightsError, "did you mean imagenet_kinetics400"),
-        ("rgb_figures", WeightsError, "rgb_figures: one stream, .* imagenet_kinetics400"),
+        (
+            "rgb_figures",
+            WeightsError,
+            "rgb_figures: weights of one stream, .* kinetics400",
+        ),
         ("none.h5", WeightsError, "none.h5: no such weights file"),
         ({"rgb": "rgb_figures"}, ValueError, "`weights` of two streams must be"),
         ({"rgb": "rgb_figures", "flow": None}, ValueError, "`weights` of two streams must be"),

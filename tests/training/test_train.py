@@ -176,7 +176,7 @@ def test_fixed_transfer_computes_features_once_and_keeps_the_backbone(
     assert len({json.dumps([row["val_loss"] for row in rows]) for rows in curves}) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_stage_shows_its_progress_to_those_who_ask(noisy, tiny, tmp_path, capsys):
     config = dataclasses.replace(
         tiny, epochs=1, head_start=2, validation="test", norm="recalibrate", norm_batches=3
@@ -279,7 +279,7 @@ def test_run_with_an_old_config_continues(noisy, tiny, tmp_path, write_old_confi
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_balanced_class_weights_change_the_run(noisy, tiny, tmp_path, caplog):
     caplog.set_level("INFO", logger="absl")
     few = tuple(video for video in noisy.videos if video.path.stem not in ("3", "5"))

@@ -427,7 +427,7 @@ def table_of(folder, clips, number, *, broken=()):
     return folder / "videos.csv"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_kills_lose_and_double_nothing(clips, tmp_path):
     table = table_of(tmp_path, clips, 300)
     out, whole = tmp_path / "killed", tmp_path / "whole"
