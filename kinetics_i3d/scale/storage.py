@@ -89,7 +89,8 @@ class Storage:
                 self._put(path, data)
                 return
             folder, base = posixpath.split(path)
-            self.files.create_dir(folder, recursive=True)
+            if folder:
+                self.files.create_dir(folder, recursive=True)
             temporary = posixpath.join(folder, f".{base}-{uuid.uuid4().hex}")
             try:
                 self._put(temporary, data)

@@ -18,7 +18,9 @@ from kinetics_i3d.inference.feature_options import FeatureOptions
 from kinetics_i3d.scale import run as module
 from kinetics_i3d.scale.cluster import Cluster
 from kinetics_i3d.scale.flow_work import FlowWork
+from kinetics_i3d.scale.results import claimed
 from kinetics_i3d.scale.run import run
+from kinetics_i3d.scale.storage import open_storage
 from kinetics_i3d.scale.works import FeatureWork
 from kinetics_i3d.video.writer import write_video
 
@@ -168,7 +170,8 @@ def test_a_killed_network_loses_nothing_and_doubles_nothing(ray, work, tmp_path)
 
 def test_an_output_that_cannot_be_written_is_one_line(ray, work, videos, tmp_path):
     output = tmp_path / "out"
-    (output / "results").mkdir(parents=True)
+    with claimed(open_storage(output), work.name, work.settings):
+        (output / "results").mkdir()
     for number in range(256):
         (output / "results" / f"shard={number:02x}").write_text("a file in the way")
     with pytest.raises(UserError, match="cannot be written") as caught:

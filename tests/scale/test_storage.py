@@ -116,3 +116,9 @@ def test_both_ends_of_a_remote_video_identify_it_as_its_path_does(tree, remote):
         (tree / "changed.mp4").write_bytes(data)
         changed = remote_identity(remote(tree), "changed.mp4")
         assert changed["sha256"] != before["sha256"], place
+
+
+def test_a_file_at_the_top_of_a_file_system_is_written(tmp_path, remote):
+    storage = remote(tmp_path)
+    storage.write("x.bin", b"first")
+    assert storage.read("x.bin") == b"first" and storage.names() == ["x.bin"]
