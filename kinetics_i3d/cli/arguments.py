@@ -320,4 +320,5 @@ def add_json_argument(parser):
 
 def print_result(options, text, result):
     """Prints a verb's result on stdout: `result` as JSON with --json, else `text`."""
-    print(json.dumps(result, indent=2, ensure_ascii=False) if options.json else text)
+    # Flushed: libraries with threads of their own may end the process before Python does.
+    print(json.dumps(result, indent=2, ensure_ascii=False) if options.json else text, flush=True)
