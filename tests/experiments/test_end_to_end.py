@@ -55,7 +55,7 @@ def smallest(short):
     return dataclasses.replace(mini, configs=configs, seeds=1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_streams_are_trained_added_and_resumed(figures, smallest, tmp_path, monkeypatch):
     videos = open_dataset(shutil.copytree(figures.parent, tmp_path / "data") / figures.name)
     output = tmp_path / "out"

@@ -32,6 +32,7 @@ def model(shared, tmp_path_factory):
             pytest.skip(f"no weights to test: {error}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", KNOWN)
 def test_real_clips_get_their_labels(model, shared, name):
     label, probability = KNOWN[name]
