@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, ClipSpec
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.streams import count_frames, read_streams
 from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
@@ -90,3 +90,15 @@ def test_flow_pictures_of_another_size_or_number_are_not_taken(frames, caplog):
     (frames / "flow_x_00003.jpg").unlink()
     with pytest.raises(FlowFileError, match="has 6 and 7"):
         open_stored(frames, spec=SPEC)
+
+
+def test_the_shared_flow_of_another_spec_is_passed_over(shared, caplog):
+    video = shared / "cases/flow_then_classify/kick.mp4"
+    with open_stored(video, spec=DEEPMIND_FLOW) as file:
+        assert file.info.size[0] == 256 and len(file) > 0
+    jhmdb = ClipSpec("jhmdb_flow", stream="flow", short_side=208, size=192)
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        assert open_stored(video, spec=jhmdb) is None
+    assert "is of frames by 25fps_256px, but 25fps_208px is needed" in caplog.text
+    with pytest.raises(FlowFileError, match="short_side is 256, requested is 208; `kinetics-i3d"):
+        open_stored(video, spec=jhmdb, strict=True)
