@@ -27,11 +27,13 @@ HEADER = 64 * 1024  # bytes of a request in addition to its frames
 def max_body(folder):
     """Bytes of the largest accepted body: `FRAMES` of the model's squares in base64."""
     path = pathlib.Path(folder, "assets", "clip_spec.json")
-    pixels = 0
+    letters = 0
     if path.is_file():
         specs = json.loads(path.read_text(encoding="utf-8"))
-        pixels = sum(CHANNELS[name] * spec["short_side"] ** 2 for name, spec in specs.items())
-    return max(32 * MIB, FRAMES * pixels * 4 // 3 + HEADER)
+        for name, spec in specs.items():
+            size = FRAMES * CHANNELS[name] * spec["short_side"] ** 2
+            letters += 4 * -(-size // 3)
+    return max(32 * MIB, letters + HEADER)
 
 
 class Server(mlserver.MLServer):
