@@ -9,6 +9,7 @@ import dataclasses
 import logging
 import os
 import socket
+import sys
 
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.processors import usable_processors
@@ -63,13 +64,17 @@ class Cluster:
             _check_answers(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")  # `print` stays Python's
         import ray
         import ray.data
 
         starts = not ray.is_initialized()
-        if starts:
-            self._start(ray, address)
-        try:
+        with contextlib.ExitStack() as stack:
+            # Ray prints the loss of processes on stdout, which is for results.
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+            if starts:
+                self._start(ray, address)
+                stack.callback(ray.shutdown)
             needed = 1 + self.cpus
             total = int(ray.cluster_resources().get("CPU", 0))
             if total < needed:
@@ -81,9 +86,6 @@ class Cluster:
             context.enable_progress_bars = False
             logging.getLogger("ray.data").setLevel(logging.ERROR)
             yield ray
-        finally:
-            if starts:
-                ray.shutdown()
 
     def _start(self, ray, address):
         options = {"log_to_driver": False, "logging_level": "error"}
