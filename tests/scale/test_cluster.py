@@ -1,6 +1,8 @@
 """`Cluster`: what is wrong with it is one line, before Ray is loaded."""
 
 import socket
+import sys
+import types
 
 import pytest
 
@@ -54,3 +56,25 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch):
 def test_numbers_out_of_range_are_refused(fields, name):
     with pytest.raises(ValueError, match=f"`{name}` must be"):
         Cluster(**fields)
+
+
+def test_what_ray_prints_is_kept_out_of_the_results(installed, monkeypatch, capsys):
+    ended = []
+    ray = types.SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda **options: None,
+        cluster_resources=lambda: {"CPU": 8},
+        shutdown=lambda: ended.append(True),
+        data=types.ModuleType("ray.data"),
+    )
+    context = types.SimpleNamespace(enable_progress_bars=True)
+    ray.data.DataContext = types.SimpleNamespace(get_current=lambda: context)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.data", ray.data)
+    with Cluster().connected() as connected:
+        assert connected is ray and not ended
+        print("(raylet) a worker died")
+    print("the results")
+    assert ended == [True] and not context.enable_progress_bars
+    out, err = capsys.readouterr()
+    assert (out, err) == ("the results\n", "(raylet) a worker died\n")
