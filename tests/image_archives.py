@@ -20,8 +20,8 @@ def slim_archive(folder, *, change=None, damage=None):
     """
     import tensorflow as tf
 
+    from kinetics_i3d.weights.imagenet_slim import slim_shapes
     from kinetics_i3d.weights.layouts import LAYOUTS
-    from kinetics_i3d.weights.released import slim_shapes
 
     shapes, layout, arrays = slim_shapes(), LAYOUTS["slim"], {}
     for name, ours in layout.names().items():

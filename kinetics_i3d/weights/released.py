@@ -14,13 +14,9 @@ import os
 import pathlib
 from collections.abc import Callable
 
-import numpy as np
-
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.json_objects import parse_object
-from kinetics_i3d.weights.formats import read_path
-from kinetics_i3d.weights.readers.archive import checkpoint_in_tar
 
 COMMIT = "0667e889a5904b4dc122e0ded4c332f49f8df42c"
 ADDRESS = (
@@ -30,8 +26,6 @@ PREFIX = "model.ckpt"
 CACHE = "KINETICS_I3D_CACHE"
 STAMPS = "verified.json"
 MAX_UNKNOWN = 200_000_000  # bytes
-_SLIM_SHAPES = "imagenet_slim_kernels.tsv"
-_SHOWN = 3  # tensors that an error names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,58 +131,6 @@ class Release:
         table = pathlib.Path(__file__).with_name(f"{self.folder}_crc32c.tsv")
         _, *rows = table.read_text(encoding="utf-8").splitlines()
         return {name: int(crc, 16) for name, crc in (row.split("\t") for row in rows)}
-
-
-def check_slim(path):
-    """Checks that an archive holds TF-Slim's Inception-V1 of 1001 classes.
-
-    The checkpoint's own checksums reveal damage. Whether its values are the published ones cannot
-    be verified.
-
-    Args:
-        path: A tar archive.
-
-    Raises:
-        WeightsError: If it cannot be read, or a tensor is missing or has a wrong shape.
-    """
-    with checkpoint_in_tar(path) as prefix:
-        arrays = read_path(prefix).arrays
-    wanted = slim_shapes()
-    wrong = [
-        f"{name} {np.shape(arrays.get(name))}, not {shape}"
-        for name, shape in wanted.items()
-        if np.shape(arrays.get(name)) != shape
-    ]
-    wrong += [f"{name} is unknown" for name in arrays if name not in wanted]
-    if wrong:
-        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-        raise WeightsError(
-            f"{path}: not TF-Slim's Inception-V1 of 1001 classes: {', '.join(wrong[:_SHOWN])}{more}"
-        )
-
-
-def slim_shapes():
-    """{name in `InceptionV1`: shape} of every tensor in TF-Slim's checkpoint.
-
-    Example:
-
-    >>> slim_shapes()["Conv2d_1a_7x7_bn/beta"]
-    (64,)
-    """
-    table = pathlib.Path(__file__).with_name(_SLIM_SHAPES).read_text(encoding="utf-8")
-    shapes: dict[str, tuple] = {}
-    for line in table.splitlines()[1:]:
-        unit, *sizes = line.split("\t")
-        shape = tuple(map(int, sizes))
-        if unit == "Conv2d_0c_1x1":
-            shapes |= {f"{unit}/kernel": shape, f"{unit}/bias": shape[-1:]}
-        else:
-            shapes[f"{unit}_conv/kernel"] = shape
-            shapes |= {
-                f"{unit}_bn/{part}": shape[-1:]
-                for part in ("beta", "moving_mean", "moving_variance")
-            }
-    return shapes
 
 
 # folder: (bytes, blob id) of the index, then of the data

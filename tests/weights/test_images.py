@@ -14,9 +14,10 @@ from kinetics_i3d.core.clip_spec import DEEPMIND, INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.catalog import IMAGES
 from kinetics_i3d.weights.download import fetch
+from kinetics_i3d.weights.imagenet_slim import check_slim, slim_shapes
 from kinetics_i3d.weights.inception5h import layer_names
 from kinetics_i3d.weights.read import fetch_weights, find_entries, find_entry, read_weights
-from kinetics_i3d.weights.released import Release, ReleasedFile, check_slim, slim_shapes, state
+from kinetics_i3d.weights.released import Release, ReleasedFile, state
 
 server = local.server  # a fixture
 ZIP = "inception5h.zip"
