@@ -203,8 +203,8 @@ def of_splits(dataset, names):
 
 def check(folder):
     """Verifies records and prints the result; returns the exit code."""
-    from kinetics_i3d.data.records.prepare import verify_records
     from kinetics_i3d.data.records.reader import Records
+    from kinetics_i3d.data.records.verify import verify_records
 
     load_keras()
     records = Records(folder)

@@ -23,8 +23,8 @@ from kinetics_i3d.flow.stored import has_flow_pictures, open_stored, stored_path
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.frame_folder import open_source, split_rate
 from kinetics_i3d.video.reader import read_frames
-from kinetics_i3d.video.source import VideoFrames
 from kinetics_i3d.video.span import split_span
+from kinetics_i3d.video.video_frames import VideoFrames
 
 
 def read_streams(video, specs, *, start=0, settings=None, workers=None):

@@ -23,7 +23,7 @@ from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.streams import count_frames, no_flow, read_streams
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames
 
 WINDOW = 250
 MIDDLE = (0.5, 0.5)

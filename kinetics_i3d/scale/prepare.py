@@ -11,7 +11,8 @@ from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.data.records.addresses import SCHEME
 from kinetics_i3d.data.records.manifest import Split
-from kinetics_i3d.data.records.prepare import prepare_by, write_shard
+from kinetics_i3d.data.records.prepare import prepare_by
+from kinetics_i3d.data.records.shards import write_shard
 from kinetics_i3d.scale.cluster import Cluster, dataset_of, losses_reported
 
 

@@ -9,7 +9,7 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.reader import read_frames
-from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames
 from kinetics_i3d.video.writer import write_video
 
 QUICK = FlowSettings("farneback")

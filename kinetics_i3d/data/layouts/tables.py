@@ -8,16 +8,11 @@ J-HMDB: Jhuang et al., "Towards Understanding Action Recognition", ICCV 2013. Ch
 Sigurdsson et al., "Hollywood in Homes", ECCV 2016.
 """
 
-import ast
-import dataclasses
 import math
 import pathlib
 import re
 
-from absl import logging
-
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.files import read_text
 from kinetics_i3d.core.label_files import read_labels
 from kinetics_i3d.data.layouts.hmdb51 import source_film
 from kinetics_i3d.data.layouts.label_order import label_ids_for
@@ -35,9 +30,16 @@ from kinetics_i3d.data.layouts.listing import (
     read_csv,
     split_name,
 )
+from kinetics_i3d.data.layouts.table_labels import (
+    LABELS,
+    cell_splitter,
+    merge_rows,
+    name_charades_classes,
+    warn_about_joined_labels,
+    with_classes,
+)
 
 COLUMNS = ("path", "label", "split")
-LABELS = "labels"  # in place of `label` where a video has several
 SEVERAL = (LABELS, "classes", "tags", "actions")  # columns whose cells may hold several labels
 # Other names of columns, which count where the usual one is not there.
 NAMES = {
@@ -68,9 +70,6 @@ JHMDB_TABLES = re.compile(r"split(\d)\.csv")
 FIGURES_TABLE = "figures.csv"
 TIME = re.compile(r"(?:\d+:){0,2}\d+(?:\.\d*)?")
 CHARADES_ID, CHARADES_LABELS = "id", "actions"  # its columns
-CHARADES_ACTION = re.compile(r"(\S+) [\d.]+ [\d.]+")  # class, start and end
-CHARADES_CLASS = re.compile(r"(c\d{3}) (.+)")  # a line of Charades_v1_classes.txt
-CLASS_ID = re.compile(r"[A-Za-z]?\d+")
 
 
 def find(place):
@@ -155,7 +154,7 @@ def read_one(path, *, source=None):
     beside = labels_file(path)
     order = read_labels(beside) if beside.is_file() else ()
     several = usual["label"] in SEVERAL
-    split_cell = _cell_splitter([row[usual["label"]] for _, row in lines], order)
+    split_cell = cell_splitter([row[usual["label"]] for _, row in lines], order)
     charades = usual["label"] == CHARADES_LABELS
     may_be_none = charades or usual["label"] == LABELS
     read = []
@@ -179,10 +178,10 @@ def read_one(path, *, source=None):
             Row(name, label, split, row_source, path, line, stems, listed, *times, labels=classes)
         )
     if not several:
-        _warn_about_joined_labels(path, usual["label"], read)
-    read = _merged(read)
+        warn_about_joined_labels(path, usual["label"], read)
+    read = merge_rows(read)
     if charades and not order:
-        read, order = _named_charades(read, path.parent)
+        read, order = name_charades_classes(read, path.parent)
     numbers = {label for row in read for label in row.classes}
     if not order and numbers and all(label.isdecimal() for label in numbers):
         named = label_ids_for([path], numbers={*map(int, numbers)}, similar=False)
@@ -199,96 +198,7 @@ def _renamed(row, named):
                 f"{row.where}: label {label} must be one of {min(named)} to {max(named)}, as "
                 f"{len(named)} labels are known"
             )
-    return _with_classes(row, [named[int(label)] for label in row.classes])
-
-
-def _with_classes(row, classes):
-    labels = None if row.labels is None else tuple(classes)
-    return dataclasses.replace(row, label=next(iter(classes), ""), labels=labels)
-
-
-def _warn_about_joined_labels(path, column, rows):
-    """Logs a warning if labels of a column for one label look like several in one cell."""
-    labels = {row.label for row in rows}
-    for label in sorted(labels):
-        parts = {part.strip() for part in re.split(r"[;|]", label)}
-        if len(parts) > 1 and parts <= labels:
-            logging.warning(
-                "%s: %r is taken as one label, as the column is named %r; name it %r if a video "
-                "may have several",
-                path,
-                label,
-                column,
-                LABELS,
-            )
-            return
-
-
-def _cell_splitter(texts, labels):
-    """The function that splits a cell of labels: at the separator that the cells use."""
-    whole = {cell.strip() for cell in texts} - {""}
-    if whole and all(_listed(cell) is not None for cell in whole):
-        return lambda cell: _listed(cell.strip()) or []
-    parts = [part.strip() for cell in texts for part in cell.split(";") if part.strip()]
-    if parts and all(CHARADES_ACTION.fullmatch(part) for part in parts):
-        return lambda cell: [part.split()[0] for part in cell.split(";") if part.strip()]
-    for mark in (";", "|"):
-        if any(mark in cell for cell in texts):
-            return lambda cell: [part.strip() for part in cell.split(mark) if part.strip()]
-    # A comma may be part of a label, unless what it separates are labels themselves.
-    pieces = {part.strip() for cell in whole for part in cell.split(",")} - {""}
-    alone = set(labels) or {cell for cell in whole if "," not in cell}
-    if pieces <= alone and not whole <= alone:
-        return lambda cell: [part.strip() for part in cell.split(",") if part.strip()]
-    words = {word for cell in texts for word in cell.split()}
-    if all(CLASS_ID.fullmatch(word) for word in words) or (
-        words <= set(labels) and not whole <= set(labels)
-    ):
-        return str.split
-    return lambda cell: [cell.strip()] if cell.strip() else []
-
-
-def _listed(cell):
-    """The labels of a cell in the notation of a list, as pandas and JSON write it; else None."""
-    if not (cell.startswith("[") and cell.endswith("]")):
-        return None
-    try:
-        labels = ast.literal_eval(cell)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
-    is_list = isinstance(labels, list) and all(isinstance(label, str | int) for label in labels)
-    return [str(label).strip() for label in labels] if is_list else None
-
-
-def _merged(rows):
-    """The rows, with those of one video and different labels merged into one."""
-    by_video: dict = {}
-    for row in rows:
-        key = (row.name, row.start, row.end, row.split, row.source)
-        by_video.setdefault(key, []).append(row)
-    merged = []
-    for same in by_video.values():
-        classes = [label for row in same for label in row.classes]
-        if len(same) == 1 or len(set(classes)) < len(classes):
-            merged += same  # a row that stands there twice is an error elsewhere
-        else:
-            merged.append(dataclasses.replace(same[0], labels=tuple(classes)))
-    if all(len(row.classes) == 1 for row in merged):
-        return [dataclasses.replace(row, labels=None) for row in merged]
-    return [dataclasses.replace(row, labels=row.classes) for row in merged]
-
-
-def _named_charades(rows, folder):
-    """(rows, labels) with the names of Charades' classes, if a file beside the table has them."""
-    ids = {label for row in rows for label in row.classes}
-    for file in sorted(folder.glob("*classes*.txt")):
-        lines = [line for line in read_text(file).splitlines() if line.strip()]
-        matches = [CHARADES_CLASS.fullmatch(line.strip()) for line in lines]
-        named = {match[1]: match[2] for match in matches if match} if all(matches) else {}
-        if ids and ids <= named.keys() and len(set(named.values())) == len(named):
-            rows = [_with_classes(row, [named[label] for label in row.classes]) for row in rows]
-            return rows, tuple(named.values())
-    return rows, ()
+    return with_classes(row, [named[int(label)] for label in row.classes])
 
 
 def _usual(columns):

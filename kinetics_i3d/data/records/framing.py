@@ -24,13 +24,13 @@ def check_framing(path):
 
 @functools.cache
 def _check(path, size, _time):
-    place = 0
+    offset = 0
     with open(path, "rb", buffering=0) as file:
-        while place < size:
-            file.seek(place)
+        while offset < size:
+            file.seek(offset)
             head = file.read(_HEAD)
-            place += _HEAD + int.from_bytes(head[:8], "little") + _TAIL
-            if len(head) < _HEAD or place > size:
+            offset += _HEAD + int.from_bytes(head[:8], "little") + _TAIL
+            if len(head) < _HEAD or offset > size:
                 raise DatasetError(
                     f"{path}: a record that would reach beyond the end of the file; delete it, "
                     "and the same `prepare` makes it again"

@@ -3,22 +3,15 @@
 `verify_records` checks them. Flow: that of the I3D release, in 8 bits.
 """
 
-import collections
-import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import importlib.metadata
 import json
-import os
-import pathlib
-import random
 import re
-import threading
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, STREAMS, ClipSpec
-from kinetics_i3d.core.errors import DatasetError, VideoError, first_line
-from kinetics_i3d.core.files import atomic_path, check_unicode
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.files import check_unicode
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.settings import check_settings
@@ -27,10 +20,9 @@ from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
-from kinetics_i3d.data.records.framing import check_framing
 from kinetics_i3d.data.records.manifest import digest
 from kinetics_i3d.data.records.reader import Records
-from kinetics_i3d.data.records.writer import encode_video
+from kinetics_i3d.data.records.shards import ShardWriter, plan_shards
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 
@@ -86,7 +78,7 @@ def prepare(
         raise ValueError(f"`workers` must be 1 or more. Received: workers={workers!r}")
 
     def write(missing, labels, config, identity, done):
-        writer = _Writer(labels, config, identity, workers, progress)
+        writer = ShardWriter(labels, config, identity, workers, progress)
         writer.report(done)
         return writer.write(missing)
 
@@ -143,106 +135,6 @@ def prepare_by(write, dataset, folder, config=None):
         }
         manifests.write_manifest(folder, dataclasses.replace(begun, splits=splits))
     return Records(folder)
-
-
-def write_shard(path, videos, labels, config, identity):
-    """Writes one shard, unless it is there, with one thread.
-
-    Args:
-        path: The file.
-        videos: List of (name, `Video`).
-        labels: Class names in order.
-        config: A `PrepareConfig`.
-        identity: The digest of the settings.
-
-    Returns:
-        The `Split` of the shard alone.
-
-    Raises:
-        DatasetError: If it cannot be written.
-    """
-    split = manifests.noted_shard(path, identity)
-    if split is None:
-        split = _Writer(labels, config, identity, 1, None).write({path: videos})[path]
-    return split
-
-
-class _Writer:
-    """Encodes videos in threads, and writes each shard in the order of its plan."""
-
-    def __init__(self, labels, config, settings, workers, progress):
-        self.labels, self.config, self.settings = labels, config, settings
-        self.workers, self.progress = workers, progress
-        self.videos = 0
-        self.stop = threading.Event()
-
-    def write(self, shards):
-        """Writes the shards of {path: videos}; returns {path: `Split`}."""
-        # One queue over all shards, so that no thread waits at the end of each.
-        queue = ((name, video) for videos in shards.values() for name, video in videos)
-        with contextlib.closing(self._encoded(queue)) as encoded:
-            return {
-                path: self._write_shard(path, videos, encoded) for path, videos in shards.items()
-            }
-
-    def report(self, videos):
-        """Counts videos as done."""
-        self.videos += videos
-        if self.progress is not None and videos:
-            self.progress(self.videos)
-
-    def _write_shard(self, path, videos, encoded):
-        import tensorflow as tf
-
-        classes: collections.Counter = collections.Counter()
-        records, failures = 0, []
-        try:
-            with atomic_path(path) as temporary:
-                with tf.io.TFRecordWriter(os.fspath(temporary)) as file:
-                    for name, video in videos:
-                        try:
-                            file.write(next(encoded).result())
-                            classes.update(video.classes)
-                            records += 1
-                        except VideoError as error:
-                            failures.append((name, str(error).removeprefix(f"{video.path}: ")))
-                        self.report(1)
-                size, checksum = temporary.stat().st_size, file_sha256(temporary)
-        except tf.errors.OpError as error:
-            raise DatasetError(f"{path}: cannot be written ({first_line(error)})") from error
-        shard = manifests.Shard(path.name, records, size, checksum)
-        split = manifests.Split((shard,), dict(sorted(classes.items())), tuple(failures))
-        manifests.note_shard(path, split, self.settings)
-        return split
-
-    def _encoded(self, queue):
-        """Yields a future per video, in order; some are ahead, so that all threads work."""
-        pending: collections.deque = collections.deque()
-        pool = concurrent.futures.ThreadPoolExecutor(self.workers, thread_name_prefix="prepare")
-        try:
-            for name, video in queue:
-                pending.append(pool.submit(self._encode, name, video))
-                if len(pending) == 2 * self.workers:
-                    yield pending.popleft()
-            while pending:
-                yield pending.popleft()
-        finally:
-            self.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _encode(self, name, video):
-        return encode_video(
-            video, name=name, labels=self.labels, config=self.config, stop=self.stop
-        )
-
-
-def file_sha256(path):
-    """The checksum, hexadecimal, of a `pathlib.Path` or an `Address`."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def _claim(folder, settings):
@@ -338,47 +230,6 @@ class PrepareConfig:
         }
 
 
-def plan_shards(dataset, *, size, seed=0):
-    """Shuffles the videos of each split and distributes them over shards.
-
-    Args:
-        dataset: A `VideoDataset`. Missing videos have a place, too, so that the others' does not
-            depend on what has been downloaded.
-        size: Videos per shard.
-        seed: Of the shuffle.
-
-    Returns:
-        {split: list of (file name, list of (name, `Video`))}; a video's name is its path relative
-        to the folder that contains all of them, followed by its span.
-
-    Raises:
-        DatasetError: If there is no video, or the name of a split cannot be that of a file.
-    """
-    every = dataset.videos + dataset.missing
-    if not every:
-        raise DatasetError(f"{dataset.name}: no videos")
-    paths = [pathlib.Path(os.path.abspath(video.path)) for video in every]
-    root = os.path.commonpath([path.parent for path in paths])
-    by_split = collections.defaultdict(list)
-    for path, video in zip(paths, every, strict=True):
-        name = path.relative_to(root).as_posix()
-        by_split[video.split].append(
-            (name if video.span is None else video.span.located(name), video)
-        )
-    plan = {}
-    for split, videos in sorted(by_split.items()):
-        if pathlib.PurePath(split).name != split or split.startswith("."):
-            raise DatasetError(f"{dataset.name}: the split {split!r} cannot be a file's name")
-        videos.sort(key=lambda pair: pair[0])
-        random.Random(f"{seed} {split}").shuffle(videos)
-        parts = [videos[first : first + size] for first in range(0, len(videos), size)]
-        plan[split] = [
-            (f"{split}-{index:05d}-of-{len(parts):05d}.tfrecord", part)
-            for index, part in enumerate(parts)
-        ]
-    return plan
-
-
 def summarize(shards):
     """The number of a split's videos, and a digest of their order; JSON-ready."""
     rows = [
@@ -387,54 +238,3 @@ def summarize(shards):
         for name, video in videos
     ]
     return {"number": len(rows), "digest": digest(rows)}
-
-
-def verify_records(folder, *, progress=None):
-    """Reads every shard of a folder and compares it with the manifest.
-
-    Checksums of whole files (SHA-256), and TensorFlow's own of each record (CRC-32C). A damaged or
-    missing shard is made again by deleting it and repeating the `prepare` that made it.
-
-    Args:
-        folder: A folder that `prepare` has filled.
-        progress: Called with the number of shards done after each.
-
-    Returns:
-        A list of (path, problem), one per bad shard.
-
-    Raises:
-        DatasetError: If the manifest is missing, damaged or incomplete.
-    """
-    records = Records(folder)
-    shards = [shard for name in records.splits for shard in records.manifest.splits[name].shards]
-    bad = []
-    for number, shard in enumerate(shards, 1):
-        path = records.folder / shard.file
-        wrong = what_is_wrong(path, shard)
-        if wrong:
-            bad.append((path, wrong))
-        if progress is not None:
-            progress(number)
-    return bad
-
-
-def what_is_wrong(path, shard):
-    """The problem of a shard's file, compared with its `Shard`; None if there is none."""
-    import tensorflow as tf
-
-    if not path.is_file():
-        return "missing"
-    size = path.stat().st_size
-    if size != shard.bytes:
-        return f"{size} bytes, not {shard.bytes}"
-    if file_sha256(path) != shard.sha256:
-        return "other bytes than were written: its SHA-256 differs"
-    try:
-        if not isinstance(path, Address):
-            check_framing(path)
-        records = sum(1 for _ in tf.data.TFRecordDataset([str(path)]))
-    except DatasetError:
-        return "a record that would reach beyond its end"
-    except tf.errors.DataLossError:
-        return "a record's own checksum does not fit it"
-    return None if records == shard.records else f"{records} records, not {shard.records}"

@@ -20,8 +20,9 @@ from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.pipeline import training_clips
 from kinetics_i3d.data.records import addresses as systems
 from kinetics_i3d.data.records.addresses import Address, path_or_address
-from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.records.reader import Records
+from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 
 CONFIG = PrepareConfig(

@@ -12,8 +12,9 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.records.reader import Records, parse_record
+from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.video.writer import write_video
 
@@ -64,7 +65,7 @@ def test_manifest_states_the_layout_and_counts_each_label(prepared):
 
 
 def test_records_hold_all_labels_under_the_names_of_media_sequence(prepared, dataset):
-    found = {}
+    classes_by_name = {}
     for path, _ in Records(prepared).shards("train"):
         for raw in tf.data.TFRecordDataset(str(path)):
             context = tf.train.SequenceExample.FromString(raw.numpy()).context.feature
@@ -72,9 +73,9 @@ def test_records_hold_all_labels_under_the_names_of_media_sequence(prepared, dat
             names = [label.decode() for label in context["clip/label/string"].bytes_list.value]
             assert names == [dataset.labels[index] for index in indices]
             parsed = parse_record(raw, streams=("rgb",), classes=3)
-            found[parsed["name"].numpy().decode()] = parsed["label"].numpy().tolist()
+            classes_by_name[parsed["name"].numpy().decode()] = parsed["label"].numpy().tolist()
     assert dataset.labels == ("run", "sit", "wave")
-    assert found == {
+    assert classes_by_name == {
         "a.mp4": [0.0, 1.0, 1.0],
         "b.mp4": [0.0, 0.0, 1.0],
         "c.mp4": [0.0, 0.0, 0.0],

@@ -20,9 +20,11 @@ from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, ClipSpec
 from kinetics_i3d.core.errors import DatasetError, UserError
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.records import prepare as module
-from kinetics_i3d.data.records.prepare import PrepareConfig, plan_shards, prepare, verify_records
+from kinetics_i3d.data.records import shards as module
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.records.reader import Records, parse_record
+from kinetics_i3d.data.records.shards import plan_shards
+from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.writer import write_video

@@ -14,13 +14,14 @@ from PIL import Image
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.records.reader import (
     Records,
     decode_flow_frames,
     decode_frames,
     parse_record,
 )
+from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.data.records.writer import encode_video
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.flow.compute import read_flow
