@@ -69,7 +69,7 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.video.clip import load_clip as load_clip
     from kinetics_i3d.video.reader import read_frames as read_frames
     from kinetics_i3d.video.reader import video_info as video_info
-    from kinetics_i3d.video.source import VideoFrames as VideoFrames
+    from kinetics_i3d.video.video_frames import VideoFrames as VideoFrames
     from kinetics_i3d.video.writer import write_video as write_video
     from kinetics_i3d.weights.read import list_weights as list_weights
 
@@ -96,7 +96,7 @@ _PUBLIC = {
     "VideoDataset": "data.video_dataset",
     "VideoError": "core.errors",
     "VideoFeatures": "evaluation.fvd_protocols",
-    "VideoFrames": "video.source",
+    "VideoFrames": "video.video_frames",
     "WeightsError": "core.errors",
     "all_steps_loss": "models.conv_net_lstm",
     "augmentation": "data.pipeline",

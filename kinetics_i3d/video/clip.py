@@ -14,7 +14,7 @@ from kinetics_i3d.core import clip_spec
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video import reader
-from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames
 
 _OUTSIDE = 0.5  # brightness outside the centre crop
 

@@ -15,7 +15,8 @@ from kinetics_i3d.core import errors
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.video.limits import current_limits
-from kinetics_i3d.video.source import Source, VideoFrames
+from kinetics_i3d.video.source import Source
+from kinetics_i3d.video.video_frames import VideoFrames
 
 # FFmpeg's decoder for each kind of picture; none of them opens further files.
 _CODECS = {

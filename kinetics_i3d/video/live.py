@@ -13,7 +13,8 @@ import threading
 import time
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.source import FORMATS, Source, VideoFrames, file_state, reason_of
+from kinetics_i3d.video.source import FORMATS, Source, file_state, reason_of
+from kinetics_i3d.video.video_frames import VideoFrames
 
 # {scheme of an address: what it may open}. None may open a file: a playlist that an address leads
 # to must not name those of this machine.

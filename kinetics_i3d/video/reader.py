@@ -18,8 +18,8 @@ from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.frame_folder import open_source
 from kinetics_i3d.video.limits import current_limits
 from kinetics_i3d.video.sampling import at_rate, between, presentation_times
-from kinetics_i3d.video.source import VideoFrames, check_video
 from kinetics_i3d.video.span import split_span
+from kinetics_i3d.video.video_frames import VideoFrames, check_video
 
 # Below this, decoding from the beginning is cheaper than seeking and the pictures around it.
 _SEEK_FROM = fractions.Fraction(1)

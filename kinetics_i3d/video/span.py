@@ -10,7 +10,7 @@ import math
 import os
 import re
 
-from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames
 
 _NUMBER = r"\d+(?:\.\d+)?"
 _LOCATION = re.compile(rf"(?s)(.+)#t=({_NUMBER})?(?:,({_NUMBER}))?")

@@ -17,7 +17,7 @@ from kinetics_i3d.inference.doctor.array import SUFFIXES, examine_array, flow_ra
 from kinetics_i3d.inference.doctor.compare import compare_flow_with_video, compare_with_video
 from kinetics_i3d.inference.doctor.report import Finding, Report
 from kinetics_i3d.inference.doctor.video import examine_video
-from kinetics_i3d.video.source import VideoFrames, check_video
+from kinetics_i3d.video.video_frames import VideoFrames, check_video
 from kinetics_i3d.weights.read import resolve_weights
 
 # Of 132 real videos this rule takes 5 (4 %) for BGR as they are, and 53 (40 %) with red and blue

@@ -19,7 +19,7 @@ from kinetics_i3d.core.canvas import (
     text_width,
 )
 from kinetics_i3d.inference.doctor.array import examine_array, read_array
-from kinetics_i3d.inference.doctor.video import scan
+from kinetics_i3d.inference.doctor.scan import scan
 from kinetics_i3d.video.clip import center_crop
 from kinetics_i3d.video.reader import read_frames
 
