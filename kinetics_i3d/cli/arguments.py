@@ -160,6 +160,26 @@ def add_weights_arguments(parser, *, bare=False, required=False, default=None, f
         )
 
 
+def add_network_arguments(parser, *, flow="where no flow file exists"):
+    """Adds --weights, --flow-weights and --streams of a verb that has default weights.
+
+    Args:
+        parser: A `Parser`.
+        flow: When or from what flow is computed, in words.
+    """
+    add_weights_arguments(
+        parser,
+        default=f"{DEFAULT_WEIGHTS[None]}, the 400 actions of Kinetics; "
+        f"{DEFAULT_WEIGHTS['flow']} with --streams flow, {DEFAULT_WEIGHTS['both']} with --streams "
+        "rgb,flow",
+    )
+    add_streams_argument(
+        parser,
+        purpose=f"streams that the model reads, rgb first; flow is computed {flow}",
+        default_text="those of the weights",
+    )
+
+
 def default_weights(streams):
     """The name of the weights that are used where none are given."""
     return DEFAULT_WEIGHTS[streams_name(streams)]
@@ -208,11 +228,14 @@ def with_labels(model, labels):
     return model
 
 
-# --window, --stride
+# --window, --stride, --tail, --short
+
+TAILS = ("pad", "drop", "overlap")
+SHORTS = ("loop", "pad", "error")
 
 
 def add_window_arguments(parser, rows):
-    """Adds --window and --stride, lengths as `extract_features` takes them.
+    """Adds --window, --stride, --tail and --short, as `extract_features` takes them.
 
     Args:
         parser: A `Parser`.
@@ -230,6 +253,18 @@ def add_window_arguments(parser, rows):
         type=_length,
         metavar="FRAMES|SECONDSs",
         help="frames from one window to the next, or seconds such as 0.64s (default: 16)",
+    )
+    parser.add_argument(
+        "--tail",
+        choices=TAILS,
+        help="for the frames after the last whole window: a window that repeats the last frame, "
+        "none, or a window that ends with the video (default: pad)",
+    )
+    parser.add_argument(
+        "--short",
+        choices=SHORTS,
+        help="for a video shorter than a window: repeat it from its beginning, repeat its last "
+        "frame, or report an error (default: loop)",
     )
 
 

@@ -12,10 +12,9 @@ from kinetics_i3d.cli.arguments import (
     SOURCES,
     add_json_argument,
     add_labels_argument,
+    add_network_arguments,
     add_output_argument,
     add_precision_arguments,
-    add_streams_argument,
-    add_weights_arguments,
     check_precision,
     chosen_weights,
     count,
@@ -29,7 +28,6 @@ from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.progress import Progress
-from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 EXAMPLES = (
     "kinetics-i3d classify video.mp4",
@@ -40,17 +38,7 @@ EXAMPLES = (
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument("videos", nargs="+", metavar="VIDEO|FOLDER|LIST", help=SOURCES)
-    add_weights_arguments(
-        parser,
-        default=f"{DEFAULT_WEIGHTS[None]}, the 400 actions of Kinetics; "
-        f"{DEFAULT_WEIGHTS['flow']} with --streams flow, {DEFAULT_WEIGHTS['both']} with --streams "
-        "rgb,flow",
-    )
-    add_streams_argument(
-        parser,
-        purpose="streams that the model reads; flow is computed where no flow file exists",
-        default_text="those of the weights",
-    )
+    add_network_arguments(parser)
     parser.add_argument(
         "--top", type=count, default=5, metavar="N", help="number of labels to print per video"
     )

@@ -13,6 +13,8 @@ import tempfile
 import absl.flags
 import absl.logging
 
+from kinetics_i3d.core.progress import Progress
+
 PROGRAM = "kinetics-i3d"
 PACKAGE = str(pathlib.Path(__file__).parents[1])
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -176,3 +178,30 @@ def _buffered_stderr():
                 os.write(stderr, buffer.read())
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+@contextlib.contextmanager
+def windows_progress(jobs, extractor, results):
+    """Shows the windows of a single video, or how many of several videos are done.
+
+    Args:
+        jobs: The videos of `features_files.feature_jobs`.
+        extractor: A `FeatureExtractor`.
+        results: A list with an item for each video that is done.
+
+    Yields:
+        (`Progress`, function of the windows of the current video and its frames per second).
+    """
+    total, noun = len(jobs), "videos"
+    if total == 1:
+        total, noun = extractor.count_windows(jobs[0].video), "windows"
+    with Progress(total, noun) as progress:
+
+        def show(windows, rate):
+            rate = f"{rate:.0f} frames/s"
+            if noun == "windows":
+                progress(windows, rate)
+            else:
+                progress(len(results), f"{windows} windows of the next, {rate}")
+
+        yield progress, show

@@ -11,18 +11,17 @@ import dataclasses
 import json
 
 from kinetics_i3d.cli.arguments import (
+    SHORTS,
     SOURCES,
+    TAILS,
     add_json_argument,
+    add_network_arguments,
     add_output_argument,
-    add_streams_argument,
-    add_weights_arguments,
     add_window_arguments,
     chosen_weights,
     count,
 )
-from kinetics_i3d.cli.console import complain, load_keras
-from kinetics_i3d.core.progress import Progress
-from kinetics_i3d.weights import DEFAULT_WEIGHTS
+from kinetics_i3d.cli.console import complain, load_keras, windows_progress
 
 EXAMPLES = (
     "kinetics-i3d features my_videos --output my_features",
@@ -33,8 +32,8 @@ CHOICES = {
     "pool": ("all", "spatial", "none"),
     "align": ("start", "center"),
     "views": ("center", "three_crop", "ten_crop"),
-    "tail": ("pad", "drop", "overlap"),
-    "short": ("loop", "pad", "error"),
+    "tail": TAILS,
+    "short": SHORTS,
 }
 FORMATS = ("npz", "npy", "hdf5", "parquet")
 PRESETS = (
@@ -58,17 +57,7 @@ def add_arguments(parser):
         "folder of the features, with the subfolders of the videos",
         required=True,
     )
-    add_weights_arguments(
-        parser,
-        default=f"{DEFAULT_WEIGHTS[None]}; {DEFAULT_WEIGHTS['flow']} with --streams flow, "
-        f"{DEFAULT_WEIGHTS['both']} with --streams rgb,flow",
-    )
-    add_streams_argument(
-        parser,
-        purpose="streams to compute; the channels of rgb come before those of flow, which is "
-        "computed where no flow file exists",
-        default_text="those of the weights",
-    )
+    add_network_arguments(parser)
     parser.add_argument(
         "--preset",
         choices=PRESETS,
@@ -112,18 +101,6 @@ def add_feature_arguments(parser):
         "--views", choices=CHOICES["views"], help="crops of each window (default: center)"
     )
     parser.add_argument(
-        "--tail",
-        choices=CHOICES["tail"],
-        help="for the frames after the last whole window: a window that repeats the last frame, "
-        "none, or a window that ends with the video (default: pad)",
-    )
-    parser.add_argument(
-        "--short",
-        choices=CHOICES["short"],
-        help="for a video shorter than a window: repeat it from its beginning, repeat its last "
-        "frame, or report an error (default: loop)",
-    )
-    parser.add_argument(
         "--batch-frames",
         type=count,
         metavar="N",
@@ -164,18 +141,7 @@ def run(options):
     extractor = make_extractor(weights, settings)
     results: list = []
     failures = []
-    total, noun = len(jobs), "videos"
-    if total == 1:
-        total, noun = extractor.count_windows(jobs[0].video), "windows"
-    with Progress(total, noun) as progress:
-
-        def show(windows, rate):
-            rate = f"{rate:.0f} frames/s"
-            if noun == "windows":
-                progress(windows, rate)
-            else:
-                progress(len(results), f"{windows} windows of the next, {rate}")
-
+    with windows_progress(jobs, extractor, results) as (progress, show):
         for result in features_files.write_feature_files(
             jobs,
             extractor,
@@ -191,7 +157,7 @@ def run(options):
                 progress.clear()
                 kept = "" if result.made else " (kept)"
                 print(f"{result.paths[0]}: {result.rows} rows{kept}", flush=True)
-            if noun == "videos":
+            if progress.noun == "videos":
                 progress(len(results))
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))

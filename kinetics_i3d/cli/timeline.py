@@ -16,20 +16,17 @@ from kinetics_i3d.cli.arguments import (
     SOURCES,
     add_json_argument,
     add_labels_argument,
+    add_network_arguments,
     add_output_argument,
-    add_streams_argument,
-    add_weights_arguments,
     add_window_arguments,
+    chosen_weights,
     count,
-    default_weights,
     read_labels_option,
     with_labels,
 )
-from kinetics_i3d.cli.console import complain, load_keras
+from kinetics_i3d.cli.console import complain, load_keras, windows_progress
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import UserError, VideoError
-from kinetics_i3d.core.progress import Progress
-from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 EXAMPLES = (
     "kinetics-i3d timeline talk.mp4 --segments",
@@ -42,31 +39,9 @@ def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument("sources", nargs="+", metavar="VIDEO|FOLDER|LIST", help=SOURCES)
     add_output_argument(parser, "FOLDER", "folder of the files, with the subfolders of the videos")
-    add_weights_arguments(
-        parser,
-        default=f"{DEFAULT_WEIGHTS[None]}, the 400 actions of Kinetics; "
-        f"{DEFAULT_WEIGHTS['flow']} with --streams flow, {DEFAULT_WEIGHTS['both']} with --streams "
-        "rgb,flow",
-    )
-    add_streams_argument(
-        parser,
-        purpose="streams that the model reads; flow is computed where no flow file exists",
-        default_text="those of the weights",
-    )
+    add_network_arguments(parser)
     add_labels_argument(parser)
     add_window_arguments(parser, "with predictions for 16 frames every 8 frames")
-    parser.add_argument(
-        "--tail",
-        choices=("pad", "drop", "overlap"),
-        help="for the frames after the last whole window: a window that repeats the last frame, "
-        "none, or a window that ends with the video (default: pad)",
-    )
-    parser.add_argument(
-        "--short",
-        choices=("loop", "pad", "error"),
-        help="for a video shorter than a window: repeat it from its beginning, repeat its last "
-        "frame, or report an error (default: loop)",
-    )
     parser.add_argument(
         "--top", type=count, default=5, metavar="N", help="number of labels of each window"
     )
@@ -111,9 +86,7 @@ def run(options):
         _check_matplotlib()
     labels = read_labels_option(options)
     trees = [find_videos(source) for source in options.sources]
-    weights = options.weights or default_weights(options.streams)
-    if options.flow_weights:
-        weights = {"rgb": weights, "flow": options.flow_weights}
+    weights = chosen_weights(options)
     fetch_weights(weights, pairs=True)
     load_keras()
     from kinetics_i3d.inference.classify import class_names
@@ -131,18 +104,7 @@ def run(options):
     jobs = feature_jobs(trees, options.output or ".")
     results: list = []
     failures = []
-    total, noun = len(jobs), "videos"
-    if total == 1:
-        total, noun = extractor.count_windows(jobs[0].video), "windows"
-    with Progress(total, noun) as progress:
-
-        def show(windows, rate):
-            rate = f"{rate:.0f} frames/s"
-            if noun == "windows":
-                progress(windows, rate)
-            else:
-                progress(len(results), f"{windows} windows of the next, {rate}")
-
+    with windows_progress(jobs, extractor, results) as (progress, show):
         for job, timeline in _timelines(jobs, extractor, options, show):
             progress.clear()
             if isinstance(timeline, UserError):
@@ -150,7 +112,7 @@ def run(options):
                 results.append({"video": job.video, "error": str(timeline)})
             else:
                 results.append(_finish(job, timeline, merging, options))
-            if noun == "videos":
+            if progress.noun == "videos":
                 progress(len(results))
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))

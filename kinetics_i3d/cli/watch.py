@@ -20,9 +20,8 @@ import threading
 
 from kinetics_i3d.cli.arguments import (
     add_labels_argument,
+    add_network_arguments,
     add_precision_arguments,
-    add_streams_argument,
-    add_weights_arguments,
     check_precision,
     count,
     default_weights,
@@ -33,7 +32,6 @@ from kinetics_i3d.cli.arguments import (
 )
 from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 EXAMPLES = (
     "kinetics-i3d watch rtsp://camera.local/live --reconnect --json",
@@ -51,17 +49,7 @@ def add_arguments(parser):
         "such as http://..., rtsp://... or rtmp://..., which opens the network; or a video file, "
         "which may still be growing",
     )
-    add_weights_arguments(
-        parser,
-        default=f"{DEFAULT_WEIGHTS[None]}, the 400 actions of Kinetics; "
-        f"{DEFAULT_WEIGHTS['flow']} with --streams flow, {DEFAULT_WEIGHTS['both']} with --streams "
-        "rgb,flow",
-    )
-    add_streams_argument(
-        parser,
-        purpose="streams that the model reads; flow is computed from the frames",
-        default_text="those of the weights",
-    )
+    add_network_arguments(parser, flow="from the frames")
     parser.add_argument(
         "--top", type=count, default=1, metavar="N", help="number of labels of each line"
     )
@@ -168,7 +156,7 @@ def _print_text(prediction):
 
 
 def _summary(name, lines, latest):
-    """What was seen, in one line; `latest` are (end, latency, dropped) of the latest lines."""
+    """The summary in one line; `latest` are (end, latency, dropped) of the latest lines."""
     if not latest:
         return f"{name}: ended before the first window was full"
     end, _, dropped = latest[-1]
