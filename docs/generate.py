@@ -76,7 +76,7 @@ def on_page_markdown(markdown, page, config, files):
     """
     source = page.file.src_uri
     in_repository = source if source in REPOSITORY_PAGES else f"docs/{source}"
-    known = set(files.src_uris)
+    pages = set(files.src_uris)
 
     def replace(match):
         start, target, end = match.groups()
@@ -84,7 +84,7 @@ def on_page_markdown(markdown, page, config, files):
             return match[0]
         path = posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), target))
         site_path = path.removeprefix("docs/")
-        if site_path in known:
+        if site_path in pages:
             relative = posixpath.relpath(site_path, posixpath.dirname(source) or ".")
             return f"{start}{relative}{end}"
         if (ROOT / path).exists():

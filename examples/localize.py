@@ -32,7 +32,7 @@ def temporal_iou(first, second):
     return max(0.0, shared) / (first[1] - first[0] + second[1] - second[0] - max(0.0, shared))
 
 
-def average_precision(found, truth, threshold):
+def average_precision(segments, truth, threshold):
     """Average precision of the segments of one class, as THUMOS-14 and ActivityNet define it.
 
     Segments are taken by falling score; each matches the free true one of its video that it
@@ -41,7 +41,7 @@ def average_precision(found, truth, threshold):
     """
     free = set(range(len(truth)))
     hits = []
-    for segment in sorted(found, key=lambda segment: -segment.score):
+    for segment in sorted(segments, key=lambda segment: -segment.score):
         overlaps = {
             index: temporal_iou(segment[1:3], truth[index][1:3])
             for index in free
@@ -56,11 +56,11 @@ def average_precision(found, truth, threshold):
     return float(ceiling[np.flatnonzero(hits)].sum() / len(truth))
 
 
-def mean_average_precision(found, truth, threshold):
+def mean_average_precision(segments, truth, threshold):
     """The mean over the classes that occur."""
     labels = sorted({segment.label for segment in truth})
     of_class = [
-        [[s for s in part if s.label == label] for label in labels] for part in (found, truth)
+        [[s for s in part if s.label == label] for label in labels] for part in (segments, truth)
     ]
     return float(
         np.mean([average_precision(*pair, threshold) for pair in zip(*of_class, strict=True)])
@@ -106,8 +106,8 @@ def join(clips, folder, name, *, each):
 def classes_of(rows, path, truth, labels):
     """The class of each window, by its middle."""
     own = [segment for segment in truth if segment.video == path.name]
-    places = np.searchsorted([segment.end for segment in own], rows.center, side="right")
-    names = [own[min(place, len(own) - 1)].label for place in places]
+    indices = np.searchsorted([segment.end for segment in own], rows.center, side="right")
+    names = [own[min(index, len(own) - 1)].label for index in indices]
     return np.array([labels.index(name) for name in names])
 
 
@@ -161,16 +161,16 @@ def main(arguments=None):
     )
     detector.fit((inputs - mean) / deviation, classes, epochs=20, verbose=0)
 
-    found = []
+    segments = []
     for path in test:
         probabilities = np.asarray(detector((rows[path].features - mean) / deviation))
-        found += events_of(path, rows[path], probabilities, labels, actions)
+        segments += events_of(path, rows[path], probabilities, labels, actions)
     truth = [segment for segment in truth if segment.label in actions]
-    print(f"{len(found)} segments found, {len(truth)} true ones of {len(actions)} actions")
+    print(f"{len(segments)} segments found, {len(truth)} true ones of {len(actions)} actions")
     print("shift     " + "".join(f"  tIoU {threshold}" for threshold in THRESHOLDS) + "     mean")
     means = {}
     for shift in SHIFTS:
-        moved = [s._replace(start=s.start + shift, end=s.end + shift) for s in found]
+        moved = [s._replace(start=s.start + shift, end=s.end + shift) for s in segments]
         scores = [mean_average_precision(moved, truth, threshold) for threshold in THRESHOLDS]
         means[shift] = float(np.mean(scores))
         cells = "".join(f"  {100 * score:8.1f}" for score in (*scores, means[shift]))

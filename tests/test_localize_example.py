@@ -33,12 +33,12 @@ def test_average_precision_of_cases_computed_by_hand(localize):
 
     truth = segments(("a", 0, 10), ("a", 20, 30), ("b", 0, 10))
     # A hit, a second hit of the same one, which is wrong, and a hit: precision 1, 1/2, 2/3.
-    found = segments(("a", 0, 10, 0.9), ("a", 1, 10, 0.8), ("a", 21, 30, 0.7))
-    assert localize.average_precision(found, truth, 0.5) == pytest.approx((1 + 2 / 3) / 3)
+    detected = segments(("a", 0, 10, 0.9), ("a", 1, 10, 0.8), ("a", 21, 30, 0.7))
+    assert localize.average_precision(detected, truth, 0.5) == pytest.approx((1 + 2 / 3) / 3)
     # The order is that of the scores; another video does not count; 0.4 is below 0.5.
-    found = segments(("b", 20, 30, 0.9), ("b", 0, 10, 0.8), ("a", 0, 4, 0.7))
-    assert localize.average_precision(found, truth, 0.5) == pytest.approx((1 / 2) / 3)
-    assert localize.average_precision(found, truth, 0.4) == pytest.approx((2 / 3 + 2 / 3) / 3)
+    detected = segments(("b", 20, 30, 0.9), ("b", 0, 10, 0.8), ("a", 0, 4, 0.7))
+    assert localize.average_precision(detected, truth, 0.5) == pytest.approx((1 / 2) / 3)
+    assert localize.average_precision(detected, truth, 0.4) == pytest.approx((2 / 3 + 2 / 3) / 3)
     assert localize.average_precision([], truth, 0.5) == 0
     other = [localize.Event("a", 0, 5, "kick")]
     assert localize.mean_average_precision(truth + other, truth, 0.7) == 1
@@ -62,13 +62,13 @@ def test_segments_of_right_windows_are_the_true_ones_and_a_shift_costs_precision
     classes = localize.classes_of(rows, path, truth, labels)
     probabilities = np.eye(3, dtype=np.float32)[classes]
     actions = labels[:2]
-    found = list(localize.events_of(path, rows, probabilities, labels, actions))
+    detected = list(localize.events_of(path, rows, probabilities, labels, actions))
     wanted = [segment for segment in truth if segment.label in actions]
-    assert [segment.label for segment in found] == [segment.label for segment in wanted]
-    for ours, theirs in zip(found, wanted, strict=True):
+    assert [segment.label for segment in detected] == [segment.label for segment in wanted]
+    for ours, theirs in zip(detected, wanted, strict=True):
         assert (ours.start, ours.end) == pytest.approx((theirs.start, theirs.end), abs=0.1)
-    assert localize.mean_average_precision(found, wanted, 0.9) == 1
-    moved = [segment._replace(start=segment.start + 1, end=segment.end + 1) for segment in found]
+    assert localize.mean_average_precision(detected, wanted, 0.9) == 1
+    moved = [segment._replace(start=segment.start + 1, end=segment.end + 1) for segment in detected]
     assert localize.mean_average_precision(moved, wanted, 0.5) < 1
 
 

@@ -73,8 +73,10 @@ def test_arguments_of_another_kind_are_refused_in_words(call, folder):
 
 def test_names_and_paths_are_taken_for_models_and_datasets(folder, tmp_path):
     named = ki3d.evaluate("rgb_figures", folder / "videos.csv")
-    given = ki3d.evaluate(ki3d.load_model("rgb_figures"), ki3d.open_dataset(folder / "videos.csv"))
-    np.testing.assert_array_equal(named.scores, given.scores)
+    evaluation = ki3d.evaluate(
+        ki3d.load_model("rgb_figures"), ki3d.open_dataset(folder / "videos.csv")
+    )
+    np.testing.assert_array_equal(named.scores, evaluation.scores)
     config = ki3d.PrepareConfig(streams=("rgb",), spec=ki3d.ClipSpec("x", short_side=36, size=32))
     assert len(ki3d.prepare(str(folder / "videos.csv"), tmp_path / "records", config)) == 2
 

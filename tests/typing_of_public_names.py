@@ -44,8 +44,10 @@ def videos() -> None:
     seconds: float | None = ki3d.video_info("video.mp4").duration
     with ki3d.show_progress(every=seconds):
         result = ki3d.classify(memory, "rgb_figures", top=3)
-    for seen in ki3d.watch("rtsp://camera.local/live", "rgb_figures", every=0.5, reconnect=True):
-        print(seen.end, seen.predictions, seen.latency, seen.dropped)
+    for prediction in ki3d.watch(
+        "rtsp://camera.local/live", "rgb_figures", every=0.5, reconnect=True
+    ):
+        print(prediction.end, prediction.predictions, prediction.latency, prediction.dropped)
     print(result.predictions, ki3d.examine("video.mp4", spec=spec), clip.shape, flow.shape)
     assert_type(
         ki3d.decode_predictions(np.zeros((1, 2)), labels=LABELS), list[list[tuple[str, float]]]

@@ -21,7 +21,7 @@ from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.reader import read_frames
-from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames
 
 SMALLEST = 16  # pixels of a side; TV-L1's pyramid has no smaller level either
 

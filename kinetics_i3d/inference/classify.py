@@ -34,7 +34,7 @@ from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.clip import darken_outside_crop
 from kinetics_i3d.video.reader import spread_frames, video_info
-from kinetics_i3d.video.source import VideoFrames, check_video
+from kinetics_i3d.video.video_frames import VideoFrames, check_video
 
 # The filmstrip, in pixels.
 _WIDTH, _MARGIN, _GAP = 1200, 32, 8

@@ -57,7 +57,7 @@ class WholeVideoExtractor(FeatureExtractor):
         """As `FeatureExtractor.finish`, of rows whose views lie a stretch apart."""
         order = np.argsort([start for start, *_ in spans], kind="stable")
         rows = np.concatenate(outputs)[order] if self.view_count > 1 else np.concatenate(outputs)
-        return super().finish(metadata, [rows], [spans[place] for place in order])
+        return super().finish(metadata, [rows], [spans[index] for index in order])
 
     def _axes(self, values):
         views = ["view"] if self.view_count > 1 else []

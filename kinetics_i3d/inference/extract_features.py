@@ -14,7 +14,7 @@ from kinetics_i3d.inference.feature_options import (
 )
 from kinetics_i3d.inference.features import FeatureExtractor
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames
 
 
 def extract_features(

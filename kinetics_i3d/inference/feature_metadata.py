@@ -15,8 +15,8 @@ from kinetics_i3d.inference.cropped_video import CroppedVideo
 from kinetics_i3d.inference.feature_options import BATCH_FRAMES
 from kinetics_i3d.inference.time_axis import time_axis
 from kinetics_i3d.video.frame_folder import open_source, split_rate
-from kinetics_i3d.video.source import VideoFrames
 from kinetics_i3d.video.span import split_span
+from kinetics_i3d.video.video_frames import VideoFrames
 
 
 def receptive_field(network):

@@ -27,7 +27,7 @@ from kinetics_i3d.inference.feature_options import CROPS, FeatureOptions, Featur
 from kinetics_i3d.inference.feature_windows import SlidingWindows, specs_at
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.load import as_model, feature_model, load_model
-from kinetics_i3d.video.source import check_video
+from kinetics_i3d.video.video_frames import check_video
 from kinetics_i3d.weights.assign import weights_digest
 
 FORMAT = 1  # of the metadata; a part of the content key

@@ -147,11 +147,11 @@ def plan_chunks(axis, frames, most):
     chunks: list = []
     done = 0
     while done < axis.steps:
-        place = max(0, done - border)  # of the chunk's first step
-        stop = place + inner
-        if place * axis.stride + length >= frames:
-            place, stop = (frames - length) // axis.stride, axis.steps
-        start = place * axis.stride
-        chunks.append(Chunk(start, start + length, done, stop, done - place))
+        first = max(0, done - border)  # of the chunk's first step
+        stop = first + inner
+        if first * axis.stride + length >= frames:
+            first, stop = (frames - length) // axis.stride, axis.steps
+        start = first * axis.stride
+        chunks.append(Chunk(start, start + length, done, stop, done - first))
         done = stop
     return chunks

@@ -10,7 +10,7 @@ from kinetics_i3d.inference.classify import class_names
 from kinetics_i3d.inference.extract_features import make_extractor
 from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.video.source import VideoFrames, check_video
+from kinetics_i3d.video.video_frames import VideoFrames, check_video
 from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 # Of one step of time each, before the mean over time that `Logits` are.

@@ -27,7 +27,7 @@ from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.live import check_source, source_name
 from kinetics_i3d.video.live_frames import LiveFrames
-from kinetics_i3d.video.source import VideoFrames, check_video
+from kinetics_i3d.video.video_frames import VideoFrames, check_video
 
 WINDOW = 64  # frames of a clip in training, 2.56 seconds
 
@@ -118,8 +118,8 @@ def watch(
     Example:
 
     >>> model = ki3d.InceptionI3D(weights=folder / "mine.h5")
-    >>> for seen in ki3d.watch(folder / "video.mp4", model, window=16, every=0.2):
-    ...     print(f"{seen.end:.2f} s: {seen.predictions[0][0]}")
+    >>> for prediction in ki3d.watch(folder / "video.mp4", model, window=16, every=0.2):
+    ...     print(f"{prediction.end:.2f} s: {prediction.predictions[0][0]}")
     0.64 s: stand
     0.84 s: stand
     """

@@ -172,9 +172,9 @@ def test_source_rate_takes_every_frame_of_the_file_once(model, mux, numbers, rat
     for row, (_, (start, end, center)) in enumerate(rows):
         seconds = [float(frames / rate) for frames in (8 * row, 8 * row + 16, 8 * row + 8)]
         assert [start, end, center] == pytest.approx(seconds, abs=1e-6)
-    told = extractor.describe(path)
-    assert told["clip_specs"]["rgb"]["fps"] == pytest.approx(float(rate))
-    assert told["window"] == {"frames": 16, "seconds": pytest.approx(float(16 / rate))}
+    description = extractor.describe(path)
+    assert description["clip_specs"]["rgb"]["fps"] == pytest.approx(float(rate))
+    assert description["window"] == {"frames": 16, "seconds": pytest.approx(float(16 / rate))}
     assert extractor.count_windows(path) == 5
 
 
@@ -352,8 +352,8 @@ def test_the_receptive_field_is_what_a_time_step_depends_on(model):
     assert 1 < len(moved) <= -(-field // step)
     assert extents(moved, step) <= field
 
-    told = FeatureExtractor(model, FeatureOptions()).describe(noise(3))["receptive_field"]
-    assert told == {"frames": field, "seconds": field / 25, "frames_per_step": step}
+    description = FeatureExtractor(model, FeatureOptions()).describe(noise(3))["receptive_field"]
+    assert description == {"frames": field, "seconds": field / 25, "frames_per_step": step}
 
 
 def extents(moved, step):

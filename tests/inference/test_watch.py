@@ -38,37 +38,37 @@ def watch(source, model, **options):
     return [*ki3d.watch(source, model, **{"timeout": 0.1, "top": 3} | options)]
 
 
-def check_equal(seen, path, model):
+def check_equal(prediction, path, model):
     expected = ki3d.classify(path, model, top=3).predictions
-    assert [label for label, _ in seen.predictions] == [label for label, _ in expected]
+    assert [label for label, _ in prediction.predictions] == [label for label, _ in expected]
     np.testing.assert_allclose(
-        [share for _, share in seen.predictions], [share for _, share in expected], rtol=1e-5
+        [share for _, share in prediction.predictions], [share for _, share in expected], rtol=1e-5
     )
 
 
 def test_windows_have_the_probabilities_of_classify(model, video):
-    seen = watch(video, model, window=12, every=0.7)
-    assert [(one.start, one.end) for one in seen] == [(0.0, 1.2), (0.7, 1.9), (1.4, 2.6)]
-    assert len({one.predictions for one in seen}) == 3
-    for one in seen:
-        check_equal(one, f"{video}#t={one.start},{one.end}", model)
-        assert one.dropped == 0 and one.latency >= 0
+    predictions = watch(video, model, window=12, every=0.7)
+    assert [(row.start, row.end) for row in predictions] == [(0.0, 1.2), (0.7, 1.9), (1.4, 2.6)]
+    assert len({row.predictions for row in predictions}) == 3
+    for row in predictions:
+        check_equal(row, f"{video}#t={row.start},{row.end}", model)
+        assert row.dropped == 0 and row.latency >= 0
 
 
 def test_a_video_shorter_than_a_window_is_looped_as_classify_does(model, video):
     path = f"{video}#t=0,0.7"
     clip = list(ki3d.read_frames(path))
     frames = ki3d.VideoFrames(clip, fps=10)
-    (seen,) = watch(frames, model)
-    check_equal(seen, frames, model)
-    assert (seen.start, seen.end) == (0.0, 0.7)
+    (prediction,) = watch(frames, model)
+    check_equal(prediction, frames, model)
+    assert (prediction.start, prediction.end) == (0.0, 0.7)
 
 
 def test_rates_are_converted_by_time_stamps(model, video):
     model.clip_spec = dataclasses.replace(model.clip_spec, fps=25)
-    (seen,) = watch(video, model, window=75)
-    check_equal(seen, video, model)
-    assert (seen.start, seen.end) == (0.0, 3.0)
+    (prediction,) = watch(video, model, window=75)
+    check_equal(prediction, video, model)
+    assert (prediction.start, prediction.end) == (0.0, 3.0)
 
 
 def test_flow_is_computed_from_the_frames(video):
@@ -79,10 +79,10 @@ def test_flow_is_computed_from_the_frames(video):
     pair.labels = LABELS
     spec = ki3d.ClipSpec("tiny", fps=10, short_side=36, size=32)
     pair.clip_specs = {"rgb": spec, "flow": spec.for_flow()}
-    seen = watch(video, pair, window=10, every=0.9)
-    assert [one.end for one in seen] == [1.0, 1.9, 2.8]
+    predictions = watch(video, pair, window=10, every=0.9)
+    assert [row.end for row in predictions] == [1.0, 1.9, 2.8]
     # A window of ten flows needs eleven frames.
-    check_equal(seen[1], f"{video}#t=0.9,2", pair)
+    check_equal(predictions[1], f"{video}#t=0.9,2", pair)
 
 
 def test_a_slow_network_drops_frames_and_begins_after_the_gap(model, video, monkeypatch):

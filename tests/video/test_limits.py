@@ -8,7 +8,7 @@ import pytest
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.video.limits import VARIABLE, VideoLimits, current_limits
 from kinetics_i3d.video.reader import read_frames, timed_frames
-from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames
 from kinetics_i3d.video.writer import write_video
 
 

@@ -12,7 +12,7 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video import live_frames
 from kinetics_i3d.video.live_frames import FrameQueue, LiveFrames
 from kinetics_i3d.video.reader import read_frames
-from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 serve_in_real_time = runpy.run_path(str(ROOT / "benchmarks" / "live_server.py"))[

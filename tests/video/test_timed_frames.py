@@ -7,7 +7,7 @@ import pytest
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.reader import read_frames, timed_frames
-from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames
 
 Fraction = fractions.Fraction
 RATES = {"15": Fraction(15), "24": Fraction(24), "29.97": Fraction(30000, 1001), "60": Fraction(60)}

@@ -9,7 +9,7 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.reader import read_frames
-from kinetics_i3d.video.source import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames
 from kinetics_i3d.video.writer import write_video
 
 SMALL = ClipSpec("small", short_side=48, size=32)
