@@ -9,8 +9,9 @@ import tokenize
 import zipfile
 import zlib
 
-# What Python, NumPy, zipfile and HDF5 raise for a file that is damaged, or of another kind than its
-# name says: the header of an array is Python, JSON may be nested too deeply, and sizes may be any.
+# Errors that Python, NumPy, zipfile and HDF5 raise for a file that is damaged or has the wrong
+# format: the header of an array is parsed as Python, JSON may be nested too deeply, and sizes may
+# be arbitrary.
 DAMAGE = (
     AttributeError,
     EOFError,
@@ -31,7 +32,7 @@ DAMAGE = (
 
 
 class UserError(Exception):
-    """Something from outside is wrong. The message says what, where, and what would be right."""
+    """An input of the user is invalid. The message states what, where, and what is expected."""
 
 
 class VideoError(UserError):
@@ -43,13 +44,20 @@ class WeightsError(UserError):
 
 
 class DatasetError(UserError):
-    """A dataset's folder or table is missing something or contradicts itself."""
+    """A dataset's folder or table is incomplete or inconsistent."""
 
 
 class ExportError(UserError):
     """An artifact cannot be made, or its outputs differ from those of its model."""
 
 
+_LONGEST = 300
+
+
 def first_line(error):
-    """The first line of another library's error, or its type if it has no message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The first line of another library's error, or its type if it has no message.
+
+    Long lines are truncated: `zipfile` repeats up to 65,535 bytes of a damaged file.
+    """
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

@@ -1,6 +1,6 @@
 """`warn_about`: warnings about files, at most one per file and run.
 
-A training reads each video in every epoch, so without this a broken one would fill the log.
+Training reads each video in every epoch; without this, a broken one would fill the log.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import os
 from absl import logging
 
 _runs: list = []  # those in progress, nested; all share one set of paths
+_receivers: list = []  # functions that receive the warnings of this process instead of the log
 
 
 @contextlib.contextmanager
@@ -34,7 +35,8 @@ def warn_about(path, message, *args):
     """Logs a warning about a file, unless the current run has already logged one about it.
 
     Args:
-        path: The file. Anything without a path, such as frames in memory, always gets its warning.
+        path: The file. Warnings about objects without a path, such as frames in memory, are never
+            suppressed.
         message: The text, with the placeholders of `logging`.
         *args: The values of the placeholders.
 
@@ -47,4 +49,12 @@ def warn_about(path, message, *args):
         if path in _runs[0]:
             return
         _runs[0].add(path)
-    logging.warning(message, *args)
+    if _receivers:
+        _receivers[-1](str(path), message % args)
+    else:
+        logging.warning(message, *args)
+
+
+def forward_warnings(receiver):
+    """Passes all later warnings of this process to a function of the path and the text."""
+    _receivers.append(receiver)

@@ -1,44 +1,55 @@
-"""Files: atomic writes, text as other programs write it, and .npy data in any thread.
+"""Files: atomic writes, text files of other programs, and .npy data in any thread.
 
-A file or a folder that is written appears whole under its name or not at all.
+Files and folders are written under a temporary name and renamed when they are complete. Temporary
+files that a killed process has left are removed by the next process that writes there.
 """
 
 import contextlib
+import functools
 import math
 import os
 import pathlib
+import platform
 import re
 import shutil
 import tempfile
+import zlib
 
 import numpy as np
 
 from kinetics_i3d.core.errors import DatasetError, UserError
+from kinetics_i3d.core.interrupts import check_interrupt
 
 
 @contextlib.contextmanager
 def atomic_path(path):
-    """Gives a temporary name beside `path`, which becomes `path` if no error ends the block.
+    """Yields a temporary path beside `path`, which is renamed to `path` if the block succeeds.
 
-    It keeps the suffix, because encoders and image writers choose their format by it. Missing
-    folders are made.
+    It keeps the suffix, by which encoders and image writers choose their format. Missing folders
+    are created.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}-", suffix="".join(path.suffixes[-1:])
-    )
+    remove_leftovers(path.parent)
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=_prefix(path.stem), suffix="".join(path.suffixes[-1:])
+        )
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
     os.close(handle)
     temporary = pathlib.Path(name)
     try:
         yield temporary
-        # mkstemp makes files private; the finished one gets the permissions of a plain open().
+        # mkstemp creates private files; the finished file gets the permissions of a plain open().
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
+        check_interrupt()
         os.replace(temporary, path)
     except OSError as error:
-        _name(error, path)
+        _name(error, path, temporary)
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -46,37 +57,107 @@ def atomic_path(path):
 
 @contextlib.contextmanager
 def atomic_folder(path):
-    """Gives a temporary folder beside `path`, which becomes `path` if no error ends the block.
+    """Yields a temporary folder beside `path`, which is renamed to `path` if the block succeeds.
 
     `UserError` if something other than an empty folder exists there.
     """
     path = pathlib.Path(path)
     check_free(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    remove_leftovers(path.parent)
+    try:
+        temporary = pathlib.Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path.name)))
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
     try:
         yield temporary
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o777 & ~mask)
         check_free(path)  # minutes may have passed
+        check_interrupt()
         os.replace(temporary, path)
     except OSError as error:
-        _name(error, path)
+        _name(error, path, temporary)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _name(error, path):
-    """Names the file in an `OSError` that names none, such as that of a full disk."""
-    # Without a number, `str(error)` would show the path in place of the message.
-    if error.filename is None and error.errno is not None:
+_TEMPORARY = re.compile(r"(?s)\..*-([0-9a-f]{8})-(\d{1,9})-[a-z0-9_]{8}(?:\..*)?")
+_MAX_NAME = 200  # bytes of a name that are kept; file systems take 255
+_scanned: set = set()
+
+
+def _prefix(name):
+    """The prefix of a temporary name, which identifies the target and the process."""
+    # Truncated between characters, since TensorFlow accepts only valid UTF-8.
+    short = os.fsencode(name)[:_MAX_NAME].decode("utf-8", "ignore").encode()
+    return f".{os.fsdecode(short)}-{_machine()}-{os.getpid()}-"
+
+
+def remove_leftovers(folder):
+    """Removes the temporary files and folders of dead processes, once per process.
+
+    Those of other machines, which may share the folder, are kept.
+    """
+    folder = os.path.abspath(folder)
+    if os.name != "posix" or (folder, os.getpid()) in _scanned:
+        return
+    _scanned.add((folder, os.getpid()))
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match and match[1] == _machine() and not _is_alive(int(match[2])):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    with contextlib.suppress(OSError):
+                        os.unlink(entry.path)
+
+
+@functools.cache
+def _machine():
+    """8 digits that identify a machine or a container, which has its own process ids."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        namespace = 0
+    return f"{zlib.crc32(f'{platform.node()} {namespace}'.encode()):08x}"
+
+
+def _is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return True
+
+
+def check_space(path, size):
+    """Raises `OSError` if a file of `size` bytes cannot be written, and leaves an empty file.
+
+    For libraries that handle a full disk badly. Not all file systems report it in advance.
+    """
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+            file.truncate(0)
+
+
+def _name(error, path, temporary):
+    """Sets the file name of an `OSError` that has none, or has the temporary name."""
+    named = error.filename is not None and os.fspath(error.filename) != os.fspath(temporary)
+    # Without an error number, `str(error)` would show the path instead of the message.
+    if not named and error.errno is not None:
         error.filename = os.fspath(path)
 
 
 def check_unicode(path):
-    """Raises `UserError` for a path that TensorFlow cannot write, whose name is not UTF-8."""
+    """Raises `UserError` for a path that is not UTF-8, which TensorFlow cannot write."""
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError as error:
@@ -91,19 +172,24 @@ def check_free(path):
         raise UserError(f"{path}: already exists; choose a new name or an empty folder")
 
 
-LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also split at U+2028 within a name
+_MAX_DIGITS = 1000  # Python refuses to read numbers of more than 4300
+_LONG_NUMBER = re.compile(rf"\d{{{_MAX_DIGITS}}}")
+LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also split names at U+2028
 
 
 def read_text(path):
     """The text of a UTF-8 file without its byte order mark; `DatasetError` if it cannot be read."""
     try:
-        return pathlib.Path(path).read_bytes().decode("utf-8-sig")
+        text = pathlib.Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise DatasetError(
             f"{path}: must be UTF-8 text; it is not at byte {error.start}"
         ) from error
+    if _LONG_NUMBER.search(text):
+        raise DatasetError(f"{path}: has a number of {_MAX_DIGITS} digits or more")
+    return text
 
 
 def read_lines(path):
@@ -112,16 +198,29 @@ def read_lines(path):
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
+def at_line(path, line):
+    """A line of a file as errors name it; line 0 is the whole file."""
+    return f"{path}, line {line}" if line else str(path)
+
+
 MAX_UNPACKED = 2**33  # bytes
 
 
 def check_unpacked(archive):
-    """Raises `ValueError` if a `zipfile.ZipFile` claims more bytes than any clip or feature has."""
+    """Raises `ValueError` if a `zipfile.ZipFile` declares more bytes than any clip has."""
     size = sum(member.file_size for member in archive.infolist())
     if size > MAX_UNPACKED:
         raise ValueError(
-            f"claims {size / 2**30:.1f} GiB; at most {MAX_UNPACKED / 2**30:.0f} GiB are read"
+            f"declares {size / 2**30:.1f} GiB; at most {MAX_UNPACKED / 2**30:.0f} GiB are read"
         )
+
+
+def only_array(file):
+    """The array of an `NpzFile` with a single member; `ValueError` if the member is no array."""
+    array = file[file.files[0]]
+    if not isinstance(array, np.ndarray):  # NumPy returns other members as bytes
+        raise ValueError(f"{file.files[0]} is not an array")
+    return array
 
 
 _HEADER = re.compile(
@@ -132,15 +231,15 @@ _HEADER = re.compile(
 
 
 def parse_npy(data):
-    """A read-only array from the bytes of an .npy file of version 1.0, in C order, in any thread.
+    """A read-only array from the bytes of an .npy file of version 1.0 in C order, in any thread.
 
-    `numpy.load` parses the header as Python, which fails on Python 3.11, with a SystemError, while
-    another thread parses Python too: a second `numpy.load`, or AutoGraph. `ValueError` for anything
-    else, or too few or too many bytes.
+    `numpy.load` parses the header as Python code, which on Python 3.11 fails with a SystemError
+    while another thread parses Python code, such as a second `numpy.load` or AutoGraph.
+    `ValueError` for other data, or a wrong number of bytes.
     """
     head = _HEADER.match(data)
     if head is None:
-        raise ValueError("no header of an array")
+        raise ValueError("no array header")
     shape = tuple(int(side) for side in head[2].split(b",") if side)
     try:
         kind = np.dtype(head[1].decode())

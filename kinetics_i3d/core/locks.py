@@ -21,8 +21,8 @@ def locked(path, *, wait=True, name=None):
 
     Args:
         path: The lock file. Missing folders are made.
-        wait: Whether to wait while another process holds the lock; one line in the log says so.
-        name: What that line is about; by default the path.
+        wait: Whether to wait while another process holds the lock; waiting is logged.
+        name: Name of the lock in the log; by default the path.
 
     Yields:
         True, or False if `wait` is false and another process holds the lock.
@@ -52,11 +52,10 @@ def locked(path, *, wait=True, name=None):
 
 @contextlib.contextmanager
 def locked_path(path, *, wait=True):
-    """Gives a temporary name beside `path` to the one process that may write that file now.
+    """Yields a temporary path beside `path` to one process at a time.
 
-    The file written there becomes `path` if the block ends without an error; an empty one is
-    removed. The name is always the same, so that the next process overwrites the remains of a
-    killed one.
+    The file written there is renamed to `path` if the block succeeds, or removed if it is empty.
+    The name is always the same, so that the next process overwrites the remains of a killed one.
 
     Args:
         path: The name of the finished file. Missing folders are made.
@@ -95,7 +94,7 @@ def _acquire(path, wait, name):
         native = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
         return _acquire_one(native, wait, name)
     except OSError as error:
-        # The file system may say so at any attempt, also while another process is waited for.
+        # The file system may report this at any attempt, even while waiting for another process.
         if error.errno not in _UNSUPPORTED:
             raise
     path.unlink(missing_ok=True)  # the empty file of the failed attempt

@@ -1,9 +1,8 @@
-"""The progress of long work: a bar on a terminal, a line now and then in a log file.
+"""Progress of long operations: a bar on a terminal, occasional lines in a log file.
 
-Functions that take long report their stages by `track`, `stage` and `waiting`. These show nothing
-by themselves: a program switches them on by `show_progress`, as the command line does. A global
-switch, as in Keras, because a training has five stages in as many modules, and an argument would
-have to pass through all of them.
+Long functions report their stages with `track`, `stage` and `waiting`. These show nothing unless a
+program calls `show_progress`, as the command line does. It is a global switch, as in Keras, because
+training has five stages in as many modules, and an argument would have to pass through all of them.
 """
 
 import contextlib
@@ -18,22 +17,23 @@ DELAY = 1.0  # seconds before a bar is drawn, so that quick work shows none
 EVERY = 30.0  # seconds between lines where stderr is a file
 
 _programs: list = []  # blocks of `show_progress`: seconds between their lines
+_hidden: list = []  # blocks of `hide_progress`
 _drawn: list = []  # bars on the terminal
 _stages: list = []  # running stages, the innermost last
 
 
 class Progress:
-    """Shows how many of several items are done.
+    """Shows how many items are done.
 
-    On a terminal this is a bar, which disappears when it is closed. Elsewhere it is a line now and
-    then, without control characters.
+    On a terminal this is a bar, which disappears when it is closed; elsewhere occasional lines
+    without control characters.
 
     Args:
         total: Number of items, or None; a single one shows nothing.
         noun: The items, in the plural.
-        stage: What is being done with them.
+        stage: The operation in progress.
         initial: Number of items done before.
-        lines: Whether logs get lines; terminals get a bar anyway.
+        lines: Whether to write lines to logs; terminals always get a bar.
         every: Seconds between lines; by default `EVERY`.
         stream: The stream to write to; by default stderr.
     """
@@ -44,7 +44,7 @@ class Progress:
         self.stream = stream or sys.stderr
         self.bar = None
         self.begun = self.shown = time.monotonic()
-        self._is_long = total is None or total > 1
+        self._is_long = not _hidden and (total is None or total > 1)
         if self._is_long and self.stream.isatty():
             from tqdm import tqdm
 
@@ -62,7 +62,7 @@ class Progress:
             _drawn.append(self.bar)
 
     def __call__(self, done, note=""):
-        """Shows that `done` items are done, and `note` beside it."""
+        """Shows that `done` items are done, followed by `note`."""
         if self.bar is not None:
             if note:
                 self.bar.set_postfix_str(note, refresh=False)
@@ -124,18 +124,28 @@ def show_progress(*, every: float | None = None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def hide_progress():
+    """Hides all progress inside the block, even that of a `Progress`."""
+    _hidden.append(None)
+    try:
+        yield
+    finally:
+        _hidden.pop()
+
+
+@contextlib.contextmanager
 def stage(name, *, total, noun, initial=0, lines=True):
     """A stage of a long function.
 
     Args:
-        name: What is being done.
+        name: The operation in progress.
         total: Number of items, or None.
         noun: The items, in the plural.
         initial: Number of items done before.
-        lines: Whether logs get lines.
+        lines: Whether to write lines to logs.
 
     Yields:
-        A function of (items done, note=""), whose attribute `bar` is None where no bar is drawn.
+        A function of (items done, note=""), whose attribute `bar` is None if no bar is drawn.
     """
     if not _programs:
         yield _Silent()
@@ -150,7 +160,7 @@ def stage(name, *, total, noun, initial=0, lines=True):
 
 
 def track(items, name, *, total, noun, size=None):
-    """Yields items, and shows how many are done; `size(item)` is the count of each."""
+    """Yields items and shows how many are done; an item counts as `size(item)`."""
     with stage(name, total=total, noun=noun) as show:
         done = 0
         for item in items:
@@ -161,9 +171,9 @@ def track(items, name, *, total, noun, size=None):
 
 @contextlib.contextmanager
 def waiting(name):
-    """A stage that cannot be counted: shows how long it has been running.
+    """A stage without a count: shows how long it has been running.
 
-    While a stage inside it runs, only that one is shown.
+    While a nested stage runs, only that one is shown.
     """
     if not _programs:
         yield
@@ -218,7 +228,7 @@ class _Silent:
 
 
 def _clear_bars(record):
-    """A log filter that lets everything pass: a line must not start after a bar."""
+    """A log filter that passes every record, and clears the bars before it is printed."""
     del record
     for bar in _drawn:
         _clear(bar)
