@@ -1,0 +1,37 @@
+"""`read_ahead`: a generator that runs in a thread beside its reader."""
+
+import concurrent.futures
+import contextlib
+import queue
+import threading
+
+
+def read_ahead(items):
+    """Runs a generator one item ahead, in a thread, and yields its items."""
+    ready: queue.Queue = queue.Queue(1)
+    stopped, end = threading.Event(), object()
+
+    def put(item):
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put(item, timeout=0.1)
+                return
+
+    def work():
+        try:
+            with contextlib.closing(items):
+                for item in items:
+                    put(item)
+                    if stopped.is_set():
+                        return
+        finally:
+            put(end)
+
+    with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
+        done = pool.submit(work)
+        try:
+            while (item := ready.get()) is not end:
+                yield item
+            done.result()
+        finally:
+            stopped.set()
