@@ -1,6 +1,6 @@
-"""Average precision: how well scores rank the videos of each class, where a video may have several.
+"""Average precision: how well scores rank the videos of each class, for multi-label datasets.
 
-NumPy alone.
+Uses only NumPy.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ def average_precision(scores, targets):
     """The average precision of one class.
 
     Args:
-        scores: (videos,). Videos of equal scores count as retrieved together.
+        scores: (videos,). Videos with equal scores count as retrieved together.
         targets: (videos,), whether the class is one of the video's.
 
     Returns:
@@ -74,7 +74,7 @@ def mean_average_precision(scores, targets):
 
 
 def hit_at_1(scores, targets):
-    """Share of the videos whose best class is one of theirs.
+    """Fraction of the videos whose highest-scoring class is one of their labels.
 
     Args:
         scores: (videos, classes).

@@ -1,6 +1,6 @@
-"""`Canvas`: what the pictures of results share: paper, ink, text that fits, and atomic PNG files.
+"""`Canvas`: drawing of result pictures: colors, text that fits, and atomic PNG files.
 
-Drawn with Pillow, https://pillow.readthedocs.io, and its built-in font, so that none is needed.
+Drawn with Pillow, https://pillow.readthedocs.io, and its built-in font.
 """
 
 import functools
@@ -28,7 +28,7 @@ def pillow():
 
 
 def check_picture_path(path):
-    """The path of a PNG to write, checked before any work: its suffix, no folder, and Pillow."""
+    """Checks the path of a PNG, and that Pillow is installed, before any work; returns the path."""
     path = pathlib.Path(path)
     if path.suffix.lower() != ".png":
         raise UserError(f"{path}: pictures are PNG, so the name must end in .png")
@@ -39,18 +39,18 @@ def check_picture_path(path):
 
 
 class Canvas:
-    """White paper to draw on, in pixels from the top left."""
+    """A white picture to draw on, in pixels from the top left."""
 
     def __init__(self, width, height):
         image_module, draw_module, _ = pillow()
         self.image = image_module.new("RGB", (width, height), PAPER)
         self.draw = draw_module.Draw(self.image)
 
-    def text(self, place, text, *, size, color=INK, anchor="lm", width=None):
+    def text(self, position, text, *, size, color=INK, anchor="lm", width=None):
         """Writes one line.
 
         Args:
-            place: (x, y) of the anchor.
+            position: (x, y) of the anchor.
             text: Any string; characters that cannot be printed are replaced.
             size: Pixels of the font.
             color: (red, green, blue).
@@ -58,10 +58,10 @@ class Canvas:
             width: Maximum pixels; a longer text ends with an ellipsis.
         """
         text = printable(text) if width is None else fit_text(text, size=size, width=width)
-        self.draw.text(place, text, fill=color, font=font(size), anchor=anchor)
+        self.draw.text(position, text, fill=color, font=font(size), anchor=anchor)
 
-    def slanted_text(self, place, text, *, size, color=INK, width=None):
-        """Writes one line that rises at 45 degrees from `place`."""
+    def slanted_text(self, position, text, *, size, color=INK, width=None):
+        """Writes one line that rises at 45 degrees from `position`."""
         image_module, draw_module, _ = pillow()
         text = printable(text) if width is None else fit_text(text, size=size, width=width)
         side = 2 * (int(text_width(text, size=size)) + size)
@@ -69,24 +69,24 @@ class Canvas:
         middle = (side // 2, side // 2)
         draw_module.Draw(ink).text(middle, text, fill=255, font=font(size), anchor="lm")
         ink = ink.rotate(45, resample=image_module.Resampling.BICUBIC)
-        corner = (int(place[0]) - side // 2, int(place[1]) - side // 2)
+        corner = (int(position[0]) - side // 2, int(position[1]) - side // 2)
         self.image.paste(color, corner, ink)
 
-    def box(self, place, size, color, *, radius=0):
-        """Fills a rectangle of `size` (width, height) pixels, its top left corner at `place`."""
+    def box(self, position, size, color, *, radius=0):
+        """Fills a rectangle of `size` (width, height) pixels, its top left corner at `position`."""
         if min(size) >= 1:
-            (x, y), (width, height) = map(int, place), map(int, size)
+            (x, y), (width, height) = map(int, position), map(int, size)
             edges = (x, y, x + width - 1, y + height - 1)
             radius = min(radius, (width - 1) // 2, (height - 1) // 2)
             self.draw.rounded_rectangle(edges, radius, fill=color)
 
-    def paste(self, place, pixels, *, size=None):
-        """Puts a uint8 array (height, width, 3) with its corner at `place`, resized to `size`."""
+    def paste(self, position, pixels, *, size=None):
+        """Draws a uint8 array (height, width, 3), its corner at `position`, resized to `size`."""
         image_module, _, _ = pillow()
         image = image_module.fromarray(np.ascontiguousarray(pixels))
         if size is not None and size != image.size:
             image = image.resize(size, image_module.Resampling.LANCZOS)
-        self.image.paste(image, tuple(map(int, place)))
+        self.image.paste(image, tuple(map(int, position)))
 
     def save(self, path):
         """Writes the PNG atomically."""

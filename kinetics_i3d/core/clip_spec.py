@@ -7,9 +7,13 @@ FVD: https://arxiv.org/abs/1812.01717.
 
 import dataclasses
 import fractions
+import math
+import numbers
 from typing import Any
 
 import numpy as np
+
+from kinetics_i3d.core.json_objects import check_fields
 
 STREAMS = ("rgb", "flow")
 RESIZES = ("short_side", "height", "stretch")
@@ -18,20 +22,20 @@ INTERPOLATIONS = ("bilinear", "area_cubic")
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:
-    """How a video becomes the values that a model reads; weights carry their own spec.
+    """How the frames of a video become the input of a model; weights store their spec.
 
     Args:
         name: The name of the spec, such as `"deepmind"`.
         stream: `"rgb"` or `"flow"`.
-        fps: Frames a second, sampled by presentation time.
-        short_side: Pixels of the side that `resize` names; for `"stretch"` of both sides, equal to
-            `size`.
-        size: Pixels of the square crop, the centre one at test and random in training.
+        fps: Frames per second, sampled by presentation time.
+        short_side: Length in pixels of the side that `resize` sets; for `"stretch"` of both sides,
+            equal to `size`.
+        size: Side of the square crop in pixels; centered at test, random in training.
         low: The value of a black pixel (0).
         high: The value of a white pixel (255).
         resize: `"short_side"` resizes the smaller side to `short_side` and keeps the aspect ratio;
-            `"height"` resizes the height, with a width cut down to an even number, as MediaPipe
-            does; `"stretch"` resizes both sides, whatever the aspect ratio.
+            `"height"` resizes the height, and rounds the width down to an even number, as MediaPipe
+            does; `"stretch"` resizes both sides without keeping the aspect ratio.
         interpolation: `"bilinear"`, or `"area_cubic"`: area averages to shrink, cubic to enlarge.
 
     Raises:
@@ -56,6 +60,12 @@ class ClipSpec:
     def __post_init__(self):
         if self.stream not in STREAMS:
             raise ValueError(f"`stream` must be one of {STREAMS}. Received: stream={self.stream!r}")
+        if not isinstance(self.name, str):
+            raise ValueError(f"`name` must be a text. Received: name={self.name!r}")
+        for field in ("fps", "short_side", "size", "low", "high"):
+            value = getattr(self, field)
+            if not isinstance(value, numbers.Real) or isinstance(value, bool):
+                raise ValueError(f"`{field}` must be a number. Received: {field}={value!r}")
         if not self.fps > 0:
             raise ValueError(f"`fps` must be above 0. Received: fps={self.fps!r}")
         if not 1 <= self.size <= self.short_side:
@@ -94,11 +104,11 @@ class ClipSpec:
         name = f"{self.name}_flow"
         return dataclasses.replace(self, name=name, stream="flow", low=-1.0, high=1.0)
 
-    def normalize(self, clip: Any) -> Any:
-        """Scales uint8 pixels, 0 to 255, to float32 values, `low` to `high`."""
+    def normalize(self, clip: Any, *, out: Any = None) -> Any:
+        """Scales uint8 pixels, 0 to 255, to float32 values, `low` to `high`; fills `out` if set."""
         scale = np.float32((self.high - self.low) / 255.0)
-        # One array of that size and no more: a clip of 10 s has 150 MB.
-        values = np.multiply(clip, scale, dtype=np.float32)
+        # Only one array of this size is allocated: a clip of 10 s has 150 MB.
+        values = np.multiply(clip, scale, out=out, dtype=np.float32)
         values += np.float32(self.low)
         return values
 
@@ -110,6 +120,54 @@ class ClipSpec:
     def to_dict(self) -> dict[str, Any]:
         """The fields as a JSON-ready dictionary; `ClipSpec(**d)` is the inverse."""
         return dataclasses.asdict(self)
+
+
+# Limits for specs in files. Beyond them a network would exhaust the memory or run for days.
+MAX_FPS, MAX_SIDE = 1000, 2048
+_KINDS = {
+    **dict.fromkeys(("name", "stream", "resize", "interpolation"), str),
+    **dict.fromkeys(("fps", "low", "high"), float),
+    **dict.fromkeys(("short_side", "size"), int),
+}
+_DEFAULTS = {
+    field.name: field.default
+    for field in dataclasses.fields(ClipSpec)
+    if field.default is not dataclasses.MISSING
+}
+
+
+def parse_spec(name, fields):
+    """The `ClipSpec` of a dictionary from a file, which may contain values of any type.
+
+    Args:
+        name: The name of the dictionary, for the error.
+        fields: As returned by `ClipSpec.to_dict`; fields with defaults may be missing in files of
+            earlier versions.
+
+    Raises:
+        ValueError: If a field is unknown, of a wrong type, or outside the limits of this module.
+
+    Example:
+
+    >>> parse_spec("clip_spec", {"name": "mine", "fps": 12.5}).fps
+    12.5
+    """
+    fields = _DEFAULTS | fields if isinstance(fields, dict) else fields
+    check_fields(name, fields, _KINDS)
+    spec = ClipSpec(**fields)
+    check_limits(spec)
+    return spec
+
+
+def check_limits(spec):
+    """Raises `ValueError` for a `ClipSpec` beyond the limits of specs in files."""
+    if not (spec.fps <= MAX_FPS and spec.short_side <= MAX_SIDE):
+        raise ValueError(
+            f"`fps` must be at most {MAX_FPS}, and `short_side` {MAX_SIDE}. "
+            f"Received: fps={spec.fps!r}, short_side={spec.short_side!r}"
+        )
+    if not math.isfinite(spec.low) or not math.isfinite(spec.high):
+        raise ValueError(f"`low` and `high` must be finite. Received: {spec.low!r}, {spec.high!r}")
 
 
 def check_resize(resize, interpolation):
@@ -167,6 +225,9 @@ def as_rate(fps):
     try:
         # 1001 is the denominator of NTSC's rates.
         is_exact = isinstance(fps, fractions.Fraction)
+        fps = fps.item() if isinstance(fps, np.generic) else fps
+        if isinstance(fps, bool):
+            raise TypeError
         rate = fps if is_exact else fractions.Fraction(fps).limit_denominator(1001)
     except (TypeError, ValueError, OverflowError):
         rate = fractions.Fraction(0)  # text, nan, infinity

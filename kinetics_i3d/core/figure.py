@@ -1,6 +1,6 @@
-"""`new_figure`: what the plots of results share: style, colours, and atomic PNG files.
+"""`new_figure`: the style, the colors and the atomic PNG files of all plots.
 
-Drawn with Matplotlib, https://matplotlib.org, which the extra `reports` brings.
+Drawn with Matplotlib, https://matplotlib.org, which the extra `reports` installs.
 """
 
 import contextlib
@@ -33,6 +33,14 @@ _STYLE = {
 }
 
 
+def check_matplotlib():
+    """Raises `UserError` if Matplotlib is missing."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise UserError('Plots need Matplotlib: pip install "kinetics-i3d[reports]"') from error
+
+
 @contextlib.contextmanager
 def new_figure(path, *, width, height):
     """Yields a Matplotlib figure, `width` x `height` inches, and saves it as the PNG `path`.
@@ -41,17 +49,16 @@ def new_figure(path, *, width, height):
     and does not depend on the user's Matplotlib settings. Raises `UserError` if `path` is not a PNG
     or Matplotlib is missing.
     """
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError('Plots need Matplotlib: pip install "kinetics-i3d[reports]"') from error
+    check_matplotlib()
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     check_picture_path(path)
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
-        # Characters that the font lacks become boxes, which is no reason to warn.
+        # Characters that the font lacks become boxes; no warning is needed.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=(width, height), dpi=DPI)
         FigureCanvasAgg(figure)

@@ -1,10 +1,10 @@
-"""`parse_object`, `check_fields`: JSON in files of others, whose values may be of any kind."""
+"""`parse_object`, `check_fields`: JSON from untrusted files, whose values may have any type."""
 
 import json
 
 
 def parse_object(text):
-    """The dictionary in a JSON text; `ValueError` for anything else.
+    """Parses a JSON object; `ValueError` for anything else.
 
     Example:
 
@@ -25,13 +25,13 @@ def parse_object(text):
 
 
 def check_fields(name, fields, kinds):
-    """Raises `ValueError` unless a dictionary has exactly some fields, each of its kind.
+    """Raises `ValueError` unless a dictionary has exactly the given fields with the given types.
 
     Args:
-        name: What the dictionary is, for the error.
-        fields: A value of JSON.
-        kinds: {field: type, or a tuple of them}; `float` allows whole numbers, no kind but `bool`
-            allows `True`.
+        name: Name of the dictionary, for the error.
+        fields: A JSON value.
+        kinds: {field: type, or a tuple of types}; `float` allows integers, and only `bool` allows
+            `True`.
 
     Example:
 

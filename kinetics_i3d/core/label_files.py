@@ -1,17 +1,18 @@
 """`read_labels`: class names in the order of a model's outputs, from any common label file.
 
-Lines ("abseiling", "0 abseiling", "abseiling,0"), tables with a header (Kinetics' `id,name`), JSON
-lists and maps (SlowFast, Something-Something, Hugging Face) and `item { ... }` maps (AVA). Files
-that can be read in more than one way are refused.
+The formats are lines ("abseiling", "0 abseiling", "abseiling,0"), tables with a header (Kinetics'
+`id,name`), JSON lists and maps (SlowFast, Something-Something, Hugging Face), the `names:` of YAML
+files (YOLO), and `item { ... }` maps (AVA). Ambiguous files are refused.
 """
 
 import contextlib
 import csv
 import io
+import itertools
 import re
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.files import LINE_END, atomic_path, read_text
+from kinetics_i3d.core.files import LINE_END, at_line, atomic_path, read_text
 from kinetics_i3d.core.label_maps import (
     ADVICE,
     NAME_COLUMNS,
@@ -23,29 +24,31 @@ from kinetics_i3d.core.label_maps import (
 )
 from kinetics_i3d.core.labels import check_class_names
 
-# A first line of one word that is a header, and no class.
+# Single words in the first line that are a header, not a class.
 _LONE_HEADERS = NAME_COLUMNS - {"action", "category", "title", "tag"}
 
 JSON = re.compile(r"\s*(?:\{|\[\s*[\"'{\[\]\d])")
 # "0 abseiling", "0,abseiling", "0: abseiling", "1. abseiling", "c000 Holding some clothes".
-_NUMBER_FIRST = re.compile(r"([A-Za-z]?)(\d+)(?:[.)]\s*|\s*[,;:]\s*|\s+)(\S.*)")
-_NUMBER_LAST = re.compile(r"(.*[^\s,;:])(\s*[,;:]\s*|\s+)(\d+)")
+_NUMBER_FIRST = re.compile(r"([A-Za-z]?)(\d+)(?:[.)]\s*|\s*[,;:|=]\s*|\s+)(\S.*)")
+_NUMBER_LAST = re.compile(r"(.*[^\s,;:|=])(\s*[,;:|=]\s*|\s+)(\d+)")
+# The member of a YAML file, such as YOLO's data sets, that holds the labels.
+_YAML = re.compile(r"(?:names|class_names|classes|labels|id2label)\s*:\s*([\[{].*)?")
 
 
 def read_labels(path):
     r"""Reads the class names of a label file.
 
     Args:
-        path: The file. One label a line, with or without its id before or after it; a table with a
-            header; a JSON list, or a JSON map in either direction; or `item { id: name: }` entries.
-            Ids count from 0 or from 1, without gaps, in any order.
+        path: The file: one label per line, optionally preceded or followed by its id; a table with
+            a header; a JSON list, or a JSON map in either direction; a YAML file with `names:`; or
+            `item { id: name: }` entries. Ids begin at 0 or 1, without gaps, in any order.
 
     Returns:
-        A tuple of class names in the order of their ids, or else of the file.
+        A tuple of class names in the order of their ids, or of the file if there are no ids.
 
     Raises:
         DatasetError: If the file is not text or has no labels, if a label or an id is repeated or
-            missing, or if the file can be read in more than one way. The message names the line.
+            missing, or if the file is ambiguous. The message names the line.
 
     Example:
 
@@ -58,13 +61,13 @@ def read_labels(path):
 
 
 def read_label_ids(path):
-    """As `read_labels`, by ids: {id: class name}; without ids in the file they count from 0."""
+    """As `read_labels`, returns {id: class name}; ids begin at 0 if the file has none."""
     return _parse(path, read_text(path))
 
 
 def _parse(path, text):
     if not text.strip():
-        raise DatasetError(f"{path}: must have one label a line, is empty")
+        raise DatasetError(f"{path}: must have one label per line, is empty")
     if JSON.match(text):
         rows = json_rows(path, text)
     elif re.match(r"\s*item\s*\{", text):
@@ -75,7 +78,7 @@ def _parse(path, text):
 
 
 def write_labels(path, labels):
-    """Writes class names so that `read_labels` returns them, one a line if possible."""
+    """Writes class names so that `read_labels` returns them, one per line if possible."""
     labels = tuple(labels)
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows([("id", "name"), *enumerate(labels)])
@@ -90,12 +93,12 @@ def write_labels(path, labels):
 
 
 def _checked(path, rows):
-    """{id: label} of (line, id or None, label); refuses repetitions and gaps."""
+    """{id: label} of (line, id or None, label); `DatasetError` for duplicates and gaps."""
     lines: dict = {}
     named: dict = {}
-    for place, (line, number, label) in enumerate(rows):
-        where = _where(path, line)
-        number = place if number is None else number
+    for index, (line, number, label) in enumerate(rows):
+        where = at_line(path, line)
+        number = index if number is None else number
         if not label:
             raise DatasetError(f"{where}: a label is empty")
         try:
@@ -103,10 +106,10 @@ def _checked(path, rows):
         except ValueError as error:
             raise DatasetError(f"{where}: {error}") from error
         if label in lines:
-            raise DatasetError(f"{where}: {label!r} stands in line {lines[label]} already")
+            raise DatasetError(f"{where}: {label!r} is already in line {lines[label]}")
         if number in named:
             raise DatasetError(
-                f"{where}: id {number} of {label!r} is that of {named[number]!r} already"
+                f"{where}: id {number} of {label!r} is already that of {named[number]!r}"
             )
         lines[label], named[number] = line, label
     first = 0 if 0 in named else 1
@@ -114,28 +117,25 @@ def _checked(path, rows):
     for line, number, label in rows:
         if number is not None and number not in allowed:
             raise DatasetError(
-                f"{_where(path, line)}: ids must be {allowed.start} to {allowed.stop - 1} without "
+                f"{at_line(path, line)}: ids must be {allowed.start} to {allowed.stop - 1} without "
                 f"gaps, as {len(named)} labels are listed. Received: id {number} of {label!r}; "
                 f"{ADVICE}"
             )
     return named
 
 
-def _where(path, line):
-    return f"{path}, line {line}" if line else str(path)
-
-
 # Lines
 
 
 def _of_lines(path, text):
-    lines = [(number, line.strip()) for number, line in enumerate(LINE_END.split(text), 1)]
+    raw = list(enumerate(LINE_END.split(text), 1))
+    lines = [(number, line.strip()) for number, line in _yaml_member(path, raw) or raw]
     while lines and not lines[-1][1]:
         lines.pop()
     while lines and (not lines[0][1] or lines[0][1].startswith("# ")):
         lines.pop(0)
     if not lines:
-        raise DatasetError(f"{path}: must have one label a line, is empty")
+        raise DatasetError(f"{path}: must have one label per line, is empty")
     table = _of_table(path, lines)
     if table is not None:
         return table
@@ -144,7 +144,7 @@ def _of_lines(path, text):
     body = lines[1:] if headed else lines
     filled = [(number, line) for number, line in body if line]
     if not filled:
-        raise DatasetError(f"{path}: must have one label a line, has only the header {first!r}")
+        raise DatasetError(f"{path}: must have one label per line, has only the header {first!r}")
     if all(line.startswith("- ") for _, line in filled):  # YAML
         filled = [(number, line[2:].strip()) for number, line in filled]
     numbered = _numbered(path, filled)
@@ -168,8 +168,30 @@ def _of_lines(path, text):
     return [(number, None, unquoted(line)) for number, line in filled]
 
 
+def _yaml_member(path, lines):
+    """The lines of the labels in a YAML file with other members, or None for other files."""
+    keys = [index for index, (_, line) in enumerate(lines) if re.match(r"\w+\s*:(\s|$)", line)]
+    named = [index for index in keys if _YAML.fullmatch(lines[index][1].rstrip())]
+    if len(named) != 1 or (len(keys) == 1 and not lines[named[0]][1].rstrip().endswith(("]", "}"))):
+        return None
+    number, line = lines[named[0]]
+    inside = _YAML.fullmatch(line.rstrip())[1]
+    if inside is None:
+        block = itertools.takewhile(
+            lambda row: row[1][:1] in (" ", "\t", "-", ""), lines[named[0] + 1 :]
+        )
+        return [row for row in block if row[1].strip()]
+    if inside[-1] not in "]}":
+        raise DatasetError(
+            f"{path}, line {number}: the list of labels must end in its line; {ADVICE}"
+        )
+    mark = "'" if "'" in inside else '"'
+    labels = next(csv.reader([inside[1:-1]], quotechar=mark, skipinitialspace=True))
+    return [(number, label) for label in labels]
+
+
 def _numbered(path, lines):
-    """Rows of lines that each have an id, or None if they have none."""
+    """The rows of lines that all have ids, or None if they have no ids."""
     candidates = [
         _by(lines, _NUMBER_FIRST, lambda match: (match[1], match[2], match[3])),
         _by(lines, _NUMBER_LAST, lambda match: ("", match[3], match[1])),
@@ -191,7 +213,7 @@ def _numbered(path, lines):
         counted = ids in (list(range(len(ids))), list(range(1, len(ids) + 1)))
         names = [unquoted(name) for _, _, name in rows]
         repeated = len(set(names)) < len(names)
-        # "n01440764 tench" and "walk 1", "walk 2" are labels as they stand.
+        # "n01440764 tench" and "walk 1", "walk 2" are labels, not ids with labels.
         if (letters != {""} and not counted) or (rows is candidates[1] and repeated):
             continue
         readings.append(
@@ -221,7 +243,7 @@ def _by(lines, pattern, parts):
 
 
 def _of_table(path, lines):
-    """Rows of a table whose first line is a header with known columns, or None."""
+    """The rows of a table whose first line is a header with known columns, or None."""
     first, header = lines[0]
     for mark in (",", ";", "\t"):
         fields = next(csv.reader([header], delimiter=mark), [])
@@ -248,11 +270,11 @@ def _of_table(path, lines):
             )
         rows.append((number, [cell.strip() for cell in row]))
     if not rows:
-        raise DatasetError(f"{path}: must have one label a line, has only the header {header!r}")
+        raise DatasetError(f"{path}: must have one label per line, has only the header {header!r}")
     ids, names = columns
-    if not ids:  # such as class,label: one of them may be the number
-        ids = [place for place in names if all(row[place].isdecimal() for _, row in rows)]
-        names = [place for place in names if place not in ids] or names
+    if not ids:  # for example class,label: one of the columns may contain the ids
+        ids = [index for index in names if all(row[index].isdecimal() for _, row in rows)]
+        names = [index for index in names if index not in ids] or names
     if not ids:
         raise DatasetError(f"{path}, line {first}: of {header!r} no column is the id; {ADVICE}")
     made = []

@@ -1,11 +1,11 @@
-"""The labels of JSON files and of `item { ... }` maps, and the known columns of label tables."""
+"""Labels in JSON files and in `item { ... }` maps, and the known columns of label tables."""
 
 import json
 import re
 
 from kinetics_i3d.core.errors import DatasetError
 
-# Members of a JSON object that hold the labels beside other settings.
+# Keys of the labels in JSON objects that also contain other settings.
 _MEMBERS = ("id2label", "label2id", "labels", "classes", "class_names", "names", "categories")
 _ITEM = re.compile(r"\bitem\s*\{([^{}]*)\}")
 _ITEM_FIELD = re.compile(r"""\b(id|name|display_name|label)\s*:\s*(?:"([^"]*)"|'([^']*)'|(\d+))""")
@@ -38,7 +38,7 @@ def json_rows(path, text):
         content = {}
         for key, value in members:
             if key in content:
-                raise DatasetError(f"{_at(path, text, key)}: {key!r} stands there twice")
+                raise DatasetError(f"{_at(path, text, key)}: {key!r} occurs twice")
             content[key] = value
         return content
 
@@ -46,7 +46,7 @@ def json_rows(path, text):
         content = json.loads(text, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         raise DatasetError(
-            f"{path}, line {error.lineno}: looks like JSON and is not ({error.msg})"
+            f"{path}, line {error.lineno}: looks like JSON but is not ({error.msg})"
         ) from error
     except RecursionError as error:
         raise DatasetError(f"{path}: is nested too deeply for a label map") from error
@@ -78,7 +78,7 @@ def _line(path, text, key):
 
 def _of_list(path, text, values):
     if not values:
-        raise DatasetError(f"{path}: must have one label a line, is empty")
+        raise DatasetError(f"{path}: must have one label per line, is empty")
     rows = []
     for value in values:
         if isinstance(value, str):
@@ -104,7 +104,7 @@ def _of_list(path, text, values):
 
 def _of_map(path, text, members):
     if not members:
-        raise DatasetError(f"{path}: must have one label a line, is empty")
+        raise DatasetError(f"{path}: must have one label per line, is empty")
     by_id = all(_number(key) is not None and isinstance(name, str) for key, name in members.items())
     by_name = all(_number(number) is not None for number in members.values())
     if by_id and by_name and any(_number(key) != _number(value) for key, value in members.items()):
@@ -133,7 +133,7 @@ def _of_map(path, text, members):
 
 
 def _number(value):
-    """The id that a JSON value is, or None."""
+    """A JSON value as an id, or None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -141,7 +141,7 @@ def _number(value):
     return value if isinstance(value, int) and value >= 0 else None
 
 
-# Column names of tables, in lower case and without "_", "-" and blanks.
+# Column names of tables, in lower case and without "_", "-" and spaces.
 _ID_COLUMNS = frozenset(
     ["", "id", "index", "idx", "number", "no", "key", "#"]
     + [kind + word for kind in ("class", "label", "action") for word in ("id", "index", "idx")]
@@ -150,11 +150,11 @@ NAME_COLUMNS = frozenset(
     ["name", "names", "label", "labels", "class", "classes", "action", "category", "title", "tag"]
     + [kind + "name" for kind in ("class", "label", "action", "display", "category")]
 )
-ADVICE = "a table with the header id,name leaves no doubt"
+ADVICE = "use a table with the header id,name"
 
 
 def unquoted(text):
-    """Text without surrounding blanks and quotes; doubled quotes inside become single."""
+    """Text without surrounding spaces and quotes; doubled quotes inside become single."""
     text = text.strip()
     while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1].replace(text[0] * 2, text[0]).strip()
@@ -162,13 +162,13 @@ def unquoted(text):
 
 
 def plain(word):
-    """A column name for comparison: lower case, without blanks, "_" and "-"."""
+    """A column name for comparison: lower case, without spaces, "_" and "-"."""
     return re.sub(r"[\s_-]", "", unquoted(word).casefold())
 
 
 def label_columns(fields):
     """(columns of ids, columns of names) of a header, or None if it is not one."""
     words = [plain(cell) for cell in fields]
-    ids = [place for place, word in enumerate(words) if word in _ID_COLUMNS]
-    names = [place for place, word in enumerate(words) if word in NAME_COLUMNS]
+    ids = [index for index, word in enumerate(words) if word in _ID_COLUMNS]
+    names = [index for index, word in enumerate(words) if word in NAME_COLUMNS]
     return (ids, names) if len(words) > 1 and names and (ids or len(names) > 1) else None

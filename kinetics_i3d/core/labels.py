@@ -1,4 +1,4 @@
-"""Class names, and predictions with them."""
+"""Class names, and the decoding of predictions."""
 
 import functools
 import pathlib
@@ -10,7 +10,7 @@ import numpy as np
 from kinetics_i3d.core.types import Labels
 
 LISTS = pathlib.Path(__file__).parent / "label_lists"
-# The releases are told apart by their number of outputs.
+# {number of outputs: release}.
 BY_COUNT = {400: "kinetics400", 600: "kinetics600"}
 
 
@@ -25,13 +25,13 @@ def label_list(name):
 
 
 MAX_LETTERS = 1000
-# Control characters, which would move the cursor of a terminal, or look like another line.
+# Control characters, which could move the cursor of a terminal or start a new line.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_MOST_REPEATED = 0.01  # share of names; ImageNet has two twice
+_MAX_REPEATED = 0.01  # share of names; ImageNet has two twice
 
 
 def check_class_names(names):
-    r"""Raises `ValueError` unless class names are different lines of text.
+    r"""Raises `ValueError` unless class names are distinct lines of text.
 
     Example:
 
@@ -41,13 +41,14 @@ def check_class_names(names):
     ValueError: class names must be lines of at most 1000 letters. Received: 'stand\n100 % sit'
     """
     for name in names:
-        if not isinstance(name, str) or len(name) > MAX_LETTERS or _CONTROLS.search(name):
+        is_line = isinstance(name, str) and name.strip() and not _CONTROLS.search(name)
+        if not is_line or len(name) > MAX_LETTERS:
             raise ValueError(
                 f"class names must be lines of at most {MAX_LETTERS} letters. "
                 f"Received: {repr(name)[:80]}"
             )
     repeated = len(names) - len({*names})
-    if repeated > _MOST_REPEATED * len(names):
+    if repeated > _MAX_REPEATED * len(names):
         raise ValueError(
             f"class names must differ. Received: {len(names)} names, of which {repeated} are "
             "repeated"
@@ -62,11 +63,11 @@ def softmax(logits):
 
 
 def sigmoid(logits):
-    """Probabilities of each class by itself, float64."""
+    """Independent probabilities of each class, float64."""
     return 0.5 + 0.5 * np.tanh(0.5 * np.asarray(logits, np.float64))
 
 
-# How logits become probabilities: of exactly one class, or of each class independently.
+# Functions from logits to probabilities: for exactly one class, or for each class independently.
 ACTIVATIONS = {"softmax": softmax, "sigmoid": sigmoid}
 
 
@@ -105,6 +106,8 @@ def decode_predictions(
         raise ValueError(
             f"`activation` must be one of {tuple(ACTIVATIONS)}. Received: activation={activation!r}"
         )
+    if top is not None and (not isinstance(top, (int, np.integer)) or top < 1):
+        raise ValueError(f"`top` must be a whole number above 0, or None. Received: top={top!r}")
     predictions = np.asarray(predictions)
     if predictions.ndim != 2:
         raise ValueError(

@@ -5,6 +5,6 @@ import os
 
 def usable_processors():
     """The number of processors that this process may use, 1 or more."""
-    # macOS does not know the processors that a process is bound to.
+    # macOS has no CPU affinity.
     bound = getattr(os, "sched_getaffinity", None)
     return len(bound(0)) if bound else os.cpu_count() or 1

@@ -1,22 +1,22 @@
-"""`check_settings`: what is reused was made with the settings that are requested now."""
+"""`check_settings`: refuses to reuse results that were made with other settings."""
 
 import json
 
 from kinetics_i3d.core.errors import UserError
 
-_SHORT = 100  # letters of a value that a message can show
+_SHORT = 100  # maximum characters of a value in a message
 
 
 def setting_differences(recorded, requested):
     """Compares two settings field by field.
 
     Args:
-        recorded: JSON-ready dictionary of the settings that something was made with.
-        requested: Of those requested now.
+        recorded: JSON-ready dictionary of the settings that a result was made with.
+        requested: The requested settings.
 
     Returns:
-        {field: phrase with both values}, empty if they are equal. Nested fields are dotted; a field
-        that one side lacks counts as null.
+        {field: phrase with both values}, empty if they are equal. Nested fields are dotted; a
+        missing field counts as null.
 
     Example:
 
@@ -27,17 +27,17 @@ def setting_differences(recorded, requested):
 
 
 def check_settings(recorded, requested, *, path, advice, error=UserError):
-    """Refuses what was made with other settings.
+    """Raises an error if a result was made with other settings.
 
     Args:
         recorded: As for `setting_differences`.
         requested: As for `setting_differences`.
-        path: What was made, for the message.
-        advice: What to do about it, for the message.
+        path: The result, for the message.
+        advice: How to resolve the conflict, for the message.
         error: The class of the error.
 
     Raises:
-        UserError: Of the class `error`, with all fields that differ, if any does.
+        UserError: An `error` that lists all fields that differ.
 
     Example:
 

@@ -1,8 +1,8 @@
-"""`StreamSpecs`: the `ClipSpec`s of one stream or of several, which must fit together.
+"""`StreamSpecs`: the compatible `ClipSpec`s of one or several streams.
 
 Carreira & Zisserman, CVPR 2017, section 2.5: both streams see the same crop of the same frames in
-training; table 1: systems (c) and (d) read one frame per ten flows. At test a stream of a
-Two-Stream I3D, which was trained separately, may be of another size than the other.
+training; table 1: systems (c) and (d) read one frame per ten flows. At test the streams of a
+Two-Stream I3D, which were trained separately, may have different sizes.
 """
 
 import fractions
@@ -17,19 +17,19 @@ _SHARED = ("short_side", "size", "resize", "interpolation")
 class StreamSpecs(Mapping):
     """A read-only `{stream: ClipSpec}` in the order of `STREAMS`.
 
-    Clips of several streams are a dictionary `{stream: clips}`, of one stream a single array:
-    `wrap` and `unwrap` convert, so that code between them has dictionaries only.
+    Clips of several streams are a dictionary `{stream: clips}`, those of one stream a single array.
+    `wrap` and `unwrap` convert between both, so that the code in between uses only dictionaries.
 
     Args:
-        spec: `{stream: ClipSpec}`, as `model.clip_specs`; or one `ClipSpec`, which counts for its
-            own stream, and with the range -1 to 1 for flow beside rgb.
-        streams: Names from `STREAMS`; None takes all of `spec`.
-        apart: Whether each stream may be resized and cropped in its own way, as at test.
+        spec: `{stream: ClipSpec}`, such as `model.clip_specs`; or one `ClipSpec`, which is used for
+            its own stream and, with the range -1 to 1, for flow beside rgb.
+        streams: Names from `STREAMS`; None for all of `spec`.
+        apart: Whether streams may be resized and cropped differently, as at test.
 
     Raises:
         ValueError: If `streams` is empty, unknown or repeated, a spec is missing or of another
-            stream, two specs differ in more than range and rate and are not `apart`, or their rates
-            do not fit together, as `strides` describes.
+            stream, two specs differ in more than range and rate without `apart`, or their rates are
+            incompatible, see `strides`.
 
     Example:
 
@@ -103,25 +103,25 @@ class StreamSpecs(Mapping):
 
     @property
     def one_size(self) -> bool:
-        """Whether all streams are resized alike, so that they see the same pictures."""
+        """Whether all streams have the same resize, so that they read the same pictures."""
         sizes = {(spec.short_side, spec.resize, spec.interpolation) for spec in self.values()}
         return len(sizes) == 1
 
     @property
     def fastest(self) -> ClipSpec:
-        """The spec of the highest rate, by which a video is read for all streams."""
+        """The spec with the highest rate, at which a video is read for all streams."""
         return max(self._specs.values(), key=lambda spec: as_rate(spec.fps))
 
     def strides(self, fps: float | fractions.Fraction | None = None) -> dict[str, int]:
-        """How many frames of a video there are per frame of each stream.
+        """The number of video frames per frame of each stream.
 
-        The k-th rgb frame of a clip is the one at the beginning of the k-th stack of flows.
+        The k-th rgb frame of a clip is the first frame of the k-th stack of flows.
 
         Args:
             fps: The frame rate at which the video is read; None is the fastest stream's.
 
         Returns:
-            `{stream: 1 or more}`; 1 for flow, since leaving flows out does not make longer ones.
+            `{stream: 1 or more}`; 1 for flow, since skipping flows does not give larger motion.
 
         Raises:
             ValueError: If a stream's rate does not divide `fps`, or flow's differs from it.
@@ -132,15 +132,15 @@ class StreamSpecs(Mapping):
         if any(step.denominator > 1 for step in steps.values()) or steps.get("flow", 1) != 1:
             received = ", ".join(f"{spec.fps:g} of {name}" for name, spec in self._specs.items())
             raise ValueError(
-                f"`spec` must have an `fps` of rgb that divides {float(rate):g}, and of flow that "
-                f"is it. Received: {received}"
+                f"`spec` must have an `fps` that divides {float(rate):g} for rgb, and equals it "
+                f"for flow. Received: {received}"
             )
         return {stream: int(step) for stream, step in steps.items()}
 
     def wrap(self, clips: Any) -> dict[str, Any]:
-        """`{stream: clips}` of clips as a model reads them."""
+        """Converts the input of a model to `{stream: clips}`."""
         return dict(clips) if self.is_joint else {self.streams[0]: clips}
 
     def unwrap(self, clips: Mapping[str, Any]) -> Any:
-        """Clips as a model reads them, a single array for one stream, of `{stream: clips}`."""
+        """Converts `{stream: clips}` to the input of a model: a single array for one stream."""
         return dict(clips) if self.is_joint else clips[self.streams[0]]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from kinetics_i3d.core.clip_spec import (
     MEDIAPIPE,
     SPECS,
     ClipSpec,
+    as_rate,
+    parse_spec,
     resized,
 )
 
@@ -103,9 +106,47 @@ def test_a_field_out_of_range(wrong, why):
         ClipSpec("a", **wrong)
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"fps": 1e9}, "`fps` must be at most 1000"),
+        ({"short_side": 3000, "size": 3000}, "`short_side` 2048"),
+        ({"high": float("inf")}, "`low` and `high` must be finite"),
+        ({"fps": "25"}, "`clip_spec` must have `fps` of float"),
+        ({"size": True}, "`clip_spec` must have `size` of int"),
+        ({"sise": 224}, "`clip_spec` must have the fields"),
+        ({"size": 0}, "`size` must be at least 1"),
+    ],
+)
+def test_a_spec_in_a_file_is_checked(change, why):
+    assert parse_spec("clip_spec", {"name": "a", "fps": 12.5}) == ClipSpec("a", fps=12.5)
+    with pytest.raises(ValueError, match=why):
+        parse_spec("clip_spec", {**ClipSpec("a").to_dict(), **change})
+    for fields in (None, [], "a", {}):
+        with pytest.raises(ValueError, match="must have the fields"):
+            parse_spec("clip_spec", fields)
+
+
 def test_the_edges_of_the_ranges_are_allowed():
     assert ClipSpec("a", size=256).size == 256
     assert ClipSpec("a", size=1, short_side=1, fps=0.01).fps == 0.01
+    largest = ClipSpec("a", fps=1000, short_side=2048)
+    assert parse_spec("clip_spec", largest.to_dict()) == largest
+
+
+@pytest.mark.parametrize("wrong", ["fast", None, True, float("nan"), float("inf"), 0, -25])
+def test_a_rate_is_a_number_above_0(wrong):
+    with pytest.raises(
+        ValueError, match=f"`fps` must be a number above 0. Received: fps={wrong!r}"
+    ):
+        as_rate(wrong)
+
+
+def test_a_rate_is_exact():
+    expected = {30000 / 1001: Fraction(30000, 1001), 12.5: Fraction(25, 2), 1e-3: Fraction(1, 1000)}
+    assert {fps: as_rate(fps) for fps in expected} == expected
+    assert as_rate(np.float64(29.97)) == as_rate(29.97) == Fraction(2997, 100)
+    assert as_rate(Fraction(1, 5000)) == Fraction(1, 5000)
 
 
 def test_what_weights_of_before_say_still_loads():
@@ -122,6 +163,7 @@ def test_named_specs_are_those_of_their_sources():
     assert ClipSpec("mediapipe", resize="height", interpolation="area_cubic") == MEDIAPIPE
     assert ClipSpec("fvd", short_side=224, size=224, resize="stretch") == FVD
     assert DEEPMIND.for_flow() == DEEPMIND_FLOW == ClipSpec("deepmind_flow", stream="flow")
+    assert ClipSpec("deepmind", low=0.0, high=2.0).for_flow() == DEEPMIND_FLOW
     assert {spec.low for spec in (MEDIAPIPE, FVD, DEEPMIND_FLOW)} == {-1.0}
     assert MEDIAPIPE.reading == {
         "fps": 25.0,

@@ -3,14 +3,26 @@
 import ast
 import io
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
+import zipfile
 
 import numpy as np
 import pytest
 
-from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.core.files import atomic_folder, atomic_path, check_unicode, parse_npy
+from kinetics_i3d.core.errors import DatasetError, UserError
+from kinetics_i3d.core.files import (
+    atomic_folder,
+    atomic_path,
+    check_space,
+    check_unicode,
+    only_array,
+    parse_npy,
+    read_text,
+)
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -117,6 +129,42 @@ def test_what_came_meanwhile_is_not_replaced(tmp_path):
     assert path.read_text() == "another's" and list(tmp_path.iterdir()) == [path]
 
 
+def test_the_next_process_removes_what_a_killed_one_has_left(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from kinetics_i3d.core.files import atomic_folder, atomic_path\n"
+        "with atomic_path(sys.argv[1]) as file, atomic_folder(sys.argv[2]) as folder:\n"
+        "    (folder / 'half').write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = os.pathsep.join(filter(None, sys.path))
+    names = [str(tmp_path / "clip.h5"), str(tmp_path / "model")]
+    killed = subprocess.run(
+        [sys.executable, "-c", code, *names], env={**os.environ, "PYTHONPATH": path}, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    left = sorted(tmp_path.iterdir())
+    assert [name.name.split("-")[0] for name in left] == [".clip", ".model"]
+    others = [
+        tmp_path / ".clip-00000000-1-abcdefgh.h5",  # another machine's
+        tmp_path / f".clip-{left[0].name.split('-')[1]}-{os.getpid()}-abcdefgh.h5",  # alive
+        tmp_path / ".clip-abcdefgh.h5",
+    ]
+    for other in others:
+        other.touch()
+    with atomic_path(tmp_path / "other.txt") as temporary:
+        assert sorted(tmp_path.iterdir()) == sorted([*others, temporary])
+        temporary.write_text("whole")
+
+
+@pytest.mark.parametrize("stem", ["n" * 251, "ü" * 125])
+def test_names_of_any_length_that_a_file_system_takes(tmp_path, stem):
+    path = tmp_path / f"{stem}.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+
+
 def saved(array):
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
@@ -145,13 +193,13 @@ def test_it_reads_what_numpy_writes(array):
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "no header"),
-        (b"PK\x03\x04" + bytes(200), "no header"),
-        (saved(np.zeros((2, 3), order="F")), "no header"),
-        (saved(np.zeros(3, [("a", "f4")])), "no header"),
+        (b"", "no array header"),
+        (b"PK\x03\x04" + bytes(200), "no array header"),
+        (saved(np.zeros((2, 3), order="F")), "no array header"),
+        (saved(np.zeros(3, [("a", "f4")])), "no array header"),
         (saved(np.arange(9.0))[:-1], "71 bytes that should be 72"),
         (saved(np.arange(9.0)) + b"x", "73 bytes that should be 72"),
-        (saved(np.arange(9.0)).replace(b"(9,)", b"(10**9,)"), "no header"),
+        (saved(np.arange(9.0)).replace(b"(9,)", b"(10**9,)"), "no array header"),
     ],
 )
 def test_anything_else_is_refused(data, why):
@@ -179,7 +227,7 @@ def test_npy_of_an_unknown_dtype_is_a_value_error(tmp_path):
 
 
 @pytest.mark.parametrize("writer", [atomic_path, atomic_folder])
-def test_a_full_disk_is_told_with_the_path(tmp_path, writer):
+def test_a_full_disk_is_reported_with_the_path(tmp_path, writer):
     with pytest.raises(OSError, match="No space") as raised, writer(tmp_path / "a"):
         raise OSError(28, "No space left on device")
     assert raised.value.filename == str(tmp_path / "a")
@@ -188,7 +236,63 @@ def test_a_full_disk_is_told_with_the_path(tmp_path, writer):
     assert raised.value.filename == "other"
 
 
+def test_the_temporary_name_is_not_in_errors(tmp_path):
+    with (
+        pytest.raises(OSError, match="No space") as raised,
+        atomic_path(tmp_path / "a") as outer,
+        atomic_path(outer),  # as where a writer is atomic by itself
+    ):
+        raise OSError(28, "No space left on device")
+    assert raised.value.filename == str(tmp_path / "a") and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot tell")
+def test_space_is_checked_before_a_file_is_written(tmp_path):
+    import resource
+
+    check_space(tmp_path / "a", 10**6)
+    assert (tmp_path / "a").stat().st_size == 0
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            check_space(tmp_path / "a", 10**6)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def test_names_that_are_not_utf8_are_refused():
     check_unicode("ünïcode")
     with pytest.raises(UserError, match="must be valid UTF-8"):
         check_unicode(os.fsdecode(b"caf\xe9"))
+
+
+def test_text_with_a_number_that_python_does_not_read_is_refused(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_text(f"{'9' * 999} sit\n")
+    assert read_text(path).endswith(" sit\n")
+    path.write_text(f"{'9' * 5000} sit\n")
+    with pytest.raises(DatasetError, match=r"labels\.txt: has a number of 1000 digits or more"):
+        read_text(path)
+
+
+def test_the_only_member_of_an_archive_must_be_an_array(tmp_path):
+    np.savez(tmp_path / "one.npz", a=np.arange(3))
+    with np.load(tmp_path / "one.npz") as file:
+        assert only_array(file).tolist() == [0, 1, 2]
+    with zipfile.ZipFile(tmp_path / "text.npz", "w") as archive:
+        archive.writestr("a", b"no array")
+    with (
+        np.load(tmp_path / "text.npz") as file,
+        pytest.raises(ValueError, match="a is not an array"),
+    ):
+        only_array(file)
+
+
+@pytest.mark.parametrize("writer", [atomic_path, atomic_folder])
+def test_a_folder_that_takes_no_files_is_told_with_the_path(writer):
+    if not os.path.isdir("/proc/self"):
+        pytest.skip("needs a folder where nothing can be made")
+    with pytest.raises(OSError, match=r"out\.png") as caught, writer("/proc/out.png"):
+        pass
+    assert caught.value.filename == "/proc/out.png"

@@ -111,6 +111,8 @@ def test_wrong_arguments(predictions, labels, why):
         ("a", "\x1b[31mb"),
         ("a", "b" * 1001),
         ("a", "\u2028"),
+        ("a", ""),
+        ("a", " \t"),
     ],
 )
 def test_class_names_that_would_mislead_are_refused(names):

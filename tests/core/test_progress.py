@@ -114,7 +114,7 @@ def test_nothing_is_shown_to_those_who_did_not_ask(stderr, is_terminal):
     assert stream.getvalue() == ""
 
 
-def test_items_are_counted_by_their_size_and_shown_as_often_as_asked_for(stderr, monkeypatch):
+def test_items_are_counted_by_their_size_and_shown_as_often_as_requested(stderr, monkeypatch):
     stream = stderr(False)
     monkeypatch.setattr(module, "EVERY", 60.0)
     with show_progress(every=0.01):

@@ -43,7 +43,7 @@ def test_rates_give_strides_and_the_fastest_stream():
     slow = StreamSpecs({"rgb": ClipSpec("slow", fps=2.5), "flow": DEEPMIND_FLOW})
     assert slow.strides() == {"rgb": 10, "flow": 1} and slow.fastest == DEEPMIND_FLOW
     assert StreamSpecs(DEEPMIND).strides(50) == {"rgb": 2}
-    with pytest.raises(ValueError, match="of flow that is it"):
+    with pytest.raises(ValueError, match="equals it for flow"):
         slow.strides(50)
 
 
@@ -65,7 +65,7 @@ def test_sizes_may_differ_only_apart():
         (DEEPMIND, ("depth",), "`streams` must be"),
         (DEEPMIND_FLOW, BOTH, "`spec` must be that of each"),
         (PAIR | {"flow": DEEPMIND}, BOTH, "of the stream 'flow'"),
-        (PAIR | {"flow": dataclasses.replace(DEEPMIND_FLOW, fps=10)}, BOTH, "of flow that is it"),
+        (PAIR | {"flow": dataclasses.replace(DEEPMIND_FLOW, fps=10)}, BOTH, "equals it for flow"),
         (PAIR | {"rgb": dataclasses.replace(DEEPMIND, fps=10)}, BOTH, "that divides 25"),
     ],
 )
