@@ -1,4 +1,4 @@
-"""`load_clip`: a video file to the values that a model reads.
+"""`load_clip`: reads a video file as the input of a model.
 
 The release's recipe: https://github.com/google-deepmind/kinetics-i3d (README, "Sample data and
 preprocessing"); looping of short videos: https://arxiv.org/abs/1705.07750, section 2.5.
@@ -16,7 +16,7 @@ from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video import reader
 from kinetics_i3d.video.video_frames import VideoFrames
 
-_OUTSIDE = 0.5  # brightness outside the centre crop
+_OUTSIDE = 0.5  # brightness outside the center crop
 
 
 def load_clip(
@@ -34,12 +34,12 @@ def load_clip(
         spec: A `ClipSpec`, such as `model.clip_spec`, or the name of one.
         start: Seconds from the first picture.
         frames: Number of frames to return. A shorter video is looped as often as needed, as in the
-            paper; if `start` leaves too few frames, with a warning. None returns all frames to the
-            end. Models raise an error for fewer frames than they can read.
+            paper; if `start` leaves too few frames, a warning is logged. None returns all frames to
+            the end. Models raise an error for fewer frames than they can read.
         threads: Threads of the decoder.
 
     Returns:
-        float32 array (1, frames, spec.size, spec.size, 3), `spec.low` to `spec.high`: the centre
+        float32 array (1, frames, spec.size, spec.size, 3), `spec.low` to `spec.high`: the center
         crop of frames sampled at `spec.fps` and resized as the spec says.
 
     Raises:
@@ -80,15 +80,15 @@ def read_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=
 
 
 def crop_frames(frames, *, spec, path):
-    """Yields the centre crops of a generator of frames, which it closes at the end."""
+    """Yields the center crops of a generator of frames, which it closes at the end."""
     try:
         for frame in frames:
-            # Only with `resize="height"` can the width be any.
+            # Only `resize="height"` does not bound the width.
             if frame.shape[1] < spec.size:
                 raise VideoError(
                     f"{path}: {frame.shape[1]} pixels wide at a height of {spec.short_side}, and "
                     f"the spec {spec.name!r} crops {spec.size}; use a spec that resizes the "
-                    "short side for upright videos"
+                    "short side for portrait videos"
                 )
             # A view would keep the whole frame in memory.
             yield center_crop(frame, spec.size).copy()
@@ -97,7 +97,7 @@ def crop_frames(frames, *, spec, path):
 
 
 def center_crop(clip, size):
-    """Cuts the centre square out of (..., height, width, channels), rounded up and left; a view."""
+    """Cuts the center square out of (..., height, width, channels), rounded up and left; a view."""
     _check_count("size", size)
     height, width = np.shape(clip)[-3:-1]
     if size > min(height, width):
@@ -120,7 +120,7 @@ def loop_frames(clip, frames):
 
 
 def darken_outside_crop(frame, spec):
-    """The frame with everything outside the centre crop of `spec` darkened; uint8."""
+    """The frame with everything outside the center crop of `spec` darkened; uint8."""
     height, width, _ = frame.shape
     new_height, new_width = spec.resized(height, width)
     top = round(height * (1 - spec.size / new_height) / 2)

@@ -11,9 +11,12 @@ import os
 import re
 import typing
 
+import numpy as np
+
 from kinetics_i3d.core import errors
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.file_warnings import warn_about
+from kinetics_i3d.video.bounded import call_bounded, is_bounded
 from kinetics_i3d.video.limits import current_limits
 from kinetics_i3d.video.source import Source
 from kinetics_i3d.video.video_frames import VideoFrames
@@ -30,7 +33,7 @@ _CODECS = {
 RATE = 25
 _NUMBERED = re.compile(r"(?s)(.*?)(\d+)(\.[A-Za-z]+)")
 _FLOW = re.compile(r"(?i)(?:flow_?[xy]|[xyuv]|flow)_?")
-# Prefixes of frames, in order, where a folder holds other numbered pictures too.
+# Prefixes of frames, in order of preference, for folders that also contain other pictures.
 _FRAMES = ("img_", "image_", "frame_", "frame", "img", "image", "rgb_", "")
 _LOCATED = re.compile(r"(?s)(.+)#fps=(\d+(?:\.\d+)?)")
 
@@ -45,7 +48,7 @@ def split_rate(path):
 
 
 def numbered_pictures(folder):
-    """{prefix: paths in the order of their numbers} of a folder; empty without such a folder."""
+    """{prefix: paths in the order of their numbers} of a folder; empty if it does not exist."""
     by_prefix = collections.defaultdict(list)
     try:
         with os.scandir(folder) as entries:
@@ -73,7 +76,7 @@ def is_frame_folder(path):
                     return True
                 if os.path.splitext(entry.name)[1].lower() not in (".txt", ".json", ".csv"):
                     return False
-    except (OSError, ValueError):  # also a name that is too long, or with a zero byte
+    except (OSError, ValueError):  # for example a name that is too long, or has a null byte
         return False
     return False
 
@@ -84,7 +87,7 @@ def is_folder(path):
 
 
 def frames_of(folder):
-    """The paths of a folder's frames in order, without pictures of flow."""
+    """The paths of the frames in a folder, in order, without pictures of flow."""
     by_prefix = {
         prefix: paths
         for prefix, paths in numbered_pictures(folder).items()
@@ -123,7 +126,7 @@ class FrameFolder:
         self.files = frames_of(folder)
         if not self.files:
             raise errors.VideoError(
-                f"{folder}: a video file is needed, this is a folder without numbered pictures "
+                f"{folder}: a video file is needed; this is a folder without numbered pictures "
                 "(img_00001.jpg, ...)"
             )
         self._next = 0
@@ -168,7 +171,7 @@ class FrameFolder:
         return True
 
     def pictures(self):
-        """Yields the `av.VideoFrame`s from here on; skips and logs those that cannot be decoded."""
+        """Yields the remaining `av.VideoFrame`s; logs and skips those that cannot be decoded."""
         count, reason = 0, ""
         for number in range(self._next, len(self.files)):
             try:
@@ -208,6 +211,23 @@ def decode_picture(path):
     if not pictures:
         raise errors.VideoError(f"{path}: contains no picture")
     return pictures[0]
+
+
+def gray_pictures(files):
+    """Decodes picture files to a uint8 array (pictures, height, width).
+
+    Raises:
+        ValueError: If their sizes differ.
+        VideoError: If one cannot be decoded.
+    """
+    if files and is_bounded(files[0]):
+        return call_bounded(f"{__name__}:_gray_pictures", files)
+    return _gray_pictures(files)
+
+
+def _gray_pictures(files):
+    pictures = [decode_picture(file).to_ndarray(format="gray") for file in files]
+    return np.stack(pictures) if pictures else np.zeros((0, 0, 0), np.uint8)
 
 
 def open_source(path, *, threads):

@@ -1,6 +1,6 @@
-"""`VideoLimits`: bounds on what a video file may cost, however few bytes it has.
+"""`VideoLimits`: limits on the time and memory that a video file may take, whatever its size.
 
-Two hundred kilobytes can hold pictures of gigabytes, and two pictures can be ten hours apart.
+A file of 200 kB can contain pictures of gigabytes, and two pictures can be ten hours apart.
 """
 
 import dataclasses
@@ -14,24 +14,28 @@ VARIABLE = "KINETICS_I3D_VIDEO_LIMITS"
 
 @dataclasses.dataclass(frozen=True)
 class VideoLimits:
-    """Bounds for every video that is read; the environment variable of `current_limits` sets them.
+    """Limits for every video; the environment variable of `current_limits` changes them.
 
     Args:
-        pixels: Of a picture, as stored and after its resize. The default is that of 8K cinema; the
-            memory of a decoder is about 30 times as many bytes.
-        aspect: Longer side of a picture that is resized, divided by the shorter one.
-        frames: Frames that any video may give, however few pictures it has.
-        frames_per_picture: Frames that each picture adds to that. A video with fewer frames a
-            second than are sampled gives each picture several times; slides are shown for minutes.
+        pixels: Maximum pixels of a picture, as stored and after its resize. The default is that of
+            8K cinema; a decoder needs about 30 bytes per pixel.
+        aspect: Maximum ratio of the longer to the shorter side of a picture that is resized.
+        frames: Number of frames that any video may have, however few its pictures.
+        frames_per_picture: Number of frames that each picture may add. Pictures are repeated if a
+            video has a lower rate than is sampled; slides are shown for minutes.
+        seconds: Maximum time of a bounded decoder for the first frame, and for every 100 frames.
+        memory: Maximum bytes of a bounded decoder, on Linux.
     """
 
     pixels: int = 8192 * 4320
     aspect: int = 100
     frames: int = 30_000
     frames_per_picture: int = 3_000
+    seconds: int = 60
+    memory: int = 2**31
 
     def check_picture(self, path, width, height):
-        """Raises `VideoError` for a picture of too many pixels."""
+        """Raises `VideoError` for a picture with too many pixels."""
         if width * height > self.pixels:
             raise VideoError(
                 f"{path}: pictures of {width} x {height} pixels; at most {self.pixels} pixels are "
@@ -53,7 +57,7 @@ class VideoLimits:
             )
 
     def check_frames(self, path, frames, pictures):
-        """Raises `VideoError` if few pictures would become very many frames."""
+        """Raises `VideoError` if a few pictures would become too many frames."""
         if frames > self.frames + pictures * self.frames_per_picture:
             raise VideoError(
                 f"{path}: {int(frames)} frames would be made of the first {pictures} pictures, "
@@ -61,6 +65,14 @@ class VideoLimits:
                 f"{self.frames} and {self.frames_per_picture} per picture are made "
                 f"({VARIABLE}=frames=N allows more)"
             )
+
+
+def out_of_memory(path):
+    """The `VideoError` of a video that needs too much memory."""
+    return VideoError(
+        f"{path}: decoding it needs more memory than there is or is allowed "
+        f"({VARIABLE}=memory=N allows more)"
+    )
 
 
 def current_limits():

@@ -1,6 +1,6 @@
 """`LiveSource`: a camera, the address of a stream, or a file that is still being written.
 
-What an address may open is limited by FFmpeg's whitelist of protocols,
+The protocols that an address may use are limited by FFmpeg's whitelist,
 https://ffmpeg.org/ffmpeg-protocols.html.
 """
 
@@ -16,8 +16,8 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.source import FORMATS, Source, file_state, reason_of
 from kinetics_i3d.video.video_frames import VideoFrames
 
-# {scheme of an address: what it may open}. None may open a file: a playlist that an address leads
-# to must not name those of this machine.
+# {scheme of an address: protocols that it may use}. None may open files: a remote playlist must not
+# refer to files of this machine.
 PROTOCOLS = {
     "http": "http,https,tls,tcp,httpproxy",  # servers redirect to https
     "https": "https,tls,tcp,httpproxy",
@@ -29,16 +29,16 @@ PROTOCOLS = {
     "tcp": "tcp",
     "udp": "udp",
 }
-# Those of a network stream beside those of files; HLS names its segments, and separate sound.
+# Formats of network streams and of files; HLS playlists refer to segments and to separate audio.
 _STREAM_FORMATS = f"{FORMATS},hls,mpjpeg,rtp,rtsp,aac,ac3,eac3,mp3"
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _PASSWORD = re.compile(r"(://[^/@:]*):[^/@]*@")
 _CAMERA = re.compile(r"\d+|/dev/video\d+")
-_POLL = 0.05  # seconds between two looks at a file that has not grown
+_POLL = 0.05  # seconds between checks of a file that has not grown
 
 
 class LiveSource(Source):
-    """A `Source` whose pictures may still have to be taken; use it in a `with` block.
+    """A `Source` that may still be recording; use it in a `with` block.
 
     Args:
         source: The number of a camera, or its device (`/dev/video0`); an address with a scheme of
@@ -55,7 +55,7 @@ class LiveSource(Source):
         self.kind = source_kind(source)
         self._timeout = timeout
         self._stopped = stopped or threading.Event()
-        self.lost = None  # why the connection was lost
+        self.lost = None  # the reason why the connection was lost
         self._file = None
         super().__init__(source_name(source), threads=1)
 
@@ -68,7 +68,7 @@ class LiveSource(Source):
 
     @property
     def discontinuous(self):
-        """Whether the clock may restart, which it also does where a sender does."""
+        """Whether the clock may restart, for example when the sender restarts."""
         return self.kind in ("camera", "address") or super().discontinuous
 
     def _open_container(self):
@@ -104,7 +104,7 @@ class LiveSource(Source):
         path = self.path
         check_source(path)
         self._file = GrowingFile(path, timeout=self._timeout, stopped=self._stopped)
-        # Even with the file open already, a format may name others.
+        # Although the file is open, its format may refer to others.
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
         try:
             return av.open(self._file, options=options, metadata_errors="replace")
@@ -134,7 +134,7 @@ class LiveSource(Source):
 
 
 class GrowingFile:
-    """A file to read that may still be growing: at its end, reading waits for more.
+    """A file that may still be growing: at its end, `read` waits for more data.
 
     Args:
         path: The file.
@@ -153,7 +153,7 @@ class GrowingFile:
         data = self._file.read(size)
         if data or self._is_complete:
             return data
-        # A clock of another machine may be ahead, so that the file seems to be of the future.
+        # The clock of another machine may be ahead, so that the time stamp is in the future.
         idle = max(0.0, time.time() - os.fstat(self._file.fileno()).st_mtime)
         deadline = time.monotonic() + self._timeout - idle
         while not data and not self._is_complete:
@@ -162,7 +162,7 @@ class GrowingFile:
         return data
 
     def seek(self, offset, whence=os.SEEK_SET):
-        """Moves to `offset`; -1 for an offset from the end, which is not known yet."""
+        """Moves to `offset`; returns -1 for an offset from the end, which is not known yet."""
         if whence == os.SEEK_END:
             return -1
         return self._file.seek(offset, whence)
@@ -177,7 +177,7 @@ class GrowingFile:
 
 
 def source_kind(source):
-    """What a source is: `"camera"`, `"address"` or `"file"`; frames in memory are a file.
+    """The kind of a source: `"camera"`, `"address"` or `"file"`; frames in memory count as a file.
 
     Raises:
         ValueError: If it is an address of an unknown scheme, or cameras cannot be read here.
@@ -225,7 +225,7 @@ def check_source(source):
 
 
 def source_name(source):
-    """A source as it is shown: a camera's device, an address without its password.
+    """The display name of a source: a camera's device, an address without its password.
 
     Example:
 

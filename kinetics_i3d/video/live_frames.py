@@ -24,9 +24,9 @@ class LiveFrame:
     """A frame of a live source.
 
     Args:
-        number: Counts frames at the rate of the spec from the source's first picture. Where frames
-            are missing, numbers are too.
-        arrived: When its picture was decoded, by `time.monotonic`.
+        number: Its index at the rate of the spec, from the source's first picture. Missing frames
+            leave gaps in the numbers.
+        arrived: Time at which its picture was decoded, by `time.monotonic`.
         pixels: uint8 array (height, width, 3), RGB.
     """
 
@@ -36,7 +36,7 @@ class LiveFrame:
 
 
 class FrameQueue:
-    """A bounded queue between one thread that puts and one that takes.
+    """A bounded queue between a producer and a consumer thread.
 
     Args:
         size: Number of items, 1 or more.
@@ -61,7 +61,7 @@ class FrameQueue:
         self._error = None
 
     def put(self, item):
-        """Adds an item; returns whether anybody may still take it."""
+        """Adds an item; returns False if the queue is closed."""
         with self._changed:
             while len(self._items) >= self._size and not self._closed:
                 if self._drop:
@@ -75,30 +75,30 @@ class FrameQueue:
             return not self._closed
 
     def end(self, error=None):
-        """Declares that no item follows, and why where the reason is an error."""
+        """Marks the end of the items, with an error if that is the reason."""
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify_all()
 
     def close(self):
-        """Lets go of the items: nobody takes any more."""
+        """Closes the queue and drops its items."""
         with self._changed:
             self._closed = True
             self._items.clear()
             self._changed.notify_all()
 
-    def take(self, most=None):
-        """Waits for an item, and takes all that are there, or the `most` oldest ones.
+    def take(self, limit=None):
+        """Waits for an item, and takes all available ones, or the `limit` oldest.
 
         Returns:
-            A list, empty at the end. An error that ended the items is raised there.
+            A list, empty at the end. If an error ended the items, it is raised there.
         """
         with self._changed:
             while not self._items and not self._ended:
                 self._changed.wait()
             if not self._items and self._error is not None:
                 raise self._error
-            count = len(self._items) if most is None else min(most, len(self._items))
+            count = len(self._items) if limit is None else min(limit, len(self._items))
             self.dropped = self._dropped
             items = [self._items.popleft() for _ in range(count)]
             self._changed.notify_all()
@@ -108,8 +108,8 @@ class FrameQueue:
 class LiveFrames:
     """Decodes, samples and resizes a live source in a thread; use it in a `with` block.
 
-    A camera, an address, and a file that is played in real time do not wait: frames are dropped
-    where they are not taken in time. Of a file every frame is kept, and decoding waits.
+    Cameras, addresses and files that are played in real time do not wait: frames that are not taken
+    in time are dropped. For other files decoding waits, and every frame is kept.
 
     Args:
         source: As for `LiveSource`.
@@ -146,14 +146,14 @@ class LiveFrames:
         """The number of frames dropped before those that were taken last."""
         return self._queue.dropped
 
-    def take(self, most=None):
+    def take(self, limit=None):
         """Waits for frames; a list of `LiveFrame`s as `FrameQueue.take` returns them.
 
         Raises:
             VideoError: After the last frame: if the source cannot be opened, has no picture, or the
                 connection was lost.
         """
-        return self._queue.take(most)
+        return self._queue.take(limit)
 
     def _run(self):
         try:
@@ -164,8 +164,8 @@ class LiveFrames:
             self._queue.end()
 
     def _read_on(self):
-        """Reads one connection after the other, or only one."""
-        warned_at = 0  # at which frame, so that an outage is one line
+        """Reads one connection, or several one after the other."""
+        warned_at = 0  # frame of the last warning, so that an outage gives one line
         while True:
             reason = "the stream ended"
             try:
@@ -214,7 +214,7 @@ class LiveFrames:
         return max(1, round((arrived - self._last_arrival) * self._spec.fps))
 
     def _arrivals(self, timed):
-        """(time, length, (arrival, picture)), in real time where that is requested."""
+        """(time, length, (arrival, picture)), in real time if requested."""
         begin = None
         for seconds, length, picture in timed:
             now = time.monotonic()

@@ -1,4 +1,4 @@
-"""`Painter`: decoded pictures to upright RGB arrays of one size."""
+"""`Painter`: converts decoded pictures to upright RGB arrays of one size."""
 
 import contextlib
 import typing
@@ -7,17 +7,17 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import resized
 from kinetics_i3d.core.errors import VideoError, first_line
-from kinetics_i3d.video.limits import current_limits
+from kinetics_i3d.video.limits import current_limits, out_of_memory
 
-# How most video is stored. swscale has fast code from these to separate planes but not to packed
-# pixels: going by way of planes halves the time.
+# The most common pixel formats. swscale has fast code from these to separate planes, but not to
+# packed pixels: converting to planes first halves the time.
 _PLANAR = ("yuv420p", "yuvj420p")
 
 
 class Painter:
-    """Converts decoded pictures to RGB arrays, all of the size of the first.
+    """Converts decoded pictures to RGB arrays of the size of the first.
 
-    Colours follow the file's tags for matrix and range; untagged files are BT.601, as swscale and
+    Colors follow the file's tags for matrix and range; untagged files are BT.601, as swscale and
     hence OpenCV assume. Non-square pixels stay as stored; alpha is dropped.
 
     Args:
@@ -36,7 +36,7 @@ class Painter:
         from av.video.reformatter import Interpolation, VideoReformatter
 
         self._failure = FFmpegError
-        # Without the last three, white becomes 253 and values depend on the processor.
+        # Without the last three flags, white becomes 253 and values depend on the processor.
         self._method = (
             Interpolation.BILINEAR
             | Interpolation.FULL_CHR_H_INT
@@ -52,7 +52,7 @@ class Painter:
         self._shortcut = None if self.shortcut is None else self.shortcut()
 
     def __call__(self, picture):
-        """Converts an `av.VideoFrame` to a uint8 array (height, width, 3) with its own memory.
+        """Converts an `av.VideoFrame` to a uint8 array (height, width, 3) that owns its memory.
 
         Raises:
             VideoError: If a picture cannot be converted, or would become too large.
@@ -66,6 +66,8 @@ class Painter:
         if rgb is None:
             try:
                 rgb = self._by_swscale(picture, *stored)
+            except MemoryError as error:
+                raise out_of_memory(self._name) from error
             except (self._failure, ValueError) as error:
                 raise VideoError(
                     f"{self._name}: its pictures of {picture.width} x {picture.height} pixels "
@@ -121,10 +123,10 @@ class Painter:
 
 
 def compile_shortcut():
-    """Makes every later `Painter` of this process use the compiled shortcut for equal sizes.
+    """Makes every later `Painter` of this process use the compiled conversion for equal sizes.
 
     The pixels are the same. Compiling takes about a second; without Numba nothing changes. Call it
-    before threads that read videos start.
+    before starting threads that read videos.
     """
     if Painter.shortcut is None:
         with contextlib.suppress(ImportError):  # an incompatible Numba is no reason to fail
@@ -134,14 +136,31 @@ def compile_shortcut():
 
 
 def same_by_planes(picture, height):
-    """Whether swscale's bilinear RGB is the same to the bit if made as planes and then packed.
+    """Whether swscale gives the same bilinear RGB, bit for bit, by way of separate planes.
 
-    For packed pixels swscale rounds differently where two lines make one: in whatever grows in
-    height, and in what hardly shrinks. `height` is that of the result, as stored.
+    For packed pixels swscale rounds differently where two lines are combined: if the height grows,
+    or hardly shrinks. `height` is that of the result, as stored.
     """
     if picture.format.name not in _PLANAR or picture.height % 2:
         return False
     return picture.height == height or picture.height >= 1.1 * height
+
+
+def _side_data(picture):
+    try:
+        return picture.side_data
+    except ValueError:  # of a type that PyAV's enumeration lacks, such as Exif in photographs
+        from av.sidedata import sidedata
+
+        typing.cast(typing.Any, sidedata.Type)._missing_ = classmethod(_unknown_type)
+        return picture.side_data
+
+
+def _unknown_type(types, number):
+    """A member for a number that an enumeration does not list."""
+    member = object.__new__(types)
+    member._name_, member._value_ = f"UNKNOWN_{number}", number
+    return member
 
 
 def orientation(picture):
@@ -149,7 +168,7 @@ def orientation(picture):
 
     Swap the axes, then flip the columns and the rows. Other angles are rounded to right ones.
     """
-    matrix = picture.side_data.get("DISPLAYMATRIX")
+    matrix = _side_data(picture).get("DISPLAYMATRIX")
     if matrix is None:
         return False, False, False
     # x' = a x + c y, y' = b x + d y: https://ffmpeg.org/doxygen/trunk/group__lavu__video__display.html

@@ -1,4 +1,4 @@
-"""`read_frames`, `timed_frames`, `video_info`: a video as upright RGB frames, one after the other.
+"""`read_frames`, `timed_frames`, `video_info`: read a video as a stream of upright RGB frames.
 
 Frames are sampled by presentation time; `kinetics_i3d.video.sampling` has the rule.
 """
@@ -15,13 +15,14 @@ from kinetics_i3d.core import clip_spec, errors
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video import painter as pictures
+from kinetics_i3d.video.bounded import call_bounded, is_bounded, stream_bounded
 from kinetics_i3d.video.frame_folder import open_source
 from kinetics_i3d.video.limits import current_limits
 from kinetics_i3d.video.sampling import at_rate, between, presentation_times
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
 
-# Below this, decoding from the beginning is cheaper than seeking and the pictures around it.
+# Seconds; below this, decoding from the beginning is cheaper than seeking.
 _SEEK_FROM = fractions.Fraction(1)
 # Seeking goes by decoding time, which is up to 16 pictures earlier than presentation time.
 _SEEK_EARLIER = fractions.Fraction(1, 2)
@@ -29,16 +30,16 @@ _SEEK_EARLIER = fractions.Fraction(1, 2)
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """What a file says about its video. Headers may be wrong; only reading shows the truth.
+    """The information in a video's header, which may be wrong.
 
     Args:
         path: The file.
         width: Pixels, as shown.
         height: Pixels, as shown.
-        rotation: Degrees clockwise by which the stored picture is turned: 0, 90, 180 or 270.
-        fps: Frames a second on average.
-        duration: Seconds, or None where the file does not say.
-        frames: Number of pictures by the header, or else `duration * fps`; None where neither is
+        rotation: Clockwise rotation of the stored picture in degrees: 0, 90, 180 or 270.
+        fps: Average frames per second.
+        duration: Seconds, or None if unknown.
+        frames: Number of pictures by the header, or else `duration * fps`; None if neither is
             known.
         codec: The short name of the codec, such as `"h264"`.
     """
@@ -71,9 +72,19 @@ def video_info(path: PathLike | VideoFrames) -> VideoInfo:
     >>> info.width, info.height, info.fps, info.frames, info.duration
     (320, 240, 25.0, 25, 1.0)
     """
+    if is_bounded(check_video(path)):
+        return VideoInfo(**{**call_bounded(f"{__name__}:_info_fields", path), "path": str(path)})
+    return _info(path)
+
+
+def _info_fields(path):
+    return dataclasses.asdict(_info(path))
+
+
+def _info(path):
     file, span = split_span(check_video(path))
     with open_source(file, threads=1) as source:
-        # Rotation comes with the pictures, and their size may differ from the header's.
+        # Rotation is stored with the pictures, whose size may differ from the header's.
         first = next(source.pictures())
         height, width = pictures.upright_size(first)
         transposed, left_right, up_down = pictures.orientation(first)
@@ -118,15 +129,15 @@ def read_frames(
     alpha is dropped, and non-square pixels stay as stored, as in the release and in OpenCV. If the
     size changes within the video, all frames are resized to the first one's.
 
-    A damaged file gives what can be decoded, and one warning in the log if the decoder notices: it
-    conceals some errors silently. The file is closed when the generator ends, fails, or is closed
-    or dropped.
+    Of a damaged file, everything that can be decoded is returned, and a warning is logged if the
+    decoder reports an error; it conceals some errors silently. The file is closed when the
+    generator ends, fails, or is closed or dropped.
 
     Args:
         path: A local file, or a folder of numbered pictures; text or `os.PathLike`. With a span
             (`talk.mp4#t=5,15`) the frames are those of the span, and `start` and `stop` count from
             its beginning. `VideoFrames` work too.
-        fps: Frames a second to sample, a number or a fraction; None returns every frame as stored.
+        fps: Frames per second to sample, a number or a fraction; None returns every stored frame.
         start: Seconds from the first picture.
         stop: Seconds from the first picture at which to stop; None reads to the end.
         short_side: Pixels of the smaller side after a resize that keeps the aspect ratio, or of the
@@ -134,11 +145,11 @@ def read_frames(
         threads: Threads of the decoder. Frames do not depend on it, except where a damaged file's
             errors are concealed.
         resize: `"short_side"`, `"height"` or `"stretch"`, as in `ClipSpec`.
-        interpolation: `"bilinear"` or `"area_cubic"`, as in `ClipSpec`. Both are swscale's, whose
-            bilinear filter widens when it shrinks, so that nothing flickers.
+        interpolation: `"bilinear"` or `"area_cubic"`, as in `ClipSpec`, both by swscale. Its
+            bilinear filter is antialiased.
 
     Returns:
-        A generator of uint8 arrays (height, width, 3), RGB, 0 to 255, each with its own memory.
+        A generator of uint8 arrays (height, width, 3), RGB, 0 to 255, which own their memory.
 
     Raises:
         ValueError: If a number is outside its range.
@@ -153,12 +164,28 @@ def read_frames(
     >>> frames.close()
     """
     checked = _checked(path, fps, start, stop, short_side, threads, resize, interpolation)
+    if is_bounded(path):
+        return stream_bounded(f"{__name__}:_frames", *checked)
     return _frames(*checked)
 
 
-def timed_frames(
+def timed_frames(path, *, fps, pixels=True, **options):
+    """Yields (begin, end, frame) for the frames of `read_frames`, seconds as exact fractions.
+
+    Seconds count from the first picture of the file, also for a span of it, and increase. A frame
+    begins when its picture is shown; one that repeats a picture begins at its own
+    `start + k / fps`. It ends where the next one begins, the last where the video or the span ends.
+    Without `pixels` the frames are None, which takes half the time. Other `options` are those of
+    `read_frames`.
+    """
+    arguments = (*_checked(path, fps, **options), pixels)
+    if is_bounded(path):
+        return stream_bounded(f"{__name__}:_timed_frames", *arguments)
+    return _timed_frames(*arguments)
+
+
+def _checked(
     path,
-    *,
     fps,
     start=0.0,
     stop=None,
@@ -166,21 +193,8 @@ def timed_frames(
     threads=1,
     resize="short_side",
     interpolation="bilinear",
-    pixels=True,
 ):
-    """Yields (begin, end, frame) for the frames of `read_frames`, seconds as exact fractions.
-
-    Seconds count from the first picture of the file, also for a span of it, and increase. A frame
-    begins when its picture is shown; one that repeats a picture begins at its own
-    `start + k / fps`. It ends where the next one begins, the last where the video or the span ends.
-    Without `pixels` the frames are None, which takes half the time.
-    """
-    checked = _checked(path, fps, start, stop, short_side, threads, resize, interpolation)
-    return _timed_frames(*checked, pixels=pixels)
-
-
-def _checked(path, fps, start, stop, short_side, threads, resize, interpolation):
-    """The arguments of `_frames`."""
+    """The arguments of `_frames`, from those of `read_frames`."""
     path, span = split_span(check_video(path))
     rate = None if fps is None else as_rate(fps)
     first = _seconds("start", start)
@@ -199,8 +213,7 @@ def _checked(path, fps, start, stop, short_side, threads, resize, interpolation)
         begin, end = span.seconds(rate)
         first += begin
         last = min((time for time in (last and last + begin, end) if time), default=None)
-    painter = pictures.Painter(short_side, resize, interpolation, name=path)
-    return path, rate, first, last, painter, threads
+    return path, rate, first, last, (short_side, resize, interpolation), threads
 
 
 def _length(span, duration):
@@ -220,7 +233,8 @@ def _seconds(name, value):
     return seconds
 
 
-def _frames(path, rate, start, stop, painter, threads):
+def _frames(path, rate, start, stop, size, threads):
+    painter = pictures.Painter(*size, name=path)
     if stop is not None and stop <= start:
         raise errors.VideoError(f"{path}: the span ends before start={float(start):g} seconds")
     with open_source(path, threads=threads) as source:
@@ -233,7 +247,7 @@ def _frames(path, rate, start, stop, painter, threads):
         before = None
         frame: typing.Any = None
         for picture in sampled:
-            # A repeated frame is converted once, and copied so that changing one changes no other.
+            # A repeated frame is converted once, and copied, so that frames share no memory.
             frame = frame.copy() if picture is before else painter(picture)
             before = picture
             yield frame
@@ -241,7 +255,8 @@ def _frames(path, rate, start, stop, painter, threads):
         raise errors.VideoError(f"{path}: the video ends before start={float(start):g} seconds")
 
 
-def _timed_frames(path, rate, start, stop, painter, threads, *, pixels):
+def _timed_frames(path, rate, start, stop, size, threads, pixels):
+    painter = pictures.Painter(*size, name=path)
     if stop is not None and stop <= start:
         raise errors.VideoError(f"{path}: the span ends before start={float(start):g} seconds")
     end = stop  # of the last frame, unless the video ends before it
@@ -273,7 +288,7 @@ def _timed_frames(path, rate, start, stop, painter, threads, *, pixels):
 
 
 def bounded(timed, path, rate, start, stop):
-    """Passes pictures on, and raises `VideoError` where few would become very many frames."""
+    """Yields pictures, and raises `VideoError` if a few would become too many frames."""
     limits, end, count = current_limits(), start, 0
 
     def check(until):
@@ -306,7 +321,7 @@ def _timed(source, start):
 
 
 def _after_seek(source, start, first):
-    """As `_timed`, by seeking; None unless the new position is surely a keyframe early enough."""
+    """As `_timed`, by seeking; None unless it certainly leads to an early enough keyframe."""
     tick = source.tick
     if not source.seek(first + int(max(0, start - _SEEK_EARLIER) / tick)):
         return None
@@ -330,13 +345,13 @@ def _after_seek(source, start, first):
 
 
 def spread_frames(path, count, *, fps, short_side):
-    """Picks evenly spaced frames of a video of any length, of which few are in memory at a time.
+    """Returns evenly spaced frames of a video of any length, with only a few in memory at a time.
 
     Args:
         path: The video.
         count: Number of frames, 1 or more.
-        fps: Frames a second to pick from.
-        short_side: Pixels of their smaller side.
+        fps: Frames per second to choose from.
+        short_side: Their smaller side in pixels.
 
     Returns:
         A list of (seconds, uint8 (height, width, 3)): the middles of `count` equal parts, or all
@@ -352,7 +367,7 @@ def spread_frames(path, count, *, fps, short_side):
     for index, frame in enumerate(read_frames(path, fps=fps, short_side=short_side)):
         if index % step == 0:
             kept.append((index / fps, frame))
-        # The length is only known at the end, so the spacing doubles as the video goes on.
+        # The length is only known at the end, so the spacing doubles while the video is read.
         if len(kept) > 8 * count:
             kept, step = kept[::2], 2 * step
     if len(kept) <= count:

@@ -1,4 +1,4 @@
-"""When each picture of a video is shown, and which pictures to take at a frame rate.
+"""Presentation times of pictures, and sampling at a frame rate.
 
 The rule is that of FFmpeg's fps filter: a picture belongs to the tick that its time rounds to, and
 stays until the next. Where several round to one tick, the nearest wins (the filter takes the last).
@@ -12,12 +12,12 @@ _SLACK = fractions.Fraction(2, 1000)
 
 
 def at_rate(timed, *, fps, start=0, stop=None):
-    """Takes one item for every tick `start + k / fps`.
+    """Yields one item for every tick `start + k / fps`.
 
     Args:
         timed: Iterable of (time, length, item), in seconds, in order of time, starting with one
-            shown at or before `start`. At most two items are held.
-        fps: Ticks a second, a fraction.
+            shown at or before `start`. At most two items are in memory.
+        fps: Ticks per second, a fraction.
         start: Seconds of the first tick.
         stop: Seconds at which to stop; None goes to the end of the last item.
 
@@ -33,15 +33,15 @@ def at_rate(timed, *, fps, start=0, stop=None):
     """
     step = 1 / fractions.Fraction(fps)
     slack = min(_SLACK, step / 4)
-    most = math.inf if stop is None else max(1, _count(stop - start, step))
+    limit = math.inf if stop is None else max(1, _count(stop - start, step))
     half, tick, count = step / 2, start, 0
     newest = nearest = last = None
     for time, length, item in timed:
-        # Ticks this far back belong to earlier items, and the video surely reaches past them.
+        # Ticks this far back belong to earlier items, and the video certainly extends beyond them.
         while newest is not None and time - tick >= half:
             yield nearest[1]
             count += 1
-            if count >= most:
+            if count >= limit:
                 return
             tick += step
             nearest = newest
@@ -52,13 +52,13 @@ def at_rate(timed, *, fps, start=0, stop=None):
     end = start if newest is None else newest[0] + last
     if end <= start:
         return
-    for _ in range(count, min(most, max(1, _count(end - start, step)))):
+    for _ in range(count, min(limit, max(1, _count(end - start, step)))):
         yield nearest[1]
         nearest = newest
 
 
 def between(timed, *, start=0, stop=None):
-    """Takes every item from the one shown at `start` to the last before `stop`."""
+    """Yields every item from the one shown at `start` to the last before `stop`."""
     shown, end, begun = None, start, False
     for time, length, item in timed:
         end = time + length
@@ -76,7 +76,7 @@ def between(timed, *, start=0, stop=None):
 
 
 def _count(seconds, step):
-    # Halves up, as `at_rate` needs it: a tick is sure once half its step has passed.
+    # Halves up, as `at_rate` requires: a tick is certain once half its step has passed.
     return math.floor(seconds / step + fractions.Fraction(1, 2))
 
 
@@ -89,13 +89,13 @@ _FORWARD_AT_MOST = fractions.Fraction(3600)
 
 
 def presentation_times(pictures, *, tick, rate, clock="pts", first=None, discontinuous=False):
-    """Gives each picture its time in seconds from the first, never running backward.
+    """Assigns each picture its time in seconds from the first; times never decrease.
 
     Args:
         pictures: Iterable of objects with the time stamp and `duration`, in ticks (None or 0:
             unknown).
         tick: Seconds per tick, a fraction.
-        rate: Frames a second, a fraction, for pictures without a time stamp.
+        rate: Frames per second, a fraction, for pictures without a time stamp.
         clock: The name of the time stamp, `"pts"` or `"dts"`.
         first: The time stamp of time 0; None means that of the first picture.
         discontinuous: Whether the format may restart its clock in the middle of a file.

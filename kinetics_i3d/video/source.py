@@ -1,4 +1,4 @@
-"""`Source`, `VideoFrames`: an open video file, in whatever state it is, or frames in memory.
+"""`Source`: an open video file, possibly damaged, or frames in memory.
 
 Decoder: FFmpeg's libraries through PyAV, https://pyav.basswood-io.com.
 """
@@ -7,9 +7,10 @@ import fractions
 import os
 import stat
 
+from kinetics_i3d.core.child_worker import memory_is_short
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.file_warnings import warn_about
-from kinetics_i3d.video.limits import current_limits
+from kinetics_i3d.video.limits import current_limits, out_of_memory
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
 
 # Names of video files.
@@ -20,8 +21,8 @@ VIDEO_SUFFIXES = frozenset([
 ])
 # fmt: on
 
-# Without a list libav opens text as ANSI art, and playlists (hls, concat) that name further files:
-# a video from a stranger must not make the reader open anything else.
+# Without a list libav opens text as ANSI art, and playlists (hls, concat) that refer to other
+# files: an untrusted video must not make the reader open anything else.
 FORMATS = (
     "asf,av1,avi,avs,avs2,avs3,cavsvideo,dirac,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,m4v,"
     "matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe"
@@ -83,7 +84,7 @@ class Source:
         return _open(self.path)
 
     def _ends_with(self, error):
-        """Whether no packet can follow an error: never in a file, which may be damaged anywhere."""
+        """Whether an error ends the packets: never in a file, which may be damaged anywhere."""
         return False
 
     @property
@@ -113,7 +114,7 @@ class Source:
 
     @property
     def claimed(self):
-        """The number of pictures by the header, 0 where it does not say."""
+        """The number of pictures by the header, 0 if unknown."""
         return self.stream.frames
 
     @property
@@ -138,7 +139,7 @@ class Source:
             return self._memory.duration
         if self.stream.duration:
             return float(self.stream.duration * self.stream.time_base)
-        # That of the container is in microseconds, and may be that of longer audio.
+        # The container's duration is in microseconds, and may be that of longer audio.
         return self.container.duration / 1e6 if self.container.duration else None
 
     def seek(self, stamp):
@@ -154,7 +155,7 @@ class Source:
         return True
 
     def pictures(self):
-        """Decodes from here on in presentation order, past damage, which is logged once per file.
+        """Decodes the remaining pictures in presentation order; damage is logged once per file.
 
         Yields:
             `av.VideoFrame`s.
@@ -174,6 +175,7 @@ class Source:
             try:
                 pictures = self.stream.decode(packet)
             except FFmpegError as error:
+                self._check_memory(error)
                 reason = reason_of(error)
                 self._log(reason)
                 continue
@@ -197,11 +199,18 @@ class Source:
                     yield packet
                 return
             except FFmpegError as error:
+                self._check_memory(error)
                 if self._ends_with(error):
                     break
-                # Some formats find their next packet after the damage: continue until none comes.
+                # Some formats find the next packet after the damage, so reading continues.
                 self._log(reason_of(error))
         yield None  # flushes the decoder, as demux itself does at the end of a sound file
+
+    def _check_memory(self, error):
+        """Raises `VideoError` if memory is short, since then the video is not damaged."""
+        # Some decoders report a failed allocation as bad data.
+        if isinstance(error, MemoryError) or memory_is_short():
+            raise out_of_memory(self.path) from error
 
     def _log(self, reason):
         if not self._damaged:
@@ -216,14 +225,14 @@ def is_video_name(name):
 
 
 def file_state(path):
-    """The `os.stat_result` of a path; `VideoError` if there is none, or it may not be looked at."""
+    """The `os.stat_result` of a path; `VideoError` if it does not exist or cannot be accessed."""
     try:
         return os.stat(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise VideoError(f"{path}: there is no such file") from error
     except OSError as error:  # no permission, a name that is too long
         raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:  # a zero byte in the name
+    except ValueError as error:  # a null byte in the name
         raise VideoError(f"{path!r}: there is no such file") from error
 
 
@@ -232,13 +241,13 @@ def _open(path):
 
     state = file_state(path)
     if not stat.S_ISREG(state.st_mode):
-        raise VideoError(f"{path}: a video file is needed, this is a folder or a device")
+        raise VideoError(f"{path}: a video file is needed; this is a folder or a device")
     if not state.st_size:
         raise VideoError(f"{path}: the file is empty")
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
-        # "file:" because libav takes whatever precedes a colon in a name as a protocol.
-        # Titles and comments of old files are in any encoding, and nobody reads them here.
+        # "file:" because libav interprets the part of a name before a colon as a protocol.
+        # Metadata of old files has arbitrary encodings; it is not used here.
         return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise VideoError(

@@ -1,7 +1,7 @@
 """`Span`: a part of a video, written after its path: `talk.mp4#t=5,15` is seconds 5 to 15.
 
-The syntax of W3C's "Media Fragments URI 1.0", section 4.2.1. Every function that reads a video by
-its path accepts it, so that a row of a table with times is read like any other.
+The syntax is that of W3C's "Media Fragments URI 1.0", section 4.2.1. Every function that reads a
+video by its path accepts it, so that rows of tables with times need no special treatment.
 """
 
 import dataclasses

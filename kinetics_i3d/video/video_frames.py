@@ -1,9 +1,10 @@
-"""`VideoFrames`: frames in memory that are read like a video."""
+"""`VideoFrames`: frames in memory with the interface of a video."""
 
 import fractions
 import os
 import pathlib
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,16 @@ from kinetics_i3d.core.errors import DAMAGE, VideoError, first_line
 class VideoFrames:
     """Raw frames with their rate, accepted wherever a video file is.
 
-    They are resampled, resized, cropped and scaled like those of a file. Frames that need no resize
-    give the values of a lossless file to the bit. Where the size changes they may differ by a few
-    grey levels: a decoder's pictures are resized while colour is still separate from brightness,
-    and rounded once.
+    They are resampled, resized, cropped and scaled like those of a file. Without a resize the
+    values are exactly those of a lossless file. With a resize they may differ by a few grey levels:
+    the pictures of a decoder are resized before the conversion to RGB, and rounded only once.
 
     Args:
         frames: uint8 RGB pixels, 0 to 255, (frames, height, width, 3), or (frames, 3, height,
-            width) as torchcodec returns them: an array, a tensor, a list of pictures, or the path
-            of a `*.npy` file, which is mapped into memory. OpenCV's pictures are BGR; convert them
-            by `frame[..., ::-1]`.
-        fps: Frames a second, a number or a fraction.
+            width) as torchcodec returns them: an array, a tensor, a list or an iterator of
+            pictures, or the path of a `*.npy` file, which is mapped into memory. OpenCV's pictures
+            are BGR; convert them by `frame[..., ::-1]`.
+        fps: Frames per second, a number or a fraction.
         name: The name in errors and results.
 
     Raises:
@@ -91,7 +91,7 @@ def check_video(video):
         path = os.fspath(video)
         if isinstance(path, str) and path.lower().endswith(".npy"):
             raise ValueError(
-                f"`video` must tell its frame rate: VideoFrames({path!r}, fps=25). "
+                f"`video` must have a frame rate: VideoFrames({path!r}, fps=25). "
                 f"Received: video={path!r}"
             )
         return path
@@ -110,6 +110,8 @@ def _checked(frames):
     """The frames as a uint8 array (frames, height, width, 3)."""
     if hasattr(frames, "asnumpy"):  # decord
         frames = frames.asnumpy()
+    if isinstance(frames, Iterator):  # such as what `read_frames` returns
+        frames = list(frames)
     if isinstance(frames, (list, tuple)):
         shapes = {np.shape(frame) for frame in frames}
         if len(shapes) > 1:
@@ -129,8 +131,12 @@ def _checked(frames):
 
 def _read(path):
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(frames, np.ndarray):
+            frames.close()
+            raise ValueError("an archive of arrays")
+        return frames
     except FileNotFoundError as error:
         raise VideoError(f"{path}: there is no such file") from error
     except DAMAGE as error:
-        raise VideoError(f"{path}: not an array by np.save ({first_line(error)})") from error
+        raise VideoError(f"{path}: not an array of np.save ({first_line(error)})") from error

@@ -1,4 +1,4 @@
-"""`write_video`: frames to an H.264 file, whole or not at all.
+"""`write_video`: encodes frames as an H.264 file, written atomically.
 
 Encoder: x264 through PyAV, https://pyav.basswood-io.com; 4:2:0, which every player reads.
 """
@@ -30,7 +30,7 @@ def write_video(path: PathLike, frames: Iterable[Any], *, fps: float | fractions
             are made.
         frames: uint8 array (frames, height, width, 3), RGB, 0 to 255, or any iterable of such
             (height, width, 3) frames, all of one size; an iterable is not held as a whole.
-        fps: Frames a second, a number or a `fractions.Fraction` (30000/1001 is kept exactly).
+        fps: Frames per second, a number or a `fractions.Fraction` (30000/1001 is kept exactly).
 
     Returns:
         The number of frames written.
@@ -68,7 +68,7 @@ def write_video(path: PathLike, frames: Iterable[Any], *, fps: float | fractions
 
 
 def _checked(frames):
-    """Yields the frames, and refuses the first one that does not fit."""
+    """Yields the frames; raises an error for the first invalid one."""
     shape = None
     for index, frame in enumerate(frames):
         frame = np.asarray(frame)

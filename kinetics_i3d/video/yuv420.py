@@ -1,16 +1,16 @@
-"""`Shortcut`: 4:2:0 pictures to RGB of the same size, compiled, exact to the bit as swscale.
+"""`Shortcut`: compiled conversion of 4:2:0 pictures to RGB of the same size, bit-exact to swscale.
 
-What swscale computes with full chroma and accurate rounding: chroma between the samples from the
-two nearest lines and columns, then the matrix in fixed point of 13 bits. At equal size no sum
-before the matrix is rounded, so a single pass of integers does everything in a third of the time.
+This is what swscale computes with full chroma and accurate rounding: chroma is interpolated between
+the two nearest lines and columns, and the matrix is applied in fixed point of 13 bits. At equal
+size no sum before the matrix is rounded, so a single pass in integers takes a third of the time.
 """
 
 import numpy as np
 
 from kinetics_i3d.core.compiled import compiled, numba
 
-TRIES = 50  # pictures of a video to learn from before it is left to swscale
-# Eighths of a chroma column and of its neighbour, (at even, at odd columns): between two columns of
+TRIES = 50  # pictures of a video that are compared before it is left to swscale
+# Eighths of a chroma column and of its neighbor, (at even, at odd columns): between two columns of
 # luma as in MPEG-1, or on the even ones as in MPEG-2 and H.264.
 SITINGS = ((6, 2, 6, 2), (8, 0, 4, 4))
 # ITU-R BT.601 and BT.709 as in libswscale/yuv2rgb.c: V to R, U to B, U to G, V to G, in 16 bits.
@@ -23,8 +23,8 @@ _WHITE = (1 << 30) - 1
 class Shortcut:
     """Converts the pictures of one video, once it has been verified on one of them.
 
-    The decoder knows where chroma samples are and does not say; a picture that swscale converted
-    shows it, and proves the rest.
+    The decoder does not expose the positions of chroma samples. They are inferred from a picture
+    that swscale has converted, which also verifies the result.
     """
 
     def __init__(self):
@@ -44,12 +44,12 @@ class Shortcut:
             numbers = coefficients(MATRICES[picture.colorspace], full=_is_full(picture))
             candidates = [(weights, numbers) for weights in SITINGS]
             right = [way for way in candidates if np.array_equal(converted(picture, *way), rgb)]
-            if len(right) == 1:  # both are right without colour to tell them apart
+            if len(right) == 1:  # both are right without color to tell them apart
                 self._conversions[_tags(picture)] = right[0]
 
 
 def _tags(picture):
-    """What decides how a picture's numbers become colours."""
+    """The tags that determine the conversion of a picture to RGB."""
     return picture.format.name, picture.colorspace, picture.color_range
 
 
@@ -69,7 +69,7 @@ def compile_kernel():
 
 
 def converted(picture, weights, numbers):
-    """A picture as RGB, by a row of `SITINGS` and the numbers of `coefficients`."""
+    """A picture as RGB, by a row of `SITINGS` and the result of `coefficients`."""
     planes = [
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
         for plane in picture.planes

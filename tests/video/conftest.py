@@ -1,5 +1,9 @@
 """Synthetic videos whose frames tell their own number, even after a lossy codec."""
 
+import contextlib
+import socket
+import threading
+
 import numpy as np
 import pytest
 
@@ -48,3 +52,26 @@ def decoded(monkeypatch):
 
     monkeypatch.setattr(Source, "pictures", counted)
     return seen
+
+
+@pytest.fixture
+def tcp_sender():
+    """(data) -> (address of plain TCP, semaphore: one for each connection that got the data)."""
+    with contextlib.ExitStack() as servers:
+
+        def serve(data):
+            server = servers.enter_context(socket.create_server(("127.0.0.1", 0)))
+            servers.callback(server.shutdown, socket.SHUT_RDWR)  # ends the wait for connections
+            sent = threading.Semaphore(0)
+
+            def send():
+                with contextlib.suppress(OSError):  # the server is shut down, or a reader has left
+                    while True:
+                        with server.accept()[0] as connection:
+                            connection.sendall(data)
+                        sent.release()
+
+            threading.Thread(target=send, daemon=True).start()
+            return f"tcp://127.0.0.1:{server.getsockname()[1]}", sent
+
+        yield serve

@@ -82,7 +82,7 @@ def test_frames_after_a_late_start_are_repeated_with_a_warning(
     assert numbers(clip) == shown
 
 
-def test_asked_frames_bound_the_reading(video, decoded):
+def test_requested_frames_bound_the_reading(video, decoded):
     read_clip(video, spec=SMALL, frames=3)
     assert len(decoded) <= 6
 

@@ -4,6 +4,7 @@ import functools
 import http.server
 import os
 import pathlib
+import socket
 import threading
 
 import av
@@ -116,6 +117,11 @@ def test_a_playlist_at_an_address_is_read(mux, numbers, website):
     assert shown(LiveSource(f"{address}/a.m3u8", timeout=30), numbers) == [*range(30)]
 
 
+def test_an_address_of_plain_tcp_is_read(mux, numbers, tcp_sender):
+    address, _ = tcp_sender(remux(mux("a.mp4", TICKS), "a.ts").read_bytes())
+    assert shown(LiveSource(address, timeout=30), numbers) == [*range(30)]
+
+
 @pytest.mark.parametrize("prefix", ["file://", "file:", "concat:", "subfile,,start,0,end,0,,:"])
 def test_a_playlist_at_an_address_cannot_name_a_file(mux, website, prefix):
     folder, address, requests = website
@@ -141,8 +147,8 @@ def write_playlist(path, entry):
 
 def test_no_address_may_open_a_file():
     local = {"file", "concat", "subfile", "data", "pipe", "crypto"}
-    for protocols in live.PROTOCOLS.values():
-        assert not local & set(protocols.split(","))
+    for scheme, protocols in live.PROTOCOLS.items():
+        assert scheme in protocols.split(",") and not local & set(protocols.split(","))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +164,7 @@ def test_no_address_may_open_a_file():
         ("a:b.mp4", "file", "a:b.mp4"),
     ],
 )
-def test_sources_are_told_apart(monkeypatch, source, kind, name):
+def test_sources_are_distinguished(monkeypatch, source, kind, name):
     monkeypatch.setattr("sys.platform", "linux")
     assert (source_kind(source), source_name(source)) == (kind, name)
 
@@ -184,6 +190,13 @@ def test_what_is_not_there_is_named(tmp_path):
         check_source(987654)
 
 
-def test_nobody_listens_at_an_address():
+def test_no_server_listens_at_an_address():
     with pytest.raises(VideoError, match=r"http://127.0.0.1:1/a.ts: cannot be opened \(Conn"):
         LiveSource("http://127.0.0.1:1/a.ts", timeout=30)
+
+
+def test_an_address_that_never_answers_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        with pytest.raises(VideoError, match=f"{address}: cannot be opened"):
+            LiveSource(address, timeout=0.2)

@@ -3,6 +3,7 @@
 import pathlib
 import runpy
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ SPEC = ClipSpec("tiny", fps=10, short_side=64, size=64)
 def test_a_full_queue_drops_the_oldest_and_counts_them():
     queue = FrameQueue(3, drop=True)
     assert all(queue.put(number) for number in range(5))
+    assert queue.dropped == 0  # before those that were taken
     assert (queue.take(), queue.dropped) == ([2, 3, 4], 2)
     queue.put(5)
     queue.end()
@@ -86,7 +88,7 @@ def frames_of(live):
 
 
 def open_live(source, **options):
-    timeout = 30 if str(source).startswith("http") else 0.1
+    timeout = 30 if "://" in str(source) else 0.1
     return LiveFrames(source, **{"spec": SPEC, "size": 100, "timeout": timeout} | options)
 
 
@@ -101,8 +103,9 @@ def test_a_file_gives_the_frames_of_read_frames(coded_video, fps):
 
 def test_a_file_in_real_time_takes_its_time(coded_video):
     path = coded_video(8, fps=20)
+    begin = time.monotonic()
     frames = frames_of(open_live(path, realtime=True))
-    assert frames[-1].arrived - frames[0].arrived >= 3 / 10 - 1e-3
+    assert frames[-1].arrived - begin >= 3 / 10  # however late the first is on a busy machine
     assert len(frames) == 4
 
 
@@ -151,6 +154,23 @@ def test_reconnecting_continues_after_a_gap(coded_video, monkeypatch):
             taken += live.take()
     steps = np.diff([frame.number for frame in taken])
     assert (steps >= 1).all() and (steps[:3] == 1).all() and (steps > 1).sum() >= 2
+
+
+def test_an_address_is_opened_again_after_the_usual_pause(mux, tcp_sender):
+    address, sent = tcp_sender(mux("a.mkv", range(0, 400, 40)).read_bytes())
+    with open_live(address, reconnect=True) as live:
+        assert sent.acquire(timeout=60) and live.take()
+        assert sent.acquire(timeout=60)
+
+
+def test_a_pause_in_a_file_is_kept_and_a_jump_of_a_streams_clock_is_not(mux, numbers, tcp_sender):
+    path = mux("a.mkv", [0, 100, 200, 20_000, 20_100], rate=10)
+    address, _ = tcp_sender(path.read_bytes())
+    shown = [
+        numbers([frame.pixels for frame in frames_of(open_live(source))])
+        for source in (path, address)
+    ]
+    assert shown == [[0, 1, *[2] * 198, 3, 4], [0, 1, 2, 3, 4]]
 
 
 def test_a_first_connection_that_fails_is_not_tried_again():

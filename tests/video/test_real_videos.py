@@ -79,7 +79,7 @@ def test_missing_pictures_are_filled(shared):
         assert np.array_equal(filled[tick], frame)
 
 
-def test_damage_is_told_once_with_the_path(shared, caplog):
+def test_damage_is_reported_once_with_the_path(shared, caplog):
     path = shared / "clips/awkward/corrupted.mp4"
     with caplog.at_level("WARNING", logger="absl"):
         frames = list(read_frames(path, fps=10, short_side=32))

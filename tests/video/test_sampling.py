@@ -94,6 +94,24 @@ def test_times_cut_to_milliseconds_change_no_choice():
     assert list(between(timed, stop=Fraction(2, 30))) == [0, 1]
 
 
+@pytest.mark.parametrize(("before", "picked"), [(120, 1), (124, 1), (126, 2), (200, 2)])
+def test_at_high_rates_a_quarter_of_a_step_makes_pictures_equally_near(before, picked):
+    # A picture is at the second tick, 500; the one before it stays if it is hardly further away.
+    times = [0, 500 - before, 500, 1000]
+    timed = [(Fraction(time, 100_000), Fraction(1, 200), k) for k, time in enumerate(times)]
+    assert list(at_rate(timed, fps=200))[1] == picked
+
+
+@pytest.mark.parametrize("rounded", [math.floor, math.ceil])
+@pytest.mark.parametrize("fps", [Fraction(24000, 1001), Fraction(30000, 1001), 60])
+def test_a_span_from_picture_to_picture_has_these_of_times_in_milliseconds(fps, rounded):
+    times = [time * 1000 for time in regular(60, fps)]
+    timed = [(Fraction(rounded(time), 1000), 1 / Fraction(fps), k) for k, time in enumerate(times)]
+    for first in range(50):
+        span = {"start": first / Fraction(fps), "stop": (first + 7) / Fraction(fps)}
+        assert list(between(timed, **span)) == [*range(first, first + 7)]
+
+
 Fraction = fractions.Fraction
 
 

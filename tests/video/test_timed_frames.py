@@ -63,6 +63,12 @@ def test_times_of_a_span_are_those_of_the_whole_video(mux, numbers):
     assert numbers(frame for *_, frame in part) == list(range(60, 100, 2))
 
 
+@pytest.mark.parametrize("stop", [Fraction(39, 100), Fraction(2, 5), Fraction(41, 100)])
+def test_the_last_frame_ends_where_the_video_or_the_span_does(coded_video, stop):
+    timed = list(timed_frames(coded_video(10), fps=25, stop=stop))
+    assert len(timed) == 10 and timed[-1][:2] == (Fraction(9, 25), min(stop, Fraction(2, 5)))
+
+
 def test_frames_without_pixels_are_none_and_timed_alike(coded_video):
     path = coded_video(20, fps=30)
     with_pixels, without = (list(timed_frames(path, fps=25, pixels=p)) for p in (True, False))

@@ -61,7 +61,21 @@ def test_real_videos_are_within_a_grey_level_on_average(shared):
     assert np.abs(clip - wanted).mean() * 127.5 < 1
 
 
-@pytest.mark.parametrize("kind", ["array", "list", "channels in front", "npy", "decord"])
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((2, 3, 5, 3), (3, 5, 3)), ((2, 3, 5, 4), (5, 4, 3)), ((2, 3, 3, 3), (3, 3, 3))],
+)
+def test_three_channels_are_the_last_axis_before_the_second(shape, expected):
+    frames = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    made = VideoFrames(frames, fps=25).frames
+    wanted = frames if shape[-1] == 3 else np.moveaxis(frames, 1, -1)
+    assert made.shape[1:] == expected
+    np.testing.assert_array_equal(made, wanted)
+
+
+@pytest.mark.parametrize(
+    "kind", ["array", "list", "iterator", "channels in front", "npy", "decord"]
+)
 def test_frames_come_as_arrays_lists_and_files(frames, tmp_path, kind):
     np.save(tmp_path / "frames.npy", frames)
 
@@ -69,14 +83,15 @@ def test_frames_come_as_arrays_lists_and_files(frames, tmp_path, kind):
         def asnumpy(self):
             return frames
 
-    given = {
+    arguments = {
         "array": frames,
         "list": list(frames),
+        "iterator": iter(frames),
         "channels in front": frames.transpose(0, 3, 1, 2),
         "npy": tmp_path / "frames.npy",
         "decord": Decord(),
     }[kind]
-    made = VideoFrames(given, fps=30)
+    made = VideoFrames(arguments, fps=30)
     np.testing.assert_array_equal(made.frames, frames)
     assert len(made) == 32 and made.duration == pytest.approx(32 / 30)
 
@@ -97,7 +112,12 @@ def test_what_is_no_frames_is_refused(wrong, why):
         VideoFrames(wrong, fps=25)
 
 
-@pytest.mark.parametrize("fps", [0, -1, "fast", float("nan")])
+@pytest.mark.parametrize("fps", [np.float32(30), np.int64(30), np.float64(30), "30"])
+def test_rates_may_be_numbers_of_numpy(frames, fps):
+    assert VideoFrames(frames, fps=fps).duration == pytest.approx(32 / 30)
+
+
+@pytest.mark.parametrize("fps", [0, -1, "fast", float("nan"), True, np.bool_(True), np.float32(0)])
 def test_a_rate_is_a_number_above_0(frames, fps):
     with pytest.raises(ValueError, match="`fps` must be a number above 0"):
         VideoFrames(frames, fps=fps)
@@ -105,14 +125,15 @@ def test_a_rate_is_a_number_above_0(frames, fps):
 
 def test_a_file_that_is_no_array_is_named(tmp_path):
     (tmp_path / "text.npy").write_text("not an array")
-    for name in ("text.npy", "none.npy"):
+    np.savez(tmp_path / "several.npz", a=np.zeros(1), b=np.zeros(1))
+    for name in ("text.npy", "none.npy", "several.npz"):
         with pytest.raises(VideoError, match=name):
             VideoFrames(tmp_path / name, fps=25)
 
 
 @pytest.mark.parametrize("read", [ki3d.load_clip, ki3d.video_info, read_frames, ki3d.examine])
 @pytest.mark.parametrize(
-    ("given", "why"),
+    ("arguments", "why"),
     [
         (0, "Received: int"),
         (np.zeros((4, 8, 8, 3), np.uint8), r"VideoFrames\(frames, fps=25\)"),
@@ -121,9 +142,9 @@ def test_a_file_that_is_no_array_is_named(tmp_path):
         (None, "Received: NoneType"),
     ],
 )
-def test_what_is_no_video_is_refused_in_words(read, given, why):
+def test_what_is_no_video_is_refused_in_words(read, arguments, why):
     with pytest.raises(ValueError, match=why):
-        read(given)
+        read(arguments)
 
 
 def test_an_array_file_asks_for_its_rate():

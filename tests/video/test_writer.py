@@ -27,8 +27,15 @@ def quadrants(frames=5, height=64, width=64):
     return clip
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_settings_of_the_encoder_are_those_of_every_machine(tmp_path):
+    write_video(tmp_path / "new.mp4", quadrants(), fps=25)
+    settings = (tmp_path / "new.mp4").read_bytes()  # x264 writes them into the stream
+    assert b" crf=18.0 " in settings and b" threads=1 " in settings
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mov", ".mp4", ".ts"])
 def test_every_suffix_reads_back(tmp_path, suffix):
+    assert suffix in SUFFIXES
     path = tmp_path / f"new{suffix}"
     assert write_video(path, quadrants(), fps=25) == 5
     rate, clip = read(path)

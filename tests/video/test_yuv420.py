@@ -133,16 +133,16 @@ def test_what_swscale_paints_otherwise_is_never_taken(quick, monkeypatch):
 
 
 def test_a_video_without_colour_is_not_compared_for_ever(quick, monkeypatch):
-    asked = []
+    calls = []
     converted = yuv420.converted
-    monkeypatch.setattr(yuv420, "converted", lambda *a: asked.append(1) or converted(*a))
+    monkeypatch.setattr(yuv420, "converted", lambda *a: calls.append(1) or converted(*a))
     paint = pictures.Painter()
     for seed in range(yuv420.TRIES + 9):
         picture = noise((16, 16), seed)
         for plane in picture.planes[1:]:
             plane.update(b"\x80" * plane.buffer_size)
         np.testing.assert_array_equal(paint(picture), plainly(picture))
-    assert len(asked) == 2 * yuv420.TRIES and not quick
+    assert len(calls) == 2 * yuv420.TRIES and not quick
 
 
 def test_frames_are_the_same_and_share_no_memory(tmp_path, quick, monkeypatch):
