@@ -1,4 +1,4 @@
-"""`write_flow_file`, `open_flow`: the flow of a video in a file, with everything it depends on.
+"""`write_flow_file`, `open_flow`: files with the flow of a video and everything it depends on.
 
 A zip of .npy files, which `numpy.load` opens too: `about`, JSON as text, and `flow_000000`,
 `flow_000032`, ..., quantized flow (flows, height, width, 2) of 32 flows each, named by the first.
@@ -28,7 +28,7 @@ _HEADER = 1024  # maximum bytes of an array's own header
 
 
 class FlowFileError(UserError):
-    """A flow file is missing or damaged, or holds other flow than requested."""
+    """A flow file is missing or damaged, or does not contain the requested flow."""
 
 
 def free_path(path, spec):
@@ -44,9 +44,9 @@ def free_path(path, spec):
 def write_flow_file(
     video, path=None, *, spec=DEEPMIND_FLOW, settings=None, workers=None, progress=None
 ):
-    """Computes the flow of a video into a file, which appears whole or not at all.
+    """Computes the flow of a video and writes it to a file, atomically.
 
-    The same video and settings give the same bytes, with the same zlib.
+    With the same zlib, the same video and settings give the same bytes.
 
     Args:
         video: A local video file, with or without a span.
@@ -79,7 +79,7 @@ def write_flow_file(
 
 
 def write_flows(video, file, *, spec=DEEPMIND_FLOW, settings=None, workers=None, progress=None):
-    """As `write_flow_file`, directly into a file, which is useless after an error."""
+    """As `write_flow_file`, not atomically: after an error the file is incomplete."""
     settings = FlowSettings() if settings is None else settings
     source, span = split_span(video)
     marks = {"name": pathlib.Path(source).name, **fingerprint(source)}
@@ -126,7 +126,7 @@ def _chunk_name(first):
 
 
 def open_flow(path, *, video=None, spec=None, settings=None):
-    """Opens a flow file, and refuses one of other flow.
+    """Opens a flow file, and checks that it contains the requested flow.
 
     Args:
         path: The file.
@@ -177,7 +177,7 @@ class FlowFile:
         self.path = os.fspath(path)
         self._archive = None
         if not os.path.isfile(path):
-            raise FlowFileError(f"{self.path}: no such flow file; kinetics-i3d flow makes it")
+            raise FlowFileError(f"{self.path}: no such flow file; kinetics-i3d flow writes it")
         try:
             self._archive = zipfile.ZipFile(path)
             about = self._read("about", None)
@@ -242,7 +242,7 @@ class FlowFile:
         Args:
             start: As for `quantized`.
             stop: As for `quantized`.
-            size: Pixels of a centre crop; None is the whole flow.
+            size: Pixels of a center crop; None is the whole flow.
         """
         flows = self.quantized(start, stop)
         return dequantize_flow(flows if size is None else center_crop(flows, size))
@@ -279,5 +279,5 @@ class FlowFile:
     def _damaged(self, error):
         return FlowFileError(
             f"{self.path}: not a flow file, or damaged ({first_line(error)}); kinetics-i3d flow "
-            "makes a new one"
+            "writes a new one"
         )

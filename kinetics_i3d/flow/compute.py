@@ -159,7 +159,7 @@ def _stream(greys, function, workers):
 
 
 def _grey_frames(frames):
-    """Yields grey pictures, and refuses the first frame that does not fit."""
+    """Yields grey pictures; raises an error for the first invalid frame."""
     shape = None
     for index, frame in enumerate(frames):
         frame = np.asarray(frame)
@@ -279,7 +279,7 @@ def _flows(both):
 
 
 def _of_one_shape(frames, path):
-    """Passes a video's frames on, and refuses those that flow cannot be computed from."""
+    """Yields the frames of a video; raises an error if flow cannot be computed from them."""
     first = None
     with contextlib.closing(frames):
         for index, frame in enumerate(frames):

@@ -29,7 +29,7 @@ _VIDEO = {"name": str, "bytes": int, "sha256": str}
 
 @dataclasses.dataclass(frozen=True)
 class FlowInfo:
-    """What has to be known about a flow file to use it correctly.
+    """The information that is needed to use a flow file correctly.
 
     Args:
         settings: The `FlowSettings`; its backend is the one that computed the flow.
@@ -37,7 +37,7 @@ class FlowInfo:
         size: (height, width) of the flow.
         flows: Number of flows, one fewer than frames.
         video: The name of the video and its `fingerprint`.
-        version: Of the package that wrote the file.
+        version: The version of the package that wrote the file.
         span: The part of the video that the flow covers, (start, end) in seconds; None is all of
             it.
     """
@@ -51,9 +51,9 @@ class FlowInfo:
     span: tuple | None = None
 
     def to_json(self):
-        """The fields and the format's number as one line of JSON."""
+        """The fields and the format number as one line of JSON."""
         fields = {"format": _FORMAT, "chunk": CHUNK, **dataclasses.asdict(self)}
-        if self.span is None:  # files from before there were spans lack the field
+        if self.span is None:  # files of earlier versions lack the field
             del fields["span"]
         return json.dumps(fields, sort_keys=True)
 
@@ -67,7 +67,7 @@ class FlowInfo:
                 raise ValueError(f"{name} {value} is not {supported}")
         recorded = fields.pop("settings")
         settings = FlowSettings.from_dict(recorded)
-        if settings.to_dict() != recorded:  # a file leaves nothing to defaults
+        if settings.to_dict() != recorded:  # a file must not rely on defaults
             raise ValueError(f"settings {recorded}")
         size = tuple(fields.pop("size"))
         span = fields.pop("span", None)
@@ -89,10 +89,10 @@ class FlowInfo:
         return Span(*self.span).ticks(rate) == span.ticks(rate)
 
     def differences(self, *, video=None, spec=None, settings=None):
-        """Compares with what is requested; whatever is None is not compared.
+        """Compares the flow with the requested one; arguments that are None are not compared.
 
         Args:
-            video: The video. It is recognized by its size and by the bytes at both ends, and may
+            video: The video. It is identified by its size and by the bytes at both ends, so it may
                 have been renamed.
             spec: The `ClipSpec` by which its frames must have been sampled and resized.
             settings: The `FlowSettings`; any backend will do.
@@ -133,10 +133,10 @@ def _describe(name, marks):
 
 
 def fingerprint(video):
-    """{"bytes", "sha256"} that a video is recognized by; of a file, only both ends are read.
+    """{"bytes", "sha256"} that identify a video; of a file, only both ends are read.
 
-    A span behind the path changes nothing. A folder of pictures has the sum of their sizes, and a
-    checksum of their names and sizes and of the first and last picture.
+    A span after the path is ignored. For a folder of pictures, `bytes` is the sum of their sizes,
+    and `sha256` covers their names and sizes and the first and last picture.
     """
     path, _ = split_rate(split_span(video)[0])
     try:
@@ -188,8 +188,8 @@ def flow_path(video, spec=None):
 
     Args:
         video: The path of a video, with or without a span.
-        spec: A `ClipSpec`, for the name that flow by it has where flow by another spec has the
-            usual name.
+        spec: A `ClipSpec`, for the alternative name, which is used if flow by another spec has the
+            default name.
 
     Returns:
         A `pathlib.Path`.

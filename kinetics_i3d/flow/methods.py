@@ -1,7 +1,7 @@
 """`pair_function`: the function that computes the flow of one pair of pictures.
 
-OpenCV's methods are here, too, for those who want exactly them: its TV-L1 is slower than that of
-`tvl1_numba`, and the errors of the other two are larger than most motion.
+OpenCV's methods are included for exact comparisons: its TV-L1 is slower than that of `tvl1_numba`,
+and the errors of the other two are larger than most motion.
 """
 
 import typing

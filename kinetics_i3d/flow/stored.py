@@ -19,16 +19,16 @@ from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.flow.cache import FlowFile, FlowFileError
 from kinetics_i3d.flow.info import CHUNK, FlowInfo, flow_path, path_for_spec, reading, reading_tag
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.video.frame_folder import RATE, decode_picture, numbered_pictures, split_rate
+from kinetics_i3d.video.frame_folder import RATE, gray_pictures, numbered_pictures, split_rate
 from kinetics_i3d.video.span import split_span
 
 _NAME = "flow_{axis}_{number:05d}.jpg"
 _PREFIXES = (("flow_x_", "flow_y_"), ("flow_x", "flow_y"), ("x_", "y_"), ("u_", "v_"))
-_FOLDERS = (("flow_x", "flow_y"), ("x", "y"), ("u", "v"))  # where each direction has its own
+_FOLDERS = (("flow_x", "flow_y"), ("x", "y"), ("u", "v"))  # names of one folder per direction
 
 
 class FlowPart:
-    """`count` flows of a `FlowFile` from `first` on, with the interface of a whole file."""
+    """`count` flows of a `FlowFile` from `first` on, with the same interface."""
 
     def __init__(self, file, first, count):
         self.file, self.info, self.path = file, file.info, file.path
@@ -57,10 +57,10 @@ class FlowPictures:
     """Pictures of flow with the interface of `FlowFile`; use it in a `with` block.
 
     Args:
-        folder: The folder of frames with the flow in it; `#fps=30` behind it gives its rate.
+        folder: The folder of frames that also contains the flow, optionally with `#fps=30`.
 
     Raises:
-        FlowFileError: If there are no pictures of flow, or not as many of x as of y.
+        FlowFileError: If there are no pictures of flow, or their numbers for x and y differ.
 
     Attributes:
         info: Its `FlowInfo`. Pictures do not record their settings; those of denseflow are assumed.
@@ -110,26 +110,23 @@ class FlowPictures:
 
     def _read(self, start, stop):
         try:
-            parts = [
-                [decode_picture(file).to_ndarray(format="gray") for file in files[start:stop]]
-                for files in self._files
-            ]
-            flows = np.stack([np.stack(part) for part in parts], axis=-1) if parts[0] else None
+            parts = [gray_pictures(files[start:stop]) for files in self._files]
+            flows = np.stack(parts, axis=-1) if len(parts[0]) else None
         except (VideoError, ValueError) as error:
             raise FlowFileError(f"{self.path}: its flow cannot be read ({error})") from error
         return np.zeros((0, *self.info.size, 2), np.uint8) if flows is None else flows
 
 
 def open_stored(video, *, spec, settings=None, strict=False):
-    """Opens the stored flow of a video, if there is flow by this spec.
+    """Opens the stored flow of a video, if it was computed with this spec.
 
-    Flow by another spec is not used, which is logged once per folder and spec.
+    Flow by another spec is not used; a warning is logged once per folder and spec.
 
     Args:
-        video: The path of a video, with or without a span. The flow of a span is also taken from
-            that of the whole video.
+        video: The path of a video, with or without a span. For a span, the flow of the whole video
+            is used too.
         spec: The `ClipSpec` by which frames must have been sampled and resized.
-        settings: The `FlowSettings` that the flow must have been made with; None is any.
+        settings: The `FlowSettings` of the flow; None accepts any.
         strict: Whether flow by another spec is an error.
 
     Returns:
@@ -175,8 +172,8 @@ def open_stored(video, *, spec, settings=None, strict=False):
         differences = other.info.differences(spec=spec)
         reason = "; ".join(differences.values()) or "it is of another part of the video"
         raise FlowFileError(
-            f"{other.path}: {reason}; `kinetics-i3d flow` with the --spec or the --weights that "
-            "are used here stores the flow needed, beside the other"
+            f"{other.path}: {reason}; `kinetics-i3d flow` with the --spec or --weights that are "
+            "used here stores the required flow beside it"
         )
     if other is not None:
         _warn_of_other_spec(video, other.info, spec)
@@ -197,14 +194,14 @@ def _warn_of_other_spec(video, info, spec):
     logging.warning(
         "%s: the stored flow is of frames by %s, but %s is needed, so flow is computed while "
         "reading; `kinetics-i3d flow --weights NAME`, with the weights that read it, stores it "
-        "beside the other",
+        "beside the existing one",
         os.fspath(video),
         *tags,
     )
 
 
 def stored_paths(video, spec):
-    """The files that may hold the flow of a video by a spec: of the span, then of the whole."""
+    """The files that may contain the flow of a video by a spec: of its span, then of all of it."""
     return [path for path in possible_paths(video, spec) if path.is_file()]
 
 
@@ -240,8 +237,8 @@ def write_flow_pictures(flow, folder, *, quality=95):
 
     Args:
         flow: The path of the flow file.
-        folder: The new folder, which appears whole or not at all. Numbers start at 1.
-        quality: Of JPEG, 1 to 100.
+        folder: The new folder, written atomically. Numbers start at 1.
+        quality: JPEG quality, 1 to 100.
 
     Returns:
         The number of flows written, two pictures each.

@@ -1,6 +1,6 @@
-"""`make_flow`: the flow files of many videos, by one process or by several that share the work.
+"""`make_flow`: writes the flow files of many videos, in one process or in several that share them.
 
-Correct files that exist are kept, so a run that was stopped is finished by repeating it.
+Valid files that exist are kept, so that repeating a run that was stopped completes it.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclasses.dataclass(frozen=True)
 class FlowJob:
-    """A video, the path of its flow file, and the name of the video inside its tree."""
+    """A video, the path of its flow file, and the name of the video relative to its root."""
 
     video: pathlib.Path
     path: pathlib.Path
@@ -37,8 +37,8 @@ class FlowResult:
     Args:
         job: The job.
         flows: Number of flows in the file.
-        made: Whether the file was made now, rather than before.
-        error: The `UserError` if it could not be made, otherwise None.
+        made: Whether the file was written now; False if it existed.
+        error: The `UserError` if it could not be written, otherwise None.
     """
 
     job: FlowJob
@@ -59,8 +59,8 @@ def flow_jobs(trees, *, out=None):
 
     Args:
         trees: (root, videos) pairs: a folder, and the paths of videos below it.
-        out: The folder for flow files, with the same folders between root and video; None puts
-            each file beside its video.
+        out: The folder for flow files, with the same subfolders as the roots; None puts each file
+            beside its video.
 
     Returns:
         A list of `FlowJob`s in the order of the videos, each video once.
@@ -92,8 +92,8 @@ def make_flow(
 ):
     """Makes the flow files that are missing, damaged, or of a video that has changed.
 
-    Several processes may do so at once: each video is done by one of them, even if another process
-    that had started on it was killed.
+    Several processes may work at the same time: each video is processed by one of them, even if
+    another process that had started on it was killed.
 
     Args:
         jobs: `FlowJob`s.
@@ -106,8 +106,8 @@ def make_flow(
         progress: Called with the number of flows done of the current video.
 
     Returns:
-        A generator of a `FlowResult` for each job, in the order in which they are done: videos that
-        another process is working on come last.
+        A generator of a `FlowResult` for each job, in the order of completion: videos that another
+        process is working on come last.
 
     Raises:
         OSError: While working: if the disk is full.
@@ -153,7 +153,7 @@ def _result(job, replace, options, *, wait):
             with locked_path(job.path, wait=wait) as part:
                 if part is None:
                     return None
-                # Another process may have made it in the meantime.
+                # Another process may have written it in the meantime.
                 flows = _stored_flows(job, replace, options)
                 if flows is None:
                     flows, made = write_flows(job.video, part, **options).flows, True
@@ -167,7 +167,7 @@ def _result(job, replace, options, *, wait):
 
 
 def _stored_flows(job, replace, options):
-    """The number of flows in the job's file; None if it has to be made."""
+    """The number of flows in the job's file; None if it has to be written."""
     if not job.path.exists():
         return None
     try:
@@ -182,7 +182,7 @@ def _stored_flows(job, replace, options):
         return None
     if differences:
         raise FlowFileError(
-            f"{job.path}: {'; '.join(differences.values())}; replace it (--replace), or name "
+            f"{job.path}: {'; '.join(differences.values())}; replace it (--replace), or choose "
             "another folder (--output)"
         )
     return len(file)

@@ -7,13 +7,12 @@ The unknown is the flow u = (x, y); its dual variable p has a vector for each co
 share this file because Numba's cache on disk does not notice changes in other files: after a change
 in tvl1_simd.py, touch this one.
 
-What keeps the loops fast, found by measuring:
+The following makes the loops fast, according to measurements:
 
-- Rows are taken out of the arrays before the loop over x: LLVM gives up on computed row numbers.
-- No loop touches more than seven rows, or LLVM silently stops vectorizing.
-- The iteration, most of the time, has its vectors written out (`tvl1_simd`).
-- Memory is kept from pair to pair (`_memory`).
-- Rows have the length of a whole number of vectors plus 16. Columns beyond the picture are computed
+- Rows are sliced before the loop over x: LLVM does not vectorize computed row indices. - No loop
+  touches more than seven rows, or LLVM silently stops vectorizing. - The iteration, most of the
+  time, has its vectors written out (`tvl1_simd`). - Memory is reused for all pairs (`_memory`). -
+  Rows have the length of a whole number of vectors plus 16. Columns beyond the picture are computed
   like the others, and kept from mattering by `inside`, which is 0 there.
 """
 
@@ -32,7 +31,7 @@ _CUBIC = F32(-0.75)  # OpenCV's bicubic; -0.5 would be Catmull and Rom's
 SHARE = 26  # numbers per pixel requested from `_room`: 13 at the finest scale, 11 for all scales
 _KEPT = SHARE * 1088 * 1952
 THREAD = threading.local()
-_FLAT = F32(1.1920929e-07)  # squared slopes below float32's epsilon say nothing about motion
+_FLAT = F32(1.1920929e-07)  # squared slopes below float32's epsilon carry no information
 
 # Without `reassoc` no sum is vectorized. `ninf` alone is left out: the change of the flow is
 # infinite before the first iteration.
@@ -172,7 +171,7 @@ def _pyramid(memory, picture, scales, step):
 
 @kernel
 def _resize(source, target, step_y, step_x, factor):
-    """Bilinear between pixel centres, `step` source pixels apart; the edge is repeated outside."""
+    """Bilinear between pixel centers, `step` source pixels apart; the edge is repeated outside."""
     rows, columns = source.shape
     height, width = target.shape
     lefts, rights = np.empty(width, np.int32), np.empty(width, np.int32)
@@ -189,14 +188,14 @@ def _resize(source, target, step_y, step_x, factor):
 
 
 @kernel
-def _neighbours(place, count):
+def _neighbours(position, count):
     """The pixels before and after a position, and the share of the second."""
-    if place <= 0:
+    if position <= 0:
         return 0, 0, F32(0)
-    if place >= count - 1:
+    if position >= count - 1:
         return count - 1, count - 1, F32(0)
-    before = int(place)
-    return before, before + 1, F32(place - before)
+    before = int(position)
+    return before, before + 1, F32(position - before)
 
 
 @kernel
@@ -212,7 +211,7 @@ def _one_scale(memory, first, second, flow, tau, lam, theta, warps, epsilon, inn
     before = _room(memory, (height, padded))
     inside = np.zeros(padded, np.float32)
     inside[:width] = F32(theta)
-    most, step = F32(lam * theta), F32(tau / theta)
+    bound, step = F32(lam * theta), F32(tau / theta)
     enough = epsilon * epsilon * height * width
     for _ in range(warps):
         _warp(source, first, flow, slopes, inverse, rest)
@@ -223,7 +222,7 @@ def _one_scale(memory, first, second, flow, tau, lam, theta, warps, epsilon, inn
                 _median(flow[1], before, width)
             count = 0
             while change > enough and count < inner:
-                change = _iterate(flow, slopes, inverse, rest, dual, inside, most, step, width)
+                change = _iterate(flow, slopes, inverse, rest, dual, inside, bound, step, width)
                 count += 1
             rounds += 1
 
@@ -257,17 +256,17 @@ def _cubic(t):
 
 
 @kernel
-def _places(row, offset, along, size, width, starts, weights):
+def _positions(row, offset, along, size, width, starts, weights):
     """The first of the 4 pixels around each warped position, and their weights."""
     w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
     last = np.int32(size + 1)
     for x in range(width):
         # Two pixels outside everything is black already, and the frame ends soon after.
-        place = min(max(offset + along * F32(x) + row[x], F32(-2)), F32(size + 1))
-        whole = np.floor(place)
+        position = min(max(offset + along * F32(x) + row[x], F32(-2)), F32(size + 1))
+        whole = np.floor(position)
         # Again as integers: with extreme parameters it may be nan, and nothing checks bounds.
         starts[x] = min(max(np.int32(whole), np.int32(-2)), last) + np.int32(_FRAME - 1)
-        w0[x], w1[x], w2[x], w3[x] = _cubic(place - whole)
+        w0[x], w1[x], w2[x], w3[x] = _cubic(position - whole)
 
 
 @kernel
@@ -283,8 +282,8 @@ def _warp(source, first, flow, slopes, inverse, rest):
     fetched = np.empty((width, 4), np.float32)
     for y in range(height):
         u, v = flow[0, y], flow[1, y]
-        _places(u, F32(0), F32(1), width, width, columns, across)
-        _places(v, F32(y), F32(0), height, width, rows, down)
+        _positions(u, F32(0), F32(1), width, width, columns, across)
+        _positions(v, F32(y), F32(0), height, width, rows, down)
         a, b, c, d = across[0], across[1], across[2], across[3]
         e, f, g, h = down[0], down[1], down[2], down[3]
         for x in range(width):
@@ -305,7 +304,7 @@ def _warp(source, first, flow, slopes, inverse, rest):
 
 
 @kernel
-def _iterate(flow, slopes, inverse, rest, dual, inside, most, step, width):
+def _iterate(flow, slopes, inverse, rest, dual, inside, bound, step, width):
     """One iteration over the picture; returns the sum of the squared changes of the flow.
 
     The dual of a row needs the flow of the next one, so it follows one row behind; the row is then
@@ -315,7 +314,7 @@ def _iterate(flow, slopes, inverse, rest, dual, inside, most, step, width):
     change = 0.0
     for y in range(height + 1):
         if y < height:
-            change += primal_row(flow, slopes, inverse, rest, dual, inside, most, y)
+            change += primal_row(flow, slopes, inverse, rest, dual, inside, bound, y)
             for part in range(2):
                 for x in range(width, flow.shape[2] - LANES + 1):
                     flow[part, y, x] = flow[part, y, width - 1]  # no difference across the edge

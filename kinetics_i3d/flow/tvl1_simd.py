@@ -32,10 +32,10 @@ _FAST_MATH = ("nnan", "nsz", "arcp", "contract", "reassoc", "afn")
 _INSTRUCTIONS = {np.add: "fadd", np.subtract: "fsub", np.multiply: "fmul", np.divide: "fdiv"}
 
 
-def _shrunk(flow, slopes, inverse, rest, most):
+def _shrunk(flow, slopes, inverse, rest, bound):
     """The solution of the data term, pixel by pixel: v = u + shrunk * slopes."""
     rho = rest + slopes[0] * flow[0] + slopes[1] * flow[1]
-    return np.minimum(np.maximum(-rho * inverse, -most), most)
+    return np.minimum(np.maximum(-rho * inverse, -bound), bound)
 
 
 def _delta(shrunk, slope, inside, across, left, down, above):
@@ -50,7 +50,7 @@ def _shrinks(gradients, step):
     return inverse * second, inverse * first
 
 
-def _primal_row(flow, slopes, inverse, rest, dual, inside, most, y):
+def _primal_row(flow, slopes, inverse, rest, dual, inside, bound, y):
     """Updates one row of both components of the flow in place; returns the sum of squared changes.
 
     Bounds are not checked. All arrays are float32; P is a multiple of `LANES`, plus `LANES`.
@@ -63,12 +63,12 @@ def _primal_row(flow, slopes, inverse, rest, dual, inside, most, y):
         dual: Array (2, 2, height + 1, P): x and y of each component's p. Pixel (x, y) is at
             [y + 1, x + LANES]; above and to the left of the picture are zeros.
         inside: Array (P,): theta within the picture, 0 beyond it.
-        most: lambda * theta.
+        bound: lambda * theta.
         y: The row.
     """
     vectors = flow.shape[2] - LANES
     row = (slice(None), y, slice(vectors))
-    shrunk = _shrunk(flow[row], slopes[row], inverse[y, :vectors], rest[y, :vectors], most)
+    shrunk = _shrunk(flow[row], slopes[row], inverse[y, :vectors], rest[y, :vectors], bound)
     change = np.float32(0)
     for part in range(2):
         x, y_below = dual[part, 0, y + 1], dual[part, 1, y + 1]
@@ -200,7 +200,7 @@ class _Rows:
         return cgutils.for_range_slice(self.builder, zero, end, lanes, zero.type)
 
 
-def _compiled_primal_row(_, flow, slopes, inverse, rest, dual, inside, most, y):
+def _compiled_primal_row(_, flow, slopes, inverse, rest, dual, inside, bound, y):
     """The signature and the code of `primal_row`, for Numba."""
 
     def generate(context, builder, signature, values):
@@ -209,14 +209,14 @@ def _compiled_primal_row(_, flow, slopes, inverse, rest, dual, inside, most, y):
             for kind, value in zip(signature.args[:6], values[:6], strict=True)
         ]
         flow, slopes, inverse, rest, dual, inside = arrays
-        most, y = values[6:]
+        bound, y = values[6:]
         following = builder.add(y, y.type(1))
         flows, steeps = ([rows.at(part, y) for part in range(2)] for rows in (flow, slopes))
         inverse, rest, inside = inverse.at(y), rest.at(y), inside.at()
         across = [dual.at(part, 0, following) for part in range(2)]
         down = [dual.at(part, 1, following) for part in range(2)]
         above = [dual.at(part, 1, y) for part in range(2)]
-        most = Lanes.spread(builder, most, LANES)
+        bound = Lanes.spread(builder, bound, LANES)
         nothing = Lanes.spread(builder, 0, LANES)
         change = cgutils.alloca_once_value(builder, nothing.value)
 
@@ -226,7 +226,7 @@ def _compiled_primal_row(_, flow, slopes, inverse, rest, dual, inside, most, y):
         with flow.vectors() as (x, _):
             u = [load(pointer(x)) for pointer in flows]
             steep = [load(pointer(x)) for pointer in steeps]
-            shrunk = _shrunk(u, steep, load(inverse(x)), load(rest(x)), most)
+            shrunk = _shrunk(u, steep, load(inverse(x)), load(rest(x)), bound)
             theta, total = load(inside(x)), Lanes(builder, builder.load(change))
             for part in range(2):
                 delta = _delta(
@@ -243,7 +243,7 @@ def _compiled_primal_row(_, flow, slopes, inverse, rest, dual, inside, most, y):
             builder.store(total.value, change)
         return Lanes(builder, builder.load(change)).sum()
 
-    return types.float32(flow, slopes, inverse, rest, dual, inside, most, y), generate
+    return types.float32(flow, slopes, inverse, rest, dual, inside, bound, y), generate
 
 
 def _compiled_dual_row(_, flow, dual, step, y, below):
@@ -281,17 +281,17 @@ primal_row: Callable = _primal_row if intrinsic is None else intrinsic(_compiled
 dual_row: Callable = _dual_row if intrinsic is None else intrinsic(_compiled_dual_row)
 
 
-def _four_by_four(source, place, across, down):
+def _four_by_four(source, offset, across, down):
     """The weighted sums of the first three channels of 4x4 pixels; bounds are not checked.
 
     Args:
         source: float32 array (height, width * 4), pixels of four channels.
-        place: Index of the first of the 4x4 pixels, in the flattened array.
+        offset: Index of the first of the 4x4 pixels, in the flattened array.
         across: Weights of the four columns, a tuple of float32.
         down: Weights of the four rows, a tuple of float32.
     """
     width = source.shape[1]
-    y, x = divmod(place, width)
+    y, x = divmod(offset, width)
     return tuple(
         sum(
             down[row] * across[column] * source[y + row, x + CHANNELS * column + channel]
@@ -302,14 +302,14 @@ def _four_by_four(source, place, across, down):
     )
 
 
-def _compiled_four_by_four(_, source, place, across, down):
+def _compiled_four_by_four(_, source, offset, across, down):
     """The signature and the code of `four_by_four`, for Numba."""
     sums = types.UniTuple(types.float32, 3)
 
     def generate(context, builder, signature, arguments):
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         shape = builder.extract_value(array.shape, 1)
-        place = builder.sext(arguments[1], shape.type)
+        offset = builder.sext(arguments[1], shape.type)
         pixel = ir.VectorType(ir.FloatType(), CHANNELS)
         lane = ir.IntType(32)
         zeros = ir.Constant(ir.VectorType(lane, CHANNELS), [0] * CHANNELS)
@@ -328,15 +328,15 @@ def _compiled_four_by_four(_, source, place, across, down):
         for down_weight in rows:
             row = None
             for index, weight in enumerate(columns):
-                at = builder.add(place, place.type(CHANNELS * index))
+                at = builder.add(offset, offset.type(CHANNELS * index))
                 pointer = builder.bitcast(builder.gep(array.data, [at]), pixel.as_pointer())
                 row = add(row, builder.load(pointer, align=4), weight)
             total = add(total, row, down_weight)
-            place = builder.add(place, shape)
+            offset = builder.add(offset, shape)
         parts = [builder.extract_element(total, lane(index)) for index in range(3)]
         return context.make_tuple(builder, sums, parts)
 
-    return sums(source, place, across, down), generate
+    return sums(source, offset, across, down), generate
 
 
 four_by_four: Callable = _four_by_four if intrinsic is None else intrinsic(_compiled_four_by_four)

@@ -11,7 +11,7 @@ import numpy as np
 
 _FRAME = 3  # zeros around the warped picture: the 4x4 kernel reaches 2 beyond it, plus 1
 _CUBIC = -0.75  # OpenCV's bicubic
-_FLAT = 1.1920929e-07  # squared slopes below float32's epsilon say nothing about motion
+_FLAT = 1.1920929e-07  # squared slopes below float32's epsilon carry no information
 # A sorting network of five numbers: the pairs to put in order.
 _SORT5 = ((0, 1), (3, 4), (2, 4), (2, 3), (1, 4), (0, 3), (0, 2), (1, 3), (1, 2))
 
@@ -70,9 +70,9 @@ def _resize(pictures, shape, steps):
 
     for axis, size, step in zip((-2, -1), shape, steps, strict=True):
         last = pictures.shape[axis] - 1
-        places = np.clip((np.arange(size) + 0.5) * step - 0.5, 0, last)
-        before = np.floor(places).astype(np.int32)
-        share = (places - before).astype(np.float32).reshape((-1, 1) if axis == -2 else -1)
+        positions = np.clip((np.arange(size) + 0.5) * step - 0.5, 0, last)
+        before = np.floor(positions).astype(np.int32)
+        share = (positions - before).astype(np.float32).reshape((-1, 1) if axis == -2 else -1)
         low = tf.gather(pictures, before, axis=axis)
         high = tf.gather(pictures, np.minimum(before + 1, last), axis=axis)
         pictures = low + (high - low) * share
@@ -169,10 +169,10 @@ def _iterate(rest, slopes, inverse, flow, duals, parameters):
     """One iteration: (flow, sum of its squared changes, dual along x, dual along y)."""
     import tensorflow as tf
 
-    most, step = parameters.lam * parameters.theta, parameters.tau / parameters.theta
+    bound, step = parameters.lam * parameters.theta, parameters.tau / parameters.theta
     # The solution of the data term, pixel by pixel.
     rho = rest + tf.reduce_sum(slopes * flow, 0)
-    shrunk = tf.clip_by_value(-rho * inverse, -most, most)
+    shrunk = tf.clip_by_value(-rho * inverse, -bound, bound)
     along_x, along_y = duals
     divergence = (along_x - _moved(along_x, 2)) + (along_y - _moved(along_y, 1))
     delta = shrunk * slopes + parameters.theta * divergence

@@ -1,6 +1,6 @@
-"""`flow_picture`, `show_flow`: flow as colours, hue for direction and saturation for length.
+"""`flow_picture`, `show_flow`: flow as colors, hue for direction and saturation for length.
 
-The colour wheel of Baker et al., "A Database and Evaluation Methodology for Optical Flow", ICCV
+The color wheel of Baker et al., "A Database and Evaluation Methodology for Optical Flow", ICCV
 2007: no motion is white; right is red, down yellow, left cyan-blue and up violet.
 """
 
@@ -13,7 +13,7 @@ from kinetics_i3d.flow.info import CHUNK
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 
-# (colour, steps of the wheel to the next): people tell reds and yellows apart better than greens.
+# (color, steps of the wheel to the next): people distinguish reds and yellows better than greens.
 _WHEEL = (
     ((255, 0, 0), 15),
     ((255, 255, 0), 6),
@@ -24,18 +24,18 @@ _WHEEL = (
 )
 _BEYOND = 0.75  # brightness of motion longer than `longest`
 _EDGE = (96, 96, 96)  # the line around the legend
-_SHARE = 99.5  # percent of a video's pixels within the colour wheel; the rest is drawn darker
-_SHORTEST = 1.0  # pixels: shorter motion has pale colours
+_SHARE = 99.5  # percent of a video's pixels within the color wheel; the rest is drawn darker
+_SHORTEST = 1.0  # pixels: shorter motion has pale colors
 
 
 def flow_picture(flow, *, longest=None, legend=True):
-    """Draws flow as colours.
+    """Draws flow as colors.
 
     Args:
         flow: Array (height, width, 2), pixels, x then y, finite.
-        longest: Pixels of motion that have the full colour; longer motion is darker. None means
-            the longest in `flow`; give a number where pictures are to be compared.
-        legend: Whether to draw the colour wheel, of radius `longest`, in the lower right corner.
+        longest: Pixels of motion at full saturation; longer motion is darker. None means the
+            longest motion in `flow`; set a number to compare pictures.
+        legend: Whether to draw the color wheel, of radius `longest`, in the lower right corner.
 
     Returns:
         uint8 array (height, width, 3), RGB.
@@ -77,7 +77,7 @@ def beside_frame(frame, flow, *, longest=None, legend=True):
 
 
 def _colours(flow):
-    """uint8 colours of flow whose full length is 1."""
+    """uint8 colors of flow whose full length is 1."""
     x, y = flow[..., 0], flow[..., 1]
     length = np.hypot(x, y)[..., None]
     colours, steps = zip(*_WHEEL, strict=True)
@@ -107,9 +107,9 @@ def _add_legend(picture):
 
 
 def show_flow(video, flow, path):
-    """Writes a video of frames, each beside its flow, as a flow file holds it.
+    """Writes a video of frames, each beside its flow from a flow file.
 
-    The colours have one length for the whole video, so that they do not flicker.
+    The color scale is the same for the whole video, so that colors do not flicker.
 
     Args:
         video: The video.
@@ -117,8 +117,7 @@ def show_flow(video, flow, path):
         path: The video to write, such as `*.mp4`.
 
     Returns:
-        The pixels of motion that have the full colour, or None if there is no flow to show; then
-        no file is written.
+        The pixels of motion at full saturation; None if there is no flow, and no file is written.
 
     Raises:
         FlowFileError: If the flow file is missing or damaged.
@@ -150,7 +149,7 @@ def show_flow(video, flow, path):
 
 
 def _pixels(file):
-    """The flows of a file, with the quantized values next to no motion as no motion."""
+    """The flows of a file; the quantized values next to 0 become 0."""
     still = 1.5 * file.info.settings.bound / 255  # no 8-bit value stands for 0
     for first in range(0, len(file), CHUNK):
         pixels = file.pixels(first, min(first + CHUNK, len(file)))
@@ -158,7 +157,7 @@ def _pixels(file):
 
 
 def _longest(file):
-    """The length that all but a few of a file's pixels stay below."""
+    """A length that almost all pixels of a file are below."""
     limit = file.info.settings.bound * np.sqrt(2)
     counts: np.ndarray = np.zeros(1000, np.int64)
     for pixels in _pixels(file):

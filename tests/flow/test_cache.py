@@ -1,6 +1,7 @@
 """Flow files: what is written is read, in any part, and anything else is refused by name."""
 
 import dataclasses
+import hashlib
 import io
 import json
 import shutil
@@ -203,11 +204,11 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "said"), OTHERS, ids=[said for _, said in OTHERS])
-def test_another_flow_is_refused_by_name(written, asked, said):
+@pytest.mark.parametrize(("requested", "message"), OTHERS, ids=[message for _, message in OTHERS])
+def test_another_flow_is_refused_by_name(written, requested, message):
     with pytest.raises(FlowFileError) as raised:
-        open_flow(written, **asked)
-    assert str(raised.value) == f"{written}: {said}"
+        open_flow(written, **requested)
+    assert str(raised.value) == f"{written}: {message}"
 
 
 def test_all_that_differs_is_named(written):
@@ -220,8 +221,8 @@ def test_each_parameter_of_tvl1_is_held(field):
     was = getattr(TVL1(), field)
     other = (not was) if field == "median" else was + 1 if isinstance(was, int) else was / 2
     info = FlowInfo(FlowSettings(), {}, (1, 1), 0, {}, "1")
-    asked = FlowSettings(parameters=dataclasses.replace(TVL1(), **{field: other}))
-    assert info.differences(settings=asked) == {
+    requested = FlowSettings(parameters=dataclasses.replace(TVL1(), **{field: other}))
+    assert info.differences(settings=requested) == {
         f"parameters.{field}": f"parameters.{field} is {json.dumps(was)}, "
         f"requested is {json.dumps(other)}"
     }
@@ -229,13 +230,13 @@ def test_each_parameter_of_tvl1_is_held(field):
 
 def test_what_does_not_change_the_flow_is_no_reason_to_refuse(written, video, tmp_path):
     # The crop, the range and the name are those of a clip; versions and programs agree closely.
-    for asked in (
+    for requested in (
         spec(name="mine", stream="rgb", size=8, low=0.0),
         settings(backend="opencv"),
         settings(backend=None),
         {"video": shutil.copy(video, tmp_path / "renamed.mp4")},
     ):
-        open_flow(written, **asked).close()
+        open_flow(written, **requested).close()
 
 
 @pytest.mark.parametrize("place", [0, -1])
@@ -247,8 +248,9 @@ def test_another_or_a_changed_video_is_refused(written, video, tmp_path, place):
     with pytest.raises(FlowFileError) as raised:
         open_flow(written, video=other)
     found = str(raised.value)
-    assert found.startswith(f'{written}: video is "wave.mp4 of {len(data)} bytes, sha256 ')
-    assert f', requested is "{other.name} of {len(data)} bytes, sha256 ' in found
+    was, now = (hashlib.sha256(path.read_bytes()).hexdigest()[:8] for path in (video, other))
+    assert found.startswith(f'{written}: video is "wave.mp4 of {len(data)} bytes, sha256 {was}", ')
+    assert f', requested is "{other.name} of {len(data)} bytes, sha256 {now}"' in found
     other.write_bytes(video.read_bytes() + b"x")
     with pytest.raises(FlowFileError, match="video is"):
         open_flow(written, video=other)
@@ -276,8 +278,8 @@ def test_a_fingerprint_covers_both_ends_of_a_long_file(tmp_path):
     short = bytes(100_000)  # both ends overlap; all of it counts
     path.write_bytes(short)
     plain = fingerprint(path)
-    for place in (0, 40_000, 65_536, 99_999):
-        path.write_bytes(short[:place] + b"1" + short[place + 1 :])
+    for position in (0, 40_000, 65_536, 99_999):
+        path.write_bytes(short[:position] + b"1" + short[position + 1 :])
         assert fingerprint(path) != plain
 
 
@@ -308,9 +310,9 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tiny, tmp_path):
     path = tmp_path / "flipped.npz"
     random = np.random.default_rng(0)
     refused = []
-    for place in range(len(data)):
+    for position in range(len(data)):
         flipped = bytearray(data)
-        flipped[place] ^= 1 << int(random.integers(8))
+        flipped[position] ^= 1 << int(random.integers(8))
         path.write_bytes(flipped)
         try:
             with FlowFile(path) as file:
@@ -322,7 +324,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tiny, tmp_path):
             refused.append(str(error))
     # In so small a file a tenth of the bytes are times, rights and versions of its parts.
     assert len(refused) > 0.85 * len(data)
-    assert all(said.startswith(f"{path}: not a flow file, or damaged (") for said in refused)
+    assert all(message.startswith(f"{path}: not a flow file, or damaged (") for message in refused)
 
 
 @pytest.mark.parametrize("from_the_end", [3, 22, 60])
@@ -360,10 +362,10 @@ def put(name, array):
     return lambda members: members.update({name: array})
 
 
-def vast(members):
+def vast(members, width=10**30):
     for name in [name for name in members if name != "about"]:
         del members[name]
-    about(flows=0, size=[10**30, 34])(members)
+    about(flows=0, size=[24, width])(members)
 
 
 FOREIGN = {
@@ -409,6 +411,7 @@ FOREIGN = {
     "a part of floats": put("flow_000032", np.zeros((32, 24, 34, 2), np.float32)),
     "a part of another shape": put("flow_000032", np.zeros((32, 24, 33, 2), np.uint8)),
     "nothing in it": dict.clear,
+    "a side of more than 65,536 pixels": lambda members: vast(members, 65_537),
 }
 
 
@@ -419,7 +422,14 @@ def test_whole_zips_of_something_else_are_refused(path, kind):
         file.check()
     found = str(raised.value)
     assert found.startswith(f"{path}: not a flow file, or damaged (") and "\n" not in found
-    assert found.endswith("); kinetics-i3d flow makes a new one")
+    assert found.endswith("); kinetics-i3d flow writes a new one")
+
+
+def test_a_side_may_have_65_536_pixels(path):
+    rewrite(path, lambda members: vast(members, 65_536))
+    with open_flow(path) as file:
+        file.check()
+        assert file.info.size == (24, 65_536)
 
 
 def test_parts_are_held_against_the_description_when_a_file_is_opened(path):

@@ -19,6 +19,7 @@ from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.source import Source
+from kinetics_i3d.video.video_frames import VideoFrames
 from kinetics_i3d.video.writer import write_video
 
 SPEC = ClipSpec("small", stream="flow", fps=25, short_side=48, size=32)
@@ -149,20 +150,20 @@ def test_memory_is_bounded(monkeypatch):
 
 
 def test_closing_does_not_wait_for_the_garbage_collector(moving, monkeypatch):
-    held = []
+    generators = []
     for name in ("flow_stream", "read_frames", "read_both"):
         plain = getattr(compute, name)
 
         def hold(*args, plain=plain, **options):
-            held.append(plain(*args, **options))
-            return held[-1]
+            generators.append(plain(*args, **options))
+            return generators[-1]
 
         monkeypatch.setattr(compute, name, hold)
     stream = read_flow(moving, spec=SPEC, settings=QUICK)
     next(stream)
-    assert [inspect.getgeneratorstate(each) for each in held] == [inspect.GEN_SUSPENDED] * 3
+    assert [inspect.getgeneratorstate(each) for each in generators] == [inspect.GEN_SUSPENDED] * 3
     stream.close()
-    assert [inspect.getgeneratorstate(each) for each in held] == [inspect.GEN_CLOSED] * 3
+    assert [inspect.getgeneratorstate(each) for each in generators] == [inspect.GEN_CLOSED] * 3
 
     frames = iter_frames()
     stream = flow_of_frames(frames, settings=QUICK)
@@ -270,6 +271,14 @@ def test_rgb_is_weighed_to_grey_first(programs):
     np.testing.assert_array_equal(flows[..., 1], to_grey(frames[1:]))
 
 
+def test_frames_may_be_an_iterable_or_video_frames(programs):
+    programs(levels)
+    frames = np.repeat(numbered(5), 3, -1)
+    expected = optical_flow(frames)
+    for same in (iter(frames), [*frames], VideoFrames([*frames], fps=25)):
+        np.testing.assert_array_equal(optical_flow(same), expected)
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3, 50, None])
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 13])
 def test_each_pair_comes_once_and_in_order(programs, workers, count):
@@ -369,6 +378,7 @@ WRONG = [
     (GOOD[..., :2], {}, r"\(height, width, 1 or 3\).*frames\[0\] of shape \(16, 16, 2\)"),
     (GOOD[:, :15], {}, r"at least 16 pixels per side.*\(15, 16, 3\)"),
     (GOOD[:, :, :15], {}, r"at least 16 pixels per side.*\(16, 15, 3\)"),
+    ("a.mp4", {}, r"such as read_frames\(path\). Received: frames='a.mp4'"),
     (GOOD, {"workers": 0}, "`workers` must be a whole number above 0. Received: workers=0"),
     (GOOD, {"workers": 1.5}, "`workers` must be .* Received: workers=1.5"),
     (GOOD, {"parameters": {"tau": 1}}, "`parameters` must be a TVL1. Received"),
@@ -395,12 +405,12 @@ def test_a_frame_of_another_size_is_named(programs):
 
 def test_the_fast_choice_warns(programs, monkeypatch):
     programs(levels)
-    said = []
-    monkeypatch.setattr(logging, "warning", lambda text, *args: said.append(text))
+    messages = []
+    monkeypatch.setattr(logging, "warning", lambda text, *args: messages.append(text))
     optical_flow(GOOD)
-    assert said == []
+    assert messages == []
     optical_flow(GOOD, parameters=TVL1.fast())
-    assert len(said) == 1 and "fast" in said[0]
+    assert len(messages) == 1 and "fast" in messages[0]
 
 
 def test_importing_flow_loads_nothing_heavy():

@@ -49,7 +49,7 @@ def test_a_missing_package_is_named_with_the_extra(without):
         assert "\n" not in str(raised.value)
 
 
-def test_a_numba_that_cannot_be_imported_is_told_with_its_reason(tmp_path, monkeypatch):
+def test_a_numba_that_cannot_be_imported_is_reported_with_its_reason(tmp_path, monkeypatch):
     (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 1\\nor less')")
     monkeypatch.delitem(sys.modules, "numba", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
@@ -57,7 +57,7 @@ def test_a_numba_that_cannot_be_imported_is_told_with_its_reason(tmp_path, monke
         pair_function("tvl1")
 
 
-def test_an_opencv_without_contrib_is_told_what_to_do(monkeypatch):
+def test_an_opencv_without_contrib_error_says_what_to_do(monkeypatch):
     cv2 = pytest.importorskip("cv2", reason="needs opencv-contrib-python-headless, an extra")
     monkeypatch.delattr(cv2, "optflow")
     with pytest.raises(UserError, match=r"without optflow; remove all opencv-\* packages"):

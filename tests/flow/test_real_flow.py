@@ -50,10 +50,10 @@ def test_it_is_the_released_sample_s_flow(shared):
     from PIL import Image, ImageSequence
 
     with Image.open(shared / "clips" / "cricket_shot_flow.gif") as picture:
-        codes = [
+        quantized = [
             np.asarray(each.convert("RGB"))[..., :2] for each in ImageSequence.Iterator(picture)
         ]
-    released = (np.stack(codes) / 255 - 0.5) * 20
+    released = (np.stack(quantized) / 255 - 0.5) * 20
     flow = optical_flow(frames(shared / "clips" / "cricket_shot.avi", 80))
     assert flow.shape == released.shape == (79, 224, 224, 2)
     inner = slice(20, 60)

@@ -125,6 +125,22 @@ def test_it_is_opencv_s_method_at_any_size(kernel, waves, size):
     assert wrong.mean() < 0.03
 
 
+def test_the_tensorflow_program_is_the_papers_method_without_its_compiler(waves):
+    import tensorflow as tf
+
+    tensorflow = program("tensorflow")
+    first, second = noisy(waves, (18, 26))
+    tf.config.run_functions_eagerly(True)  # XLA takes seconds
+    try:
+        for median in (True, False):
+            parameters = TVL1(scales=2, warps=2, inner=3, outer=2, scale_step=0.9, median=median)
+            flow = tensorflow(first, second, parameters)
+            assert error(flow, plain_tvl1.tvl1(first, second, parameters)).max() < 1e-3
+            assert np.abs(flow).max() > 1
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 @pytest.mark.slow
 def test_the_two_programs_agree(kernel, waves):
     first, second, _ = waves.moved(turn(2), (2.3, -1.2))

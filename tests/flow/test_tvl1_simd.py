@@ -16,7 +16,7 @@ from kinetics_i3d.flow.tvl1_simd import (
 )
 
 HEIGHT, VECTORS = 3, 2 * LANES
-MOST, STEP = np.float32(0.3), np.float32(0.8)
+BOUND, STEP = np.float32(0.3), np.float32(0.8)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def arrays():
 def primal_pixel(flow, slopes, inverse, rest, dual, inside, y, x):
     """Both components' changes at one pixel, as the paper has them."""
     rho = rest[y, x] + slopes[0, y, x] * flow[0, y, x] + slopes[1, y, x] * flow[1, y, x]
-    shrunk = max(-MOST, min(MOST, -rho * inverse[y, x]))
+    shrunk = max(-BOUND, min(BOUND, -rho * inverse[y, x]))
     for part in range(2):
         p = dual[part, :, :, LANES - 1 :]  # pixel x stands at x + 1
         divergence = p[0, y + 1, x + 1] - p[0, y + 1, x] + p[1, y + 1, x + 1] - p[1, y, x + 1]
@@ -51,7 +51,7 @@ def test_the_flow_changes_as_the_paper_says(arrays, way):
     function = _primal_row if way == "numpy" else compiled(primal_row)
     flow, *others = arrays
     after, y = flow.copy(), 1
-    change = function(after, *others, MOST, y)
+    change = function(after, *others, BOUND, y)
     changes = [list(primal_pixel(*arrays, y, x)) for x in range(VECTORS)]
     expected = flow.copy()
     expected[:, y, :VECTORS] += np.transpose(changes)
