@@ -4,7 +4,7 @@ import typing
 
 
 class Dataset:
-    """What `open_dataset` returns: labelled videos, or records prepared from them.
+    """The result of `open_dataset`: labeled videos, or records prepared from them.
 
     Subclasses have a `name`; `labels`, class names in the order of a model's outputs; `videos` and
     `missing`, which raise `DatasetError` for records; and a length, the number of examples.
@@ -70,7 +70,7 @@ class Dataset:
         raise NotImplementedError
 
     def for_process(self, index, count):
-        """The examples of one of `count` processes, or all where they cannot be divided."""
+        """The examples of one of `count` processes, or all if they cannot be divided."""
         raise NotImplementedError
 
     def class_counts(self):

@@ -14,7 +14,7 @@ from kinetics_i3d.core.labels import check_class_names
 from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.layouts.files import VideoFinder, cut, walk_videos
-from kinetics_i3d.data.layouts.formats import FORMATS, index_suffixes, recognise
+from kinetics_i3d.data.layouts.formats import FORMATS, index_suffixes, recognize
 from kinetics_i3d.data.layouts.label_order import (
     check_labels,
     hint,
@@ -44,8 +44,8 @@ def open_dataset(
     Args:
         path: A list or table of videos; or a folder: of lists, of a public dataset, with a folder
             per class, or of prepared records, also by an address such as `"s3://bucket/records"`. A
-            `Dataset` is returned as it is.
-        kind: One of `kinetics_i3d.data.layouts.formats.KINDS`; by default recognised by the files.
+            `Dataset` is returned unchanged.
+        kind: One of `kinetics_i3d.data.layouts.formats.KINDS`; by default recognized by the files.
         videos: The folder of the videos, if it is not that of their list.
         split_number: Which of the official splits of UCF-101, HMDB-51 and J-HMDB, from 1.
         labels: Class names in the order of a model's outputs; by default the order of the format,
@@ -77,7 +77,7 @@ def open_dataset(
         raise ValueError(
             f"`split_number` must be a whole number from 1. Received: split_number={split_number!r}"
         )
-    kind, files = recognise(path, kind=kind, videos=videos)
+    kind, files = recognize(path, kind=kind, videos=videos)
     row = FORMATS[kind]
     if split_number != 1 and not row.has_splits:
         raise DatasetError(
@@ -98,7 +98,7 @@ def _find_listed(listing, *, videos=None, labels=None):
     """The `VideoDataset` of a `Listing`, its rows compared with the labels and the files."""
     labels = labels or labels_of(listing)
     try:
-        check_class_names(labels)  # else the weights of a training could not be read
+        check_class_names(labels)  # otherwise the weights trained on them could not be read
     except ValueError as error:
         raise DatasetError(f"{listing.path}: {error}") from error
     folder = pathlib.Path(listing.folder if videos is None else videos)
@@ -145,14 +145,20 @@ def _check_rows(listing, spelling, labels):
         both = {first.split, row.split} == {"val", "test"} and first.label == row.label
         if first is not row and not both:
             there = f"line {first.line}" if first.file == row.file else first.where
-            raise DatasetError(f"{row.where}: {row.name} stands in {there} already")
+            raise DatasetError(f"{row.where}: {row.name} is already in {there}")
 
 
 def _log_listing(listing, videos, missing):
     """Logs how many videos are missing, have several labels, or have none."""
     total = len(listing.rows)
     if missing:
-        logging.warning("%s: %d of %d videos are missing", listing.path, len(missing), total)
+        logging.warning(
+            "%s: %d of %d videos are missing, such as %s",
+            listing.path,
+            len(missing),
+            total,
+            missing[0].path.name,
+        )
     several = [video for video in videos if len(video.classes) > 1]
     if several:
         logging.warning(
@@ -184,7 +190,7 @@ def find_videos(source):
 
     Returns:
         (root, paths): the folder that contains all of them, and a list of strings in alphabetical
-        order. A path that does not exist is returned as it is, so that its reader reports it.
+        order. A path that does not exist is returned unchanged; reading it raises the error.
 
     Raises:
         DatasetError: If a list or table cannot be read.

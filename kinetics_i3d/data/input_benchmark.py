@@ -1,4 +1,4 @@
-"""`measure_input`: how many clips a second the training pipeline yields, and what limits it.
+"""`measure_input`: how many clips per second the training pipeline yields, and what limits it.
 
 Shares are of processor time, which is the same on a busy machine as on an idle one.
 """
@@ -12,7 +12,7 @@ from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.pipeline import augmentation, decoded_clips, training_clips
 
-IDLE = 0.75  # of the processors, below which something else is waited for
+IDLE = 0.75  # share of busy processors below which the pipeline waits for something else
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +20,8 @@ class InputBenchmark:
     """The result of `measure_input`.
 
     Args:
-        clips: Clips a second.
-        frames: Frames a second, of one stream.
+        clips: Clips per second.
+        frames: Frames per second, of one stream.
         decode: Share of the processor time for reading and decoding; the rest is augmentation and
             batching.
         processors: Busy processors on average.
@@ -42,7 +42,8 @@ class InputBenchmark:
     def limit(self):
         """What limits the pipeline: `"decoding"`, `"augmentation"` or `"waiting"`.
 
-        The last if processors are idle: for files, for Python's lock, or since others use them.
+        `"waiting"` if processors are idle, waiting for files or for Python's lock, or if other
+        programs use them.
         """
         if self.processors < IDLE * self.available:
             return "waiting"

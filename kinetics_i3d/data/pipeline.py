@@ -27,9 +27,9 @@ def augmentation(
 
     Args:
         spec: A `ClipSpec`, or {stream: `ClipSpec`} of equal size for clips of several streams.
-        area: Range of the random crop's area, 0 to 1, as a share of the largest centred square.
+        area: Range of the random crop's area, 0 to 1, as a share of the largest centered square.
         flip: Whether half of the clips are mirrored.
-        color: Whether the colours of rgb are changed.
+        color: Whether the colors of rgb are changed.
 
     Returns:
         A function `(clip, seed) -> clip` of {stream: frames}, uint8 or float32 (frames, height,
@@ -84,11 +84,11 @@ def training_clips(
         mixup: Alpha of `transforms.mixup`; 0 leaves it out.
         seed: The same seed gives the same batches, whatever `workers` is.
         workers: Videos decoded at the same time; None is one per processor.
-        shard: (index, count) of one of several processes that share the source: together they see
-            all of it, and none what another one sees.
-        start: (examples, batches) to skip; the rest is what it would be after them.
-        numbered: Whether batches contain the numbers of their examples; the last one plus one is
-            the start that continues after a batch.
+        shard: (index, count) of one of several processes that share the source; each example is
+            seen by exactly one of them.
+        start: (examples, batches) to skip; the remaining batches are the same as without skipping.
+        numbered: Whether batches contain the numbers of their examples. To continue after a batch,
+            start at its last number plus one.
 
     Returns:
         A `tf.data.Dataset` of (clips, targets), or (clips, targets, numbers): float32 (batch,
@@ -165,8 +165,8 @@ def decoded_clips(source, *, specs, frames, seed=0, workers=None, shard=(0, 1), 
     """
     workers = workers or usable_processors()
     drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start}
-    # The tuner sleeps for ever longer, up to a minute, and the end of an iterator waits until it
-    # wakes (TensorFlow 2.21): a run of minutes would stand still for as long after its last step.
+    # The autotuner sleeps for up to a minute, and the destructor of an iterator waits until it
+    # wakes up (TensorFlow 2.21): a short run would hang for as long after its last step.
     options = tf.data.Options()
     options.autotune.enabled = False
     return source.random_clips(specs=specs, frames=frames, **drawn).with_options(options)

@@ -1,8 +1,8 @@
-"""`read_streams`: the frames of a video and their flow; it alone knows how flow is obtained.
+"""`read_streams`: the frames of a video and their flow; the only module that obtains flow.
 
-Flow is read from the file or pictures stored beside the video where they were made by the same
-spec, else computed while reading, which takes some fifty times as long as decoding. Frame k belongs
-to the flow from frame k to k + 1, so the last frame has none and is left out.
+Flow is read from the file or the pictures stored beside the video if they were computed with the
+same spec. Otherwise it is computed while reading, which takes about fifty times as long as
+decoding. Frame k has the flow from frame k to k + 1; the last frame has none and is left out.
 """
 
 import contextlib
@@ -21,7 +21,8 @@ from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.flow.stored import has_flow_pictures, open_stored, stored_paths
 from kinetics_i3d.video.clip import loop_frames
-from kinetics_i3d.video.frame_folder import open_source, split_rate
+from kinetics_i3d.video.frame_folder import split_rate
+from kinetics_i3d.video.header import read_header
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.video_frames import VideoFrames
@@ -34,16 +35,17 @@ def read_streams(video, specs, *, start=0, settings=None, workers=None):
         video: A path, or `VideoFrames`.
         specs: `StreamSpecs`; rate and resize are used, crop and range are not.
         start: Seconds from the first picture, also a `fractions.Fraction`.
-        settings: The `FlowSettings` by which flow must have been, or is, computed. None accepts any
-            stored flow, and computes it by the default ones.
-        workers: Pairs whose flow is computed at the same time; None is one per processor.
+        settings: The `FlowSettings` of the flow. None accepts any stored flow, and computes missing
+            flow with the default settings.
+        workers: Number of pairs whose flow is computed at the same time; None is one per
+            processor.
 
     Returns:
         A generator of {stream: uint8 array (height, width, channels)}: pixels; and quantized flow,
         x then y.
 
     Raises:
-        FlowFileError: If stored flow is damaged, or not of this video by these settings.
+        FlowFileError: If stored flow is damaged, or of another video or other settings.
         ValueError: If `start` is negative.
         VideoError: If the video cannot be decoded, or ends before `start`.
     """
@@ -66,7 +68,7 @@ def _read_rgb(video, spec, start):
 
 
 def _read_joint(video, spec, streams, settings, first, workers):
-    """The frames, from the number `first` on, of streams that are resized alike."""
+    """The frames from number `first` on of streams with the same resize."""
     stored = _open_stored(video, spec, settings)
     if stored is not None:
         yield from _read_stored(video, stored, spec, streams, first)
@@ -89,7 +91,7 @@ def _read_stored(video, file, spec, streams, first):
         if "rgb" in streams:
             frames = read_frames(video, start=_seconds(first, spec), **spec.reading)
             stack.enter_context(contextlib.closing(frames))
-        # Flow files decode whole chunks, so reading begins at the border of one.
+        # Flow files decode entire chunks, so reading begins at the start of a chunk.
         for begin in range(first - first % CHUNK, len(file), CHUNK):
             quantized = file.quantized(max(begin, first), min(begin + CHUNK, len(file)))
             if frames is None:
@@ -100,7 +102,7 @@ def _read_stored(video, file, spec, streams, first):
 
 
 def _read_apart(video, specs, settings, first, workers):
-    """As `_read_joint`, of streams that are resized each in its own way, at the rate of flow."""
+    """As `_read_joint`, for streams with different resizes, at the rate of flow."""
     spec = specs["flow"]
     reading = specs["rgb"].reading | {"fps": spec.fps, "start": _seconds(first, spec)}
     rgb = read_frames(video, **reading)
@@ -121,8 +123,8 @@ def read_window(video, specs, *, frames, position, settings=None):
         settings: As for `read_streams`.
 
     Returns:
-        {stream: uint8 array (frames / stride, height, width, channels)}, the stride of each stream
-        as `specs.strides` gives it.
+        {stream: uint8 array (frames / stride, height, width, channels)}, with the strides of
+        `specs.strides`.
 
     Raises:
         FlowFileError: As `read_streams`.
@@ -134,7 +136,7 @@ def read_window(video, specs, *, frames, position, settings=None):
         latest = _seconds(min(spare, int(position * (spare + 1))), spec)
     else:
         latest = max(0.0, duration(video) - frames / spec.fps) * position
-    # The header may promise more frames than there are, which only flow counts by.
+    # The header may declare more frames than there are; only flow relies on its count.
     for start in sorted({latest, 0}, reverse=True) if has_flow else [latest]:
         # One worker: training reads windows of several videos at the same time.
         stream = read_streams(video, specs, start=start, settings=settings, workers=1)
@@ -183,8 +185,7 @@ def count_frames(video, specs):
 def duration(video):
     """Seconds of a video or of its span, by the header; 0 if unknown. Nothing is decoded."""
     file, span = split_span(video)
-    with open_source(file, threads=1) as source:
-        whole = source.duration or 0.0
+    whole = read_header(file).duration or 0.0
     return whole if span is None or not whole else span.length(whole)
 
 
@@ -195,7 +196,7 @@ def files_of(video, specs):
 
 
 def flow_identity(video, specs):
-    """What identifies the flow that `read_streams` yields: a file's fingerprint, or the settings.
+    """Identifies the flow that `read_streams` yields, by a file's fingerprint or the settings.
 
     Returns:
         A JSON-ready dictionary.
@@ -208,20 +209,20 @@ def flow_identity(video, specs):
 
 
 def shared_flow_settings(videos, specs):
-    """The `FlowSettings` of the flow stored beside videos, by the first of them; None without any.
+    """The `FlowSettings` of the first flow stored beside videos; None if there is none.
 
-    How many videos have no stored flow is logged; theirs is computed by the same settings.
+    The number of videos without stored flow is logged; their flow is computed with these settings.
 
     Raises:
-        FlowFileError: If the first stored flow is of another rate or size.
-        UserError: If a package is missing that computes flow.
+        FlowFileError: If the first stored flow has another rate or size.
+        UserError: If a package that computes flow is missing.
     """
     spec = specs["flow"]
     stored = [video for video in videos if stored_paths(video, spec) or has_flow_pictures(video)]
     if len(stored) < len(videos):
         logging.warning(
-            "%d of %d videos have no flow file: their flow is computed while training, which is "
-            "slow; kinetics-i3d flow makes the files",
+            "%d of %d videos have no flow file: their flow is computed during training, which is "
+            "slow; kinetics-i3d flow writes the files",
             len(videos) - len(stored),
             len(videos),
         )
@@ -244,5 +245,5 @@ def _open_stored(video, spec, settings=None):
 
 
 def _seconds(frame, spec):
-    """The exact time of a frame, so that sampling from there yields those of the whole video."""
+    """The exact time of a frame; sampling from there gives the same frames as from the start."""
     return fractions.Fraction(frame) / as_rate(spec.fps)

@@ -1,9 +1,9 @@
-"""Random and fixed changes of clips: each function returns an op `(clip, seed) -> clip`.
+"""Random and deterministic transforms of clips; each function returns an op `(clip, seed) -> clip`.
 
 A clip is {stream: tensor}: `"rgb"` (frames, height, width, 3), `"flow"` (frames, height, width, 2)
-or both, of equal size; all streams are cropped and mirrored alike. Flow is quantized to uint8, or
-float32, where 0 is no motion. An op draws once for the whole clip, and only from `seed`, two int32
-numbers: the same seed gives the same clip on every machine. A mirrored flow negates x: Carreira &
+or both, of equal size; all streams are cropped and flipped alike. Flow is quantized to uint8, or
+float32, where 0 is no motion. An op draws once per clip, and only from `seed`, two int32 numbers:
+the same seed gives the same clip on every machine. Flipping negates the x of flow: Carreira &
 Zisserman, CVPR 2017, section 2.5.
 """
 
@@ -13,7 +13,7 @@ from kinetics_i3d.core.stream_specs import StreamSpecs
 
 
 def compose(*ops):
-    """One op of several, each with a seed of its own."""
+    """Composes ops; each gets its own seed."""
 
     def op(clip, seed):
         seeds = tf.random.split(seed, num=len(ops), alg="philox")
@@ -25,7 +25,7 @@ def compose(*ops):
 
 
 def flow_values(flow):
-    """Quantized flow as float32, -1 to 1 of the bound and 0 no motion; floats are unchanged.
+    """Quantized flow as float32, -1 to 1 times the bound; floats are unchanged.
 
     Example:
 
@@ -38,7 +38,7 @@ def flow_values(flow):
 
 
 def resize(height, width):
-    """An op that resizes, bilinear and antialiased; motion grows with the frame."""
+    """An op that resizes, bilinear and antialiased; flow is scaled with the frame."""
 
     def on_rgb(rgb):
         return tf.image.resize(rgb, (height, width), antialias=True)
@@ -76,12 +76,12 @@ def random_crop(size):
 def random_resized_crop(size, *, area=(0.3, 1.0), aspect=(3 / 4, 4 / 3)):
     """An op that cuts a rectangle of random area, aspect and position and resizes it to a square.
 
-    Szegedy et al., CVPR 2015, section 6. A side longer than the frame is cut to it. Flow is
-    multiplied by the stretch of each side.
+    Szegedy et al., CVPR 2015, section 6. A side longer than the frame is clipped to it. Flow is
+    multiplied by the scale of each side.
 
     Args:
-        size: Pixels of the result's side.
-        area: Range of the area, as a share of the largest centred square.
+        size: Side of the result in pixels.
+        area: Range of the area, as a share of the largest centered square.
         aspect: Range of width / height.
 
     Returns:
@@ -107,7 +107,7 @@ def random_resized_crop(size, *, area=(0.3, 1.0), aspect=(3 / 4, 4 / 3)):
 
 
 def random_flip():
-    """An op that mirrors the whole clip left to right, or none of it; flow's x changes its sign."""
+    """An op that flips a clip horizontally with probability 1/2; the x of flow changes its sign."""
 
     def op(clip, seed):
         flip = tf.random.stateless_uniform((), seed) < 0.5
@@ -117,7 +117,7 @@ def random_flip():
 
 
 def mirror(clip):
-    """A clip mirrored left to right: quantized x of flow becomes 255 - x, float x becomes -x.
+    """A clip flipped horizontally: quantized x of flow becomes 255 - x, float x becomes -x.
 
     Example:
 
@@ -133,12 +133,12 @@ def mirror(clip):
 
 
 def color_jitter(*, brightness=0.2, contrast=0.3, saturation=0.4):
-    """An op that changes brightness, contrast and saturation of rgb, alike in all frames.
+    """An op that changes brightness, contrast and saturation of rgb, equally in all frames.
 
     Args:
-        brightness: Largest shift, as a share of 255.
-        contrast: Largest change of the factor 1.
-        saturation: As `contrast`.
+        brightness: Maximum shift, as a fraction of 255.
+        contrast: Maximum deviation of the contrast factor from 1.
+        saturation: Maximum deviation of the saturation factor from 1.
 
     Returns:
         An op on pixels 0 to 255, to float32 0 to 255; flow is unchanged.
@@ -185,7 +185,8 @@ def mixup(alpha):
     Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
 
     Args:
-        alpha: Of the Beta(alpha, alpha) distribution of the blend, one per batch for all streams.
+        alpha: Parameter of the Beta(alpha, alpha) distribution of the mixing weight, which is drawn
+            once per batch for all streams.
     """
 
     def blend(clips, targets, seed):
@@ -202,11 +203,11 @@ def mixup(alpha):
 
 
 def _by_stream(clip, on_rgb, on_flow):
-    """A clip with each stream changed by its own function."""
+    """Applies a function to each stream of a clip."""
     ways = {"rgb": on_rgb, "flow": on_flow}
     return {stream: ways[stream](tf.convert_to_tensor(part)) for stream, part in clip.items()}
 
 
 def _size(clip):
-    """int32 (2,): height and width, which all streams share."""
+    """int32 (2,): the height and width of all streams."""
     return tf.shape(next(iter(clip.values())))[1:3]

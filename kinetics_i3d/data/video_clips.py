@@ -1,4 +1,4 @@
-"""`video_clips`: random clips straight from video files, as pixels and quantized flow.
+"""`video_clips`: random clips decoded from video files, as pixels and quantized flow.
 
 Carreira & Zisserman, CVPR 2017, section 2.5: random start among those early enough, short videos
 looped.
@@ -16,25 +16,25 @@ from kinetics_i3d.video.span import split_span
 
 
 def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=0):
-    """Endless random clips of the videos: each video once per pass, every pass in another order.
+    """Endless random clips of videos: each video once per pass, in a new order.
 
     Args:
         dataset: A `VideoDataset`.
         specs: `StreamSpecs`.
         frames: Frames of a clip, of the fastest stream.
-        seed: Of the order and of the starts.
-        workers: Videos decoded at the same time.
+        seed: Seed of the order and of the start frames.
+        workers: Number of videos decoded at the same time.
         shard: (index, count): every count-th video from index on.
-        start: The number of examples to skip, none of which is decoded.
+        start: Number of examples to skip, without decoding them.
 
     Returns:
         A `tf.data.Dataset` of (clip, seed, label, number): {stream: uint8 (frames, height, width,
-        channels)}, of a slower stream one frame per stride; int32 (2,); the label's number, int64,
-        or float32 (classes,) if videos may have several labels; the number of the example, int64.
-        A video that cannot be decoded is logged and skipped, and its number with it.
+        channels)}, one frame per stride for a slower stream; int32 (2,); the class number, int64,
+        or float32 (classes,) if videos may have several labels; the number of the example, int64. A
+        video that cannot be decoded is logged, and its number is skipped.
 
     Raises:
-        FlowFileError: If flow is read and the first stored flow is of another rate or size.
+        FlowFileError: If flow is read and the first stored flow has another rate or size.
         ValueError: If there are fewer videos than shards.
     """
     videos = share_of(dataset.videos, shard)
@@ -53,9 +53,9 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
         except (VideoError, FlowFileError) as error:
             warn_about(split_span(path.decode())[0], "skipped: %s", error)
             failed.add(path)
-            if len(failed) == len(paths):  # else an endless search for one that can be decoded
+            if len(failed) == len(paths):  # otherwise the search for one would never end
                 raise DatasetError(f"{dataset.name}: no video can be decoded") from error
-            # An exception would end the pass; an empty clip is filtered out below.
+            # An exception would end the pass; empty clips are filtered out below.
             return [np.zeros((0, 1, 1, spec.channels), np.uint8) for spec in specs.values()]
         except Exception as error:
             error.add_note(f"while reading {path.decode()}")  # tf.data does not name it
@@ -82,10 +82,10 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
 
 
 def targets_of(dataset, videos):
-    """The class numbers of some videos of a dataset, or their rows of 0.0 and 1.0.
+    """The class numbers of videos, or their multi-hot targets.
 
     Returns:
-        A list of whole numbers; with several labels per video a float32 array (videos, classes).
+        A list of integers; with several labels per video a float32 array (videos, classes).
     """
     numbers = {label: number for number, label in enumerate(dataset.labels)}
     if not dataset.multi_label:
@@ -121,7 +121,7 @@ def share_of(examples, shard):
         )
     if len(examples) < count:
         raise ValueError(
-            f"`shard` must be one of at most {len(examples)}, an example each. "
+            f"`shard` must be one of at most {len(examples)}, the number of examples. "
             f"Received: shard={shard!r}"
         )
     return examples[index::count]

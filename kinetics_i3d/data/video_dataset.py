@@ -21,7 +21,7 @@ from kinetics_i3d.data.layouts.tables import COLUMNS, LABELS, SOURCE, TIMES, lab
 from kinetics_i3d.data.layouts.ucf101 import VIDEO as UCF_VIDEO
 from kinetics_i3d.video.span import Span
 
-SHARE = 0.2  # of the groups of each class, which `split_undivided` holds out
+SHARE = 0.2  # fraction of the groups of each class that `split_undivided` holds out
 _BY_SOURCE = re.compile(r"(?s)source(!?=)(.+)")
 _KINETICS_VIDEO = re.compile(r"(.{11})_\d{6}_\d{6}")  # <YouTube id>_<start>_<end>
 
@@ -167,7 +167,7 @@ class VideoDataset(Dataset):
         return self._divide(chosen)
 
     def for_process(self, index, count):
-        """Every `count`-th video from `index` on, or all where there are fewer than `count`."""
+        """Every `count`-th video from `index` on, or all if there are fewer than `count`."""
         if len(self) < count:
             return self
         return dataclasses.replace(self, videos=self.videos[index::count])
@@ -257,19 +257,19 @@ class VideoDataset(Dataset):
 
 
 def _class_of_source(video):
-    """The class within which a source counts; with several labels per video there is only one."""
+    """The class that a source is counted in; `""` for all videos with several labels."""
     return video.label if video.labels is None else ""
 
 
 def split_undivided(dataset, *, share=SHARE, seed=0):
-    """Divides videos that nothing assigns to a split; the log says how.
+    """Divides videos that are not assigned to splits, and logs how.
 
-    Clips cut from one longer video look alike, and a model that was trained on one of them is not
-    tested by the others. They stay together where their file names say so.
+    Clips cut from the same longer video look alike, so a model that was trained on some of them
+    cannot be tested on the others. They stay together if their file names identify their source.
 
     Args:
         dataset: A `VideoDataset`, such as a folder of videos per class.
-        share: Share of the groups of each class to hold out, above 0 and below 1; at least one
+        share: Fraction of the groups of each class to hold out, above 0 and below 1; at least one
             group, but none of a class that has only one.
         seed: Chooses the groups.
 
@@ -304,7 +304,7 @@ def split_undivided(dataset, *, share=SHARE, seed=0):
 
 
 def group_of(video):
-    """The source of a `Video` by its file name in UCF-101, HMDB-51 or Kinetics; else its own.
+    """The source of a `Video` by its file name in UCF-101, HMDB-51 or Kinetics; otherwise its own.
 
     Example:
 

@@ -1,6 +1,6 @@
-"""Test views: the clips of a video that a model sees, whole or some, in windows that fit in memory.
+"""Test views: the clips of a video that a model is tested on, in windows that fit in memory.
 
-Carreira & Zisserman, CVPR 2017, section 2.5: the whole video, centre crop, predictions averaged
+Carreira & Zisserman, CVPR 2017, section 2.5: the whole video, center crop, predictions averaged
 over time. The paper's longest clip, 250 frames, bounds the memory. Ten crops: Krizhevsky et al.,
 NIPS 2012; clips with three crops: Wang et al., "Non-local Neural Networks", CVPR 2018. A number of
 clips evenly spread: Simonyan & Zisserman, "Two-Stream Convolutional Networks", NIPS 2014, section
@@ -31,15 +31,15 @@ MIDDLE = (0.5, 0.5)
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """The crops and frames of a video that a model sees.
+    """The crops and frames of a video that a model is tested on.
 
     Args:
         crops: Positions of the square, (along the longer side, along the shorter side), 0 to 1.
         flips: Whether each crop is mirrored: `(False,)`, or `(False, True)` for both.
-        clips: The number of clips, evenly spread over the video; None is the whole video in
+        clips: The number of clips, evenly spread over the video; None for the entire video in
             windows.
-        frames: Frames of each of these clips, of the fastest stream; fewer where the model's window
-            or whole stacks of flow require it.
+        frames: Frames of each of these clips, of the fastest stream; fewer if the model's window
+            or the stacks of flow require it.
 
     Raises:
         ValueError: If a field is outside its range.
@@ -81,9 +81,9 @@ def whole_video(path, *, spec, minimum=9, window=WINDOW):
     Args:
         path: The video.
         spec: A `ClipSpec`, of either stream.
-        minimum: Fewest frames of a window. A shorter video is looped; a shorter rest is completed
-            with the frames before it.
-        window: Most frames of a window.
+        minimum: Minimum number of frames of a window. A shorter video is looped; a shorter
+            remainder is completed with the frames before it.
+        window: Maximum number of frames of a window.
 
     Yields:
         (clips, clip_weight) as `video_views`.
@@ -110,8 +110,8 @@ def video_views(
     """Reads the clips of a view of a video: of rgb, of flow or of both.
 
     One window of each crop is in memory, or the frames of one clip. If the streams differ in rate,
-    numbers of frames are the faster one's, the flow's: 2.5 rgb frames and 25 flows a second give
-    clips of 25 rgb frames and 250 flows, each rgb frame the one at the beginning of its stack of 10
+    numbers of frames are those of the faster one, flow: 2.5 rgb frames and 25 flows per second give
+    clips of 25 rgb frames and 250 flows, where each rgb frame is the first of its stack of 10
     flows.
 
     Args:
@@ -119,19 +119,18 @@ def video_views(
         spec: A `ClipSpec`, or {stream: `ClipSpec`}, such as `model.clip_specs`.
         view: A `View`, or a name in `VIEWS`.
         streams: `"rgb"`, `"flow"` or both. With flow the last frame is left out: it has no flow.
-        minimum: Fewest frames of a clip. A shorter video is looped; a shorter rest is completed
-            with the frames before it.
-        window: Most frames of a clip.
-        clips: Instead of the whole video, this many clips of `minimum` frames, evenly spread.
-        settings: The `FlowSettings`; None accepts any stored flow, and computes by the default
-            ones.
+        minimum: Minimum number of frames of a clip. A shorter video is looped; a shorter remainder
+            is completed with the frames before it.
+        window: Maximum number of frames of a clip.
+        clips: Number of clips of `minimum` frames, evenly spread; None for the entire video.
+        settings: The `FlowSettings`; None accepts any stored flow, and computes missing flow with
+            the default settings.
 
     Yields:
         (clips, clip_weight): float32 (1, frames, spec.size, spec.size, channels) in the spec's
-        range, of both streams {stream: clips}; and the weight of the clip: the number of frames
-        that no earlier clip of this crop contained, or 1 with a fixed number of clips. Frames
-        beyond the last whole stack of a video come again, together with those before them that
-        complete theirs.
+        range, or {stream: clips} for both streams; and the weight of the clip: the number of frames
+        that no earlier clip of this crop contained, or 1 with a fixed number of clips. If the last
+        stack of a video is incomplete, it is completed with the frames before it.
 
     Raises:
         FlowFileError: If stored flow is damaged or of another video.
@@ -147,13 +146,13 @@ def video_views(
     count = None
     if view.clips is not None:
         count = count_frames(path, specs)
-        if not count:  # the header does not tell
+        if not count:  # not in the header
             count = sum(1 for _ in read_streams(path, specs, settings=settings))
     yield from clip_views(cropped, specs, view=view, minimum=minimum, window=window, count=count)
 
 
 def view_by_name(view):
-    """A `View`, or the one of a name in `VIEWS`."""
+    """Returns a `View` unchanged, or looks up a name in `VIEWS`."""
     if isinstance(view, str):
         if view not in VIEWS:
             raise ValueError(f"`view` must be one of {(*VIEWS,)}. Received: view={view!r}")
@@ -162,15 +161,15 @@ def view_by_name(view):
 
 
 def clip_views(cropped, specs, *, view, minimum, window, count=None):
-    """As `video_views`, of the frames of a video that `cropped_frames` has cropped.
+    """As `video_views`, for frames that `cropped_frames` has cropped.
 
     Args:
-        cropped: A generator as `cropped_frames` returns, for `view.crops`.
+        cropped: The generator returned by `cropped_frames` for `view.crops`.
         specs: `StreamSpecs`.
         view: A `View`.
         minimum: As for `video_views`.
         window: As for `video_views`.
-        count: The number of frames, which clips are spread over; needed where `view.clips` is.
+        count: The number of frames over which clips are spread; required if `view.clips` is set.
 
     Yields:
         (clips, clip_weight) as `video_views`.
@@ -215,7 +214,7 @@ def load_streams(
     frames: int | None = None,
     settings: FlowSettings | None = None,
 ) -> Any:
-    """Reads a video as one clip of flow, or of rgb and flow, for a model of these streams.
+    """Reads a video as one clip of flow, or of rgb and flow.
 
     Args:
         video: A local video file, or `VideoFrames`. Flow is read from the file that `kinetics-i3d
@@ -227,7 +226,7 @@ def load_streams(
         settings: A `FlowSettings`; None is the release's.
 
     Returns:
-        `{stream: clips}` of two streams, of one its clips alone: float32 (1, frames, spec.size,
+        `{stream: clips}` for two streams, the clips alone for one: float32 (1, frames, spec.size,
         spec.size, channels) in the spec's range. With flow the last frame of a video is left out.
 
     Raises:
@@ -268,50 +267,56 @@ def load_streams(
 
 def _strided(frames, length, step):
     """Every `step`-th frame of a clip that is looped to `length`."""
-    return np.stack([frames[place % len(frames)] for place in range(0, length, step)])
+    return np.stack([frames[index % len(frames)] for index in range(0, length, step)])
 
 
 def to_model_values(clip, flip, specs):
-    """The values of a clip with a batch axis, as a model reads them."""
+    """A clip as the input of a model: normalized, and with a batch axis."""
     clips = {}
     for name, part in clip.items():
         if flip:
-            part = part[:, :, ::-1]
-            if name == "flow":
-                part = np.stack([255 - part[..., 0], part[..., 1]], axis=-1)
+            part = mirrored(part, name)
         clips[name] = specs[name].normalize(part)[np.newaxis]
     return specs.unwrap(clips)
 
 
-def cropped_frames(frames, places, specs, path):
+def mirrored(pixels, stream):
+    """A frame or a clip of pixels, left and right exchanged; horizontal flow changes its sign."""
+    pixels = pixels[..., ::-1, :]
+    if stream == "flow":
+        pixels = np.stack([255 - pixels[..., 0], pixels[..., 1]], axis=-1)
+    return pixels
+
+
+def cropped_frames(frames, positions, specs, path):
     """Yields, for each frame, a list with {stream: square} for each position."""
     empty = True
     with contextlib.closing(frames):
         for frame in frames:
             empty = False
             corners = {
-                name: _corners(part, places, specs[name], path) for name, part in frame.items()
+                name: _corners(part, positions, specs[name], path) for name, part in frame.items()
             }
             yield [
                 {
-                    name: _square(part, corners[name][place], specs[name].size)
+                    name: _square(part, corners[name][index], specs[name].size)
                     for name, part in frame.items()
                 }
-                for place in range(len(places))
+                for index in range(len(positions))
             ]
     if empty:
         raise no_flow(path)
 
 
-def _corners(frame, places, spec, path):
+def _corners(frame, positions, spec, path):
     """(top, left) of the square at each position in a frame."""
     height, width = frame.shape[:2]
     if width < spec.size:  # only `resize="height"` leaves a side that the spec does not bound
         raise VideoError(
             f"{path}: {width} pixels wide at a height of {height}, and the spec {spec.name!r} "
-            f"crops {spec.size}; one that resizes the short side reads upright videos"
+            f"crops {spec.size}; a spec that resizes the short side reads portrait videos"
         )
-    turned = [place if height > width else place[::-1] for place in places]
+    turned = [position if height > width else position[::-1] for position in positions]
     return [
         (int((height - spec.size) * down), int((width - spec.size) * right))
         for down, right in turned
@@ -320,12 +325,12 @@ def _corners(frame, places, spec, path):
 
 def _square(frame, corner, size):
     top, left = corner
-    # The copy lets go of the whole frame around it.
+    # A copy: a view would keep the entire frame in memory.
     return frame[top : top + size, left : left + size].copy()
 
 
 def _windows(frames, minimum, window, step):
-    """(frames, length, weight) of the whole video, window after window, in whole steps."""
+    """Yields (frames, length, weight) of consecutive windows of a video, in multiples of `step`."""
     before, view = [], []
     for frame in frames:
         view.append(frame)
@@ -342,7 +347,7 @@ def _windows(frames, minimum, window, step):
 
 
 def _spread_clips(frames, count, clips, length):
-    """(frames, length, 1) of clips from the first to the last that fit into `count` frames."""
+    """Yields (frames, length, 1) of clips that are evenly spread over `count` frames."""
     starts = np.linspace(0, max(0, count - length), clips).astype(int).tolist()
     recent: collections.deque = collections.deque(maxlen=length)
     for seen, frame in enumerate(frames, 1):
@@ -352,6 +357,6 @@ def _spread_clips(frames, count, clips, length):
             starts.pop(0)
         if not starts:
             return
-    # A short video, or one with fewer frames than its header says.
+    # A short video, or one with fewer frames than its header declares.
     for _ in starts:
         yield list(recent), length, 1

@@ -62,7 +62,7 @@ def test_labels_can_be_given(table):
         (["a.mp4,sit,train", "b.mp4,fly,train"], "line 3: unknown label 'fly'"),
         (
             ["a.mp4,sit,train", "b.mp4,sit,train", "a.mp4,sit,test"],
-            "line 4: a.mp4 stands in line 2 already",
+            "line 4: a.mp4 is already in line 2",
         ),
     ],
 )
@@ -116,8 +116,8 @@ def test_hold_out_parts_what_is_missing_as_what_is_there():
     assert sorted(v.path for side in sides for v in side.missing) == sorted(
         v.path for v in gone.missing
     )
-    kept, held = ({(v.label, v.source) for v in side.videos + side.missing} for side in sides)
-    assert not kept & held and sides[0].missing and sides[1].missing
+    kept, held_out = ({(v.label, v.source) for v in side.videos + side.missing} for side in sides)
+    assert not kept & held_out and sides[0].missing and sides[1].missing
 
 
 def test_a_split_is_a_part(table):
@@ -145,13 +145,13 @@ def many(sources=10, copies=3, labels=("run", "sit")):
 @pytest.mark.parametrize(("fraction", "held_sources"), [(0.2, 2), (0.01, 1), (0.5, 5)])
 def test_hold_out_parts_by_source_in_every_class(fraction, held_sources):
     dataset = many()
-    kept, held = dataset.hold_out(fraction)
-    assert sorted(map(str, kept.videos + held.videos)) == sorted(map(str, dataset.videos))
-    assert (kept.labels, kept.name) == (held.labels, held.name) == (dataset.labels, "many")
+    kept, held_out = dataset.hold_out(fraction)
+    assert sorted(map(str, kept.videos + held_out.videos)) == sorted(map(str, dataset.videos))
+    assert (kept.labels, kept.name) == (held_out.labels, held_out.name) == (dataset.labels, "many")
     for label in dataset.labels:
-        sides = [{v.source for v in part.videos if v.label == label} for part in (kept, held)]
+        sides = [{v.source for v in part.videos if v.label == label} for part in (kept, held_out)]
         assert not sides[0] & sides[1] and len(sides[1]) == held_sources
-        assert sum(v.label == label for v in held.videos) == 3 * held_sources
+        assert sum(v.label == label for v in held_out.videos) == 3 * held_sources
 
 
 def test_hold_out_follows_its_seed():
@@ -202,7 +202,7 @@ def test_open_dataset_knows_a_table_a_folder_and_jhmdb(table, tmp_path):
         open_dataset(tmp_path)
     table(*HMDB_CLIPS, name="split1.csv")
     with pytest.raises(
-        DatasetError, match=r"'jhmdb' \(split1.csv\); 'table' \(videos.csv\); `kind`"
+        DatasetError, match=r"'jhmdb' \(split1.csv\); 'table' \(videos.csv\); set `kind`"
     ):
         open_dataset(tmp_path)
     clips = open_dataset(tmp_path, kind="jhmdb")
@@ -217,7 +217,7 @@ def test_open_dataset_knows_a_table_a_folder_and_jhmdb(table, tmp_path):
     assert [video.split for video in open_dataset(tmp_path, split_number=2).videos] == ["test"]
 
 
-def test_what_is_no_dataset_is_told_with_what_was_looked_for(table, tmp_path):
+def test_what_is_no_dataset_is_reported_with_what_was_looked_for(table, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError) as caught:
         open_dataset(tmp_path / "empty")
@@ -292,7 +292,7 @@ def test_the_order_of_the_released_weights_need_not_be_sorted(table, monkeypatch
     assert open_dataset(table(*lines, "c.mp4,sit,train")).labels == ("run", "sit", "stand")
 
 
-def test_a_misspelt_label_is_told_what_it_may_be(table):
+def test_a_misspelt_label_error_suggests_labels(table):
     path = table("a.mp4,Sit_Down,train")
     with pytest.raises(
         DatasetError, match=r"line 2: unknown label 'Sit_Down'; did you mean 'sit dawn'\?$"
@@ -365,10 +365,10 @@ def test_jhmdb_is_whole_and_its_official_split_shares_no_source(shared):
 
 def test_jhmdb_can_be_parted_again(shared):
     train = open_dataset(shared / "data/jhmdb").split("train")
-    kept, held = train.hold_out(0.2)
-    assert len(kept) + len(held) == 660 and not sources(kept) & sources(held)
-    assert {video.label for video in held.videos} == set(train.labels)
-    assert 0.1 < len(held) / 660 < 0.3
+    kept, held_out = train.hold_out(0.2)
+    assert len(kept) + len(held_out) == 660 and not sources(kept) & sources(held_out)
+    assert {video.label for video in held_out.videos} == set(train.labels)
+    assert 0.1 < len(held_out) / 660 < 0.3
 
 
 def test_one_source_can_be_left_out(table):

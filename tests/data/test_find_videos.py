@@ -68,7 +68,7 @@ def test_what_is_a_video_itself_stays_as_it_is(tree):
         assert expand_videos([name, name]) == [name, name]
 
 
-def test_nothing_to_find_is_told(tree):
+def test_nothing_to_find_is_reported(tree):
     (tree / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty: no video in this folder; they end in \.3gp"):
         expand_videos(["empty"])
@@ -76,7 +76,7 @@ def test_nothing_to_find_is_told(tree):
         expand_videos(["*.mkv"])
 
 
-def test_files_that_begin_with_a_hyphen_are_told(tree, monkeypatch):
+def test_files_that_begin_with_a_hyphen_are_reported(tree, monkeypatch):
     from kinetics_i3d.cli.main import make_parser
 
     os.rename("b.mp4", "-b.mp4")

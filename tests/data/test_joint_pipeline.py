@@ -315,16 +315,16 @@ def test_larger_records_are_shrunk_with_their_motion(tmp_path, coded_video, numb
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        ({"fps": 12.5}, "prepared with fps 25.0, asked for is 12.5"),
-        ({"fps": 50}, "prepared with fps 25.0, asked for is 50"),
+        ({"fps": 12.5}, "prepared with fps 25.0, but 12.5 is needed"),
+        ({"fps": 50}, "prepared with fps 25.0, but 50 is needed"),
         ({"interpolation": "area_cubic"}, "interpolation 'bilinear'"),
-        ({"short_side": 80}, "short_side 64, asked for is 80"),
+        ({"short_side": 80}, "short_side 64, but 80 is needed"),
     ],
 )
-def test_records_of_another_kind_are_refused(records, change, said):
-    with pytest.raises(DatasetError, match=said):
+def test_records_of_another_kind_are_refused(records, change, message):
+    with pytest.raises(DatasetError, match=message):
         take(records(), 1, spec=dataclasses.replace(SPEC, **change))
     source = records(3, streams=("rgb",))
     with pytest.raises(DatasetError, match="not flow; kinetics-i3d prepare --streams"):
@@ -337,7 +337,7 @@ def test_flow_files_of_another_kind_are_refused_at_once(stored):
         take(stored, 1, spec=half)
 
 
-def test_missing_flow_files_are_told_and_damaged_ones_skipped(stored, caplog, numbers):
+def test_missing_flow_files_are_reported_and_damaged_ones_skipped(stored, caplog, numbers):
     paths = [flow_path(video.path) for video in stored.videos]
     paths[1].write_bytes(paths[1].read_bytes()[:300])
     write_flow_file(

@@ -1,12 +1,19 @@
 """`load_streams`: clips of both streams from a file or from frames, as the test views make them."""
 
+import logging
+import os
+
 import numpy as np
 import pytest
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.data.streams import count_frames, files_of, flow_identity, shared_flow_settings
 from kinetics_i3d.data.views import video_views
+from kinetics_i3d.flow.cache import write_flow_file
+from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.video_frames import VideoFrames
@@ -70,6 +77,12 @@ def test_streams_of_unequal_rate_keep_their_ratio(memory):
         ki3d.load_streams(memory, specs, frames=7, settings=QUICK)
 
 
+def test_each_stream_has_its_own_size(memory):
+    specs = {"rgb": RGB, "flow": ClipSpec("flow", stream="flow", fps=10, short_side=40, size=24)}
+    clips = ki3d.load_streams(memory, specs, frames=4, settings=QUICK)
+    assert clips["rgb"].shape == (1, 4, 32, 32, 3) and clips["flow"].shape == (1, 4, 24, 24, 2)
+
+
 def test_what_is_beyond_the_end_is_repeated_with_a_warning(memory):
     with pytest.warns(UserWarning, match="frames are left after start=1.5"):
         clips = ki3d.load_streams(memory, BOTH, start=1.5, frames=16, settings=QUICK)
@@ -77,5 +90,44 @@ def test_what_is_beyond_the_end_is_repeated_with_a_warning(memory):
 
 
 def test_a_single_frame_has_no_flow(memory):
+    single = VideoFrames(memory.frames[:1], fps=10)
     with pytest.raises(VideoError, match="frames in memory: a single frame has no flow"):
-        ki3d.load_streams(VideoFrames(memory.frames[:1], fps=10), BOTH, settings=QUICK)
+        ki3d.load_streams(single, BOTH, settings=QUICK)
+    assert [count_frames(single, StreamSpecs(BOTH, names)) for names in (["rgb"], None)] == [1, 0]
+
+
+@pytest.fixture
+def stored(video, tmp_path):
+    """A copy of the video with a flow file beside it: (video, flow file)."""
+    copy = tmp_path / "stored.mp4"
+    copy.write_bytes(video.read_bytes())
+    before = set(tmp_path.iterdir())
+    write_flow_file(copy, spec=FLOW, settings=QUICK)
+    (flow,) = set(tmp_path.iterdir()) - before
+    return copy, flow
+
+
+def test_the_files_of_the_streams_are_the_video_and_its_stored_flow(video, stored):
+    copy, flow = stored
+    for name in (str(copy), f"{copy}#t=0.5,1.5"):
+        assert [*map(os.fspath, files_of(name, BOTH))] == [str(copy), str(flow)]
+        assert [*map(os.fspath, files_of(name, {"rgb": RGB}))] == [str(copy)]
+    assert [*map(os.fspath, files_of(str(video), BOTH))] == [str(video)]
+
+
+def test_flow_is_known_by_its_file_or_by_the_settings(video, stored):
+    copy, flow = stored
+    assert flow_identity(copy, BOTH) == fingerprint(flow)
+    assert flow_identity(video, BOTH) == FlowSettings().to_dict()
+
+
+def test_missing_flow_is_computed_by_the_settings_of_the_stored(video, stored, caplog):
+    copy, _ = stored
+    settings = FlowSettings("farneback", backend="opencv")  # a file names what has computed it
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        assert shared_flow_settings([str(copy)], BOTH) == settings
+        assert caplog.records == []
+        assert shared_flow_settings([str(video), str(copy)], BOTH) == settings
+        assert "1 of 2 videos have no flow file" in caplog.text
+        assert shared_flow_settings([str(video)], BOTH) is None
+        assert "1 of 1 videos have no flow file" in caplog.text

@@ -5,10 +5,12 @@ import logging
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.data import transforms
+from kinetics_i3d.data import pipeline, transforms
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.data.streams import read_window
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
@@ -69,6 +71,25 @@ def test_a_seed_gives_the_same_batches_whatever_the_workers(dataset):
     assert not same(one, take(dataset, 5, seed=4, **options))
 
 
+def test_the_start_of_a_clip_is_independent_of_the_seed_of_its_augmentation(coded_video, numbers):
+    path = coded_video(60)
+    dataset = VideoDataset("one", ("a",), (Video(path, "a", "train", "x"),))
+    clips = pipeline.decoded_clips(dataset, specs=StreamSpecs(SPEC), frames=4, workers=1).take(12)
+    starts, of_that_seed = [], []
+    for clip, seed, *_ in clips:
+        position = float(tf.random.stateless_uniform((), seed))  # as an augmentation draws
+        starts += numbers(clip["rgb"][:1].numpy())
+        of_that_seed += numbers(window(path, SPEC, frames=4, position=position)[:1])
+    assert sum(np.equal(starts, of_that_seed)) <= 2
+
+
+def test_batches_continue_where_they_stopped(dataset):
+    options = {"mixup": 0.4, "numbered": True}
+    whole = take(dataset, 4, **options)
+    *_, numbers = whole[1]
+    assert same(whole[2:], take(dataset, 2, start=(int(numbers[-1]) + 1, 2), **options))
+
+
 def test_the_end_of_an_iterator_waits_for_no_tuner(dataset):
     # After some 40 seconds of batches tf.data's would hold it up for about as long again.
     batches = training_clips(dataset, spec=SPEC, frames=3, batch=2, augment=augmentation(SPEC))
@@ -83,7 +104,7 @@ def test_a_video_that_comes_again_is_changed_anew(coded_video):
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations(clips, 2))
 
 
-def test_batches_are_blended_if_asked_for(dataset):
+def test_batches_are_blended_if_requested(dataset):
     plain, mixed, again = (take(dataset, 3, mixup=alpha) for alpha in (0.0, 0.4, 0.4))
     assert same(mixed, again) and not same(plain, mixed)
     shares = set()
@@ -161,7 +182,7 @@ def test_windows_follow_the_specs_resize(coded_video):
     assert window(coded_video(20), high, frames=4, position=0.0).shape[1] == 40
 
 
-def test_augmentation_does_what_is_asked_for():
+def test_augmentation_does_what_is_requested():
     clip = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     spec = ClipSpec("small", short_side=64, size=64)
     plain = augmentation(spec, area=(1.0, 1.0), flip=False, color=False)
@@ -200,3 +221,22 @@ def test_a_damaged_header_does_not_lose_the_video(shared):
     for position in (0.0, 0.5, 1.0):
         clip = window(path, spec, frames=8, position=position)
         assert len(clip) == 8
+
+
+def test_as_many_videos_are_decoded_at_once_as_there_are_processors():
+    class Source:
+        def random_clips(self, *, workers, **_):
+            return tf.data.Dataset.from_tensors(workers)
+
+    def workers(**options):
+        options |= {"specs": StreamSpecs(SPEC), "frames": 4}
+        return next(iter(pipeline.decoded_clips(Source(), **options))).numpy()
+
+    assert workers() == usable_processors()
+    assert workers(workers=3) == 3
+
+
+def test_clips_of_unequal_rates_are_whole_stacks(dataset):
+    spec = {"rgb": ClipSpec("rgb", fps=5), "flow": ClipSpec("flow", stream="flow", fps=25)}
+    with pytest.raises(ValueError, match=r"whole stacks of 5 frames. Received: frames=7"):
+        take(dataset, 1, spec=spec, streams=("rgb", "flow"), frames=7)

@@ -70,10 +70,10 @@ def test_a_table_with_start_and_end(table, folder, numbers):
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ("a.mp4,sit,train,5,5", "line 2: end must be behind start, has '5' and '5'"),
+        ("a.mp4,sit,train,5,5", "line 2: end must be after start, has '5' and '5'"),
         ("a.mp4,sit,train,x,5", "line 2: must be a time in seconds, is 'x'"),
         ("a.mp4,sit,train,-1,5", "line 2: must be a time in seconds, is '-1'"),
-        ("a.mp4,sit,train,1,2\na.mp4,run,test,1,2", "line 3: a.mp4 stands in line 2 already"),
+        ("a.mp4,sit,train,1,2\na.mp4,run,test,1,2", "line 3: a.mp4 is already in line 2"),
     ],
 )
 def test_wrong_times_are_named_by_their_line(tmp_path, row, why):
@@ -199,7 +199,7 @@ def test_calibration_reads_the_span(folder, table, numbers):
 FLOW = StreamSpecs(SPEC, ("flow",))
 
 
-def codes(path, streams=("flow",)):
+def quantized(path, streams=("flow",)):
     frames = list(read_streams(path, StreamSpecs(SPEC, streams), settings=SETTINGS))
     return np.stack([frame["flow"] for frame in frames]), frames
 
@@ -207,11 +207,11 @@ def codes(path, streams=("flow",)):
 def test_flow_of_a_span_is_the_same_computed_stored_or_from_the_whole(folder, numbers):
     video = folder / "aaaaaaaaaaa.mp4"
     span = f"{video}#t=0.4,0.8"
-    computed, frames = codes(span, ("rgb", "flow"))
+    computed, frames = quantized(span, ("rgb", "flow"))
     assert len(computed) == 9 == count_frames(span, FLOW)
     assert numbers([frame["rgb"] for frame in frames]) == list(range(10, 19))
     write_flow_file(video, spec=SPEC, settings=SETTINGS)
-    whole, frames = codes(span, ("rgb", "flow"))
+    whole, frames = quantized(span, ("rgb", "flow"))
     assert np.array_equal(whole, computed)
     assert numbers([frame["rgb"] for frame in frames]) == list(range(10, 19))
     assert count_frames(span, FLOW) == 9
@@ -224,7 +224,7 @@ def test_flow_of_a_span_is_the_same_computed_stored_or_from_the_whole(folder, nu
     info = write_flow_file(span, spec=SPEC, settings=SETTINGS)
     assert (info.flows, info.span) == (9, (0.4, 0.8))
     assert flow_path(span).name == "aaaaaaaaaaa.mp4.0.4-0.8s.flow.npz" and flow_path(span).is_file()
-    assert np.array_equal(codes(span)[0], computed)
+    assert np.array_equal(quantized(span)[0], computed)
     # It is nobody else's.
     for other in (video, f"{video}#t=0.4,0.9"):
         assert open_stored(other, spec=SPEC) is None
@@ -232,9 +232,9 @@ def test_flow_of_a_span_is_the_same_computed_stored_or_from_the_whole(folder, nu
 
 def test_flow_beyond_the_end_of_the_video(folder):
     span = f"{folder / 'aaaaaaaaaaa.mp4'}#t=3.8,9"
-    computed, _ = codes(span)
+    computed, _ = quantized(span)
     write_flow_file(folder / "aaaaaaaaaaa.mp4", spec=SPEC, settings=SETTINGS)
-    assert len(computed) == 4 and np.array_equal(codes(span)[0], computed)
+    assert len(computed) == 4 and np.array_equal(quantized(span)[0], computed)
     assert count_frames(span, FLOW) == 4
 
 

@@ -98,7 +98,7 @@ def test_a_whole_square_is_only_resized():
     ("area", "aspect"),
     [((0.3, 1.0), (3 / 4, 4 / 3)), ((0.25, 0.25), (1.0, 1.0)), ((0.1, 0.2), (2, 2))],
 )
-def test_resized_crops_have_the_area_and_the_aspect_asked_for(area, aspect):
+def test_resized_crops_have_the_area_and_the_requested_aspect(area, aspect):
     height, width = 120, 200
     op = on_rgb(transforms.random_resized_crop(8, area=area, aspect=aspect))
     clip = places(1, height, width).astype(np.float32)
@@ -121,6 +121,7 @@ def test_resized_crops_have_the_area_and_the_aspect_asked_for(area, aspect):
         assert max(areas) - min(areas) > 0.7 * (area[1] - area[0])
     if aspect[0] < aspect[1]:
         assert abs(np.log(ratios).mean()) < 0.1  # as often wide as tall
+        assert abs(np.corrcoef(areas, ratios)[0, 1]) < 0.3  # drawn each by itself
     assert np.ptp(np.array(centres)[:, 1]) > 60
 
 
@@ -231,7 +232,7 @@ def test_mixup_blends_each_clip_and_its_target_with_its_neighbour():
 
 @pytest.fixture(scope="module")
 def joint():
-    """rgb uint8 (3, 24, 31, 3) and codes of flow uint8 (3, 24, 31, 2)."""
+    """rgb uint8 (3, 24, 31, 3) and quantized of flow uint8 (3, 24, 31, 2)."""
     random = np.random.default_rng(5)
     shapes = {"rgb": (3, 24, 31, 3), "flow": (3, 24, 31, 2)}
     return {name: random.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()}
@@ -240,10 +241,10 @@ def joint():
 @pytest.mark.parametrize("streams", [("rgb", "flow"), ("flow",)])
 @pytest.mark.parametrize("name", OPS)
 def test_an_op_on_streams_gives_the_same_eagerly_and_in_tf_data(joint, name, streams):
-    op, given = OPS[name], {stream: joint[stream] for stream in streams}
-    eager = [op(given, seed) for seed in SEEDS[:6]]
+    op, clip = OPS[name], {stream: joint[stream] for stream in streams}
+    eager = [op(clip, seed) for seed in SEEDS[:6]]
     seeds = tf.data.Dataset.from_tensor_slices(np.array(SEEDS[:6], np.int32))
-    for one, other in zip(eager, seeds.map(lambda seed: op(given, seed)), strict=True):
+    for one, other in zip(eager, seeds.map(lambda seed: op(clip, seed)), strict=True):
         assert one.keys() == other.keys() == set(streams)
         for stream in streams:
             assert one[stream].dtype == other[stream].dtype
@@ -278,9 +279,9 @@ def test_streams_are_cropped_and_mirrored_alike():
 
 def test_a_mirrored_flow_moves_the_other_way_and_twice_as_before(joint):
     once = transforms.mirror(joint)
-    codes = joint["flow"][:, :, ::-1]
-    np.testing.assert_array_equal(once["flow"][..., 0], 255 - codes[..., 0])
-    np.testing.assert_array_equal(once["flow"][..., 1], codes[..., 1])
+    quantized = joint["flow"][:, :, ::-1]
+    np.testing.assert_array_equal(once["flow"][..., 0], 255 - quantized[..., 0])
+    np.testing.assert_array_equal(once["flow"][..., 1], quantized[..., 1])
     np.testing.assert_array_equal(once["rgb"], joint["rgb"][:, :, ::-1])
     twice = transforms.mirror(once)
     for stream, part in joint.items():
@@ -348,16 +349,27 @@ def test_colors_leave_the_flow_alone(joint):
 
 
 def test_codes_become_values_as_the_flow_decodes_them():
-    codes = np.arange(256, dtype=np.uint8).reshape(1, 16, 8, 2)
-    np.testing.assert_array_equal(transforms.flow_values(codes), dequantize_flow(codes))
+    quantized = np.arange(256, dtype=np.uint8).reshape(1, 16, 8, 2)
+    np.testing.assert_array_equal(transforms.flow_values(quantized), dequantize_flow(quantized))
     op = transforms.normalize(BOTH)
-    np.testing.assert_allclose(op({"flow": codes}, None)["flow"], dequantize_flow(codes), atol=1e-6)
+    np.testing.assert_allclose(
+        op({"flow": quantized}, None)["flow"], dequantize_flow(quantized), atol=1e-6
+    )
     values = np.array([-1.5, -1.0, 0.0, 0.25, 1.0, 3.0], np.float32).reshape(1, 1, 3, 2)
     found = op({"flow": values}, None)["flow"].numpy().ravel()
     np.testing.assert_allclose(found, [-1, -1, 0, 0.25, 1, 1], atol=1e-6)
     pixels = transforms.normalize(ClipSpec("pixels", stream="flow", low=-20.0, high=20.0))
     found = pixels({"flow": values}, None)["flow"].numpy().ravel()
     np.testing.assert_allclose(found, [-20, -20, 0, 5, 20, 20], atol=1e-5)
+
+
+def test_streams_of_unlike_sizes_are_normalized_by_their_own_specs():
+    small = ClipSpec("flow", stream="flow", short_side=24, size=16, low=-20.0, high=20.0)
+    op = transforms.normalize({"rgb": ClipSpec("rgb", short_side=40, size=32), "flow": small})
+    clip = {"rgb": np.array([0, 255], np.uint8), "flow": np.array([[0, 255]], np.uint8)}
+    normalized = op(clip, None)
+    np.testing.assert_allclose(normalized["rgb"], [-1, 1], atol=1e-5)
+    np.testing.assert_allclose(normalized["flow"], [[-20, 20]], atol=1e-4)
 
 
 def test_streams_are_blended_by_one_share():

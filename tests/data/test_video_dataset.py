@@ -32,13 +32,15 @@ PLAIN = dataset_of(f"{label}/clip{number}.mp4" for label in "ab" for number in r
 
 def test_clips_of_one_group_stay_on_one_side(caplog):
     caplog.set_level("INFO", logger="absl")
-    training, held = split_undivided(UCF)
-    assert (len(training), len(held)) == (64, 16)
-    sides = [{(video.label, video.source) for video in side.videos} for side in (training, held)]
+    training, held_out = split_undivided(UCF)
+    assert (len(training), len(held_out)) == (64, 16)
+    sides = [
+        {(video.label, video.source) for video in side.videos} for side in (training, held_out)
+    ]
     assert not sides[0] & sides[1]
     assert {label for label, _ in sides[1]} == set(UCF.labels)
     assert {video.split for video in training.videos} == {"train"}
-    assert {video.split for video in held.videos} == {"val"}
+    assert {video.split for video in held_out.videos} == {"val"}
     (message,) = messages_of(caplog)
     assert message == (
         "mine: no split is given; 16 of 80 videos are held out for validation, chosen by the "
@@ -48,10 +50,10 @@ def test_clips_of_one_group_stay_on_one_side(caplog):
 
 def test_other_names_are_split_at_random_by_the_seed(caplog):
     caplog.set_level("INFO", logger="absl")
-    training, held = split_undivided(PLAIN, share=0.3, seed=4)
-    assert (len(training), len(held)) == (14, 6)
-    assert split_undivided(PLAIN, share=0.3, seed=4) == (training, held)
-    assert split_undivided(PLAIN, share=0.3, seed=5) != (training, held)
+    training, held_out = split_undivided(PLAIN, share=0.3, seed=4)
+    assert (len(training), len(held_out)) == (14, 6)
+    assert split_undivided(PLAIN, share=0.3, seed=4) == (training, held_out)
+    assert split_undivided(PLAIN, share=0.3, seed=5) != (training, held_out)
     assert "6 of 20 videos are held out for validation, chosen at random (seed 4)" in caplog.text
 
 
@@ -101,11 +103,11 @@ def test_missing_videos_and_several_labels_follow_their_group():
 
 def test_a_class_of_one_group_is_trained_on():
     names = [*(f"Archery/v_Archery_g01_c0{clip}.avi" for clip in range(1, 5)), "b/1.mp4", "b/2.mp4"]
-    training, held = split_undivided(dataset_of(names))
-    assert [video.label for video in held.videos] == ["b"]
+    training, held_out = split_undivided(dataset_of(names))
+    assert [video.label for video in held_out.videos] == ["b"]
     assert sum(video.label == "Archery" for video in training.videos) == 4
-    training, held = split_undivided(dataset_of(["a/1.mp4", "b/1.mp4"]))
-    assert (len(training), len(held)) == (2, 0)
+    training, held_out = split_undivided(dataset_of(["a/1.mp4", "b/1.mp4"]))
+    assert (len(training), len(held_out)) == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def numbered_flow(monkeypatch):
     monkeypatch.setattr(streams, "read_both", read_both)
 
 
-def codes(flow):
+def quantized(flow):
     """The x and y codes of clips of `numbered_flow`."""
     middle = (np.asarray(flow)[:, 30, 30] + 1) * 127.5
     return middle.round().astype(int).T.tolist()
@@ -142,7 +142,7 @@ def test_both_streams_show_the_same_frames_but_for_the_last(
     assert sum(share for _, share in found) == frames - 1
     for clips, _ in found:
         shown = numbers(clips["rgb"][0], grey=0)
-        assert codes(clips["flow"][0]) == [shown, [255 - number for number in shown]]
+        assert quantized(clips["flow"][0]) == [shown, [255 - number for number in shown]]
         assert clips["flow"].dtype == np.float32 and clips["flow"].shape[2:] == (64, 64, 2)
     # The rgb of a video that ends one frame earlier.
     alone = list(whole_video(coded_video(frames - 1), **options))
@@ -251,12 +251,14 @@ def test_clips_of_a_short_video_are_looped(coded_video, numbers, numbered_flow):
     view = View(clips=2, frames=12)
     for clips, _ in video_views(coded_video(6), spec=SPEC, view=view, streams=BOTH):
         shown = numbers(clips["rgb"][0], grey=0)
-        assert shown == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1] == codes(clips["flow"][0])[0]
+        assert shown == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1] == quantized(clips["flow"][0])[0]
 
 
-@pytest.mark.parametrize(("told", "starts"), [(0, [0, 5, 10]), (60, [0, 10, 10]), (16, [0, 3, 6])])
-def test_a_header_that_lies_costs_no_clip(monkeypatch, coded_video, numbers, told, starts):
-    monkeypatch.setattr(views, "count_frames", lambda *_, **__: told)
+@pytest.mark.parametrize(
+    ("declared", "starts"), [(0, [0, 5, 10]), (60, [0, 10, 10]), (16, [0, 3, 6])]
+)
+def test_a_header_that_lies_costs_no_clip(monkeypatch, coded_video, numbers, declared, starts):
+    monkeypatch.setattr(views, "count_frames", lambda *_, **__: declared)
     view = View(clips=3, frames=10)
     found = list(video_views(coded_video(20), spec=SPEC, view=view))
     assert [numbers(clip[0], grey=0)[0] for clip, _ in found] == starts
@@ -281,7 +283,7 @@ SLOW = {
 def shown_by_both(found, numbers):
     """(numbers of the rgb frames, of the flows, share) of each clip."""
     return [
-        (numbers(clips["rgb"][0], grey=0), codes(clips["flow"][0])[0], share)
+        (numbers(clips["rgb"][0], grey=0), quantized(clips["flow"][0])[0], share)
         for clips, share in found
     ]
 

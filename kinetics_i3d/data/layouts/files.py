@@ -1,6 +1,6 @@
-"""`VideoFinder` finds the files of rows with one look into every folder; `cut` finds their spans.
+"""`VideoFinder` finds the files of rows by listing each folder once; `cut` finds their spans.
 
-A request per row to a network file system would take minutes for the 240,000 rows of Kinetics.
+One request per row would take minutes on a network file system for the 240,000 rows of Kinetics.
 """
 
 import collections
@@ -17,7 +17,8 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.data.layouts.label_order import bare
 from kinetics_i3d.data.layouts.listing import loose
-from kinetics_i3d.video.frame_folder import is_frame_folder, open_source, split_rate
+from kinetics_i3d.video.frame_folder import is_frame_folder, split_rate
+from kinetics_i3d.video.header import read_header
 from kinetics_i3d.video.source import is_video_name
 from kinetics_i3d.video.span import Span
 
@@ -31,7 +32,7 @@ class VideoFinder:
         self._stems = None
 
     def has(self, name):
-        """Whether there is a video of a listed path, or of a name that `loose` looks for."""
+        """Whether there is a video at a listed path, or with a name that `loose` returned."""
         name, stems, _ = loose(name)
         if self._listed(name) is not None:
             return True
@@ -42,10 +43,10 @@ class VideoFinder:
     def find_stem(self, row):
         """(path, stem): the file or folder of frames of a row, and which of its stems it has.
 
-        Both are None if there is none; empty files do not count. Of several files of one name the
-        one comes first whose folders are the listed ones, then the one in the class's folder, then
-        the one in the split's; one that cannot be opened gives way. Kinetics' replacements come
-        before all.
+        Both are None if there is none; empty files do not count. Of several files with the same
+        name, the preferred one has the listed folders, or else is in the folder of the class, or
+        else of the split; files that cannot be opened come last. Kinetics' replacements take
+        precedence over all others.
         """
         if row.listed or not row.stems:
             name, rate = split_rate(row.name)
@@ -75,7 +76,7 @@ class VideoFinder:
         return path if not base.endswith("/") or is_frame_folder(path) else None
 
     def _best(self, names, row):
-        """The best of several files of one name; None if nothing tells which one is meant."""
+        """The best of several files with the same name; None if the choice is ambiguous."""
         label, split = bare(row.label), bare(row.split)
         listed = f"/{os.path.splitext(row.name)[0]}"
 
@@ -102,62 +103,68 @@ class VideoFinder:
 
 
 def walk_videos(folder, *, empty=False):
-    """Yields all videos below a folder: files by their suffix, and folders of numbered pictures.
+    """Yields all videos below a folder: files with the suffix of a video, and folders of frames.
 
     Hidden files are skipped, and empty ones unless `empty`. Links to folders are followed, except
-    back to a folder above them. A subfolder without permission is logged and skipped.
+    to a parent folder. A subfolder that cannot be read is logged and skipped.
 
     Yields:
         Paths relative to the folder, as strings, sorted within every folder.
     """
     pending: list = [(os.fspath(folder), "", ())]
     while pending:
-        place, prefix, above = pending.pop()
+        directory, prefix, above = pending.pop()
         try:
-            state = os.stat(place)
+            state = os.stat(directory)
             identity = (state.st_dev, state.st_ino)
             if identity in above:
                 continue
-            with os.scandir(place) as entries:
+            with os.scandir(directory) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name)
         except PermissionError as error:
             if not above:
                 raise
-            warn_about(place, "%s: skipped: cannot be read (%s)", place, error.strerror)
+            warn_about(directory, "%s: skipped: cannot be read (%s)", directory, error.strerror)
             continue
         for entry in inside:
             if entry.name.startswith("."):
                 continue
             name = f"{prefix}{entry.name}"
-            if entry.is_dir():
+            kind = kind_of(entry)
+            if kind == "folder":
                 if is_frame_folder(entry.path):
                     yield name
                 else:
                     pending.append((entry.path, f"{name}/", (*above, identity)))
-            elif is_video_name(name) and (entry.is_file() if empty else _is_full(entry)):
+            elif is_video_name(name) and kind == "file" and (empty or entry.stat().st_size):
                 yield name
 
 
-def _is_full(entry):
-    return entry.is_file() and entry.stat().st_size > 0
+def kind_of(entry):
+    """`"folder"` or `"file"`; None for an `os.DirEntry` of neither, such as a link to itself."""
+    try:
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else None
+    except OSError:
+        return None
 
 
 def _opens(path):
     try:
-        with open_source(path, threads=1):
-            return True
+        read_header(path)
     except VideoError:
         return False
+    return True
 
 
 def _names_in(folder):
-    """The names of the files that are not empty, and of the folders with a slash at the end."""
+    """The names of the files that are not empty, and of the folders, with a trailing slash."""
     try:
         with os.scandir(folder) as entries:
+            kinds = [(entry, kind_of(entry)) for entry in entries]
             return [
-                f"{entry.name}/" if entry.is_dir() else entry.name
-                for entry in entries
-                if entry.is_dir() or _is_full(entry)
+                f"{entry.name}/" if kind == "folder" else entry.name
+                for entry, kind in kinds
+                if kind == "folder" or (kind == "file" and entry.stat().st_size)
             ]
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -167,29 +174,29 @@ def _names_in(folder):
 
 
 def _composed(name):
-    # macOS stores an umlaut as two characters where a table has one.
+    # macOS stores an umlaut as two characters; tables usually have one.
     return unicodedata.normalize("NFC", name.removesuffix("/"))
 
 
 CUT = re.compile(r"(?s).*_(\d{6})_(\d{6})")  # the name of a cut file, without suffix
-# Tools that cut at keyframes leave a few seconds more than was asked for.
+# Tools that cut at keyframes keep a few seconds more than requested.
 FACTOR, MORE = 1.5, 1.0
-THREADS = 8  # headers that are read at once: on a network's disk each takes a while
+THREADS = 8  # headers that are read at the same time; on a network file system each takes a while
 
 
 def cut(files, where):
-    """Finds the spans of the files that rows with times are parts of.
+    """Finds the spans of rows with times in their files.
 
-    A file named by its id and times is cut already; one named by its id alone may be the whole
-    upload, which its length tells.
+    A file named by id and times has been cut already. A file named by id alone may be the entire
+    upload, which is recognized by its duration.
 
     Args:
         files: (row, path, stem) of each row, as `VideoFinder.find_stem` gives them.
-        where: What the log names.
+        where: Name of the dataset, for the log.
 
     Returns:
-        A list of (row, path, span): the path is None also if an id alone names one of several
-        parts; the span is None for the whole file.
+        A list of (row, path, span). The path is also None if the file has only an id that several
+        rows share; the span is None for the entire file.
     """
     unsure = sorted({path for row, path, stem in files if path and stem in row.whole})
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
@@ -206,8 +213,8 @@ def cut(files, where):
         cuts.append((row, path, span))
     if shortened:
         logging.warning(
-            "%s: %d videos are named by their id alone and much longer than their times say; they "
-            "are cut to those times",
+            "%s: %d videos are named by their id alone and much longer than their times; they are "
+            "cut to these times",
             where,
             shortened,
         )
@@ -215,7 +222,7 @@ def cut(files, where):
 
 
 def _span(row, path):
-    """The span of a row, or None if its file's name says that it was cut to it."""
+    """The span of a row, or None if the name of its file shows that it has been cut to it."""
     named = CUT.fullmatch(path.stem)
     times = (row.start, row.end)
     if named and tuple(map(int, named.groups())) == tuple(
@@ -228,7 +235,7 @@ def _span(row, path):
 
 
 def _is_whole(length, span):
-    """Whether a file is too long to be the span alone."""
+    """Whether a file is too long to contain only the span."""
     if length is None:
         return False
     if span.end is None:
@@ -238,9 +245,8 @@ def _is_whole(length, span):
 
 
 def _length(path):
-    """Seconds of a file by its header, or None."""
+    """The duration of a file in seconds by its header, or None."""
     try:
-        with open_source(path, threads=1) as source:
-            return source.duration
-    except VideoError:  # whoever reads the video says so
+        return read_header(path).duration
+    except VideoError:  # reported when the video is read
         return None

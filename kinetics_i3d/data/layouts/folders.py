@@ -1,6 +1,6 @@
 """A folder per class: `<class>/<video>` or `<split>/<class>/<video>`, without any list.
 
-The videos' counterpart to `image_dataset_from_directory` of Keras.
+The counterpart for videos of Keras' `image_dataset_from_directory`.
 """
 
 from kinetics_i3d.core.errors import DatasetError
@@ -16,23 +16,23 @@ from kinetics_i3d.data.layouts.listing import (
 )
 
 LOOKS_LIKE = (
-    "a folder of videos or of folders of frames a class, or of such folders a split (train, val, "
-    "test)"
+    "a folder of videos, or of folders of frames, per class; or a folder of these per split "
+    "(train, val, test)"
 )
 
 
-def find(place):
-    """The videos below a `Place` that is a folder, if one of them lies in a subfolder."""
-    if not place.path.is_dir():
+def find(location):
+    """The videos in a `Location` that is a folder, if one of them is in a subfolder."""
+    if not location.path.is_dir():
         return ()
-    names = tuple(walk_videos(place.path))
+    names = tuple(walk_videos(location.path))
     return names if any("/" in name for name in names) else ()
 
 
 def read(names, *, root, split, labels):
-    """A `Listing`; the split is `"all"` if no folder names one, and every file its own `source`.
+    """A `Listing`; the split is `"all"` unless folders name one, and each file is its own `source`.
 
-    Folders that are all classes of Kinetics-400 or -600 get its labels, however they are spelt.
+    If all folders are classes of Kinetics-400 or -600, in any spelling, its labels are used.
     """
     del split, labels
     split_names = [name.split("/") for name in names]
@@ -41,12 +41,12 @@ def read(names, *, root, split, labels):
     if splits and splits != firsts:
         other = next(name for name in firsts if name not in splits)
         raise DatasetError(
-            f"{root}: folders must be splits or classes, {splits[0]} is one and {other} the other"
+            f"{root}: folders must be splits or classes; {splits[0]} is a split, {other} a class"
         )
     usual = "<split>/<class>/<video>" if splits else "<class>/<video>"
     for name, parts in zip(names, split_names, strict=True):
         if len(parts) != usual.count("/") + 1:
-            raise DatasetError(f"{root / name}: must lie below {root} as {usual}")
+            raise DatasetError(f"{root / name}: must be in {root} as {usual}")
     spelling = kinetics_spelling(parts[-2] for parts in split_names)
     rows = tuple(
         Row(name, spelling[parts[-2]], split_name(parts[0]) if splits else UNDIVIDED, name, root, 0)

@@ -1,7 +1,7 @@
-"""`FORMATS`: a row for each format of datasets; `recognise` finds the one that lies at a path.
+"""`FORMATS`: one row per dataset format; `recognize` finds the format of the dataset at a path.
 
-A new format is a module with `LOOKS_LIKE`, `find` and `read`, and a row here. `find` gets a `Place`
-and returns the files of the format there; `read` makes a `Listing` of them.
+A new format is a module with `LOOKS_LIKE`, `find` and `read`, and a row here. `find` takes a
+`Location` and returns the files of the format there; `read` makes a `Listing` of them.
 """
 
 import copy
@@ -20,7 +20,7 @@ from kinetics_i3d.data.layouts import (
     tables,
     ucf101,
 )
-from kinetics_i3d.data.layouts.files import VideoFinder
+from kinetics_i3d.data.layouts.files import VideoFinder, kind_of
 from kinetics_i3d.data.layouts.listing import first_lines, first_text
 from kinetics_i3d.data.records import reader as records
 from kinetics_i3d.data.records.addresses import Address, path_or_address
@@ -31,19 +31,19 @@ JSON = (".json",)
 
 @dataclasses.dataclass(frozen=True)
 class DatasetFormat:
-    """A format in which a dataset may lie on the disk.
+    """A format of datasets on disk.
 
     Args:
-        looks_like: How its files are recognised, for messages.
-        find: `Place -> files`; an empty tuple if it is not there.
+        looks_like: How its files are recognized, for messages.
+        find: `Location -> files`; an empty tuple if the location has another format.
         read: `(files, root, split, labels) -> Listing`, for formats that list videos.
-        load: `files -> Dataset`, for formats that hold something else. They come before the others.
-        suffixes: Suffixes, in lower case, of the files that `find` looks at.
-        has_splits: Whether it has several official splits, which a number names.
-        below: Whether its lists may lie in a folder of their own beside those of the videos.
-        unless: Kinds that come first if both fit, since they contain the same lists.
-        contains_videos: Whether the videos cannot lie in another folder.
-        fallback: Whether it counts only if no other format fits.
+        load: `files -> Dataset`, for formats that do not list videos. They take precedence.
+        suffixes: Suffixes, in lower case, of the files that `find` examines.
+        has_splits: Whether it has several official splits, selected by a number.
+        below: Whether its lists may be in a subfolder, beside the folders of the videos.
+        unless: Kinds that take precedence if both match, since they contain the same lists.
+        contains_videos: Whether the videos must be in the same folder.
+        fallback: Whether it is used only if no other format matches.
     """
 
     looks_like: str
@@ -99,15 +99,15 @@ def index_suffixes():
     return tuple(sorted({suffix for row in FORMATS.values() for suffix in row.suffixes}))
 
 
-class Place:
+class Location:
     """A file or folder, and the files in it that may list videos.
 
     Args:
-        path: Where to look.
+        path: The file or folder.
         videos: The folder of the videos, if it is not that of their list.
 
     Raises:
-        DatasetError: If nothing is there.
+        DatasetError: If there is no such file or folder.
     """
 
     def __init__(self, path, *, videos=None):
@@ -119,13 +119,17 @@ class Place:
         self._folders: list = []
         if self.path.is_dir():
             with os.scandir(self.path) as entries:
-                shown = [entry for entry in entries if not entry.name.startswith(".")]
-            self._folders = sorted(self.path / entry.name for entry in shown if entry.is_dir())
+                shown = {
+                    self.path / entry.name: kind_of(entry)
+                    for entry in entries
+                    if not entry.name.startswith(".")
+                }
+            self._folders = sorted(path for path, kind in shown.items() if kind == "folder")
             suffixes = index_suffixes()
             lists = [
-                self.path / entry.name
-                for entry in shown
-                if entry.name.lower().endswith(suffixes) and entry.is_file()
+                path
+                for path, kind in shown.items()
+                if path.name.lower().endswith(suffixes) and kind == "file"
             ]
             self.files = tuple(sorted(lists))
         self._heads: dict = {}
@@ -142,25 +146,27 @@ class Place:
         return first_text(file)
 
     def has(self, name):
-        """Whether a listed path, or a name without suffix, is that of a video here."""
+        """Whether there is a video at a listed path, or with a name without suffix."""
         return self._finder.has(name)
 
     def only(self, suffixes):
-        """This place with the files of some suffixes, and of those that no format knows."""
+        """A copy without the files whose suffixes belong only to other formats."""
         others = tuple(suffix for suffix in index_suffixes() if suffix not in suffixes)
-        place = copy.copy(self)
-        place.files = tuple(file for file in self.files if not file.name.lower().endswith(others))
-        return place
+        location = copy.copy(self)
+        location.files = tuple(
+            file for file in self.files if not file.name.lower().endswith(others)
+        )
+        return location
 
     def below(self):
-        """Places of the folders in this one, except hidden ones."""
-        return [Place(folder) for folder in self._folders]
+        """The `Location`s of the subfolders, except hidden ones."""
+        return [Location(folder) for folder in self._folders]
 
 
-def recognise(path, *, kind=None, videos=None):
+def recognize(path, *, kind=None, videos=None):
     """Finds the format of the dataset at a path.
 
-    Lists come before folders: videos in folders of their class are also a dataset without lists.
+    Lists take precedence over folders: videos in class folders are a dataset even without lists.
 
     Args:
         path: A list, a folder, or an address, which is always one of records.
@@ -176,7 +182,7 @@ def recognise(path, *, kind=None, videos=None):
 
     Example:
 
-    >>> recognise(folder)[0]
+    >>> recognize(folder)[0]
     'table'
     """
     if kind is not None and kind not in FORMATS:
@@ -184,13 +190,15 @@ def recognise(path, *, kind=None, videos=None):
     address = path_or_address(path)
     if kind == "records" or (kind is None and isinstance(address, Address)):
         return "records", (address,)  # the manifest's own errors say more
-    place = Place(path, videos=videos)
+    location = Location(path, videos=videos)
     groups = [[kind]] if kind else _groups()
     files_by_kind: dict = {}
     for kinds in groups:
-        files_by_kind = files_by_kind or _fitting(kinds, place) or _fitting_below(kinds, place)
+        files_by_kind = (
+            files_by_kind or _fitting(kinds, location) or _fitting_below(kinds, location)
+        )
     if not files_by_kind:
-        raise DatasetError(_describe_mismatch(place, kind))
+        raise DatasetError(_describe_mismatch(location, kind))
     files_by_kind = {
         name: files
         for name, files in files_by_kind.items()
@@ -200,51 +208,60 @@ def recognise(path, *, kind=None, videos=None):
         fits = "; ".join(
             f"{name!r} ({', '.join(_names(files_by_kind[name]))})" for name in files_by_kind
         )
-        raise DatasetError(f"{path}: may be of several kinds, {fits}; `kind` (--kind) decides")
+        raise DatasetError(f"{path}: matches several kinds, {fits}; set `kind` (--kind)")
     return next(iter(files_by_kind.items()))
 
 
 def _groups():
-    """The kinds in groups, each of which counts only if nothing before it fits."""
+    """The kinds in groups; each group is tried only if no kind of the previous ones matches."""
     loaded = [kind for kind, row in FORMATS.items() if row.load is not None]
     fallback = [kind for kind, row in FORMATS.items() if row.fallback]
     listed = [kind for kind in FORMATS if kind not in loaded and kind not in fallback]
     return loaded, listed, fallback
 
 
-def _fitting(kinds, place):
-    files_by_kind = {kind: FORMATS[kind].find(place.only(FORMATS[kind].suffixes)) for kind in kinds}
+def _fitting(kinds, location):
+    files_by_kind = {
+        kind: FORMATS[kind].find(location.only(FORMATS[kind].suffixes)) for kind in kinds
+    }
     return {kind: files for kind, files in files_by_kind.items() if files}
 
 
-def _fitting_below(kinds, place):
+def _fitting_below(kinds, location):
     kinds = [kind for kind in kinds if FORMATS[kind].below]
     files_by_kind: dict = {}
-    for inner in place.below() if kinds else ():
+    for inner in location.below() if kinds else ():
         for kind, files in _fitting(kinds, inner).items():
             if kind in files_by_kind:
                 raise DatasetError(
-                    f"{place.path}: has lists of {kind} in {files_by_kind[kind][0].parent.name} and"
-                    f" in {inner.path.name}; give the path of one, and the folder of its videos"
+                    f"{location.path}: has lists of {kind} in "
+                    f"{files_by_kind[kind][0].parent.name} and in {inner.path.name}; give the path "
+                    "of one, and the folder of its videos"
                 )
             files_by_kind[kind] = files
     return files_by_kind
 
 
-def _describe_mismatch(place, kind):
+def _describe_mismatch(location, kind):
     looked = (
         FORMATS[kind].looks_like
         if kind
         else "; ".join(f"{name} ({row.looks_like})" for name, row in FORMATS.items())
     )
     mismatch = f"not of kind {kind!r}" if kind else "no dataset of a known kind"
-    text = f"{place.path}: {mismatch}; looked for {looked}"
-    if place.path.is_dir():
+    text = f"{location.path}: {mismatch}; looked for {looked}"
+    if location.path.is_dir():
         return text
-    around = _fitting([name for name, row in FORMATS.items() if row.below], Place(place.root))
+    around = _fitting([name for name, row in FORMATS.items() if row.below], Location(location.root))
     if around:
-        return f"{place.path}: is one of the files of {next(iter(around))!r}; give their folder"
-    head = place.head(place.path)
+        return f"{location.path}: is one of the files of {next(iter(around))!r}; give their folder"
+    with location.path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return f"{location.path}: must be UTF-8 text, is UTF-16; save it as UTF-8"
+    if start == b"PK\x03\x04" and location.path.suffix.lower() in (".xlsx", ".xlsm", ".ods"):
+        return f"{location.path}: must be text, is a workbook; save the sheet as csv"
+    head = location.head(location.path)
     return (
         f"{text}; its first line is {head[0][:80]!r}" if head else f"{text}; it is empty or no text"
     )

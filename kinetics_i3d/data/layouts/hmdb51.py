@@ -6,8 +6,8 @@ Kuehne et al., "HMDB: A Large Video Database for Human Motion Recognition", ICCV
 import re
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.files import read_lines
-from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name, place_of
+from kinetics_i3d.core.files import at_line, read_lines
+from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name
 
 LOOKS_LIKE = "files <class>_test_split1.txt"
 FILES = re.compile(r"(.+)_test_split(\d)\.txt")
@@ -16,9 +16,9 @@ PARTS = {"0": None, "1": "train", "2": "test"}
 MANNER = r"[a-z]+_[a-z]+_np\d+_[a-z]+_[a-z]+_\d+"
 
 
-def find(place):
-    """The files of splits in a `Place`."""
-    return tuple(file for file in place.files if FILES.fullmatch(file.name))
+def find(location):
+    """The files of splits in a `Location`."""
+    return tuple(file for file in location.files if FILES.fullmatch(file.name))
 
 
 def read(files, *, root, split, labels):
@@ -43,9 +43,9 @@ def read(files, *, root, split, labels):
 
 
 def source_film(stem, label):
-    """The film of a clip that is named `<film>_<label>_<manner>`; the whole name of another file.
+    """The film of a clip named `<film>_<label>_<manner>`; for other files their full name.
 
-    The label may also be a part of the film's name.
+    The name of the film may contain the label.
 
     Example:
 
@@ -60,7 +60,7 @@ def _row(text, label, file, line):
     name, code = text.rsplit(maxsplit=1) if len(text.split()) > 1 else (text, "")
     if code not in PARTS:
         raise DatasetError(
-            f"{place_of(file, line)}: must be a video and 1 (train), 2 (test) or 0 (unused), is "
+            f"{at_line(file, line)}: must be a video and 1 (train), 2 (test) or 0 (unused), is "
             f"{text!r}"
         )
     part = PARTS[code]

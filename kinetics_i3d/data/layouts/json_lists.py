@@ -1,6 +1,6 @@
 """JSON annotations: Kinetics (train.json), ActivityNet and HACS, WLASL, Something-Something.
 
-Kinetics-700 has the same lists as csv tables, which count if both are there.
+Kinetics-700 also has its lists as csv tables, which take precedence.
 """
 
 import collections
@@ -19,7 +19,7 @@ from kinetics_i3d.data.layouts.listing import (
     Listing,
     Row,
     folder_name,
-    part_by_name,
+    split_by_name,
     split_name,
 )
 
@@ -31,13 +31,13 @@ MARKS = (("annotations", "subset"), ("gloss", "instances"), ("id", "template"))
 WATCH = re.compile(r"(?:[?&]v=|youtu\.be/|/embed/|/shorts/)([\w-]{11})")
 
 
-def find(place):
-    """The JSON files in a `Place` whose beginning has the words of a known form."""
+def find(location):
+    """The JSON files in a `Location` that begin with the keys of a known format."""
     return tuple(
         file
-        for file in place.files
+        for file in location.files
         if file.suffix.lower() == ".json"
-        and any(all(f'"{word}"' in place.start(file) for word in words) for words in MARKS)
+        and any(all(f'"{word}"' in location.start(file) for word in words) for words in MARKS)
     )
 
 
@@ -76,6 +76,20 @@ def _rows(file, content):
     return _of_templates(file, content)
 
 
+def _objects(values, where):
+    """Returns a list of JSON objects; `DatasetError` for anything else."""
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise DatasetError(f"{where}: must be a list of JSON objects. Received: {values!r:.80}")
+    return values
+
+
+def _label(value, where):
+    """Returns a string without surrounding spaces; `DatasetError` for anything else."""
+    if not isinstance(value, str):
+        raise DatasetError(f"{where}: the class must be text. Received: {value!r:.80}")
+    return value.strip()
+
+
 def _of_segments(file, database):
     """Rows of {id: {"subset", "annotations": one or a list of {"label", "segment"}}}."""
     rows, bare = [], 0
@@ -88,12 +102,12 @@ def _of_segments(file, database):
         if not annotations:
             bare += 1
             continue
-        part = split_name(str(entry.get("subset") or part_by_name(file.stem)))
-        for annotation in annotations:
+        part = split_name(str(entry.get("subset") or split_by_name(file.stem)))
+        for annotation in _objects(annotations, f"{where}, annotations"):
             try:
                 label = annotation["label"]
                 start, end = (float(second) for second in annotation["segment"])
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, OverflowError, TypeError, ValueError) as error:
                 raise DatasetError(f"{where}: must have a label and a segment") from error
             if not isinstance(label, str) or not label.strip() or not 0 <= start < end < math.inf:
                 raise DatasetError(
@@ -123,8 +137,8 @@ def _of_glosses(file, entries):
     """Rows of WLASL: [{"gloss", "instances": [{"video_id", "frame_start", "fps", ...}]}]."""
     rows = []
     for entry in entries:
-        label = str(entry.get("gloss", "")).strip()
-        for instance in entry.get("instances", ()):
+        label = _label(entry.get("gloss", ""), f"{file}, gloss")
+        for instance in _objects(entry.get("instances", []), f"{file}, instances of {label!r}"):
             where = f"{file}, {instance.get('video_id')!r} of {label!r}"
             try:
                 video = str(instance["video_id"])
@@ -133,14 +147,14 @@ def _of_glosses(file, entries):
                     int(instance.get("frame_start", 1)),
                     int(instance.get("frame_end", -1)),
                 )
-            except (KeyError, TypeError, ValueError) as error:
+                start = max(0, first - 1) / rate if rate > 0 else math.nan
+                end = last / rate if last > 0 else math.inf
+            except (KeyError, OverflowError, TypeError, ValueError) as error:
                 raise DatasetError(f"{where}: must have video_id, fps and frames") from error
-            if not label or rate <= 0:
+            if not label or not 0 < rate < math.inf:
                 raise DatasetError(f"{where}: must have a gloss and an fps above 0")
-            start = max(0, first - 1) / rate
-            end = last / rate if last > 0 else math.inf
             if end <= start:
-                raise DatasetError(f"{where}: frame_end must be behind frame_start")
+                raise DatasetError(f"{where}: frame_end must be after frame_start")
             watched = WATCH.search(str(instance.get("url", "")))
             stems = (video, *([watched[1]] if watched else ()))
             whole = () if (start, end) == (0, math.inf) else stems
@@ -171,8 +185,11 @@ def _of_templates(file, entries):
         if not template:
             bare += 1
             continue
-        label = str(template).replace("[", "").replace("]", "")
-        part = part_by_name(file.stem)
+        where = f"{file}, {video!r}"
+        label = _label(template, where).replace("[", "").replace("]", "").strip()
+        if not label:
+            raise DatasetError(f"{where}: the class is empty. Received: template={template!r:.80}")
+        part = split_by_name(file.stem)
         rows.append(Row(f"{video}.webm", label, part, video, file, 0, (video,)))
     if bare:
         logging.warning("%s: has no labels for %d videos, which are left out", file, bare)

@@ -8,13 +8,13 @@ import collections
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.files import at_line
 from kinetics_i3d.data.layouts.listing import (
     Listing,
     Row,
     cells_of,
     columns_of,
     folder_name,
-    place_of,
     read_csv,
     split_name,
 )
@@ -24,22 +24,22 @@ UNLABELLED = ("youtube_id", "time_start", "time_end", "split")
 COLUMNS = ("label", *UNLABELLED)
 
 
-def find(place):
-    """The tables in a `Place`, also one of a test set without labels."""
+def find(location):
+    """The tables in a `Location`, including that of a test set without labels."""
     return tuple(
         file
-        for file in place.files
-        if place.head(file)
-        and set(UNLABELLED[:3]) <= set(columns_of(cells_of(place.head(file)[0])))
+        for file in location.files
+        if location.head(file)
+        and set(UNLABELLED[:3]) <= set(columns_of(cells_of(location.head(file)[0])))
     )
 
 
 def read(files, *, root, split, labels):
     """A `Listing` of released tables; videos are `<id>_<start>_<end>` with six digits, or `<id>`.
 
-    Tables without labels are skipped with a line in the log. A video named by its id alone may be
-    the whole upload, of which rows are cut; one that is not longer than the row counts only if the
-    id is in one row.
+    Tables without labels are logged and skipped. A video named by its id alone may be the entire
+    upload, from which rows are cut; if it is no longer than a row, it is used only if the id occurs
+    in a single row.
     """
     del split, labels
     lines = []
@@ -54,8 +54,8 @@ def read(files, *, root, split, labels):
     if not lines:
         names = ", ".join(map(str, files))
         raise DatasetError(
-            f"{names}: must have videos with labels; a test that was released without them can "
-            "neither train nor be measured"
+            f"{names}: must have videos with labels; a test set that was released without them can "
+            "be used neither for training nor for evaluation"
         )
     times = collections.Counter(row["youtube_id"].strip() for _, _, row in lines)
     rows = tuple(_row(*line, times) for line in lines)
@@ -65,17 +65,17 @@ def read(files, *, root, split, labels):
 
 def _row(file, line, row, times):
     label, video, start, end, split = (row[column].strip() for column in COLUMNS)
-    where = place_of(file, line)
+    where = at_line(file, line)
     if video.startswith("#NAME"):
         raise DatasetError(
-            f"{where}: the id is {video!r}: a spreadsheet took one that begins with - for a "
-            "formula; take the released list"
+            f"{where}: the id is {video!r}: a spreadsheet program read an id that begins with - "
+            "as a formula; use the list as released"
         )
     if not (label and video and split):
         raise DatasetError(f"{where}: one of {COLUMNS} is empty")
     start, end = _seconds(start, where), _seconds(end, where)
     if end <= start:
-        raise DatasetError(f"{where}: time_end must be behind time_start, has {start} and {end}")
+        raise DatasetError(f"{where}: time_end must be after time_start, has {start} and {end}")
     return piece(
         video,
         start,

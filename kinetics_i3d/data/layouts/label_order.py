@@ -15,7 +15,7 @@ from kinetics_i3d.core.labels import BY_COUNT, label_list
 
 
 def bare(label):
-    """A label without case, blanks and punctuation, as spellings are compared.
+    """A label without case, spaces and punctuation, for comparing spellings.
 
     Example:
 
@@ -27,7 +27,7 @@ def bare(label):
 
 
 def order_labels(names):
-    """The order of the released weights for exactly Kinetics-400 or -600, else sorted."""
+    """The order of the released weights if the names are those of Kinetics, otherwise sorted."""
     names = set(names)
     for name in BY_COUNT.values():
         if names == set(label_list(name)):
@@ -36,7 +36,7 @@ def order_labels(names):
 
 
 def labels_of(listing):
-    """The labels of a `Listing` in order; logs two of them that differ in spelling alone."""
+    """The labels of a `Listing` in order; logs labels that differ only in spelling."""
     names = {label for row in listing.rows for label in row.classes}
     alike: dict = {}
     for label in sorted(names):
@@ -57,9 +57,9 @@ def check_labels(labels):
 
 
 def kinetics_spelling(names):
-    """{folder name: label}, by the labels of Kinetics-400 or -600 if the names are all of those.
+    """{folder name: label}, with the labels of Kinetics-400 or -600 if all names are among them.
 
-    Folders have underscores for blanks and no apostrophes; the released weights know the labels.
+    Names of folders have underscores instead of spaces, and no apostrophes.
     """
     names = set(names)
     for name in BY_COUNT.values():
@@ -70,15 +70,15 @@ def kinetics_spelling(names):
 
 
 def match_labels(dataset_labels, model_labels):
-    """Finds labels of a model that a dataset spells differently: with underscores, in another case.
+    """Matches labels that a dataset spells differently from a model, such as with underscores.
 
     Args:
-        dataset_labels: Labels of a dataset.
-        model_labels: Labels that they must be among.
+        dataset_labels: Labels of the dataset.
+        model_labels: Labels of the model.
 
     Returns:
-        ({label: model label}, unmatched labels): a label of the model matches itself; any other the
-        only one that `bare` makes equal, unless another label of the dataset matches that one.
+        ({label: model label}, unmatched labels). Equal labels match. Other labels match if they are
+        equal under `bare` and no other label matches either of them.
 
     Example:
 
@@ -102,12 +102,12 @@ def match_labels(dataset_labels, model_labels):
 
 
 def log_respelled(name, spelling, *, level=logging.INFO):
-    """Logs how many labels `match_labels` has matched in another spelling."""
+    """Logs how many labels `match_labels` has matched in a different spelling."""
     others = sorted(label for label, match in spelling.items() if label != match)
     if others:
         logging.log(
             level,
-            "%s: %d labels are matched in another spelling, such as %r to %r",
+            "%s: %d labels are matched in a different spelling, such as %r to %r",
             name,
             len(others),
             others[0],
@@ -116,7 +116,7 @@ def log_respelled(name, spelling, *, level=logging.INFO):
 
 
 def hint(label, labels):
-    """`"; did you mean 'sit'?"` for a label that resembles a known one, else `""`.
+    """`"; did you mean 'sit'?"` for a label that resembles a known one, otherwise `""`.
 
     Example:
 
@@ -142,17 +142,17 @@ def label_ids_for(files, *, own=None, numbers=(), similar=True):
 
     Args:
         files: The lists.
-        own: A label file of these lists alone, which comes first.
-        numbers: The numbers that the lists use as labels. Without any, only files with one of the
+        own: A label file of these lists only, which takes precedence.
+        numbers: The numbers that the lists use as labels. If empty, only files with one of the
             usual names are considered.
-        similar: Whether files with similar names are considered if none has a usual one.
+        similar: Whether files with similar names are considered if none has a usual name.
 
     Returns:
-        {number: class name}, by the numbers as the lists count; empty if there is no label file.
+        {number: class name}, with the numbers of the lists; empty if there is no label file.
 
     Raises:
-        DatasetError: If the label file cannot be read, if several of them differ, or if it counts
-            from 1 and the lists do not show whether they do.
+        DatasetError: If the label file cannot be read, if several files differ, or if its numbers
+            begin at 1 and those of the lists may begin at 0 or 1.
     """
     folder = files[0].parent
     if own is not None and own.is_file():
@@ -182,7 +182,7 @@ def label_ids_for(files, *, own=None, numbers=(), similar=True):
                 "them beside the lists"
             )
     if 0 not in named and numbers and len(named) not in numbers:
-        # MMAction2 counts UCF-101 from 0, whose own classInd.txt counts from 1.
+        # MMAction2 numbers the classes of UCF-101 from 0, the original classInd.txt from 1.
         if 0 not in numbers:
             raise DatasetError(
                 f"{paths[0]}: counts from 1, and the lists use neither 0 nor {len(named)}, so that "

@@ -1,6 +1,6 @@
-"""`Row` and `Listing`, the form into which every format is read; `read_csv`.
+"""`Row` and `Listing`, the common representation of all formats; `read_csv`.
 
-`kinetics_i3d.data.datasets` looks for the videos of a listing.
+`kinetics_i3d.data.datasets` finds the videos of a listing.
 """
 
 import csv
@@ -10,10 +10,10 @@ import pathlib
 import re
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.files import LINE_END, read_text
+from kinetics_i3d.core.files import LINE_END, at_line, read_text
 from kinetics_i3d.video.source import is_video_name
 
-# The names that releases and toolkits give to the three parts.
+# The names of the three splits in releases and toolkits.
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -26,28 +26,28 @@ SPLITS = {
 }
 PART = re.compile(r"(?<![a-z])(?:train|val|test)")
 DRIVE = re.compile(r"[A-Za-z]:/")
-UNDIVIDED = "all"  # the split of videos of which nothing says in which one they are
+UNDIVIDED = "all"  # the split of videos that are not assigned to one
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One video as a list names it.
+    """One video of a list.
 
     Args:
-        name: Path below the folder of the videos, as listed, or by the convention of the format.
+        name: Path relative to the folder of the videos, as listed, or by the format's convention.
         label: Its class, the first of `labels`.
         split: Its split.
         source: The longer video that it was cut from.
         file: The list.
-        line: The line in it; 0 if there are none.
-        stems: File names without suffix. The video may lie anywhere below the folder under one of
-            them; the first that exists counts.
-        listed: Whether the video may also be at `name` itself, which comes first.
-        start: First second of the row's part of the video; None for the whole video.
-        end: Last second; infinity for the end of the video.
-        whole: Those of `stems` that may name the whole video as well as one that was cut to the
-            row's part; the length of the file decides.
-        shared: Those of `whole` that other rows have, too.
+        line: The line in it, or 0 if it has no lines.
+        stems: File names without suffix. The video may be anywhere in the folder under one of
+            them; the first that exists is used.
+        listed: Whether the video may also be at `name` itself, which takes precedence.
+        start: Start of the row's part of the video in seconds; None for the entire video.
+        end: Its end in seconds; infinity for the end of the video.
+        whole: Those of `stems` that may name the entire video, or a file cut to the row's part;
+            which one is decided by the duration of the file.
+        shared: Those of `whole` that other rows have too.
         labels: All classes of a video that may have several or none; else None.
     """
 
@@ -73,7 +73,7 @@ class Row:
     @property
     def where(self):
         """File and line, for errors."""
-        return place_of(self.file, self.line)
+        return at_line(self.file, self.line)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,11 +81,11 @@ class Listing:
     """All rows of a dataset.
 
     Args:
-        path: What errors name.
+        path: The list or folder, for errors.
         name: The name of the dataset.
         folder: The usual folder of the videos.
         rows: `Row`s.
-        labels: Class names in the format's own order; empty if it has none.
+        labels: Class names in the order of the format; empty if it defines none.
     """
 
     path: pathlib.Path
@@ -96,7 +96,7 @@ class Listing:
 
 
 def loose(name):
-    r"""(name, stems, listed) for the `Row` of a listed path, which may be from another machine.
+    r"""(name, stems, listed) for the `Row` of a listed path, possibly from another machine.
 
     Example:
 
@@ -115,17 +115,12 @@ def loose(name):
     return name, (), False
 
 
-def place_of(file, line):
-    """A line of a file as errors name it; line 0 is the whole file."""
-    return f"{file}, line {line}" if line else str(file)
-
-
-def part_by_name(stem):
-    """The split that the name of a list tells.
+def split_by_name(stem):
+    """The split that the name of a list indicates.
 
     Example:
 
-    >>> part_by_name("kinetics400_val_list"), part_by_name("videos")
+    >>> split_by_name("kinetics400_val_list"), split_by_name("videos")
     ('val', 'all')
     """
     parts = set(PART.findall(stem.casefold()))
@@ -138,7 +133,7 @@ def folder_name(path):
 
 
 def split_name(text):
-    """`"train"`, `"val"` or `"test"` for the names that releases use, any other as it is.
+    """`"train"`, `"val"` or `"test"` for the names used in releases; other names unchanged.
 
     Example:
 
@@ -148,23 +143,23 @@ def split_name(text):
     return SPLITS.get(text.strip().casefold(), text.strip())
 
 
-DELIMITERS = (",", ";", "\t")  # the first of those that are as frequent
+DELIMITERS = (",", ";", "\t")  # in order of preference
 SEPARATOR = re.compile(r"(?i)sep=[,;\t]?")  # a line that Excel reads and writes
-HEAD = 65536  # bytes in which two lines are looked for
+HEAD = 65536  # bytes that are searched for two lines
 
 
 def read_csv(path):
-    """The rows of a table with a header, whose cells are separated by commas, semicolons or tabs.
+    """Reads a table with a header whose cells are separated by commas, semicolons or tabs.
 
-    Line ends of Windows, a byte order mark and empty lines are accepted.
+    Windows line ends, a byte order mark and empty lines are accepted.
 
     Returns:
         (columns, rows): names in lower case, None for an empty file; and (line number, {column:
         cell}) of each row that is not empty. Missing cells are `""`.
 
     Raises:
-        DatasetError: If the file is not UTF-8, its quotes do not match, or a row has more cells
-            than the header.
+        DatasetError: If the file is not UTF-8, has unbalanced quotes, or a row has more cells than
+            the header.
     """
     text = read_text(path)
     lines = [line for line in LINE_END.split(text[:HEAD]) if line.strip()]
@@ -189,12 +184,12 @@ def read_csv(path):
             values += [""] * (len(columns) - len(values))
             rows.append((reader.line_num, dict(zip(columns, values, strict=False))))
     except csv.Error as error:
-        raise DatasetError(f"{path}, line {reader.line_num}: no row of a csv ({error})") from error
+        raise DatasetError(f"{path}, line {reader.line_num}: not a csv row ({error})") from error
     return columns, rows
 
 
 def columns_of(header):
-    """Column names stripped and in lower case, as they are compared."""
+    """Column names stripped and in lower case, for comparison."""
     return [cell.strip().lower() for cell in header]
 
 
@@ -202,12 +197,12 @@ def first_text(path):
     """The first 64 KiB of a file as text; empty for a binary file."""
     with path.open("rb") as file:
         start = file.read(HEAD)
-    # The last character may be cut in two.
+    # The last character may be incomplete.
     return "" if b"\0" in start else start.decode("utf-8-sig", errors="replace")
 
 
 def first_lines(path):
-    """Up to two lines that are not empty, for recognising a file; none of a binary file."""
+    """The first two lines that are not empty; none for a binary file."""
     lines = LINE_END.split(first_text(path))
     lines = [line.strip() for line in lines if line.strip()]
     if lines and SEPARATOR.fullmatch(lines[0]):
@@ -216,7 +211,7 @@ def first_lines(path):
 
 
 def delimiter(line):
-    """The character that separates the cells of a line: the most frequent of `,`, `;` and tab.
+    """The separator of a line: the most frequent of `,`, `;` and tab.
 
     Example:
 
@@ -227,7 +222,7 @@ def delimiter(line):
 
 
 def cells_of(line):
-    """The cells of one line of a table; empty if its quotes do not match."""
+    """The cells of one line of a table; empty if its quotes are unbalanced."""
     try:
         return next(csv.reader([line], delimiter=delimiter(line), strict=True), [])
     except csv.Error:

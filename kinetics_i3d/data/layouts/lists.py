@@ -1,13 +1,13 @@
 """Lists without a header: "path label", "path,number", "folder frames number", or paths alone.
 
-The lists of MMAction2, SlowFast, TSN, Jester and many others. Numbers are those of a label file
-beside the list; without a label the folder of a video is its class.
+These are the lists of MMAction2, SlowFast, TSN, Jester and others. Numbers refer to a label file
+beside the list; without a label, the class of a video is the name of its folder.
 """
 
 import re
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.files import read_lines
+from kinetics_i3d.core.files import at_line, read_lines
 from kinetics_i3d.data.layouts import hmdb51, ucf101
 from kinetics_i3d.data.layouts.label_order import (
     LABEL_FILES,
@@ -21,52 +21,53 @@ from kinetics_i3d.data.layouts.listing import (
     cells_of,
     folder_name,
     loose,
-    part_by_name,
-    place_of,
+    split_by_name,
 )
 from kinetics_i3d.data.layouts.tables import is_table, labels_file
 from kinetics_i3d.video.source import is_video_name
 
 LOOKS_LIKE = (
-    "lists without a header whose lines are a video's path and its label or number, a folder of "
-    "frames with their count and its number, or the path of a video in the folder of its class"
+    "lists without a header, each line with the path of a video and its label or number, a folder "
+    "of frames with their count and its number, or the path of a video in the folder of its class"
 )
 
 COUNTED = re.compile(r"(\S.*?)[\s,;]+(\d+)[\s,;]+(\d+)")
 OTHERS = (*LABEL_FILES, "requirements.txt", "readme.txt")
 
 
-def find(place):
-    """The lists in a `Place`, recognised by a first line that begins with a video's path.
+def find(location):
+    """The lists in a `Location`, recognized by a first line that begins with the path of a video.
 
-    A path without a suffix, such as an id or a folder of frames, must exist.
+    A path without a suffix, such as an id or a folder of frames, has to exist.
     """
-    return tuple(file for file in place.files if place.head(file) and _is_list(place, file))
+    return tuple(
+        file for file in location.files if location.head(file) and _is_list(location, file)
+    )
 
 
-def _is_list(place, file):
+def _is_list(location, file):
     if (
         hmdb51.FILES.fullmatch(file.name)
         or ucf101.LISTS.fullmatch(file.name)
-        or is_table(place, file)
+        or is_table(location, file)
         or file.suffix.lower() == ".json"
     ):
         return False
-    lines = place.head(file)
+    lines = location.head(file)
     if _sure(lines[0]):
         return True
     if file.name in OTHERS or SIMILAR.fullmatch(file.name) or file.name.endswith(".labels.txt"):
         return False
-    # A first line without a suffix above one with one is a header with other columns.
+    # If only the second path has a suffix, the first line is a header with other columns.
     named = [None if _sure(line) else _unsure(line) for line in lines]
-    return None not in named and any(place.has(name) for name, _ in named)
+    return None not in named and any(location.has(name) for name, _ in named)
 
 
 def read(files, *, root, split, labels):
-    """A `Listing` of all lists; the name of each tells its split, `"all"` if it tells none.
+    """A `Listing` of all lists; the split follows from the name of each list, or is `"all"`.
 
     `labels` are class names by number, from 0; by default those of the label file beside the list.
-    Paths are relative to the list's folder; every file is its own `source`.
+    Paths are relative to the folder of the list; every file is its own `source`.
     """
     del split
     rows: list = []
@@ -74,14 +75,14 @@ def read(files, *, root, split, labels):
         lines = read_lines(file)
         sure = bool(lines) and _sure(lines[0][1]) is not None
         for line, text in lines:
-            rows.append((file, line, *_split_line(text, place_of(file, line), sure)))
+            rows.append((file, line, *_split_line(text, at_line(file, line), sure)))
     if all(label is None for *_, label in rows):
         spelling = kinetics_spelling(_class_folder(name) for _, _, name, _ in rows)
         rows = [(*row[:3], spelling[_class_folder(row[2])]) for row in rows]
     for file, line, name, label in rows:
         if label is None:
             raise DatasetError(
-                f"{place_of(file, line)}: must be a video's path and its label, is {name!r}"
+                f"{at_line(file, line)}: must be a video's path and its label, is {name!r}"
             )
     numbered = all(label.isdecimal() for *_, label in rows)
     if labels:
@@ -96,11 +97,11 @@ def read(files, *, root, split, labels):
                 f"class a line in their order, or another label file ({', '.join(LABEL_FILES[1:])})"
             )
         rows = [
-            (file, line, name, _named(int(label), named, place_of(file, line)))
+            (file, line, name, _named(int(label), named, at_line(file, line)))
             for file, line, name, label in rows
         ]
     order = tuple(named[number] for number in sorted(named))
-    parts = {file: part_by_name(file.stem) for file in files}
+    parts = {file: split_by_name(file.stem) for file in files}
     made = []
     for file, line, listed, label in rows:
         name, stems, also = loose(listed)
@@ -114,7 +115,7 @@ def _class_folder(name):
 
 
 def _sure(line):
-    """(path, label or None) of a line whose path has the suffix of a video, else None."""
+    """(path, label or None) of a line whose path has the suffix of a video, otherwise None."""
     fields = [cell.strip() for cell in cells_of(line)]
     if len(fields) == 2 and is_video_name(fields[0]) and fields[1]:
         return fields[0], fields[1]
@@ -130,7 +131,7 @@ def _sure(line):
 
 
 def _unsure(line):
-    """(path, label or None) of a line whose path has no suffix; None for another line."""
+    """(path, label or None) of a line whose path has no suffix, otherwise None."""
     counted = COUNTED.fullmatch(line)
     if counted:
         return counted[1], counted[3]

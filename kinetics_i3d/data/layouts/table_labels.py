@@ -1,4 +1,4 @@
-"""Several labels per video in tables: their cells, their rows, and Charades' lists."""
+"""Several labels per video in tables: cells with several labels, repeated rows, and Charades."""
 
 import ast
 import dataclasses
@@ -8,7 +8,7 @@ from absl import logging
 
 from kinetics_i3d.core.files import read_text
 
-LABELS = "labels"  # in place of the column `label` where a video has several
+LABELS = "labels"  # replaces the column `label` if videos have several
 CHARADES_ACTION = re.compile(r"(\S+) [\d.]+ [\d.]+")  # class, start and end
 CHARADES_CLASS = re.compile(r"(c\d{3}) (.+)")  # a line of Charades_v1_classes.txt
 CLASS_ID = re.compile(r"[A-Za-z]?\d+")
@@ -27,8 +27,8 @@ def warn_about_joined_labels(path, column, rows):
         parts = {part.strip() for part in re.split(r"[;|]", label)}
         if len(parts) > 1 and parts <= labels:
             logging.warning(
-                "%s: %r is taken as one label, as the column is named %r; name it %r if a video "
-                "may have several",
+                "%s: %r is read as one label because the column is named %r; rename the column to "
+                "%r if a video may have several",
                 path,
                 label,
                 column,
@@ -38,7 +38,7 @@ def warn_about_joined_labels(path, column, rows):
 
 
 def cell_splitter(texts, labels):
-    """The function that splits a cell of labels: at the separator that the cells use."""
+    """Returns the function that splits cells into labels, at the separator used in `texts`."""
     whole = {cell.strip() for cell in texts} - {""}
     if whole and all(_listed(cell) is not None for cell in whole):
         return lambda cell: _listed(cell.strip()) or []
@@ -48,7 +48,7 @@ def cell_splitter(texts, labels):
     for mark in (";", "|"):
         if any(mark in cell for cell in texts):
             return lambda cell: [part.strip() for part in cell.split(mark) if part.strip()]
-    # A comma may be part of a label, unless what it separates are labels themselves.
+    # A comma may be part of a label, unless it separates known labels.
     pieces = {part.strip() for cell in whole for part in cell.split(",")} - {""}
     alone = set(labels) or {cell for cell in whole if "," not in cell}
     if pieces <= alone and not whole <= alone:
@@ -62,7 +62,7 @@ def cell_splitter(texts, labels):
 
 
 def _listed(cell):
-    """The labels of a cell in the notation of a list, as pandas and JSON write it; else None."""
+    """The labels of a cell that contains a list, as written by pandas or JSON; otherwise None."""
     if not (cell.startswith("[") and cell.endswith("]")):
         return None
     try:
@@ -74,7 +74,7 @@ def _listed(cell):
 
 
 def merge_rows(rows):
-    """The rows, with those of one video and different labels merged into one."""
+    """Merges the rows of a video that have different labels."""
     by_video: dict = {}
     for row in rows:
         key = (row.name, row.start, row.end, row.split, row.source)
@@ -83,7 +83,7 @@ def merge_rows(rows):
     for same in by_video.values():
         classes = [label for row in same for label in row.classes]
         if len(same) == 1 or len(set(classes)) < len(classes):
-            merged += same  # a row that stands there twice is an error elsewhere
+            merged += same  # repeated rows are reported later
         else:
             merged.append(dataclasses.replace(same[0], labels=tuple(classes)))
     if all(len(row.classes) == 1 for row in merged):
@@ -92,7 +92,7 @@ def merge_rows(rows):
 
 
 def name_charades_classes(rows, folder):
-    """(rows, labels) with the names of Charades' classes, if a file beside the table has them."""
+    """(rows, labels) with the names of Charades' classes, if there is a file with them."""
     ids = {label for row in rows for label in row.classes}
     for file in sorted(folder.glob("*classes*.txt")):
         lines = [line for line in read_text(file).splitlines() if line.strip()]

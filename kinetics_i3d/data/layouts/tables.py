@@ -1,8 +1,8 @@
-"""Tables with the columns path, label and split: anyone's, those of J-HMDB and those of figures.
+"""Tables with the columns path, label and split: custom ones, those of J-HMDB and of figures.
 
-With columns start and end, in seconds, a row is a part of its video. A video has several labels if
-a column `labels` lists them, or if it is in several rows with another label each;
-`Charades_v1_train.csv` is such a table, too.
+With the columns start and end, in seconds, a row is a part of its video. A video has several labels
+if a column `labels` lists them, or if several rows give it different labels.
+`Charades_v1_train.csv` is supported too.
 
 J-HMDB: Jhuang et al., "Towards Understanding Action Recognition", ICCV 2013. Charades:
 Sigurdsson et al., "Hollywood in Homes", ECCV 2016.
@@ -12,7 +12,10 @@ import math
 import pathlib
 import re
 
+from absl import logging
+
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.files import at_line
 from kinetics_i3d.core.label_files import read_labels
 from kinetics_i3d.data.layouts.hmdb51 import source_film
 from kinetics_i3d.data.layouts.label_order import label_ids_for
@@ -25,9 +28,8 @@ from kinetics_i3d.data.layouts.listing import (
     first_lines,
     folder_name,
     loose,
-    part_by_name,
-    place_of,
     read_csv,
+    split_by_name,
     split_name,
 )
 from kinetics_i3d.data.layouts.table_labels import (
@@ -41,7 +43,7 @@ from kinetics_i3d.data.layouts.table_labels import (
 
 COLUMNS = ("path", "label", "split")
 SEVERAL = (LABELS, "classes", "tags", "actions")  # columns whose cells may hold several labels
-# Other names of columns, which count where the usual one is not there.
+# Alternative column names, used if the usual one is missing.
 NAMES = {
     "path": (
         *("video_path", "file_path", "filepath", "filename", "file_name", "file", "video"),
@@ -52,16 +54,16 @@ NAMES = {
         *SEVERAL,
     ),
     "split": ("subset", "partition", "set"),
-    "start": ("start_time", "time_start", "start_sec", "begin"),
-    "end": ("end_time", "time_end", "end_sec", "stop"),
+    "start": ("start_time", "time_start", "start_sec", "start_timestamp", "begin"),
+    "end": ("end_time", "time_end", "end_sec", "stop_timestamp", "end_timestamp", "stop"),
     "source": ("group",),
 }
-FPS = "fps"  # of a folder of frames
-SOURCE = "source"  # a column that may be there too
-TIMES = ("start", "end")  # and these, in seconds
+FPS = "fps"  # frame rate of a folder of frames
+SOURCE = "source"  # optional
+TIMES = ("start", "end")  # optional, in seconds
 LOOKS_LIKE = (
-    "a table with the columns path and label (or labels), and by choice split, source, start and "
-    "end (without split: by the table's name, else 'all')"
+    "a table with the columns path and label (or labels), and optionally split, source, start "
+    "and end (without split: that of the table's name, or 'all')"
 )
 JHMDB_LOOKS_LIKE = "split1.csv, a table of clips with the names of HMDB"
 FIGURES_LOOKS_LIKE = "figures.csv"
@@ -69,20 +71,25 @@ FIGURES_LOOKS_LIKE = "figures.csv"
 JHMDB_TABLES = re.compile(r"split(\d)\.csv")
 FIGURES_TABLE = "figures.csv"
 TIME = re.compile(r"(?:\d+:){0,2}\d+(?:\.\d*)?")
+# Columns of parts of videos in other units, which are not read.
+OTHER_TIMES = re.compile(
+    r"(?:start|begin|end|stop|first|last)_?(?:frame|idx|ms|msec)s?"
+    r"|(?:frame|idx|ms|msec)s?_?(?:start|begin|end|stop)|t_?(?:0|1|start|end)"
+)
 CHARADES_ID, CHARADES_LABELS = "id", "actions"  # its columns
 
 
-def find(place):
-    """The tables in a `Place`, except those of J-HMDB and of figures."""
-    others = find_jhmdb(place) + find_figures(place)
-    return tuple(file for file in _tables(place) if file not in others)
+def find(location):
+    """The tables in a `Location`, except those of J-HMDB and of figures."""
+    others = find_jhmdb(location) + find_figures(location)
+    return tuple(file for file in _tables(location) if file not in others)
 
 
-def find_jhmdb(place):
-    """The tables of J-HMDB's splits in a `Place`, recognised by the name of their first clip."""
+def find_jhmdb(location):
+    """The tables of J-HMDB's splits in a `Location`, recognized by the name of their first clip."""
     matches = []
-    for file in _tables(place):
-        head = place.head(file)
+    for file in _tables(location):
+        head = location.head(file)
         if JHMDB_TABLES.fullmatch(file.name) and len(head) > 1:
             row = dict(zip(_columns(head[0]), cells_of(head[1]), strict=False))
             stem = pathlib.PurePosixPath(row.get("path", "")).stem
@@ -91,15 +98,15 @@ def find_jhmdb(place):
     return tuple(matches)
 
 
-def find_figures(place):
-    """The table that `kinetics-i3d figures` writes, in a `Place`."""
-    return tuple(file for file in _tables(place) if file.name == FIGURES_TABLE)
+def find_figures(location):
+    """The table that `kinetics-i3d figures` writes, in a `Location`."""
+    return tuple(file for file in _tables(location) if file.name == FIGURES_TABLE)
 
 
 def read(files, *, root, split, labels):
-    """A `Listing` of the only table, or of several that are each named after a split."""
+    """A `Listing` of a single table, or of one table per split."""
     del split, labels
-    parts = [part_by_name(file.stem) for file in files]
+    parts = [split_by_name(file.stem) for file in files]
     divided = not any("split" in _columns(first_lines(file)[0]) for file in files)
     if len(files) > 1 and divided and UNDIVIDED not in parts and len(set(parts)) == len(parts):
         listings = [read_one(file) for file in files]
@@ -127,7 +134,7 @@ def read_jhmdb(files, *, root, split, labels):
 
 
 def read_figures(files, *, root, split, labels):
-    """A `Listing` of figures; `source` is the world, which all actions share."""
+    """A `Listing` of figures; `source` is the world, which is shared by all actions."""
     del root, split, labels
     return read_one(
         files[0], source=lambda name, label: pathlib.PurePosixPath(name).stem.rpartition("_")[2]
@@ -135,11 +142,11 @@ def read_figures(files, *, root, split, labels):
 
 
 def read_one(path, *, source=None):
-    """A `Listing` of one table, with the labels in the order of `<name>.labels.txt` beside it.
+    """A `Listing` of one table; `<name>.labels.txt` beside it sets the order of the labels.
 
     Args:
         path: A csv file; videos are relative to its folder.
-        source: (path, label) -> source; by default the column `source` or `group`, else the path.
+        source: (path, label) -> source; by default the column `source` or `group`, or the path.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -148,9 +155,10 @@ def read_one(path, *, source=None):
     usual = _usual(columns or ())
     if not set(COLUMNS[:2]) <= set(usual):
         raise DatasetError(f"{path}: needs the columns {COLUMNS}, has {columns}")
+    _check_columns(path, columns, usual)
     divided = "split" in usual
     needed = COLUMNS if divided else COLUMNS[:2]
-    part = part_by_name(path.stem)
+    part = split_by_name(path.stem)
     beside = labels_file(path)
     order = read_labels(beside) if beside.is_file() else ()
     several = usual["label"] in SEVERAL
@@ -160,7 +168,7 @@ def read_one(path, *, source=None):
     read = []
     for line, named in lines:
         row = named | {name: named[column] for name, column in usual.items()}
-        where = place_of(path, line)
+        where = at_line(path, line)
         classes = tuple(dict.fromkeys(split_cell(row["label"]))) if several else None
         label = next(iter(classes), "") if several else row["label"].strip()
         split = row["split"].strip() if divided else part
@@ -168,7 +176,7 @@ def read_one(path, *, source=None):
             split = split_name(split)
         if not (row["path"].strip() and (label or may_be_none) and split):
             raise DatasetError(f"{where}: one of {needed} is empty")
-        name, stems, listed = loose(row["path"])
+        name, stems, listed = loose(row["path"].strip())
         if row.get(FPS, "").strip():
             name = f"{name}#fps={seconds(row[FPS].strip(), where):g}"
         row_source = source(name, label) if source else row.get(SOURCE, "").strip() or name
@@ -189,6 +197,25 @@ def read_one(path, *, source=None):
             read = [_renamed(row, named) for row in read]
             order = tuple(named[number] for number in sorted(named))
     return Listing(path, folder_name(path.parent), path.parent, tuple(read), order)
+
+
+def _check_columns(path, columns, usual):
+    """Refuses a column that is there twice; warns of parts of videos that are not read."""
+    twice = sorted(name for name in {*usual.values()} if columns.count(name) > 1)
+    if twice:
+        raise DatasetError(
+            f"{path}: the column {twice[0]!r} is there {columns.count(twice[0])} times"
+        )
+    unread = [name for name in columns if OTHER_TIMES.fullmatch(name)]
+    if "start" in usual and "end" not in usual and "duration" in columns:
+        unread.append("duration")
+    if unread and not {*TIMES} <= {*usual}:
+        logging.warning(
+            "%s: the columns %s are not read; parts of videos are in the columns start and end, in "
+            "seconds",
+            path,
+            ", ".join(unread),
+        )
 
 
 def _renamed(row, named):
@@ -223,7 +250,7 @@ def _columns(header):
 
 
 def read_times(row, where):
-    """(start, end) in seconds of a row's cells; None twice if both are empty.
+    """(start, end) of a row in seconds, or (None, None) if both cells are empty.
 
     An empty start is 0, an empty end infinity.
 
@@ -240,19 +267,19 @@ def read_times(row, where):
         for cell, default in zip(texts, (0.0, math.inf), strict=True)
     )
     if end <= start:
-        raise DatasetError(f"{where}: end must be behind start, has {texts[0]!r} and {texts[1]!r}")
+        raise DatasetError(f"{where}: end must be after start, has {texts[0]!r} and {texts[1]!r}")
     return start, end
 
 
 def seconds(text, where):
-    """Reads a time: seconds, also with minutes and hours before them.
+    """Reads a time: seconds, optionally preceded by minutes and hours.
 
     Example:
 
     >>> seconds("1:02:03.5", "videos.csv, line 2")
     3723.5
     """
-    if "." not in text:  # where it stands for the point
+    if "." not in text:  # a decimal comma
         text = text.replace(",", ".")
     if not TIME.fullmatch(text):
         raise DatasetError(f"{where}: must be a time in seconds, is {text!r}")
@@ -263,21 +290,21 @@ def seconds(text, where):
 
 
 def labels_file(table):
-    """The file beside a table that gives the order of its labels."""
+    """The file beside a table that sets the order of its labels."""
     return table.with_suffix(".labels.txt")
 
 
-def is_table(place, file):
-    """Whether the first line of a file in a `Place` is a header of this kind, or of Kinetics."""
-    columns = _columns(place.head(file)[0]) if place.head(file) else []
+def is_table(location, file):
+    """Whether the first line of a file in a `Location` is the header of a table of videos."""
+    columns = _columns(location.head(file)[0]) if location.head(file) else []
     return set(COLUMNS[:2]) <= set(columns) or "youtube_id" in columns
 
 
-def _tables(place):
+def _tables(location):
     return tuple(
         file
-        for file in place.files
+        for file in location.files
         if file.suffix.lower() != ".json"
-        and is_table(place, file)
-        and "youtube_id" not in _columns(place.head(file)[0])
+        and is_table(location, file)
+        and "youtube_id" not in _columns(location.head(file)[0])
     )

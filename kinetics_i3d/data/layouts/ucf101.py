@@ -1,4 +1,4 @@
-"""UCF-101: `classInd.txt`, and a list of videos to train and one to test with in each of 3 splits.
+"""UCF-101: `classInd.txt`, and for each of 3 splits a list of training and one of test videos.
 
 Soomro et al., "UCF101", https://arxiv.org/abs/1212.0402.
 """
@@ -6,10 +6,10 @@ Soomro et al., "UCF101", https://arxiv.org/abs/1212.0402.
 import re
 
 from kinetics_i3d.core.errors import DatasetError
-from kinetics_i3d.core.files import read_lines
+from kinetics_i3d.core.files import at_line, read_lines
 from kinetics_i3d.core.label_files import read_label_ids
 from kinetics_i3d.data.layouts.label_order import hint
-from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name, place_of
+from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name
 
 LOOKS_LIKE = "classInd.txt with trainlist01.txt and testlist01.txt"
 INDEX = "classInd.txt"
@@ -18,15 +18,15 @@ NUMBERED = re.compile(r"(.*\S)\s+(\d+)")
 VIDEO = re.compile(r"v_(\w+)_(g\d+)_c\d+")
 
 
-def find(place):
-    """The index and the lists in a `Place`; none if either is missing."""
-    lists = tuple(file for file in place.files if LISTS.fullmatch(file.name))
-    index = tuple(file for file in place.files if file.name == INDEX)
+def find(location):
+    """The index and the lists in a `Location`; none if either is missing."""
+    lists = tuple(file for file in location.files if LISTS.fullmatch(file.name))
+    index = tuple(file for file in location.files if file.name == INDEX)
     return index + lists if index and lists else ()
 
 
 def read(files, *, root, split, labels):
-    """A `Listing` of one split; `source` is the group, g01 to g25, of the same people."""
+    """A `Listing` of one split; `source` is the group, g01 to g25, whose clips look alike."""
     del labels
     index, *lists = files
     numbers_by_label = {label: number for number, label in sorted(read_label_ids(index).items())}
@@ -42,7 +42,7 @@ def read(files, *, root, split, labels):
 
 
 def _row(text, part, numbers_by_label, file, line):
-    where = place_of(file, line)
+    where = at_line(file, line)
     numbered = NUMBERED.fullmatch(text)
     name, number = (numbered[1], int(numbered[2])) if numbered else (text, None)
     folder, _, base = name.rpartition("/")
@@ -50,12 +50,12 @@ def _row(text, part, numbers_by_label, file, line):
     video = VIDEO.fullmatch(stem)
     if not video:
         raise DatasetError(f"{where}: must name a video v_<class>_g<group>_c<clip>, is {text!r}")
-    # The folder is right where the two differ: HandstandPushups/v_HandStandPushups_g01_c01.avi.
+    # If they differ, the folder is correct: HandstandPushups/v_HandStandPushups_g01_c01.avi.
     label = folder.rpartition("/")[2] or video[1]
     if label not in numbers_by_label:
         raise DatasetError(f"{where}: unknown label {label!r}{hint(label, numbers_by_label)}")
     if number not in (None, numbers_by_label[label]):
         raise DatasetError(
-            f"{where}: {label} is class {numbers_by_label[label]} in {INDEX}, and {number} here"
+            f"{where}: {label} is class {numbers_by_label[label]} in {INDEX}, but {number} here"
         )
     return Row(name, label, part, video[2], file, line, (stem,))

@@ -17,7 +17,7 @@ import types
 
 from kinetics_i3d.core.errors import DatasetError, first_line
 
-SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters or more: C:// is a disk
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters or more: C:// is a drive
 
 
 def path_or_address(path):
@@ -31,16 +31,16 @@ def path_or_address(path):
     if isinstance(path, Address):
         return path
     text = os.fspath(path)
-    # A pathlib.Path would make one slash of two.
+    # pathlib.Path would collapse the two slashes.
     return Address(text) if SCHEME.match(text) else pathlib.Path(text)
 
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """The part of `pathlib.Path` that reading needs, through TensorFlow's file systems.
+    """A read-only subset of `pathlib.Path` for TensorFlow's file systems.
 
-    No file system is accessed before a method needs it. Failures, except for a file that does not
-    exist, are a `DatasetError` that names the address.
+    No file system is accessed before a method needs it. Failures raise a `DatasetError` that names
+    the address, except for a missing file.
 
     Args:
         text: The address with its scheme.
@@ -80,7 +80,7 @@ class Address:
             return types.SimpleNamespace(st_size=files.stat(self.text).length)
 
     def read_text(self, encoding="utf-8"):
-        """The whole file as text."""
+        """The content of the file as text."""
         with self.open() as file:
             return file.read().decode(encoding)
 
@@ -92,7 +92,7 @@ class Address:
 
     @contextlib.contextmanager
     def _read(self):
-        """`tf.io.gfile`, with its errors as one line."""
+        """Yields `tf.io.gfile`, and turns its errors into one line."""
         import tensorflow as tf
 
         files = file_systems(self.scheme, address=self)
@@ -103,7 +103,7 @@ class Address:
 
 
 def file_systems(scheme, *, address):
-    """TensorFlow's file systems, `tf.io.gfile`, with one for a scheme among them.
+    """`tf.io.gfile` with a file system for a scheme, which is loaded if needed.
 
     Args:
         scheme: Such as `"s3"`.
@@ -116,7 +116,7 @@ def file_systems(scheme, *, address):
 
     if scheme not in tf.io.gfile.get_registered_schemes():
         with contextlib.suppress(ImportError):
-            import tensorflow_io  # noqa: F401 - the import registers them
+            import tensorflow_io  # noqa: F401 - registers them
         if scheme not in tf.io.gfile.get_registered_schemes():
             raise DatasetError(
                 f"{address}: TensorFlow {tf.__version__} has no file system for {scheme}://; on "
@@ -130,12 +130,12 @@ def file_systems(scheme, *, address):
 
 
 def leave_before_destructors():
-    """On Linux, ends this process with its exit code as soon as Python has cleaned up.
+    """On Linux, ends this process with its exit code once Python has cleaned up.
 
-    What tensorflow-io destroys after that aborts (https://github.com/tensorflow/io/issues/1912),
-    and a successful training would end like a killed one.
+    The destructors of tensorflow-io abort (https://github.com/tensorflow/io/issues/1912), so a
+    successful training would end like one that crashed.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
-        # The last to be registered is the first to be called, and with the exit code.
+        # The function registered last is called first, with the exit code.
         libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)

@@ -1,7 +1,7 @@
 """`record_clips`: random clips from prepared records.
 
-Records hold JPEG frames: only those of the clip are decoded, from any start, without the frames
-since the last keyframe that a video needs.
+Records contain JPEG frames. Only the frames of the clip are decoded, whereas a video has to be
+decoded from the last keyframe on.
 """
 
 import numpy as np
@@ -19,35 +19,34 @@ from kinetics_i3d.data.records.reader import (
 )
 from kinetics_i3d.data.video_clips import clip_seeds, share_of
 
-OPEN_FILES = 8  # read in turn
-SHUFFLED = 32  # clips of JPEG frames, of 64 frames some 2 MB each, that wait to be drawn from
-READ_AHEAD = 1 << 20  # bytes a file
-_MOST_ASPECT = 100  # of frames
+OPEN_FILES = 8  # files that are read alternately
+SHUFFLED = 32  # clips in the shuffle buffer; 64 JPEG frames take about 2 MB
+READ_AHEAD = 1 << 20  # bytes per file
+_MAX_ASPECT = 100  # of frames
 
 
 def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=0):
-    """Endless random clips of a split's records: each record once per pass, in another order.
+    """Endless random clips of the records of a split: each record once per pass, in a new order.
 
-    The order: files are shuffled, several are read in turn, clips are shuffled among the next
+    Files are shuffled, several are read alternately, and clips are shuffled within a buffer of
     `SHUFFLED`. `prepare` has distributed the videos over the files at random.
 
     Args:
         source: A `RecordSplit`.
-        specs: `StreamSpecs`. Frames that were prepared larger are resized; of frames prepared at a
-            higher rate, one per stride is taken.
+        specs: `StreamSpecs`. Larger frames are resized; frames of a higher rate are subsampled.
         frames: Frames of a clip, of the fastest stream.
-        seed: Of the order and of the starts.
-        workers: Clips decoded at the same time.
+        seed: Seed of the order and of the start frames.
+        workers: Number of clips decoded at the same time.
         shard: (index, count): every count-th file from index on, or every count-th record if there
-            are fewer files than that.
-        start: The number of examples to skip; those of the same pass are read, none is decoded.
+            are fewer files.
+        start: Number of examples to skip, without decoding them.
 
     Returns:
-        A `tf.data.Dataset` as `video_clips` returns; resized clips are float32.
+        A `tf.data.Dataset` as returned by `video_clips`; resized clips are float32.
 
     Raises:
-        DatasetError: If the records lack a stream, or were prepared at another rate, by another
-            resize, or smaller.
+        DatasetError: If the records lack a stream, or were prepared with an incompatible rate,
+            resize or size.
         ValueError: If there are fewer records than shards.
     """
     check_fit(source.records, specs)
@@ -58,7 +57,7 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     total, one_pass = _one_pass([(str(path), count) for path, count in files if count], shard, seed)
     classes = len(source.labels) if source.multi_label else None
     larger = source.clip_spec.short_side > spec.short_side
-    most_pixels = _MOST_ASPECT * source.clip_spec.short_side**2
+    max_pixels = _MAX_ASPECT * source.clip_spec.short_side**2
 
     def take(number, serialized):
         seeds = clip_seeds(seed, number, shard)
@@ -72,7 +71,7 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
         stop = start + tf.minimum(length, stretch)
         coded = {name: jpegs[start:stop] for name, jpegs in coded.items()}
         label = record["label"]
-        if classes is None:  # one-hot targets of any other number would be zeros
+        if classes is None:  # a label out of range would become a target of zeros
             tf.debugging.Assert(
                 (label >= 0) & (label < len(source.labels)),
                 [f"a label that is none of {len(source.labels)}:", label, record["name"]],
@@ -86,11 +85,11 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
         for name, jpegs in coded.items():
             height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(jpegs[0], tf.int64))
             tf.debugging.Assert(
-                height * width <= most_pixels, ["frames of too many pixels:", width, height]
+                height * width <= max_pixels, ["frames of too many pixels:", width, height]
             )
             looped = tf.range(0, stretch, steps[name]) % tf.shape(jpegs)[0]
-            once, places = tf.unique(looped)
-            clip[name] = tf.gather(ways[name](tf.gather(jpegs, once)), places)
+            unique, positions = tf.unique(looped)
+            clip[name] = tf.gather(ways[name](tf.gather(jpegs, unique)), positions)
         if larger:
             clip = _shrunk(clip, spec)
         return clip, clip_seed, label, number
@@ -99,9 +98,9 @@ def record_clips(source, *, specs, frames, seed=0, workers, shard=(0, 1), start=
 
     def once(epoch):
         numbered = one_pass(epoch).enumerate(epoch * total).map(take, num_parallel_calls=workers)
-        # Of a single frame there is no flow.
+        # A single frame has no flow.
         with_frames = numbered.filter(lambda coded, *_: tf.shape(coded[names[-1]])[0] > 0)
-        # Of this graph alone: beside a global seed of 0, no tensor may be a seed.
+        # For this graph only: with a global seed of 0, a seed must not be a tensor.
         tf.compat.v1.set_random_seed(1)
         order = {"seed": seed + epoch, "reshuffle_each_iteration": False}
         shuffled = with_frames.shuffle(SHUFFLED, **order)
@@ -124,19 +123,19 @@ def check_fit(records, specs):
         specs.strides(there.fps)
     except ValueError as error:
         raise DatasetError(
-            f"{records.folder}: was prepared with fps {there.fps}, asked for is {wanted.fps}; "
-            "prepare it once more by that spec, or for rgb alone by a multiple of its rate"
+            f"{records.folder}: was prepared with fps {there.fps}, but {wanted.fps} is needed; "
+            "prepare it again with that spec, or for rgb alone at a multiple of its rate"
         ) from error
     for field in ("resize", "interpolation"):
         if getattr(there, field) != getattr(wanted, field):
             raise DatasetError(
-                f"{records.folder}: was prepared with {field} {getattr(there, field)!r}, asked for "
-                f"is {getattr(wanted, field)!r}; prepare it once more by that spec"
+                f"{records.folder}: was prepared with {field} {getattr(there, field)!r}, but "
+                f"{getattr(wanted, field)!r} is needed; prepare it again with that spec"
             )
     if there.short_side < wanted.short_side:
         raise DatasetError(
-            f"{records.folder}: was prepared with short_side {there.short_side}, asked for is "
-            f"{wanted.short_side}; frames are made smaller, not larger"
+            f"{records.folder}: was prepared with short_side {there.short_side}, but "
+            f"{wanted.short_side} is needed; frames are never enlarged: prepare it again"
         )
 
 
@@ -160,8 +159,8 @@ def _one_pass(files, shard, seed):
         key = (seed, tf.cast(epoch, tf.int32))
         order = tf.random.experimental.stateless_shuffle(tf.range(len(mine)), seed=key)
         paths = tf.constant([path for path, _ in mine])
-        places = tf.constant(firsts[:-1], tf.int64)
-        shuffled = (tf.gather(paths, order), tf.gather(places, order))
+        offsets = tf.constant(firsts[:-1], tf.int64)
+        shuffled = (tf.gather(paths, order), tf.gather(offsets, order))
         return tf.data.Dataset.from_tensor_slices(shuffled).interleave(
             records_of, cycle_length=OPEN_FILES, block_length=1
         )
@@ -176,7 +175,7 @@ def _checked_path(path):
 
 
 def _shrunk(clip, spec):
-    """A clip resized as the spec says."""
+    """A clip, resized by a spec."""
 
     def size(shape):
         return np.array(resized(tuple(shape.tolist()), spec.short_side, spec.resize), np.int32)

@@ -1,7 +1,8 @@
-"""`check_framing`: the lengths of a shard's records, before TensorFlow believes them.
+"""`check_framing`: checks the lengths of the records in a shard before TensorFlow reads them.
 
-A TFRecord file is, for each record, its length (8 bytes), a checksum of that (4), the record, and
-its checksum (4). TensorFlow allocates whatever length is written there, which can end the process.
+A record of a TFRecord file consists of its length (8 bytes), a checksum of the length (4), the
+data, and a checksum of the data (4). TensorFlow allocates whatever length a file declares, which
+can crash the process.
 https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 """
 
@@ -32,6 +33,6 @@ def _check(path, size, _time):
             offset += _HEAD + int.from_bytes(head[:8], "little") + _TAIL
             if len(head) < _HEAD or offset > size:
                 raise DatasetError(
-                    f"{path}: a record that would reach beyond the end of the file; delete it, "
-                    "and the same `prepare` makes it again"
+                    f"{path}: a record extends beyond the end of the file; delete the file, "
+                    "and repeat the `prepare` that wrote it"
                 )

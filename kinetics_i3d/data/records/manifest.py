@@ -1,23 +1,27 @@
-"""`Manifest`: the content of a folder of prepared records, its settings, and what failed.
+"""`Manifest`: the content, the settings and the failures of a folder of prepared records.
 
-A JSON file. Beside each shard is a small one of its own, written after the shard, by which an
-interrupted preparation knows what is done.
+It is stored as JSON. In addition, each shard has a small manifest of its own, written after the
+shard, from which an interrupted `prepare` resumes.
 """
 
 import collections
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.clip_spec import STREAMS, parse_spec
 from kinetics_i3d.core.errors import DAMAGE, DatasetError, first_line
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.json_objects import parse_object
+from kinetics_i3d.core.json_objects import check_fields, parse_object
+from kinetics_i3d.core.labels import check_class_names
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 
-FORMAT, MULTI_LABEL_FORMAT = 1, 2  # of records with one class each, and with any number
+FORMAT, MULTI_LABEL_FORMAT = 1, 2  # one class per record, and any number of classes
 NAME = "manifest.json"
+_LONGEST_NAME = 255  # bytes, of most file systems
+_SHARD = {"file": str, "records": int, "bytes": int, "sha256": str}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Split:
 
     Args:
         shards: `Shard`s in the order of their numbers.
-        classes: {label: number of records that have it}, only of labels that occur.
+        classes: {label: number of records that have it}, only for labels that occur.
         failures: (path in the dataset, message) of each video that could not be read.
     """
 
@@ -58,7 +62,7 @@ class Split:
 
     @classmethod
     def merge(cls, parts):
-        """One `Split` of several, in their order."""
+        """Joins several `Split`s, in their order."""
         classes: collections.Counter = collections.Counter()
         for part in parts:
             classes.update(part.classes)
@@ -80,27 +84,38 @@ class Split:
     @classmethod
     def from_dict(cls, fields, *, multi_label=False):
         """The inverse of `to_dict`; `KeyError`, `TypeError` or `ValueError` for anything else."""
+        for shard in fields["shards"]:
+            check_fields("shard", shard, _SHARD)
+        for entry in fields["failures"]:
+            check_fields("failure", entry, {"path": str, "message": str})
+        classes = dict(fields["classes"])
+        check_fields("classes", classes, dict.fromkeys(classes, int))
         split = cls(
             tuple(Shard(**shard) for shard in fields["shards"]),
-            dict(fields["classes"]),
+            classes,
             tuple((entry["path"], entry["message"]) for entry in fields["failures"]),
         )
         labelled = split.records if multi_label else sum(split.classes.values())
         if not split.records == fields["records"] == labelled:
-            raise ValueError("its numbers of records contradict each other")
+            raise ValueError("its numbers of records are inconsistent")
+        counts = [*classes.values(), *(shard.records for shard in split.shards)]
+        if min(counts, default=0) < 0:
+            raise ValueError("a negative number of records")
         if any(pathlib.PurePath(shard.file).name != shard.file for shard in split.shards):
             raise ValueError("a shard outside the folder")
+        if any(len(os.fsencode(shard.file)) > _LONGEST_NAME for shard in split.shards):
+            raise ValueError(f"the name of a shard has more than {_LONGEST_NAME} bytes")
         return split
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """A whole folder of records.
+    """The manifest of a folder of records.
 
     Args:
-        settings: All that the bytes of the records depend on, as JSON holds it.
-        version: The version of the package that began them.
-        splits: {name: `Split`}; None until all are complete.
+        settings: Everything that the bytes of the records depend on, JSON-ready.
+        version: The version of the package that started to write them.
+        splits: {name: `Split`}; None until all splits are complete.
     """
 
     settings: dict
@@ -120,12 +135,25 @@ class Manifest:
     @property
     def spec(self):
         """The `ClipSpec` of the frames."""
-        return ClipSpec(**self.settings["spec"])
+        return parse_spec("spec", self.settings["spec"])
 
     @property
     def streams(self):
-        """The streams that every record holds."""
+        """The streams in every record."""
         return tuple(self.settings["streams"])
+
+    def check(self):
+        """Raises an error of `DAMAGE` if the settings are not those of records."""
+        check_class_names(self.labels)
+        if self.streams not in (("rgb",), ("flow",), STREAMS):
+            raise ValueError(f"`streams` must be one or both of {STREAMS}: {self.streams!r:.200}")
+        if not isinstance(self.multi_label, bool):
+            raise ValueError(f"`multi_label` must be true or false: {self.multi_label!r:.200}")
+        if self.spec.stream != "rgb" or not isinstance(self.settings["flow"], (dict, type(None))):
+            raise ValueError("`spec` must be of rgb, and `flow` the settings of flow or null")
+        unknown = {label for split in (self.splits or {}).values() for label in split.classes}
+        if unknown - {*self.labels}:
+            raise ValueError(f"it counts {sorted(unknown - {*self.labels})[:3]}, of no class")
 
 
 def write_manifest(folder, manifest):
@@ -142,7 +170,7 @@ def write_manifest(folder, manifest):
 
 
 def is_manifest(path):
-    """Whether a file begins like one of `write_manifest`."""
+    """Whether a file begins like one written by `write_manifest`."""
     with path.open("rb") as file:
         start = file.read(256)
     return b'"format"' in start and b'"complete"' in start
@@ -152,16 +180,16 @@ def read_manifest(folder, *, complete=True):
     """Reads `manifest.json` of a folder.
 
     Args:
-        folder: A folder that `prepare` has filled, or the address of a copy.
-        complete: Whether an incomplete one is refused.
+        folder: A folder written by `prepare`, or the address of a copy.
+        complete: Whether an incomplete manifest is an error.
 
     Raises:
         DatasetError: If it is missing, damaged, of another format, or incomplete.
     """
     path = path_or_address(folder) / NAME
     if not path.is_file():
-        # File systems of the network say "not found" of servers that do not answer, too.
-        far = ", or nobody answers" if isinstance(path, Address) else ""
+        # Network file systems also report "not found" if the server does not answer.
+        far = ", or the server does not answer" if isinstance(path, Address) else ""
         raise DatasetError(f"{path}: no such manifest{far}; `kinetics-i3d prepare` writes it last")
     try:
         fields = parse_object(path.read_text(encoding="utf-8"))
@@ -175,8 +203,7 @@ def read_manifest(folder, *, complete=True):
         }
         done = fields["complete"]
         manifest = dataclasses.replace(begun, splits=splits if done else None)
-        # Read here, so that what is wrong in them is found here.
-        _ = (manifest.labels, manifest.spec, manifest.streams, manifest.settings["flow"])
+        dataclasses.replace(begun, splits=splits).check()
     except DAMAGE as error:
         raise DatasetError(
             f"{path}: not a manifest of prepared records, or damaged ({first_line(error)})"
@@ -200,20 +227,20 @@ def digest(settings):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def beside(shard):
-    """The path of a shard's own small manifest."""
+def shard_manifest_path(shard):
+    """The path of the manifest of one shard."""
     return shard.with_suffix(".json")
 
 
-def note_shard(path, split, settings):
-    """Records that a shard is done: the `Split` of it alone, and the `digest` of its settings."""
-    _write(beside(path), {"settings": settings, **split.to_dict()})
+def write_shard_manifest(path, split, settings):
+    """Writes the manifest of one shard: its `Split` and the `digest` of its settings."""
+    _write(shard_manifest_path(path), {"settings": settings, **split.to_dict()})
 
 
-def noted_shard(path, settings, *, multi_label=False):
-    """The `Split` of a complete shard made by the same settings; None if it has to be made."""
+def read_shard_manifest(path, settings, *, multi_label=False):
+    """The `Split` of a shard written with the same settings; None if it has to be written."""
     try:
-        fields = json.loads(beside(path).read_text(encoding="utf-8"))
+        fields = json.loads(shard_manifest_path(path).read_text(encoding="utf-8"))
         split = Split.from_dict(fields, multi_label=multi_label)
         (shard,) = split.shards
         whole = shard.file == path.name and shard.bytes == path.stat().st_size

@@ -1,6 +1,6 @@
-"""`prepare` decodes the videos of a dataset once and for all into TFRecords, which train faster.
+"""`prepare` decodes the videos of a dataset once, into TFRecords, from which training is faster.
 
-`verify_records` checks them. Flow: that of the I3D release, in 8 bits.
+`verify_records` checks them. Flow is that of the I3D release, in 8 bits.
 """
 
 import contextlib
@@ -20,9 +20,10 @@ from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
+from kinetics_i3d.data.records.framing import check_framing
 from kinetics_i3d.data.records.manifest import digest
 from kinetics_i3d.data.records.reader import Records
-from kinetics_i3d.data.records.shards import ShardWriter, plan_shards
+from kinetics_i3d.data.records.shards import ShardWriter, file_sha256, plan_shards
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 
@@ -37,29 +38,28 @@ def prepare(
     workers: int | None = None,
     progress: ProgressFunction | None = None,
 ) -> Records:
-    """Writes a dataset as shards of records, and `manifest.json` when all are done.
+    """Writes a dataset as shards of records, and `manifest.json` when all of them are complete.
 
-    A call that was stopped is finished by repeating it: shards that are done stay. So does, by
-    repeating the call, a shard that was deleted come back. A shard's bytes depend on the videos and
-    on `config` alone. A video that is missing or cannot be read is skipped and noted in the
-    manifest.
+    Repeating a call that was stopped completes it: finished shards are kept, and deleted ones are
+    written again. The bytes of a shard depend only on the videos and on `config`. Videos that are
+    missing or cannot be read are skipped and listed in the manifest.
 
     Args:
         dataset: A `VideoDataset`, or its path; every split of it is written.
-        folder: Where to; made if missing.
-        config: A `PrepareConfig`; None is the default one.
-        workers: Videos worked on at once, a thread each; None is one for each processor. At most
-            twice as many are in memory, coded.
-        progress: Called with the number of videos done after each.
+        folder: Output folder, created if missing.
+        config: A `PrepareConfig`; None is the default.
+        workers: Number of videos encoded at the same time, one thread each; None is one per
+            processor. At most twice as many encoded videos are in memory.
+        progress: Called with the number of finished videos after each.
 
     Returns:
         `Records(folder)`.
 
     Raises:
-        DatasetError: If the folder holds records of other settings, of which it names what differs,
-            or another process is writing there, or a file cannot be written.
-        UserError: If a package is missing that flow needs.
-        ValueError: If `workers` is below 1, or `config` is no `PrepareConfig`.
+        DatasetError: If the folder contains records with other settings, which are listed, if
+            another process is writing there, or if a file cannot be written.
+        UserError: If a package that flow needs is missing.
+        ValueError: If `workers` is below 1, or `config` is not a `PrepareConfig`.
 
     Example:
 
@@ -86,11 +86,11 @@ def prepare(
 
 
 def prepare_by(write, dataset, folder, config=None):
-    """As `prepare`, with another function that writes the shards, such as one of a cluster.
+    """As `prepare`, with a custom function that writes the shards, for example on a cluster.
 
     Args:
         write: Called with ({path of a shard: list of (name, `Video`)}, labels, config, digest of
-            the settings, number of videos in shards that are done); calls `write_shard` for each
+            the settings, number of videos in finished shards); calls `write_shard` for each shard
             and returns {path: `Split`}.
         dataset: As for `prepare`.
         folder: As for `prepare`.
@@ -102,7 +102,7 @@ def prepare_by(write, dataset, folder, config=None):
     config = PrepareConfig() if config is None else config
     folder = path_or_address(folder)
     if isinstance(folder, Address):
-        raise DatasetError(f"{folder}: records are written to a folder here, and then copied there")
+        raise DatasetError(f"{folder}: records are written to a local folder; copy them from there")
     check_unicode(folder)
     if "flow" in config.streams:
         pair_function(config.flow.method, config.flow.backend)  # a missing package: before any file
@@ -111,21 +111,21 @@ def prepare_by(write, dataset, folder, config=None):
         "labels": list(dataset.labels),
         **config.to_dict(),
         "videos": {name: summarize(shards) for name, shards in plan.items()},
-        # Absent from records of one label per video, whose bytes do not change.
+        # Absent for one label per video, so that the bytes of such records do not change.
         **({"multi_label": True} if dataset.multi_label else {}),
     }
-    settings = json.loads(json.dumps(settings))  # as it will be read: tuples are lists there
+    settings = json.loads(json.dumps(settings))  # as they will be read: tuples become lists
     shards = {folder / file: videos for split in plan.values() for file, videos in split}
     with _exclusive(folder):
         begun = _claim(folder, settings)
-        # Of the settings as they were read: 25 frames a second are 25.0 there.
+        # Of the settings as read from the file, where 25 may be 25.0.
         identity = manifests.digest(begun.settings)
         done = {
-            path: manifests.noted_shard(path, identity, multi_label=dataset.multi_label)
+            path: manifests.read_shard_manifest(path, identity, multi_label=dataset.multi_label)
             for path in shards
         }
         missing = {path: videos for path, videos in shards.items() if done[path] is None}
-        if missing:  # not complete any more, should it have been so
+        if missing:  # it may have been complete before
             manifests.write_manifest(folder, begun)
         finished = sum(len(shards[path]) for path in shards if path not in missing)
         done |= write(missing, dataset.labels, config, identity, finished)
@@ -138,7 +138,7 @@ def prepare_by(write, dataset, folder, config=None):
 
 
 def _claim(folder, settings):
-    """The manifest, without splits, of the records that are begun here; refuses other settings."""
+    """The manifest of the unfinished records in a folder; `DatasetError` for other settings."""
     if (folder / manifests.NAME).exists():
         earlier = manifests.read_manifest(folder, complete=False)
         check_settings(
@@ -152,14 +152,14 @@ def _claim(folder, settings):
     else:
         begun = manifests.Manifest(settings, importlib.metadata.version("kinetics-i3d"))
     for path in folder.iterdir():
-        if LEFT_OVER.fullmatch(path.name):  # a killed process had no time to clear up
+        if LEFT_OVER.fullmatch(path.name):  # left behind by a killed process
             path.unlink()
     return begun
 
 
 @contextlib.contextmanager
 def _exclusive(folder):
-    """Makes a folder, and refuses it while another process prepares records there."""
+    """Creates a folder and locks it; `DatasetError` while another process writes records there."""
     with locked(folder / ".lock", wait=False) as is_free:
         if not is_free:
             raise DatasetError(f"{folder}: another process is preparing records there")
@@ -168,16 +168,16 @@ def _exclusive(folder):
 
 @dataclasses.dataclass(frozen=True)
 class PrepareConfig:
-    """What is written; all that the bytes of the records depend on, but for the videos.
+    """The settings of `prepare`; the bytes of the records depend only on these and on the videos.
 
     Args:
         streams: `"rgb"`, `"flow"` or both.
         spec: The `ClipSpec` by which frames are sampled and resized; they are not cropped.
         flow: The `FlowSettings`.
-        quality: Of the frames' JPEG, 1 to 100.
-        flow_quality: Of the flow's JPEG, 1 to 100.
-        shard_size: Videos a file. A shard of 32 videos of 10 seconds has some 300 MB.
-        seed: Chooses which video goes into which shard.
+        quality: JPEG quality of the frames, 1 to 100.
+        flow_quality: JPEG quality of the flow, 1 to 100.
+        shard_size: Number of videos per file. 32 videos of 10 seconds take about 300 MB.
+        seed: Seed of the assignment of videos to shards.
 
     Raises:
         ValueError: If a field is outside its range.
@@ -217,7 +217,7 @@ class PrepareConfig:
             )
 
     def to_dict(self):
-        """The fields that count, JSON-ready, with the backend that is used if none is named."""
+        """The fields that affect the records, JSON-ready, with the backend that is used."""
         has_flow = "flow" in self.streams
         return {
             "streams": list(self.streams),
@@ -231,10 +231,61 @@ class PrepareConfig:
 
 
 def summarize(shards):
-    """The number of a split's videos, and a digest of their order; JSON-ready."""
+    """The number of videos of a split and a digest of their order, JSON-ready."""
     rows = [
         (name, video.label if video.labels is None else video.labels)
         for _, videos in shards
         for name, video in videos
     ]
     return {"number": len(rows), "digest": digest(rows)}
+
+
+def verify_records(folder, *, progress=None):
+    """Reads every shard of a folder and compares it with the manifest.
+
+    The checksums of files (SHA-256) and of each record (CRC-32C) are verified. To write a damaged
+    shard again, delete it and repeat the call of `prepare`.
+
+    Args:
+        folder: A folder written by `prepare`.
+        progress: Called with the number of verified shards after each.
+
+    Returns:
+        A list of (path, problem), one per bad shard.
+
+    Raises:
+        DatasetError: If the manifest is missing, damaged or incomplete.
+    """
+    records = Records(folder)
+    shards = [shard for name in records.splits for shard in records.manifest.splits[name].shards]
+    bad = []
+    for number, shard in enumerate(shards, 1):
+        path = records.folder / shard.file
+        wrong = shard_problem(path, shard)
+        if wrong:
+            bad.append((path, wrong))
+        if progress is not None:
+            progress(number)
+    return bad
+
+
+def shard_problem(path, shard):
+    """The problem of the file of a `Shard`, or None."""
+    import tensorflow as tf
+
+    if not path.is_file():
+        return "missing"
+    size = path.stat().st_size
+    if size != shard.bytes:
+        return f"{size} bytes, not {shard.bytes}"
+    if file_sha256(path) != shard.sha256:
+        return "its bytes have changed: the SHA-256 differs"
+    try:
+        if not isinstance(path, Address):
+            check_framing(path)
+        records = sum(1 for _ in tf.data.TFRecordDataset([str(path)]))
+    except DatasetError:
+        return "a record extends beyond the end of the file"
+    except tf.errors.DataLossError:
+        return "the checksum of a record does not match"
+    return None if records == shard.records else f"{records} records, not {shard.records}"

@@ -1,7 +1,7 @@
 """`Records`: prepared videos as TFRecords of JPEG frames, flow and labels.
 
 Field names are those of MediaSequence, https://github.com/google-ai-edge/mediapipe
-(`util/sequence`), which TensorFlow's Model Garden reads, too.
+(`util/sequence`), which TensorFlow's Model Garden also reads.
 """
 
 import collections
@@ -16,19 +16,19 @@ from kinetics_i3d.data.records.manifest import NAME, is_manifest, read_manifest
 LABEL_INDEX = "clip/label/index"
 LABEL_NAME = "clip/label/string"
 DATA_PATH = "clip/data_path"
-# What comes before the fields of a stream's pictures.
+# Prefixes of the fields of each stream.
 PREFIX = {"rgb": "image/", "flow": "FORWARD_FLOW/image/"}
-# libjpeg's. TensorFlow's default is a quicker one that costs as much time today, and twice the
-# error in flow: 0.09 pixels on average in place of 0.05.
+# libjpeg's accurate DCT. TensorFlow's default is no longer faster, and doubles the error of flow:
+# 0.09 pixels on average instead of 0.05.
 ACCURATE = "INTEGER_ACCURATE"
 
 
 class Records(Dataset):
-    """A folder that `prepare` has filled.
+    """A folder of records written by `prepare`.
 
     Args:
-        folder: With `manifest.json` and the shards; an address such as `"s3://bucket/records"` is
-            read through the file systems of TensorFlow.
+        folder: The folder of `manifest.json` and the shards; an address such as
+            `"s3://bucket/records"` is read through the file systems of TensorFlow.
 
     Raises:
         DatasetError: If the manifest is missing, damaged or incomplete, or there is no file system
@@ -60,7 +60,7 @@ class Records(Dataset):
 
     @property
     def labels(self):
-        """Class names; their order is that of the indices in the records."""
+        """Class names, in the order of the indices in the records."""
         return self.manifest.labels
 
     @property
@@ -101,23 +101,23 @@ class Records(Dataset):
 
     @property
     def videos(self):
-        """Raises `DatasetError`, for what needs the videos themselves."""
+        """Raises `DatasetError`: records do not contain the videos."""
         raise DatasetError(
-            f"{self.folder}: contains prepared records; this needs the videos they were made from"
+            f"{self.folder}: contains prepared records; this requires the original videos"
         )
 
     def split(self, name):
         """The `RecordSplit` of a split; `DatasetError` if it is missing or empty."""
         if not self.count(name):
-            raise DatasetError(f"{self.folder}: the split {name!r} holds no records")
+            raise DatasetError(f"{self.folder}: the split {name!r} has no records")
         return RecordSplit(self, name)
 
     def hold_out(self, fraction, *, seed=0):
         """Raises `DatasetError`: `prepare` fixes the splits of records."""
-        raise DatasetError("validation must be a split where records are trained on, not a share")
+        raise DatasetError("validation must be a split for training on records, not a fraction")
 
     def shards(self, split):
-        """A list of (path or `Address`, number of records), a tuple per file of a split, in order.
+        """The files of a split in order, a list of (path or `Address`, number of records).
 
         Raises:
             DatasetError: If there is no such split, or a file is missing or of another size.
@@ -126,12 +126,12 @@ class Records(Dataset):
         for shard in self._split(split).shards:
             path = self.folder / shard.file
             if not path.is_file():
-                raise DatasetError(f"{path}: no such shard; the same `prepare` makes it again")
+                raise DatasetError(f"{path}: no such shard; repeat the `prepare` that wrote it")
             size = path.stat().st_size
             if size != shard.bytes:
                 raise DatasetError(
                     f"{path}: has {size} bytes, not {shard.bytes} as when it was written; delete "
-                    "it, and the same `prepare` makes it again"
+                    "it, and repeat the `prepare` that wrote it"
                 )
             shards.append((path, shard.records))
         return shards
@@ -141,7 +141,7 @@ class Records(Dataset):
         return self._split(split).records
 
     def failures(self, split):
-        """A list of (path, message), a tuple per video of a split that could not be read."""
+        """The videos of a split that could not be read, a list of (path, message)."""
         return list(self._split(split).failures)
 
     def _split(self, name):
@@ -211,7 +211,7 @@ class RecordSplit(Dataset):
         return self.records.manifest.splits[self.name].classes
 
     def random_clips(self, **options):
-        """Random clips from the records, as `record_clips` returns."""
+        """Random clips from the records, see `record_clips`."""
         from kinetics_i3d.data.records.clips import record_clips
 
         return record_clips(self, **options)
@@ -225,12 +225,12 @@ class RecordSplit(Dataset):
 LOOKS_LIKE = "manifest.json of prepared records"
 
 
-def find_records(place):
-    """The folder of a `Place` that `prepare` has filled, known by its manifest."""
-    manifests = [file for file in place.files if file.name == NAME]
-    if not place.path.is_dir() or not all(map(is_manifest, manifests)):
+def find_records(location):
+    """The folder of a `Location` that contains records, recognized by its manifest."""
+    manifests = [file for file in location.files if file.name == NAME]
+    if not location.path.is_dir() or not all(map(is_manifest, manifests)):
         return ()
-    return (place.path,) if manifests else ()
+    return (location.path,) if manifests else ()
 
 
 def open_records(files):
@@ -239,7 +239,7 @@ def open_records(files):
 
 
 def parse_record(serialized, *, streams, classes=None):
-    """Parses a record without decoding its frames, so that a clip decodes only its own.
+    """Parses a record without decoding its frames; a clip then decodes only the frames it needs.
 
     Works eagerly and inside tf.data.
 

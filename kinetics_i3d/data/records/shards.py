@@ -1,4 +1,4 @@
-"""The shards of prepared records: which videos each has, and how it is written."""
+"""The shards of prepared records: the assignment of videos to shards, and their writer."""
 
 import collections
 import concurrent.futures
@@ -16,7 +16,7 @@ from kinetics_i3d.data.records.writer import encode_video
 
 
 def write_shard(path, videos, labels, config, identity):
-    """Writes one shard, unless it is there, with one thread.
+    """Writes one shard with one thread, unless it exists.
 
     Args:
         path: The file.
@@ -26,19 +26,19 @@ def write_shard(path, videos, labels, config, identity):
         identity: The digest of the settings.
 
     Returns:
-        The `Split` of the shard alone.
+        The `Split` of this shard.
 
     Raises:
         DatasetError: If it cannot be written.
     """
-    split = manifests.noted_shard(path, identity)
+    split = manifests.read_shard_manifest(path, identity)
     if split is None:
         split = ShardWriter(labels, config, identity, 1, None).write({path: videos})[path]
     return split
 
 
 class ShardWriter:
-    """Encodes videos in threads, and writes each shard in the order of its plan."""
+    """Encodes videos in threads, and writes them to their shards in the planned order."""
 
     def __init__(self, labels, config, settings, workers, progress):
         self.labels, self.config, self.settings = labels, config, settings
@@ -56,7 +56,7 @@ class ShardWriter:
             }
 
     def report(self, videos):
-        """Counts videos as done."""
+        """Reports videos as finished."""
         self.videos += videos
         if self.progress is not None and videos:
             self.progress(self.videos)
@@ -82,11 +82,11 @@ class ShardWriter:
             raise DatasetError(f"{path}: cannot be written ({first_line(error)})") from error
         shard = manifests.Shard(path.name, records, size, checksum)
         split = manifests.Split((shard,), dict(sorted(classes.items())), tuple(failures))
-        manifests.note_shard(path, split, self.settings)
+        manifests.write_shard_manifest(path, split, self.settings)
         return split
 
     def _encoded(self, queue):
-        """Yields a future per video, in order; some are ahead, so that all threads work."""
+        """Yields a future per video, in order, with enough videos ahead for all threads."""
         pending: collections.deque = collections.deque()
         pool = concurrent.futures.ThreadPoolExecutor(self.workers, thread_name_prefix="prepare")
         try:
@@ -110,17 +110,17 @@ def plan_shards(dataset, *, size, seed=0):
     """Shuffles the videos of each split and distributes them over shards.
 
     Args:
-        dataset: A `VideoDataset`. Missing videos have a place, too, so that the others' does not
-            depend on what has been downloaded.
-        size: Videos per shard.
-        seed: Of the shuffle.
+        dataset: A `VideoDataset`. Missing videos are assigned too, so that the assignment does not
+            depend on which videos have been downloaded.
+        size: Number of videos per shard.
+        seed: Seed of the shuffle.
 
     Returns:
-        {split: list of (file name, list of (name, `Video`))}; a video's name is its path relative
-        to the folder that contains all of them, followed by its span.
+        {split: list of (file name, list of (name, `Video`))}; the name of a video is its path
+        relative to their common folder, followed by its span.
 
     Raises:
-        DatasetError: If there is no video, or the name of a split cannot be that of a file.
+        DatasetError: If there are no videos, or the name of a split is not a valid file name.
     """
     every = dataset.videos + dataset.missing
     if not every:
@@ -136,7 +136,7 @@ def plan_shards(dataset, *, size, seed=0):
     plan = {}
     for split, videos in sorted(by_split.items()):
         if pathlib.PurePath(split).name != split or split.startswith("."):
-            raise DatasetError(f"{dataset.name}: the split {split!r} cannot be a file's name")
+            raise DatasetError(f"{dataset.name}: the split {split!r} is not a valid file name")
         videos.sort(key=lambda pair: pair[0])
         random.Random(f"{seed} {split}").shuffle(videos)
         parts = [videos[first : first + size] for first in range(0, len(videos), size)]

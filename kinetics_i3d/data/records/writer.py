@@ -1,7 +1,8 @@
-"""`encode_video`: a video to the bytes of one record.
+"""`encode_video`: encodes a video as the bytes of one record.
 
-Fields: MediaSequence, https://github.com/google-ai-edge/mediapipe (`util/sequence`). Flow: as that
-project's `FlowToImageCalculator` stores it, which truncates; ours is rounded by default.
+The fields are those of MediaSequence, https://github.com/google-ai-edge/mediapipe
+(`util/sequence`). Flow is stored as by its `FlowToImageCalculator`, but rounded by default instead
+of truncated.
 """
 
 import contextlib
@@ -14,22 +15,22 @@ from kinetics_i3d.flow.compute import read_both
 from kinetics_i3d.video.reader import read_frames
 
 MICROSECONDS = 1_000_000
-MOST = 2**31 - 2**20  # bytes of pictures; protobuf ends at 2 GiB
+MAX_BYTES = 2**31 - 2**20  # of the pictures of a record; protobuf is limited to 2 GiB
 
 
 def encode_video(video, *, name, labels, config, stop=None):
-    """Encodes a video as the bytes of its record, as `make_record` does; None if stopped.
+    """Encodes a video as the bytes of its record, see `make_record`; None if stopped.
 
     Args:
         video: A `Video`.
         name: Its name in the record.
         labels: Class names in order.
         config: A `PrepareConfig`.
-        stop: A `threading.Event` that stops the work.
+        stop: A `threading.Event` that stops the encoding.
 
     Raises:
-        VideoError: If it cannot be decoded, has a single frame but flow is needed, or is too long
-            for a record.
+        VideoError: If it cannot be decoded, has a single frame although flow is needed, or is too
+            long for a record.
     """
     spec, flow = config.spec, config.flow
     if "flow" in config.streams:
@@ -47,11 +48,11 @@ def encode_video(video, *, name, labels, config, stop=None):
                 jpegs["rgb"].append(encode_frame(frame, quality=config.quality))
                 total += len(jpegs["rgb"][-1])
             if motion is not None:
-                codes = flow.quantize(motion)
-                jpegs["flow"].append(encode_flow_frame(codes, quality=config.flow_quality))
+                quantized = flow.quantize(motion)
+                jpegs["flow"].append(encode_flow_frame(quantized, quality=config.flow_quality))
                 total += len(jpegs["flow"][-1])
-            if total > MOST:
-                raise VideoError(f"{video.path}: more than 2 GiB of pictures, too long a record")
+            if total > MAX_BYTES:
+                raise VideoError(f"{video.path}: too long for a record (more than 2 GiB)")
     if "flow" in jpegs and not jpegs["flow"]:
         raise VideoError(f"{video.path}: a single frame, which has no flow")
     return make_record(
@@ -66,31 +67,31 @@ def encode_video(video, *, name, labels, config, stop=None):
 
 
 def encode_frame(frame, *, quality):
-    """A uint8 RGB picture (height, width, 3) as JPEG, with colours at half the resolution."""
+    """Encodes a uint8 RGB picture (height, width, 3) as JPEG, with colors at half resolution."""
     import tensorflow as tf
 
     with tf.device("/CPU:0"):
         return tf.io.encode_jpeg(frame, "rgb", quality=quality).numpy()
 
 
-def encode_flow_frame(codes, *, quality):
-    """Quantized flow (height, width, 2) as JPEG: x is red, y green, and blue 0, as in MediaPipe.
+def encode_flow_frame(quantized, *, quality):
+    """Encodes quantized flow (height, width, 2) as JPEG: x is red, y green, as in MediaPipe.
 
-    Red and green keep their resolution here: at half of it, edges of moving things would be up to 3
-    pixels off. On real videos, with a bound of 20, JPEG adds 0.05 pixels on average at any quality
-    from 95, since its colour conversion changes a value by up to one. The worst error is 2 pixels
-    at 95, 1 at 98, and 0.7 at 100 for almost twice the bytes.
+    Colors have full resolution: at half resolution, edges of moving objects would be off by up to
+    3 pixels. On real videos, with a bound of 20, JPEG adds 0.05 pixels on average at any quality
+    from 95, since its color conversion changes a value by up to one. The worst error is 2 pixels
+    at 95, 1 at 98, and 0.7 at 100, for almost twice the bytes.
     """
     import tensorflow as tf
 
-    picture = np.concatenate([codes, np.zeros_like(codes[..., :1])], axis=-1)
+    picture = np.concatenate([quantized, np.zeros_like(quantized[..., :1])], axis=-1)
     with tf.device("/CPU:0"):
         jpeg = tf.io.encode_jpeg(picture, "rgb", quality=quality, chroma_downsampling=False)
         return jpeg.numpy()
 
 
 def make_record(jpegs, *, size, fps, classes, name, labels, bound=None):
-    """The bytes of a `tf.train.SequenceExample`; the same bytes for the same arguments.
+    """The bytes of a `tf.train.SequenceExample`, which depend only on the arguments.
 
     Args:
         jpegs: {stream: list of JPEG bytes}.
@@ -113,7 +114,7 @@ def make_record(jpegs, *, size, fps, classes, name, labels, bound=None):
         context[f"{prefix}format"].bytes_list.value.append(b"JPEG")
         context[f"{prefix}height"].int64_list.value.append(size[0])
         context[f"{prefix}width"].int64_list.value.append(size[1])
-        context[f"{prefix}channels"].int64_list.value.append(3)  # the JPEG's, of flow too
+        context[f"{prefix}channels"].int64_list.value.append(3)  # of the JPEG, for flow too
         context[f"{prefix}frame_rate"].float_list.value.append(fps)
         if stream == "flow":
             context[f"{prefix}saturation"].float_list.value.append(bound)
@@ -122,5 +123,5 @@ def make_record(jpegs, *, size, fps, classes, name, labels, bound=None):
             encoded.feature.add().bytes_list.value.append(jpeg)
             time = round(index * MICROSECONDS / fps)
             stamps.feature.add().int64_list.value.append(time)
-    # Maps of protobuf have no order of their own.
+    # Protobuf maps have no defined order.
     return example.SerializeToString(deterministic=True)

@@ -11,7 +11,7 @@ from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts.files import VideoFinder, walk_videos
-from kinetics_i3d.data.layouts.formats import recognise
+from kinetics_i3d.data.layouts.formats import recognize
 from kinetics_i3d.data.layouts.label_order import bare
 from kinetics_i3d.data.layouts.listing import Row, read_csv
 from kinetics_i3d.data.video_dataset import Video
@@ -131,7 +131,7 @@ def test_kinetics_in_several_tables_whose_test_has_no_labels(plant, caplog):
     plant({"annotations/val.csv": again})
     with pytest.raises(
         DatasetError,
-        match=r"val\.csv, line 3: aaaaaaaaaaa_000000_000010.mp4 stands in .*train\.csv, line 2",
+        match=r"val\.csv, line 3: aaaaaaaaaaa_000000_000010.mp4 is already in .*train\.csv, line 2",
     ):
         open_dataset(folder)
 
@@ -145,8 +145,11 @@ def test_kinetics_in_several_tables_whose_test_has_no_labels(plant, caplog):
         ("sit,aaaaaaaaaaa,0,,train,0", "line 3: times must be whole seconds, has ''"),
         ("sit,aaaaaaaaaaa,-1,9,train,0", "line 3: times must be whole seconds, has '-1'"),
         ("sit, down,aaaaaaaaaaa,0,10,train,0", "line 3: must have 6 cells .* has 7"),
-        ('"sit,aaaaaaaaaaa,0,10,train,0', "line 3: no row of a csv"),
-        ("sit,zzzzzzzzzzz,0,10,train,0", "line 3: zzzzzzzzzzz_000000_000010.mp4 stands in line 2"),
+        ('"sit,aaaaaaaaaaa,0,10,train,0', "line 3: not a csv row"),
+        (
+            "sit,zzzzzzzzzzz,0,10,train,0",
+            "line 3: zzzzzzzzzzz_000000_000010.mp4 is already in",
+        ),
     ],
 )
 def test_a_wrong_row_of_kinetics(plant, row, why):
@@ -215,7 +218,7 @@ def test_ucf101_in_class_folders_or_flat_or_in_another_format(plant, end):
 @pytest.mark.parametrize(
     ("file", "lines", "why"),
     [
-        ("trainlist01", ["Sit/v_Sit_g08_c01.avi 2"], "line 1: Sit is class 1 in .*, and 2 here"),
+        ("trainlist01", ["Sit/v_Sit_g08_c01.avi 2"], "line 1: Sit is class 1 in .*, but 2 here"),
         (
             "trainlist01",
             ["", "HandStandPushups/v_HandStandPushups_g09_c02.avi 2"],
@@ -225,10 +228,10 @@ def test_ucf101_in_class_folders_or_flat_or_in_another_format(plant, end):
         (
             "testlist01",
             ["Run/v_Run_g01_c07.avi", "Sit/v_Sit_g08_c01.avi"],
-            r"line 2: Sit/v_Sit_g08_c01.avi stands in .*trainlist01.txt, line 1 already",
+            r"line 2: Sit/v_Sit_g08_c01.avi is already in .*trainlist01.txt, line 1",
         ),
         ("classInd", ["1 Sit", "3 Run"], "line 2: ids must be 1 to 2 without gaps"),
-        ("classInd", ["1 Sit", "2 Sit"], "line 2: 'Sit' stands in line 1 already"),
+        ("classInd", ["1 Sit", "2 Sit"], "line 2: 'Sit' is already in line 1"),
     ],
 )
 def test_a_wrong_line_of_ucf101(plant, file, lines, why):
@@ -397,7 +400,7 @@ def test_the_shared_list_with_a_header_in_its_labels(shared):
 
 def test_a_list_with_names_is_sorted(plant):
     folder = plant({"train.txt": ["b.mp4 stand", "a.mp4 Sit"]}, ["a.mp4", "b.mp4"])
-    assert recognise(folder)[0] == "list"
+    assert recognize(folder)[0] == "list"
     assert open_dataset(folder).labels == ("Sit", "stand")
 
 
@@ -408,9 +411,9 @@ def test_a_list_with_names_is_sorted(plant):
         (["a.mp4 0", "b.mp4 2"], ["x", "y"], "line 2: label 2 must be one of 0 to 1"),
         (["a.mp4 0", "b.mp4"], ["x"], "line 2: must be a video's path and its label, is 'b.mp4'"),
         (["a.mp4 0", "b.mp4 y"], ["x", "y"], "line 1: unknown label '0'$"),
-        (["a.mp4 0", "a.mp4 0"], ["x"], "line 2: a.mp4 stands in line 1 already"),
-        (["a.mp4 0"], ["x", "y", "x"], "labels.txt, line 3: 'x' stands in line 1 already"),
-        (["a.mp4 0"], [""], "labels.txt: must have one label a line, is empty"),
+        (["a.mp4 0", "a.mp4 0"], ["x"], "line 2: a.mp4 is already in line 1"),
+        (["a.mp4 0"], ["x", "y", "x"], "labels.txt, line 3: 'x' is already in line 1"),
+        (["a.mp4 0"], [""], "labels.txt: must have one label per line, is empty"),
     ],
 )
 def test_a_wrong_list(plant, lines, labels, why):
@@ -463,10 +466,10 @@ def test_folders_of_splits_of_classes(plant):
 @pytest.mark.parametrize(
     ("videos", "why"),
     [
-        (["sit/a.mp4", "b.mp4"], r"b.mp4: must lie below .* as <class>/<video>$"),
-        (["sit/a.mp4", "sit/more/b.mp4"], r"sit/more/b.mp4: must lie below .* as <class>/<video>$"),
+        (["sit/a.mp4", "b.mp4"], r"b.mp4: must be in .* as <class>/<video>$"),
+        (["sit/a.mp4", "sit/more/b.mp4"], r"sit/more/b.mp4: must be in .* as <class>/<video>$"),
         (["train/sit/a.mp4", "train/b.mp4"], "as <split>/<class>/<video>$"),
-        (["train/a.mp4", "sit/b.mp4"], "splits or classes, train is one and sit the other"),
+        (["train/a.mp4", "sit/b.mp4"], "splits or classes; train is a split, sit a class"),
     ],
 )
 def test_folders_that_are_neither(plant, videos, why):
@@ -496,21 +499,21 @@ def test_figures_share_worlds(plant):
     rows = ["bow/bow_12.mp4,bow,train", "sit_down/sit_down_12.mp4,sit_down,train"]
     table = {"figures.csv": ["path,label,split", *rows]}
     folder = plant(table, [row.split(",")[0] for row in rows])
-    assert recognise(folder)[0] == recognise(folder / "figures.csv")[0] == "figures"
+    assert recognize(folder)[0] == recognize(folder / "figures.csv")[0] == "figures"
     assert [video.source for video in open_dataset(folder).videos] == ["12", "12"]
 
 
 # Which kind it is
 
 
-def test_lists_come_before_folders_and_folders_can_be_asked_for(plant):
+def test_lists_come_before_folders_and_folders_can_be_requested(plant):
     folder = plant({"a.csv": [KINETICS, "sit,aaaaaaaaaaa,0,10,train,0"]}, ["run/aaaaaaaaaaa.mp4"])
-    assert recognise(folder)[0] == "kinetics"
+    assert recognize(folder)[0] == "kinetics"
     assert [video.label for video in open_dataset(folder).videos] == ["sit"]
     assert [video.label for video in open_dataset(folder, kind="folders").videos] == ["run"]
 
 
-def test_several_kinds_are_told_and_kind_decides(plant):
+def test_several_kinds_are_reported_and_kind_decides(plant):
     texts = {**UCF, **HMDB, "a.csv": ["path,label,split", "Sit/v_Sit_g08_c01.avi,Sit,train"]}
     texts = {name.split("/")[-1]: lines for name, lines in texts.items()}
     folder = plant(texts, ["Sit/v_Sit_g08_c01.avi"])
@@ -518,7 +521,7 @@ def test_several_kinds_are_told_and_kind_decides(plant):
         open_dataset(folder)
     text = str(caught.value)
     assert "'ucf101' (classInd.txt, testlist01.txt, ...)" in text and "'table' (a.csv)" in text
-    assert "'hmdb51' (" in text and "`kind` (--kind) decides" in text and "'list'" not in text
+    assert "'hmdb51' (" in text and "set `kind` (--kind)" in text and "'list'" not in text
     assert open_dataset(folder, kind="ucf101").labels == ("Sit", "HandstandPushups", "Run")
     assert open_dataset(folder, kind="table").labels == ("Sit",)
 
@@ -587,7 +590,15 @@ def test_links_are_followed_and_rings_are_not(plant):
     assert [video.path.name for video in dataset.missing] == ["d.mp4", "folder.mp4"]
 
 
-def test_the_disk_is_asked_once_a_folder_and_not_once_a_row(plant, monkeypatch):
+def test_a_link_to_itself_is_left_out(plant):
+    folder = plant({"t.csv": ["path,label,split", "a.mp4,x,train", "b.mp4,x,train"]}, ["a.mp4"])
+    for name in ("b.mp4", "u.csv", "clips"):
+        (folder / name).symlink_to(folder / name)
+    assert list(walk_videos(folder)) == ["a.mp4"]
+    assert [video.path.name for video in open_dataset(folder).missing] == ["b.mp4"]
+
+
+def test_the_disk_is_read_once_per_folder_and_not_per_row(plant, monkeypatch):
     names = [f"{number % 3}/{number:011}.mp4" for number in range(300)]
     texts = {
         "t.csv": ["path,label,split", *(f"{name},x,train" for name in names)],
@@ -597,11 +608,11 @@ def test_the_disk_is_asked_once_a_folder_and_not_once_a_row(plant, monkeypatch):
     # Of a file that is named by its id alone the length has to be read.
     for name in names:
         plant({}, [f"cut/{name[:-4]}_000000_000010.mp4"])
-    asked = []
+    calls = []
 
     def counted(real):
         def call(*args, **kwargs):
-            asked.append(real.__name__)
+            calls.append(real.__name__)
             return real(*args, **kwargs)
 
         return call
@@ -610,7 +621,7 @@ def test_the_disk_is_asked_once_a_folder_and_not_once_a_row(plant, monkeypatch):
         monkeypatch.setattr(os, name, counted(getattr(os, name)))
     assert len(open_dataset(folder / "t.csv")) == 300
     assert len(open_dataset(folder / "k/k.csv", videos=folder / "cut")) == 300
-    assert len(asked) < 50
+    assert len(calls) < 50
 
 
 def test_a_finder_of_a_row_without_its_folder(tmp_path):

@@ -51,7 +51,7 @@ def test_other_spellings_of_kinetics_are_matched(tmp_path, spelt, label):
         (("???",), r"not know: '\?\?\?'; it knows 400, such as 'abseiling'"),
     ],
 )
-def test_labels_that_may_be_several_or_none_are_told(tmp_path, labels, why):
+def test_labels_that_may_be_several_or_none_are_reported(tmp_path, labels, why):
     with pytest.raises(DatasetError, match=why):
         with_model_labels(model_of(K400), dataset_of(tmp_path, *labels))
 

@@ -6,7 +6,7 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import find_videos, open_dataset
-from kinetics_i3d.data.layouts.formats import FORMATS, DatasetFormat, recognise
+from kinetics_i3d.data.layouts.formats import FORMATS, DatasetFormat, recognize
 from kinetics_i3d.data.layouts.listing import Listing, Row
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.preflight import training_and_validation
@@ -14,9 +14,9 @@ from kinetics_i3d.training.preflight import training_and_validation
 CLIPS = '<clips><clip file="a.mp4" label="sit"/><clip file="b.mp4" label="run" test="1"/></clips>'
 
 
-def find(place):
-    """The files of the format in a `Place`."""
-    return tuple(file for file in place.files if "<clips>" in place.start(file))
+def find(location):
+    """The files of the format in a `Location`."""
+    return tuple(file for file in location.files if "<clips>" in location.start(file))
 
 
 def read(files, *, root, split, labels):
@@ -48,7 +48,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_one_row_makes_a_format_known_to_everything_that_opens_datasets(folder):
     dataset = open_dataset(folder)
-    assert recognise(folder)[0] == "xml"
+    assert recognize(folder)[0] == "xml"
     assert dataset.labels == ("run", "sit") and dataset.splits == ("test", "train")
     assert [video.path for video in dataset.split("test").videos] == [folder / "b.mp4"]
     assert open_dataset(folder / "clips.xml", kind="xml") == open_dataset(dataset) == dataset

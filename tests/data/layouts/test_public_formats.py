@@ -9,7 +9,7 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.layouts.formats import recognise
+from kinetics_i3d.data.layouts.formats import recognize
 from kinetics_i3d.video.frame_folder import FrameFolder, is_frame_folder
 from kinetics_i3d.video.reader import read_frames, video_info
 from kinetics_i3d.video.writer import write_video
@@ -96,7 +96,7 @@ def test_flow_and_other_files_beside_frames_are_no_frames(tmp_path):
     pictures(tmp_path / "two", 2, form="right_{:d}.jpg")
     with pytest.raises(VideoError, match=r"several prefixes, \['left_', 'right_'\]"):
         list(read_frames(tmp_path / "two"))
-    with pytest.raises(VideoError, match="a video file is needed, this is a folder without"):
+    with pytest.raises(VideoError, match="a video file is needed; this is a folder without"):
         list(read_frames(tmp_path))
 
 
@@ -175,6 +175,10 @@ def test_a_table_tells_the_rate_of_folders_of_frames(plant, tmp_path):
 # JSON
 
 
+def gloss(**fields):
+    return [{"gloss": "a", "instances": [{"video_id": "a", **fields}]}]
+
+
 def entry(label, start, end, subset="train"):
     return {"annotations": {"label": label, "segment": [start, end]}, "subset": subset}
 
@@ -187,10 +191,10 @@ def test_kinetics_json_is_the_same_as_its_table(plant, film):
         "-aaaaaaaaaa_000001_000011.mp4": ("sit", "train"),
         "bbbbbbbbbbb.mp4#t=1,2": ("run", "val"),
     }
-    assert recognise(folder)[0] == "json" and found(folder) == wanted
+    assert recognize(folder)[0] == "json" and found(folder) == wanted
     rows = [KINETICS, "sit,-aaaaaaaaaa,1,11,train", "run,bbbbbbbbbbb,1,2,val"]
     plant({"train.csv": rows})
-    assert recognise(folder)[0] == "kinetics" and found(folder) == wanted
+    assert recognize(folder)[0] == "kinetics" and found(folder) == wanted
 
 
 def test_activity_net_is_cut_to_its_segments(plant, film):
@@ -258,6 +262,17 @@ def test_something_something_is_labelled_by_its_templates(plant):
         ({"a": {"subset": "x", "annotations": []}}, "must have videos with labels"),
         ([{"id": "", "template": "x"}], "each entry must have an id"),
         ([{"gloss": "a", "instances": [{"x": 1}]}], "must have video_id"),
+        ([{"gloss": "a", "instances": [1]}], "must be a list of JSON objects"),
+        ([{"gloss": "a", "instances": {"x": 1}}], "must be a list of JSON objects"),
+        ([{"gloss": None, "instances": []}], "the class must be text. Received: None"),
+        (gloss(frame_start=10**400), "must have video_id, fps and frames"),
+        (gloss(frame_end=1e999), "must have video_id, fps and frames"),
+        (gloss(fps=1e999), "must have a gloss and an fps above 0"),
+        (gloss(fps=-1), "must have a gloss and an fps above 0"),
+        ([{"id": "1", "template": ["x"]}], "the class must be text"),
+        ([{"id": "1", "template": "[]"}], "the class is empty"),
+        ({"a": {"subset": "x", "annotations": "sit"}}, "must be a list of JSON objects"),
+        ({"a": entry("sit", 0, 10**400)}, "'a': must have a label and a seg"),
     ],
 )
 def test_wrong_annotations(plant, annotations, why):
@@ -281,6 +296,7 @@ def test_wrong_annotations(plant, annotations, why):
         ("t.csv", ["filename,class,subset", "x.mp4,jump,validation"], "val"),
         ("t.csv", ["video_id,label,split", "x,jump,train"], "train"),
         ("t.csv", ["Video,Class Name,label,split", "x.mp4,1,jump,train"], "train"),
+        ("t.csv", [" path , label,split", " x.mp4 , jump , train "], "train"),
     ],
 )
 def test_tables_of_other_programs(plant, name, lines, split):
@@ -352,7 +368,9 @@ def test_lists_of_ids_that_begin_with_a_hyphen(plant):
         "v/--B_4567890.mkv": ("run", "train"),
     }
     plant({"k/k.csv": [KINETICS, "sit,#NAME?,1,2,train"]})
-    with pytest.raises(DatasetError, match=r"line 2: the id is '#NAME\?': a spreadsheet took"):
+    with pytest.raises(
+        DatasetError, match=r"line 2: the id is '#NAME\?': a spreadsheet program read"
+    ):
         open_dataset(folder / "k/k.csv")
 
 
@@ -369,7 +387,7 @@ def test_lists_of_paths_alone_have_the_class_in_the_folder(plant, line):
 def test_notes_and_label_files_are_no_lists(plant):
     texts = {"notes.txt": "two words", "labels.txt": ["a 0", "b 1"], "requirements.txt": "a b"}
     folder = plant(texts, ["sit/a.mp4", "run/b.mp4"])
-    assert recognise(folder)[0] == "folders"
+    assert recognize(folder)[0] == "folders"
 
 
 # Files
@@ -385,8 +403,8 @@ def test_empty_files_are_missing_and_of_two_the_readable_one_is_taken(plant, fil
     (folder / "other" / names[0]).write_bytes(film.read_bytes())  # the first is no video
     (folder / "train" / names[1]).touch()
     (folder / "replacement_for_corrupted_k400").mkdir()
-    for place in ("replacement_for_corrupted_k400", "train"):
-        (folder / place / names[2]).write_bytes(film.read_bytes())
+    for split in ("replacement_for_corrupted_k400", "train"):
+        (folder / split / names[2]).write_bytes(film.read_bytes())
     dataset = open_dataset(folder)
     assert [video.path.parent.name for video in dataset.videos] == [
         "other",
@@ -418,7 +436,7 @@ def test_the_lists_of_slowfast_may_name_a_video_for_val_and_test(plant):
     dataset.write_table(folder / "copy/t.csv")
     assert len(open_dataset(folder / "copy/t.csv")) == 3
     plant({"train.csv": ["x.mp4 0", "y.mp4 1"]})
-    with pytest.raises(DatasetError, match=r"y.mp4 stands in .* already"):
+    with pytest.raises(DatasetError, match=r"y.mp4 is already in .*"):
         open_dataset(folder)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.data.layouts.tables import read_one
 from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.data.video_dataset import split_undivided
 
@@ -74,13 +75,13 @@ def test_commas_part_what_are_labels_by_themselves(table):
     assert classes(open_dataset(labelled))["a.mp4"] == ("sit", "wave")
 
 
-def test_several_labels_in_a_column_for_one_are_told(table, caplog):
+def test_several_labels_in_a_column_for_one_are_reported(table, caplog):
     caplog.set_level(logging.WARNING, logger="absl")
     lines = ["a.mp4,sit;wave,train", "b.mp4,wave,train", "c.mp4,sit,train"]
     dataset = open_dataset(table("path,label,split", *lines))
     assert dataset.labels == ("sit", "sit;wave", "wave")
     assert (
-        "'sit;wave' is taken as one label, as the column is named 'label'; name it" in caplog.text
+        "'sit;wave' is read as one label because the column is named 'label'; rename" in caplog.text
     )
     caplog.clear()
     open_dataset(table("path,label,split", *lines[:2]))  # nothing says that "sit" is a label
@@ -130,7 +131,7 @@ def test_a_row_that_stands_there_twice_stays_an_error(table):
     twice = ("a.mp4,sit,train", "a.mp4,sit,train")
     other = ("a.mp4,sit,train", "a.mp4,wave,test")
     for lines in (twice, other):
-        with pytest.raises(DatasetError, match=r"line 3: a\.mp4 stands in line 2 already"):
+        with pytest.raises(DatasetError, match=r"line 3: a\.mp4 is already in line 2"):
             open_dataset(table("path,label,split", *lines))
     with pytest.raises(DatasetError, match=r"line 2: one of .* is empty"):
         open_dataset(table("path,tags,split", "a.mp4,,train", "b.mp4,sit;wave,train"))
@@ -174,3 +175,55 @@ def test_part_of_a_multi_label_dataset_is_multi_label(table):
     dataset = open_dataset(table("path,labels,split", "a.mp4,sit;wave,train", "b.mp4,wave,test"))
     only = dataclasses.replace(dataset, videos=dataset.videos[1:])
     assert only.multi_label  # also where a part has one label each
+
+
+def test_times_of_epic_kitchens_are_read(table):
+    header = "video_id,class,start_timestamp,stop_timestamp,start_frame,stop_frame"
+    (tmp := table(header, "a,sit,00:01:00.50,00:01:02,10,20")).with_name("a.mp4").write_bytes(b"x")
+    (row,) = read_one(tmp).rows
+    assert (row.start, row.end) == (60.5, 62.0)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "unread"),
+    [
+        ("path,label,start_frame,end_frame", "a.mp4,sit,1,5", "start_frame, end_frame"),
+        ("path,label,frame_start,frame_end", "a.mp4,sit,1,5", "frame_start, frame_end"),
+        ("path,label,start_ms,end_ms", "a.mp4,sit,100,500", "start_ms, end_ms"),
+        ("path,label,t0,t1", "a.mp4,sit,1,5", "t0, t1"),
+        ("path,label,start,duration", "a.mp4,sit,1,5", "duration"),
+        ("path,label,start,end,duration,start_frame", "a.mp4,sit,1,5,4,25", None),
+        ("path,label,duration,frames", "a.mp4,sit,5,125", None),
+    ],
+)
+def test_parts_of_videos_that_are_not_read_are_told(table, caplog, header, line, unread):
+    caplog.set_level(logging.WARNING, logger="absl")
+    read_one(table(header, line))
+    lines = [record.getMessage() for record in caplog.records if "not read" in record.getMessage()]
+    assert len(lines) == (unread is not None)
+    assert unread is None or f"the columns {unread} are not read" in lines[0]
+
+
+def test_a_column_that_is_there_twice_is_refused(table):
+    with pytest.raises(DatasetError, match="the column 'label' is there 2 times"):
+        open_dataset(table("path,label,Label,split", "a.mp4,sit,wave,train"))
+    assert open_dataset(table("path,label,note,note", "a.mp4,sit,1,2")).labels == ("sit",)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("t.csv", "path\tlabel\na.mp4\tsit\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        ("t.xlsx", b"PK\x03\x04" + bytes(100), "is a workbook; save the sheet as csv"),
+    ],
+)
+def test_tables_of_excel_are_told(tmp_path, name, content, why):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=why):
+        open_dataset(tmp_path / name)
+
+
+def test_a_missing_video_is_named(table, caplog):
+    caplog.set_level(logging.WARNING, logger="absl")
+    open_dataset(table("path,label", "a.mp4,sit", "gone.mp4,wave"))
+    assert "1 of 2 videos are missing, such as gone.mp4" in caplog.text

@@ -20,9 +20,8 @@ from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.pipeline import training_clips
 from kinetics_i3d.data.records import addresses as systems
 from kinetics_i3d.data.records.addresses import Address, path_or_address
-from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
 from kinetics_i3d.data.records.reader import Records
-from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 
 CONFIG = PrepareConfig(
@@ -112,8 +111,8 @@ def test_verify_reads_them_there(far):
         Records(far).shards("train")
 
 
-def test_what_is_missing_or_fails_is_told_in_one_line_with_its_address(far):
-    with pytest.raises(DatasetError, match=r"^ram://none/manifest.json: no such .*nobody answers"):
+def test_what_is_missing_or_fails_is_reported_in_one_line_with_its_address(far):
+    with pytest.raises(DatasetError, match=r"^ram://none/manifest.json: no such .*does not answer"):
         Records("ram://none")
     for act in (Address.stat, Address.read_text):
         with pytest.raises(DatasetError, match=r"^ram://none: cannot be read \(.+\)$"):
@@ -121,13 +120,13 @@ def test_what_is_missing_or_fails_is_told_in_one_line_with_its_address(far):
     assert not Address(far).is_file()  # a folder
 
 
-def test_a_scheme_that_nobody_knows_names_what_would_know_it():
+def test_a_scheme_that_is_unknown_names_what_would_know_it():
     with pytest.raises(DatasetError) as raised:
         Records("nine9://bucket/records")
-    said = str(raised.value)
-    assert said.startswith("nine9://bucket/records/manifest.json: TensorFlow 2.")
-    assert "has no file system for nine9://" in said and "kinetics-i3d[io]" in said
-    assert "\n" not in said
+    message = str(raised.value)
+    assert message.startswith("nine9://bucket/records/manifest.json: TensorFlow 2.")
+    assert "has no file system for nine9://" in message and "kinetics-i3d[io]" in message
+    assert "\n" not in message
 
 
 def test_tensorflow_io_is_loaded_for_a_scheme_that_tensorflow_lacks(tmp_path, monkeypatch):
@@ -165,6 +164,6 @@ sys.exit(7)
 def test_prepare_does_not_write_to_an_address(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     empty = VideoDataset("small", ("sit",), ())
-    with pytest.raises(DatasetError, match=r"^s3://bucket/out: records are written to a folder"):
+    with pytest.raises(DatasetError, match=r"^s3://bucket/out: records are written to a local"):
         prepare(empty, "s3://bucket/out", CONFIG)
     assert list(tmp_path.iterdir()) == []

@@ -12,9 +12,8 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
 from kinetics_i3d.data.records.reader import Records, parse_record
-from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.video.writer import write_video
 
@@ -98,7 +97,7 @@ def test_clips_have_the_targets_of_the_videos_themselves(prepared, dataset):
         assert seen == {0, 1, 2, 3}
 
 
-def test_stopped_preparation_goes_on_with_the_missing_shards(prepared, dataset, tmp_path):
+def test_stopped_preparation_resumes_with_the_missing_shards(prepared, dataset, tmp_path):
     class StoppedError(Exception):
         pass
 

@@ -21,10 +21,9 @@ from kinetics_i3d.core.errors import DatasetError, UserError
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records import shards as module
-from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
 from kinetics_i3d.data.records.reader import Records, parse_record
 from kinetics_i3d.data.records.shards import plan_shards
-from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.writer import write_video
@@ -154,7 +153,7 @@ def test_names_are_paths_from_the_folder_of_all(tmp_path):
 @pytest.mark.parametrize("split", ["a/b", ".hidden", ".."])
 def test_a_split_that_is_no_name_of_a_file_is_refused(dataset, tmp_path, split):
     odd = dataclasses.replace(dataset.videos[0], split=split)
-    with pytest.raises(DatasetError, match=r"small: the split .* cannot be a file's name"):
+    with pytest.raises(DatasetError, match=r"small: the split .* is not a valid file name"):
         prepare(dataclasses.replace(dataset, videos=(odd,)), tmp_path / "out", CONFIG)
     assert not (tmp_path / "out").exists()
     with pytest.raises(DatasetError, match="small: no videos"):
@@ -173,7 +172,7 @@ def stop_at(number):
     return progress
 
 
-def test_a_stopped_run_goes_on_with_the_missing_shards(prepared, dataset, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_with_the_missing_shards(prepared, dataset, tmp_path, monkeypatch):
     encoded, stops, plain = [], [], module.encode_video
 
     def counted(video, **options):
@@ -334,7 +333,7 @@ def test_a_full_disk_is_one_line(dataset, prepared, tmp_path):
     assert content(tmp_path) == content(prepared)
 
 
-def test_a_file_in_place_of_the_folder_is_an_error_of_the_system(dataset, tmp_path):
+def test_a_file_instead_of_the_folder_is_an_error_of_the_system(dataset, tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(FileExistsError):
         prepare(dataset, tmp_path / "out", RGB)

@@ -14,14 +14,13 @@ from PIL import Image
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
+from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
 from kinetics_i3d.data.records.reader import (
     Records,
     decode_flow_frames,
     decode_frames,
     parse_record,
 )
-from kinetics_i3d.data.records.verify import verify_records
 from kinetics_i3d.data.records.writer import encode_video
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.flow.compute import read_flow
@@ -136,13 +135,13 @@ def test_frames_are_those_of_the_video(record, dataset):
 
 def test_flow_is_that_of_the_video_x_then_y(record, dataset):
     flows = np.stack(list(read_flow(dataset.videos[1].path, spec=SPEC, settings=FLOW)))
-    codes = np.clip(np.rint((flows / 10 + 1) * 127.5), 0, 255)
+    quantized = np.clip(np.rint((flows / 10 + 1) * 127.5), 0, 255)
     jpegs = parse_record(record, streams=("flow",))["flow"]
     ours = decode_flow_frames(jpegs).numpy()
-    assert ours.shape == codes.shape == (FRAMES - 1, 48, 64, 2) and ours.dtype == np.uint8
-    assert np.abs(ours - codes).mean() < 0.75 and np.abs(ours - codes).max() < 20
+    assert ours.shape == quantized.shape == (FRAMES - 1, 48, 64, 2) and ours.dtype == np.uint8
+    assert np.abs(ours - quantized).mean() < 0.75 and np.abs(ours - quantized).max() < 20
     pictures = np.stack([opened(jpeg) for jpeg in jpegs.numpy()])
-    assert np.abs(pictures[..., :2] - codes).mean() < 0.75
+    assert np.abs(pictures[..., :2] - quantized).mean() < 0.75
     assert pictures[..., 2].max() < 16, "blue is left empty"
     # 2 of 80 columns are 1.6 of 64: to the right, and nothing down.
     pixels = (ours / 255 * 2 - 1) * 10
@@ -152,9 +151,9 @@ def test_flow_is_that_of_the_video_x_then_y(record, dataset):
 
 def sampling(jpeg):
     """[(across, down)] of a baseline JPEG's components, from its frame header."""
-    place = jpeg.index(b"\xff\xc0")
-    count = jpeg[place + 9]
-    return [divmod(jpeg[place + 11 + 3 * number], 16) for number in range(count)]
+    offset = jpeg.index(b"\xff\xc0")
+    count = jpeg[offset + 9]
+    return [divmod(jpeg[offset + 11 + 3 * number], 16) for number in range(count)]
 
 
 def test_flow_keeps_the_resolution_of_all_its_channels(record):
@@ -170,23 +169,23 @@ def test_pictures_are_decoded_by_the_accurate_transform(record):
     np.testing.assert_array_equal(decode_flow_frames(jpegs), theirs)
 
 
-def test_qualities_and_rounding_are_those_asked_for(dataset):
+def test_qualities_and_rounding_are_those_requested(dataset):
     def record(**changes):
         config = dataclasses.replace(CONFIG, **changes)
         bytes_ = encode_video(dataset.videos[0], name="a", labels=LABELS, config=config)
         parsed = parse_record(bytes_, streams=("rgb", "flow"))
         return [sum(map(len, parsed[name].numpy())) for name in ("image", "flow")], parsed["flow"]
 
-    (image, flow), codes = record()
+    (image, flow), quantized = record()
     (low, same), _ = record(quality=50)
     assert low < 0.6 * image and same == flow
     (same, low), _ = record(flow_quality=50)
     assert low < 0.9 * flow and same == image
     # In still parts JPEG's change of colour space brings both roundings to the same codes.
     cut = record(flow=dataclasses.replace(FLOW, rounding="truncate"))[1]
-    assert (cut != codes).numpy().any()
+    assert (cut != quantized).numpy().any()
     wide = record(flow=dataclasses.replace(FLOW, bound=40.0))[1]
-    motions = [decode_flow_frames(each).numpy()[..., 0] / 127.5 - 1 for each in (codes, wide)]
+    motions = [decode_flow_frames(each).numpy()[..., 0] / 127.5 - 1 for each in (quantized, wide)]
     assert np.median(motions[0]) == pytest.approx(4 * np.median(motions[1]), rel=0.25)
 
 
@@ -208,7 +207,7 @@ def test_records_are_parsed_in_graphs_and_decode_only_their_clip(prepared):
     assert labels == {"clip 0 ä.mp4": 0, "clip 1 ä.mp4": 1}
 
 
-def test_a_stream_that_was_not_asked_for_is_not_there(dataset, record):
+def test_a_stream_that_was_not_requested_is_not_there(dataset, record):
     config = dataclasses.replace(CONFIG, streams=("rgb",))
     lone = encode_video(dataset.videos[0], name="a", labels=LABELS, config=config)
     assert set(parse_record(lone, streams=("rgb",))) == {"image", "label", "timestamps", "name"}
@@ -235,7 +234,7 @@ def test_the_same_video_gives_the_same_bytes(dataset, record):
         assert places == sorted(places)
 
 
-def test_a_video_is_left_as_soon_as_nobody_waits_for_it(dataset):
+def test_a_video_is_left_as_soon_as_it_is_not_needed(dataset):
     stop = threading.Event()
     words = {"name": "a", "labels": LABELS, "config": CONFIG, "stop": stop}
     assert encode_video(dataset.videos[0], **words) is not None
@@ -254,7 +253,7 @@ def test_a_single_frame_has_no_flow(tmp_path):
 
 
 def test_a_video_too_long_for_a_record_is_refused(dataset, monkeypatch):
-    monkeypatch.setattr("kinetics_i3d.data.records.writer.MOST", 5000)
+    monkeypatch.setattr("kinetics_i3d.data.records.writer.MAX_BYTES", 5000)
     with pytest.raises(VideoError, match="more than 2 GiB"):
         encode_video(dataset.videos[0], name="a", labels=LABELS, config=CONFIG)
 
@@ -276,9 +275,18 @@ def edited(folder, **changes):
     (folder / "manifest.json").write_text(json.dumps(fields | changes))
 
 
-def split_of(**changes):
+def set_up(folder, **changes):
+    """Changes the settings, or the fields of the spec in them."""
+    settings = json.loads((folder / "manifest.json").read_text())["settings"]
+    for name, value in changes.items():
+        (settings["spec"] if name in settings["spec"] else settings)[name] = value
+    edited(folder, settings=settings)
+
+
+def split_of(classes=None, **changes):
     shard = {"file": "a.tfrecord", "records": 1, "bytes": 1, "sha256": "0"} | changes
-    return {"train": {"records": 1, "classes": {"sit": 1}, "failures": [], "shards": [shard]}}
+    classes = {"sit": 1} if classes is None else classes
+    return {"train": {"records": 1, "classes": classes, "failures": [], "shards": [shard]}}
 
 
 DAMAGE = {
@@ -292,17 +300,46 @@ DAMAGE = {
     "unfinished": (lambda folder: edited(folder, complete=False), "not finished"),
     "a wrong sum": (
         lambda folder: edited(folder, splits=split_of(records=2)),
-        "contradict each other",
+        "are inconsistent",
     ),
     "another sum": (
         lambda folder: edited(
             folder, splits=split_of() | {"more": split_of()["train"] | {"records": 3}}
         ),
-        "contradict each other",
+        "are inconsistent",
+    ),
+    "a label twice": (lambda folder: set_up(folder, labels=["sit", "sit"]), "class names must"),
+    "a label that is no text": (lambda folder: set_up(folder, labels=["sit", 1]), "class names"),
+    "other labels": (lambda folder: set_up(folder, labels=["stand"]), "it counts ['sit"),
+    "no streams": (lambda folder: set_up(folder, streams=[]), "`streams` must be one or both"),
+    "other streams": (
+        lambda folder: set_up(folder, streams=["x"]),
+        "`streams` must be one or both",
+    ),
+    "several labels, perhaps": (lambda folder: set_up(folder, multi_label=0), "`multi_label` must"),
+    "a spec of flow": (lambda folder: set_up(folder, stream="flow"), "`spec` must be of rgb"),
+    "a spec of text": (lambda folder: set_up(folder, fps="25"), "must have `fps` of float"),
+    "a spec beyond all videos": (lambda folder: set_up(folder, fps=1e9), "`fps` must be at most"),
+    "flow by text": (lambda folder: set_up(folder, flow="tvl1"), "`spec` must be of rgb, and"),
+    "a size that is text": (
+        lambda folder: edited(folder, splits=split_of(bytes="1")),
+        "must have `bytes` of int",
+    ),
+    "a count that is text": (
+        lambda folder: edited(folder, splits=split_of(classes={"sit": "1"})),
+        "must have `sit` of int",
+    ),
+    "counts below zero": (
+        lambda folder: edited(folder, splits=split_of(classes={"sit": 2, "stand": -1})),
+        "a negative number of records",
     ),
     "a way out": (
         lambda folder: edited(folder, splits=split_of(file="../a.tfrecord")),
         "a shard outside the folder",
+    ),
+    "a name that no file system takes": (
+        lambda folder: edited(folder, splits=split_of(file="9" * 300)),
+        "the name of a shard has more than 255 bytes",
     ),
 }
 
@@ -316,12 +353,12 @@ def copy(prepared, tmp_path):
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_another_manifest_is_refused_in_one_line_with_its_path(copy, damage):
-    act, said = DAMAGE[damage]
+    act, reason = DAMAGE[damage]
     act(copy)
     with pytest.raises(DatasetError) as raised:
         Records(copy)
     message = str(raised.value)
-    assert message.startswith(f"{copy / 'manifest.json'}: ") and said in message
+    assert message.startswith(f"{copy / 'manifest.json'}: ") and reason in message
     assert "\n" not in message
 
 
@@ -331,7 +368,7 @@ def test_a_shard_that_is_missing_is_named(copy):
         open_dataset(copy).shards("test")
 
 
-def noted(folder, **changes):
+def recorded(folder, **changes):
     """Changes what the manifest says of the train shard."""
     fields = json.loads((folder / "manifest.json").read_text())
     fields["splits"]["train"]["shards"][0] |= changes
@@ -343,20 +380,20 @@ def test_verify_finds_every_kind_of_damage(copy):
     good = train.read_bytes()
     assert verify_records(copy) == []
     flipped = good[:5000] + bytes([good[5000] ^ 1]) + good[5001:]
-    for content, said in ((good[:-1], "bytes, not"), (flipped, "SHA-256 differs")):
+    for content, reason in ((good[:-1], "bytes, not"), (flipped, "SHA-256 differs")):
         train.write_bytes(content)
         ((path, wrong),) = verify_records(copy)
-        assert path == train and said in wrong
+        assert path == train and reason in wrong
     # Damaged before its checksum was taken: only the record's own CRC tells.
-    edited(copy, **noted(copy, sha256=hashlib.sha256(flipped).hexdigest()))
+    edited(copy, **recorded(copy, sha256=hashlib.sha256(flipped).hexdigest()))
     assert [wrong for _, wrong in verify_records(copy)] == [
-        "a record's own checksum does not fit it"
+        "the checksum of a record does not match"
     ]
     # The first of two records alone: whole, and one too few.
     length = int.from_bytes(good[:8], "little") + 16
     half = good[:length]
     train.write_bytes(half)
-    edited(copy, **noted(copy, sha256=hashlib.sha256(half).hexdigest(), bytes=length))
+    edited(copy, **recorded(copy, sha256=hashlib.sha256(half).hexdigest(), bytes=length))
     assert [wrong for _, wrong in verify_records(copy)] == ["1 records, not 2"]
     train.unlink()
     calls = []
@@ -384,5 +421,5 @@ def test_shard_of_another_size_is_refused(copy):
     path = copy / "train-00000-of-00001.tfrecord"
     first = int.from_bytes(path.read_bytes()[:8], "little") + 16
     path.write_bytes(path.read_bytes()[:first])  # a whole record is left
-    with pytest.raises(DatasetError, match=rf"{path}: has {first} bytes, not \d+ as when"):
+    with pytest.raises(DatasetError, match=rf"{path}: has {first} bytes, not \d+"):
         open_dataset(copy).shards("train")
