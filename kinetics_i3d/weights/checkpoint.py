@@ -1,37 +1,29 @@
-"""`Checkpoint`: the project's weights file, HDF5 with one dataset a variable.
+"""`Checkpoint`: this package's weights file, HDF5 with one dataset per variable.
 
 Datasets are named `<layer>/<variable>`; the attribute `kinetics_i3d` holds a `WeightsInfo` as JSON.
-Behind what HDF5 reads stand the word `kinetics_i3d sha256` and the SHA-256 of all bytes before it.
-A single flipped bit can crash the HDF5 library, so it is checked first. Files of version 1.0 and
-earlier have none.
+The HDF5 data is followed by the text `kinetics_i3d sha256` and the SHA-256 of all preceding bytes.
+Files of version 1.0 and earlier have no checksum.
 """
 
 import dataclasses
 import hashlib
+import io
 import json
-import math
 import os
 import pathlib
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.clip_spec import ClipSpec, check_limits, parse_spec
 from kinetics_i3d.core.errors import DAMAGE, WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.json_objects import check_fields, parse_object
 from kinetics_i3d.core.labels import ACTIVATIONS, check_class_names
-from kinetics_i3d.weights.readers.hdf5 import check_survivable, open_hdf5
-from kinetics_i3d.weights.readers.values import as_float32, check_total
+from kinetics_i3d.weights.readers.hdf5 import is_hdf5, read_hdf5, read_root_attribute
 
 FORMAT = 1
-# Limits of the information in a file. Beyond them a network would fill the memory or run for days.
-MAX_CLASSES, MAX_FPS, MAX_SIDE = 100_000, 1000, 2048
+MAX_CLASSES = 100_000
 _CHECKSUM_MARK = b"kinetics_i3d sha256 "
-_SPEC = {
-    **dict.fromkeys(("name", "stream", "resize", "interpolation"), str),
-    **dict.fromkeys(("fps", "low", "high"), float),
-    **dict.fromkeys(("short_side", "size"), int),
-}
 _FIELDS = {
     "architecture": str,
     "rank": int,
@@ -44,34 +36,32 @@ _FIELDS = {
     "flow_architecture": (str, type(None)),
     "activation": str,
 }
-# Of fields that earlier versions did not write.
+# Defaults of fields that earlier versions did not write.
 _DEFAULTS = {
     **dict.fromkeys(("system", "flow_spec", "flow_architecture")),
     "classes": 0,
     "about": {},
     "activation": "softmax",
 }
-_SPEC_DEFAULTS = {
-    field.name: field.default for field in dataclasses.fields(ClipSpec) if field.name != "name"
-}
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
-    """What has to be known about weights to build their model and to feed it.
+    """The information needed to build the model of weights and to prepare its inputs.
 
     Args:
         architecture: Name of a row in `ARCHITECTURES`.
         rank: 2 for images, 3 for clips.
-        clip_spec: How inputs are made.
-        classes: Outputs of the classifier; 0 without one.
+        clip_spec: Preprocessing of the inputs.
+        classes: Number of outputs of the classifier; 0 without one.
         labels: Their names in order; empty if unknown.
-        about: Anything else worth keeping: command, accuracy, versions, terms.
+        about: Further information, such as command, accuracy, versions and terms.
         system: Name of the constructor; `None` for `InceptionV1` and `InceptionI3D`.
-        flow_spec: Of two streams: how flow is made. `clip_spec` is that of rgb then.
-        flow_architecture: Of two streams: where it is not that of rgb.
-        activation: How logits become probabilities, `"softmax"` or, of weights trained on several
-            labels per video, `"sigmoid"`.
+        flow_spec: Preprocessing of the flow of a two-stream model, whose `clip_spec` is that of
+            rgb.
+        flow_architecture: Architecture of the flow stream, if it is not that of rgb.
+        activation: Turns logits into probabilities: `"softmax"`, or `"sigmoid"` for weights trained
+            on several labels per video.
     """
 
     architecture: str
@@ -92,9 +82,9 @@ class WeightsInfo:
         return {spec.stream: spec for spec in both if spec is not None}
 
     def to_json(self):
-        """The fields, with the format's number, as one line of JSON."""
+        """The fields and the format number as one line of JSON."""
         fields = dataclasses.asdict(self)
-        # Left out if unused, so that earlier versions can read the file.
+        # Omitted if unused, so that earlier versions can read the file.
         for name in ("system", "flow_spec", "flow_architecture"):
             if fields[name] is None:
                 del fields[name]
@@ -113,15 +103,13 @@ class WeightsInfo:
         check_fields("weights", fields, _FIELDS)
         for name in ("clip_spec", "flow_spec"):
             if fields[name] is not None:
-                spec = _SPEC_DEFAULTS | fields[name]
-                check_fields(name, spec, _SPEC)
-                fields[name] = ClipSpec(**spec)
+                fields[name] = parse_spec(name, fields[name])
         info = cls(**{**fields, "labels": tuple(fields["labels"])})
         info.check()
         return info
 
     def check(self):
-        """Raises `ValueError` where a field is out of the limits of this module."""
+        """Raises `ValueError` if a field is outside the limits of this module."""
         if self.rank not in (2, 3) or not 0 <= self.classes <= MAX_CLASSES:
             raise ValueError(
                 f"`rank` must be 2 or 3, and `classes` 0 to {MAX_CLASSES}. "
@@ -133,13 +121,7 @@ class WeightsInfo:
         if len(self.labels) not in (0, self.classes):
             raise ValueError(f"{len(self.labels)} labels of {self.classes} classes")
         for spec in self.clip_specs.values():
-            if not (spec.fps <= MAX_FPS and spec.short_side <= MAX_SIDE):
-                raise ValueError(
-                    f"`fps` must be at most {MAX_FPS}, and `short_side` {MAX_SIDE}. "
-                    f"Received: fps={spec.fps!r}, short_side={spec.short_side!r}"
-                )
-            if not math.isfinite(spec.low) or not math.isfinite(spec.high):
-                raise ValueError(f"`low` and `high` must be finite. Received: {spec.low!r}")
+            check_limits(spec)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,26 +142,30 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
         dtype: `"float32"`, or `"float16"` for half the size.
 
     Raises:
-        ValueError: If the information could not be read again, such as labels that are repeated.
+        ValueError: If `read_info` would refuse the information, for example repeated labels.
         WeightsError: If a value is not finite, or does not fit into `dtype`.
     """
     import h5py
 
     if checkpoint.info.architecture is not None:
         checkpoint.info.check()
-    # HDF5 1.10 keeps a dataset of one chunk without an index, which is larger than most of ours.
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+    # In memory: on a full disk HDF5 fails a second time, differently, when it closes the file.
+    data = io.BytesIO()
+    # HDF5 1.10 stores a dataset of one chunk without an index; the index would be larger than most
+    # of our datasets.
+    with h5py.File(data, "w", libver="v110") as file:
         file.attrs["kinetics_i3d"] = checkpoint.info.to_json()
         for name, array in checkpoint.arrays.items():
             with np.errstate(over="ignore"):
                 stored = np.asarray(array, dtype)
             if not np.isfinite(stored).all():
                 raise WeightsError(f"{path}: {name} has values that are not finite in {dtype}")
-            # With a checksum: a flipped bit must be an error, not a slightly worse model.
+            # With a checksum: a flipped bit has to be an error, not a slightly worse model.
             filters = {"compression": "gzip", "shuffle": True, "fletcher32": True}
             chunked = {"chunks": stored.shape, **filters} if stored.ndim else {}
             file.create_dataset(name, data=stored, **chunked)
-        file.close()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.getbuffer())
         _append_checksum(temporary)
 
 
@@ -251,17 +237,15 @@ def read_info(path):
     Raises:
         WeightsError: If the information cannot be read.
     """
-    import h5py
-
-    if not h5py.is_hdf5(path):
+    path = pathlib.Path(path)
+    if not is_hdf5(path):
         return None
-    if not verify_checksum(path):
-        check_survivable(path)
+    verify_checksum(path)
+    text = read_root_attribute(path, "kinetics_i3d", trusted=_is_shipped(path))
+    if text is None:
+        return None
     try:
-        with h5py.File(path, "r") as file:
-            if "kinetics_i3d" not in file.attrs:
-                return None
-            return WeightsInfo.from_json(_text(file.attrs["kinetics_i3d"]))
+        return WeightsInfo.from_json(_text(text))
     except DAMAGE as error:
         reason = first_line(error)
         raise WeightsError(f"{path}: its information cannot be read ({reason})") from error
@@ -288,14 +272,18 @@ def read_checkpoint(path):
     path = pathlib.Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    if not verify_checksum(path):
-        check_survivable(path)
-    with open_hdf5(path, path) as file:
-        try:
-            info = WeightsInfo.from_json(_text(file.attributes[""]["kinetics_i3d"]))
-        except DAMAGE as error:
-            reason = first_line(error)
-            raise WeightsError(f"{path}: not a checkpoint of kinetics_i3d ({reason})") from error
-        check_total(sum(dataset.nbytes for dataset in file.datasets.values()), path)
-        arrays = {name: as_float32(file.read(name), name, path) for name in file.datasets}
-    return Checkpoint(info, arrays, path)
+    verify_checksum(path)
+    file = read_hdf5(path, trusted=_is_shipped(path))
+    try:
+        info = WeightsInfo.from_json(_text(file.attributes[""]["kinetics_i3d"]))
+    except DAMAGE as error:
+        reason = first_line(error)
+        raise WeightsError(f"{path}: not a checkpoint of kinetics_i3d ({reason})") from error
+    return Checkpoint(info, {name: file.read(name) for name in file.shapes}, path)
+
+
+def _is_shipped(path):
+    """Whether a file is one of those that come with the package, like its code."""
+    from kinetics_i3d.weights import catalog
+
+    return path.resolve().parent in catalog.FOLDERS

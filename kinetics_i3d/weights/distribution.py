@@ -98,8 +98,8 @@ def read_distributed(row, path):
         A `Checkpoint`.
 
     Raises:
-        WeightsError: If the file is damaged or another one, or the CRC of a tensor differs from the
-            index of the release.
+        WeightsError: If the file is damaged or not the expected one, or the CRC of a tensor differs
+            from the index of the release.
     """
     advice = _advice(row.distribution, row.name)
     try:

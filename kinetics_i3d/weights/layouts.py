@@ -45,7 +45,7 @@ class Layout:
         misspelt: Whether `Mixed_5b` has a unit 0a_3x3 instead of 0b_3x3.
         kernel_axes: Transposition of kernels into our layout, or `None`.
         ignored: Patterns (`re.fullmatch`) of names that inference does not use.
-        labels: Whether 400 or 600 classes are those of Kinetics.
+        labels: Whether files with 400 or 600 classes are labeled as Kinetics.
     """
 
     name: str
@@ -196,8 +196,8 @@ LAYOUTS = {
 }
 
 
-def recognise(names, path):
-    """The layout that a file's names are written in, and the prefix before them.
+def recognize(names, path):
+    """Finds the layout of a file's names, and their common prefix.
 
     Args:
         names: The file's names.
@@ -207,7 +207,7 @@ def recognise(names, path):
         (`Layout`, prefix).
 
     Raises:
-        WeightsError: If no layout has half of its names there.
+        WeightsError: If the file has fewer than half of the names of every layout.
     """
     names = set(names)
 
@@ -245,7 +245,7 @@ def translate(arrays, path):
     Raises:
         WeightsError: If names are missing or unknown, or values are invalid; all in one message.
     """
-    layout, prefix = recognise(arrays, path)
+    layout, prefix = recognize(arrays, path)
     map_of = {}  # the file's name to ours
     for name, ours in layout.names().items():
         map_of[prefix + name if prefix + name in arrays else name] = ours
@@ -289,7 +289,7 @@ def fold_scale(arrays, unit, scale, path):
 
 
 def describe(arrays, layout):
-    """The default `WeightsInfo` of arrays: the spec of the release, the labels of Kinetics."""
+    """The default `WeightsInfo` of arrays: the release's spec and the labels of Kinetics."""
     bias = arrays.get(f"Conv{layout.rank}d_0c_1x1/bias", ())
     channels, filters = arrays[f"Conv{layout.rank}d_1a_7x7_conv/kernel"].shape[-2:]
     labels = label_list(BY_COUNT[len(bias)]) if layout.labels and len(bias) in BY_COUNT else ()
@@ -321,13 +321,13 @@ def to_layout(arrays, layout):
         WeightsError: If the layout has no name for a variable, or variables are missing.
     """
     names = layout.names()
-    lacking = [ours for ours in names.values() if ours not in arrays and "gamma" not in ours]
-    head = [ours for ours in lacking if "_0c_1x1/" in ours]
+    missing = [ours for ours in names.values() if ours not in arrays and "gamma" not in ours]
+    head = [ours for ours in missing if "_0c_1x1/" in ours]
     unknown = sorted(set(arrays) - set(names.values()))
-    if unknown or len(head) != len(lacking):
+    if unknown or len(head) != len(missing):
         raise WeightsError(
             f"the layout {layout.name!r} holds only the network 'inception_v1'; variables without "
-            f"a name in it: {unknown}; missing variables: {sorted(set(lacking) - set(head))}"
+            f"a name in it: {unknown}; missing variables: {sorted(set(missing) - set(head))}"
         )
     theirs = {}
     for name, ours in names.items():
@@ -341,7 +341,7 @@ def to_layout(arrays, layout):
 
 
 def _arranged(name, array, layout):
-    """An array as float32 with our order of axes; those of batch norm are vectors."""
+    """An array as float32 with our order of axes; batch norm's arrays become vectors."""
     array = np.asarray(array, np.float32)
     if name.endswith("/kernel"):
         return array.transpose(layout.kernel_axes) if layout.kernel_axes else array

@@ -19,7 +19,7 @@ from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
 from kinetics_i3d.weights.distribution import find_file, read_distributed
 from kinetics_i3d.weights.download import fetch
 from kinetics_i3d.weights.formats import read_path, read_path_info
-from kinetics_i3d.weights.released import PREFIX, STAMPS, cache_folder, lacking
+from kinetics_i3d.weights.released import PREFIX, STAMPS, cache_folder, missing_files
 
 Entry = CatalogEntry | ImageEntry
 
@@ -79,6 +79,7 @@ def resolve_weights(
         A tuple with one `WeightsSource`, or with two, rgb first.
 
     Raises:
+        ValueError: If `weights` is no name and no path.
         WeightsError: If there is no such name or path (similar names are listed), or the weights
             are of a pair or an image network, which is not accepted.
 
@@ -92,21 +93,25 @@ def resolve_weights(
     if isinstance(weights, str) and weights in PAIRS:
         if not pairs:
             raise WeightsError(
-                f"{weights}: a pair of two streams, one is needed; "
+                f"{weights}: a pair of two streams, where one is needed; "
                 f"use {' or '.join(PAIRS[weights].members)}"
             )
         return tuple(WeightsSource(row) for row in find_entries(weights))
     entry = find_entry(weights)
     if isinstance(entry, ImageEntry) and not images:
         raise WeightsError(
-            f"{entry.name}: weights of an image network (InceptionV1), weights of a network "
-            f"of clips are needed; inflate them first: kinetics-i3d inflate {entry.name} "
+            f"{entry.name}: these weights are of an image network (InceptionV1), and a network of "
+            f"clips is needed; inflate them first: kinetics-i3d inflate {entry.name} "
             "--output inflated.h5"
         )
     if entry is not None:
         return (WeightsSource(entry),)
     if isinstance(weights, Mapping):
         raise WeightsError(f"weights of one network are needed. Received: {dict(weights)!r}")
+    if not isinstance(weights, (str, os.PathLike)):
+        raise ValueError(
+            f"`weights` must be a name or a path of weights. Received: {type(weights).__name__}"
+        )
     path = pathlib.Path(weights)
     if path.exists() or path.with_name(f"{path.name}.index").is_file():
         return (WeightsSource(path=path),)
@@ -212,8 +217,9 @@ def find_entry(name) -> Entry | None:
 def _unknown(name, *, images, pairs):
     """The error for a name that is not in the catalog, with similar ones."""
     names = [*CATALOG, *(PAIRS if pairs else ()), *(IMAGES if images else ())]
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names
-    return WeightsError(f"unknown weights {str(name)!r}; did you mean {' or '.join(near)}?")
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4)
+    advice = f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join(names)}"
+    return WeightsError(f"unknown weights {str(name)!r}; {advice}")
 
 
 def locate(row: Entry) -> tuple[str, pathlib.Path]:
@@ -234,7 +240,7 @@ def locate(row: Entry) -> tuple[str, pathlib.Path]:
         return "shipped", row.path
     if row.distribution is not None:
         folder = cache_folder() / row.name
-        if not lacking(folder, row.release):
+        if not missing_files(folder, row.release):
             return "cache", folder / PREFIX
         path = find_file(row.distribution, row.name)
         if path is not None:
@@ -253,7 +259,7 @@ def _read_released(row):
         except WeightsError as error:
             # It was intact when it was stamped: verify it against the release again.
             (path.parent / STAMPS).unlink(missing_ok=True)
-            if not lacking(path.parent, row.release):
+            if not missing_files(path.parent, row.release):
                 raise
             logging.warning("%s; downloading it again", error)
             checkpoint = read_path(fetch(row))

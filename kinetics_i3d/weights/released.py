@@ -25,7 +25,7 @@ ADDRESS = (
 PREFIX = "model.ckpt"
 CACHE = "KINETICS_I3D_CACHE"
 STAMPS = "verified.json"
-MAX_UNKNOWN = 200_000_000  # bytes
+MAX_UNKNOWN = 200_000_000  # bytes of a file whose size is not published
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Release:
         first = self.files[0]
         return "git blob id" if first.blob else "sha256" if first.sha256 else "shapes"
 
-    def place(self, source, *names):
+    def address_of(self, source, *names):
         """The address of a file below a source, or of the release itself."""
         return "/".join(part for part in (source, self.folder, *names) if part)
 
@@ -224,7 +224,7 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def lacking(folder, release):
+def missing_files(folder, release):
     """The files of a release that are missing or damaged in a folder.
 
     A verified file has a stamp with its size and time, and is not read again. Other files are

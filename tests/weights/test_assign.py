@@ -43,7 +43,7 @@ def test_every_array_finds_its_variable(model, arrays):
         np.testing.assert_array_equal(variable.numpy(), arrays[name])
 
 
-def test_all_faults_are_told_at_once_and_nothing_changes(model, arrays):
+def test_all_faults_are_reported_at_once_and_nothing_changes(model, arrays):
     del arrays["one/bias"], arrays["norm/beta"]
     arrays["three/kernel"] = arrays["four/kernel"] = np.zeros(1)
     arrays["two/bias"] = np.zeros((2, 1), np.float32)

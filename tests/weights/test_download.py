@@ -1,5 +1,6 @@
 """Downloads from real servers on this machine: good ones, bad ones, and none."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -119,6 +120,17 @@ def cut(handler, content, start, *, stall=False):
 stall = functools.partial(cut, stall=True)
 
 
+def trickle(handler, content, start):
+    """A byte now and then: the connection is never idle."""
+    handler.answer(200, b"", Content_Length=len(content))
+    with contextlib.suppress(OSError):  # the client has gone
+        for position in range(len(content)):
+            handler.wfile.write(content[position : position + 1])
+            handler.wfile.flush()
+            if handler.server.over.wait(0.02):
+                return
+
+
 def mute(handler, content, start):
     handler.server.over.wait(20)
 
@@ -226,17 +238,19 @@ def test_files_are_fetched_once(get, server, folder, waits):
 
 
 def test_a_library_call_says_what_it_fetches(get, server, folder, monkeypatch):
-    said = []
-    monkeypatch.setattr(download.logging, "warning", lambda text, *parts: said.append(text % parts))
+    message = []
+    monkeypatch.setattr(
+        download.logging, "warning", lambda text, *parts: message.append(text % parts)
+    )
     get()
-    assert said == [f"tiny: downloading 0.6 MB from {server.address} to {folder}"]
+    assert message == [f"tiny: downloading 0.6 MB from {server.address} to {folder}"]
 
 
 def test_a_download_is_announced_where_logging_is_not_configured(server, tmp_path, folder):
     process = start(tmp_path, server.address, tmp_path / "log")
     assert process.wait(60) == 0
-    said = f"tiny: downloading 0.6 MB from {server.address} to {folder}\n"
-    assert said in (tmp_path / "log").read_text()
+    message = f"tiny: downloading 0.6 MB from {server.address} to {folder}\n"
+    assert message in (tmp_path / "log").read_text()
 
 
 def test_a_part_is_continued(get, server, folder, part):
@@ -281,7 +295,7 @@ def test_cut_connections_are_continued(get, server, folder, waits):
 
 
 @pytest.mark.parametrize(("act", "second"), [(stall, HALF), (mute, 0)])
-def test_a_stalling_server_is_left_and_asked_again(get, server, folder, act, second):
+def test_a_stalling_server_is_disconnected_and_retried(get, server, folder, act, second):
     server.script = [act]
     begun = time.monotonic()
     get(timeout=0.3)
@@ -300,11 +314,26 @@ def test_a_server_that_always_stalls_ends(get, server, folder, waits):
     assert kept == DATA[: HALF + HALF // 2]
 
 
+def test_a_server_that_trickles_is_disconnected_and_retried(get, server, folder, waits):
+    server.script = [trickle]
+    get(timeout=0.3)
+    assert_whole(folder)
+    assert len(waits) == 1 and len(server.of_data()) == 2 and server.of_data()[1] > 0
+
+
+def test_a_server_that_always_trickles_ends(get, server, folder):
+    server.script = [trickle] * 9
+    with pytest.raises(WeightsError, match=r"slower than 1024 bytes per second.*is kept") as raised:
+        get(timeout=0.2, tries=2)
+    assert "\n" not in str(raised.value)
+    assert DATA.startswith((folder / f"{DATA_NAME}.part").read_bytes())
+
+
 @pytest.mark.parametrize("length", [len(DATA) - 1, len(DATA) + 1, 134])
 def test_an_announced_length_that_is_wrong_is_refused_at_once(get, server, folder, length, waits):
     server.script = [announcing(length)]
-    said = f"{DATA_NAME}: {length} bytes, {len(DATA)} in the release"
-    with pytest.raises(WeightsError, match=said):
+    message = f"{DATA_NAME}: {length} bytes, {len(DATA)} in the release"
+    with pytest.raises(WeightsError, match=message):
         get()
     assert waits == [] and len(server.of_data()) == 1
     assert_refused(folder)
@@ -340,8 +369,8 @@ def test_another_content_of_the_same_length_is_fetched_again_once(get, server, f
 def test_another_content_twice_is_refused(get, server, folder):
     server.script = [garbage, garbage]
     found = listed("", b"?" * len(DATA)).blob
-    said = f"not the released file: its git blob id is {found}, not {ROW.release.files[1].blob}"
-    with pytest.raises(WeightsError, match=said):
+    message = f"not the released file: its git blob id is {found}, not {ROW.release.files[1].blob}"
+    with pytest.raises(WeightsError, match=message):
         get()
     assert server.of_data() == [0, 0]
     assert_refused(folder)
@@ -351,14 +380,14 @@ def test_another_content_twice_is_refused(get, server, folder):
 @pytest.mark.parametrize("code", [403, 404, 410])
 def test_what_is_not_there_is_final(get, server, folder, waits, code):
     server.script = [status(code)]
-    said = f"^{server.address}/rgb_tiny/{DATA_NAME}: the server answers {code} .*SOURCE"
-    with pytest.raises(WeightsError, match=said):
+    message = f"^{server.address}/rgb_tiny/{DATA_NAME}: the server answers {code} .*SOURCE"
+    with pytest.raises(WeightsError, match=message):
         get()
     assert waits == [] and len(server.of_data()) == 1
     assert_refused(folder)
 
 
-def test_a_busy_server_is_asked_again(get, server, folder, waits):
+def test_a_busy_server_is_retried(get, server, folder, waits):
     server.script = [status(500), status(503), status(429), status(204)]
     get()
     assert_whole(folder)
@@ -390,7 +419,7 @@ def test_a_part_that_the_server_cannot_continue_is_given_up(get, server, folder,
         "",
     ],
 )
-def test_another_range_than_was_asked_for_is_refused(get, server, folder, part, span):
+def test_another_range_than_requested_is_refused(get, server, folder, part, span):
     server.script = [ranged(span)]
     get()
     assert_whole(folder)
@@ -409,10 +438,10 @@ def test_refused_connections_say_what_to_do(get, folder, waits):
         port = free.getsockname()[1]
     with pytest.raises(WeightsError) as raised:
         get(source=f"http://127.0.0.1:{port}")
-    said = str(raised.value)
-    assert f"{port}/rgb_tiny/model.ckpt.index: cannot be reached (Connection refused)" in said
-    assert "set KINETICS_I3D_SOURCE to" in said and "\n" not in said
-    assert f"put model.ckpt.index and {DATA_NAME} of rgb_tiny into {folder}" in said
+    message = str(raised.value)
+    assert f"{port}/rgb_tiny/model.ckpt.index: cannot be reached (Connection refused)" in message
+    assert "set KINETICS_I3D_SOURCE to" in message and "\n" not in message
+    assert f"put model.ckpt.index and {DATA_NAME} of rgb_tiny into {folder}" in message
     assert len(waits) == 1  # who is offline does not wait long
 
 
@@ -426,7 +455,7 @@ def test_another_way_to_the_weights_is_named(get, server, script):
         assert str(raised.value).endswith(ending) is named and "\n" not in str(raised.value)
 
 
-def test_a_name_that_nobody_knows_says_what_to_do(get, monkeypatch):
+def test_a_name_that_is_unknown_says_what_to_do(get, monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -479,7 +508,7 @@ def test_a_folder_is_a_source(get, server, tmp_path, folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ("ftp://a/b", "must be an http"),
         ("nowhere/at/all", "must be an http"),
@@ -493,9 +522,9 @@ def test_a_folder_is_a_source(get, server, tmp_path, folder, monkeypatch):
         ("http://a/ü", "in ASCII"),
     ],
 )
-def test_a_wrong_source_is_one_line(wrong, said, monkeypatch):
+def test_a_wrong_source_is_one_line(wrong, message, monkeypatch):
     monkeypatch.setenv("KINETICS_I3D_SOURCE", wrong)
-    with pytest.raises(WeightsError, match=said) as raised:
+    with pytest.raises(WeightsError, match=message) as raised:
         find_source()
     assert str(raised.value).startswith(f"{wrong}: ")
 
@@ -516,8 +545,8 @@ def test_a_shipped_row_is_not_fetched(tmp_path):
 
 def test_a_cache_that_cannot_be_made_is_one_line(get, tmp_path):
     (tmp_path / "file").touch()
-    said = r"file/tiny: cannot be written \(Not a directory\); .* set KINETICS_I3D_CACHE to"
-    with pytest.raises(WeightsError, match=said):
+    message = r"file/tiny: cannot be written \(Not a directory\); .* set KINETICS_I3D_CACHE to"
+    with pytest.raises(WeightsError, match=message):
         get(cache=tmp_path / "file")
 
 
@@ -525,8 +554,8 @@ def test_a_cache_that_cannot_be_made_is_one_line(get, tmp_path):
 def test_a_full_disk_is_one_line(get, folder):
     folder.mkdir(parents=True)
     (folder / f"{DATA_NAME}.part").symlink_to("/dev/full")
-    said = r"\.part: cannot be written \(No space left on device\); free some space"
-    with pytest.raises(WeightsError, match=said):
+    message = r"\.part: cannot be written \(No space left on device\); free some space"
+    with pytest.raises(WeightsError, match=message):
         get()
 
 
@@ -598,9 +627,11 @@ def test_a_killed_process_is_continued(get, server, tmp_path, folder):
 
 @pytest.fixture
 def warned(monkeypatch):
-    said = []
-    monkeypatch.setattr(download.logging, "warning", lambda text, *parts: said.append(text % parts))
-    return said
+    message = []
+    monkeypatch.setattr(
+        download.logging, "warning", lambda text, *parts: message.append(text % parts)
+    )
+    return message
 
 
 def test_a_fetch_waits_for_another_process_and_says_so(get, folder, warned):

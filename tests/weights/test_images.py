@@ -77,14 +77,14 @@ def left(tmp_path, row):
 
 def test_the_rows_are_as_published():
     row = IMAGES["imagenet_inception5h"]
-    assert row.release.place(row.release.address, row.release.main) == (
+    assert row.release.address_of(row.release.address, row.release.main) == (
         "https://storage.googleapis.com/download.tensorflow.org/models/inception5h.zip"
     )
     digest = "d13569f6a98159de37e92e9c8ec4dae8f674fbf475f69fe6199b514f756d4364"
     assert row.release.files[0].sha256 == digest and row.release.verified_by == "sha256"
     assert (row.architecture, row.clip_spec, row.classes) == ("googlenet", INCEPTION5H, 1008)
     row = IMAGES["imagenet_slim"]
-    assert row.release.place(row.release.address, row.release.main) == (
+    assert row.release.address_of(row.release.address, row.release.main) == (
         "http://download.tensorflow.org/models/inception_v1_2016_08_28.tar.gz"
     )
     assert row.release.verified_by == "shapes" and row.release.size is None
@@ -93,9 +93,9 @@ def test_the_rows_are_as_published():
 
 
 def test_a_file_is_verified_by_exactly_one_thing():
-    for given in ({}, {"blob": "0" * 40, "sha256": "0" * 64}):
+    for arguments in ({}, {"blob": "0" * 40, "sha256": "0" * 64}):
         with pytest.raises(ValueError, match="Exactly one of `blob`, `sha256` and `check`"):
-            ReleasedFile("x.zip", None, **given)
+            ReleasedFile("x.zip", None, **arguments)
 
 
 def test_inception5h_is_downloaded_verified_and_read(server, publish, archive, tmp_path):
@@ -133,7 +133,7 @@ def test_a_part_that_lacks_nothing_is_only_verified(server, publish, archive, tm
     assert server.requests == [(ZIP, len(archive))]
 
 
-def test_an_end_that_nobody_announced_is_found_by_the_hash(server, publish, archive):
+def test_an_end_that_was_not_announced_is_found_by_the_hash(server, publish, archive):
     row = publish("imagenet_inception5h", archive)
     server.script = [local.unannounced(lambda content: content[:5000])]
     assert get(row).read_bytes() == archive
@@ -219,19 +219,21 @@ def widen(arrays):
 
 
 @pytest.mark.parametrize(
-    ("change", "damage", "said"),
+    ("change", "damage", "message"),
     [
         (drop, None, "missing: .*Mixed_4d/Branch_1/Conv2d_0b_3x3/weights"),
         (widen, None, r"Conv2d_0c_1x1/kernel \(1, 1, 1024, 1000\), not \(1, 1, 1024, 1001\)"),
-        (None, flip, "damaged|not a whole checkpoint"),
+        (None, flip, "damaged|not a complete TensorFlow checkpoint"),
         (None, lambda content: content[: len(content) // 2], "inception_v1.ckpt: unknown format"),
     ],
 )
 def test_another_content_of_slim_is_one_line_and_leaves_nothing(
-    publish, slim, tmp_path, change, damage, said
+    publish, slim, tmp_path, change, damage, message
 ):
     row = publish("imagenet_slim", slim(change, damage))
-    with pytest.raises(WeightsError, match=f"{TAR}: not the released file: .*({said})") as raised:
+    with pytest.raises(
+        WeightsError, match=f"{TAR}: not the released file: .*({message})"
+    ) as raised:
         get(row)
     assert "\n" not in str(raised.value) and left(tmp_path, row) == []
     assert "tmp/tmp" not in str(raised.value)  # nobody knows the folder that it was unpacked to
@@ -240,11 +242,11 @@ def test_another_content_of_slim_is_one_line_and_leaves_nothing(
 def test_a_cut_archive_of_slim_is_one_line(publish, slim, tmp_path):
     whole = slim()
     row = publish("imagenet_slim", whole[: len(whole) // 2])
-    with pytest.raises(WeightsError, match="not the released file: not a whole tar archive"):
+    with pytest.raises(WeightsError, match="not the released file: not a complete tar file"):
         get(row)
     assert left(tmp_path, row) == []
     (tmp_path / TAR).write_bytes(b"no archive")
-    with pytest.raises(WeightsError, match="not a whole tar archive"):
+    with pytest.raises(WeightsError, match="not a complete tar file"):
         check_slim(tmp_path / TAR)
 
 

@@ -61,7 +61,7 @@ def test_without_synsets_nothing_is_named(folder):
     assert read_inception5h(folder).info.labels == ()
 
 
-def test_missing_and_unknown_files_are_told_at_once(folder):
+def test_missing_and_unknown_files_are_reported_at_once(folder):
     for name in ("mixed3a_1x1_w", "mixed5b_3x3_b"):
         (folder / f"{name}.h5").unlink()
     write(folder, "mixed6a_1x1_w", np.zeros(1))

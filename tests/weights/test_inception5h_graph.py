@@ -93,6 +93,18 @@ def test_the_archive_and_its_graph_give_the_network(archive, arrays, tmp_path):
         assert len(read.arrays) == 2 * len(layer_names())
 
 
+def test_an_archive_that_was_unpacked_is_read(archive, tmp_path):
+    folder = tmp_path / "inception5h"
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(folder)
+    whole = read_weights(archive)
+    for path in (folder, folder / GRAPH):
+        read = read_weights(path)
+        assert read.info == whole.info and read.info.labels == ("dummy", "kit fox")
+        for name, array in whole.arrays.items():
+            np.testing.assert_array_equal(read.arrays[name], array)
+
+
 def test_missing_constants_are_listed(archive, arrays, tmp_path):
     few = {name: array for name, array in arrays.items() if name != "mixed3a_1x1_w"}
     (tmp_path / "graph.pb").write_bytes(graph_of(few))
@@ -118,6 +130,12 @@ def test_damaged_and_hostile_graphs_are_refused(tmp_path, data, why):
         read_frozen_graph(tmp_path / "graph.pb")
 
 
+def test_a_constant_without_a_value_is_passed_over():
+    empty = field(1, b"empty") + field(2, b"Const") + field(5, field(1, b"value"))
+    data = field(1, empty) + node("full", np.ones(2))
+    assert [*parse_frozen_graph(data, "graph.pb")] == ["full"]
+
+
 def test_every_cut_of_a_graph_is_refused_or_read(arrays):
     data = graph_of(dict(list(arrays.items())[:2]))
     for length in range(0, len(data), 7):
@@ -129,8 +147,8 @@ def test_every_cut_of_a_graph_is_refused_or_read(arrays):
 
 def test_a_hostile_archive_is_refused(tmp_path, arrays):
     for name, content, why in (
-        (f"../{GRAPH}", graph_of(arrays), "leaves the archive"),
-        (f"/{GRAPH}", graph_of(arrays), "leaves the archive"),
+        (f"../{GRAPH}", graph_of(arrays), "leads out of the archive"),
+        (f"/{GRAPH}", graph_of(arrays), "leads out of the archive"),
         (GRAPH, bytes(2**24), "would unpack to more"),
     ):
         path = tmp_path / "inception5h.zip"
@@ -138,6 +156,18 @@ def test_a_hostile_archive_is_refused(tmp_path, arrays):
             file.writestr(name, content)
         with pytest.raises(WeightsError, match=why):
             read_weights(path)
+
+
+def test_a_list_of_labels_has_at_most_a_mebibyte(arrays, tmp_path):
+    path = tmp_path / "inception5h.zip"
+    for size in (2**20, 2**20 + 1):
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr(GRAPH, graph_of(arrays))
+            file.writestr(LABELS, "a\nb\n".ljust(size))
+        if size == 2**20:
+            assert read_inception5h(path).info.labels == ("a", "b")
+    with pytest.raises(WeightsError, match=f"{LABELS} has 1048577 bytes, too many"):
+        read_inception5h(path)
 
 
 def test_an_archive_of_something_else_is_refused(tmp_path):

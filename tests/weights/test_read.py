@@ -90,7 +90,7 @@ def test_a_tensor_that_went_bad_in_the_cache_is_noticed_and_fetched_again(
     assert any(name in caplog.text for name in arrays)  # the damaged tensor, by name
 
 
-def test_what_is_not_inception_is_told_so_and_not_fetched_again(released, tmp_path, monkeypatch):
+def test_what_is_not_inception_is_reported_and_not_fetched_again(released, tmp_path, monkeypatch):
     source = tmp_path / "source" / "other"
     source.mkdir()
     save({f"layer{k}/kernel": np.ones(2, np.float32) for k in range(4)}, source / "model.ckpt")
@@ -137,7 +137,7 @@ def test_a_path_of_any_kind(kind, tmp_path, arrays, saved):
         same(read_weights(tmp_path / "i3d.h5").arrays, keras)
 
 
-def test_what_is_no_weights_is_told_what_is_read(tmp_path):
+def test_what_is_no_weights_error_lists_what_is_read(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing of the kind")
     with pytest.raises(WeightsError, match=r"notes.txt: unknown format; supported are TensorFlow"):
         read_weights(tmp_path / "notes.txt")

@@ -16,7 +16,7 @@ from kinetics_i3d.weights.released import (
     ReleasedFile,
     blob_id,
     cache_folder,
-    lacking,
+    missing_files,
     state,
 )
 
@@ -115,21 +115,21 @@ def test_without_a_home_a_folder_has_to_be_named(monkeypatch):
 
 def test_files_are_verified_once_and_then_trusted(folder, monkeypatch):
     assert state(folder, BOTH) == "to verify"
-    assert lacking(folder, BOTH) == []
+    assert missing_files(folder, BOTH) == []
     assert state(folder, BOTH) == "cached"
     # Trusted means not read: another content under the same size and time stays unseen.
     before = (folder / "hello").stat()
     (folder / "hello").write_bytes(b"jello\n")
     os.utime(folder / "hello", ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert lacking(folder, BOTH) == []
+    assert missing_files(folder, BOTH) == []
     os.utime(folder / "hello")
-    assert state(folder, BOTH) == "to verify" and lacking(folder, BOTH) == [HELLO]
+    assert state(folder, BOTH) == "to verify" and missing_files(folder, BOTH) == [HELLO]
 
 
 def test_the_stamp_is_of_one_content(folder):
-    assert lacking(folder, BOTH) == []
+    assert missing_files(folder, BOTH) == []
     other = Release("folder", (ReleasedFile("hello", 6, "0" * 40),))
-    assert state(folder, other) == "to verify" and lacking(folder, other) == list(other.files)
+    assert state(folder, other) == "to verify" and missing_files(folder, other) == list(other.files)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"hello\n\n", None])
@@ -139,16 +139,16 @@ def test_another_length_or_nothing_is_lacking(folder, content):
         (folder / "hello").mkdir()
     else:
         (folder / "hello").write_bytes(content)
-    assert lacking(folder, BOTH) == [HELLO]
+    assert missing_files(folder, BOTH) == [HELLO]
     assert state(folder, BOTH) == "to download"
-    assert lacking(folder / "none", BOTH) == [HELLO, EMPTY]
+    assert missing_files(folder / "none", BOTH) == [HELLO, EMPTY]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\udcff", '{"hello": 7}'])
 def test_a_damaged_stamp_is_none(folder, text):
     (folder / "verified.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert state(folder, BOTH) == "to verify"
-    assert lacking(folder, BOTH) == [] and state(folder, BOTH) == "cached"
+    assert missing_files(folder, BOTH) == [] and state(folder, BOTH) == "cached"
 
 
 def test_a_cache_that_cannot_be_written_is_verified_each_time(folder, monkeypatch):
@@ -156,9 +156,9 @@ def test_a_cache_that_cannot_be_written_is_verified_each_time(folder, monkeypatc
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("kinetics_i3d.weights.released.atomic_path", refuse)
-    assert lacking(folder, BOTH) == [] and state(folder, BOTH) == "to verify"
+    assert missing_files(folder, BOTH) == [] and state(folder, BOTH) == "to verify"
     (folder / "hello").write_bytes(b"jello\n")
-    assert lacking(folder, BOTH) == [HELLO]
+    assert missing_files(folder, BOTH) == [HELLO]
 
 
 def test_a_file_that_cannot_be_read_is_one_line(folder, monkeypatch):
@@ -167,4 +167,4 @@ def test_a_file_that_cannot_be_read_is_one_line(folder, monkeypatch):
 
     monkeypatch.setattr("kinetics_i3d.weights.released.blob_id", refuse)
     with pytest.raises(WeightsError, match=r"hello: cannot be read \(Permission denied\)"):
-        lacking(folder, BOTH)
+        missing_files(folder, BOTH)

@@ -159,7 +159,7 @@ def test_everything_wrong_stands_in_one_message():
         assert part in message
 
 
-def test_another_network_is_told_what_is_known():
+def test_another_network_error_lists_what_is_known():
     resnet = {f"layer{i}.{j}.conv1.weight": np.zeros(1) for i in range(4) for j in range(3)}
     with pytest.raises(WeightsError, match=r"not an Inception-V1 .*deepmind .*torch_branches"):
         translate(resnet, "resnet.pt")

@@ -1,1 +1,1 @@
-"""Readers of other programs' weight files: each gives {name: array} under the file's own names."""
+"""Readers of other programs' weight files; each returns {name: array} with the file's own names."""

@@ -1,6 +1,6 @@
-"""`Archive`: a zip file that is distrusted: sizes, names and doubles are checked before reading.
+"""`Archive`: an untrusted zip file, whose sizes and names are checked before it is read.
 
-PyTorch's and Keras' files are zip archives; every member has a CRC, which zipfile verifies.
+PyTorch and Keras files are zip archives; every member has a CRC, which `zipfile` verifies.
 """
 
 import contextlib
@@ -14,17 +14,17 @@ import zipfile
 from kinetics_i3d.core.errors import DAMAGE, WeightsError, first_line
 
 _MAX_TOTAL = 2**32
-_MAX_RATIO = 200  # trained weights hardly shrink at all; deflate can reach 1032
-_SMALL = 2**20  # below this a ratio says nothing
+_MAX_RATIO = 200  # trained weights hardly compress; deflate can reach 1032
+_SMALL = 2**20  # bytes; the ratio of smaller members is not checked
 _MAX_MEMBERS = 100_000
 
 
 class Archive:
-    """A zip file's members by name.
+    """The members of a zip file, by name.
 
     Args:
         file: An open `zipfile.ZipFile`.
-        path: Where it lies, for errors.
+        path: Its path, for errors.
     """
 
     def __init__(self, file, path):
@@ -34,9 +34,9 @@ class Archive:
         for name in self.sizes:
             parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts
             if ".." in parts or parts[:1] == ("/",):
-                raise WeightsError(f"{path}: a member's name leaves the archive: {name!r}")
+                raise WeightsError(f"{path}: a member's path leads out of the archive: {name!r}")
         if len(self.sizes) != len(infos) or len(infos) > _MAX_MEMBERS:
-            raise WeightsError(f"{path}: the archive has two members of one name, or too many")
+            raise WeightsError(f"{path}: the archive has duplicate names, or too many members")
         total = sum(self.sizes.values())
         if total > _MAX_TOTAL:
             raise WeightsError(f"{path}: would unpack to {total / 2**30:.1f} GiB; 4 are read")
@@ -48,14 +48,14 @@ class Archive:
                 )
 
     def read(self, name, limit=_MAX_TOTAL):
-        """A member's bytes, with its CRC verified.
+        """Reads the bytes of a member and verifies its CRC.
 
         Args:
-            name: The member's whole name.
-            limit: The most bytes that make sense.
+            name: Full name of the member.
+            limit: Maximum number of bytes.
 
         Raises:
-            WeightsError: If there is none, it is larger, or it is damaged.
+            WeightsError: If there is no such member, or it is too large or damaged.
         """
         if name not in self.sizes:
             raise WeightsError(f"{self._path}: the archive has no {name!r}")
@@ -66,13 +66,13 @@ class Archive:
         except DAMAGE as error:
             raise WeightsError(f"{self._path}: {name} is damaged ({first_line(error)})") from error
         if len(data) != self.sizes[name]:
-            raise WeightsError(f"{self._path}: {name} is cut short")
+            raise WeightsError(f"{self._path}: {name} is truncated")
         return data
 
 
 @contextlib.contextmanager
 def open_archive(path):
-    """Opens a zip file.
+    """Opens a zip file for reading.
 
     Args:
         path: The file.
@@ -81,12 +81,12 @@ def open_archive(path):
         An `Archive`.
 
     Raises:
-        WeightsError: If it is no zip file, or one that nobody should unpack.
+        WeightsError: If it is not a zip file, or unsafe to unpack.
     """
     try:
         file = zipfile.ZipFile(path)
     except DAMAGE as error:
-        raise WeightsError(f"{path}: not a whole zip archive ({first_line(error)})") from error
+        raise WeightsError(f"{path}: not a complete zip archive ({first_line(error)})") from error
     with file:
         yield Archive(file, path)
 
@@ -98,7 +98,7 @@ _CHECKPOINT = re.compile(r"([\w.-]+\.ckpt)(\.index|\.data-\d{5}-of-\d{5})?")
 
 
 def is_tar(path):
-    """Whether a file is a tar archive by its name."""
+    """Whether a file has the suffix of a tar archive."""
     path = pathlib.Path(path)
     return path.is_file() and path.name.lower().endswith(_TAR_SUFFIXES)
 
@@ -116,8 +116,8 @@ def checkpoint_in_tar(path):
         The prefix of the checkpoint.
 
     Raises:
-        WeightsError: If the archive is damaged, holds no checkpoint, or is too large. An error
-            that reading the checkpoint raises names the archive in place of the folder.
+        WeightsError: If the archive is damaged, holds no checkpoint, or is too large. An error that
+            reading the checkpoint raises names the archive instead of the folder.
     """
     path = pathlib.Path(path)
     with tempfile.TemporaryDirectory() as folder:
@@ -141,7 +141,7 @@ def checkpoint_in_tar(path):
                     with open(pathlib.Path(folder, name), "wb") as file:
                         shutil.copyfileobj(archive.extractfile(member), file)
         except (tarfile.TarError, *DAMAGE) as error:
-            raise WeightsError(f"{path}: not a whole tar archive ({first_line(error)})") from error
+            raise WeightsError(f"{path}: not a complete tar file ({first_line(error)})") from error
         prefixes = {_CHECKPOINT.fullmatch(name)[1] for name in seen}
         if len(prefixes) != 1:
             names = ", ".join(sorted(prefixes)) or "none"
@@ -151,5 +151,5 @@ def checkpoint_in_tar(path):
         prefix = pathlib.Path(folder, prefixes.pop())
         try:
             yield prefix
-        except WeightsError as error:  # of a file that is gone when it is read
+        except WeightsError as error:  # names a temporary file that no longer exists
             raise WeightsError(str(error).replace(str(prefix), f"{path}: {prefix.name}")) from error

@@ -1,4 +1,4 @@
-"""`read_flax`: pickled dictionaries of NumPy arrays, as Flax parameters are shared."""
+"""`read_flax`: pickled dictionaries of NumPy arrays, in which Flax parameters are often shared."""
 
 import math
 import mmap
@@ -18,19 +18,19 @@ MAX_KEY = 200  # characters
 def read_flax(path, *, warn=True):
     """Reads a pickle of nested dictionaries of NumPy arrays; nothing in the file is executed.
 
-    A name is the keys on the way to an array, joined by slashes. Where the outermost keys are
-    Flax's collections `params` and `batch_stats`, they are left out.
+    The name of an array consists of the keys that lead to it, joined by slashes. Flax's collections
+    `params` and `batch_stats` are omitted if they are the outermost keys.
 
     Args:
         path: The file.
-        warn: Whether to say in the log that the format has no checksum.
+        warn: Whether to log a warning that the format has no checksum.
 
     Returns:
         {name: array}, floats in float32.
 
     Raises:
-        WeightsError: If the file is missing or damaged, holds anything but dictionaries of arrays,
-            or wants to call something.
+        WeightsError: If the file is missing or damaged, contains anything but dictionaries of
+            arrays, or attempts to call a function.
 
     Example:
 
@@ -47,16 +47,17 @@ def read_flax(path, *, warn=True):
     with path.open("rb") as file:
         if file.read(1) != b"\x80":
             raise WeightsError(f"{path}: not a pickle of protocol 2 or later")
-        # Unlike a file, a map allocates no more than it has, whatever length a pickle claims.
+        # Unlike a file, a memory map never allocates more than its own size, whatever length a
+        # pickle declares.
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     with data:
         tree = load_pickle(data, path, NUMPY)
         if data.tell() != len(data):
-            raise WeightsError(f"{path}: {len(data) - data.tell()} bytes are left over")
+            raise WeightsError(f"{path}: {len(data) - data.tell()} bytes follow the pickle")
     described = _flatten(tree, path)
     for name, array in described.items():
         _check(array, name, path)
-    # As float32, whatever they are in the file.
+    # They are read as float32, whatever their dtype in the file.
     check_total(sum(4 * math.prod(array.shape) for array in described.values()), path)
     del tree
     arrays = {}
@@ -78,13 +79,13 @@ def _flatten(tree, path):
     while todo:
         prefix, branch = todo.pop()
         if id(branch) in seen:
-            raise WeightsError(f"{path}: a dictionary in it stands in two places")
+            raise WeightsError(f"{path}: it contains the same dictionary twice")
         seen.add(id(branch))
         for key, value in branch.items():
             if not isinstance(key, str) or not key.isprintable() or not 0 < len(key) <= MAX_KEY:
-                # Not the key itself: Python refuses to print very long integers.
+                # Not the key itself: Python refuses to print very large integers.
                 shown = repr(key[:80]) if isinstance(key, str) else f"of type {type(key).__name__}"
-                raise WeightsError(f"{path}: a key in it is no name: {shown}")
+                raise WeightsError(f"{path}: one of its keys is not a name: {shown}")
             name = f"{prefix}{key}"
             if isinstance(value, dict):
                 if name.count("/") >= MAX_DEPTH:

@@ -1,27 +1,149 @@
-"""`open_hdf5`: the groups and datasets of an HDF5 file, without anything outside of it."""
+"""`read_hdf5`: the arrays and names in an HDF5 file; links out of the file are refused.
+
+A flipped bit can crash the HDF5 library or make it loop forever, and files may be hostile. The
+library therefore runs in a child process with limits on time and memory, which sends plain arrays.
+"""
 
 import contextlib
-import functools
+import dataclasses
+import io
+import math
 import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 
+from kinetics_i3d.core.child_process import ChildError, stream_in_child
 from kinetics_i3d.core.errors import DAMAGE, WeightsError, first_line
+from kinetics_i3d.weights.readers.archive import open_archive
+from kinetics_i3d.weights.readers.values import as_float32, check_total
 
 MAX_DEPTH = 64
 MAX_ITEMS = 100_000
 MAX_RATIO = 1100  # of deflate
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# The attributes that readers use: Keras' names, this package's information, and that of features.
+ATTRIBUTES = ("kinetics_i3d", "layer_names", "metadata", "name", "weight_names")
+_SECONDS, _BYTES_PER_SECOND = 15, 10_000_000
+_MEMORY, _MEMORY_PER_BYTE = 2**30, 4
 
 
+@dataclasses.dataclass(frozen=True)
 class Hdf5:
-    """The groups and datasets of an open file by their paths.
+    """The content of a file, by the paths of its groups and datasets.
+
+    Args:
+        attributes: {group: {one of `ATTRIBUTES`: text, number or list}}.
+        shapes: {dataset: shape}.
+        contents: {dataset: array as `as_float32` returns it, or the error}.
+    """
+
+    attributes: dict
+    shapes: dict
+    contents: dict
+
+    def read(self, name):
+        """The array of a dataset; `WeightsError` if it is damaged or does not hold weights."""
+        content = self.contents[name]
+        if isinstance(content, str):
+            raise WeightsError(content)
+        return content
+
+
+def read_hdf5(path, *, member=None, trusted=False):
+    """Reads an entire HDF5 file.
+
+    Args:
+        path: The file.
+        member: Its name in the zip archive `path`, or None if `path` is the HDF5 file.
+        trusted: Whether it is read in this process; for files that ship with the package.
+
+    Returns:
+        An `Hdf5`.
+
+    Raises:
+        WeightsError: If it is damaged, links to other files, or takes too much time or memory.
+    """
+    with _messages(stream_hdf5, path, member, trusted=trusted) as messages:
+        attributes, shapes = next(messages)
+        check_total(sum(4 * math.prod(shape) for shape in shapes.values()), path)
+        return Hdf5(attributes, shapes, dict(messages))
+
+
+def read_root_attribute(path, name, *, trusted=False):
+    """Reads an attribute of the root group; None if the file does not have it.
+
+    Args:
+        path: As for `read_hdf5`.
+        name: One of `ATTRIBUTES`.
+        trusted: As for `read_hdf5`.
+
+    Raises:
+        WeightsError: As for `read_hdf5`.
+    """
+    with _messages(stream_root_attributes, path, trusted=trusted) as messages:
+        return next(messages).get(name)
+
+
+def is_hdf5(path):
+    """Whether a file begins with the HDF5 signature."""
+    with open(path, "rb") as file:
+        return file.read(len(SIGNATURE)) == SIGNATURE
+
+
+@contextlib.contextmanager
+def _messages(function, path, *arguments, trusted):
+    """Iterates over the items of a generator function of this module, run in a child process."""
+    arguments = (os.fspath(path), *arguments)
+    if trusted:
+        with contextlib.closing(function(*arguments)) as messages:
+            yield messages
+        return
+    size = os.path.getsize(path)
+    stream = stream_in_child(
+        f"{__name__}:{function.__name__}",
+        *arguments,
+        seconds=_SECONDS + size / _BYTES_PER_SECOND,
+        memory=_MEMORY + _MEMORY_PER_BYTE * size,
+        imports=("h5py", "ml_dtypes"),
+    )
+    try:
+        with contextlib.closing(stream):
+            yield stream
+    except ChildError as error:
+        raise WeightsError(f"{path}: damaged: the HDF5 library {error} on it") from error
+
+
+def stream_hdf5(path, member):
+    """Yields (attributes, shapes) of an `Hdf5`, then its contents; for a child process."""
+    with _open(path, member) as file:
+        yield file.attributes, {name: dataset.shape for name, dataset in file.datasets.items()}
+        for name in file.datasets:
+            try:
+                content = file.read(name)
+            except WeightsError as error:  # raised only if a reader requests this dataset
+                content = str(error)
+            yield name, content
+
+
+def stream_root_attributes(path):
+    """Yields the attributes of the root group; for a child process."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = _attributes(file)
+    except DAMAGE as error:
+        raise _damaged(path, error) from error
+    yield attributes
+
+
+class _OpenFile:
+    """The groups and datasets of an open file, by path.
 
     Args:
         file: An open `h5py.File`.
-        path: Where it lies, for errors.
+        path: Its path, for errors.
     """
 
     def __init__(self, file, path):
@@ -31,14 +153,7 @@ class Hdf5:
         self._visit(file, "", 0)
 
     def read(self, name):
-        """The numbers of a dataset; those of bfloat16, which HDF5 does not know, as such.
-
-        Args:
-            name: Its path in the file.
-
-        Raises:
-            WeightsError: If they are damaged.
-        """
+        """The values of a dataset, including bfloat16, which HDF5 has no type for."""
         dataset = self.datasets[name]
         try:
             array = np.asarray(dataset[()])
@@ -48,23 +163,23 @@ class Hdf5:
         if brain:
             import ml_dtypes
 
-            return array.view(ml_dtypes.bfloat16)
-        return array
+            array = array.view(ml_dtypes.bfloat16)
+        return as_float32(array, name, self._path)
 
     def _visit(self, group, name, depth):
         import h5py
 
         if depth > MAX_DEPTH or len(self._seen) > MAX_ITEMS:
-            raise WeightsError(f"{self._path}: nested too deeply, or of too many parts")
-        self.attributes[name] = dict(group.attrs)
+            raise WeightsError(f"{self._path}: nested too deeply, or has too many objects")
+        self.attributes[name] = _attributes(group)
         for key in group:
             inner = f"{name}/{key}" if name else key
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                raise WeightsError(f"{self._path}: {inner} is a link to somewhere else")
+                raise WeightsError(f"{self._path}: {inner} is an external or soft link")
             item = group[key]
             address = h5py.h5o.get_info(item.id).addr
             if address in self._seen:
-                raise WeightsError(f"{self._path}: {inner} is another part under a second name")
+                raise WeightsError(f"{self._path}: {inner} is a second name of another object")
             self._seen.add(address)
             if isinstance(item, h5py.Group):
                 self._visit(item, inner, depth + 1)
@@ -76,105 +191,61 @@ class Hdf5:
         stored, claimed = dataset.id.get_storage_size(), dataset.nbytes
         packed = dataset.compression is not None
         if dataset.dtype.kind == "f" and not _is_standard(dataset):
-            raise WeightsError(f"{self._path}: {name} has floats of an unknown kind")
+            raise WeightsError(f"{self._path}: {name} has an unknown floating-point type")
         if dataset.is_virtual or dataset.external:
-            raise WeightsError(f"{self._path}: {name} lies outside of the file")
+            raise WeightsError(f"{self._path}: {name} is stored outside the file")
         if claimed > stored * (MAX_RATIO if packed else 1) and claimed:
             raise WeightsError(
-                f"{self._path}: {name} claims {claimed} bytes, of which {stored} are there"
+                f"{self._path}: {name} declares {claimed} bytes, but {stored} are stored"
             )
         if not packed and dataset.chunks is None and claimed != stored:
-            raise WeightsError(f"{self._path}: {name} claims {claimed} of {stored} bytes")
+            raise WeightsError(f"{self._path}: {name} declares {claimed} of {stored} bytes")
 
 
-_PROBE = """
-import pathlib, sys
-from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.readers.hdf5 import open_hdf5
-path = pathlib.Path(sys.argv[1])
-try:
-    with open_hdf5(path, sys.argv[2]) as file:
-        for name in file.datasets:
-            file.read(name)
-except WeightsError as error:
-    sys.stdout.buffer.write(str(error).encode(errors="replace"))
-    sys.exit(3)
-"""
-_REFUSED = 3  # exit code
-_VERSION_AT, _CHECKSUMMED = 8, 2  # of the superblock
-_PROBE_SECONDS = 300
+def _attributes(group):
+    """The `ATTRIBUTES` of a group as plain values."""
+    names = [name for name in ATTRIBUTES if name in group.attrs]
+    return {name: _plain(group.attrs[name]) for name in names}
 
 
-def check_survivable(path):
-    """Raises `WeightsError` if an HDF5 file is damaged, or crashes the HDF5 library.
-
-    A flipped bit does so in version 1.14 where metadata have checksums of HDF5's own, which is from
-    version 2 of a file's first block on. Such a file is read in another process first.
-    """
-    path = pathlib.Path(path)
-    with path.open("rb") as file:
-        start = file.read(_VERSION_AT + 1)
-    if len(start) > _VERSION_AT and start[_VERSION_AT] >= _CHECKSUMMED and sys.executable:
-        state = path.stat()
-        problem = _problem(os.path.abspath(path), str(path), state.st_size, state.st_mtime_ns)
-        if problem is not None:
-            raise WeightsError(problem)
-
-
-@functools.cache
-def _problem(path, name, _size, _time):
-    """The error that reading a file in another process ends with; None if it can be read."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "MALLOC_PERTURB_": "165",  # with glibc, memory that is used after it was freed is no luck
-    }
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        done = subprocess.run(
-            [sys.executable, "-c", _PROBE, path, name],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_PROBE_SECONDS,
-        )
-        if done.returncode == 0:
-            return None
-        if done.returncode == _REFUSED:
-            return done.stdout.decode(errors="replace")
-    return f"{name}: damaged: the HDF5 library crashes when it reads the file"
+def _plain(value):
+    """An attribute's value as text, a number, or a list of these; None for anything else."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.ravel().tolist()]
+    return value if isinstance(value, (str, bool, int, float)) else None
 
 
 def _is_standard(dataset):
-    """Whether its floats are IEEE's: HDF5 can describe any others, a flipped bit among them."""
+    """Whether its floats are IEEE floats; HDF5 can describe others, for example after bit flips."""
     from h5py import h5t
 
-    # Little-endian alone: nobody writes the other, but a flipped bit can claim it.
+    # Only little-endian: big-endian files do not occur in practice, but a flipped bit can produce
+    # one.
     standards = {2: h5t.IEEE_F16LE, 4: h5t.IEEE_F32LE, 8: h5t.IEEE_F64LE}
     standard = standards.get(dataset.dtype.itemsize)
     return standard is not None and dataset.id.get_type().equal(standard)
 
 
 @contextlib.contextmanager
-def open_hdf5(source, path):
-    """Opens an HDF5 file.
-
-    Args:
-        source: The file, or its bytes as a stream.
-        path: Where it lies, for errors.
-
-    Yields:
-        An `Hdf5`.
-
-    Raises:
-        WeightsError: If it is damaged, or refers to anything outside of itself.
-    """
+def _open(path, member):
+    """Opens a file, or one in a zip archive, as an `_OpenFile`."""
     import h5py
 
     with contextlib.ExitStack() as stack:
+        source = path
+        if member is not None:
+            archive = stack.enter_context(open_archive(pathlib.Path(path)))
+            source = io.BytesIO(archive.read(member))
         try:
-            file = stack.enter_context(h5py.File(source, "r"))
-            opened = Hdf5(file, path)
+            opened = _OpenFile(stack.enter_context(h5py.File(source, "r")), path)
         except DAMAGE as error:
-            raise WeightsError(f"{path}: not a whole HDF5 file ({first_line(error)})") from error
+            raise _damaged(path, error) from error
         yield opened
+
+
+def _damaged(path, error):
+    return WeightsError(f"{path}: not a complete HDF5 file ({first_line(error)})")

@@ -1,6 +1,6 @@
-"""`load_pickle`: reads a pickle of PyTorch tensors or NumPy arrays; nothing it names is called.
+"""`load_pickle`: reads a pickle of PyTorch tensors or NumPy arrays; no global in it is called.
 
-An interpreter of the few opcodes and globals that weights consist of; all others are refused.
+An interpreter for the few opcodes and globals that occur in weights; all others are refused.
 """
 
 import dataclasses
@@ -51,13 +51,13 @@ MARK = object()
 
 @dataclasses.dataclass(frozen=True)
 class Dialect:
-    """What one kind of pickle may consist of.
+    """The opcodes and globals that a kind of pickle may contain.
 
     Args:
-        about: What the file should be, for errors.
-        names: The globals that it may name, each as `"module name"`.
-        max_bytes: The longest pickle.
-        max_opcodes: The most opcodes.
+        about: The expected content of the file, for errors.
+        names: The allowed globals, each as `"module name"`.
+        max_bytes: Maximum length of the pickle.
+        max_opcodes: Maximum number of opcodes.
     """
 
     about: str
@@ -66,31 +66,31 @@ class Dialect:
     max_opcodes: int
 
 
-# An opcode takes at least a byte, so PyTorch's need no limit of their own.
+# An opcode takes at least one byte, so the limit on bytes bounds those of PyTorch too.
 TORCH = Dialect("state dict", frozenset(NAMES), MAX_PICKLE, MAX_PICKLE)
 NUMPY = Dialect("dictionary of arrays", frozenset(NUMPY_NAMES), MAX_BYTES, MAX_OPCODES)
 
 
 @dataclasses.dataclass(frozen=True)
 class Name:
-    """A name that the pickle asks for; nothing is ever imported by it."""
+    """A global that the pickle refers to; it is never imported."""
 
     name: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-    """A reference to raw numbers that lie outside of the pickle."""
+    """A reference to raw values outside the pickle."""
 
     dtype: str
     key: str
     count: int
-    first: int = 0  # where a view of old files begins
+    first: int = 0  # offset of a view, in old files
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """How a tensor lies in its storage, unchecked."""
+    """The layout of a tensor in its storage, unchecked."""
 
     storage: Storage
     offset: object
@@ -120,17 +120,17 @@ def load_pickle(file, path, dialect=TORCH):
     """Runs one pickle.
 
     Args:
-        file: Something with `read` and `readline` that cannot be asked for more than it has;
-            it stands behind the pickle afterwards.
+        file: An object with `read` and `readline` that never returns more bytes than it has; it is
+            positioned after the pickle on return.
         path: The file, for errors.
         dialect: `TORCH` or `NUMPY`.
 
     Returns:
-        Dictionaries, lists, tuples, texts and numbers, with a `Tensor` for every tensor of PyTorch
-        and an `Array` for every array of NumPy.
+        Dictionaries, lists, tuples, strings and numbers, with a `Tensor` for every PyTorch tensor
+        and an `Array` for every NumPy array.
 
     Raises:
-        WeightsError: If the pickle is damaged, or wants to call anything that is not listed.
+        WeightsError: If the pickle is damaged, or attempts to call a function that is not allowed.
     """
     machine = _Machine(path, dialect)
     start = file.tell()
@@ -197,7 +197,7 @@ class _Machine:
         elif code == "STACK_GLOBAL":
             name, module = self.pop(), self.pop()
             if not isinstance(name, str) or not isinstance(module, str):
-                raise ValueError("a name that is no text")
+                raise ValueError("a name that is not text")
             push(self.named(f"{module} {name}"))
         elif code == "REDUCE":
             arguments, function = self.pop(), self.pop()
@@ -208,7 +208,7 @@ class _Machine:
             push(self.storage(self.pop()))
         elif code not in ("PROTO", "FRAME", "STOP"):
             about = self.dialect.about
-            raise WeightsError(f"{self.path}: its pickle has a {code}, no {about} does: refused")
+            raise WeightsError(f"{self.path}: its pickle has a {code}, but no {about} has: refused")
 
     def named(self, name):
         if name not in self.dialect.names:
@@ -220,14 +220,14 @@ class _Machine:
         if len(keys) != len(values):
             raise ValueError("a key without a value")
         for key, value in zip(keys, values, strict=True):
-            # Not other keys: to hash a tuple of tuples of tuples can take for ever.
+            # No other keys: hashing nested tuples can take forever.
             if not isinstance(key, (str, int)) or key in target:
-                raise ValueError("a key that is no text, or stands there twice")
+                raise ValueError("a key that is not text, or that occurs twice")
             target[key] = value
 
     def call(self, function, arguments):
         if type(function) is not Name or type(arguments) is not tuple:
-            raise ValueError("a call of something that is no function")
+            raise ValueError("a call of something that is not a function")
         match function.name.split(" ")[1], arguments:
             case "OrderedDict", ():
                 return {}
@@ -245,7 +245,7 @@ class _Machine:
                 return Array()
             case "dtype", (str() as code, _, _):
                 return self.dtype(code)
-        raise ValueError(f"strange arguments of {function.name}")
+        raise ValueError(f"invalid arguments of {function.name}")
 
     def dtype(self, code):
         if code not in NUMPY_DTYPES:
@@ -255,7 +255,7 @@ class _Machine:
         return DType(code)
 
     def build(self, state, target):
-        """Gives an object its state, as `__setstate__` would."""
+        """Sets the state of an object, as `__setstate__` would."""
         match target, state:
             case dict(), _:
                 pass  # an OrderedDict's attributes: PyTorch's `_metadata`
@@ -263,7 +263,7 @@ class _Machine:
                 target.order = order
             case DType(order=None), (3, ">", None, None, None, -1, -1, 0):
                 raise WeightsError(
-                    f"{self.path}: written on a big-endian machine, which is not read"
+                    f"{self.path}: written on a big-endian machine, which is not supported"
                 )
             case (
                 Array(dtype=None),
@@ -272,28 +272,28 @@ class _Machine:
                 target.shape, target.dtype = shape, dtype
                 target.fortran, target.data = fortran, data
             case _:
-                raise ValueError("a strange state of an object")
+                raise ValueError("an invalid state of an object")
 
     def ordered(self, pairs):
-        """An OrderedDict as Python 2 pickles it: a list of pairs."""
+        """An OrderedDict as pickled by Python 2: a list of pairs."""
         dictionary: dict = {}
         for key, value in pairs:
             self.fill(dictionary, [key], [value])
         return dictionary
 
     def storage(self, reference):
-        """`("storage", type, key, device, count)`; old files add a view or None."""
+        """The storage of `("storage", type, key, device, count)`; old files add a view or None."""
         if type(reference) is not tuple:
-            raise ValueError("a storage that is no tuple")
+            raise ValueError("a storage that is not a tuple")
         word, kind, key, _, size, *view = reference
         kind = kind.name.split(" ")[1] if type(kind) is Name else None
         if word != "storage" or kind not in STORAGES or not isinstance(key, str):
-            raise ValueError("a strange storage")
+            raise ValueError("an invalid storage")
         first = 0
         if view and view[0] is not None:
             _, first, length = view[0]
             if type(first) is not int or type(length) is not int or first < 0:
-                raise ValueError("a strange view")
+                raise ValueError("an invalid view")
         if type(size) is not int or size < 0:
             raise ValueError("a storage of impossible size")
         return Storage(STORAGES[kind], key, size, first)

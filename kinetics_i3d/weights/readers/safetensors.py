@@ -1,11 +1,11 @@
 """Reads and writes safetensors files (huggingface.co/docs/safetensors) with their own library.
 
-The library checks the header, the offsets and that the tensors cover the file exactly. Done here
-is what it does not do:
+The library checks the header and the offsets, and that the tensors cover the file exactly. This
+module adds:
 
-- The format has no checksum, so files written here have one in their metadata.
-- The library reads any dtype, any number of bytes, and the last of two tensors of one name.
-- It writes metadata in random order; the same weights should give the same file.
+- A checksum in the metadata, since the format has none.
+- Limits on dtypes and on the size, and the refusal of duplicate names.
+- A fixed order of the metadata, so that the same weights give the same file.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ _DTYPES = {
 def read_safetensors(path):
     """Reads the tensors of a safetensors file.
 
-    The log says so where a file has no checksum.
+    A file without a checksum is read with a warning.
 
     Returns:
         {name: array}, floats in float32.
@@ -85,10 +85,10 @@ def read_safetensors(path):
 
 
 def read_safetensors_metadata(path):
-    """Reads the texts that a safetensors file has beside its tensors.
+    """Reads the metadata of a safetensors file.
 
     Returns:
-        {key: text}, empty where the file has none.
+        {key: text}, empty if the file has none.
 
     Raises:
         WeightsError: If the file is missing or damaged.
@@ -106,7 +106,7 @@ def read_safetensors_metadata(path):
 
 
 def write_safetensors(path, arrays, metadata=None):
-    """Writes a safetensors file; it appears whole or not at all.
+    """Writes a safetensors file atomically.
 
     Args:
         path: The file, usually `*.safetensors`.
@@ -114,7 +114,8 @@ def write_safetensors(path, arrays, metadata=None):
         metadata: {key: text}.
 
     Raises:
-        ValueError: If the format cannot hold a dtype, a name is reserved, or metadata are no texts.
+        ValueError: If the format does not support a dtype, a name is reserved, or the metadata is
+            not text.
     """
     from safetensors.numpy import save
 
@@ -150,7 +151,7 @@ def _checksum(digests, metadata):
 
 @contextlib.contextmanager
 def _open(path):
-    """The library's view of a file, whose header it has checked."""
+    """Opens a file with the library, which checks its header."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -160,15 +161,15 @@ def _open(path):
             yield file
     except (SafetensorError, OSError) as error:
         reason = first_line(error).removeprefix("Error while deserializing header: ")
-        raise WeightsError(f"{path}: not a whole safetensors file ({reason})") from error
+        raise WeightsError(f"{path}: not a complete safetensors file ({reason})") from error
 
 
 def _check_names(path):
-    """Raises `WeightsError` where a header, otherwise valid, has two entries of one name."""
+    """Raises `WeightsError` if a header that is otherwise valid has duplicate names."""
 
     def check(pairs):
         if len(dict(pairs)) != len(pairs):
-            raise WeightsError(f"{path}: its header has one name twice")
+            raise WeightsError(f"{path}: its header has a duplicate name")
         return dict(pairs)
 
     with path.open("rb") as file:

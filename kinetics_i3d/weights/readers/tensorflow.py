@@ -1,7 +1,7 @@
 """`read_tensorflow`: TensorFlow's checkpoints of both versions, object checkpoints and SavedModels.
 
-TensorFlow's own reader reads them and verifies each tensor's CRC; what it would take on trust, and
-could not survive, is checked before.
+TensorFlow's own reader reads them and verifies the CRC of each tensor. Values that it trusts, and
+that could crash the process, are checked first.
 """
 
 import math
@@ -17,7 +17,8 @@ from kinetics_i3d.weights.readers.values import as_float32, check_total, count
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 ATTRIBUTE = "/.ATTRIBUTES/VARIABLE_VALUE"
-# In object checkpoints: what counts steps, trains, draws random numbers or measures.
+# Variables of object checkpoints that are not weights: step counters, optimizers, random
+# generators and metrics.
 STATE = re.compile(
     r"save_counter|(.*/)?\.OPTIMIZER_SLOT/.*|.*/\.OPTIMIZER_SLOT/.*|(.*/)?keras_api/.*"
     r"|(.*/)?_?optimizer/(_variables/.*|_?iter(ations)?|_?learning_rate|decay|beta_[12]|momentum"
@@ -29,10 +30,10 @@ MAX_SHARDS = 1000
 
 
 def read_tensorflow(path):
-    """Reads a TensorFlow checkpoint of any age, or the variables of a SavedModel.
+    """Reads a TensorFlow checkpoint of any version, or the variables of a SavedModel.
 
-    Checkpoints of objects are read under the variables' own names (`Conv3d_1a_7x7_conv/kernel`)
-    where they have some that are unique, without what belongs to the optimizer.
+    Object checkpoints are read under the variables' own names (`Conv3d_1a_7x7_conv/kernel`) if
+    these are unique, without the variables of the optimizer.
 
     Args:
         path: The prefix `model.ckpt`, its `.index` or one of its `.data-00000-of-00001`, a
@@ -100,7 +101,7 @@ def read_tensorflow(path):
 
 
 def checkpoint_prefix(path):
-    """What TensorFlow calls the checkpoint that `path` is, is part of, or holds.
+    """The prefix of the checkpoint that `path` is, belongs to, or contains.
 
     Args:
         path: A file, a folder or a prefix.
@@ -131,7 +132,7 @@ def _index(prefix):
 
 
 def _names_of_objects(keys, graph, path):
-    """{key: name}: the variables' own names; what is no weight is left out."""
+    """{key: the variable's own name}, without variables that are not weights."""
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import trackable_object_graph_pb2
 
@@ -155,14 +156,14 @@ def _names_of_objects(keys, graph, path):
 
 
 def _check_bundle(prefix):
-    """Holds every entry of a version 2 index against the data files."""
+    """Checks every entry of a version 2 index against the data files."""
     from google.protobuf.message import DecodeError
     from tensorflow.core.framework import types_pb2
     from tensorflow.core.protobuf import tensor_bundle_pb2 as bundle
 
     index = _index(prefix)
     if index.stat().st_size > MAX_INDEX:
-        raise WeightsError(f"{index}: larger than any index")
+        raise WeightsError(f"{index}: too large for an index")
     entries = table_entries(index.read_bytes(), index)
     try:
         header = bundle.BundleHeaderProto.FromString(dict(entries).get(b"", b""))
@@ -170,7 +171,7 @@ def _check_bundle(prefix):
     except (DecodeError, UnicodeDecodeError) as error:
         raise WeightsError(f"{index}: its entries are damaged") from error
     if header.endianness != bundle.BundleHeaderProto.LITTLE:
-        raise WeightsError(f"{index}: written on a big-endian machine, which is not read")
+        raise WeightsError(f"{index}: written on a big-endian machine, which is not supported")
     if not 1 <= header.num_shards <= MAX_SHARDS:
         raise WeightsError(f"{index}: has {header.num_shards} data files")
     sizes = []
@@ -191,13 +192,13 @@ def _check_bundle(prefix):
         if width and entry.size != elements * width:
             raise WeightsError(f"{index}: the tensor {key} has another size than its shape")
         if not 0 <= entry.shard_id < len(sizes) or entry.offset < 0 or entry.size < 0:
-            raise WeightsError(f"{index}: the tensor {key} lies nowhere")
+            raise WeightsError(f"{index}: the tensor {key} lies in no data file")
         if entry.offset + entry.size > sizes[entry.shard_id]:
-            raise WeightsError(f"{prefix}: the tensor {key} is damaged: its data file is cut short")
+            raise WeightsError(f"{prefix}: the tensor {key} is damaged: its data file is truncated")
 
 
 def _width(dtype):
-    """Bytes of an element; 0 where they vary."""
+    """Bytes per element; 0 if it varies."""
     import tensorflow as tf
 
     try:
@@ -207,7 +208,7 @@ def _width(dtype):
 
 
 def _check_first_version(path):
-    """Holds the shapes that a version 1 file begins with against its size."""
+    """Checks the shapes at the beginning of a version 1 file against its size."""
     from google.protobuf.message import DecodeError
     from tensorflow.core.util import saved_tensor_slice_pb2 as slices
 
@@ -219,22 +220,22 @@ def _check_first_version(path):
         except DecodeError as error:
             raise WeightsError(f"{path}: its list of tensors is damaged") from error
         if key or not meta.tensor:
-            raise WeightsError(f"{path}: a table, but no checkpoint of TensorFlow")
+            raise WeightsError(f"{path}: a table, but not a TensorFlow checkpoint")
         for tensor in meta.tensor:
             elements = count([dim.size for dim in tensor.shape.dim], tensor.name, path)
-            if elements > len(data):  # the smallest take a byte
+            if elements > len(data):  # an element takes at least one byte
                 raise WeightsError(f"{path}: the tensor {tensor.name} is larger than the file")
 
 
 FOOTER = 48
 MAGIC = bytes.fromhex("57fb808b247547db")
-TRAILER = 5  # of a block: how it is compressed, and its CRC
-MAX_KEY = 4096  # what keys share is not stored again: a bomb, were they long
-SNAPPY_RATIO = 32  # of 64 bytes by a copy of 3, and more than that
+TRAILER = 5  # bytes after a block: its compression and its CRC
+MAX_KEY = 4096  # bytes; shared prefixes are not stored, so longer keys could exhaust the memory
+SNAPPY_RATIO = 32  # a copy of 3 bytes gives up to 64, a ratio of 21
 
 
 def is_table(path):
-    """Whether a file ends as such a table does."""
+    """Whether a file ends with the magic number of a table."""
     with open(path, "rb") as file:
         if file.seek(0, 2) < FOOTER:
             return False
@@ -243,22 +244,22 @@ def is_table(path):
 
 
 def table_entries(data, path, *, first_block=False):
-    """The entries of a table, with everything checked to lie inside the file.
+    """The entries of a table; all offsets are checked.
 
     Args:
-        data: The whole file, bytes-like.
+        data: The file's content, bytes-like.
         path: The file, for errors.
-        first_block: Whether those of the first block alone are wanted.
+        first_block: Whether to return only the entries of the first block.
 
     Returns:
-        [(key, value)] in the table's order; nothing of compressed blocks.
+        [(key, value)] in the table's order, without those of compressed blocks.
 
     Raises:
-        WeightsError: If anything lies outside of the file.
+        WeightsError: If an offset is outside the file.
     """
     try:
         if len(data) < FOOTER or bytes(data[-len(MAGIC) :]) != MAGIC:
-            raise ValueError("no footer: cut short")
+            raise ValueError("no footer: truncated")
         footer = bytes(data[-FOOTER:])
         _, _, at = _handle(footer, 0, data)
         start, size, _ = _handle(footer, at, data)
@@ -266,17 +267,17 @@ def table_entries(data, path, *, first_block=False):
         for number, (_, handle) in enumerate(_block(data, start, size)):
             start, size, _ = _handle(handle, 0, data)
             if start < end:
-                raise ValueError("blocks that overlap")  # and could be read for ever
+                raise ValueError("blocks that overlap")  # reading them could take forever
             end = start + size
             if number == 0 or not first_block:
                 entries += _block(data, start, size)
         return entries
     except (ValueError, IndexError, struct.error) as error:
-        raise WeightsError(f"{path}: not a whole checkpoint of TensorFlow ({error})") from error
+        raise WeightsError(f"{path}: not a complete TensorFlow checkpoint ({error})") from error
 
 
 def _handle(data, at, file):
-    """(start, size, where it ends) of a block's handle."""
+    """(start, size, end of the handle) of a block, from its handle."""
     start, at = read_varint(data, at)
     size, at = read_varint(data, at)
     if start + size + TRAILER > len(file) - FOOTER:
@@ -285,17 +286,17 @@ def _handle(data, at, file):
 
 
 def _block(data, start, size):
-    """The entries of a block: keys are stored as what differs from the key before."""
+    """The entries of a block; a key is stored without the prefix it shares with the one before."""
     block, kind = bytes(data[start : start + size]), data[start + size]
     if kind == 1:
         length, _ = read_varint(block, 0)
         if length > SNAPPY_RATIO * size:
-            raise ValueError("a block that would unpack to too much")
+            raise ValueError("a block that would be too large when decompressed")
         return []
     (restarts,) = struct.unpack("<I", block[-4:])
     end = size - 4 * (restarts + 1)
     if kind or end < 0:
-        raise ValueError("a strange block")
+        raise ValueError("an invalid block")
     entries, key, at = [], b"", 0
     while at < end:
         shared, at = read_varint(block, at)
@@ -310,14 +311,14 @@ def _block(data, start, size):
 
 
 def read_varint(data, at):
-    """Reads an unsigned integer of up to 64 bits, seven bits in each byte, the lowest first.
+    """Reads an unsigned integer of up to 64 bits, seven bits per byte, the lowest first.
 
     Args:
         data: Bytes.
-        at: Where it begins.
+        at: Its offset.
 
     Returns:
-        (the integer, the position behind it).
+        (the integer, the offset after it).
 
     Raises:
         IndexError: If the data end first.

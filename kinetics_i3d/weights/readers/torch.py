@@ -1,12 +1,13 @@
-"""`read_torch`, `write_torch`: PyTorch's state dicts, without PyTorch.
+"""`read_torch`, `write_torch`: PyTorch state dicts, without PyTorch.
 
-Reads torch.save's zip format and the older one that the I3D conversions of 2018 were shared in.
+Reads the zip format of `torch.save`, and the older format of the I3D conversions of 2018.
 """
 
 import io
 import mmap
 import pathlib
 import pickle
+import re
 import struct
 import zipfile
 
@@ -22,13 +23,19 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = b"\x8a\n" + LEGACY_MAGIC.to_bytes(10, "little") + b"."  # its pickle
 LEGACY_VERSION = 1001
 SAVE = "torch.save({}.state_dict(), 'weights.pt') saves one; give that file"
-WRAPPERS = ("state_dict", "model_state_dict", "model")
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model", "net", "network"),
+    *("ema", "model_ema", "state_dict_ema", "ema_state_dict", "params"),
+)
+# What DataParallel, torch.compile, Lightning and wrapping modules put before every name.
+PREFIX = re.compile(r"(?:module|_orig_mod|model|net|network|backbone|i3d)\.")
 
 
 def read_torch(path):
     """Reads a PyTorch state dict; nothing in the file is executed.
 
-    `{"state_dict": ...}` and its like are unwrapped, and a `module.` before every name is removed.
+    `{"state_dict": ...}` and similar dictionaries are unwrapped, and the prefixes of wrappers, such
+    as `module.` or `_orig_mod.`, are removed.
 
     Args:
         path: A `.pt` or `.pth` file.
@@ -37,7 +44,8 @@ def read_torch(path):
         {name: array}, floats in float32.
 
     Raises:
-        WeightsError: If the file is missing, damaged, no state dict, or wants to call something.
+        WeightsError: If the file is missing, damaged or not a state dict, or attempts to call a
+            function.
 
     Example:
 
@@ -55,7 +63,7 @@ def read_torch(path):
     if start[:1] != b"\x80":
         raise WeightsError(f"{path}: not a file of torch.save")
     with path.open("rb") as file:
-        # Not closed by hand: arrays in a traceback may still look into it.
+        # Not closed explicitly: arrays in a traceback may still refer to it.
         arrays = _read_legacy(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
     warn_unchecked(path)
     return arrays
@@ -65,11 +73,11 @@ def write_torch(path, arrays):
     """Writes a state dict that `torch.load(path, weights_only=True)` reads.
 
     Args:
-        path: Where to, by custom `*.pt`; the file appears whole or not at all.
+        path: The file, usually `*.pt`, written atomically.
         arrays: {name: array}; integers become int64, everything else float32.
     """
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
-        # PyTorch's own folder is the file's stem; any does.
+        # PyTorch names the folder after the file; any name works.
         tensors = {}
         for name, array in arrays.items():
             integer = np.asarray(array).dtype.kind in "iub"
@@ -82,7 +90,7 @@ def write_torch(path, arrays):
 
 
 def _put(file, name, data):
-    """A member that begins at a multiple of 64 bytes, as PyTorch's do, and has no date."""
+    """Adds a member aligned to 64 bytes, as PyTorch does, without a date."""
     info = zipfile.ZipInfo(name)
     info.external_attr = 0o600 << 16
     start = file.fp.tell() + 30 + len(name) + 4  # a local header and an extra field's
@@ -92,7 +100,7 @@ def _put(file, name, data):
 
 
 def _pickled(tensors):
-    """The pickle of an OrderedDict of tensors, which pickle itself can only write with torch."""
+    """The pickle of an OrderedDict of tensors, which `pickle` can write only with PyTorch."""
     code = [b"\x80\x02ccollections\nOrderedDict\n)R("]
     for number, (name, array) in enumerate(tensors.items()):
         kind = b"LongStorage" if array.dtype.kind == "i" else b"FloatStorage"
@@ -108,7 +116,7 @@ def _pickled(tensors):
 
 
 def _contiguous(array):
-    """Strides in C order; NumPy's own are arbitrary where a length is 1."""
+    """Strides in C order; those of NumPy are arbitrary for axes of length 1."""
     return np.empty(array.shape, array.dtype).strides
 
 
@@ -146,8 +154,8 @@ def _read_zip(path):
             name = f"{root}data/{tensor.storage.key}"
             size = tensor.storage.count * _dtype(tensor.storage.dtype).itemsize
             if archive.sizes.get(name) != size:
-                raise WeightsError(f"{path}: {name} is missing or has not {size} bytes")
-        # One storage at a time, so that they never stand in memory all at once.
+                raise WeightsError(f"{path}: {name} is missing, or does not have {size} bytes")
+        # One storage at a time, so that they are never all in memory at once.
         users: dict = {}
         for name, tensor in tensors.items():
             users.setdefault(tensor.storage.key, []).append(name)
@@ -178,9 +186,9 @@ def _read_legacy(data, path):
         starts[key] = at + 8
         at += 8 + storages[key].count * _dtype(storages[key].dtype).itemsize
         if size != storages[key].count or at > len(data):
-            raise WeightsError(f"{path}: the storage {key} is cut short or of another size")
+            raise WeightsError(f"{path}: the storage {key} is truncated or has another size")
     if at != len(data):
-        raise WeightsError(f"{path}: {len(data) - at} bytes are left over behind the storages")
+        raise WeightsError(f"{path}: {len(data) - at} bytes are left after the storages")
     return {
         name: _array(tensor, data, name, path, starts[tensor.storage.key])
         for name, tensor in tensors.items()
@@ -188,22 +196,22 @@ def _read_legacy(data, path):
 
 
 def _check_no_module(pickled, path):
-    """Raises `WeightsError` where a pickle holds modules, whose classes only their code has."""
+    """Raises `WeightsError` if a pickle contains modules, whose classes are not available here."""
     if all(word in pickled for word in (b"_parameters", b"_buffers", b"_modules")):
         load = f"torch.load({path.name!r}, weights_only=False)"
         raise WeightsError(
-            f"{path}: a whole module, pickled with its class, and not a state dict: where its code "
-            f"is at hand, {SAVE.format(load)}"
+            f"{path}: a whole module, pickled with its class, not a state dict: where its code is "
+            f"available, {SAVE.format(load)}"
         )
 
 
 def _check_order(little, path):
     if not little:
-        raise WeightsError(f"{path}: written on a big-endian machine, which is not read")
+        raise WeightsError(f"{path}: written on a big-endian machine, which is not supported")
 
 
 def _state_dict(state, path):
-    """The tensors of a state dict by name, each checked to lie inside its storage."""
+    """The tensors of a state dict by name, each checked to be inside its storage."""
     for wrapper in WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
@@ -211,9 +219,11 @@ def _state_dict(state, path):
         raise WeightsError(f"{path}: not a state dict: a dictionary of tensors by name")
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise WeightsError(f"{path}: not a state dict: {str(name)[:80]!r} is no tensor")
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+            raise WeightsError(f"{path}: not a state dict: {str(name)[:80]!r} is not a tensor")
+    while (first := PREFIX.match(next(iter(state)))) and all(
+        name.startswith(first[0]) for name in state
+    ):
+        state = {name.removeprefix(first[0]): tensor for name, tensor in state.items()}
     kinds: dict = {}
     for name, tensor in state.items():
         storage = tensor.storage
@@ -221,7 +231,7 @@ def _state_dict(state, path):
             storage.dtype,
             storage.count,
         ):
-            raise WeightsError(f"{path}: {name} sees its storage otherwise than another tensor")
+            raise WeightsError(f"{path}: {name} reads its storage differently from another tensor")
         _check_inside(tensor, name, path)
     check_total(sum(_size(tensor, name, path) for name, tensor in state.items()), path)
     return state
@@ -243,7 +253,7 @@ def _check_inside(tensor, name, path):
     )
     first = tensor.storage.first + tensor.offset
     if elements and first + last >= tensor.storage.count:
-        raise WeightsError(f"{path}: {name} reaches beyond its storage")
+        raise WeightsError(f"{path}: {name} extends beyond its storage")
 
 
 def _dtype(code):
@@ -255,11 +265,11 @@ def _dtype(code):
 
 
 def _array(tensor, data, name, path, start=0):
-    """The numbers of a tensor whose storage begins at `start` of `data`."""
+    """The values of a tensor whose storage begins at `start` of `data`."""
     dtype, storage = _dtype(tensor.storage.dtype), tensor.storage
     values = np.frombuffer(data, dtype, storage.count, start)
     values = values[storage.first + tensor.offset :]
-    # The stride of a length of 1 is never walked, and may be anything.
+    # The stride of an axis of length 1 is never used, and may have any value.
     strides = tuple(
         stride * dtype.itemsize if length > 1 else 0
         for length, stride in zip(tensor.shape, tensor.strides, strict=True)

@@ -1,6 +1,6 @@
-"""`as_float32`: the one rule of all readers for which numbers may become weights.
+"""`as_float32`: the rule of all readers for which arrays may become weights.
 
-Sizes are checked before anything is allocated: a file may claim whatever it likes.
+Sizes are checked before memory is allocated, since a file may declare any size.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ BOOKKEEPING = ("int64", "int32", "int16", "int8", "uint8", "bool")
 
 
 def as_float32(array, name, path):
-    """Floats of any width as float32; single integers, such as a step counter, as they are.
+    """Converts floats of any width to float32; single integers, such as a step counter, are kept.
 
     Args:
         array: A NumPy array.
@@ -47,18 +47,18 @@ def as_float32(array, name, path):
 
 
 def count(shape, name, path):
-    """The number of elements of a claimed shape.
+    """The number of elements of the shape that a file declares.
 
     Args:
-        shape: What the file says.
-        name: Whose shape it is.
+        shape: The declared shape.
+        name: The name of the array.
         path: The file, for the error.
 
     Returns:
         An integer.
 
     Raises:
-        WeightsError: If it is not a short list of integers that are not negative.
+        WeightsError: If it is not a short list of nonnegative integers.
     """
     plain = isinstance(shape, (list, tuple)) and all(
         type(length) is int and length >= 0 for length in shape
@@ -81,13 +81,13 @@ def check_total(size, path):
     """
     if size > MAX_BYTES:
         raise WeightsError(
-            f"{path}: claims {size / 2**30:.1f} GiB of tensors; "
+            f"{path}: declares {size / 2**30:.1f} GiB of tensors; "
             f"at most {MAX_BYTES / 2**30:.0f} GiB are read"
         )
 
 
 def tensor_digest(name, array):
-    """The sha256 of a tensor: of its name, dtype, shape and values, as hexadecimal digits."""
+    """The SHA-256 of the name, dtype, shape and values of a tensor, as hexadecimal digits."""
     array = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
     state = hashlib.sha256(repr((name, array.dtype.name, array.shape)).encode())
     state.update(array.tobytes())
@@ -95,14 +95,14 @@ def tensor_digest(name, array):
 
 
 def digest(tensor_digests):
-    """One sha256 of the `tensor_digest`s of a file, whatever their order, as hexadecimal digits."""
+    """The SHA-256 of the `tensor_digest`s of a file, in any order, as hexadecimal digits."""
     return hashlib.sha256("".join(sorted(tensor_digests)).encode()).hexdigest()
 
 
 def warn_unchecked(path):
-    """Says in the log that nothing in a file could show that its numbers are damaged."""
+    """Logs a warning that the format of a file has no checksum."""
     logging.warning(
-        "%s: its format holds no checksum, so damaged numbers would not be noticed; "
-        "`kinetics-i3d convert` to .h5 or .safetensors keeps them under one",
+        "%s: its format has no checksum, so damaged values would not be noticed; "
+        "`kinetics-i3d convert` to .h5 or .safetensors adds one",
         path,
     )

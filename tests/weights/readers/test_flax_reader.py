@@ -82,7 +82,7 @@ def test_the_log_says_that_there_is_no_checksum(tmp_path, caplog):
     read_flax(path, warn=False)
     assert not caplog.text
     read_flax(path)
-    assert f"{path}: its format holds no checksum" in caplog.text
+    assert f"{path}: its format has no checksum" in caplog.text
 
 
 def test_memory_stays_near_the_size_of_the_file(tmp_path):

@@ -138,14 +138,25 @@ def test_lists_and_tensors_of_keras_2_must_agree(tmp_path):
     path = keras2(tmp_path / "m.h5", {"a": {"a/b:0": np.ones(2, "f4")}})
     for change, why in (
         (lambda file: file.__setitem__("a/a/c:0", np.ones(2, "f4")), "that no layer lists: .*c:0"),
-        (lambda file: file["a/a"].move("b:0", "d:0"), "a/a/b:0 is listed and not there"),
-        (lambda file: file.move("a", "b"), "the layer 'a' is listed and not there"),
-        (lambda file: file["b"].attrs.__setitem__("weight_names", [3]), "not there"),
+        (lambda file: file["a/a"].move("b:0", "d:0"), "a/a/b:0 is listed but missing"),
+        (lambda file: file.move("a", "b"), "the layer 'a' is listed but missing"),
+        (lambda file: file["b"].attrs.__setitem__("weight_names", [3]), "listed but missing"),
     ):
         with h5py.File(path, "r+") as file:
             change(file)
         with pytest.raises(WeightsError, match=why):
             read_keras(path)
+
+
+def test_a_file_on_which_hdf5_never_ends_is_refused(tmp_path, monkeypatch):
+    path = keras2(tmp_path / "m.h5", {"a": {"a/b:0": np.ones(2, "f4")}})
+    data = bytearray(path.read_bytes())
+    first = data.index(b"GCOL") + 16  # the head of the first text in the heap of names
+    data[first : first + 16] = bytes(16)
+    path.write_bytes(data)
+    monkeypatch.setattr("kinetics_i3d.weights.readers.hdf5._SECONDS", 1)
+    with pytest.raises(WeightsError, match=r"m\.h5: damaged: the HDF5 library took more than"):
+        read_keras(path)
 
 
 def test_a_scalar_of_bfloat16(tmp_path):
@@ -178,7 +189,7 @@ def test_a_configuration_that_is_none(files, tmp_path, config):
     with zipfile.ZipFile(tmp_path / "m.keras", "w") as file:
         file.writestr("config.json", config)
         file.writestr("model.weights.h5", b"")
-    with pytest.raises(WeightsError, match=r"m\.keras: its config\.json is no JSON"):
+    with pytest.raises(WeightsError, match=r"m\.keras: its config\.json is not JSON"):
         read_keras(tmp_path / "m.keras")
 
 

@@ -1,4 +1,4 @@
-"""Formats are recognised by what is in a file, whatever it is called."""
+"""Formats are recognized by what is in a file, whatever it is called."""
 
 import shutil
 import tracemalloc

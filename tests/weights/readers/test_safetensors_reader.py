@@ -43,6 +43,12 @@ def test_what_is_written_is_read(tmp_path):
     assert (read_safetensors(path), read_safetensors_metadata(path)) == ({}, {})
 
 
+def test_an_empty_tensor_may_have_a_long_axis(tmp_path):
+    path, shape = tmp_path / "m.safetensors", (2**48, 0)
+    write_safetensors(path, {"a": np.zeros(shape, "f4")})
+    assert read_safetensors(path)["a"].shape == shape
+
+
 def test_the_bytes_are_the_formats(tmp_path):
     path = tmp_path / "m.safetensors"
     write_safetensors(path, {"a": np.array([1, 2], "f2"), "b": np.array([[3.0]], "f4")})

@@ -55,6 +55,28 @@ def test_a_damaged_tensor_is_named(folder, saved_tensors):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["1180", "1246"])
+def test_shared_checkpoints_whose_index_errors_are_reported(shared, name):
+    prefix = shared / "cases" / "tf_index_error" / name / "obj.ckpt"
+    with pytest.raises(WeightsError, match=rf"^{prefix}: the tensor \S+ is damaged \(") as raised:
+        read_tensorflow(prefix)
+    assert "\n" not in str(raised.value)
+
+
+def test_text_that_ends_too_early_is_damage(tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    prefix = tf.train.Checkpoint(v=tf.Variable([1.0])).write(str(tmp_path / "c"))
+
+    def parse(*_):
+        raise IndexError("Parsed past limit.")  # as of a block of other bytes
+
+    reader = tf.train.load_checkpoint(prefix)
+    monkeypatch.setattr(type(reader), "get_tensor", parse)
+    with pytest.raises(WeightsError, match=r"the tensor \S+ is damaged \(Parsed past limit\.\)"):
+        read_tensorflow(prefix)
+
+
 def test_an_exported_keras_model_has_names_of_layers(files, network_arrays):
     assert_same(read_tensorflow(files["savedmodel"]), network_arrays)
 
@@ -113,7 +135,7 @@ def test_the_released_indexes_are_whole_and_held_against_their_data(shared, tmp_
     size = sizes.get(name, 103_218_112)
     shutil.copy(source, tmp_path / "model.ckpt.index")
     data = tmp_path / "model.ckpt.data-00000-of-00001"
-    for length, why in ((size - 1, "is damaged: its data file is cut short"), (size, "hecksum")):
+    for length, why in ((size - 1, "is damaged: its data file is truncated"), (size, "hecksum")):
         with data.open("wb") as file:
             file.truncate(length)  # zeros that take no room
         with pytest.raises(WeightsError, match=why):

@@ -25,7 +25,7 @@ def archive(path, members):
     return path
 
 
-def test_the_handed_torchscript_archive_is_told_how_to_become_a_state_dict(shared):
+def test_the_handed_torchscript_archive_error_says_how_to_make_a_state_dict(shared):
     path = shared / "cases" / "torchscript_weights" / "i3d_torchscript.pt"
     with pytest.raises(
         WeightsError, match=r"torch\.save\(torch\.jit\.load\('i3d_torchscript\.pt'\)\.state_dict"
@@ -33,7 +33,7 @@ def test_the_handed_torchscript_archive_is_told_how_to_become_a_state_dict(share
         read_weights(path)
 
 
-def test_the_handed_module_is_told_how_to_become_a_state_dict(shared):
+def test_the_handed_module_error_says_how_to_make_a_state_dict(shared):
     path = shared / "cases" / "torchscript_weights" / "wholemodel.pt"
     with pytest.raises(WeightsError, match=r"a whole module.*weights_only=False\)\.state_dict\(\)"):
         read_weights(path)

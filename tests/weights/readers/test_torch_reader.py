@@ -77,8 +77,8 @@ def test_the_written_file_is_made_as_pytorch_makes_it(tmp_path):
             if "/data/" in info.filename:  # aligned, so that PyTorch can map it
                 lengths = np.frombuffer(raw, "<u2", 2, info.header_offset + 26)
                 assert (info.header_offset + 30 + lengths.sum()) % 64 == 0
-    asked = {arg for opcode, arg, _ in pickletools.genops(code) if opcode.name == "GLOBAL"}
-    assert asked == {
+    names = {arg for opcode, arg, _ in pickletools.genops(code) if opcode.name == "GLOBAL"}
+    assert names == {
         "collections OrderedDict",
         "torch._utils _rebuild_tensor_v2",
         "torch FloatStorage",
@@ -114,8 +114,8 @@ def test_bits_of_an_old_file(tmp_path):
     whole = (HERE / "torch_legacy.pth").read_bytes()
     path = tmp_path / "m.pth"
     for bad, why in (
-        (whole + b"\0", "1 bytes are left over"),
-        (whole[:-1], "is cut short or of another size"),
+        (whole + b"\0", "1 bytes are left after the storages"),
+        (whole[:-1], "is truncated or has another size"),
         (whole.replace(b"little_endian\x71\x02\x88", b"little_endian\x71\x02\x89"), "big-endian"),
         (b"\x80\x02K\x07." + whole, "a pickle, but not one of torch.save"),
         (whole.replace(b"\xe9\x03", b"\xe8\x03", 1), "a pickle, but not one of torch.save"),
@@ -132,3 +132,13 @@ def test_other_files(tmp_path):
     (tmp_path / "x").write_text("weights")
     with pytest.raises(WeightsError, match=r"x: not a file of torch\.save"):
         read_torch(tmp_path / "x")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.", "i3d."])
+def test_what_wrappers_put_before_every_name_is_removed(tmp_path, prefix):
+    write_torch(tmp_path / "x.pt", {f"{prefix}{name}": array for name, array in ARRAYS.items()})
+    assert list(read_torch(tmp_path / "x.pt")) == list(ARRAYS)
+    write_torch(
+        tmp_path / "y.pt", {f"{prefix}conv.weight": ARRAYS["bn.scale"], "head": ARRAYS["ünï"]}
+    )
+    assert list(read_torch(tmp_path / "y.pt")) == [f"{prefix}conv.weight", "head"]

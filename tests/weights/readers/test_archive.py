@@ -87,8 +87,8 @@ def test_archives_that_are_too_large_or_damaged_are_refused(tmp_path, monkeypatc
         read_weights(path)
     monkeypatch.undo()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(WeightsError, match="not a whole tar archive"):
+    with pytest.raises(WeightsError, match="not a complete tar file"):
         read_weights(path)
     (tmp_path / "text.tar.gz").write_text("no archive")
-    with pytest.raises(WeightsError, match="not a whole tar archive"):
+    with pytest.raises(WeightsError, match="not a complete tar file"):
         read_weights(tmp_path / "text.tar.gz")
