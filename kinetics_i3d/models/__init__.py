@@ -1,7 +1,7 @@
 """The systems and their parts: Keras alone, on any of its backends.
 
-Importing any of them registers what `.keras` files of this package name; `kinetics_i3d/__init__.py`
-imports this package as soon as Keras is imported.
+Importing any of them registers the classes that `.keras` files of this package refer to;
+`kinetics_i3d/__init__.py` imports this package as soon as Keras is imported.
 """
 
 from kinetics_i3d.models import clip_model, conv_net_lstm, folding, layers

@@ -131,10 +131,10 @@ class ClipModel(keras.Model):
         self.check_inputs(inputs)
         with outermost_call() as is_outermost:
             if is_outermost:
-                self._check_values(inputs)
+                self.check_values(inputs)
             return super().__call__(inputs, *args, **kwargs)
 
-    def _check_values(self, inputs):
+    def check_values(self, inputs):
         """Raises `ValueError` for values outside the specs, and warns once of suspicious ones."""
         if not checks_enabled():
             return
@@ -165,7 +165,7 @@ class ClipModel(keras.Model):
         """Checks the input arrays of a method such as `fit`, before they enter a graph."""
         if not isinstance(inputs, (list, tuple, dict)) and not hasattr(inputs, "shape"):
             return  # a dataset or a generator; `_guard_batch` checks its batches
-        self._check_values(inputs)
+        self.check_values(inputs)
         if self._by_stream(inputs):
             self.check_inputs(inputs)
 

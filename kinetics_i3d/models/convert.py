@@ -1,5 +1,6 @@
 """Converts weights of any known format to another one, and verifies the result."""
 
+import math
 import os
 import pathlib
 
@@ -7,7 +8,7 @@ import keras
 import numpy as np
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.files import atomic_path, check_space
 from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import checkpoint_of
@@ -119,13 +120,13 @@ def _random_inputs(model):
     """A batch of one, of about the minimum size of the model."""
     random, made = np.random.default_rng(0), {}
     both = isinstance(model.input, dict)
-    for stream, least in model.minimums.items():
+    for stream, minimum in model.minimums.items():
         shape = (model.input[stream] if both else model.input).shape[1:]
         # The minimum sizes have the ratio of frames that two streams need.
-        usual = (0 if both else 17, 64, 64)[-len(least) :]
+        usual = (0 if both else 17, 64, 64)[-len(minimum) :]
         size = [
             fixed or max(low, more)
-            for fixed, low, more in zip(shape[:-1], least, usual, strict=True)
+            for fixed, low, more in zip(shape[:-1], minimum, usual, strict=True)
         ]
         spec = model.clip_specs[stream]
         made[stream] = random.uniform(spec.low, spec.high, (1, *size, shape[-1])).astype(np.float32)
@@ -145,6 +146,8 @@ def _write_keras_weights(model, path):
     # Keras requires the double suffix.
     beside = path.with_name(f"{path.name}.weights.h5")
     try:
+        # On a full disk HDF5 fails a second time, in a destructor, which cannot be caught.
+        check_space(beside, 2**20 + sum(4 * math.prod(v.shape) for v in model.variables))
         model.save_weights(beside)
         os.replace(beside, path)
     finally:

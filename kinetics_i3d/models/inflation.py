@@ -261,6 +261,11 @@ def start_from_images(
     """
     if temporal not in TEMPORAL:
         raise ValueError(f"`temporal` must be one of {TEMPORAL}. Received: temporal={temporal!r}")
+    for name, value in (("model", model), ("images", images)):
+        if not isinstance(value, ClipModel):
+            raise ValueError(
+                f"`{name}` must be a model of this package. Received: {type(value).__name__}"
+            )
     if len(images.minimum) != 2:
         raise ValueError(f"`images` must read images. Received: input_shape={images.input_shape}")
     for network in model.streams.values():

@@ -82,14 +82,14 @@ def check_layout(shape, channels, rank, stream):
         raise ValueError(f"{wanted}; add the batch: inputs[None]. {received}")
     if len(shape) != rank + 2:
         raise ValueError(f"{wanted}. {received}")
+    if shape[0] == 0:
+        raise ValueError(f"{wanted}, with a batch of 1 or more. {received}")
     if shape[-1] in (None, channels):
         return
     front = next((axis for axis in range(1, rank + 1) if shape[axis] == channels), None)
     if front is None:
         raise ValueError(f"{wanted}. {received}")
-    raise ValueError(
-        f"{wanted}; channels come last here: np.moveaxis(inputs, {front}, -1). {received}"
-    )
+    raise ValueError(f"{wanted}; channels are last: np.moveaxis(inputs, {front}, -1). {received}")
 
 
 def check_values(clips, spec, *, stream=None):

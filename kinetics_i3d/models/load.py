@@ -120,7 +120,7 @@ def feature_model(model: ClipModel | Weights, endpoint: str) -> ClipModel:
     model = as_model(model)
     names = [layer.name for layer in model.layers if not hasattr(layer, "layers")]
     if endpoint not in names:
-        near = difflib.get_close_matches(endpoint, names, n=3, cutoff=0.3)
+        near = difflib.get_close_matches(str(endpoint), names, n=3, cutoff=0.3)
         raise ValueError(
             f"`endpoint` must name an activation of {model.name}; near: {near}. "
             f"Received: endpoint={endpoint!r}"

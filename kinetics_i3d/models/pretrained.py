@@ -255,9 +255,13 @@ def _format_of(path):
 
 def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
     """The `Checkpoint` of a model; arguments as for `save_weights`."""
+    if isinstance(labels, (str, Mapping)):  # would be letters, or the keys
+        raise ValueError(f"`labels` must be a list of class names. Received: labels={labels!r}")
     labels = tuple(model.labels if labels is None else labels)
     specs = model.clip_specs if clip_spec is None else clip_spec
-    specs = check_stream_specs(specs if isinstance(specs, dict) else {specs.stream: specs})
+    if not isinstance(specs, dict):
+        specs = {getattr(specs, "stream", None): specs}
+    specs = check_stream_specs(specs)
     if len(specs) != len(model.clip_specs):
         raise ValueError(
             f"`clip_spec` must be {{stream: ClipSpec}} of {list(model.clip_specs)}. "

@@ -78,7 +78,7 @@ def check_stream_specs(specs):
     Raises:
         ValueError: If it is empty, or a spec is of another stream.
     """
-    wrong = {key: spec.stream for key, spec in specs.items() if key != spec.stream}
+    wrong = [key for key, spec in specs.items() if key != getattr(spec, "stream", None)]
     if wrong or not specs:
         raise ValueError(
             f"`clip_specs` must be {{stream: ClipSpec of that stream}}. Received: {specs!r}"
@@ -130,8 +130,8 @@ def check_streams(inputs, specs, minimums):
 def check_minimum(shape, minimum):
     """Raises `ValueError` if (batch, [frames,] height, width, channels) is below `minimum`."""
     names = AXES[-len(minimum) :]
-    for name, size, least in zip(names, (shape or ())[1:-1], minimum, strict=False):
-        if size is not None and size < least:
+    for name, size, smallest in zip(names, (shape or ())[1:-1], minimum, strict=False):
+        if size is not None and size < smallest:
             raise ValueError(
                 f"{describe_minimum(minimum)} Received: {name}={size} in shape={tuple(shape)}"
             )

@@ -40,7 +40,7 @@ class System:
         size: Height and width of a frame in pixels.
         endpoints: Names of the activations before the classifier, within each separate stream.
         loss: `"last"`, on one prediction per clip, or `"all steps"`, on one per time step.
-        reads_one: Whether it reads one of its streams only, chosen when it is built.
+        reads_one: Whether it reads only one of its streams, chosen when it is built.
         stream_system: The system of each stream, where streams are trained separately and their
             logits are added at test; `None` for systems trained as a whole.
         test_clips: Number of clips of minimum length, spread evenly over a video, at test; `None`

@@ -40,8 +40,8 @@ def TwoStream(
 ) -> ClipModel:
     """Instantiates two Inception-V1s, on single frames and on stacks of 10 flow frames.
 
-    A clip has one or more snapshots of 1 rgb and 10 flow frames: one in training, 25 at test. The
-    logits are averaged over streams and snapshots.
+    A clip consists of one or more snippets of 1 rgb frame and 10 flow frames: one in training, 25
+    at test. The logits are averaged over streams and snippets.
 
     Args:
         include_top: Whether to end in the average of both classifiers' logits; otherwise the

@@ -172,7 +172,7 @@ def _read_streams(weights):
         entry = sources[0].entry
         if entry is not None:
             raise WeightsError(
-                f"{entry.name}: weights of one stream, two are needed; use "
+                f"{entry.name}: weights of one stream, where two are needed; use "
                 f"{' or '.join(PAIRS)}, or {{'rgb': ..., 'flow': ...}} "
                 f"(these are {entry.clip_spec.stream})"
             )

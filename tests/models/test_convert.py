@@ -104,6 +104,20 @@ def test_systems_are_converted_where_the_format_tells_what_they_are(system, tmp_
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.parametrize("ending", [ending for ending in ENDINGS if ending != ".pt"])
+def test_a_full_disk_is_one_error_and_leaves_nothing(ending, source, tmp_path, capfd):
+    resource = pytest.importorskip("resource", reason="limits of files are POSIX's")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as raised:
+            convert(source, tmp_path / f"mine{ending}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert raised.value.filename == str(tmp_path / f"mine{ending}")
+    assert list(tmp_path.iterdir()) == [] and "Traceback" not in capfd.readouterr().err
+
+
 def test_an_unknown_format_is_refused(source, tmp_path):
     with pytest.raises(ValueError, match=r"`to` must be one of .*onnx"):
         convert(source, tmp_path / "mine.onnx")

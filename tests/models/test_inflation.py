@@ -151,7 +151,7 @@ def test_a_new_classifier_replaces_the_old_one(flat):
     assert inflate(flat["googlenet"], classes=3).output_shape == (None, 3)
 
 
-def test_without_a_top_there_is_none_unless_asked_for(known):
+def test_without_a_top_there_is_none_unless_requested(known):
     body = InceptionV1(architecture=known["googlenet"], include_top=False)
     inflated = inflate(body)
     assert "Conv3d_0c_1x1" not in [layer.name for layer in inflated.layers]

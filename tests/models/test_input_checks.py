@@ -68,6 +68,7 @@ WRONG = {
     "channels first": (np.moveaxis(RIGHT, -1, 1), r"np\.moveaxis\(inputs, 1, -1\)"),
     "channels second": (np.moveaxis(RIGHT, -1, 2), r"np\.moveaxis\(inputs, 2, -1\)"),
     "without a batch": (RIGHT[0], r"add the batch: inputs\[None\]"),
+    "an empty batch": (RIGHT[:0], "with a batch of 1 or more"),
 }
 
 

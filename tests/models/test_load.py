@@ -24,16 +24,16 @@ def test_a_model_is_in_float32_whatever_the_policy(tmp_path):
 
 
 @pytest.mark.parametrize("streams", [None, "rgb", "flow", "both"])
-def test_default_weights_are_in_the_catalog_and_read_what_is_asked_for(streams, monkeypatch):
+def test_default_weights_are_in_the_catalog_and_read_what_is_requested(streams, monkeypatch):
     name = DEFAULT_WEIGHTS[streams]
     members = PAIRS[name].members if name in PAIRS else (name,)
     read = tuple(CATALOG[member].clip_spec.stream for member in members)
     assert read == {None: ("rgb",), "both": ("rgb", "flow")}.get(streams, (streams,))
-    asked = []
-    monkeypatch.setattr(load, "_load", lambda *given: asked.append(given))
+    calls = []
+    monkeypatch.setattr(load, "_load", lambda *arguments: calls.append(arguments))
     ki3d.load_model(streams=streams)
-    assert asked == [(name, streams)]
+    assert calls == [(name, streams)]
 
 
-def test_frames_are_told_apart_into_400_actions_by_default():
+def test_frames_are_distinguished_into_400_actions_by_default():
     assert len(CATALOG[DEFAULT_WEIGHTS[None]].labels) == 400

@@ -123,6 +123,7 @@ def test_weights_of_every_system_may_be_a_keras_file(system, options, tmp_path):
     assert (again.labels, again.clip_specs) == (model.labels, model.clip_specs)
 
 
+@pytest.mark.long
 def test_converted_keras_files_load_and_are_weights(files, tmp_path):
     for kind in ("clips", "two streams"):
         path = ki3d.convert(files[kind][0], tmp_path / f"{kind}.h5")

@@ -86,7 +86,7 @@ def test_it_does_so_through_the_torch_layout_too(release, tmp_path):
 
 
 @pytest.mark.slow
-def test_another_class_count_is_refused_unless_asked_for(release):
+def test_another_class_count_is_refused_unless_requested(release):
     path, _, _ = release
     with pytest.raises(WeightsError, match=r"has \d+ classes, not 21; use head='new'"):
         InceptionI3D(weights=path, classes=21)
