@@ -34,7 +34,7 @@ def recalibrate(model, batches, count, *, strategy=None, include_frozen=False):
     sums = [np.zeros(moment.shape, np.float64) for moment in moments]
     dropouts = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.Dropout)]
     # A momentum of 0 makes the moving statistics those of the last batch. A layer that is not
-    # trainable would normalise by its old statistics and leave them unchanged.
+    # trainable would normalize by its old statistics and leave them unchanged.
     settings = [(layer, "momentum", layer.momentum, 0.0) for layer in layers]
     settings += [(layer, "rate", layer.rate, 0.0) for layer in dropouts]
     settings += [(layer, "trainable", layer.trainable, True) for layer in layers]

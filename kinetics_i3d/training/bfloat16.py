@@ -2,7 +2,7 @@
 
 TensorFlow 2.21 computes the filter gradient of a 3D convolution in bfloat16 with oneDNN. Where the
 clip is shorter than the kernel at that layer, and longer than one step, the result is read from
-uninitialised memory: the values are often finite, differ between calls, and destroy the network
+uninitialized memory: the values are often finite, differ between calls, and destroy the network
 within a few steps. Measured: kernel 3 at 2 steps, kernel 5 at 2 to 4, kernel 7 at 2 and 3; correct
 from there on.
 """
@@ -11,9 +11,9 @@ import keras
 
 
 def use_float32_where_bfloat16_is_wrong(model, clip_shape):
-    """Lets the affected convolutions of a model compute in float32.
+    """Makes the affected convolutions of a model compute in float32.
 
-    Changes nothing in models of another precision, or on an accelerator.
+    Models of another precision, or on an accelerator, are unchanged.
 
     Args:
         model: A functional model of clips.

@@ -42,10 +42,10 @@ _NOT_OF_FEATURES = frozenset(
 
 
 class FeatureSource:
-    """Batches of features in place of the clips of a `ClipSource`.
+    """Batches of features instead of the clips of a `ClipSource`.
 
     Features are computed again only for other clips or another backbone: a run with another
-    learning rate uses those of a run in a neighbouring folder.
+    learning rate uses those of a run in a neighboring folder.
 
     Args:
         clips: A `ClipSource` of a single process.
@@ -165,7 +165,7 @@ class Features:
         """
         count = len(self)
 
-        # A batch lies in two passes at most.
+        # A batch spans at most two passes.
         @functools.lru_cache(maxsize=2)
         def order(turn):
             return np.random.default_rng((seed, turn)).permutation(count)
@@ -187,22 +187,22 @@ class Features:
         """
         for first in range(0, len(self), batch):
             rows = np.arange(first, first + batch)
-            # The last batch starts over to have the size of the others; those rows count 0.
+            # The last batch is filled up from the beginning; those rows count 0.
             yield *self.take(rows % len(self)), tf.constant(rows < len(self), tf.float32)
 
 
 def make_features(folder, backbone, batches, *, key=None, total=None):
-    """Runs a backbone over clips, unless this or a neighbouring run has done so before.
+    """Runs a backbone over clips, unless this or a neighboring run has done so before.
 
     Args:
-        folder: Where to; it appears whole or not at all.
+        folder: Output folder, written atomically.
         backbone: A functional model from clips to a tensor, or to {stream: tensor}.
         batches: A function that returns an iterable of (clips, targets, counts); rows whose count
             is 0 are left out. With a `key` the iterable is of (clips, targets, counts, position),
             and `batches(position)` continues behind that batch; positions are JSON-ready.
         key: A checksum of everything that the features depend on. It identifies the features of
             other runs, and the unfinished ones of a run that was stopped. Without it only `folder`
-            is looked at.
+            is examined.
         total: Number of clips, if known.
 
     Returns:
@@ -228,7 +228,7 @@ def make_features(folder, backbone, batches, *, key=None, total=None):
             _write_json(unfinished / _FINISHED, {"key": key})
         os.replace(unfinished, folder)
     except BaseException:
-        # Without a key no later run could tell whose they are; with one it continues them.
+        # Without a key no later run could identify them; with one it continues them.
         if key is None:
             shutil.rmtree(unfinished, ignore_errors=True)
         raise
@@ -264,8 +264,8 @@ def _compute(folder, backbone, batches, progress, *, name, total):
                 file.write(values.tobytes())
         progress["rows"] += int(counted.sum())
         if progress["key"] is not None:
-            # Written behind the rows: after a kill the files may be longer than this says, which
-            # `_read_unfinished` cuts off, but never shorter.
+            # Written after the rows: after a kill the files may be longer than this states, in
+            # which case `_read_unfinished` truncates them, but never shorter.
             (progress["position"],) = positions
             _write_json(folder / _UNFINISHED, progress)
 
@@ -299,7 +299,7 @@ def _read_unfinished(folder, key):
 
 
 def _link_from_neighbor(folder, key):
-    """Links the same features of a run in a neighbouring folder; returns whether there are any."""
+    """Links the same features of a run in a neighboring folder; returns whether there are any."""
     for path in sorted(folder.parent.parent.parent.glob(f"*/features/{folder.name}/{_FINISHED}")):
         if _read_json(path, key) is None:
             continue

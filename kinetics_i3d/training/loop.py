@@ -159,7 +159,7 @@ class Loop:
             self.state = TrainState(**fields)
             if len(self.state.positions) != self.world_size:
                 raise TrainingError(
-                    f"{self.state_folder.path}: is of a run of {len(self.state.positions)} "
+                    f"{self.state_folder.path}: belongs to a run of {len(self.state.positions)} "
                     f"processes; it cannot be resumed with {self.world_size}"
                 )
             restore(self.variables, arrays, self.state_folder.path)
@@ -198,7 +198,7 @@ class Loop:
             stop = stop or (self.world_size == 1 and request.stop_requested)
             step = self.state.step
             if show is None:
-                # The bar starts behind the first step, whose tracing would spoil its estimate.
+                # The bar starts after the first step, whose tracing would distort its estimate.
                 show = stack.enter_context(
                     stage(
                         "training",
@@ -212,7 +212,8 @@ class Loop:
             ends = self._ends_epoch()
             if ends:
                 if self.callbacks.validate:
-                    # Whoever has asked the run to stop may kill it before the validation is over.
+                    # A scheduler that requested the stop may kill the run before the validation
+                    # ends.
                     self._save()
                 self._end_epoch(request)
             elif stop or step % self.save_every == 0:
@@ -253,8 +254,8 @@ class Loop:
         """Takes a step; returns whether a stop was requested in any process."""
         clips, targets, numbers = batch
         self.step.optimizer.learning_rate = self.learning_rate()
-        # Each process fills in its own place, so that the sum over the processes tells all of them
-        # the position of each, which rank 0 saves. It costs no communication of its own.
+        # Each process fills in its own element, so that the sum over the processes contains the
+        # position of each, which rank 0 saves. This needs no additional communication.
         shared = np.zeros(self.world_size + 1, np.int64)
         shared[self.process_rank], shared[-1] = int(numbers[-1]) + 1, stop_requested
         loss, accuracy, shared = self.step.train(clips, targets, shared)
@@ -294,7 +295,7 @@ class Loop:
         state.loss = state.right = 0.0
         if callbacks.end_epoch and self.process_rank == 0:
             callbacks.end_epoch(state, improved)
-        # Last: a run that is killed before writes the files of this epoch once more.
+        # Last: a run that is killed before this point writes the files of the epoch again.
         self._save()
 
     def _save(self):

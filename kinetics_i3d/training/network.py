@@ -126,7 +126,7 @@ def _check_network(model, config, labels):
     inputs = model.input if isinstance(model.input, dict) else {None: model.input}
     frames_by_stream = frames_of(config, model)
     for tensor, (stream, frames) in zip(inputs.values(), frames_by_stream.items(), strict=True):
-        least = dict(zip(("frames", "size"), model.minimums[stream], strict=False))
+        minimum = dict(zip(("frames", "size"), model.minimums[stream], strict=False))
         fixed = dict(zip(("frames", "size"), tensor.shape[1:3], strict=True))
         for field, value in (("frames", frames), ("size", config.size)):
             received = f"Received: {field}={getattr(config, field)!r}"
@@ -134,9 +134,9 @@ def _check_network(model, config, labels):
                 raise ValueError(
                     f"`{field}` must be {fixed[field]} for {config.system}. {received}"
                 )
-            if value < least[field]:
+            if value < minimum[field]:
                 raise ValueError(
-                    f"`{field}` must give {config.system} {least[field]} or more of {stream}. "
+                    f"`{field}` must give {config.system} {minimum[field]} or more of {stream}. "
                     f"{received}"
                 )
         if config.test_size != config.size and fixed["size"] is not None:

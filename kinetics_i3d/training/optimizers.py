@@ -115,7 +115,7 @@ SCHEDULES = {
         Schedule("plateau", plateau=True),
         Schedule("paper", plateau=True, reference=110_000),
         Schedule("release_rgb", _drops(115, (97, 0.1), (108, 0.01)), reference=115_000),
-        # After its third drop the flow network was trained once more from the full rate.
+        # After the third drop the flow network was trained again from the full rate.
         Schedule(
             "release_flow",
             _drops(155, (97, 0.1), (104.5, 0.01), (115, 1.0), (140, 0.1), (150, 0.01)),

@@ -10,7 +10,8 @@ import re
 
 import numpy as np
 
-from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.files import atomic_path, read_text
 from kinetics_i3d.models.pretrained import save_weights
 
 COLUMNS = (
@@ -39,12 +40,25 @@ def write_history(path, rows):
 
 
 def read_history(path):
-    """The rows of a `history.csv` as dictionaries of floats."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return [
-            {key: float(value) for key, value in row.items() if value not in ("", "NA")}
-            for row in csv.DictReader(file)
-        ]
+    """The rows of a `history.csv` as dictionaries of floats.
+
+    A last line without an end is left out: that of a run that was killed, or is being written.
+
+    Raises:
+        DatasetError: If the file cannot be read, or a value is no number.
+    """
+    text = read_text(path)
+    reader = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
+    rows = []
+    for row in reader:
+        try:
+            rows.append({key: float(row[key]) for key in row if row[key] not in ("", "NA")})
+        except (TypeError, ValueError) as error:
+            raise DatasetError(
+                f"{path}, line {reader.line_num}: must have a number or nothing for each column "
+                "of the header"
+            ) from error
+    return rows
 
 
 def write_videos(path, training, validation):
@@ -105,7 +119,7 @@ def write_clips_to_tensorboard(folder, clips, *, count=4, frames=8):
     """Writes the first clips of a batch for TensorBoard, each as a strip of frames.
 
     Args:
-        folder: Where to.
+        folder: Output folder.
         clips: (batch, frames, height, width, channels), -1 to 1, or {stream: clips}.
         count: Maximum number of clips.
         frames: Maximum number of frames of each.

@@ -6,9 +6,11 @@ import pathlib
 import tempfile
 
 import numpy as np
+from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.json_objects import parse_object
+from kinetics_i3d.data.copies import copies_across
 from kinetics_i3d.data.video_dataset import SHARE, split_undivided
 from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.distribute import process_of
@@ -41,10 +43,12 @@ def check_output(folder, config):
     different = differences(folder, config) if path.is_file() else {}
     if different and not extends(folder, config):
         listed = ", ".join(
-            f"{field}={before!r} there, {now!r} here" for field, (before, now) in different.items()
+            # As one line: the file may have any fields.
+            f"{' '.join(field.split())}={before!r} there, {now!r} here"
+            for field, (before, now) in different.items()
         )
         raise FileExistsError(
-            f"{path}: is of a run with another config; choose another output (only more `epochs` "
+            f"{path}: from a run with another config; choose another output (only more `epochs` "
             f"continue the run). Different: {listed}"
         )
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
@@ -52,6 +56,16 @@ def check_output(folder, config):
     with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=existing):
         return
     raise TrainingError(f"{folder}: nothing can be written there; choose another output")
+
+
+def check_classes(folder, before, now):
+    """Raises `FileExistsError` where the run in a folder is of other classes, in any order."""
+    if tuple(before) != tuple(now):
+        different = sorted({*before} ^ {*now}) or list(now)
+        raise FileExistsError(
+            f"{folder}: from a run with other classes; choose another output. Different: "
+            f"{', '.join(map(repr, different[:5]))}"
+        )
 
 
 def extends(folder, config):
@@ -129,6 +143,20 @@ def training_and_validation(dataset, config):
     kept, held_out = training.hold_out(share, seed=config.seed)
     _check_left(kept, share)
     return kept, held_out
+
+
+def warn_about_copies(training, validation):
+    """Logs a warning if videos to validate on are among those to train on, by whatever paths."""
+    if validation is None or not (training.lists_videos and validation.lists_videos):
+        return
+    copies = copies_across({"training": training.videos, "validation": validation.videos})
+    if copies:
+        logging.warning(
+            "%s: %d videos are both trained and validated on, such as %s",
+            training.name,
+            len(copies),
+            " and ".join(copies[0][:2]),
+        )
 
 
 def check_run(config, training, strategy):

@@ -179,7 +179,7 @@ def config_from_recipe(name: str | None, **settings: Any) -> TrainConfig:
     config = dataclasses.replace(recipe, **settings | replaced)
     for field, (value, reason) in changes.items():
         logging.info(
-            "%s: %s=%r gives way to %r because of %s",
+            "%s: %s=%r is replaced by %r because of %s",
             source,
             field,
             getattr(recipe, field),

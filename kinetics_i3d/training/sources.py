@@ -11,7 +11,7 @@ import typing
 
 import tensorflow as tf
 
-from kinetics_i3d.core.errors import DatasetError, first_line
+from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 
@@ -98,7 +98,7 @@ def training_batches(
 
 
 def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
-    """One pass over videos: a centre crop of each, at a time that is the same in each pass.
+    """One pass over videos: a center crop of each, at a time that is the same in each pass.
 
     Videos are divided among processes. Of records each process reads all.
 
@@ -142,7 +142,7 @@ def read_batches(batches, source):
             error.with_traceback(None)
         )
     finally:
-        # An iterator that is left until the interpreter ends never ends: it waits for its threads,
+        # An iterator that exists until the interpreter exits never ends: it waits for its threads,
         # which wait for the interpreter.
         del iterator
 
@@ -158,7 +158,9 @@ def _reason(error):
     raised = _PYTHON_ERROR.findall(message)
     if not raised:
         hint = "; `kinetics-i3d prepare --check` finds the file"
-        text = _NODES.sub("", first_line(message))
+        # Not truncated: the reason follows the names of the pipeline's operations.
+        line, *_ = message.splitlines() or [type(error).__name__]
+        text = _NODES.sub("", line)
         return text + hint if isinstance(error, tf.errors.DataLossError) else text
     notes = [line for line in message.splitlines() if line.startswith(_NOTE)]
     return ", ".join([raised[-1], *notes[:1]])
@@ -176,7 +178,7 @@ def one_pass(batches, limit):
     """
     for clips, targets, numbers in batches:
         counts = tf.cast(numbers < limit, tf.float32)
-        # Broken videos leave gaps in the numbers, so that a whole batch may lie behind the limit.
+        # Broken videos leave gaps in the numbers, so that a whole batch may be beyond the limit.
         if tf.reduce_any(counts > 0):
             yield clips, targets, counts
         if numbers[-1] >= limit - 1:

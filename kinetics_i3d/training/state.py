@@ -10,20 +10,32 @@ import math
 import os
 import pathlib
 import re
+import zipfile
 
 import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.errors import DAMAGE, first_line
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.json_objects import parse_object
+from kinetics_i3d.core.json_objects import check_fields, parse_object
 from kinetics_i3d.training.errors import TrainingError, reporting_write_errors
 
-_KEPT = 2  # the newest file may be damaged by a power failure; then the one before it counts
+_KEPT = 2  # the newest file may be damaged by a power failure; then the one before it is used
 _NAME = re.compile(r"step-(\d+)\.npz")
+_COUNT = "arrays"  # beside the fields of `TrainState`
+_KINDS = {
+    "step": int,
+    "positions": list,
+    "loss": float,
+    "right": float,
+    "plateau": dict,
+    "best": float,
+    "history": list,
+}
+_PLATEAU = {"patience": int, "least": float, "best": float, "waited": int, "factor": float}
 
 
-# The names of the fields stand in the files of earlier versions and must not change.
+# The names of the fields are stored in files of earlier versions and must not change.
 @dataclasses.dataclass
 class TrainState:
     """Everything in a state file besides the variables.
@@ -79,8 +91,9 @@ class StateFolder:
         path = self.file(step)
         # Numbered and not named: Keras' names of optimizer variables are not unique.
         numbered = {f"{number:05d}": array for number, array in enumerate(arrays)}
-        # JSON in bytes: its floats come back to the last bit, and no pickle has to be allowed.
-        text = np.frombuffer(json.dumps(state).encode(), np.uint8)
+        # JSON as bytes: floats are restored exactly, and no pickle has to be allowed. The count is
+        # stored because damage in a zip file's directory can hide some of its members.
+        text = np.frombuffer(json.dumps({**state, _COUNT: len(arrays)}).encode(), np.uint8)
         steps = self.steps()
         remains = f"the state of step {steps[0]} is kept" if steps else "there is no state yet"
         with (
@@ -104,10 +117,7 @@ class StateFolder:
         steps = self.steps()
         for step in steps:
             try:
-                with np.load(self.file(step), allow_pickle=False) as stored:
-                    state = parse_object(stored["facts"].tobytes())
-                    names = sorted(set(stored.files) - {"facts"})
-                    return [stored[name] for name in names], state
+                return _read(self.file(step))
             except DAMAGE as error:
                 logging.warning("%s: damaged (%s)", self.file(step), first_line(error))
         if steps:
@@ -115,6 +125,30 @@ class StateFolder:
                 f"{self.path}: all states are damaged; delete the folder to start over"
             )
         return None
+
+
+def _read(path):
+    """(arrays, state) of a file; an error of `DAMAGE` unless it is whole."""
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in stored.zip.infolist()):
+            raise ValueError("it is compressed")  # it could expand to any size
+        state = parse_object(stored["facts"].tobytes())
+        names = sorted(set(stored.files) - {"facts"})
+        count = state.pop(_COUNT, len(names))  # which earlier versions did not write
+        if names != [f"{number:05d}" for number in range(len(names))] or count != len(names):
+            raise ValueError(f"it holds {len(names)} of {count} arrays")
+        check_fields("state", state, _KINDS)
+        if state["plateau"]:
+            check_fields("plateau", state["plateau"], _PLATEAU)
+        numbers = [state["step"], *state["positions"]]
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError(f"its step and positions must be whole numbers: {numbers!r:.200}")
+        if not all(isinstance(row, dict) for row in state["history"]):
+            raise ValueError("its history must be a list of objects")
+        arrays = [stored[name] for name in names]
+        if not all(isinstance(array, np.ndarray) for array in arrays):
+            raise ValueError("a member is not an array")
+        return arrays, state
 
 
 def variables_of(model, optimizer):

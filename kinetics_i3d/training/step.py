@@ -305,7 +305,7 @@ class Step:
         if self.clip_norm:
             limit = self.optimizer.scale_loss(tf.constant(self.clip_norm, tf.float32))
             gradients, _ = tf.clip_by_global_norm(gradients, limit)
-        # Divided again, since the optimizer sums over the devices once more.
+        # Divided again, since the optimizer also sums over the devices.
         return [g / self.replicas for g in gradients] if self.replicas > 1 else gradients
 
 
@@ -313,8 +313,8 @@ def _signature_of_any_batch_size(batch):
     """The signature of tensors with an unknown batch size; `None` for those of several devices.
 
     With all sizes known, Grappler's memory optimizer rewrites a large sum of gradients to add each
-    term as soon as it is computed. The order of three terms is then a matter of timing, and two
-    runs differ in their last bits.
+    term as soon as it is computed. The order of three terms then depends on timing, and two runs
+    differ in their last bits.
     """
     tensors = tf.nest.flatten(batch)
     if not all(isinstance(tensor, tf.Tensor) for tensor in tensors):

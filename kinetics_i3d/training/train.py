@@ -11,6 +11,7 @@ import keras
 from absl import logging
 
 from kinetics_i3d.core.file_warnings import one_warning_per_file
+from kinetics_i3d.core.label_files import read_labels
 from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
@@ -36,10 +37,12 @@ from kinetics_i3d.training.outputs import (
 )
 from kinetics_i3d.training.preflight import (
     check_backend,
+    check_classes,
     check_output,
     check_run,
     extends,
     training_and_validation,
+    warn_about_copies,
 )
 from kinetics_i3d.training.run import Run
 from kinetics_i3d.training.sources import ClipSource
@@ -113,9 +116,15 @@ def train(
     check_output(output, config)
     is_extended = extends(output, config)
     if not is_extended and _is_finished(output):
-        logging.info("%s: is trained already", output)
-        return builder_of(config)(weights=output / "weights.h5")
+        logging.info("%s: already trained", output)
+        trained = builder_of(config)(weights=output / "weights.h5")
+        if isinstance(dataset, Dataset):
+            check_classes(output, trained.labels, dataset.labels)
+        return trained
     training, held_out = training_and_validation(open_dataset(dataset), config)
+    if (output / CLASSES).is_file():
+        check_classes(output, read_labels(output / CLASSES), training.labels)
+    warn_about_copies(training, held_out)
     config = _with_loss(config, training)
     strategy = make_strategy(distribute)
     check_run(config, training, strategy)
@@ -165,6 +174,9 @@ def train(
     with reporting_write_errors(output / "weights.h5"):
         save_weights(model, output / "weights.h5", **run.metadata)
     return builder_of(config)(weights=output / "weights.h5")
+
+
+CLASSES = "videos.labels.txt"  # beside the table of the run's videos
 
 
 def _is_finished(output):

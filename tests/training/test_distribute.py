@@ -112,6 +112,7 @@ def single():
     return result(run("none"))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_processes_match_one(single, cluster_of):
     processes = [run("multiworker", TF_CONFIG=config) for config in cluster_of(2)]

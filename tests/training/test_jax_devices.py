@@ -24,10 +24,13 @@ keras.distribution.set_distribution(
     keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 )
 keras.utils.set_random_seed(0)
+# Batch norms of few values magnify the rounding of float32.
+keras.config.set_dtype_policy("float64")
 model = ki3d.InceptionI3D(architecture=register(), classes=2, input_shape=(9, 32, 32, 3))
 spec = ClipSpec("tiny", short_side=36, size=32)
 videos = open_dataset(table).split("train")
 clips = training_clips(videos, spec=spec, frames=9, batch=4, augment=augmentation(spec))
+clips = clips.take(1).cache().repeat()  # one batch, so that nothing but the steps changes the loss
 model.compile(
     keras.optimizers.SGD(1e-3, momentum=0.9),
     keras.losses.CategoricalCrossentropy(from_logits=True),
@@ -52,6 +55,7 @@ def test_two_devices_take_the_steps_of_one(noise):
             env={
                 **os.environ,
                 "KERAS_BACKEND": "jax",
+                "JAX_ENABLE_X64": "1",
                 "PYTHONPATH": os.pathsep.join(sys.path),
                 "TF_CPP_MIN_LOG_LEVEL": "3",
                 "XLA_FLAGS": "--xla_force_host_platform_device_count=2 "
@@ -66,6 +70,6 @@ def test_two_devices_take_the_steps_of_one(noise):
     one, two = found
     assert (one["devices"], two["devices"]) == ([1], [2])
     assert len(one["losses"]) == 3
-    # Sums of floats in another order, carried on by each step.
-    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)
-    assert max(one["losses"]) > 1.1 * min(one["losses"])  # the steps have a say
+    # The logits are float32 under every policy.
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
+    assert max(one["losses"]) > 1.1 * min(one["losses"])

@@ -157,9 +157,9 @@ def test_systems_can_start_from_image_weights(tiny, tmp_path):
         frames=4,
         inflate=str(tmp_path / "image.h5"),
     )
-    trunk = build(config, LABELS).streams["rgb"]
+    backbone = build(config, LABELS).streams["rgb"]
     np.testing.assert_array_equal(
-        trunk.get_layer("Mixed_4f_Branch_0_Conv2d_0a_1x1_conv").kernel,
+        backbone.get_layer("Mixed_4f_Branch_0_Conv2d_0a_1x1_conv").kernel,
         images.get_layer("Mixed_4f_Branch_0_Conv2d_0a_1x1_conv").kernel,
     )
 

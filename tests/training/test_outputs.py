@@ -3,7 +3,9 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
+from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.training.outputs import (
     frame_strip,
@@ -45,3 +47,25 @@ def test_history_survives_write_and_read(tmp_path):
     ]
     write_history(tmp_path / "history.csv", rows)
     assert read_history(tmp_path / "history.csv") == rows
+
+
+@pytest.mark.parametrize("last", ["2,20,1.", "2,20,0.5,0", "2", ""])
+def test_a_last_line_that_is_not_whole_is_left_out(tmp_path, last):
+    path = tmp_path / "history.csv"
+    path.write_bytes(f"epoch,step,loss,accuracy\r\n1,10,2.0,0.25\r\n{last}".encode())
+    assert read_history(path) == [{"epoch": 1, "step": 10, "loss": 2, "accuracy": 0.25}]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"epoch,step,loss\n1,10,x\n", "line 2: must have a number or nothing"),
+        (b"epoch,step,loss\n1,10\n", "line 2: must have a number or nothing"),
+        (b"epoch,step,loss\n1,10,2.0,3\n", "line 2: must have a number or nothing"),
+        ("epoch,step\n1,10\n".encode("utf-16"), "must be UTF-8 text"),
+    ],
+)
+def test_a_damaged_history_is_told(tmp_path, content, why):
+    (tmp_path / "history.csv").write_bytes(content)
+    with pytest.raises(DatasetError, match=why):
+        read_history(tmp_path / "history.csv")

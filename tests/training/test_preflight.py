@@ -31,6 +31,27 @@ def test_old_config_without_newer_fields_matches(tiny, tmp_path, write_old_confi
         preflight.check_output(tmp_path, tiny)
 
 
+@pytest.mark.parametrize(
+    "text", ["5", "[]", "null", "{", "", '"loss"', "\udcff", "[" * 9999, '{"loss": {}}']
+)
+def test_other_json_in_the_folder_of_a_run_is_another_config(tiny, tmp_path, text):
+    (tmp_path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(FileExistsError, match="from a run with another config") as raised:
+        preflight.check_output(tmp_path, tiny)
+    assert "\n" not in str(raised.value)
+    assert not preflight.extends(tmp_path, tiny)
+
+
+def test_videos_to_validate_on_that_are_trained_on_are_reported(noisy, caplog):
+    training, validation = noisy.split("train"), noisy.split("test")
+    preflight.warn_about_copies(training, validation)
+    preflight.warn_about_copies(training, None)
+    assert not caplog.records
+    preflight.warn_about_copies(training, training)
+    (record,) = caplog.records
+    assert "6 videos are both trained and validated on, such as" in record.getMessage()
+
+
 def test_fraction_of_the_training_videos_is_held_out(noisy, tiny):
     config = dataclasses.replace(tiny, validation="0.3")
     training, validation = preflight.training_and_validation(noisy, config)
@@ -80,3 +101,10 @@ def test_videos_without_splits_are_split(noisy, tiny):
         preflight.training_and_validation(undivided, dataclasses.replace(tiny, validation="dev"))
     with pytest.raises(DatasetError, match=r"validation of 0\.99 leaves nothing to train"):
         preflight.training_and_validation(undivided, dataclasses.replace(tiny, validation="0.99"))
+
+
+def test_the_fields_of_another_config_are_reported_in_one_line(tiny, tmp_path):
+    fields = json.loads(tiny.to_json()) | {"a\nfield": 1}
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(FileExistsError, match=r", a field=1 there, None here$"):
+        preflight.check_output(tmp_path, tiny)

@@ -48,7 +48,8 @@ def test_weights_override_a_recipe_and_each_change_is_logged(messages):
         epochs=3,
     )
     assert sorted(messages()) == [
-        f"recipe 'jhmdb': {field}={old!r} gives way to {new!r} because of weights='rgb_kinetics400'"
+        f"recipe 'jhmdb': {field}={old!r} is replaced by {new!r} because of "
+        "weights='rgb_kinetics400'"
         for field, old, new in (
             ("architecture", "googlenet", "inception_v1"),
             ("temporal", "center", "average"),
@@ -78,8 +79,8 @@ def test_weights_set_transfer_and_streams_without_a_recipe(messages):
     config = config_from_recipe(None, weights="flow_kinetics400")
     assert (config.transfer, config.streams) == ("full", ("flow",))
     assert messages() == [
-        "defaults: transfer='original' gives way to 'full' because of weights='flow_kinetics400'",
-        "defaults: streams=() gives way to ('flow',) because of weights='flow_kinetics400'",
+        "defaults: transfer='original' is replaced by 'full' because of weights='flow_kinetics400'",
+        "defaults: streams=() is replaced by ('flow',) because of weights='flow_kinetics400'",
     ]
     assert config_from_recipe(None, weights="rgb_kinetics400").streams == ()
 
@@ -131,7 +132,7 @@ def test_fixed_transfer_has_its_own_defaults_and_logs_them(messages):
     assert (config.learning_rate, config.epochs) == (3e-3, 4)
     assert messages()[1:] == [
         "recipe 'finetune_kinetics': learning_rate=0.003 by default for transfer='fixed'",
-        "recipe 'finetune_kinetics': mixup=0.2 gives way to 0.0 because of transfer='fixed'",
+        "recipe 'finetune_kinetics': mixup=0.2 is replaced by 0.0 because of transfer='fixed'",
     ]
     config = config_from_recipe(
         None, weights="rgb_kinetics400", transfer="fixed", epochs=20, learning_rate=1e-4

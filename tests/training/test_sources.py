@@ -112,11 +112,14 @@ def test_stride_reduces_the_rgb_frame_rate(videos, monkeypatch):
     config = dataclasses.replace(CONFIG, stride=2)
     ((alone, _, _),) = take(source, 1, config)
     assert alone.shape == (2, 4, 32, 32, 3) and config.specs(("rgb",))["rgb"].fps == 12.5
-    asked = {}
-    monkeypatch.setattr(sources, "training_clips", lambda _, **settings: asked.update(settings))
+    received = {}
+    monkeypatch.setattr(sources, "training_clips", lambda _, **settings: received.update(settings))
     training_batches(source, config, ("rgb", "flow"), batch=2, seed=0)
-    assert {name: spec.fps for name, spec in asked["spec"].items()} == {"rgb": 12.5, "flow": 25.0}
-    assert asked["frames"] == 4  # of flow; of rgb half of them
+    assert {name: spec.fps for name, spec in received["spec"].items()} == {
+        "rgb": 12.5,
+        "flow": 25.0,
+    }
+    assert received["frames"] == 4  # of flow; of rgb half of them
 
 
 def test_plain_crop_does_not_scale(tmp_path):
@@ -164,7 +167,7 @@ def test_record_that_announces_more_than_the_file_has_is_refused(records, tmp_pa
     def announce(data):  # with a right checksum of the length, TensorFlow would allocate it
         return (10**18).to_bytes(8, "little") + data[8:]
 
-    with pytest.raises(DatasetError, match=r"DatasetError: .*would reach beyond the end"):
+    with pytest.raises(DatasetError, match=r"DatasetError: .*extends beyond the end"):
         read_all(rewritten(records, tmp_path, announce))
 
 

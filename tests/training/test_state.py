@@ -1,20 +1,28 @@
 """State files: atomic, the newest two, and full disks."""
 
+import dataclasses
+import json
 import resource
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 
 from kinetics_i3d.training.errors import TrainingError
-from kinetics_i3d.training.state import StateFolder, restore, variables_of
+from kinetics_i3d.training.state import StateFolder, TrainState, restore, variables_of
+
+
+def fields(**changes):
+    return dataclasses.asdict(TrainState(**changes))
 
 
 @pytest.fixture
 def states(tmp_path):
     folder = StateFolder(tmp_path / "state")
     for step in (1, 3, 20):
-        folder.save(step, [np.full((2, 3), step), np.array(step, np.uint32)], {"step": step})
+        arrays = [np.full((2, 3), step), np.array(step, np.uint32)]
+        folder.save(step, arrays, fields(step=step))
     return folder
 
 
@@ -24,13 +32,13 @@ def test_load_reads_the_newest_state_and_two_are_kept(states):
         "step-000000020.npz",
     ]
     arrays, state = states.load()
-    assert state == {"step": 20}
+    assert state == fields(step=20)
     assert arrays[0].tolist() == [[20] * 3] * 2 and arrays[1].dtype == np.uint32
 
 
 def test_floats_survive_save_and_load_bit_exact(tmp_path):
     states = StateFolder(tmp_path)
-    state = {"loss": 0.1 + 0.2, "best": float("inf"), "history": [{"val_loss": 1 / 3}]}
+    state = fields(loss=0.1 + 0.2, best=float("inf"), history=[{"val_loss": 1 / 3}])
     values = np.random.default_rng(0).normal(size=50).astype(np.float32)
     states.save(1, [values] * 12, state)
     arrays, loaded = states.load()
@@ -44,7 +52,7 @@ def test_damaged_state_falls_back_to_the_previous_one(states, damage, caplog):
     whole = newest.read_bytes()
     at = whole.index(b"\x14" + bytes(7) + b"\x14")  # a value: only its checksum knows
     newest.write_bytes(damage if damage is not None else whole[:at] + b"\x15" + whole[at + 1 :])
-    assert states.load()[1] == {"step": 3}
+    assert states.load()[1] == fields(step=3)
     assert "step-000000020.npz: damaged" in caplog.text
     states.file(3).write_bytes(b"")
     with pytest.raises(TrainingError, match="all states are damaged; delete the folder"):
@@ -106,4 +114,56 @@ def test_damaged_state_falls_back_to_the_one_before(states, damage):
         plain = newest.read_bytes()
         newest.write_bytes(plain.replace(b"'shape': (", b"'shape'  ((("))
     _, state = states.load()
-    assert state == {"step": 3}
+    assert state == fields(step=3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rigth": 1.0},
+        {"step": "20"},
+        {"step": True},
+        {"positions": [-1]},
+        {"positions": ["4"]},
+        {"plateau": {"patience": None}},
+        {"history": [1]},
+        {"history": {}},
+        {"arrays": 3},
+    ],
+)
+def test_a_state_that_says_something_else_falls_back_to_the_one_before(states, change):
+    with np.load(states.file(20)) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    assert json.loads(arrays["facts"].tobytes()).keys() == {*fields(), "arrays"}
+    text = json.dumps(json.loads(arrays["facts"].tobytes()) | change)
+    np.savez(states.file(20), **arrays | {"facts": np.frombuffer(text.encode(), np.uint8)})
+    assert states.load()[1] == fields(step=3)
+
+
+def test_a_state_whose_list_of_arrays_is_cut_falls_back_to_the_one_before(states):
+    newest = states.file(20)
+    with zipfile.ZipFile(newest) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    for left_out, replaced in (("00001.npy", None), ("00000.npy", None), (None, "00001.npy")):
+        with zipfile.ZipFile(newest, "w") as archive:
+            for name, data in members.items():
+                if name == replaced:  # a member that is no array
+                    archive.writestr(name.removesuffix(".npy"), b"no array")
+                elif name != left_out:
+                    archive.writestr(name, data)
+        assert states.load()[1] == fields(step=3)
+
+
+def test_a_compressed_state_is_refused(states):
+    with np.load(states.file(20)) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    np.savez_compressed(states.file(20), **arrays)
+    assert states.load()[1] == fields(step=3)
+
+
+def test_a_state_of_an_earlier_version_is_read(states):
+    with np.load(states.file(20)) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    text = json.dumps(fields(step=20))
+    np.savez(states.file(20), **arrays | {"facts": np.frombuffer(text.encode(), np.uint8)})
+    assert states.load()[1] == fields(step=20)

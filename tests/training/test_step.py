@@ -139,8 +139,8 @@ def test_accumulation_matches_the_whole_batch(parts):
         step = make(model, objective=Objective(smoothing=0.1), accumulate=accumulate)
         curve = [step.train(clips, targets)[:2] for _ in range(4)]
         results.append((curve, [one.numpy() for one in model.trainable_variables]))
-    (whole, weights), (parted, others) = results
-    np.testing.assert_allclose(parted, whole, rtol=1e-5)
+    (whole, weights), (accumulated, others) = results
+    np.testing.assert_allclose(accumulated, whole, rtol=1e-5)
     for one, other in zip(weights, others, strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
 

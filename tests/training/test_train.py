@@ -90,7 +90,7 @@ def test_run_writes_weights_config_and_history(noisy, tiny, tmp_path):
 
     other = dataclasses.replace(config, seed=1)
     before = {file: file.read_bytes() for file in output.iterdir() if file.is_file()}
-    with pytest.raises(FileExistsError, match=r"config\.json: is of a run with another config"):
+    with pytest.raises(FileExistsError, match=r"config\.json: from a run with another config"):
         train(noisy, other, output)
     again = train(noisy, config, output)  # only read
     np.testing.assert_array_equal(np.asarray(again(clips)), np.asarray(model(clips)))
@@ -221,6 +221,7 @@ def test_sigterm_stops_after_the_current_step(noisy, tiny, tmp_path, monkeypatch
     assert [path.name for path in (tmp_path / "run/state").iterdir()] == ["step-000000002.npz"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "why"),
@@ -251,6 +252,23 @@ def test_sigterm_stops_outside_the_steps(noisy, tiny, tmp_path, monkeypatch, fie
 
 
 @pytest.mark.slow
+def test_a_run_of_other_classes_is_not_continued(noisy, tiny, tmp_path):
+    config = dataclasses.replace(tiny, validation="0.3", steps=1)
+    train(noisy, config, tmp_path / "run")
+    labels = tuple(f"other {label}" for label in noisy.labels)
+    videos = tuple(
+        dataclasses.replace(video, label=f"other {video.label}") for video in noisy.videos
+    )
+    others = dataclasses.replace(noisy, labels=labels, videos=videos)
+    for finished in (True, False):
+        if not finished:
+            (tmp_path / "run" / "weights.h5").unlink()
+        with pytest.raises(FileExistsError, match=r"from a run with other classes.*'other "):
+            train(others, config, tmp_path / "run")
+
+
+@pytest.mark.long
+@pytest.mark.slow
 def test_finished_run_continues_with_more_epochs(noisy, tiny, tmp_path):
     config = dataclasses.replace(tiny, schedule="constant", epochs=2, validation="test")
     whole = train(noisy, config, tmp_path / "whole")
@@ -266,6 +284,7 @@ def test_finished_run_continues_with_more_epochs(noisy, tiny, tmp_path):
             train(noisy, dataclasses.replace(config, **wrong), tmp_path / "parts")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_run_with_an_old_config_continues(noisy, tiny, tmp_path, write_old_config):
     config = dataclasses.replace(tiny, schedule="constant", warmup=0.0, ema=0.5)
@@ -297,6 +316,7 @@ def test_balanced_class_weights_change_the_run(noisy, tiny, tmp_path, caplog):
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_features_are_reused_with_another_learning_rate(noisy, tiny, tmp_path, monkeypatch):
     save_weights(InceptionI3D(architecture=SHORT, classes=3), tmp_path / "start.h5")
@@ -314,6 +334,7 @@ def test_features_are_reused_with_another_learning_rate(noisy, tiny, tmp_path, m
         train(noisy, dataclasses.replace(config, size=40, test_size=32), tmp_path / "three")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_failure_in_a_worker_is_one_line_and_saves_the_state(noisy, tiny, tmp_path, monkeypatch):
     whole = train(noisy, tiny, tmp_path / "whole")
@@ -449,6 +470,7 @@ def test_multi_label_run_is_trained_and_evaluated(several, tiny, tmp_path, caplo
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_multi_label_records_train_and_resume_to_the_bit(several, tiny, tmp_path):
     """As from the videos: a loss per class, mAP; a continued run ends with the same weights."""
