@@ -39,7 +39,7 @@ def combine(rgb_evaluation, flow_evaluation):
     repeated = first.logits.keys() & second.logits.keys()
     if repeated:
         raise ValueError(
-            "`flow_evaluation` must have another stream than `rgb_evaluation`. "
+            "`flow_evaluation` must have a different stream from `rgb_evaluation`. "
             f"Received: {sorted(repeated)} in both"
         )
     names = " and ".join("+".join(evaluation.logits) for evaluation in (first, second))
@@ -197,7 +197,7 @@ def compare(old, new):
         if first[name]["label"] != second[name]["label"]
     ]
     if mismatches:
-        raise DatasetError(f"videos have other labels than before: {join_items(mismatches)}")
+        raise DatasetError(f"videos have different labels than before: {join_items(mismatches)}")
     won: list[Change] = []
     lost: list[Change] = []
     for name in shared:

@@ -76,10 +76,10 @@ def kernel_distance(real, generated):
 
 
 def precision_recall(real, generated, *, neighbors=3):
-    """Precision and recall of generated samples by nearest neighbours.
+    """Precision and recall of generated samples by nearest neighbors.
 
     Precision is the share of generated samples that lie within the distance of some real sample to
-    its k-th nearest real neighbour, and recall the converse. Kynkäänniemi et al., "Improved
+    its k-th nearest real neighbor, and recall the converse. Kynkäänniemi et al., "Improved
     Precision and Recall Metric for Assessing Generative Models", NeurIPS 2019.
 
     Args:
@@ -143,10 +143,10 @@ def _distances(rows, to):
 
 
 def _share_covered(samples, *, by, neighbors):
-    """The share of samples inside a ball around some row of `by`, out to its k-th neighbour."""
+    """The share of samples inside a ball around some row of `by`, out to its k-th neighbor."""
     radii = np.concatenate(
         [
-            # A row is its own nearest neighbour, at distance 0.
+            # A row is its own nearest neighbor, at distance 0.
             np.partition(_distances(by[begin : begin + BLOCK], by), neighbors, axis=1)[:, neighbors]
             for begin in range(0, len(by), BLOCK)
         ]

@@ -21,12 +21,12 @@ class FVDResult:
 
     Args:
         fvd: Fréchet Video Distance; lower is better, 0 for identical sets.
-        kvd: Kernel Video Distance, or `None` if it was not asked for.
-        precision, recall: In [0, 1], or `None` if they were not asked for.
+        kvd: Kernel Video Distance, or `None` if it was not requested.
+        precision, recall: In [0, 1], or `None` if they were not requested.
         spread: Standard deviation of `fvd` over bootstrap samples of the videos, or `None`.
         protocol: The `FVDProtocol`.
-        videos: How many real and generated videos were compared.
-        skipped: Messages about videos that were not.
+        videos: Numbers of real and generated videos that were compared.
+        skipped: Messages about skipped videos.
     """
 
     fvd: float
@@ -56,28 +56,28 @@ def fvd(
 ) -> FVDResult:
     """Fréchet Video Distance between real and generated videos.
 
-    FVD depends on the protocol and, through its bias, on the number of videos: compare only numbers
-    of the same protocol and about as many videos. 2048 videos on each side are usual.
+    FVD depends on the protocol and, through its bias, on the number of videos: compare only values
+    of the same protocol and similar numbers of videos. 2048 videos on each side are common.
 
     Args:
-        real: Videos: a folder, searched with all folders inside; a list of paths; an
-            array or the path of a `.npy` or `.npz` file, uint8 of shape (videos, frames, height,
-            width, 3) in [0, 255]; or `VideoFeatures`, or the path that these were saved to.
+        real: Videos: a folder, searched recursively; a list of paths; an array or the path of a
+            `.npy` or `.npz` file, uint8 of shape (videos, frames, height, width, 3) in [0, 255]; or
+            `VideoFeatures`, or the path that these were saved to.
         generated: As `real`.
         protocol: Name of a row in `FVD_PROTOCOLS` or an `FVDProtocol`: `"reference"`,
             `"stylegan_v"`, `"stylegan_v_128"` or `"avg_pool"`.
-        weights: A catalog name or path of an I3D of RGB with 400 classes. Not used where both
-            sides are features.
-        all_metrics: Whether to compute KVD, precision and recall too, on the same features.
+        weights: A catalog name or path of an I3D of RGB with 400 classes. Not used if both sides
+            are features.
+        all_metrics: Whether to also compute KVD, precision and recall, on the same features.
         resamples: Number of bootstrap samples for `spread`; 0 for none.
-        seed: Of random frames and of bootstrap samples.
-        batch_size: Clips that the network sees at once. Only these are in memory.
+        seed: Seed of random frames and of bootstrap samples.
+        batch_size: Number of clips per call of the network. Only these are in memory.
 
     Returns:
         An `FVDResult`.
 
     Raises:
-        UserError: If a source holds no usable videos, or features of another protocol or network.
+        UserError: If a source has no usable videos, or features of another protocol or network.
         ValueError: If an argument is out of its range.
         WeightsError: If the weights cannot be found or read.
 

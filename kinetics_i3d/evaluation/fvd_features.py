@@ -1,4 +1,4 @@
-"""`fvd_features`: videos to the feature vectors that FVD compares."""
+"""`fvd_features`: computes the feature vectors that FVD compares."""
 
 import dataclasses
 import hashlib
@@ -11,7 +11,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import DAMAGE, UserError, VideoError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
-from kinetics_i3d.core.files import check_unpacked
+from kinetics_i3d.core.files import check_unpacked, only_array
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.evaluation.fvd_protocols import (
@@ -33,20 +33,20 @@ def fvd_features(
     seed: int = 0,
     batch_size: int = 8,
 ) -> VideoFeatures:
-    """The feature vectors of videos, to be compared by `fvd` or kept by `VideoFeatures.save`.
+    """Computes the feature vectors of videos, for `fvd` or `VideoFeatures.save`.
 
     Args:
         videos: As in `fvd`, without features.
         protocol: As in `fvd`.
         weights: As in `fvd`.
-        seed: Of random frames.
-        batch_size: Clips that the network sees at once.
+        seed: Seed of random frames.
+        batch_size: Number of clips per call of the network.
 
     Returns:
         A `VideoFeatures`. Videos that cannot be read or are too short are skipped, with a warning.
 
     Raises:
-        UserError: If the source holds no usable videos.
+        UserError: If the source has no usable videos.
         WeightsError: If the weights cannot be found or read.
 
     Example:
@@ -92,7 +92,7 @@ def fvd_features(
 
 
 def features_of_both(real, generated, *, protocol, weights, seed, batch_size):
-    """The two `VideoFeatures` that `fvd` compares; the network is made at most once."""
+    """The two `VideoFeatures` that `fvd` compares; the network is built at most once."""
     network = None
     sets = []
     for name, source in (("real", real), ("generated", generated)):
@@ -106,13 +106,13 @@ def features_of_both(real, generated, *, protocol, weights, seed, batch_size):
         sets.append(features)
     if sets[0].weights != sets[1].weights:
         raise UserError(
-            "`real` and `generated` must be features of one network; make both by the same weights"
+            "`real` and `generated` must be features of one network; use the same weights for both"
         )
     return sets
 
 
 def _check_protocol(features, protocol, name):
-    """Refuses features whose distance to others would mean nothing."""
+    """Raises `UserError` for features of another protocol, whose distances are meaningless."""
     for field in dataclasses.fields(FVDProtocol):
         wanted = getattr(protocol, field.name)
         actual = getattr(features.protocol, field.name)
@@ -156,7 +156,7 @@ def _sources(videos):
 
 
 def _load_array(path):
-    """The array of a `.npy` file, which stays on the disk, or the only one in an `.npz` file."""
+    """The array of a `.npy` file, mapped into memory, or the only array of an `.npz` file."""
     try:
         if path.suffix == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -166,7 +166,7 @@ def _load_array(path):
                     f"{path}: must hold one array of videos. Received: {', '.join(file.files)}"
                 )
             check_unpacked(file.zip)
-            return file[file.files[0]]
+            return only_array(file)
     except DAMAGE as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -193,7 +193,7 @@ def _clip(name, read, protocol, seed):
     begin = 0
     if protocol.start == "random":
         count = sum(1 for _ in read())
-        # By the file's own name, so that other files beside it change nothing.
+        # Depends on the file's name, not on other files in the folder.
         key = hashlib.sha256(f"{seed} {os.path.basename(name)}".encode()).digest()
         random = np.random.default_rng(int.from_bytes(key[:8], "little"))
         begin = int(random.integers(max(count - protocol.frames, 0) + 1))
@@ -207,7 +207,7 @@ def _clip(name, read, protocol, seed):
 
 
 class _Network:
-    """Resized clips -> features, and the digest of the weights."""
+    """A network from resized clips to features, and the digest of its weights."""
 
     def __init__(self, weights, protocol):
         import tensorflow as tf
@@ -246,7 +246,7 @@ class _Network:
 
 
 def _pooled(model):
-    """The model up to the last pool, its steps averaged."""
+    """The model up to the last pool, averaged over time."""
     import keras
 
     pooled = model.get_layer("AvgPool_0a_7x7").output

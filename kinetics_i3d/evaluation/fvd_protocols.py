@@ -1,4 +1,4 @@
-"""`FVDProtocol`, how videos become features and these a distance; `VideoFeatures`, their file."""
+"""`FVDProtocol`, the settings of FVD; `VideoFeatures`, feature vectors that can be saved."""
 
 import dataclasses
 import json
@@ -14,22 +14,22 @@ FORMAT = 1
 FEATURES = {"logits": 400, "avg_pool": 1024}
 RESIZES = ("legacy", "half_pixel")
 STARTS = ("first", "random")
-FEWEST_FRAMES = 9  # of which the network makes one step of logits
+MIN_FRAMES = 9  # for one time step of logits
 
 
 @dataclasses.dataclass(frozen=True)
 class FVDProtocol:
-    """How videos become feature vectors, and these a distance. Numbers of different ones differ.
+    """The settings of FVD. Distances by different protocols cannot be compared.
 
     Args:
         name: Name of the protocol.
-        frames: Consecutive frames taken of each video, at the rate of the file; 9 or more. A video
-            with fewer is skipped.
-        start: Which frames: `"first"`, or `"random"`, from a frame that depends on the seed and
-            the name of the video.
-        resize: How frames are brought to 224x224, the aspect ratio not kept: `"legacy"` is bilinear
-            as TensorFlow 1's `resize_bilinear`, `"half_pixel"` as PyTorch's
-            `interpolate(align_corners=False)`. Neither smooths before it shrinks.
+        frames: Number of consecutive frames of each video, at the rate of the file; 9 or more. A
+            video with fewer frames is skipped.
+        start: `"first"`, or `"random"` for a start frame that depends on the seed and the name of
+            the video.
+        resize: Resize to 224x224, without keeping the aspect ratio: `"legacy"` is bilinear as in
+            TensorFlow 1's `resize_bilinear`, `"half_pixel"` as in PyTorch's
+            `interpolate(align_corners=False)`. Neither is antialiased.
         features: `"logits"`, the 400 logits averaged over time, or `"avg_pool"`, the 1024 features
             of the last pool, averaged over time.
         biased: Whether covariances are divided by n rather than n - 1.
@@ -58,9 +58,9 @@ class FVDProtocol:
                     f"`{field}` must be one of {allowed}. Received: "
                     f"{field}={getattr(self, field)!r}"
                 )
-        if self.frames < FEWEST_FRAMES:
+        if self.frames < MIN_FRAMES:
             raise ValueError(
-                f"`frames` must be {FEWEST_FRAMES} or more. Received: frames={self.frames!r}"
+                f"`frames` must be {MIN_FRAMES} or more. Received: frames={self.frames!r}"
             )
 
 
@@ -72,7 +72,7 @@ FVD_PROTOCOLS = {
         # StyleGAN-V's fvd2048_16f and fvd2048_128f (Skorokhodov et al., CVPR 2022).
         FVDProtocol("stylegan_v", start="random", resize="half_pixel", biased=True),
         FVDProtocol("stylegan_v_128", frames=128, start="random", resize="half_pixel", biased=True),
-        # Of the reference in all but the layer.
+        # As the reference, with another layer.
         FVDProtocol("avg_pool", features="avg_pool"),
     )
 }
@@ -84,7 +84,7 @@ class VideoFeatures:
 
     Args:
         values: float32, shape (videos, features).
-        protocol: The `FVDProtocol` that they were made by.
+        protocol: The `FVDProtocol` that they were computed by.
         weights: A digest of the network's weights.
         names: The video of each row.
         skipped: Messages about videos that could not be used.
@@ -131,7 +131,7 @@ class VideoFeatures:
             A `VideoFeatures`.
 
         Raises:
-            UserError: If the file is no such file.
+            UserError: If the file was not written by `save`.
         """
         try:
             with open(path, "rb") as data, np.load(data, allow_pickle=False) as file:
@@ -158,7 +158,7 @@ class VideoFeatures:
 
 
 def find_protocol(protocol: str | FVDProtocol, *, frames: int | None = None) -> FVDProtocol:
-    """A row of `FVD_PROTOCOLS`, or a protocol itself, with another number of frames if given."""
+    """Looks up a protocol by name, and sets its number of frames if `frames` is not None."""
     if not isinstance(protocol, FVDProtocol):
         if protocol not in FVD_PROTOCOLS:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Classification metrics in plain NumPy, and how far they can be trusted."""
+"""Classification metrics in plain NumPy, with confidence intervals and calibration."""
 
 import numpy as np
 
@@ -71,8 +71,8 @@ def calibration_error(probabilities, targets, bins=15):
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 2.
     """
-    confidence, correct, places = _confidence_bins(probabilities, targets, bins)
-    gaps = np.bincount(places, weights=correct - confidence, minlength=bins)
+    confidence, correct, indices = _confidence_bins(probabilities, targets, bins)
+    gaps = np.bincount(indices, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
@@ -81,11 +81,11 @@ def reliability_curve(probabilities, targets, bins=15):
 
     The bins are those of `calibration_error`. Returns three arrays of the same length.
     """
-    confidence, correct, places = _confidence_bins(probabilities, targets, bins)
-    counts = np.bincount(places, minlength=bins)
+    confidence, correct, indices = _confidence_bins(probabilities, targets, bins)
+    counts = np.bincount(indices, minlength=bins)
     filled = counts > 0
     means = [
-        np.bincount(places, weights=values, minlength=bins)[filled] / counts[filled]
+        np.bincount(indices, weights=values, minlength=bins)[filled] / counts[filled]
         for values in (confidence, correct)
     ]
     return *means, counts[filled]
@@ -96,8 +96,8 @@ def _confidence_bins(probabilities, targets, bins):
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == np.asarray(targets)
     # A bin includes its upper edge, as in the source; a confidence of 0 falls into the first.
-    places = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    return confidence, correct, places
+    indices = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return confidence, correct, indices
 
 
 def mcnemar_test(only_first, only_second):
@@ -115,8 +115,8 @@ def mcnemar_test(only_first, only_second):
     >>> mcnemar_test(0, 6)
     0.03125
 
-    Source: Q. McNemar, Psychometrika 12 (1947), with the binomial distribution in place of its
-    limit.
+    Source: Q. McNemar, Psychometrika 12 (1947), with the binomial distribution instead of the
+        chi-squared approximation.
     """
     total, fewer = only_first + only_second, min(only_first, only_second)
     # Python's integers do not overflow; each binomial coefficient follows from the one before.

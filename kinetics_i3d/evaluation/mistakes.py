@@ -64,7 +64,7 @@ def mistake_strips(evaluation, rows):
 
 
 def _filmstrip(path, specs):
-    """Frames of a video side by side; the parts that the model does not see are darkened."""
+    """Frames of a video side by side, darkened outside the model's crop."""
     try:
         info = video_info(path)
         frames = spread_frames(path, FRAMES, fps=min(25.0, info.fps), short_side=2 * FRAME_SIZE[1])
@@ -92,7 +92,7 @@ def _draw_caption(canvas, corner, evaluation, row):
     canvas.text((x + STRIP_SIZE[0], y), percent, size=16, anchor="rm")
     between = " predicted as "
     free = STRIP_SIZE[0] - text_width(percent, size=16) - 16 - text_width(between, size=16)
-    # Each name gets half of the free width, or what the other one leaves of it.
+    # Each name gets half of the available width, or the part that the other one does not need.
     widths = [text_width(text, size=16) for text in (label, evaluation.labels[predicted])]
     first = min(widths[0], max(free / 2, free - widths[1]))
     canvas.text((x, y), label, size=16, color=INK, width=first)

@@ -14,7 +14,7 @@ from kinetics_i3d.evaluation.metrics import reliability_curve
 
 SHADES = "Blues"  # from white to dark blue, monotonic in lightness
 OTHERS = "any other class"
-_ALL_CLASSES = 60  # up to this many classes are drawn; of more, the _MOST_CONFUSED
+_ALL_CLASSES = 60  # maximum number of classes that are all drawn; of more, the _MOST_CONFUSED
 _MOST_CONFUSED = 40
 _NAME_LENGTH = 32  # characters of a class name
 
@@ -137,7 +137,7 @@ def row_shares(counts):
 
 
 def text_color(share):
-    """The color, INK or white, that stands out from the shade of a share of 0 to 1."""
+    """The color, INK or white, that is readable on the shade of a share from 0 to 1."""
     import matplotlib
 
     red, green, blue, _ = matplotlib.colormaps[SHADES](float(share))
@@ -152,8 +152,8 @@ def text_color(share):
 def select_classes(counts, labels):
     """(counts, row names, column names) of the part of a confusion matrix that is drawn.
 
-    That is all of up to 60 classes. Of more, it is the 40 most confused ones and a last column with
-    the sums of all others.
+    Up to 60 classes are all drawn. Of more, the 40 most confused ones are drawn, with a last column
+    for the sums of all others.
     """
     if len(labels) <= _ALL_CLASSES:
         return counts, labels, labels
@@ -168,7 +168,7 @@ def most_confused(counts, classes):
     """The numbers, sorted, of the `classes` classes in the most frequent confusions.
 
     Confusions count in both directions. If too few classes are confused, the first of the others
-    fill up.
+    are added.
 
     Example:
 
@@ -179,8 +179,8 @@ def most_confused(counts, classes):
     np.fill_diagonal(counts, 0)
     pairs = np.triu(counts + counts.T)
     chosen: dict[int, None] = {}
-    for place in np.argsort(-pairs, axis=None, kind="stable")[: np.count_nonzero(pairs)]:
-        for index in np.unravel_index(place, pairs.shape):
+    for flat_index in np.argsort(-pairs, axis=None, kind="stable")[: np.count_nonzero(pairs)]:
+        for index in np.unravel_index(flat_index, pairs.shape):
             if len(chosen) < classes:
                 chosen[int(index)] = None
     unconfused = (index for index in range(len(counts)) if index not in chosen)
@@ -189,7 +189,7 @@ def most_confused(counts, classes):
 
 
 def draw_reliability(path, probabilities, targets, *, title=None):
-    """Draws how often predictions are right against how confident they are.
+    """Draws the accuracy of predictions against their confidence.
 
     Args:
         path: The PNG to write, atomically.

@@ -13,7 +13,7 @@ from absl import logging
 from kinetics_i3d.core.canvas import pillow
 from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.json_objects import parse_object
+from kinetics_i3d.core.json_objects import check_fields, parse_object
 from kinetics_i3d.evaluation.compare import short_name
 from kinetics_i3d.evaluation.mistakes import draw_mistakes, mistake_strips
 from kinetics_i3d.evaluation.plots import draw_confusion, draw_reliability
@@ -22,8 +22,8 @@ from kinetics_i3d.evaluation.result import class_results
 JSON, PAGE = "evaluation.json", "report.html"
 CONFUSION, MISTAKES, RELIABILITY = "confusion.png", "worst_mistakes.png", "reliability.png"
 _FORMAT = 1
-_MOST_MISTAKES = 24
-_MOST_CHANGES = 20  # changed videos that the page lists, of each kind
+_MAX_MISTAKES = 24
+_MAX_CHANGES = 20  # changed videos that the page lists, of each kind
 _TOP_CLASSES = 5  # of each video with several labels, whose probabilities are reported
 _READABLE_CLASSES = 30  # up to this many, the confusion matrix may be shrunk to fit the page
 _JPEG_QUALITY = 85
@@ -38,6 +38,8 @@ _MULTI_LABEL_METRICS = {
     "map": "Mean average precision",
     "hit1": "Highest score is a label of the video",
 }
+# Of a video in an evaluation.json, whose other fields are not read.
+_ROW = {"path": str, "label": str, "prediction": str, "rank": int}
 _RESIZED = {
     "short_side": "short side resized to",
     "height": "height resized to",
@@ -153,7 +155,7 @@ def write_report(folder, evaluation, report, *, comparison=None):
     labels, there are no plots.
 
     Args:
-        folder: Where to write; created if missing.
+        folder: Output folder, created if missing.
         evaluation: An `Evaluation`.
         report: The result of `make_report` for it.
         comparison: A `Comparison` with an earlier evaluation, for the page.
@@ -173,9 +175,9 @@ def write_report(folder, evaluation, report, *, comparison=None):
         draw_reliability(
             folder / RELIABILITY, evaluation.probabilities, evaluation.targets, title=title
         )
-        rows = evaluation.mistakes(_MOST_MISTAKES)
+        rows = evaluation.mistakes(_MAX_MISTAKES)
         strips = mistake_strips(evaluation, rows)
-        options = {"count": _MOST_MISTAKES, "title": title, "strips": strips}
+        options = {"count": _MAX_MISTAKES, "title": title, "strips": strips}
         draw_mistakes(folder / MISTAKES, evaluation, **options)
         plots = {
             "confusion": (folder / CONFUSION).read_bytes(),
@@ -243,7 +245,7 @@ def _page(report, *, title, comparison, **plots):
         columns=columns,
         metrics=_MULTI_LABEL_METRICS if multi_label else _METRICS,
         comparison=comparison,
-        most_changes=_MOST_CHANGES,
+        max_changes=_MAX_CHANGES,
         classes=sorted(classes, key=lambda result: (result[order], result["label"])),
         absent=len(report["classes"]) - len(classes),
         specs={
@@ -314,8 +316,11 @@ def read_report(path):
         if report["format"] != _FORMAT:
             raise ValueError(f"its format is {report['format']}, not {_FORMAT}")
         for row in () if report.get("multi_label") else report["videos_tested"]:
-            if not isinstance(row["rank"], int) or not {"path", "label", "prediction"} <= {*row}:
+            if not isinstance(row, dict) or not _ROW.keys() <= row.keys():
                 raise ValueError("a video without rank, path, label or prediction")
+            check_fields("videos_tested", {name: row[name] for name in _ROW}, _ROW)
+            if row["rank"] < 1:
+                raise ValueError(f"`rank` must be 1 or more. Received: rank={row['rank']!r}")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except DAMAGE as error:

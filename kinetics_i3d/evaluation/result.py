@@ -26,7 +26,7 @@ from kinetics_i3d.core.labels import sigmoid, softmax
 from kinetics_i3d.evaluation import metrics
 
 BOTH = "both"
-# Part of every key: raise it when the same network and video give other logits than before.
+# Part of every key: increment it when the same network and video give different logits.
 _CACHE_FORMAT = 1
 
 

@@ -29,7 +29,7 @@ def shuffled(original, seed):
     order = np.random.default_rng(seed).permutation(len(original.paths))
     return Evaluation(
         original.labels,
-        tuple(original.paths[place] for place in order),
+        tuple(original.paths[index] for index in order),
         original.targets[order],
         {name: logits[order] for name, logits in original.logits.items()},
         original.skipped,
@@ -91,7 +91,7 @@ def test_combine_rejects_duplicate_videos():
 
 
 def test_combine_rejects_two_of_one_stream():
-    with pytest.raises(ValueError, match=r"must have another stream.*\['rgb'\] in both"):
+    with pytest.raises(ValueError, match=r"must have a different stream.*\['rgb'\] in both"):
         combine(make_evaluation(), make_evaluation(seed=2))
 
 
@@ -170,7 +170,7 @@ def test_incomparable_reports_raise():
         compare(OLD, report([]))
     other = report([1, 1])
     other["videos_tested"][1]["label"] = "z"
-    with pytest.raises(DatasetError, match=r"other labels than before: /data/b/1.mp4 \(b and z\)$"):
+    with pytest.raises(DatasetError, match=r"labels than before: /data/b/1.mp4 \(b and z\)$"):
         compare(OLD, other)
 
 

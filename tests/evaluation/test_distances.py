@@ -98,6 +98,12 @@ def test_precision_recall_is_that_of_loops():
     assert 0 < precision < 1
 
 
+def test_a_sample_as_far_as_the_last_neighbor_is_covered():
+    real = np.array([[0.0], [1], [2], [4]])  # the third neighbors of both ends are 4 away
+    generated = np.array([[-5.0], [-4], [8], [9]])
+    assert precision_recall(real, generated)[0] == 0.5
+
+
 @pytest.mark.parametrize(
     ("real", "generated", "words"),
     [

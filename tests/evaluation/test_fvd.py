@@ -4,12 +4,14 @@ import dataclasses
 import errno
 import itertools
 import json
+import os
 
 import numpy as np
 import pytest
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli.main import main
+from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.evaluation import fvd_features as module
 from kinetics_i3d.evaluation.fvd_protocols import (
@@ -148,6 +150,23 @@ def test_fvd_of_arrays_files_and_saved_features_is_the_same(network, tmp_path):
     assert wanted.fvd > 0
     for first in (tmp_path / "real.npy", tmp_path / "features.npz"):
         assert ki3d.fvd(first, tmp_path / "generated.npz").fvd == wanted.fvd
+    short = dataclasses.replace(REFERENCE, frames=9)
+    assert ki3d.fvd(real[:2], generated[:2], protocol=short).protocol == short
+
+
+def test_only_rgb_networks_of_400_classes_are_accepted(short, tmp_path):
+    def message(stream, classes):
+        shape = (None, None, None, {"rgb": 3, "flow": 2}[stream])
+        model = ki3d.InceptionI3D(architecture=short, classes=classes, input_shape=shape)
+        path = tmp_path / f"{stream}_{classes}.h5"
+        ki3d.save_weights(model, path, clip_spec=ClipSpec("small", stream=stream))
+        with pytest.raises(UserError) as error:  # at the latest for want of frames
+            ki3d.fvd_features(noise(1, 0, frames=5), weights=path)
+        return str(error.value)
+
+    assert "must be an I3D of RGB with 400 classes" in message("rgb", 399)
+    assert "must be an I3D of RGB with 400 classes" in message("flow", 400)
+    assert "no video with 16 frames" in message("rgb", 400)
 
 
 def test_batches_do_not_change_the_features(network):
@@ -206,8 +225,24 @@ def test_features_of_another_protocol_or_network_are_refused(network, tmp_path):
     ],
 )
 def test_arrays_of_another_type_or_shape_are_refused(network, array):
-    with pytest.raises(UserError, match=r"uint8 of shape \(videos, frames, height, width, 3\)"):
+    with pytest.raises(
+        UserError, match=r"^videos: must be uint8 of shape \(videos, frames, height, "
+    ):
         ki3d.fvd_features(array)
+
+
+def test_pickled_videos_are_refused_unread(network, tmp_path):
+    class Loaded:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    np.save(tmp_path / "array.npy", np.array([Loaded()], object), allow_pickle=True)
+    np.savez(tmp_path / "array.npz", videos=np.array([Loaded()], object))
+    np.savez(tmp_path / "features.npz", fvd=np.array([Loaded()], object))
+    for name in ("array.npy", "array.npz", "features.npz"):
+        with pytest.raises(UserError, match=f"{name}: "):
+            ki3d.fvd(tmp_path / name, noise(2, 1))
+    assert not (tmp_path / "executed").exists()
 
 
 def test_a_damaged_file_of_features_is_refused(network, tmp_path):
@@ -245,6 +280,10 @@ def test_all_metrics_and_spread(network):
     assert np.isfinite(result.kvd)
     again = ki3d.fvd(noise(12, 9), noise(12, 10), all_metrics=True, resamples=3)
     assert again == result
+    features = ki3d.fvd_features(noise(4, 11))
+    few = dataclasses.replace(features, values=features.values[:, :5])
+    assert ki3d.fvd(few, few, resamples=1).spread == 0.0  # of one number
+    assert ki3d.fvd(few, few).spread is None
 
 
 def test_wrong_protocols_are_refused():

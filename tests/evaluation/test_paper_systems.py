@@ -110,9 +110,9 @@ def plain_logits(name, model, video):
     if name == "TwoStreamI3D":
         streams = model.streams
         return sum(np.asarray(streams[name](video[name][None]))[0] for name in streams)
-    places = [place for place, _ in CLIPS[name]]
-    parts = [clip_of(video, (*model.clip_specs,), *place) for place in places]
-    if len({place[1] for place in places}) == 1:  # clips of one length as one batch
+    windows = [window for window, _ in CLIPS[name]]
+    parts = [clip_of(video, (*model.clip_specs,), *window) for window in windows]
+    if len({window[1] for window in windows}) == 1:  # clips of one length as one batch
         parts = [keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)]
     logits = np.concatenate([np.asarray(model(part)) for part in parts])
     return np.average(logits, axis=0, weights=[share for _, share in CLIPS[name]])

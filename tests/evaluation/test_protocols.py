@@ -127,6 +127,18 @@ def test_dataset_labels_are_matched_by_name_in_any_order(model, folder):
     assert result.summary() == expected.summary()
 
 
+def test_videos_of_several_labels_are_rows_of_targets(model, folder):
+    videos = dataset(folder, "short", "usual").videos
+    classes = (("stand", "sit"), ())
+    videos = tuple(
+        dataclasses.replace(video, label=next(iter(labels), ""), labels=labels)
+        for video, labels in zip(videos, classes, strict=True)
+    )
+    result = evaluate(model, VideoDataset("tiny", LABELS, videos))
+    assert result.multi_label
+    assert result.targets.tolist() == [[True, True, False], [False, False, False]]
+
+
 def test_unknown_dataset_labels_raise(model, folder):
     videos = tuple(dataset(folder, "short").videos)
     strange = VideoDataset("tiny", ("sit", *(f"a{number}" for number in range(9))), videos)
@@ -276,6 +288,16 @@ def test_interrupted_evaluation_resumes_from_the_cache(model, folder, tmp_path, 
     again = evaluate(model, videos, cache=tmp_path)
     np.testing.assert_array_equal(again.scores, expected.scores)
     assert read == []
+
+
+def test_the_names_in_the_keys_of_existing_caches_stay(model, folder):
+    """With others, all logits that are kept anywhere would be computed again."""
+    (network,) = networks_of(model)
+    part = network.fingerprint(f"{folder / 'usual.mp4'}#t=0.2,0.5")
+    assert sorted(part) == ["span", "video"] and part["span"] == [0.2, 0.5]
+    key = network.cache_key("center")
+    assert sorted(key) == ["clips", "precision", "specs", "views", "weights"]
+    assert sorted(key["clips"]) == ["minimum", "snapshots", "window"]
 
 
 def test_cache_is_keyed_by_weights_views_specs_and_video(model, folder, tmp_path, monkeypatch):

@@ -121,8 +121,8 @@ def test_page_shows_the_numbers_in_escaped_text(greys, written):
     _, page = written
     reader = Reader(page)
     text = " ".join(reader.text.split())
-    for said in ("50.00 %", "33.33 %", "greys & co", "one.h5 + flow", "/x/<bad>.mp4: no video"):
-        assert said in text
+    for reason in ("50.00 %", "33.33 %", "greys & co", "one.h5 + flow", "/x/<bad>.mp4: no video"):
+        assert reason in text
     low, high = greys.summary()["top1_interval"]
     assert f"{100 * low:.1f} % to {100 * high:.1f} %" in text
     assert "stand <up>" in text and "<up>" not in page
@@ -242,6 +242,11 @@ def test_hostile_labels_and_paths_are_escaped_in_the_page(tmp_path):
     assert all(label.strip() in reader.text for label in HOSTILE[:4])
 
 
+def with_row(**changes):
+    row = {"path": "a", "label": "sit", "prediction": "sit", "rank": 1} | changes
+    return json.dumps({"format": 1, "videos_tested": [row]})
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -251,6 +256,10 @@ def test_hostile_labels_and_paths_are_escaped_in_the_page(tmp_path):
         ('{"format": 1}', "videos_tested"),
         ('{"format": 1, "videos_tested": [{"rank": "1"}]}', "a video without rank"),
         ('{"format": 1, "videos_tested": [{"rank": 1, "path": "a"}]}', "a video without rank"),
+        ('{"format": 1, "videos_tested": ["a"]}', "a video without rank"),
+        (with_row(path=1.5), "must have `path` of str"),
+        (with_row(rank=True), "must have `rank` of int"),
+        (with_row(rank=0), "`rank` must be 1 or more"),
     ],
 )
 def test_read_report_rejects_other_files_in_one_line(tmp_path, text, why):

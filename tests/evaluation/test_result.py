@@ -1,5 +1,9 @@
 """`Evaluation`, `class_results` and `LogitCache` against plain loops."""
 
+import hashlib
+import importlib.metadata
+import json
+
 import numpy as np
 import pytest
 
@@ -85,6 +89,13 @@ VIDEO = {"video": {"bytes": 12, "sha256": "ab"}}
 @pytest.fixture
 def cache(tmp_path):
     return LogitCache(tmp_path / "logits", depends_on={"weights": "w", "views": "v"}, classes=3)
+
+
+def test_a_file_is_named_by_the_hash_of_all_that_its_logits_depend_on(cache):
+    parts = {"weights": "w", "views": "v", "video": {"bytes": 10}}
+    parts |= {"format": 1, "version": importlib.metadata.version("kinetics-i3d")}
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    assert cache.path({"bytes": 10}) == cache.folder / key[:2] / f"{key}.npy"
 
 
 def test_cached_logits_are_bit_exact_and_nothing_is_created_before(cache, tmp_path):
