@@ -19,6 +19,7 @@ from kinetics_i3d.core.canvas import (
     check_picture_path,
     text_width,
 )
+from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.labels import BY_COUNT, decode_predictions, label_list
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.stream_specs import StreamSpecs
@@ -39,8 +40,8 @@ from kinetics_i3d.video.video_frames import VideoFrames, check_video
 # The filmstrip, in pixels.
 _WIDTH, _MARGIN, _GAP = 1200, 32, 8
 _TITLE = 56  # height of the line above the frames
-_MOST_HEIGHT = 320  # of a frame; a tall one becomes narrower
-_SHORT_SIDE = 240  # of the decoded frames, about the size that they are drawn at
+_MAX_HEIGHT = 320  # of a frame; a tall one becomes narrower
+_SHORT_SIDE = 240  # of the decoded frames, about the size at which they are drawn
 _ROW, _BAR, _LABEL = 40, 14, 360
 _BEHIND = (24, 27, 32)
 
@@ -145,7 +146,7 @@ def predict_labels(model, views, video, *, top):
 
 @functools.cache
 def _default_model():
-    """Built once, as several videos may be classified one after another."""
+    """The default model, built only once."""
     return load_model()
 
 
@@ -161,26 +162,45 @@ def class_names(model):
     return tuple(model.labels) or label_list(BY_COUNT[classes])
 
 
-def draw_filmstrip(path_out, video, classification, *, spec, frames=8):
+def draw_filmstrip(
+    path: PathLike,
+    video: PathLike,
+    classification: Classification,
+    *,
+    spec: ClipSpec | None = None,
+    frames: int = 8,
+) -> None:
     """Draws evenly spaced frames of a video above its labels and their probabilities.
 
-    The part outside the model's center crop is drawn dark. The video is decoded once more, with few
+    The part outside the model's center crop is darkened. The video is decoded again, with a few
     frames in memory.
 
     Args:
-        path_out: The picture, `*.png`. It appears whole or not at all.
+        path: The PNG to write, atomically.
         video: The video file.
-        classification: Its `Classification`.
-        spec: The model's `ClipSpec`.
+        classification: The result of `classify` for it.
+        spec: The `ClipSpec` of the crop; None for that of the classification.
         frames: Number of frames to draw; all of them if there are fewer.
 
     Raises:
-        UserError: If `path_out` cannot be a picture, or Pillow is missing.
-        ValueError: If `frames` is below 1.
+        UserError: If `path` is not a PNG, or Pillow is missing.
+        ValueError: If `frames` is below 1, or `classification` is none.
         VideoError: If the video cannot be decoded.
+
+    Example:
+
+    >>> classification = ki3d.classify(folder / "video.mp4", "rgb_figures")
+    >>> ki3d.draw_filmstrip(folder / "strip.png", folder / "video.mp4", classification)
     """
-    check_picture_path(path_out)
-    # At a rate above the video's own, neighbours would be the same frame.
+    check_picture_path(path)
+    if not isinstance(classification, Classification):
+        raise ValueError(
+            "`classification` must be what classify() returns. "
+            f"Received: {type(classification).__name__}"
+        )
+    if spec is None:
+        spec = next(iter(classification.clip_specs.values()))
+    # At a rate above the video's own, neighbors would be the same frame.
     fps = min(spec.fps, video_info(video).fps)
     strip = spread_frames(video, frames, fps=fps, short_side=_SHORT_SIDE)
     height, width, _ = strip[0][1].shape
@@ -199,7 +219,7 @@ def draw_filmstrip(path_out, video, classification, *, spec, frames=8):
         y = _TITLE + index // columns * (cell[1] + _GAP)
         _draw_frame(canvas, (x, y), cell, darken_outside_crop(frame, spec), seconds)
     _draw_bars(canvas, bars, classification.predictions)
-    canvas.save(path_out)
+    canvas.save(path)
 
 
 def _grid(count, aspect):
@@ -207,9 +227,9 @@ def _grid(count, aspect):
     # One row of tall frames, two of common ones, four of very wide ones.
     rows = 1 if aspect < 0.8 else 2 if aspect < 3 else 4
     columns = max(math.ceil(count / rows), min(count, 4 if rows < 4 else 2))
-    widest = max(columns, 4 if rows < 4 else 2)  # few frames do not become larger
+    widest = max(columns, 4 if rows < 4 else 2)  # a few frames are not drawn larger
     width = (_WIDTH - 2 * _MARGIN - (widest - 1) * _GAP) // widest
-    return columns, (width, max(24, min(_MOST_HEIGHT, round(width / aspect))))
+    return columns, (width, max(24, min(_MAX_HEIGHT, round(width / aspect))))
 
 
 def _draw_bars(canvas, top, predictions):
@@ -226,15 +246,15 @@ def _draw_bars(canvas, top, predictions):
         canvas.text((_WIDTH - _MARGIN, y), percent, size=18, color=INK, anchor="rm")
 
 
-def _draw_frame(canvas, place, cell, frame, seconds):
+def _draw_frame(canvas, position, cell, frame, seconds):
     height, width, _ = frame.shape
     scale = min(cell[0] / width, cell[1] / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    canvas.box(place, cell, _BEHIND)
-    x = place[0] + (cell[0] - size[0]) // 2
-    y = place[1] + (cell[1] - size[1]) // 2
+    canvas.box(position, cell, _BEHIND)
+    x = position[0] + (cell[0] - size[0]) // 2
+    y = position[1] + (cell[1] - size[1]) // 2
     canvas.paste((x, y), frame, size=size)
     stamp = f"{seconds:.2f} s"
-    corner = (place[0] + 6, place[1] + cell[1] - 26)
+    corner = (position[0] + 6, position[1] + cell[1] - 26)
     canvas.box(corner, (text_width(stamp, size=13) + 12, 20), _BEHIND, radius=5)
     canvas.text((corner[0] + 6, corner[1] + 10), stamp, size=13, color=(255, 255, 255))

@@ -1,7 +1,7 @@
 """`WholeVideoExtractor`: one convolutional pass over a whole video, in bounded memory.
 
-The network runs over stretches of the video that overlap by its receptive field. Every time step is
-taken from a stretch whose borders do not change it, so that the rows are those of one pass.
+The network runs over overlapping stretches of the video. Every time step is taken from a stretch
+whose borders do not affect it, so that the rows are those of one pass.
 """
 
 import collections
@@ -20,7 +20,7 @@ from kinetics_i3d.data.views import View
 from kinetics_i3d.inference.feature_options import WHOLE
 from kinetics_i3d.inference.feature_windows import timed_crops
 from kinetics_i3d.inference.features import FeatureExtractor
-from kinetics_i3d.inference.time_axis import TimeAxis, fewest_frames, plan_chunks, time_axis
+from kinetics_i3d.inference.time_axis import TimeAxis, min_frames_of, plan_chunks, time_axis
 from kinetics_i3d.video.reader import timed_frames
 
 
@@ -33,28 +33,30 @@ class WholeVideoExtractor(FeatureExtractor):
             self._specs_at(self._rate_of(video)),
             self.view,
             self._axis,
-            most=self.options.batch_frames,
-            fewest=self._fewest,
+            max_frames=self.options.batch_frames,
+            min_frames=self._min_frames,
             short=self.options.short,
         )
 
     def batches(self, video):
-        """Yields (clips, spans) for each network call; the part that decodes.
+        """Decodes the video, and yields (inputs, spans) for each call of the network.
 
-        The clips are a `StretchClips` of one view; the spans are (start, end, center) of the time
-        steps that are kept of it. Views of a stretch follow each other.
+        The inputs are a `StretchInputs` of one view; the spans are (start, end, center) of its time
+        steps that are kept. The views of a stretch are consecutive.
         """
         with contextlib.closing(self.windows(video).read(video)) as stretches:
             for frames, kept, spans in stretches:
-                for clip in self._views(frames):
-                    yield StretchClips([clip], kept), spans
+                for crop, flip in self._views():
+                    inputs = StretchInputs(self._allocate(1, len(frames)), kept)
+                    self._write(frames, crop, flip, inputs, 0)
+                    yield inputs, spans
 
-    def predict(self, clips):
-        """The pooled activations of the time steps that are kept of a stretch, rgb first."""
-        return super().predict(clips)[0, clips.kept]
+    def predict(self, inputs):
+        """The pooled activations of the kept time steps of a stretch, rgb first."""
+        return super().predict(inputs)[0, inputs.kept]
 
     def finish(self, metadata, outputs, spans):
-        """As `FeatureExtractor.finish`, of rows whose views lie a stretch apart."""
+        """As `FeatureExtractor.finish`, for rows ordered by stretch, then by view."""
         order = np.argsort([start for start, *_ in spans], kind="stable")
         rows = np.concatenate(outputs)[order] if self.view_count > 1 else np.concatenate(outputs)
         return super().finish(metadata, [rows], [spans[index] for index in order])
@@ -85,73 +87,73 @@ class WholeVideoExtractor(FeatureExtractor):
             )
         # The phase of the grid, and with it the borders, depend on the length of the video.
         lengths = range(options.batch_frames, options.batch_frames + axis.stride)
-        least = max(fewest_frames(self._axis(length)) for length in lengths)
-        if options.batch_frames < least:
+        required = max(min_frames_of(self._axis(length)) for length in lengths)
+        if options.batch_frames < required:
             raise ValueError(
-                f"`batch_frames` must be at least {least} with window={WHOLE!r} and "
+                f"`batch_frames` must be at least {required} with window={WHOLE!r} and "
                 f"endpoint={options.endpoint!r}. Received: batch_frames={options.batch_frames!r}"
             )
 
     def _window_settings(self, windows):
-        stride = self._axis(windows.most).stride
+        stride = self._axis(windows.max_frames).stride
         return {
             "window": WHOLE,
             "stride": {"frames": stride, "seconds": float(stride / windows.rate)},
         }
 
     def _pooled(self, output):
-        """(clips, time, height, width, channels) averaged over space, unless nothing is."""
+        """Averages (clips, time, height, width, channels) over space, unless `pool` is "none"."""
         return output if self.options.pool == "none" else output.mean(axis=(2, 3), dtype=np.float32)
 
 
-class StretchClips(list):
-    """The clips of a stretch, and `kept`, the time steps of the output that are rows."""
+class StretchInputs(dict):
+    """{stream: clip of a stretch}, and `kept`, the slice of output time steps that become rows."""
 
-    def __init__(self, clips, kept):
-        super().__init__(clips)
+    def __init__(self, inputs, kept):
+        super().__init__(inputs)
         self.kept = kept
 
 
 @dataclasses.dataclass(frozen=True)
 class Stretches:
-    """The stretches of a video that a network runs over, decoded once after they were planned.
+    """The stretches of a video that a network runs over.
 
     Args:
         specs: `StreamSpecs` of one frame rate.
-        view: A `View`, whose crops each frame is cut into.
+        view: A `View`, whose crops are taken of each frame.
         axis: Function from the length of a clip to the `TimeAxis` of the network's output.
-        most: Frames of a stretch at most.
-        fewest: Frames that the network needs.
-        short: As for `extract_features`, of a video that has fewer.
+        max_frames: Maximum number of frames of a stretch.
+        min_frames: Minimum number of frames that the network needs.
+        short: As for `extract_features`, for shorter videos.
     """
 
     specs: StreamSpecs
     view: View
     axis: Callable[[int], TimeAxis | None]
-    most: int
-    fewest: int = 1
+    max_frames: int
+    min_frames: int = 1
     short: str = "loop"
 
     @property
     def rate(self):
-        """Frames a second."""
+        """Frames per second."""
         return as_rate(self.specs.fastest.fps)
 
     def count(self, video):
-        """About how many time steps a video has, by its header; None where that does not tell."""
+        """The approximate number of time steps of a video by its header; None if unknown."""
         frames = count_frames(video, self.specs)
-        return self.axis(max(frames, self.fewest)).steps if frames else None
+        return self.axis(max(frames, self.min_frames)).steps if frames else None
 
     def read(self, video):
-        """Yields (frames, kept, spans) of each stretch, `most` frames of it in memory.
+        """Yields (frames, kept, spans) of each stretch, with up to `max_frames` frames in memory.
 
-        A frame is a list of {stream: square}, one for each crop; kept is the slice of the time
-        steps of the output that are rows, and spans are their (start, end, center).
+        A frame is a list of {stream: square}, one for each crop; `kept` is the slice of the output
+        time steps that become rows, and `spans` are their (start, end, center).
         """
         total = self._count_exactly(video)
-        length = max(total, self.fewest)
+        length = max(total, self.min_frames)
         axis = self.axis(length)
-        chunks = collections.deque(plan_chunks(axis, length, max(self.most, self.fewest)))
+        chunks = collections.deque(plan_chunks(axis, length, max(self.max_frames, self.min_frames)))
         recent: collections.deque = collections.deque(maxlen=chunks[0].stop)
         count = 0
         with contextlib.closing(timed_crops(video, self.specs, self.view.crops)) as frames:
@@ -167,11 +169,11 @@ class Stretches:
                     yield self._filled([crops for *_, crops in recent], video), chunk.kept, spans
         if count != total:
             raise VideoError(
-                f"{video}: {count} frames, where {total} were counted before; has the file changed?"
+                f"{video}: {count} frames, but {total} were counted before; has the file changed?"
             )
 
     def _count_exactly(self, video):
-        """Frames that will be read: the phase of the grid depends on the last of them."""
+        """The exact number of frames, on which the phase of the output grid depends."""
         reading = self.specs[self.specs.streams[0]].reading
         with contextlib.closing(timed_frames(video, pixels=False, **reading)) as timed:
             count = sum(1 for _ in timed)
@@ -182,21 +184,21 @@ class Stretches:
         return count
 
     def _filled(self, frames, video):
-        """The frames of a video that is too short, looped or with the last one repeated."""
-        missing = self.fewest - len(frames)
+        """The frames of a video that is too short, looped or with the last frame repeated."""
+        missing = self.min_frames - len(frames)
         if missing <= 0:
             return frames
         if self.short == "error":
             raise VideoError(
-                f"{video}: {len(frames)} frames at {float(self.rate):g} a second, and the network "
-                f"needs {self.fewest}; short='loop' and short='pad' fill it"
+                f"{video}: {len(frames)} frames at {float(self.rate):g} fps, but the network needs "
+                f"{self.min_frames}; short='loop' or short='pad' completes them"
             )
-        fill = frames * self.fewest if self.short == "loop" else frames[-1:] * missing
+        fill = frames * self.min_frames if self.short == "loop" else frames[-1:] * missing
         return frames + fill[:missing]
 
 
 def _span(frames, start, step, axis):
-    """(start, end, center) of a time step, of (begin, end, crops) of the frames from `start` on."""
+    """(start, end, center) of a time step, from the (begin, end, crops) of its frames."""
     first = step * axis.stride - start
     last = min(first + axis.span, len(frames)) - 1
     begin, end = frames[min(first, last)][0], frames[last][1]

@@ -1,4 +1,4 @@
-"""`CroppedVideo`: a video that another process has decoded, which features are computed of."""
+"""`CroppedVideo`: a video decoded and cropped by another process, as input of the extractors."""
 
 import dataclasses
 import fractions
@@ -8,15 +8,15 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CroppedVideo:
-    """The crops of a video's frames, in place of its path.
+    """The crops of a video's frames, instead of its path.
 
     Args:
-        name: What errors call it.
-        identity: What `identify` returned for the file.
-        first_picture: What `first_picture_time` returned.
-        rate: Frames a second, as `frame_rate` returned it, or that of the clip spec.
-        count: The number of frames, by the header where it tells.
-        times: float64 array (frames, 2): the seconds between which each frame is shown.
+        name: Its name in errors.
+        identity: The result of `identify` for the file.
+        first_picture: The result of `first_picture_time`.
+        rate: Frames per second: the result of `frame_rate`, or the rate of the clip spec.
+        count: The number of frames, by the header if known.
+        times: float64 array (frames, 2): the seconds at which each frame begins and ends.
         crops: {stream: uint8 array (frames, crops, size, size, channels)}.
     """
 
@@ -33,10 +33,10 @@ class CroppedVideo:
 
     def frames(self):
         """Yields (begin, end, [{stream: square} for each crop]), as `timed_crops` does."""
-        places = range(next(iter(self.crops.values())).shape[1])
+        count = next(iter(self.crops.values())).shape[1]
         for index, (begin, end) in enumerate(self.times.tolist()):
             parts = [
-                {stream: crops[index, place] for stream, crops in self.crops.items()}
-                for place in places
+                {stream: crops[index, crop] for stream, crops in self.crops.items()}
+                for crop in range(count)
             ]
             yield begin, end, parts

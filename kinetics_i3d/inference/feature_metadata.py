@@ -1,4 +1,4 @@
-"""What stands beside timed features: what they were made of, and their receptive field."""
+"""The metadata of timed features: their inputs, their content key and their receptive field."""
 
 import hashlib
 import importlib.metadata
@@ -14,7 +14,8 @@ from kinetics_i3d.flow.info import fingerprint
 from kinetics_i3d.inference.cropped_video import CroppedVideo
 from kinetics_i3d.inference.feature_options import BATCH_FRAMES
 from kinetics_i3d.inference.time_axis import time_axis
-from kinetics_i3d.video.frame_folder import open_source, split_rate
+from kinetics_i3d.video.frame_folder import split_rate
+from kinetics_i3d.video.header import read_header
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.video_frames import VideoFrames
 
@@ -22,8 +23,8 @@ from kinetics_i3d.video.video_frames import VideoFrames
 def receptive_field(network):
     """(frames that one time step of a network's output depends on, frames from step to step).
 
-    Both are None where the output has no time axis. SAME padding adds zeros at the ends of a clip:
-    a window that is shorter than the field is seen whole by every step.
+    Both are None if the output has no time axis. SAME padding adds zeros at the ends of a clip: if
+    a window is shorter than the field, every step depends on all of it.
     """
     axis = time_axis(network, BATCH_FRAMES)
     return (None, None) if axis is None else (axis.receptive_field, axis.stride)
@@ -44,7 +45,7 @@ def dtypes_of(network):
 
 
 def video_identity(video):
-    """What identifies a video: its name, and its content as flow files identify it."""
+    """Identifies a video by its name and by its content, as in flow files."""
     if isinstance(video, VideoFrames):
         digest = hashlib.sha256(f"{video.frames.shape} {video.fps}".encode())
         for frame in video.frames:
@@ -64,7 +65,7 @@ def file_identity(path, span, fingerprint):
 
 
 def identify(video, specs):
-    """What identifies the content that the streams of a video are read from, JSON-ready."""
+    """Identifies the content from which the streams of a video are read, JSON-ready."""
     if isinstance(video, CroppedVideo):
         return video.identity
     flow = flow_identity(video, specs) if "flow" in specs else None
@@ -72,18 +73,18 @@ def identify(video, specs):
 
 
 def content_key(fields):
-    """The sha256 of all that a result depends on, JSON-ready.
+    """The SHA-256 of everything that a result depends on.
 
     Args:
-        fields: `video`, as `identify` gives it, and the settings; of networks with the fields
-            `weights` and `clip_specs`.
+        fields: JSON-ready: `video`, as returned by `identify`, and the settings; for networks with
+            the fields `weights` and `clip_specs`.
     """
     text = json.dumps(_key_fields(fields), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _key_fields(fields):
-    """The fields of the content key: a renamed video or weights file gives the same features."""
+    """The fields of the content key, without names: renamed files give the same features."""
     video = {name: value for name, value in fields["video"].items() if name != "name"}
     weights = {stream: row["sha256"] for stream, row in fields.get("weights", {}).items()}
     specs = {
@@ -95,30 +96,27 @@ def _key_fields(fields):
 
 
 def first_picture_time(video):
-    """Seconds of the first picture by the file's own clock, which `start` and `end` count from."""
+    """The time of the first picture by the file's clock, at which `start` and `end` are 0."""
     if isinstance(video, CroppedVideo):
         return video.first_picture
     if isinstance(video, VideoFrames):
         return 0.0
-    with open_source(split_span(video)[0], threads=1) as source:
-        pictures = source.pictures()
-        stamp = getattr(next(pictures), source.clock)
-        pictures.close()
-        return None if stamp is None else float(stamp * source.tick)
+    first = read_header(split_span(video)[0], first_picture=True).first_time
+    return None if first is None else float(first)
 
 
 def frame_rate(video):
-    """Frames a second of a video by its header, as a fraction."""
+    """Frames per second of a video by its header, as a fraction."""
     if isinstance(video, CroppedVideo):
         return video.rate
     if isinstance(video, VideoFrames):
         return as_rate(video.fps)
-    with open_source(split_span(video)[0], threads=1) as source:
-        return as_rate(float(source.rate))  # the average rate of a file may be any fraction
+    rate = read_header(split_span(video)[0]).rate
+    return as_rate(float(rate))  # the average rate of a file can be an arbitrary fraction
 
 
 def versions():
-    """{package: version} of what computes the features."""
+    """{package: version} of the packages that compute the features."""
     import keras
 
     backend = keras.backend.backend()

@@ -3,6 +3,7 @@
 import dataclasses
 import fractions
 import re
+import typing
 
 import numpy as np
 
@@ -16,12 +17,13 @@ ALIGNS = ("start", "center")
 CROPS = {"center": VIEWS["center"], "three_crop": View(crops=THREE), "ten_crop": VIEWS["ten_crop"]}
 WHOLE = "whole"  # as a window: one pass over the whole video
 BATCH_FRAMES = 250  # of one network call, as many as the paper's longest clip
+MAX_FRAMES = 20_000  # of a window: 12 GB of values at 224 x 224
 SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureOptions:
-    """What `extract_features` computes; its keyword arguments, checked."""
+    """The keyword arguments of `extract_features`, checked."""
 
     endpoint: str = "Mixed_5c"
     pool: str = "all"
@@ -63,10 +65,13 @@ class FeatureOptions:
             )
         if self.fps is not None and self.fps != "source":
             as_rate(self.fps)
-        names = self.streams
+        names: typing.Any = self.streams
         if names is not None:
-            names = tuple(names.split(",")) if isinstance(names, str) else tuple(names)
-            if not names or len({*names}) < len(names) or not {*names} <= {*STREAMS}:
+            names = names.split(",") if isinstance(names, str) else names
+            are_streams = isinstance(names, (list, tuple)) and all(
+                name in STREAMS for name in names
+            )
+            if not are_streams or not names or len({*names}) < len(names):
                 raise ValueError(
                     "`streams` must be None, 'rgb', 'flow' or 'rgb,flow'. "
                     f"Received: streams={self.streams!r}"
@@ -75,7 +80,7 @@ class FeatureOptions:
         object.__setattr__(self, "streams", names)
 
     def _check_whole(self):
-        """Raises an error where an option of windows is set."""
+        """Raises an error if an option for windows is set."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         for name in ("stride", "align", "tail"):
             if getattr(self, name) != defaults[name]:
@@ -90,15 +95,15 @@ class Features:
     """The features of one video, a row for each window.
 
     Args:
-        features: float32 array, (windows[, time[, height, width]][, views], channels). Rgb channels
-            come before those of flow.
-        start: float64 array (windows,): seconds of the source video, counted from its first
-            picture, at which the first frame of the window begins.
+        features: float32 array, (windows[, time[, height, width]][, views], channels). The channels
+            of rgb precede those of flow.
+        start: float64 array (windows,): seconds of the source video, from its first picture, at
+            which the first frame of the window begins.
         end: float64 array (windows,): seconds at which its last frame of the video ends.
-        center: float64 array (windows,): the middle of both; of windows that are centred on a
+        center: float64 array (windows,): the middle of both; for windows that are centered on a
             frame, the middle of that frame.
-        metadata: A JSON-ready dictionary: how the features were made, and `key`, which changes with
-            anything that changes them.
+        metadata: A JSON-ready dictionary: how the features were computed, and `key`, which
+            identifies everything that they depend on.
     """
 
     features: np.ndarray
@@ -112,13 +117,21 @@ class Features:
 
 
 def frame_count(name, value, rate):
-    """A number of frames, from one or from seconds with a unit."""
+    """A number of frames, given as such or as seconds with a unit."""
+    count = 0
     if isinstance(value, str):
         match = SECONDS.fullmatch(value)
         if match is not None and float(match[1]) > 0:
-            return max(1, int(fractions.Fraction(match[1]) * rate + fractions.Fraction(1, 2)))
+            count = max(1, int(fractions.Fraction(match[1]) * rate + fractions.Fraction(1, 2)))
     elif isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1:
-        return int(value)
+        count = int(value)
+    if name == "window" and count > MAX_FRAMES:
+        raise ValueError(
+            f"`window` must be at most {MAX_FRAMES} frames; window={WHOLE!r} reads any video in "
+            f"bounded memory. Received: window={value!r}"
+        )
+    if count:
+        return count
     raise ValueError(
         f"`{name}` must be frames, a whole number above 0, or seconds such as '2.56s'"
         + (f", or {WHOLE!r}. " if name == "window" else ". ")

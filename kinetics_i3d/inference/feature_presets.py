@@ -1,18 +1,18 @@
-"""`PRESETS`: how public tools read features, by name."""
+"""`PRESETS`: the feature formats of public tools."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """How a public tool reads features.
+    """The feature format of a public tool.
 
     Args:
         options: Arguments of `extract_features`.
         source: The tool's file that reads or writes them.
-        one_folder: Whether all files lie in one folder.
-        by_stream: Whether each stream has files of its own, `NAME_rgb.npy` and `NAME_flow.npy`,
-            with `NAME_fps.npy` and `NAME_timestamps_ms.npy`.
+        one_folder: Whether all files are in one folder.
+        by_stream: Whether each stream has its own files, `NAME_rgb.npy` and `NAME_flow.npy`, beside
+            `NAME_fps.npy` and `NAME_timestamps_ms.npy`.
         channels_first: Whether the channels are the first axis of the array.
     """
 
@@ -25,8 +25,8 @@ class Preset:
 
 _THUMOS = {"window": 16, "stride": 4, "fps": "source", "tail": "drop"}
 PRESETS = {
-    # Writes such files; the network's last average pool, averaged over time. A timestamp is that
-    # of the frame after the window. Incomplete windows at the end are left out. Frames are those
+    # The tool writes these files: the last average pool, averaged over time. A timestamp is that of
+    # the frame after the window. Incomplete windows at the end are left out. The frame rate is that
     # of the file, unless its option extraction_fps is set.
     "video_features": Preset(
         {

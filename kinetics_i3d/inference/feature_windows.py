@@ -1,4 +1,4 @@
-"""`SlidingWindows`: the frames of each window of a video, and its seconds, in bounded memory."""
+"""`SlidingWindows`: the frames and the times of each window of a video, in bounded memory."""
 
 import collections
 import contextlib
@@ -22,12 +22,12 @@ class SlidingWindows:
 
     Args:
         specs: `StreamSpecs` of one frame rate.
-        view: A `View`, whose crops each frame is cut into.
+        view: A `View`, whose crops are taken of each frame.
         window: Frames of a window.
         stride: Frames from one window to the next.
-        align: `"start"`, the first window begins with the video; `"center"`, it is centred on the
+        align: `"start"`, the first window begins with the video; `"center"`, it is centered on the
             first frame, and beyond both ends of the video the first and the last frame repeat.
-        tail: As for `extract_features`, where windows are aligned at their start.
+        tail: As for `extract_features`, if windows are aligned at their start.
         short: As for `extract_features`.
     """
 
@@ -41,12 +41,13 @@ class SlidingWindows:
 
     @property
     def rate(self) -> fractions.Fraction:
-        """Frames a second."""
+        """Frames per second."""
         return as_rate(self.specs.fastest.fps)
 
     def count(self, video):
-        """About how many windows a video has, by its header; None where that does not tell."""
-        frames = count_frames(video, self.specs)
+        """The approximate number of windows of a video by its header; None if unknown."""
+        cropped = isinstance(video, CroppedVideo)
+        frames = video.count if cropped else count_frames(video, self.specs)
         if not frames:
             return None
         if self.align == "center":
@@ -54,7 +55,7 @@ class SlidingWindows:
         return max(1, (frames - self.window) // self.stride + 1)
 
     def read(self, video):
-        """Yields (frames, (start, end, center)) of each window, `window` frames of it in memory.
+        """Yields (frames, (start, end, center)) of each window, with `window` frames in memory.
 
         A frame is a list of {stream: square}, one for each crop.
         """
@@ -80,14 +81,14 @@ class SlidingWindows:
                 yield _window(list(recent)[start - count :], self.window)
 
     def _centered(self, video):
-        """As `read`, a window around each `stride`-th frame."""
+        """As `read`, for windows around every `stride`-th frame."""
         before = self.window // 2
         after = self.window - 1 - before
         recent: collections.deque = collections.deque(maxlen=self.window)
         count = 0  # frames so far, those after the end included
 
         def completed():
-            middle = count - 1 - after  # the frame that the window is centred on
+            middle = count - 1 - after  # the frame that the window is centered on
             if middle >= 0 and middle % self.stride == 0:
                 begin, end, _ = recent[before]
                 frames, (first, last, _) = _window(recent, self.window)
@@ -110,8 +111,8 @@ class SlidingWindows:
     def _check_length(self, video, count):
         if self.short == "error":
             raise VideoError(
-                f"{video}: {count} frames at {float(self.rate):g} a second, and a window has "
-                f"{self.window}; short='loop' and short='pad' fill it"
+                f"{video}: {count} frames at {float(self.rate):g} fps, but a window has "
+                f"{self.window}; short='loop' or short='pad' completes it"
             )
 
 
@@ -126,8 +127,8 @@ def specs_at(specs, rate):
 def timed_crops(video, specs, crops, *, workers=None):
     """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow.
 
-    `workers` pairs of frames have their flow computed at the same time, one per processor by
-    default.
+    The flow of `workers` pairs of frames is computed at the same time, by default of one pair per
+    processor.
     """
     if isinstance(video, CroppedVideo):
         yield from video.frames()
@@ -159,10 +160,10 @@ def timed_crops(video, specs, crops, *, workers=None):
 
 
 def _window(frames, window, loop=False):
-    """(frames, (start, end, center)); too few are looped, or the last one is repeated."""
+    """(frames, (start, end, center)); missing frames are looped, or the last one is repeated."""
     frames = list(frames)
     crops = [crops for *_, crops in frames]
-    places = np.arange(window)
-    places = places % len(crops) if loop else np.minimum(places, len(crops) - 1)
+    indices = np.arange(window)
+    indices = indices % len(crops) if loop else np.minimum(indices, len(crops) - 1)
     start, end = frames[0][0], frames[-1][1]
-    return [crops[place] for place in places], (start, end, (start + end) / 2)
+    return [crops[index] for index in indices], (start, end, (start + end) / 2)

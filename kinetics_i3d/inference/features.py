@@ -1,9 +1,7 @@
-"""`FeatureExtractor`: the activations of a network along videos, each row with its seconds."""
+"""`FeatureExtractor`: the activations of a network along videos, with the times of each row."""
 
-import concurrent.futures
 import contextlib
-import queue
-import threading
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,8 +9,9 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
+from kinetics_i3d.core.read_ahead import read_ahead
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.data.views import to_model_values
+from kinetics_i3d.data.views import mirrored
 from kinetics_i3d.inference.feature_metadata import (
     content_key,
     dtypes_of,
@@ -30,8 +29,8 @@ from kinetics_i3d.models.load import as_model, feature_model, load_model
 from kinetics_i3d.video.video_frames import check_video
 from kinetics_i3d.weights.assign import weights_digest
 
-FORMAT = 1  # of the metadata; a part of the content key
-PLACES = {  # along the longer side, along the shorter one
+FORMAT = 1  # of the metadata; part of the content key
+CROP_NAMES = {  # along the longer side, along the shorter one
     (0.5, 0.5): "center",
     (0.0, 0.5): "start",
     (1.0, 0.5): "end",
@@ -45,7 +44,7 @@ PLACES = {  # along the longer side, along the shorter one
 class FeatureExtractor:
     """The networks and settings of `extract_features`, for many videos.
 
-    `batches` decodes, in any thread; `predict` runs the networks; `finish` makes the result.
+    `batches` decodes, in any thread; `predict` runs the networks; `finish` assembles the result.
 
     Args:
         weights: As for `extract_features`.
@@ -59,7 +58,7 @@ class FeatureExtractor:
         specs = {stream: network.clip_spec for stream, network in self._networks.items()}
         self._spec_rate = _common_rate(specs)
         self.specs = StreamSpecs(specs, apart=True)
-        self._fewest = max(network.minimum[0] for network in self._networks.values())
+        self._min_frames = max(network.minimum[0] for network in self._networks.values())
         self._check_length()
         self.view = CROPS[options.views]
         self.view_count = len(self.view.crops) * len(self.view.flips)
@@ -72,11 +71,11 @@ class FeatureExtractor:
         }
 
     def _check_length(self):
-        """Raises an error where the network cannot read clips of the length that is set."""
+        """Raises an error if the network cannot read clips of the given length."""
         options = self.options
-        if frame_count("window", options.window, self._rate_of(None)) < self._fewest:
+        if frame_count("window", options.window, self._rate_of(None)) < self._min_frames:
             raise ValueError(
-                f"`window` must be at least {self._fewest} frames for "
+                f"`window` must be at least {self._min_frames} frames for "
                 f"endpoint={options.endpoint!r}. Received: window={options.window!r}"
             )
 
@@ -85,17 +84,17 @@ class FeatureExtractor:
         video = check_video(video)
         metadata = self.describe(video)
         outputs, spans = [], []
-        batches = ahead(self.batches(video))
+        batches = read_ahead(self.batches(video))
         total = self.count_windows(video)
         with contextlib.closing(batches), stage(str(video), total=total, noun="windows") as show:
-            for clips, batch_spans in batches:
-                outputs.append(self.predict(clips))
+            for inputs, batch_spans in batches:
+                outputs.append(self.predict(inputs))
                 spans += batch_spans
                 show(len(spans) // self.view_count)
         return self.finish(metadata, outputs, spans)
 
     def describe(self, video):
-        """The metadata of a video's features, with their content key; nothing is decoded whole."""
+        """The metadata of a video's features with their content key, without decoding the video."""
         windows = self.windows(video)
         fields = self.fields(windows, identify(video, windows.specs))
         field, step = receptive_field(next(iter(self._networks.values())))
@@ -115,7 +114,7 @@ class FeatureExtractor:
         }
 
     def fields(self, windows, identity):
-        """All that the features of a video depend on, by its windows and what `identify` gave."""
+        """Everything that features depend on, given the windows and the result of `identify`."""
         return {
             "format": FORMAT,
             **identity,
@@ -138,20 +137,20 @@ class FeatureExtractor:
         }
 
     def count_windows(self, video):
-        """About how many windows a video has, by its header; None where that does not tell."""
+        """The approximate number of windows of a video by its header; None if unknown."""
         try:
             return self.windows(video).count(video)
-        except UserError:  # whoever reads the video says so
+        except UserError:  # reported when the video is read
             return None
 
     def windows(self, video):
         """The `SlidingWindows` over a video; with `fps="source"` they depend on its rate."""
         options, rate = self.options, self._rate_of(video)
         window = frame_count("window", options.window, rate)
-        if window < self._fewest:
+        if window < self._min_frames:
             raise VideoError(
-                f"{video}: {options.window} are {window} frames at {float(rate):g} a second, and "
-                f"{options.endpoint} needs {self._fewest}"
+                f"{video}: {options.window} are {window} frames at {float(rate):g} fps, but "
+                f"{options.endpoint} needs {self._min_frames}"
             )
         return SlidingWindows(
             self._specs_at(rate),
@@ -168,61 +167,77 @@ class FeatureExtractor:
         return specs_at(self.specs, rate)
 
     def _rate_of(self, video):
-        """Frames a second of a video as it is sampled; of None as far as that is known."""
+        """The rate at which a video is sampled; None for a rate that depends on the video."""
         fps = self.options.fps
         if fps == "source":
             return self._spec_rate if video is None else frame_rate(video)
         return self._spec_rate if fps is None else as_rate(fps)
 
     def batches(self, video):
-        """Yields (clips, spans) for each network call; the part that decodes.
+        """Decodes the video, and yields (inputs, spans) for each call of the network.
 
-        A clip is (1, frames, size, size, channels), of two streams {stream: ...}; its span is the
-        (start, end, center) of its window. Views of a window follow each other.
+        Inputs are {stream: (clips, frames, size, size, channels)}, a span is the (start, end,
+        center) of a clip's window. The views of a window are consecutive.
         """
         windows = self.windows(video)
         most = max(1, self.options.batch_frames // windows.window)
-        clips: list = []
+        count = self.count_windows(video)
+        if count is not None:
+            most = min(most, max(1, count * self.view_count))
+        inputs: dict = {}
         spans: list = []
         with contextlib.closing(windows.read(video)) as read:
             for frames, span in read:
-                for clip in self._views(frames):
-                    clips.append(clip)
+                for crop, flip in self._views():
+                    inputs = inputs or self._allocate(most, windows.window)
+                    self._write(frames, crop, flip, inputs, len(spans))
                     spans.append(span)
-                    if len(clips) == most:
-                        yield clips, spans
-                        clips, spans = [], []
-        if clips:
-            yield clips, spans
+                    if len(spans) == most:
+                        yield inputs, spans
+                        inputs, spans = {}, []
+        if spans:
+            yield {stream: clips[: len(spans)] for stream, clips in inputs.items()}, spans
 
-    def _views(self, frames):
-        """Yields the clip of each view of frames."""
-        for crop in range(len(self.view.crops)):
-            clip = {
-                stream: np.stack([frame[crop][stream] for frame in frames]) for stream in self.specs
-            }
-            for flip in self.view.flips:
-                yield to_model_values(clip, flip, self.specs)
+    def _views(self):
+        """(index of the crop, whether it is mirrored) of each view."""
+        return itertools.product(range(len(self.view.crops)), self.view.flips)
 
-    def predict(self, clips):
+    def _allocate(self, clips, frames):
+        """Arrays for the inputs of the networks."""
+        return {
+            stream: np.empty((clips, frames, spec.size, spec.size, spec.channels), np.float32)
+            for stream, spec in self.specs.items()
+        }
+
+    def _write(self, frames, crop, flip, inputs, index):
+        """Writes a view of frames as clip `index` of the inputs.
+
+        Frame by frame into its final place: whole clips in between are as much work again for the
+        processor that the network runs on.
+        """
+        for stream, spec in self.specs.items():
+            for frame, values in zip(frames, inputs[stream][index], strict=True):
+                pixels = frame[crop][stream]
+                spec.normalize(mirrored(pixels, stream) if flip else pixels, out=values)
+
+    def predict(self, inputs):
         """The pooled activations of the clips of a batch, (clips, ..., channels), rgb first."""
         outputs = []
         for stream, network in self._networks.items():
-            parts = [self.specs.wrap(clip)[stream] for clip in clips]
-            inputs = np.concatenate(parts)
-            network.check_inputs(inputs)  # a graph that has met several sizes no longer sees them
-            output = np.asarray(network.predict_on_batch(inputs), np.float32)
+            clips = inputs[stream]
+            network.check_inputs(clips)  # a graph traced for several sizes cannot check them
+            output = np.asarray(network.predict_on_batch(clips), np.float32)
             outputs.append(self._pooled(output))
         return np.concatenate(outputs, axis=-1)
 
     def _pooled(self, output):
-        """(clips, time, height, width, channels) averaged; outputs without these axes stay."""
+        """Averages (clips, time, height, width, channels); other outputs are unchanged."""
         inner = tuple(range(1, output.ndim - 1))
         axes = {"all": inner, "spatial": (2, 3), "none": ()}[self.options.pool]
         return output.mean(axis=axes, dtype=np.float32) if axes else output
 
     def finish(self, metadata, outputs, spans):
-        """The `Features` of what `predict` gave, and of the spans of the batches."""
+        """The `Features` of the results of `predict` and the spans of the batches."""
         views = self.view_count
         values = np.concatenate(outputs)
         values = values.reshape(-1, views, *values.shape[1:])
@@ -236,37 +251,6 @@ class FeatureExtractor:
         views = ["view"] if self.view_count > 1 else []
         inner = ["time", "height", "width"][: values.ndim - 2 - len(views)]
         return ["window", *inner, *views, "channel"]
-
-
-def ahead(items):
-    """Yields the items of a generator that runs in a thread, one item ahead."""
-    ready: queue.Queue = queue.Queue(1)
-    stopped, end = threading.Event(), object()
-
-    def put(item):
-        while not stopped.is_set():
-            with contextlib.suppress(queue.Full):
-                ready.put(item, timeout=0.1)
-                return
-
-    def work():
-        try:
-            with contextlib.closing(items):
-                for item in items:
-                    put(item)
-                    if stopped.is_set():
-                        return
-        finally:
-            put(end)
-
-    with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
-        done = pool.submit(work)
-        try:
-            while (item := ready.get()) is not end:
-                yield item
-            done.result()
-        finally:
-            stopped.set()
 
 
 def _load(weights, streams):
@@ -316,4 +300,6 @@ def _length(frames, rate):
 
 
 def _view_names(view):
-    return [PLACES[place] + "_mirrored" * flip for place in view.crops for flip in view.flips]
+    return [
+        CROP_NAMES[position] + "_mirrored" * flip for position in view.crops for flip in view.flips
+    ]

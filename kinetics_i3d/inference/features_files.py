@@ -1,6 +1,6 @@
-"""`write_feature_files`: the features of many videos in files, also as public tools read them.
+"""`write_feature_files`: the features of many videos in files, also in formats of public tools.
 
-A run that was stopped is finished by repeating it: a file is kept while its content key is that of
+Repeating a run that was stopped completes it: a file is kept if its content key is still that of
 the video, the weights and the options.
 """
 
@@ -16,15 +16,16 @@ import zipfile
 
 import numpy as np
 
-from kinetics_i3d.core.errors import DAMAGE, UserError
-from kinetics_i3d.core.files import atomic_path, parse_npy
+from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
+from kinetics_i3d.core.files import atomic_path, check_unpacked, parse_npy
 from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.locks import locked
+from kinetics_i3d.core.read_ahead import read_ahead
 from kinetics_i3d.inference.feature_options import Features
 from kinetics_i3d.inference.feature_presets import PRESETS
-from kinetics_i3d.inference.features import ahead
 from kinetics_i3d.video.frame_folder import split_rate
 from kinetics_i3d.video.span import split_span
+from kinetics_i3d.weights.readers.hdf5 import read_root_attribute
 
 FORMATS = {"npz": ".npz", "npy": ".npy", "hdf5": ".h5", "parquet": ".parquet"}
 LOCK = ".features.lock"
@@ -40,7 +41,7 @@ class FeatureJob:
 
 @dataclasses.dataclass(frozen=True)
 class FeatureResult:
-    """What became of a `FeatureJob`: its files and rows, or the error."""
+    """The result of a `FeatureJob`: its files and the number of rows, or the error."""
 
     job: FeatureJob
     paths: tuple = ()
@@ -57,20 +58,20 @@ class FeatureResult:
 
 
 def feature_jobs(trees, output, *, one_folder=False):
-    """Says where the features of each video go: `talk.mp4` to `talk`, a part to `talk.5-15s`.
+    """Determines the output path of each video: `talk` for `talk.mp4`, `talk.5-15s` for a part.
 
-    Where two videos differ in their suffix alone, the names keep it: `talk.mp4` and `talk.avi`.
+    If two videos differ only in their suffix, the names keep it: `talk.mp4` and `talk.avi`.
 
     Args:
         trees: (root, videos) pairs: a folder, and the paths of videos below it.
-        output: The folder of the features, which repeats the folders between root and video.
-        one_folder: Whether all go into `output` itself.
+        output: The folder of the features, with the same subfolders as the roots.
+        one_folder: Whether all files are written to `output` itself.
 
     Returns:
         A list of `FeatureJob`s in the order of the videos, each video once.
 
     Raises:
-        UserError: If two videos would have the same file.
+        UserError: If two videos would have the same output file.
 
     Example:
 
@@ -95,7 +96,7 @@ def feature_jobs(trees, output, *, one_folder=False):
 
 
 def _name(video, root, one_folder):
-    """(name below the output folder without the video's suffix, the same with it)."""
+    """(path in the output folder without the suffix of the video, the same with it)."""
     file, span = split_span(video)
     path = pathlib.Path(split_rate(file)[0])
     part = ""
@@ -108,7 +109,7 @@ def _name(video, root, one_folder):
 
 
 def check_format(file_format, preset=None):
-    """Raises an error where a format is unknown, is not the preset's, or needs a package."""
+    """Raises an error if a format is unknown, is not the preset's, or needs a missing package."""
     if preset is not None and preset not in PRESETS:
         raise ValueError(f"`preset` must be one of {(*PRESETS,)}. Received: preset={preset!r}")
     if file_format not in FORMATS:
@@ -125,11 +126,11 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
     Args:
         jobs: `FeatureJob`s.
         extractor: A `FeatureExtractor`.
-        output: The folder, which one run at a time may write to.
+        output: The folder; only one run at a time may write to it.
         file_format: A name in `FORMATS`.
         preset: A name in `PRESETS`, or None.
-        progress: Called after each network call with (windows of this video so far, frames a
-            second through the network since the run began).
+        progress: Called after each call of the network with (windows of this video so far, frames
+            per second since the run began).
 
     Yields:
         A `FeatureResult` for each job, in their order. A video that cannot be read is
@@ -138,7 +139,7 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
     Raises:
         OSError: If a file cannot be written.
         UserError: If another run writes to the folder, or a package is missing.
-        ValueError: If an argument is wrong.
+        ValueError: If an argument is invalid.
     """
     check_format(file_format, preset)
     files = _Files(file_format, PRESETS[preset] if preset else None)
@@ -149,14 +150,15 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
         outputs: list = []
         spans: list = []
         frame_count = 0
-        stages = ahead(_stages(list(jobs), extractor, files))
+        stages = read_ahead(_stages(list(jobs), extractor, files))
         with contextlib.closing(stages):
             for job, stage, value in stages:
-                if stage == "clips":
-                    clips, batch_spans = value
-                    outputs.append(extractor.predict(clips))
+                if stage == "batch":
+                    inputs, batch_spans = value
+                    outputs.append(extractor.predict(inputs))
                     spans += batch_spans
-                    frame_count += sum(_length(clip) for clip in clips)
+                    clips, frames = next(iter(inputs.values())).shape[:2]
+                    frame_count += clips * frames
                     if progress is not None:
                         rate = frame_count / (time.monotonic() - begun)
                         progress(len(spans) // extractor.view_count, rate)
@@ -173,11 +175,20 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
 
 
 def read_features(path):
-    """The `Features` in an npz file."""
-    with zipfile.ZipFile(path) as archive:
-        names = ("features", "start", "end", "center", "metadata")
-        arrays = {name: parse_npy(archive.read(f"{name}.npy")) for name in names}
-    return Features(**{**arrays, "metadata": json.loads(str(arrays["metadata"]))})
+    """The `Features` in an npz file; `UserError` if it is damaged."""
+    names = ("features", "start", "end", "center", "metadata")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_unpacked(archive)
+            arrays = {name: parse_npy(archive.read(f"{name}.npy")) for name in names}
+        metadata = parse_object(str(arrays["metadata"]))
+        times = {(arrays[name].shape, arrays[name].dtype.kind) for name in names[1:4]}
+        if times != {(arrays["features"].shape[:1], "f")} or arrays["features"].dtype.kind != "f":
+            raise ValueError("its arrays are not features with their times")
+    except DAMAGE as error:
+        reason = first_line(error)
+        raise UserError(f"{path}: not a file of features, or damaged ({reason})") from error
+    return Features(**{**arrays, "metadata": metadata})
 
 
 def _stages(jobs, extractor, files):
@@ -190,20 +201,15 @@ def _stages(jobs, extractor, files):
                 yield job, "kept", rows
                 continue
             for batch in extractor.batches(job.video):
-                yield job, "clips", batch
+                yield job, "batch", batch
         except UserError as error:
             yield job, "error", error
         else:
             yield job, "end", metadata
 
 
-def _length(clip):
-    """Frames of a clip as `FeatureExtractor.batches` yields them."""
-    return next(iter(clip.values())).shape[1] if isinstance(clip, dict) else clip.shape[1]
-
-
 class _Files:
-    """Reads and writes the files of one format, in the layout of a `Preset` or of none."""
+    """Reads and writes the files of one format, optionally in the layout of a `Preset`."""
 
     def __init__(self, file_format, preset=None):
         self.format = file_format
@@ -220,22 +226,23 @@ class _Files:
         return tuple(path.with_name(path.name + name) for name in names)
 
     def rows(self, path, key, streams):
-        """How many rows a video's files hold; None unless they are whole and have this key."""
+        """The number of rows in the files of a video; None unless they are intact with this key."""
         paths = self.paths(path, streams)
         if not all(file.is_file() for file in paths):
             return None
         try:
             metadata = parse_object(self._metadata(paths[-1]))
-            # The layout is no part of the key: extract_features knows none.
+            # The layout is not part of the key, since features do not depend on it.
             same = metadata["key"] == key and (
                 (metadata["axes"][0] == "channel") == self.channels_first
             )
-            return metadata["rows"] if same else None
-        except DAMAGE:
-            return None  # damaged, or of another program
+            rows = metadata["rows"]
+            return rows if same and type(rows) is int and rows >= 0 else None
+        except (UserError, *DAMAGE):
+            return None  # damaged, or written by another program
 
     def write(self, path, features):
-        """Writes the files of a video, each of which appears whole or not at all."""
+        """Writes the files of a video, each of them atomically."""
         streams = (*features.metadata["clip_specs"],)
         paths = self.paths(path, streams)
         metadata = features.metadata
@@ -243,7 +250,7 @@ class _Files:
             metadata = {**metadata, "axes": ["channel", *metadata["axes"][:-1]]}
         times = {name: getattr(features, name) for name in ("start", "end", "center")}
         if self.format == "npy":
-            # Without its metadata no half-written set of files counts as made.
+            # An incomplete set of files has no metadata, and is written again.
             paths[-1].unlink(missing_ok=True)
             arrays = [features.features]
             if self.channels_first:
@@ -272,10 +279,7 @@ class _Files:
             with zipfile.ZipFile(path) as archive:
                 return str(parse_npy(archive.read("metadata.npy")))
         if self.format == "hdf5":
-            import h5py
-
-            with h5py.File(path, "r") as file:
-                return file.attrs["metadata"]
+            return read_root_attribute(path, "metadata")
         import pyarrow.parquet
 
         return pyarrow.parquet.read_schema(path).metadata[b"kinetics_i3d"].decode()
@@ -294,10 +298,12 @@ def _write_npz(path, features, times):
 def _write_hdf5(path, features, times):
     import h5py
 
-    with h5py.File(path, "w") as file:
+    data = io.BytesIO()  # on a full disk HDF5 would fail a second time when it closes the file
+    with h5py.File(data, "w") as file:
         for name, array in {"features": features.features, **times}.items():
             file[name] = array
         file.attrs["metadata"] = json.dumps(features.metadata)
+    path.write_bytes(data.getbuffer())
 
 
 def _write_parquet(path, features, times):

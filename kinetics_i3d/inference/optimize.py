@@ -1,4 +1,4 @@
-"""`optimize`: a faster copy of a model for use from Python: folded batch norms, fewer bits."""
+"""`optimize`: a faster copy of a model for use from Python: folded batch norms, lower precision."""
 
 import hashlib
 import pathlib
@@ -23,31 +23,30 @@ _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # of /proc/cpuinfo
 
 
 def optimize(model: ClipModel, *, precision: str = "float32", calibration: Any = None) -> ClipModel:
-    """Makes a copy of a model that predicts the same, faster, and cannot be trained.
+    """Makes a faster copy of a model with the same predictions, which cannot be trained.
 
     Args:
         model: A `ClipModel`, which is not changed, or weights as `load_model` takes them. With
             `"int8"` it must end in logits.
-        precision: What the copy computes in. `"float32"` differs by rounding only. `"bfloat16"`
-            takes about half the time on processors with AVX512-BF16 or AMX and more on others; the
-            logits are off by a few hundredths. `"int8"` takes about a third of the time: the
-            network is calibrated on videos, which takes a minute, quantized, and run by OpenVINO,
-            on the CPU and with the TensorFlow backend only.
-        calibration: For `"int8"`: videos that the ranges of the activations are measured on, some
-            of those that the model was trained on. A dataset, of which the split `"train"` is used
+        precision: Precision of the copy. `"float32"` differs by rounding only. `"bfloat16"` takes
+            about half the time on processors with AVX512-BF16 or AMX and longer on others; the
+            logits differ by a few hundredths. `"int8"` takes about a third of the time: the network
+            is calibrated on videos, which takes a minute, quantized, and run by OpenVINO, on the
+            CPU and with the TensorFlow backend only.
+        calibration: For `"int8"`: videos on which the ranges of the activations are measured,
+            preferably training videos of the model. A dataset, of which the split `"train"` is used
             if there is one, or paths of videos, all of which are used.
 
     Returns:
         A `ClipModel`. With `"int8"` the network is one layer, or one layer per stream of a
-        Two-Stream I3D. Otherwise the layers keep their names, and folded batch norms do nothing.
-        All weights are frozen and do not fit the original architecture: to save weights, save those
-        of `model`.
+        Two-Stream I3D. Otherwise the layers keep their names, and folded batch norms are
+        identities. All weights are frozen and do not match the original architecture: to save
+        weights, save `model`.
 
     Raises:
         DatasetError: If the calibration videos cannot be found.
         ExportError: If OpenVINO or NNCF, the extra `[openvino]`, is missing.
-        ValueError: If an argument is out of range, or `precision` and `calibration` do not fit
-            together.
+        ValueError: If an argument is out of range, or `precision` and `calibration` do not match.
         VideoError: If a calibration video cannot be read.
 
     Example:
@@ -68,7 +67,7 @@ def optimize(model: ClipModel, *, precision: str = "float32", calibration: Any =
 
 
 def lacks_bfloat16(cpuinfo="/proc/cpuinfo"):
-    """Whether this is an x86 processor without bfloat16; False where Linux does not say."""
+    """Whether this is an x86 processor without bfloat16; False if Linux does not report it."""
     path = pathlib.Path(cpuinfo)
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
     flags = next((line.split() for line in lines if line.startswith("flags")), None)
@@ -76,9 +75,9 @@ def lacks_bfloat16(cpuinfo="/proc/cpuinfo"):
 
 
 def _in_8_bits(model, calibration):
-    """A `ClipModel` of an `_OpenVinoNetwork`; of a Two-Stream I3D one for each stream.
+    """A `ClipModel` of an `_OpenVinoNetwork`, or of one per stream for a Two-Stream I3D.
 
-    Keras and TensorFlow have no 8-bit 3D convolution on processors, so OpenVINO runs the network.
+    Keras and TensorFlow have no 8-bit 3D convolution on CPUs, so OpenVINO runs the network.
     """
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
@@ -87,7 +86,7 @@ def _in_8_bits(model, calibration):
         )
     check_ends_in_logits(model)
     if system_of(model).is_separate:
-        # Apart, the streams can be run, and their logits kept, one by one.
+        # Separate streams can be run one by one, and their logits kept.
         streams = {key: _in_8_bits(model.streams[key], calibration) for key in STREAMS}
         shapes = {stream: model.input[stream].shape[1:] for stream in STREAMS}
         both = joined(streams, shapes, name=model.name)
@@ -120,7 +119,7 @@ class _OpenVinoNetwork(layers.Layer):
         self.supports_jit = False
         self._classes = classes
         self._run = openvino.Core().compile_model(graph, "CPU")
-        # The digest stands for the network where others are identified by their weights.
+        # This digest identifies the network, like the digest of weights for other models.
         content = hashlib.sha256()
         for node in graph.get_ordered_ops():
             content.update(f"{node.get_type_name()} {node.get_output_size()}".encode())

@@ -107,7 +107,7 @@ def round_kernel(kernel):
     # Rounding each weight to the nearest step leaves an error in the sum over the taps of an input
     # channel. Frames are smooth in space and time, so that sum decides most of the output's error.
     # Here the weights nearest to the middle between two steps are rounded the other way until the
-    # sum is off by at most half a step.
+    # error of the sum is at most half a step.
     axes = tuple(range(kernel.ndim - 1))
     step = np.maximum(np.abs(kernel).max(axes), 1e-9) / _LARGEST_STEP
     exact = (kernel / step).reshape(-1, *kernel.shape[-2:])
@@ -157,7 +157,7 @@ def import_openvino(name="openvino"):
         return importlib.import_module(name)
     except ImportError as error:
         raise ExportError(
-            f"OpenVINO in this form needs {name}: pip install 'kinetics-i3d[openvino]'"
+            f"OpenVINO models need {name}: pip install 'kinetics-i3d[openvino]'"
         ) from error
 
 
@@ -209,7 +209,7 @@ def quantize_network(model, calibration):
                 overflow_fix=nncf.OverflowFix.DISABLE,
                 # It more than doubles the error of I3D's logits (docs/export_onnx.md).
                 disable_bias_correction=True,
-                # The default averages the clips' ranges, which cuts off the larger half.
+                # The default averages the ranges of the clips, which clips the larger half of them.
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
             ),
         )
@@ -218,7 +218,7 @@ def quantize_network(model, calibration):
 
 def calibration_sizes(model):
     """{stream: (1, frames, size, size, channels)} of the clips that OpenVINO is calibrated with."""
-    # The same multiple of each stream's fewest frames keeps the ratio of their rates.
+    # The same multiple of the minimum number of frames of each stream keeps the ratio of rates.
     times = max(1, _OPENVINO_FRAMES // max(size[0] for size in model.minimums.values()))
     return {
         stream: (
@@ -231,7 +231,7 @@ def calibration_sizes(model):
 
 
 def _round_kernels(graph):
-    """Applies `round_kernel` in place; gives the names of the operations that keep float32.
+    """Applies `round_kernel` in place; returns the names of the operations that keep float32.
 
     Those are late convolutions and pools (see `is_late`), and all means. NNCF uses the same steps,
     so it leaves the rounded kernels as they are.

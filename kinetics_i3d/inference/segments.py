@@ -49,14 +49,14 @@ def find_segments(
     1. Smoothing: the probability of a label at an instant is its mean over all windows that contain
        the instant.
     2. Threshold: a label is active where this mean is at least `threshold`. Of classes that exclude
-       each other (softmax), only the most probable one is. Where no label is active, and where no
-       window is, lies the background, which is in no segment.
+       each other (softmax), only the most probable one can be active. Times without an active label
+       or without a window are background, which is in no segment.
     3. Gaps: two stretches of one label that are at most `max_gap` seconds apart are joined, if the
        background is all that lies between them or the labels do not exclude each other.
-    4. Minimum length: what is shorter than `min_length` seconds is left out.
+    4. Minimum length: segments shorter than `min_length` seconds are left out.
 
     Args:
-        timeline: What `classify_over_time` returns.
+        timeline: The result of `classify_over_time`.
         threshold: Probability, above 0 and up to 1.
         min_length: Seconds, 0 or more.
         max_gap: Seconds, 0 or more.
@@ -76,6 +76,7 @@ def find_segments(
     [(0.0, 1.0, 'stand')]
     """
     check_merging(threshold=threshold, min_length=min_length, max_gap=max_gap)
+    check_timeline(timeline)
     edges, means = mean_over_windows(timeline)
     active = means >= threshold
     exclusive = timeline.activation == "softmax"
@@ -96,14 +97,14 @@ def find_segments(
             runs.append((begin, stop))
         for begin, stop in runs:
             start, end = float(edges[begin]), float(edges[stop])
-            if end - start >= min_length - 1e-9:  # seconds are sums of parts
+            if end - start >= min_length - 1e-9:  # seconds are rounded sums
                 score = np.average(means[begin:stop, label], weights=lengths[begin:stop])
                 segments.append(Segment(start, end, timeline.labels[label], float(score)))
     return sorted(segments, key=lambda segment: (segment.start, segment.end, segment.label))
 
 
 def check_merging(*, threshold, min_length, max_gap):
-    """Raises `ValueError` where an argument of `find_segments` is out of its range."""
+    """Raises `ValueError` if an argument of `find_segments` is out of range."""
     if not 0 < threshold <= 1:
         raise ValueError(
             f"`threshold` must be above 0 and up to 1. Received: threshold={threshold!r}"
@@ -113,13 +114,22 @@ def check_merging(*, threshold, min_length, max_gap):
             raise ValueError(f"`{name}` must be seconds, 0 or more. Received: {name}={value!r}")
 
 
-def mean_over_windows(timeline):
-    """(edges, means): between two of the edges the same windows overlap, whose mean it is.
+def check_timeline(timeline):
+    """Raises `ValueError` for anything but a `Timeline`."""
+    if not hasattr(timeline, "probabilities"):
+        raise ValueError(
+            "`timeline` must be what classify_over_time() returns. "
+            f"Received: {type(timeline).__name__}"
+        )
 
-    Edges are seconds, (parts + 1,); means are float64 (parts, classes), 0 where no window is.
+
+def mean_over_windows(timeline):
+    """(edges, means): between two consecutive edges, the mean of the windows that overlap there.
+
+    Edges are seconds, (parts + 1,); means are float64 (parts, classes), 0 without a window.
     """
     edges = np.unique(np.concatenate([timeline.start, timeline.end]))
-    # Starts and ends both increase, so that the windows over a part follow each other.
+    # Starts and ends both increase, so that the windows over a part are consecutive.
     first = np.searchsorted(timeline.end, edges[:-1], side="right")
     stop = np.searchsorted(timeline.start, edges[:-1], side="right")
     sums = np.zeros((len(timeline) + 1, len(timeline.labels)))

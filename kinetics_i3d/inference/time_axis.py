@@ -13,14 +13,14 @@ class TimeAxis:
     """The time axis of a network's output, for clips of one length.
 
     Step t depends on the frames `first + t * stride` to `last + t * stride`; those outside the clip
-    are zero padding. It stands for the `span` frames from `t * stride` on.
+    are zero padding. It represents the `span` frames from `t * stride` on.
 
     Args:
         steps: Number of time steps.
         stride: Frames from one step to the next.
         first: The first frame that step 0 depends on: 0, or negative.
         last: The last frame that step 0 depends on.
-        span: `stride`, or more where a layer without padding joins several steps.
+        span: `stride`, or more if a layer without padding joins several steps.
     """
 
     steps: int
@@ -31,15 +31,15 @@ class TimeAxis:
 
     @property
     def receptive_field(self) -> int:
-        """Frames that a step depends on."""
+        """The number of frames that a step depends on."""
         return self.last - self.first + 1
 
     def after(self, kernel, stride, *, padded):
-        """The axis behind a convolution or pool of `kernel` steps, with SAME padding or VALID."""
+        """The axis after a convolution or pool of `kernel` steps, with SAME or VALID padding."""
         if padded:
             steps = -(-self.steps // stride)
-            # TensorFlow's SAME pads the larger half at the end. How much depends on the number of
-            # steps modulo the stride, hence the phase of the grid on the length of the clip.
+            # TensorFlow's SAME pads the larger half at the end. The amount depends on the number of
+            # steps modulo the stride, so the phase of the grid depends on the length of the clip.
             before = max(0, (steps - 1) * stride + kernel - self.steps) // 2
         else:
             steps, before = (self.steps - kernel) // stride + 1, 0
@@ -88,14 +88,14 @@ def _as_list(tensors):
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """A stretch of a video that a network runs over, and the time steps that it is run for.
+    """A stretch of a video that a network runs over, and the time steps that are taken from it.
 
     Args:
         start: Its first frame.
         stop: The frame after its last.
         first_step: The first step of the whole video that is taken from it.
         stop_step: The step after the last one.
-        border: Steps of its output before these, which the start of the stretch changes.
+        border: Number of output steps before these, which depend on the start of the stretch.
     """
 
     start: int
@@ -110,26 +110,26 @@ class Chunk:
         return slice(self.border, self.border + self.stop_step - self.first_step)
 
 
-def fewest_frames(axis):
-    """The length that a chunk must have at least to give a step that no border changes."""
+def min_frames_of(axis):
+    """The minimum length of a chunk that gives a step which no border affects."""
     border = -(axis.first // axis.stride)
-    # A length has the remainder of the video's by the stride: `stride - 1` frames may be lost.
+    # Lengths have the same remainder by the stride as the video: `stride - 1` frames may be lost.
     return border * axis.stride + axis.last + axis.stride
 
 
-def plan_chunks(axis, frames, most):
-    """The chunks that give each time step of a video once, as one pass over it would.
+def plan_chunks(axis, frames, max_frames):
+    """Plans chunks that together give each time step of one pass over a video exactly once.
 
-    All have one length, a start that is a multiple of the stride, and the video's remainder by the
-    stride, so that every layer pads them as it pads the whole video.
+    All chunks have the same length, with the video's remainder by the stride, and start at a
+    multiple of the stride, so that every layer pads them as it pads the whole video.
 
     Args:
         axis: The `TimeAxis` of the whole video.
         frames: Length of the video.
-        most: Frames of a chunk at most, `fewest_frames(axis)` or more.
+        max_frames: Maximum number of frames of a chunk, `min_frames_of(axis)` or more.
 
     Returns:
-        A list of `Chunk`s; a single one where the video is no longer than `most`.
+        A list of `Chunk`s; a single one if the video is no longer than `max_frames`.
 
     Example:
 
@@ -137,13 +137,16 @@ def plan_chunks(axis, frames, most):
     >>> [(chunk.start, chunk.stop, chunk.kept) for chunk in plan_chunks(axis, 16, 10)]
     [(0, 10, slice(0, 9, None)), (6, 16, slice(3, 10, None))]
     """
-    if frames <= most:
+    if frames <= max_frames:
         return [Chunk(0, frames, 0, axis.steps, 0)]
-    if most < fewest_frames(axis):
-        raise ValueError(f"`most` must be at least {fewest_frames(axis)}. Received: most={most!r}")
-    length = most - (most - frames) % axis.stride
+    if max_frames < min_frames_of(axis):
+        raise ValueError(
+            f"`max_frames` must be at least {min_frames_of(axis)}. "
+            f"Received: max_frames={max_frames!r}"
+        )
+    length = max_frames - (max_frames - frames) % axis.stride
     border = -(axis.first // axis.stride)
-    inner = (length - 1 - axis.last) // axis.stride + 1  # steps that the end does not change
+    inner = (length - 1 - axis.last) // axis.stride + 1  # steps that the end does not affect
     chunks: list = []
     done = 0
     while done < axis.steps:

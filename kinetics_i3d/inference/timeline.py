@@ -1,9 +1,15 @@
-"""`classify_over_time`: the actions in a long video, window by window, with their seconds."""
+"""`classify_over_time`: the actions in a long video, window by window, with their times.
 
+`write_timeline` writes them and their segments to text files.
+"""
+
+import csv
 import dataclasses
+import json
 
 import numpy as np
 
+from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.labels import ACTIVATIONS
 from kinetics_i3d.core.types import PathLike, Weights
 from kinetics_i3d.inference.classify import class_names
@@ -13,7 +19,8 @@ from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
 from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
-# Of one step of time each, before the mean over time that `Logits` are.
+FORMATS = ("jsonl", "csv")  # of `write_timeline`
+# The logits of each time step; `Logits` is their mean over time.
 LOGITS_OF_STEPS = "Conv3d_0c_1x1"
 
 
@@ -79,9 +86,9 @@ def classify_over_time(
         model: A `ClipModel` that ends in logits, of one stream or a `TwoStreamI3D`; or weights as
             `load_model` takes them, by default `rgb_kinetics400` for the 400 actions of Kinetics.
         window: Frames of a window at the rate of the model's `ClipSpec`, or seconds as text:
-            `"2.56s"`; or `"whole"`: the network runs once over the whole video, as
-            `extract_features` describes it, and each step of time before the mean over time counts
-            as a window, of 16 frames in steps of 8.
+            `"2.56s"`; or `"whole"`: the network runs once over the whole video, see
+            `extract_features`, and each time step before the mean over time counts as a window, of
+            16 frames in steps of 8.
         stride: Frames from the beginning of a window to that of the next, or seconds as text.
         tail: As for `extract_features`.
         short: As for `extract_features`.
@@ -90,7 +97,7 @@ def classify_over_time(
         A `Timeline`. Logits of two streams are added before they become probabilities.
 
     Raises:
-        ValueError: If an argument is wrong, or the model does not end in the logits of named
+        ValueError: If an argument is invalid, or the model does not end in the logits of named
             classes.
         VideoError: If the video cannot be decoded, or is too short with `short="error"`.
         WeightsError: If `model` is weights that cannot be read.
@@ -121,3 +128,51 @@ def timeline_of(features, model, labels, *, path):
     probabilities = ACTIVATIONS[model.activation](logits).astype(np.float32)
     times = (features.start, features.end)
     return Timeline(str(path), tuple(labels), probabilities, *times, model.activation)
+
+
+def write_timeline(path, timeline, segments, *, file_format="jsonl", top=5):
+    """Writes `PATH.jsonl` and `PATH.segments.jsonl`, or `.csv` files of the same names.
+
+    Args:
+        path: Path without a suffix.
+        timeline: A `Timeline`.
+        segments: Its `Segment`s.
+        file_format: `"jsonl"`, a JSON object in each line; or `"csv"`, a table with a row for each
+            label of each window.
+        top: Labels of each window, the most probable ones.
+
+    Returns:
+        The paths of both files.
+    """
+    if file_format not in FORMATS:
+        raise ValueError(f"`format` must be one of {FORMATS}. Received: format={file_format!r}")
+    video = {"video": timeline.path}
+    windows = (video | row for row in timeline.to_dicts(top))
+    merged = [video | segment.to_dict() for segment in segments]
+    paths = [path.with_name(f"{path.name}{part}.{file_format}") for part in ("", ".segments")]
+    if file_format == "jsonl":
+        _write_lines(paths[0], windows)
+        _write_lines(paths[1], merged)
+    else:
+        times = ["video", "start", "end"]
+        predictions = (
+            {name: row[name] for name in times} | prediction
+            for row in windows
+            for prediction in row["predictions"]
+        )
+        _write_table(paths[0], [*times, "label", "probability"], predictions)
+        _write_table(paths[1], [*times, "label", "score"], merged)
+    return paths
+
+
+def _write_lines(path, rows):
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _write_table(path, columns, rows):
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,4 +1,4 @@
-"""`draw_timeline`: the predictions along a video and their segments as a picture."""
+"""`draw_timeline`: draws the predictions along a video and its segments."""
 
 import pathlib
 from collections.abc import Sequence
@@ -7,12 +7,17 @@ import numpy as np
 
 from kinetics_i3d.core.figure import ACCENT, FILL, INK, LINE, MUTED, new_figure, shorten
 from kinetics_i3d.core.types import PathLike
-from kinetics_i3d.inference.segments import Segment, find_segments, mean_over_windows
+from kinetics_i3d.inference.segments import (
+    Segment,
+    check_timeline,
+    find_segments,
+    mean_over_windows,
+)
 from kinetics_i3d.inference.timeline import Timeline
 
 _WIDTH, _ROW = 10.0, 0.62  # inches: of the picture, of a label's height
-_ROWS = 5, 12  # labels: at least, where there are as many classes, and at most
-_COLUMNS = 2000  # points of a curve; those of a longer video are the maxima of equal parts
+_ROWS = 5, 12  # minimum and maximum number of labels
+_COLUMNS = 2000  # maximum points of a curve; longer ones are reduced to the maxima of equal parts
 _NAME_LENGTH = 28
 
 
@@ -26,14 +31,14 @@ def draw_timeline(
     """Draws the probability of the most important labels over time, and the segments.
 
     A row for each label: its probability, averaged over the windows that overlap, as an area, and
-    its segments as black bars below, with their scores where there is room. Labels with segments
-    come first, in the order of their first segment; few are filled up with the most probable ones.
+    its segments as black bars below, with their scores if there is room. Labels with segments come
+    first, in the order of their first segment, followed by the most probable ones if they are few.
 
     Args:
         path: The PNG to write, atomically.
-        timeline: What `classify_over_time` returns.
-        segments: What `find_segments` returns; None calls it with its defaults.
-        title: The line above; None is the name of the video.
+        timeline: The result of `classify_over_time`.
+        segments: The result of `find_segments`; None calls it with its defaults.
+        title: The line above; None for the name of the video.
 
     Raises:
         UserError: If `path` is not a PNG, or Matplotlib is missing.
@@ -44,6 +49,7 @@ def draw_timeline(
     >>> timeline = ki3d.classify_over_time(folder / "video.mp4", model, window=16, stride=8)
     >>> ki3d.draw_timeline(folder / "timeline.png", timeline)
     """
+    check_timeline(timeline)
     segments = find_segments(timeline) if segments is None else list(segments)
     edges, means = mean_over_windows(timeline)
     labels, left_out = _choose(timeline, means, np.diff(edges), segments)
@@ -70,7 +76,7 @@ def draw_timeline(
 
 
 def _choose(timeline, means, lengths, segments):
-    """(numbers of the labels to draw, how many more have segments)."""
+    """(numbers of the labels to draw, number of other labels with segments)."""
     totals = dict.fromkeys((segment.label for segment in segments), 0.0)
     for segment in segments:
         totals[segment.label] += segment.end - segment.start
@@ -87,7 +93,7 @@ def _choose(timeline, means, lengths, segments):
 
 
 def _thinned(edges, means):
-    """(seconds, values) of the corners of step curves, of which no maximum is lost."""
+    """(seconds, values) of the corners of step curves; thinning keeps the maxima."""
     step = -(-len(means) // _COLUMNS)
     if step > 1:
         starts = np.arange(0, len(means), step)
@@ -137,7 +143,7 @@ def _time_locator():
 
 
 def clock(seconds):
-    """Seconds as `1:02:03`, `2:03`, or `2:03.5` where they are not whole.
+    """Seconds as `1:02:03` or `2:03`, or `2:03.5` if they are not whole.
 
     Example:
 

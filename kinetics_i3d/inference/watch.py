@@ -43,7 +43,7 @@ class LivePrediction:
         latency: Seconds from the arrival of the window's last picture, which is when this process
             has decoded it, to this result.
         dropped: The number of frames dropped before this window since the beginning, because the
-            network was slower than they came.
+            network was too slow.
     """
 
     start: float
@@ -79,11 +79,11 @@ def watch(
 ) -> Generator[LivePrediction, None, None]:
     """Classifies the action in the latest frames of a camera, a stream or a growing file.
 
-    Frames are decoded in a thread, sampled by the source's time stamps, and wait in a queue of one
-    window. The network reads whatever has come: where it is slower than `every`, windows are
-    farther apart. If it needs longer than a whole window, the oldest frames that wait are dropped
-    and counted, and the next window begins after them, so that none has a jump. A file that is not
-    played in real time waits instead: no frame of it is dropped.
+    Frames are decoded in a thread, sampled by the source's time stamps, and buffered in a queue of
+    one window. The network reads the latest frames: if it is slower than `every`, windows are
+    farther apart. If it takes longer than a whole window, the oldest waiting frames are dropped and
+    counted, and the next window begins after them, so that no window has a gap. A file that is not
+    played in real time waits instead, and no frames are dropped.
 
     Closing the generator closes the source.
 
@@ -97,22 +97,22 @@ def watch(
             `rgb_kinetics400` for the 400 actions of Kinetics. Flow is computed from the frames.
         top: Number of predictions, 1 or more; all classes if there are fewer.
         window: Number of frames that the network reads at once, at the rate of the model's
-            `ClipSpec`; 64 by default, or the one length that the network reads. If there are fewer
-            until the end, they are looped as `classify` does.
+            `ClipSpec`; 64 by default, or the only length that the network reads. If the source ends
+            before, the frames are looped as in `classify`.
         every: Seconds of the video from one window to the next.
         realtime: Whether a file is played at its own rate, like a camera.
         timeout: Seconds without data after which a growing file is complete, or the connection to
             a camera or an address is lost.
-        reconnect: Whether a camera or an address is opened again whenever it ends.
+        reconnect: Whether to open a camera or an address again whenever it ends.
 
     Returns:
         A generator of `LivePrediction`s. It ends with the source.
 
     Raises:
-        ValueError: If an argument is outside its range, or the two streams of `model` read pictures
-            of different sizes.
-        VideoError: If there is no such file or camera; and while reading, if the source cannot be
-            opened, has no picture that can be decoded, or the connection is lost.
+        ValueError: If an argument is out of range, or the two streams of `model` read pictures of
+            different sizes.
+        VideoError: If there is no such file or camera; while reading, also if the source cannot be
+            opened, no picture can be decoded, or the connection is lost.
         WeightsError: If `model` is weights that cannot be read.
 
     Example:
@@ -168,7 +168,7 @@ def _predictions(live, windows, model, *, hop, top):
             dropped=live.dropped,
         )
 
-    model.predict_views([(windows.warm_up_clip(), 1)])  # TensorFlow compiles it for seconds
+    model.predict_views([(windows.warm_up_clip(), 1)])  # the first call takes seconds to compile
     with live:
         due, has_any = None, False  # number of the frame at which the next window ends
         while True:
@@ -225,7 +225,7 @@ class _LiveWindow:
         return missing
 
     def add(self, frames):
-        """Adds `LiveFrame`s; where numbers are missing the window begins again."""
+        """Adds `LiveFrame`s; if numbers are missing, the window starts over."""
         run: list = []
         for frame in frames:
             last = run[-1] if run else self._last
@@ -264,7 +264,7 @@ class _LiveWindow:
                 self.frames.append(_Crops(frame.number, arrived, crops))
 
     def clip(self):
-        """The window as the model reads it; one that is not full is looped to the minimum."""
+        """The window as input of the model; an incomplete one is looped to the minimum length."""
         count = len(self.frames)
         length = max(self._minimum, count - count % max(self._steps.values()))
         clip = {
@@ -276,7 +276,7 @@ class _LiveWindow:
         return to_model_values(clip, False, self.specs)
 
     def warm_up_clip(self):
-        """A clip of noise of the window's size; flow has been computed once."""
+        """A clip of noise of the window's size; also computes flow once."""
         random = np.random.default_rng(0)
         spec = self.specs.fastest
         if "flow" in self.specs:

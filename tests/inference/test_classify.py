@@ -76,7 +76,7 @@ def test_a_long_video_is_the_average_weighted_by_new_frames(model, video):
     assert max(abs(whole[x] - result[x]) for x in LABELS) > 1e-4
 
 
-def test_weights_are_taken_in_place_of_a_model(model, video, tmp_path, monkeypatch):
+def test_weights_are_taken_instead_of_a_model(model, video, tmp_path, monkeypatch):
     ki3d.save_weights(model, tmp_path / "mine.h5")
     expected = ki3d.classify(video, model).predictions
     assert ki3d.classify(video, tmp_path / "mine.h5").predictions == expected
@@ -124,8 +124,8 @@ def two_streams(model):
 def flow_by_hand(video):
     """Clips (1, 33, 32, 32, 2): flow of the whole frames, coded, cropped and scaled."""
     frames = np.stack(list(ki3d.read_frames(video, fps=10, short_side=36)))
-    codes = quantize_flow(ki3d.optical_flow(frames)).astype(np.float32)
-    crop = codes[:, 2:34, 8:40]
+    quantized = quantize_flow(ki3d.optical_flow(frames)).astype(np.float32)
+    crop = quantized[:, 2:34, 8:40]
     assert frames.shape[1:3] == (36, 48)
     return (crop * (2 / 255) - 1)[None]
 

@@ -4,32 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_extract_features import SPEC, noise
+from feature_clips import SPEC, noise
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.inference.convolutional import Stretches, WholeVideoExtractor
 from kinetics_i3d.inference.feature_options import FeatureOptions
-
-
-@pytest.fixture(scope="module")
-def model(short):
-    import keras
-
-    keras.utils.set_random_seed(0)
-    model = ki3d.InceptionI3D(architecture=short, classes=3)
-    model.clip_spec = SPEC
-    return model
-
-
-@pytest.fixture(scope="module")
-def both(short):
-    import keras
-
-    keras.utils.set_random_seed(1)
-    model = ki3d.TwoStreamI3D(architecture=short, classes=3)
-    model.clip_specs = {"rgb": SPEC, "flow": dataclasses.replace(SPEC, stream="flow")}
-    return model
 
 
 def one_pass(model, endpoint, video):
@@ -116,9 +96,9 @@ def test_seconds_are_those_of_the_pictures_at_a_variable_rate(model, mux, number
     shown = (ticks - ticks[0]) / 1000
     rows = 0
     for frames, kept, spans in extractor.windows(path).read(path):
-        codes = numbers([crops[0]["rgb"] for crops in frames])
+        quantized = numbers([crops[0]["rgb"] for crops in frames])
         for step, (start, end, _) in zip(range(kept.start, kept.stop), spans, strict=True):
-            first, last = codes[step * 8], codes[min(step * 8 + 7, len(codes) - 1)]
+            first, last = quantized[step * 8], quantized[min(step * 8 + 7, len(quantized) - 1)]
             assert shown[first] - 1e-6 <= start <= shown[first] + 1 / 25
             assert shown[last] <= end <= shown[last] + 0.1
             rows += 1
@@ -141,7 +121,7 @@ def test_a_video_shorter_than_the_network_needs_is_filled(model, fill):
     expected = one_pass(model, "AvgPool_0a_7x7", filled).mean(axis=(1, 2))
     np.testing.assert_allclose(rows.features, expected, atol=1e-5)
     assert (rows.start[0], rows.end[0]) == pytest.approx((0, 0.2))
-    with pytest.raises(VideoError, match="5 frames at 25 a second, and the network needs 9"):
+    with pytest.raises(VideoError, match="5 frames at 25 fps, but the network needs 9"):
         ki3d.extract_features(
             video, model, endpoint="AvgPool_0a_7x7", window="whole", short="error"
         )
@@ -149,14 +129,14 @@ def test_a_video_shorter_than_the_network_needs_is_filled(model, fill):
 
 def test_a_file_that_changes_while_it_is_read_is_an_error(model, monkeypatch):
     monkeypatch.setattr(Stretches, "_count_exactly", lambda self, video: 99)
-    with pytest.raises(VideoError, match="100 frames, where 99 were counted before"):
+    with pytest.raises(VideoError, match="100 frames, but 99 were counted before"):
         ki3d.extract_features(noise(100), model, window="whole")
 
 
 def test_no_more_frames_are_read_into_memory_for_a_longer_video(model):
     extractor = WholeVideoExtractor(model, FeatureOptions(window="whole", batch_frames=80))
     for frames in (100, 1000):
-        lengths = {clips[0].shape[1] for clips, _ in extractor.batches(noise(frames))}
+        lengths = {inputs["rgb"].shape[1] for inputs, _ in extractor.batches(noise(frames))}
         assert lengths == {76 if frames == 100 else 80}
 
 

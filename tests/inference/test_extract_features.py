@@ -8,10 +8,10 @@ import weakref
 
 import numpy as np
 import pytest
+from feature_clips import SPEC, noise
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.inference import feature_options as options
 from kinetics_i3d.inference import feature_windows
@@ -19,45 +19,18 @@ from kinetics_i3d.inference.feature_metadata import receptive_field
 from kinetics_i3d.inference.feature_options import FeatureOptions
 from kinetics_i3d.inference.features import (
     FeatureExtractor,
-    ahead,
 )
+from kinetics_i3d.inference.features_files import read_features
 
 Fraction = fractions.Fraction
-SPEC = ClipSpec("tiny", fps=25, short_side=32, size=32)
-FLOW = dataclasses.replace(SPEC, name="tiny_flow", stream="flow")
-
-
-@pytest.fixture(scope="module")
-def model(short):
-    import keras
-
-    keras.utils.set_random_seed(0)
-    model = ki3d.InceptionI3D(architecture=short, classes=3)
-    model.clip_spec = SPEC
-    return model
-
-
-@pytest.fixture(scope="module")
-def both(short):
-    import keras
-
-    keras.utils.set_random_seed(1)
-    model = ki3d.TwoStreamI3D(architecture=short, classes=3)
-    model.clip_specs = {"rgb": SPEC, "flow": FLOW}
-    return model
-
-
-def noise(frames, *, fps=25, size=(32, 40), seed=0):
-    pixels = np.random.default_rng(seed).integers(0, 256, (frames, *size, 3), np.uint8)
-    return ki3d.VideoFrames(pixels, fps=fps)
 
 
 def rows_of(extractor, video):
     """(uint8 frames of the clip, (start, end, center)) of each window, without the network."""
     return [
-        (SPEC.denormalize(clip[0]), span)
-        for clips, spans in extractor.batches(video)
-        for clip, span in zip(clips, spans, strict=True)
+        (SPEC.denormalize(clip), span)
+        for inputs, spans in extractor.batches(video)
+        for clip, span in zip(inputs["rgb"], spans, strict=True)
     ]
 
 
@@ -184,13 +157,11 @@ def test_both_streams_are_sampled_at_the_rate_of_the_source(both, coded_video, n
     extractor = FeatureExtractor(both, options)
     path = coded_video(20, fps=50)
     batches = list(extractor.batches(path))
-    clips = [clip for part, _ in batches for clip in part]
+    clips = np.concatenate([inputs["rgb"] for inputs, _ in batches])
     spans = [span for _, part in batches for span in part]
-    assert [numbers(SPEC.denormalize(clip["rgb"][0])) for clip in clips] == [
-        [*range(9)],
-        [*range(9, 18)],
-    ]
-    assert [clip["flow"].shape for clip in clips] == [(1, 9, 32, 32, 2)] * 2
+    assert [numbers(SPEC.denormalize(clip)) for clip in clips] == [[*range(9)], [*range(9, 18)]]
+    assert sum(len(inputs["flow"]) for inputs, _ in batches) == 2
+    assert {inputs["flow"].shape[1:] for inputs, _ in batches} == {(9, 32, 32, 2)}
     assert [span[0] for span in spans] == pytest.approx([0, 9 / 50])
     assert extractor.count_windows(path) == 2
 
@@ -206,7 +177,7 @@ def test_a_window_in_seconds_that_is_too_short_at_the_rate_of_a_file_is_named(mo
     options = FeatureOptions(endpoint="AvgPool_0a_7x7", window="0.5s", fps="source")
     extractor = FeatureExtractor(model, options)
     assert len(rows_of(extractor, coded_video(100, fps=25))) > 1
-    with pytest.raises(VideoError, match=r"0.5s are 5 frames at 10 a second, and \S+ needs 9"):
+    with pytest.raises(VideoError, match=r"0.5s are 5 frames at 10 fps, but \S+ needs 9"):
         extractor.describe(coded_video(20, fps=10))
 
 
@@ -234,7 +205,7 @@ def test_centered_windows_of_short_videos_repeat_both_ends(model, coded_video, n
         [0, 0, 0, 1, 2, 2, 2, 2, 2],
     ]
     options = FeatureOptions(window=9, stride=1, align="center", short="error")
-    with pytest.raises(VideoError, match="3 frames at 25 a second, and a window has 9"):
+    with pytest.raises(VideoError, match="3 frames at 25 fps, but a window has 9"):
         rows_of(FeatureExtractor(model, options), path)
 
 
@@ -292,7 +263,7 @@ def test_short_videos(model, coded_video, numbers, fill, shown):
 
 
 def test_short_videos_can_be_refused(model, coded_video):
-    with pytest.raises(VideoError, match=r"7 frames at 25 a second, and a window has 16"):
+    with pytest.raises(VideoError, match=r"7 frames at 25 fps, but a window has 16"):
         ki3d.extract_features(coded_video(7), model, window=16, short="error")
 
 
@@ -331,7 +302,8 @@ def test_no_more_frames_are_held_for_a_longer_video(model, monkeypatch):
 
 def test_several_windows_go_through_the_network_at_once(model, monkeypatch):
     extractor = FeatureExtractor(model, FeatureOptions(window=16, stride=16))
-    sizes = [len(clips) for clips, _ in extractor.batches(noise(16 * 20))]
+    batches = extractor.batches(noise(16 * 20))
+    sizes = [len(inputs["rgb"]) for inputs, _ in batches]
     assert sizes == [15, 5]
 
 
@@ -368,13 +340,13 @@ def test_the_content_key_changes_with_all_that_matters_and_nothing_else(model, s
 
     other = ki3d.InceptionI3D(architecture=short, classes=3)
     other.clip_spec = SPEC
-    twin = ki3d.InceptionI3D(architecture=short, classes=3, name="twin")
-    twin.set_weights(model.get_weights())
-    twin.clip_spec = dataclasses.replace(SPEC, name="called otherwise")
+    renamed = ki3d.InceptionI3D(architecture=short, classes=3, name="renamed")
+    renamed.set_weights(model.get_weights())
+    renamed.clip_spec = dataclasses.replace(SPEC, name="called otherwise")
     slow = ki3d.InceptionI3D(architecture=short, classes=3)
     slow.set_weights(model.get_weights())
     slow.clip_spec = dataclasses.replace(SPEC, fps=10)
-    assert key() == key(network=twin) == key(window=64) == key(window="2.56s")
+    assert key() == key(network=renamed) == key(window=64) == key(window="2.56s")
     keys = [
         key(),
         key(noise(20, seed=1)),
@@ -435,31 +407,6 @@ def test_networks_without_a_stream_of_clips_are_refused():
         ki3d.extract_features("nowhere.mp4", model)
 
 
-def test_ahead_passes_errors_on_and_stops_its_thread():
-    def failing():
-        yield 1
-        raise VideoError("broken")
-
-    items = ahead(failing())
-    assert next(items) == 1
-    with pytest.raises(VideoError, match="broken"):
-        next(items)
-
-    closed = []
-
-    def endless():
-        try:
-            while True:
-                yield 0
-        finally:
-            closed.append(True)
-
-    items = ahead(endless())
-    assert next(items) == 0
-    items.close()
-    assert closed == [True]
-
-
 @pytest.mark.slow
 def test_real_clips_give_the_features_of_predict(shared, kinetics_file):
     model = ki3d.load_model("rgb_kinetics400")
@@ -468,3 +415,30 @@ def test_real_clips_give_the_features_of_predict(shared, kinetics_file):
     clip = ki3d.load_clip(path, frames=64, spec=model.clip_spec)
     expected = ki3d.feature_model(model, "Mixed_5c").predict(clip, verbose=0).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(found.features[0], expected[0], atol=1e-5)
+
+
+def test_a_damaged_file_of_features_is_reported_in_one_line(tmp_path):
+    rows = {"features": np.zeros((2, 3), np.float32)}
+    times = dict.fromkeys(("start", "end", "center"), np.zeros(2))
+    metadata = {"metadata": np.array("{}")}
+    path = tmp_path / "a.npz"
+    np.savez(path, **rows, **times, **metadata)
+    assert read_features(path).metadata == {}
+    flipped = bytearray(path.read_bytes())
+    flipped[200] ^= 1  # within the features
+    path.write_bytes(flipped)
+    with pytest.raises(UserError, match=r"a\.npz: not a file of features, or damaged .*CRC"):
+        read_features(path)
+    for wrong in (
+        {"features": np.zeros((3, 3), np.float32)},
+        {"features": np.array(["a", "b"])},
+        {"start": np.zeros(5)},
+        {"metadata": np.array("[]")},
+    ):
+        np.savez(path, **rows | times | metadata | wrong)
+        with pytest.raises(UserError, match=r"a\.npz: not a file of features"):
+            read_features(path)
+    for content in (b"", b"no archive"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"a\.npz: not a file of features"):
+            read_features(path)

@@ -133,7 +133,7 @@ def test_a_missing_package_is_named(tiny, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(ki3d.ExportError, match=r"needs openvino: pip install .*\[openvino\]"):
+    with pytest.raises(ki3d.ExportError, match=r"need openvino: pip install .*\[openvino\]"):
         optimize(tiny, precision="int8", calibration=["a.mp4"])
 
 

@@ -59,7 +59,7 @@ def test_calibration_clips_of_another_size_than_the_spec_are_an_error(tiny, cali
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "nncf", None)
-    with pytest.raises(ExportError, match=r"needs nncf: pip install 'kinetics-i3d\[openvino\]'"):
+    with pytest.raises(ExportError, match=r"need nncf: pip install 'kinetics-i3d\[openvino\]'"):
         import_openvino("nncf")
 
 

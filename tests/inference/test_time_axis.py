@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.inference.time_axis import TimeAxis, fewest_frames, plan_chunks, time_axis
+from kinetics_i3d.inference.time_axis import TimeAxis, min_frames_of, plan_chunks, time_axis
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_the_axes_of_the_full_network():
 @pytest.mark.parametrize("frames", range(1000, 1008))
 def test_chunks_cover_the_steps_of_a_long_video_once(frames):
     axis = TimeAxis(steps=126, stride=8, first=-47, last=51, span=8)
-    for most in (fewest_frames(axis), 250):
+    for most in (min_frames_of(axis), 250):
         chunks = plan_chunks(axis, frames, most)
         steps = [step for c in chunks for step in range(c.first_step, c.stop_step)]
         assert steps == [*range(126)]
@@ -113,5 +113,7 @@ def test_chunks_cover_the_steps_of_a_long_video_once(frames):
 
 def test_chunks_that_are_all_border_are_refused():
     axis = TimeAxis(steps=126, stride=8, first=-47, last=51, span=8)
-    with pytest.raises(ValueError, match=r"`most` must be at least 107. Received: most=106"):
+    with pytest.raises(
+        ValueError, match=r"`max_frames` must be at least 107. Received: max_frames=106"
+    ):
         plan_chunks(axis, 1000, 106)

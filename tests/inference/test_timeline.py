@@ -12,8 +12,7 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.labels import sigmoid, softmax
 from kinetics_i3d.inference.feature_options import Features
 from kinetics_i3d.inference.segments import Segment
-from kinetics_i3d.inference.timeline import timeline_of
-from kinetics_i3d.inference.timeline_files import write_timeline
+from kinetics_i3d.inference.timeline import timeline_of, write_timeline
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ from kinetics_i3d.inference.doctor.video import examine_video
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
 from kinetics_i3d.weights.read import resolve_weights
 
-# Of 132 real videos this rule takes 5 (4 %) for BGR as they are, and 53 (40 %) with red and blue
-# swapped, so it is only a hint. Sky, shade and blue floors mislead it.
-_LEAST_BLUE, _BLUE_TO_WARM = 0.3, 2
-_LEAST_SIDE = 16  # pixels, for colours to be compared
+# This rule classifies 5 (4 %) of 132 real videos as BGR, and 53 (40 %) after red and blue are
+# swapped, so it is only a hint. Sky, shadow and blue floors mislead it.
+_MIN_BLUE, _BLUE_TO_WARM = 0.3, 2
+_MIN_SIDE = 16  # pixels, for colors to be compared
 
 
 def examine(
@@ -38,7 +38,7 @@ def examine(
     Args:
         path: A video file, `VideoFrames`, or `*.npy` or `*.npz` with a clip.
         spec: The `ClipSpec` of the model that will read it.
-        video: For an array, the video that it was made from; far more can be checked with it.
+        video: For an array, the video that it was made from, which allows many more checks.
         frames: Length of the clips that the model was trained on; `None` if unknown.
 
     Returns:
@@ -73,14 +73,14 @@ def examine(
 
 
 def is_array(path):
-    """Whether a file is an array by its name, so that it is not read as a video."""
+    """Whether a file is an array by its suffix, rather than a video."""
     return pathlib.Path(path).suffix.lower() in SUFFIXES
 
 
 def spec_of_weights(weights):
     """The `ClipSpec` of weights, without reading the weights themselves.
 
-    It comes from the catalog, or from the file's header; that of the release where a file has none.
+    It comes from the catalog or from the file's header; the release's spec if the file has none.
 
     Args:
         weights: A name in the catalog, or a path to weights of any format.
@@ -95,26 +95,26 @@ def spec_of_weights(weights):
 def looks_blue(frames):
     """Whether pixels (frames, height, width, 3) look as if red and blue were swapped.
 
-    They do if far more of the bright pixels are bluish than reddish: people, earth, wood and grass
-    have more red than blue.
+    This is the case if far more bright pixels are bluish than reddish: people, earth, wood and
+    grass have more red than blue.
     """
     values = np.asarray(frames, np.float32)[:, ::4, ::4]
     light = values.sum(-1)
     tint = 3 * (values[..., 0] - values[..., 2]) / (light + 1)
     bright = light > 90
     blue, warm = ((bright & (sign * tint > 0.2)).mean() for sign in (-1, 1))
-    return bool(blue > _LEAST_BLUE + _BLUE_TO_WARM * warm)
+    return bool(blue > _MIN_BLUE + _BLUE_TO_WARM * warm)
 
 
 def _examine_color(sample, findings, spec, video):
-    if min(sample.frames.shape[1:3]) < _LEAST_SIDE:
+    if min(sample.frames.shape[1:3]) < _MIN_SIDE:
         return
     in_range = all(f.severity == "ok" for f in findings if f.topic == "range")
     if video is not None:
         yield from compare_with_video(sample, video, spec=spec, in_range=in_range)
     elif in_range and looks_blue(spec.denormalize(sample.frames)):
-        actual = "more blue than most pictures have; the channels may be BGR"
-        yield Finding("warning", "channels", actual, "RGB", "--video FILE finds out for certain")
+        actual = "more blue than in most pictures; the channels may be BGR"
+        yield Finding("warning", "channels", actual, "RGB", "--video FILE makes sure")
 
 
 def _examine_flow(sample, findings, spec, video):

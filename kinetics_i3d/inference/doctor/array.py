@@ -10,12 +10,12 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import FLOW_BOUND
 from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
-from kinetics_i3d.core.files import check_unpacked
+from kinetics_i3d.core.files import check_unpacked, only_array
 from kinetics_i3d.inference.doctor.report import Finding
 from kinetics_i3d.inference.doctor.video import MINIMUM_FRAMES
 
 SUFFIXES = (".npy", ".npz")
-LEAST_SIDE = 32  # pixels that the network can read
+MIN_SIDE = 32  # pixels that the network can read
 _SAMPLED = 24  # frames, evenly spaced
 
 _IMAGENET_MEAN = np.array((0.485, 0.456, 0.406))
@@ -51,27 +51,32 @@ def read_array(path):
         UserError: If the file is missing, is not such a file or holds Python objects.
     """
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            return loaded
-        with loaded:
-            if len(loaded.files) != 1:
-                names = ", ".join(loaded.files) or "nothing"
-                raise UserError(f"{path}: holds {names}; one array is needed")
-            check_unpacked(loaded.zip)
-            return loaded[loaded.files[0]]
+        with open(path, "rb") as file:
+            if file.read(2) != b"PK":
+                return np.load(path, mmap_mode="r", allow_pickle=False)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as loaded:
+                if len(loaded.files) != 1:
+                    names = ", ".join(loaded.files) or "nothing"
+                    raise UserError(f"{path}: holds {names}; one array is needed")
+                check_unpacked(loaded.zip)
+                return only_array(loaded)
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file") from error
+    except MemoryError as error:
+        raise UserError(
+            f"{path}: reading it needs more memory than there is or is allowed"
+        ) from error
     except DAMAGE as error:
         reason = first_line(error)
-        raise UserError(f"{path}: not an array of numbers by np.save ({reason})") from error
+        raise UserError(f"{path}: not an array of numbers written by np.save ({reason})") from error
 
 
 def examine_array(array, *, spec):
     """Checks an array by itself.
 
     Args:
-        array: What should be (frames, height, width, channels), or the same with batch in front.
+        array: An array that should be ([batch,] frames, height, width, channels).
         spec: A `ClipSpec`.
 
     Returns:
@@ -132,7 +137,7 @@ def _axes(shape, channels):
         return None
     rest = [axis for axis in range(4) if axis != last[0]]
     first, second, third = (shape[axis] for axis in rest)
-    # Crops are usually square: where the first two agree and the third does not, time is last.
+    # Crops are usually square: if only the first two sizes are equal, time is last.
     if first == second != third:
         rest = [rest[2], rest[0], rest[1]]
     return (*rest, last[0])
@@ -154,7 +159,7 @@ def _examine_count(count):
 def _examine_size(size, spec):
     height, width = size
     actual, expected = f"{width}x{height}", f"{spec.size}x{spec.size}"
-    if min(size) < LEAST_SIDE:
+    if min(size) < MIN_SIDE:
         return Finding("error", "size", actual, expected, "resize the frames")
     if size != (spec.size, spec.size):
         return Finding("warning", "size", actual, expected, "resize and crop as the spec says")
@@ -181,7 +186,7 @@ def rgb_range(frames, spec):
     # Cubic resizes overshoot at edges, so single values beyond a range do not rule it out.
     least, most = np.quantile(values[:, ::2, ::2], (0.002, 0.998))
     if spec.low - 0.02 * span <= least and most <= spec.high + 0.02 * span:
-        # Values inside the range may still have a narrower one: most pictures have black and white.
+        # Values inside the range may have a narrower one: most pictures contain black and white.
         narrower = next(
             (
                 (name, bounds)
@@ -225,7 +230,7 @@ def _fits(bounds, least, most):
 def _is_imagenet(values):
     low, high = -_IMAGENET_MEAN / _IMAGENET_STD, (1 - _IMAGENET_MEAN) / _IMAGENET_STD
     least, most = values.min((0, 1, 2)), values.max((0, 1, 2))
-    # Per channel, in either order of the channels, with something dark in it.
+    # Per channel, in either order of the channels, including dark values.
     return least.min() < -1.5 and any(
         (least >= low[::step] - 0.1).all()
         and (most <= high[::step] + 0.1).all()

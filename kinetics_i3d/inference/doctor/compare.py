@@ -1,8 +1,8 @@
 """Findings about an array from a comparison with the video that it was made from.
 
-Small pictures of both are compared under all mistakes that are common in prepared clips: order of
-channels, orientation, crop, first frame, rate, brightness. Flow is right if the second frame, read
-where the flow points, looks like the first.
+Small pictures of both are compared under all common mistakes: order of channels, orientation, crop,
+first frame, rate, brightness. Flow is correct if the second frame, warped by it, looks like the
+first.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from kinetics_i3d.video.clip import center_crop, read_clip
 from kinetics_i3d.video.reader import read_frames, video_info
 
 _GRID = 16  # cells per side of a small picture
-_MOST_FRAMES = 600  # of the video, that are searched
+_MAX_FRAMES = 600  # of the video that are searched
 _VIDEO_LEVELS = (219 / 255, 16.0)  # factor and offset of levels 16 to 235 read as 0 to 255
 
 # {mistake: (a function of (..., height, width, channels) that makes it, the line that undoes it)}.
@@ -38,11 +38,11 @@ _ORIENTATIONS = {
 _CROPS = ("crop", "whole picture, squeezed", "largest square")
 _RIGHT: tuple = ("", _CROPS[0], 1.0, 0)  # orientation, crop, rate, first frame
 
-# The mistakes of flow, by their remedy: x and y swapped, signs, a factor.
+# Mistakes of flow, by how they are corrected: x and y swapped, signs, a factor.
 _SWAPS = (False, True)
 _SIGNS = ((1, 1), (-1, -1), (-1, 1), (1, -1))
 _FACTORS = (1.0, FLOW_BOUND, 1 / FLOW_BOUND)
-_CLEARLY_BETTER = 0.9  # of an error, by a tenth
+_CLEARLY_BETTER = 0.9  # ratio of two errors
 
 
 def compare_with_video(sample, video, *, spec, in_range=True):
@@ -93,7 +93,7 @@ def _read_small(video, spec):
     """{crop: float64 (frames, 16, 16, 3)} of a video's first frames."""
     small: dict = {crop: [] for crop in _CROPS}
     frames = read_frames(video, **spec.reading)
-    for frame in itertools.islice(frames, _MOST_FRAMES):
+    for frame in itertools.islice(frames, _MAX_FRAMES):
         small[_CROPS[0]].append(shrink(center_crop(frame, min(spec.size, *frame.shape[:2]))[None]))
         small[_CROPS[1]].append(shrink(frame[None]))
         small[_CROPS[2]].append(shrink(center_crop(frame, min(frame.shape[:2]))[None]))
@@ -121,7 +121,7 @@ def _alignment_errors(array, frames, indices, rate):
     offsets = np.rint(rate * indices).astype(int)
     for start in range(len(b)):
         inside = start + offsets < len(b)
-        # A looped array may be longer than the video, but at least half of it has to be there.
+        # A looped array may be longer than the video, which has to contain at least half of it.
         if inside.mean() < 0.5 and start:
             yield np.inf
         else:
@@ -153,8 +153,8 @@ def _geometry(best, spec):
 
 
 def _channel_order(array, frames):
-    """The `Finding` on the order of channels, from the same pictures in the right order."""
-    # Compare the differences between channels, which their common part would hide.
+    """The `Finding` on the order of channels, given the same pictures in the correct order."""
+    # Compares the differences between channels; the part that they share would hide them.
     color = frames - frames.mean(-1, keepdims=True)
     if color.std() < 0.02 * max(frames.std(), 1e-9):
         return Finding("ok", "channels", "the video is grey, so their order does not matter")
@@ -213,11 +213,11 @@ def _count_pairs(count, frames):
     actual = f"{count} for {frames} frames of the video"
     if count in (frames - 1, frames):  # the last flow may be repeated, for streams of equal length
         return Finding("ok", "pairs", actual)
-    return Finding("warning", "pairs", actual, f"{frames - 1}", "one flow for each two neighbours")
+    return Finding("warning", "pairs", actual, f"{frames - 1}", "one flow for each two neighbors")
 
 
 def judge_flow(flow, first, second):
-    """Finds the reading of flow that carries the second frames back to the first.
+    """Finds the interpretation of flow under which the second frames match the first.
 
     Args:
         flow: (frames, height, width, 2): x, then y, in pixels.
@@ -225,7 +225,7 @@ def judge_flow(flow, first, second):
         second: The frames that follow them.
 
     Returns:
-        A `Finding`, `"ok"` unless another reading is clearly better than the given one.
+        A `Finding`, `"ok"` unless another interpretation is clearly better than the given one.
     """
     still = float(np.abs(second - first).mean())
     errors = {
@@ -266,9 +266,9 @@ def _flow_error(flow, first, second):
 
 
 def warp(pictures, flow):
-    """Reads pictures (frames, height, width) where a flow (..., 2) in pixels points.
+    """Warps pictures (frames, height, width) by a flow (..., 2) in pixels, x then y.
 
-    Bilinear, with repeated edges; flow is x, then y. Returns float64 of the pictures' shape.
+    Bilinear, with repeated edges. Returns float64 of the pictures' shape.
     """
     count, height, width = np.shape(pictures)
     rows, columns = np.mgrid[:height, :width]

@@ -1,6 +1,6 @@
 """`draw_contact_sheet`: the input of a model from a video or an array, as one picture.
 
-The frames are drawn from the values that the model gets, so that a wrong range looks wrong.
+The frames are drawn from the values that the model reads, so that a wrong range looks wrong.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ class _Input:
     """The input of a model.
 
     Args:
-        values: (frames, height, width, channels), as the model gets them.
+        values: (frames, height, width, channels), as the model reads them.
         seconds: When each frame is shown.
         whole: A frame before the crop, uint8 (height, width, 3), or `None` for an array.
         crop: (height, width) of the model's crop as fractions of `whole`.
@@ -55,11 +55,11 @@ def draw_contact_sheet(path_out, report):
     """Draws up to 24 frames, the crop, the values against the spec's range, and the findings.
 
     Args:
-        path_out: The picture, `*.png`. It appears whole or not at all.
+        path_out: The picture, `*.png`, written atomically.
         report: The `Report` of the file.
 
     Raises:
-        UserError: If `path_out` cannot be a picture, Pillow is missing, or the file is gone.
+        UserError: If `path_out` is not a PNG, Pillow is missing, or the file no longer exists.
     """
     check_picture_path(path_out)
     read = _read_video if report.kind == "video" else _read_array
@@ -149,18 +149,18 @@ def _draw_crop(canvas, top, model_input):
     )
     shown = (model_input.whole * _OUTSIDE).astype(np.uint8)
     shown[rows, columns] = model_input.whole[rows, columns]
-    canvas.text((_MARGIN, top + 8), "the picture, and the part that the model sees", size=15)
+    canvas.text((_MARGIN, top + 8), "the picture, and the part that the model reads", size=15)
     _fit(canvas, (_MARGIN, top + 26), (540, _LOWER - 10), shown, centered=False)
 
 
-def _draw_histogram(canvas, place, values, spec):
-    (left, top), right = place, _WIDTH - _MARGIN
+def _draw_histogram(canvas, position, values, spec):
+    (left, top), right = position, _WIDTH - _MARGIN
     base, height = top + _LOWER - 6, _LOWER - 60
     finite = values[np.isfinite(values)]
     span = spec.high - spec.low
     low = min(float(finite.min()), spec.low - 0.06 * span)
     high = max(float(finite.max()), spec.high + 0.06 * span)
-    # Bins of whole steps of 8 bits, or pixels would fall into them unevenly.
+    # Bins are multiples of an 8-bit step; otherwise pixels would be distributed unevenly.
     step = span / 255
     width = max(1, np.ceil((high - low) / step / _BINS)) * step
     edges = np.arange(spec.low - step / 2 - width * np.ceil((spec.low - low) / width), high, width)
@@ -175,14 +175,14 @@ def _draw_histogram(canvas, place, values, spec):
     channels = values.shape[-1]
     # The square root, so that a spike at black does not flatten the rest.
     counts = [np.sqrt(np.histogram(values[..., c], edges)[0]) for c in range(channels)]
-    most = max(float(count.max()) for count in counts)
+    peak = max(float(count.max()) for count in counts)
     for count, ink in zip(counts, _INKS[channels], strict=True):
         middles = (edges[1:] + edges[:-1]) / 2
         heights = zip(middles, count, strict=True)
-        line = [(column(value), base - height * number / most) for value, number in heights]
+        line = [(column(value), base - height * number / peak) for value, number in heights]
         canvas.draw.line(line, fill=ink, width=2)
     marks = [(spec.low, ACCENT), (spec.high, ACCENT)]
-    # The ends of the values, where there is room beside those of the range.
+    # The minimum and maximum, if there is room beside those of the range.
     for end in (float(finite.min()), float(finite.max())):
         if all(abs(column(end) - column(mark)) > 46 for mark, _ in marks):
             marks.append((end, MUTED))
@@ -207,12 +207,12 @@ def _draw_findings(canvas, top, problems):
         canvas.text((_MARGIN + 172, y), str(finding), size=15, color=ink, width=width)
 
 
-def _fit(canvas, place, cell, pixels, *, centered=True):
+def _fit(canvas, position, cell, pixels, *, centered=True):
     height, width, _ = pixels.shape
     scale = min(cell[0] / width, cell[1] / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    x, y = place
+    x, y = position
     if centered:
-        canvas.box(place, cell, _BEHIND)
+        canvas.box(position, cell, _BEHIND)
         x, y = x + (cell[0] - size[0]) // 2, y + (cell[1] - size[1]) // 2
     canvas.paste((x, y), pixels, size=size)

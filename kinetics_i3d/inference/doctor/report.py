@@ -12,11 +12,11 @@ class Finding:
     """The result of one check.
 
     Args:
-        severity: `"ok"`; `"warning"` for what may matter; `"error"` for what makes predictions
-            wrong.
-        topic: One word for the checked property, such as `"range"`.
-        actual: What the file has.
-        expected: What the spec or the model expects; empty if there is no problem.
+        severity: `"ok"`; `"warning"` for a possible problem; `"error"` for one that makes
+            predictions wrong.
+        topic: The property in one word, such as `"range"`.
+        actual: The property of the file.
+        expected: The property that the spec or the model expects; empty if there is no problem.
         fix: A line of NumPy, a command or an option that fixes it.
 
     Raises:

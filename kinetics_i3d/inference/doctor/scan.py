@@ -7,16 +7,17 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.video.bounded import call_bounded, is_bounded
 from kinetics_i3d.video.frame_folder import FrameFolder, is_folder
 from kinetics_i3d.video.painter import orientation, upright_size
 from kinetics_i3d.video.sampling import at_rate, presentation_times
 from kinetics_i3d.video.source import Source
 from kinetics_i3d.video.span import split_span
 
-_MOST_PICTURES = 1500  # a minute of most videos
+_MAX_PICTURES = 1500  # a minute at 25 fps
 _SIDE = 160  # pixels of the longer side of the pictures that are measured
 _BLACK = 24  # of 255; noise and compression lift black to this
-_LEAST_BAR = 0.02  # of a side; thinner borders come from the encoder
+_MIN_BAR = 0.02  # of a side; thinner borders come from the encoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ class _VideoScan:
 
 
 class _DamageRecorder:
-    """A source that keeps the decoder's messages instead of logging the first."""
+    """A source that collects the decoder's messages instead of logging the first."""
 
     def __init__(self, path):
         self.damage = []
@@ -90,12 +91,12 @@ class _RecordingFolder(_DamageRecorder, FrameFolder):
     """Of a folder of frames."""
 
 
-def scan(path, *, most=_MOST_PICTURES):
+def scan(path, *, limit=_MAX_PICTURES):
     """Decodes a video and measures its pictures, small and grey.
 
     Args:
-        path: A file or a folder of frames, with or without a span behind it.
-        most: Number of pictures to read.
+        path: A file or a folder of frames, optionally followed by a span.
+        limit: Number of pictures to read.
 
     Returns:
         A `_VideoScan`.
@@ -103,6 +104,16 @@ def scan(path, *, most=_MOST_PICTURES):
     Raises:
         VideoError: If the file is not a video or no picture can be decoded.
     """
+    if is_bounded(path):
+        return _VideoScan(**call_bounded(f"{__name__}:_scan_fields", path, limit))
+    return _scan(path, limit)
+
+
+def _scan_fields(path, limit):
+    return dataclasses.asdict(_scan(path, limit))
+
+
+def _scan(path, limit):
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()
@@ -120,7 +131,7 @@ def scan(path, *, most=_MOST_PICTURES):
         )
         timed = _within(timed, span, path)
         first = None
-        for time, length, picture in itertools.islice(timed, most):
+        for time, length, picture in itertools.islice(timed, limit):
             if first is None:
                 first = picture
                 scale = min(1.0, _SIDE / max(picture.height, picture.width))
@@ -189,7 +200,7 @@ def _black_bars(brightest):
     """Black borders (top, bottom, left, right) as fractions of the sides.
 
     `brightest` (height, width) has the highest value of each pixel over time, 0 to 255. Thin
-    borders count as 0, and so do all where everything is black.
+    borders count as 0; if everything is black, so do all borders.
     """
     bars = []
     for axis in (1, 0):
@@ -198,4 +209,4 @@ def _black_bars(brightest):
             return (0.0,) * 4
         length = np.shape(brightest)[1 - axis]
         bars += [int(lit[0]) / length, (length - 1 - int(lit[-1])) / length]
-    return tuple(bar if bar >= _LEAST_BAR else 0.0 for bar in bars)
+    return tuple(bar if bar >= _MIN_BAR else 0.0 for bar in bars)

@@ -1,7 +1,7 @@
-"""Findings about a video file: one decode of it, checked against its header and against a spec.
+"""Findings about a video file, which is decoded once and checked against its header and a spec.
 
-The thresholds are set so that ordinary videos of people give only findings that are "ok". Frames
-are timed by presentation, as they are when a clip is sampled: see `kinetics_i3d.video.sampling`.
+With these thresholds, all findings about ordinary videos of people are "ok". Frames are timed by
+presentation, as when a clip is sampled: see `kinetics_i3d.video.sampling`.
 """
 
 import numpy as np
@@ -61,7 +61,7 @@ def _examine_rate(video, spec):
         actual = f"{fps:.4g} fps, so that each frame is shown {spec.fps / fps:.1f} times"
         return Finding("warning", "fps", actual, expected, "a video of a higher rate")
     dropped = f", of which {spec.fps:g} are used" if fps >= 2 * spec.fps else ""
-    return Finding("ok", "fps", f"{fps:.4g} a second{dropped}")
+    return Finding("ok", "fps", f"{fps:.4g} fps{dropped}")
 
 
 def _examine_timing(video):
@@ -82,7 +82,7 @@ def _examine_timing(video):
 def _examine_count(video):
     count = len(video.times)
     if video.damage:
-        actual = f"{count} frames, past {len(video.damage)} damaged places ({video.damage[0]})"
+        actual = f"{count} frames, with {len(video.damage)} decoding errors ({video.damage[0]})"
         return Finding("warning", "frames", actual, "an intact file", "get the file again")
     if not video.whole:
         return Finding("ok", "frames", f"checked the first {count}, {video.times[-1]:.1f} s")
@@ -136,7 +136,7 @@ def _examine_length(video, frames, spec):
 
 
 def _examine_pictures(video, spec):
-    """Yields problems of the pictures themselves, nothing where there are none."""
+    """Yields problems of the pictures themselves."""
     count = len(video.times)
     if video.interlaced:
         actual = f"{video.interlaced} of {count} frames are interlaced"
@@ -177,7 +177,7 @@ def _bars_in_crop(bars, size, crop):
 def _examine_clip(clip, spec):
     values = spec.normalize(clip[:: max(1, len(clip) // 16)])
     low, high = float(values.min()), float(values.max())
-    mean = " ".join(f"{value:.2f}" for value in values.mean((0, 1, 2)))
+    mean = " ".join(f"{value:z.2f}" for value in values.mean((0, 1, 2)))
     contrast = values.std() / (spec.high - spec.low)
     shape = f"{clip.shape[1:]} a frame, {low:.2f} to {high:.2f}"
     text = f"{shape}, mean red green blue {mean}, contrast {100 * contrast:.0f} %"

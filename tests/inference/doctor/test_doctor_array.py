@@ -9,7 +9,7 @@ from doctor_cases import FLOW, SPEC, apply_fix, problems, save
 
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.inference.doctor import examine
-from kinetics_i3d.inference.doctor.array import LEAST_SIDE
+from kinetics_i3d.inference.doctor.array import MIN_SIDE, read_array
 from kinetics_i3d.inference.doctor.video import MINIMUM_FRAMES
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -102,7 +102,7 @@ def test_arrays_that_no_network_can_read_are_errors(tmp_path, clip, make, topic,
 def test_minimum_frames_are_those_of_the_model():
     from kinetics_i3d.models.inception_i3d import MINIMUM_CLIP
 
-    assert MINIMUM_CLIP[:2] == (MINIMUM_FRAMES, LEAST_SIDE)
+    assert MINIMUM_CLIP[:2] == (MINIMUM_FRAMES, MIN_SIDE)
 
 
 @pytest.mark.parametrize(
@@ -157,5 +157,12 @@ def test_arrays_that_cannot_be_read_are_user_errors(tmp_path):
 @pytest.mark.parametrize("name", ["damaged.npy", "damaged.npz"])
 def test_shared_arrays_that_are_damaged_are_user_errors(shared, name):
     path = shared / "cases" / "doctor_npz" / name
-    with pytest.raises(UserError, match="not an array of numbers by np"):
+    with pytest.raises(UserError, match="not an array of numbers written by np"):
         examine(path, spec=SPEC)
+
+
+def test_an_archive_of_something_else_than_an_array_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("clip", b"no array")
+    with pytest.raises(UserError, match=r"a\.npz: not an array of numbers .*clip is not an array"):
+        read_array(tmp_path / "a.npz")
