@@ -1,4 +1,4 @@
-"""Raw frames to a model's clips as TensorFlow operations, as its `ClipSpec` says.
+"""Preprocessing of raw frames by a `ClipSpec` as TensorFlow operations.
 
 `video.painter` does the same with swscale: the same size, the same crop, triangle filters that
 widen as they shrink, pixels rounded before they are scaled.
@@ -20,8 +20,8 @@ def require(condition, message, received):
 def check_clips(clips, model):
     """{stream: clips} behind assertions on rank, channels and numbers of frames and videos.
 
-    The clips (batch, frames, height, width, channels) are of pixels or of values. Where one is
-    wrong, computing it fails with a message of one line.
+    The clips (batch, frames, height, width, channels) contain pixels or values. Computing an
+    invalid clip fails with a one-line message.
     """
     import tensorflow as tf
 
@@ -32,14 +32,14 @@ def check_clips(clips, model):
     shapes = {stream: tf.shape(clip) for stream, clip in clips.items()}
     checks = []
     for stream, shape in shapes.items():
-        spec, least = model.clip_specs[stream], model.minimums[stream][0]
+        spec, minimum = model.clip_specs[stream], model.minimums[stream][0]
         layout = f"{stream} must be (batch, frames, height, width, {spec.channels})."
         checks.append(require(shape[4] == spec.channels, layout, shape))
         checks.append(require(tf.reduce_all(shape > 0), f"{stream} must not be empty.", shape))
         frames = fixed_size(model, stream)[0]
         if frames is None:
-            text = f"{stream} must have {least} frames or more."
-            checks.append(require(shape[1] >= least, text, shape))
+            text = f"{stream} must have {minimum} frames or more."
+            checks.append(require(shape[1] >= minimum, text, shape))
         else:
             text = f"{stream} must have {frames} frames."
             checks.append(require(shape[1] == frames, text, shape))
@@ -57,8 +57,9 @@ def check_clips(clips, model):
 def _check_rank(clip, stream, spec):
     import tensorflow as tf
 
-    # A signature's shape is not enforced, yet assertions on what it promises are optimized away.
-    # This check remains. Its error shows the shapes and, in place of words, the operation's name.
+    # The shape of a signature is not enforced, but assertions that it implies are optimized away.
+    # This check is not. Its error shows the shapes and the name of the operation, which is the
+    # message.
     name = f"{stream}_must_be_batch_frames_height_width_{spec.channels}"
     return tf.ensure_shape(clip, [None] * 5, name=name)
 
@@ -84,7 +85,7 @@ def frames_to_clips(frames, spec):
     corner = (after - size) // 2
 
     def resize(kernel):
-        # Only the crop is computed, not the picture around it.
+        # Only the crop is computed, not the rest of the picture.
         return tf.raw_ops.ScaleAndTranslate(
             images=images,
             size=[size, size],
@@ -100,7 +101,7 @@ def frames_to_clips(frames, spec):
     else:
         shrinks = tf.reduce_prod(after) < tf.reduce_prod(before)
         pixels = tf.cond(shrinks, lambda: resize(shrink), lambda: resize(enlarge))
-    # Decoders give whole numbers from 0 to 255, and the network was trained on those.
+    # Decoders return integers from 0 to 255, on which the network was trained.
     pixels = tf.clip_by_value(tf.round(pixels), 0.0, 255.0)
     return scale_pixels(tf.reshape(pixels, (-1, shape[1], size, size, spec.channels)), spec)
 
@@ -108,8 +109,8 @@ def frames_to_clips(frames, spec):
 def quantized_flow_to_clips(flow, spec):
     """Crops and scales 8-bit optical flow, as `flow.quantize_flow` makes it.
 
-    Flow is in pixels of the resized frames, so a resize would make it wrong: it has to be of frames
-    resized as the spec says, whole or cropped.
+    Flow is in pixels of the resized frames, so it must not be resized: it has to be computed from
+    frames resized by the spec, cropped or not.
 
     Args:
         flow: uint8 tensor (batch, frames, height, width, 2), x then y.

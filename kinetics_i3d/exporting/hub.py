@@ -1,19 +1,18 @@
 """TensorFlow Hub's reusable SavedModel: prepared clips to logits or features, open to training.
 
-The form: https://www.tensorflow.org/hub/reusable_saved_models. Handles are published on Kaggle
-Models: https://github.com/Kaggle/kaggle-api/blob/main/docs/models_metadata.md.
+The form: https://www.tensorflow.org/hub/reusable_saved_models. Kaggle Models hosts such models.
 """
 
 import json
 import pathlib
-import re
 
 import keras
 from keras import layers
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_folder
-from kinetics_i3d.exporting.model_card import UNKNOWN, input_table, model_card
+from kinetics_i3d.exporting.card_metadata import kaggle_fields
+from kinetics_i3d.exporting.model_card import input_table, model_card
 from kinetics_i3d.exporting.tensorflow import (
     check_values,
     feature_tensors,
@@ -65,11 +64,6 @@ layer = hub.KerasLayer("{path}", trainable=True)
 
 Batch norm's statistics follow the new data while Keras trains the layer and are fixed otherwise.
 """
-# Kaggle's names of licences, by the words of `terms`; the more demanding one comes first.
-_LICENCES = {
-    "CC BY 4.0": "Attribution 4.0 International (CC BY 4.0)",
-    "Apache-2.0": "Apache 2.0",
-}
 
 
 def export_hub(model, output, *, include_top=True, top=5, endpoints=None, about=None):
@@ -77,7 +71,7 @@ def export_hub(model, output, *, include_top=True, top=5, endpoints=None, about=
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The folder to write; nothing, or an empty folder, may be there.
+        output: The folder to write; it must not exist, or be empty.
         include_top: Whether a call returns logits, or the mean of the last grid before the
             classifier, for a classifier of other classes. The signatures are the same.
         top: Number of labels that `serving_default` returns.
@@ -137,8 +131,8 @@ def make_reusable(root, model, called):
     @tf.function(autograph=False)
     def call(inputs, training=False):
         clips = inputs if isinstance(inputs, dict) else {model.clip_spec.stream: inputs}
-        # A loader traces it again for static shapes. Here they are made unknown, so that the
-        # graph's own assertions refuse a wrong one, and not a dimension deep inside.
+        # A loader traces it again for static shapes. They are made unknown here, so that a wrong
+        # shape fails in the graph's own assertions, not in a layer deep inside.
         clips = {
             stream: tf.raw_ops.PlaceholderWithDefault(input=clip, shape=[None] * 5)
             for stream, clip in clips.items()
@@ -146,7 +140,7 @@ def make_reusable(root, model, called):
         clips = check_values(clips, model)
         return called(clips if len(clips) > 1 else next(iter(clips.values())), training=training)
 
-    # The number of channels is open, as the graph's own error says what it should be.
+    # The number of channels is open, so that the graph's own error states the required number.
     specs = {
         stream: tf.TensorSpec([None] * 5, tf.float32, name=stream) for stream in model.clip_specs
     }
@@ -154,7 +148,7 @@ def make_reusable(root, model, called):
     for training in (True, False):
         call.get_concrete_function(inputs, training=training)
     root.__call__ = call
-    # The seeds of dropout are saved with the graph, but they are not weights.
+    # The dropout seeds are saved with the graph, but they are not weights.
     root.variables = [variable.value for variable in called.weights]
     root.trainable_variables = [variable.value for variable in called.trainable_variables]
     root.regularization_losses = []  # the networks have none; weight decay is the optimizer's
@@ -176,39 +170,18 @@ def hub_page(model, called, *, about=None):
     about = about or {}
     usage = _usage(model, called, path="PATH/TO/THIS/FOLDER", head="###")
     card = model_card(model, about=about, usage=usage)
-    name = pathlib.Path(about.get("name", model.name)).stem
-    slug = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
-    terms = about.get("licence", "")
-    licence = next((kaggle for words, kaggle in _LICENCES.items() if words in terms), None)
-    shared = {
-        "ownerSlug": "INSERT_OWNER_SLUG_HERE",
-        "licenseName": licence or "INSERT_LICENSE_NAME_HERE",
-    }
-    page = {
-        **shared,
-        "title": name,
-        "slug": slug,
-        "subtitle": "Video action recognition with a Two-Stream Inflated 3D ConvNet",
-        "isPrivate": True,
-        "description": card,
-        "publishTime": "",
-        "provenanceSources": about.get("data", UNKNOWN),
-    }
-    classes = model.output_shape[-1]
-    gives = f"logits of {classes} classes" if called is model else "features"
-    instance = {
-        **shared,
-        "modelSlug": slug,
-        "instanceSlug": "logits" if called is model else "features",
-        "framework": "tensorFlow2",
-        "overview": f"Reusable SavedModel: clips to {gives}",
-        "usage": _usage(model, called, path="${PATH}", head="#", table=input_table(model)),
-        "fineTunable": True,
-        "trainingData": [about.get("data", UNKNOWN)],
-        "modelInstanceType": "Unspecified",
-        "baseModelInstance": "",
-        "externalBaseModelUrl": "",
-    }
+    gives = f"logits of {model.output_shape[-1]} classes" if called is model else "features"
+    page, instance = kaggle_fields(
+        {"name": model.name, **about},
+        description=card,
+        instance={
+            "instanceSlug": "logits" if called is model else "features",
+            "framework": "tensorFlow2",
+            "overview": f"Reusable SavedModel: clips to {gives}",
+            "usage": _usage(model, called, path="${PATH}", head="#", table=input_table(model)),
+            "fineTunable": True,
+        },
+    )
     return {
         "README.md": card,
         "model-metadata.json": json.dumps(page, indent=2) + "\n",

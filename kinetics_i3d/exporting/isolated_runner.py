@@ -11,7 +11,7 @@ import warnings
 
 
 def _run_saved_model(path, calls):
-    """Runs signatures of a SavedModel, or its `__call__`; texts come back as Unicode arrays."""
+    """Runs signatures of a SavedModel, or its `__call__`; strings become Unicode arrays."""
     import numpy as np
     import tensorflow as tf
 
@@ -74,8 +74,8 @@ RUNTIMES = {
 class LiteRTNetwork:
     """The network of a LiteRT file, which refuses clips of another size with a clear message.
 
-    The interpreter by itself resizes its tensors to the input, and fails in the first operation
-    that does not fit, under that operation's number.
+    The interpreter itself resizes its tensors to the input, and fails in the first operation that
+    does not fit, with only the number of that operation.
 
     Args:
         runner: The interpreter's runner of a signature.

@@ -15,7 +15,7 @@ import numpy as np
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.exporting.lower_3d_to_2d import lower_3d_to_2d
-from kinetics_i3d.exporting.model_card import descriptions
+from kinetics_i3d.exporting.model_card import descriptions, model_card
 from kinetics_i3d.exporting.verify import (
     ParityInputs,
     check_output,
@@ -25,34 +25,45 @@ from kinetics_i3d.exporting.verify import (
 from kinetics_i3d.inference.quantize import calibration_clips, check_precision, is_late
 from kinetics_i3d.models.clip_model import fixed_size
 
+_USAGE = """\
+```python
+from ai_edge_litert.interpreter import Interpreter
+
+network = Interpreter(model_path="PATH/TO/THIS/FILE").get_signature_runner()
+network({inputs})["logits"]  # uint8 (1, frames, size, size, channels), resized and cropped
+```
+
+This file is also a zip archive of this card and the files that it names.
+"""
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
-# Of the logits, relative to the largest one. In 8 bits it only catches broken files; the loss of
-# accuracy is measured on a test set.
+# Tolerances of the logits, relative to the largest one. In 8 bits they only detect broken files;
+# the loss of accuracy is measured on a test set.
 _TOLERANCES = {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.35, "int8": 0.35}
 _FRAMES = 64
-# Of the widest range: runtimes refuse a convolution whose output has far smaller steps than its
-# input, such as that of filters that no clip excites.
+# Minimum range relative to the widest one: runtimes refuse a convolution whose output has far
+# smaller steps than its input, for example if no calibration clip activates its filters.
 _NARROWEST = 1e-3
 
 
 def export_litert(
-    model, output, *, precision="float32", frames=None, calibration=None, report=None
+    model, output, *, precision="float32", frames=None, calibration=None, report=None, about=None
 ):
     """Writes a LiteRT file, from one clip of pixels to logits.
 
-    Its inputs are called by their streams, uint8 (1, frames, size, size, channels): pixels of the
-    crop, RGB, or 8-bit flow. Scaling is inside; resize and crop are up to the caller.
+    Its inputs are named by their streams, uint8 (1, frames, size, size, channels): pixels of the
+    crop, RGB, or 8-bit flow. The file scales the pixels; the caller resizes and crops.
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The file, such as `"mine.tflite"`. It is also a zip, of `labels.txt`,
-            `clip_spec.json`, `activation.txt` and `operations.json`.
+        output: The file, such as `"mine.tflite"`. It is also a zip, of `README.md` (the model
+            card), `labels.txt`, `clip_spec.json`, `activation.txt` and `operations.json`.
         precision: `"float32"`; `"float16"` for weights of half the size; `"dynamic_int8"` for
             weights in 8 bits; `"int8"` for activations too, except in the classifier.
         frames: Frames of a clip, of the slowest stream; by default the model's fixed number, or 64,
-            or the fewest where several streams have different rates.
+            or the minimum if the streams have different rates.
         calibration: For `"int8"`: a dataset or paths of videos, as for `optimize`.
         report: A function that is called with {operation: count} once the file is written.
+        about: Texts for the card, see `model_card.provenance`.
 
     Returns:
         `output` as a `pathlib.Path`.
@@ -79,7 +90,10 @@ def export_litert(
         temporary.write_bytes(file)
         # A zip appended to a LiteRT file is the format's way to add files.
         with zipfile.ZipFile(temporary, "a") as archive:
-            for name, text in descriptions(model).items():
+            frames_by_name = ", ".join(f"{name}={name}_frames" for name in model.clip_specs)
+            usage = _USAGE.format(inputs=frames_by_name)
+            card = model_card(model, about=about, usage=usage, library="litert", folder="")
+            for name, text in {**descriptions(model), "README.md": card}.items():
                 archive.writestr(name, text)
             archive.writestr("operations.json", json.dumps(operations, indent=2) + "\n")
         _verify(model, temporary, inputs, output=output, precision=precision)
@@ -98,15 +112,16 @@ def clip_sizes(model, frames=None):
     Raises:
         ValueError: If the model cannot read so few frames, or its number is fixed.
     """
-    least = {stream: size[0] for stream, size in model.minimums.items()}
-    slowest = min(least, key=lambda stream: (model.clip_specs[stream].fps, stream != "rgb"))
-    fixed = {stream: fixed_size(model, stream) for stream in least}
-    default = _FRAMES if len(set(least.values())) == 1 else least[slowest]
-    count = fixed[slowest][0] or frames or max(default, least[slowest])
-    if count < least[slowest] or frames not in (None, count):
+    minimums = {stream: size[0] for stream, size in model.minimums.items()}
+    slowest = min(minimums, key=lambda stream: (model.clip_specs[stream].fps, stream != "rgb"))
+    fixed = {stream: fixed_size(model, stream) for stream in minimums}
+    default = _FRAMES if len(set(minimums.values())) == 1 else minimums[slowest]
+    count = fixed[slowest][0] or frames or max(default, minimums[slowest])
+    if count < minimums[slowest] or frames not in (None, count):
         raise ValueError(
             f"`frames` must be {'' if fixed[slowest][0] else 'at least '}"
-            f"{fixed[slowest][0] or least[slowest]} for {model.name}. Received: frames={frames!r}"
+            f"{fixed[slowest][0] or minimums[slowest]} for {model.name}. "
+            f"Received: frames={frames!r}"
         )
     sizes = {}
     for stream, spec in model.clip_specs.items():
@@ -120,7 +135,7 @@ def _parity_inputs(model, sizes, clips):
     """The inputs of the parity check, and the calibration clips, of which it takes the first."""
     clips = iter(clips)
     first = next(clips, None)
-    if first is not None:  # noise would be outside of the calibrated ranges
+    if first is not None:  # noise would be outside the calibrated ranges
         return ParityInputs.from_clips(model, first), itertools.chain([first], clips)
     random, specs = np.random.default_rng(0), model.clip_specs
     pixels = {key: random.integers(0, 256, size, np.uint8) for key, size in sizes.items()}
@@ -212,12 +227,12 @@ def count_operations(file):
 class FakeQuantizer:
     """Measures the activations of a lowered model, and then rounds them and its kernels to 8 bits.
 
-    Called eagerly, with one clip after another, the model is measured. Graphs that are traced from
-    it afterwards contain the rounding, as `FakeQuant` operations that tell TensorFlow's converter
-    what to quantize. Tensors that nobody passes here, such as the classifier's, keep float32.
+    Eager calls measure the activations, clip by clip. Graphs that are traced afterwards contain the
+    rounding as `FakeQuant` operations, which specify the ranges for TensorFlow's converter. Tensors
+    that are not passed through it, such as those of the classifier, keep float32.
 
     Args:
-        side: Height of the clips; it decides which layers keep float32, see `is_late`.
+        side: Height of the clips, which determines the layers that keep float32, see `is_late`.
     """
 
     def __init__(self, side):
@@ -232,8 +247,8 @@ class FakeQuantizer:
     def activation(self, key):
         """A function that returns an activation, measured or rounded.
 
-        Activations of the same key share a range. Those that are concatenated later need it, or
-        they would have to be rounded once more.
+        Activations of the same key share a range. This is required for activations that are
+        concatenated later, which would otherwise have to be rounded again.
         """
         lowest = self._lowest.setdefault(key, [])
         highest = self._highest.setdefault(key, [])

@@ -1,8 +1,9 @@
 """`lower_3d_to_2d`: a model of clips as 2D operations on frames, for runtimes made for images.
 
-A 3D convolution is a 2D one over frames whose neighbours in time lie beside them as channels; a 3D
-maximum is one over pictures and then one over time, and so is a mean without padding. All forms are
-exact up to the order of sums. Inside, clips are frames: (frames, height, width, channels).
+A 3D convolution becomes a 2D one over frames that are stacked with their neighbors in time as
+channels. A 3D max pool becomes one over frames followed by one over time, and so does an average
+pool without padding. All forms are exact up to the order of sums. Internally, clips are (frames,
+height, width, channels).
 """
 
 import dataclasses
@@ -62,7 +63,7 @@ def lower_3d_to_2d(model, sizes, quantizer=None):
 class _Lowered(layers.Layer):
     """Computes the same as `layer`, without variables, for one clip of a fixed size.
 
-    Clips of rank 5 reach `function`, and leave it, without their batch axis.
+    `function` takes and returns clips of rank 5 without their batch axis.
     """
 
     def __init__(self, layer, function):
@@ -145,7 +146,7 @@ def _find_units(model, quantizer=None):
             # Tensors that are concatenated share a range.
             key = id(joined.get(id((relu or layer).output), layer))
             unit.quantize_output = quantizer.activation(key)
-            if relu is None:  # it reads means, which are not rounded yet
+            if relu is None:  # its inputs are means, which are not rounded yet
                 unit.quantize_input = quantizer.activation(("before", id(layer)))
     return units, absorbed
 
@@ -180,7 +181,7 @@ def _convolution(layer, unit):
 def _dense(layer, unit):
     """A dense layer, its batch norm and its ReLU, as a 1x1 convolution.
 
-    The converter rounds kernels of convolutions per filter, those of products as a whole.
+    The converter rounds kernels of convolutions per filter, those of dense layers per tensor.
     """
     kernel, bias = _folded_weights(layer, unit.norm)
     kernel = kernel[np.newaxis, np.newaxis]
@@ -211,7 +212,7 @@ def _average_pool(layer, unit):
 
 
 def _pool(layer, pool):
-    """A 3D pool as one over pictures and then one over time."""
+    """A 3D pool as one over frames, followed by one over time."""
     window, stride = layer.pool_size, layer.strides
 
     def function(frames):
@@ -219,7 +220,7 @@ def _pool(layer, pool):
             frames = pool(frames, window[1:], strides=stride[1:], padding=layer.padding)
         if window[0] == stride[0] == 1:
             return frames
-        # One picture, as high as the clip is long and as wide as a frame has pixels.
+        # One picture whose height is the number of frames and whose width is the pixels of a frame.
         count, height, width, channels = frames.shape
         picture = ops.reshape(frames, (1, count, height * width, channels))
         picture = pool(picture, (window[0], 1), strides=(stride[0], 1), padding=layer.padding)
@@ -233,7 +234,7 @@ def _concatenation(layer, unit):
 
 
 def _response_norm(layer, unit):
-    """The sum over neighbouring channels as a 1x1 convolution with a banded kernel."""
+    """The sum over neighboring channels as a 1x1 convolution with a banded kernel."""
 
     def function(frames):
         channel = np.arange(frames.shape[-1])
@@ -247,9 +248,9 @@ def _response_norm(layer, unit):
 
 
 def _global_mean(layer, unit):
-    """The mean over all positions as a product of matrices.
+    """The mean over all positions as a matrix product.
 
-    The converter would compute a mean or a sum of 8-bit terms in 8 bits. A product whose factors
+    The converter would compute a mean or a sum of 8-bit terms in 8 bits. A product of factors that
     are not rounded stays in float32.
     """
 
@@ -279,7 +280,7 @@ def _recurrence(layer, unit):
     return function
 
 
-# The form of each kind of layer; the first that fits is used. A form is a function of a layer and
+# The 2D form of each type of layer; the first match is used. A form is a function of a layer and
 # its `_Unit` that returns a function of frames.
 _FORMS = {
     layers.Conv3D: _convolution,
@@ -296,7 +297,7 @@ _FORMS = {
 
 
 def _scale_and_offset(norm):
-    """The factor and the summand of a batch norm at test, arrays (channels,)."""
+    """The scale and the offset of a batch norm at test, arrays (channels,)."""
     gamma, beta, mean, variance = (
         default if part is None else ops.convert_to_numpy(part)
         for part, default in (
@@ -326,8 +327,8 @@ def _stack_neighbours(frames, window, stride, padding):
     `"same"` padding adds black frames at both ends, as TensorFlow does. The result is
     (positions, height, width, window * channels).
     """
-    # Slices with a stride in time would be simpler, but few runtimes have fast ones. So each
-    # `stride` frames are made one group first, and then windows are whole groups.
+    # Slices with a stride in time would be simpler, but are slow in most runtimes. So `stride`
+    # frames are grouped first, and windows consist of groups.
     count, height, width, channels = frames.shape
     positions = -(-count // stride) if padding == "same" else (count - window) // stride + 1
     groups = positions - 1 + -(-window // stride)
@@ -338,7 +339,7 @@ def _stack_neighbours(frames, window, stride, padding):
         frames = ops.pad(frames, ((before, max(after, 0)), (0, 0), (0, 0), (0, 0)))
     if after < 0:
         frames = frames[: groups * stride]
-    if stride > 1:  # the frames of a group lie below each other, so that slices need no stride
+    if stride > 1:  # the frames of a group are stacked vertically, so that slices need no stride
         towers = ops.reshape(frames, (groups, stride * height, width, channels))
         phases = [towers[:, phase * height : (phase + 1) * height] for phase in range(stride)]
     else:

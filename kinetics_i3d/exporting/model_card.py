@@ -1,4 +1,4 @@
-"""What an artifact says about itself: class names, clip specs, and a model card in Markdown.
+"""The texts of an artifact: class names, clip specs, and a model card in Markdown.
 
 The card's headings follow Mitchell et al., "Model Cards for Model Reporting", 2019.
 """
@@ -8,14 +8,14 @@ import pathlib
 
 from kinetics_i3d.core.errors import ExportError, WeightsError
 from kinetics_i3d.core.labels import BY_COUNT, label_list
-from kinetics_i3d.weights.catalog import CATALOG, PAIRS
+from kinetics_i3d.exporting.card_metadata import UNKNOWN, front_matter, hugging_face_fields, slug
+from kinetics_i3d.weights.catalog import CATALOG, IMAGES, PAIRS, PAPER
 from kinetics_i3d.weights.checkpoint import read_info
 from kinetics_i3d.weights.read import find_entries
 
-UNKNOWN = "Not stated by whoever trained these weights."
 _PAPER = (
     '[Carreira & Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", '
-    "CVPR 2017](https://arxiv.org/abs/1705.07750)"
+    f"CVPR 2017]({PAPER})"
 )
 _LIMITS = """\
 - It predicts one of the classes below for every video, even if none of them is shown. A high
@@ -31,12 +31,12 @@ Flow is x then y, by TV-L1 between the resized frames, clipped at 20 pixels; in 
 -20 pixels and 255 for 20.
 """
 # {field of the card: field of `about` in a weights file}.
-_FIELDS = {"data": "data", "accuracy": "accuracy", "licence": "terms", "command": "command"}
+_FIELDS = {"data": "data", "accuracy": "accuracy", "license": "terms", "command": "command"}
 _FRACTIONS = ("top1", "top5", "mean_class")
 
 
 def class_names(model):
-    """The names of a model's classes; those of Kinetics where 400 or 600 have none.
+    """The names of a model's classes; those of Kinetics for 400 or 600 classes without names.
 
     Raises:
         ExportError: If the classes have no names.
@@ -47,7 +47,7 @@ def class_names(model):
     if classes in BY_COUNT:
         return label_list(BY_COUNT[classes])
     raise ExportError(
-        f"{model.name}: its {classes} classes have no names, which an artifact carries; "
+        f"{model.name}: its {classes} classes have no names, and an exported model needs them; "
         "save_weights(model, path, labels=...) keeps them with the weights"
     )
 
@@ -57,8 +57,8 @@ def descriptions(model):
 
     Returns:
         {"labels.txt": one class per line, "clip_spec.json": {stream: the fields of its `ClipSpec`
-        and `minimum_frames`}, "activation.txt": "softmax", or "sigmoid" of weights trained on
-        several labels per video, which makes probabilities of the logits}.
+        and `minimum_frames`}, "activation.txt": the function from logits to probabilities,
+        "softmax", or "sigmoid" for weights trained on several labels per video}.
     """
     specs = {
         stream: {**spec.to_dict(), "minimum_frames": model.minimums[stream][0]}
@@ -72,7 +72,7 @@ def descriptions(model):
 
 
 def metadata(model):
-    """The same for formats with text fields: `labels` is a JSON list, `clip_spec` is JSON."""
+    """The `descriptions` for formats with text fields: `labels` and `clip_spec` are JSON."""
     texts = descriptions(model)
     labels = texts["labels.txt"].splitlines()
     specs = json.loads(texts["clip_spec.json"])
@@ -84,20 +84,22 @@ def metadata(model):
 
 
 def provenance(weights):
-    """What the catalog, or the weights file itself, says about weights, for their card.
+    """The information about weights in the catalog or in the weights file, for their card.
 
     Args:
-        weights: As for `export`; nothing is known of a model.
+        weights: As for `export`, or the name of weights that classify images; a model has no
+            information.
 
     Returns:
-        {"name", "data", "accuracy", "licence", "command"}: texts. Unknown ones are missing: a card
-        must not guess.
+        A dictionary of the texts `name`, `data`, `accuracy`, `license` and `command`, and of the
+        fields `task`, `trained_on`, `tested_on`, `source` and `accuracies` ({measure: percent}) for
+        programs. Unknown fields are missing.
     """
     if isinstance(weights, dict):
         return _joined({stream: provenance(member) for stream, member in weights.items()})
     if not isinstance(weights, str | pathlib.Path):
         return {}
-    if weights in CATALOG or weights in PAIRS:
+    if weights in (*CATALOG, *PAIRS, *IMAGES):
         return _from_catalog(weights)
     path = pathlib.Path(weights)
     return {"name": path.name, **_from_file(path)}
@@ -105,30 +107,35 @@ def provenance(weights):
 
 def _from_catalog(name):
     rows = find_entries(name)
-    entry = PAIRS.get(name) or CATALOG[name]
+    entry = PAIRS.get(name, rows[0])
     terms = ". ".join(dict.fromkeys(row.terms for row in rows))
     numbers = ", ".join(f"{measure} {value:.1f} %" for measure, value in entry.accuracy.items())
-    texts = {
+    about = {
         "name": name,
+        "task": f"{'image' if name in IMAGES else 'video'}-classification",
         "data": terms,
         "accuracy": f"{numbers} ({entry.protocol})" if numbers else entry.protocol,
-        "licence": terms,
+        "license": terms,
         "command": "; ".join(row.command for row in rows if row.command),
+        "trained_on": tuple(dict.fromkeys(data for row in rows for data in row.trained_on)),
+        "tested_on": rows[0].tested_on,
+        "source": rows[0].source,
+        "accuracies": entry.accuracy,
     }
-    return {key: text for key, text in texts.items() if text}
+    return {key: value for key, value in about.items() if value}
 
 
 def _from_file(path):
     try:
         info = read_info(path) if path.is_file() else None
     except WeightsError:
-        return {}  # reading the weights will raise it
+        return {}  # the error is raised when the weights are read
     about = {} if info is None else info.about
     return {key: _as_text(about[name]) for key, name in _FIELDS.items() if about.get(name)}
 
 
 def _as_text(value):
-    """A text as it is; a summary of `evaluate` in percent, with the number of videos."""
+    """A text unchanged; a summary of `evaluate` in percent, with the number of videos."""
     if not isinstance(value, dict):
         return str(value)
     parts = [
@@ -139,8 +146,8 @@ def _as_text(value):
 
 
 def _joined(streams):
-    """The texts of two streams as one; the accuracy of each, as that of the sum is unknown."""
-    keys = dict.fromkeys(key for texts in streams.values() for key in texts)
+    """Joins the texts of two streams; lists both accuracies, as that of the sum is unknown."""
+    keys = [key for key in _FIELDS if any(key in texts for texts in streams.values())]
     joined = {
         key: "; ".join(f"{name}: {texts[key]}" for name, texts in streams.items() if key in texts)
         for key in keys
@@ -148,20 +155,25 @@ def _joined(streams):
     return {**joined, "name": " and ".join(texts["name"] for texts in streams.values())}
 
 
-def model_card(model, *, about=None, usage=""):
-    """The model card, as Markdown.
+def model_card(model, *, about=None, usage="", library="tensorflow", folder="assets/"):
+    """The model card, as Markdown under the metadata that Hugging Face reads.
 
     Args:
         model: A `ClipModel` that ends in logits.
         about: The result of `provenance`, or the same texts written by hand.
-        usage: Markdown on how the artifact is loaded.
+        usage: Markdown about loading the artifact.
+        library: The library that loads the artifact.
+        folder: The folder of its labels and specs, with a trailing slash.
     """
-    about = about or {}
+    about = {"name": model.name, **(about or {})}
     names = class_names(model)
+    tags = (model.system or "InceptionI3D", "keras", *model.clip_specs)
+    fields = hugging_face_fields(about, library=library, tags=tuple(map(slug, tags)))
     listed = "Kinetics'" if len(names) in BY_COUNT else ", ".join(names)
     trained = f"\n\nTrained by `{about['command']}`." if "command" in about else ""
     return f"""\
-# {about.get("name", model.name)}
+{front_matter(fields)}
+# {about["name"]}
 
 A video classifier of the kind {model.system or "InceptionI3D"} ({model.architecture}), of
 {model.count_params() / 1e6:.1f} million parameters in float32, after
@@ -173,7 +185,7 @@ A video classifier of the kind {model.system or "InceptionI3D"} ({model.architec
 
 ## Input
 
-{input_table(model)}
+{input_table(model, folder=folder)}
 ## Training data
 
 {about.get("data", UNKNOWN).rstrip(".")}.{trained}
@@ -185,18 +197,18 @@ A video classifier of the kind {model.system or "InceptionI3D"} ({model.architec
 ## Limits
 
 {_LIMITS}
-## Licence
+## License
 
-{about.get("licence", UNKNOWN).rstrip(".")}. The code that made this artifact is under Apache-2.0.
+{about.get("license", UNKNOWN).rstrip(".")}. The code that made this artifact is under Apache-2.0.
 
 ## Classes
 
-{len(names)} ({listed}); `assets/labels.txt` has them in the order of the outputs.
+{len(names)} ({listed}); `{folder}labels.txt` has them in the order of the outputs.
 """
 
 
-def input_table(model):
-    """How a model's clips are made: a Markdown table with a row per stream, and notes."""
+def input_table(model, *, folder="assets/"):
+    """The preprocessing of a model's clips: a Markdown table with a row per stream, and notes."""
     rows = "".join(
         f"| {stream} | {spec.fps:g} | {model.minimums[stream][0]} | {spec.resize} to "
         f"{spec.short_side}, {spec.interpolation} | {spec.size} x {spec.size}, the middle | "
@@ -204,8 +216,8 @@ def input_table(model):
         for stream, spec in model.clip_specs.items()
     )
     return f"""\
-| stream | frames a second | frames at least | resize | crop | range |
+| stream | frames per second | fewest frames | resize | crop | range |
 |---|---|---|---|---|---|
 {rows}
-Frames are RGB. The same numbers are in `assets/clip_spec.json`.
+Frames are RGB. The same numbers are in `{folder}clip_spec.json`.
 {_FLOW if "flow" in model.clip_specs else ""}"""

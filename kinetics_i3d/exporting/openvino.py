@@ -1,13 +1,13 @@
 """OpenVINO: a model that takes raw frames, in float32 or with an 8-bit network.
 
 https://docs.openvino.ai. In 8 bits the weights and the inputs of convolutions are integers (see
-`inference.quantize`); the preprocessing before the first convolution is as exact as in float32.
+`inference.quantize`); the preprocessing stays in float32.
 """
 
 import numpy as np
 
 from kinetics_i3d.core.files import atomic_folder
-from kinetics_i3d.exporting.model_card import descriptions, metadata
+from kinetics_i3d.exporting.model_card import descriptions, metadata, model_card
 from kinetics_i3d.exporting.serving_function import pixels_function, serving_function
 from kinetics_i3d.exporting.verify import (
     ParityInputs,
@@ -23,27 +23,36 @@ from kinetics_i3d.inference.quantize import (
     quantize_network,
 )
 
+_USAGE = """\
+```python
+import openvino
+
+model = openvino.compile_model("PATH/TO/THIS/FOLDER/model.xml")
+model({inputs})["probabilities"]  # uint8 (batch, frames, height, width, channels), of any size
+```
+"""
 PRECISIONS = ("float32", "int8")
-# Of the logits in 8 bits, relative to the largest one. It only catches broken networks; the loss of
-# accuracy is measured on a test set.
+# Tolerance of the logits in 8 bits, relative to the largest one. It only detects broken networks;
+# the loss of accuracy is measured on a test set.
 _INT8_TOLERANCE = 0.35
 
 
-def export_openvino(model, output, *, precision="float32", calibration=None):
-    """Writes `model.xml` and `model.bin`, `labels.txt`, `clip_spec.json` and `activation.txt`.
+def export_openvino(model, output, *, precision="float32", calibration=None, about=None):
+    """Writes `model.xml`, `model.bin`, `labels.txt`, `clip_spec.json` and a model card.
 
-    Its inputs are called by their streams, uint8 (batch, frames, height, width, channels) of any
+    Its inputs are named by their streams, uint8 (batch, frames, height, width, channels) of any
     number and size; flow is 8-bit flow of frames of the spec's size. The outputs are `logits` and
-    `probabilities`. The texts are in the model's runtime info too, under `kinetics_i3d`.
+    `probabilities`. The texts are also in the model's runtime info, under `kinetics_i3d`.
 
     Bfloat16 is not an export option but one of the runtime: `INFERENCE_PRECISION_HINT` is `"bf16"`,
     which is OpenVINO's default where the processor has it, or `"f32"`.
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The folder; nothing, or an empty folder, may be there.
+        output: The folder to write; it must not exist, or be empty.
         precision: `"float32"`, or `"int8"` for weights and activations in 8 bits.
         calibration: For `"int8"`: a dataset or paths of videos, as for `optimize`.
+        about: Texts for the card, see `model_card.provenance`.
 
     Returns:
         `output` as a `pathlib.Path`.
@@ -61,14 +70,17 @@ def export_openvino(model, output, *, precision="float32", calibration=None):
     with atomic_folder(output) as folder:
         if precision == "int8":
             network, clips = quantize_network(model, calibration)
-            # The preprocessing is joined afterwards, or NNCF would quantize the resize too.
+            # The preprocessing is added afterwards; otherwise NNCF would quantize the resize too.
             graph = _joined(openvino_graph(pixels_function(model)[0]), network)
         else:
             graph = openvino_graph(serving_function(model)[0])
         for key, text in metadata(model).items():
             graph.set_rt_info(text, ["kinetics_i3d", key])
         openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
-        for name, text in descriptions(model).items():
+        inputs = ", ".join(f'"{stream}": {stream}_frames' for stream in model.clip_specs)
+        usage = _USAGE.format(inputs=f"{{{inputs}}}")
+        card = model_card(model, about=about, usage=usage, library="openvino", folder="")
+        for name, text in {**descriptions(model), "README.md": card}.items():
             (folder / name).write_text(text, encoding="utf-8")
         if precision == "int8":
             _verify_quantized(model, folder / "model.xml", clips, output=output)
@@ -78,7 +90,7 @@ def export_openvino(model, output, *, precision="float32", calibration=None):
 
 
 def _joined(preprocessing, network):
-    """One `openvino.Model` of two, where the first makes the clips that the second reads."""
+    """Joins two `openvino.Model`s: the first prepares the clips for the second."""
     openvino = import_openvino()
     for clips in network.inputs:
         result = preprocessing.output(f"{clips.any_name}_clips").get_node()

@@ -127,7 +127,7 @@ def export_serving(model, output, *, name="i3d", version=1, top=5, endpoints=Non
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The folder to write; nothing, or an empty folder, may be there.
+        output: The folder to write; it must not exist, or be empty.
         name: The model's name on the server: a letter, then letters, digits, `-` and `_`.
         version: Its version, 1 or more.
         top: Number of labels that `serving_default` returns.
@@ -143,7 +143,7 @@ def export_serving(model, output, *, name="i3d", version=1, top=5, endpoints=Non
         UserError: If `output` exists.
         ValueError: If `name` or `version` is out of range, or an endpoint is unknown.
     """
-    # The rule of Kubernetes, the strictest of the programs that read it.
+    # The rule of Kubernetes, the strictest of the programs that use the name.
     if not re.fullmatch(r"[A-Za-z]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", str(name or "")):
         raise ValueError(
             "`name` must be a letter, then letters, digits, - and _, 63 at most and neither of "
@@ -170,18 +170,16 @@ def export_serving(model, output, *, name="i3d", version=1, top=5, endpoints=Non
             next=version + 1,
             features=" and `features`" if has_features else "",
         )
-        card = model_card(model, about=about, usage=usage)
-        texts = {
-            **settings(name),
-            "README.md": card.replace("`assets/", f"`models/{name}/{version}/assets/"),
-        }
+        assets = f"models/{name}/{version}/assets/"
+        card = model_card(model, about=about, usage=usage, folder=assets)
+        texts = {**settings(name), "README.md": card}
         for path, text in texts.items():
             (folder / path).write_text(text, encoding="utf-8")
     return output
 
 
 def settings(name):
-    """{path in the folder: text} of the settings of the server and of what starts it."""
+    """{path in the folder: text} of the settings of the server, Docker Compose and Kubernetes."""
     lines = {
         indent: "\n".join(f"{' ' * indent}- {argument}" for argument in _ARGUMENTS)
         for indent in (6, 12)
@@ -198,7 +196,7 @@ def settings(name):
 def write_warm_up(model, folder, *, name, signatures):
     """Writes the requests that TensorFlow Serving replays before it reports that it is ready.
 
-    One black clip of the fewest frames for each signature, in a TFRecord of `PredictionLog`
+    One black clip of the minimum length for each signature, in a TFRecord of `PredictionLog`
     messages: https://www.tensorflow.org/tfx/serving/saved_model_warmup.
 
     Args:
@@ -216,7 +214,7 @@ def write_warm_up(model, folder, *, name, signatures):
             inputs = {}
             for stream, shape in _warm_up_shapes(model, signature).items():
                 dtype = tf.float32 if signature == "float_clips" else tf.uint8
-                # One value stands for all: the file stays tiny, whatever the shape.
+                # A single value represents all, so that the file is small for every shape.
                 inputs[stream] = tf.make_tensor_proto(0, dtype=dtype, shape=shape)
             writer.write(prediction_log(inputs, name=name, signature=signature))
 

@@ -1,10 +1,9 @@
-"""Raw frames to logits as one TensorFlow function, for converters to formats without our resize.
+"""Raw frames to logits as one TensorFlow function, for converters to formats without this resize.
 
-It consists of plain operations: no assertions, no strings, no resize by a single operation. Frames
-are resized by products with matrices, whose rows hold the weights of the pixels that an output
-pixel is made of; the filters are those of `graph_preprocessing`. Clips that a model cannot read are
-refused by a reshape that fails: runtimes report the name of the operation that failed, so the name
-is the message.
+It consists of basic operations: no assertions, no strings, no resize operation. Frames are resized
+by matrix products; a row of a matrix contains the filter weights of an output pixel, with the
+filters of `graph_preprocessing`. Clips that a model cannot read are refused by a reshape that
+fails: runtimes report the name of the failed operation, so its name is the message.
 """
 
 import re
@@ -54,7 +53,7 @@ def pixels_function(model):
 
 
 def _guarded(frames, model):
-    """{stream: pixels} behind a reshape each, which fails for clips the model cannot read."""
+    """{stream: pixels}, each reshaped by an operation that fails for clips of a wrong size."""
     import tensorflow as tf
 
     sizes = {stream: tf.shape(pixels) for stream, pixels in frames.items()}
@@ -63,8 +62,8 @@ def _guarded(frames, model):
         spec, size = model.clip_specs[stream], sizes[stream]
         checks = {}
         if fixed_size(model, stream)[0] is None:
-            least = model.minimums[stream][0]
-            checks[f"must have {least} frames or more"] = size[1] >= least
+            minimum = model.minimums[stream][0]
+            checks[f"must have {minimum} frames or more"] = size[1] >= minimum
         if stream == "flow":
             text = f"must be {spec.size} x {spec.size} pixels or more"
             checks[text] = tf.reduce_all(size[2:4] >= spec.size)
@@ -85,10 +84,10 @@ def _guarded(frames, model):
 
 
 def _refuse_unless(holds, pixels, size, text):
-    """The pixels, or a reshape that fails under the name `text` where the condition is false."""
+    """The pixels, reshaped by an operation named `text` that fails if the condition is false."""
     import tensorflow as tf
 
-    # Every runtime refuses a negative size other than -1.
+    # All runtimes refuse negative sizes other than -1.
     shape = tf.where(holds, size, tf.fill([len(pixels.shape)], -2))
     guarded = tf.reshape(pixels, shape, name=re.sub(r"\W+", "_", text))
     guarded.set_shape(pixels.shape)
@@ -96,7 +95,7 @@ def _refuse_unless(holds, pixels, size, text):
 
 
 def resize_matmul(frames, spec):
-    """Resizes, crops and scales frames of any size by products with matrices.
+    """Resizes, crops and scales frames of any size by matrix products.
 
     Args:
         frames: uint8 tensor (batch, frames, height, width, 3), RGB.
@@ -116,13 +115,13 @@ def resize_matmul(frames, spec):
         for sides in zip(before, after, strict=True)
     )
     # Height first: (images, height, width * channels). Then width: (images * size * channels,
-    # width). These are two large products in place of many small ones.
+    # width). These are two large products instead of many small ones.
     pixels = tf.reshape(tf.cast(frames, tf.float32), (-1, before[0], before[1] * spec.channels))
     pixels = tf.reshape(tf.matmul(rows, pixels), (-1, before[1], spec.channels))
     pixels = tf.reshape(tf.transpose(pixels, (0, 2, 1)), (-1, before[1]))
     pixels = tf.matmul(pixels, columns, transpose_b=True)
     pixels = tf.transpose(tf.reshape(pixels, (-1, spec.channels, size)), (0, 2, 1))
-    # Decoders give whole numbers from 0 to 255, and the network was trained on those.
+    # Decoders return integers from 0 to 255, on which the network was trained.
     pixels = tf.clip_by_value(tf.round(pixels), 0.0, 255.0)
     return scale_pixels(tf.reshape(pixels, (-1, shape[1], size, size, spec.channels)), spec)
 
@@ -154,7 +153,7 @@ def _filter_matrix(before, after, size, *, shrinks, interpolation):
     if interpolation == "bilinear":
         weights = tf.cast(tf.maximum(0, wider - distance), tf.float32)
     else:
-        # The overlap of the pixels; all or nothing would depend on rounding at the edges.
+        # The overlap of the pixels; a binary test would depend on rounding at the edges.
         overlap = tf.clip_by_value(wider + pixel - 2 * distance, 0, 2 * pixel)
         x = tf.cast(distance, tf.float32) / tf.cast(wider, tf.float32)
         near = ((1.5 * x - 2.5) * x) * x + 1.0  # Keys' cubic, a = -0.5

@@ -1,6 +1,6 @@
 """TensorFlow's SavedModel: raw frames in, labels out, by signatures.
 
-https://www.tensorflow.org/guide/saved_model. Inputs are called by their streams; the spec and the
+https://www.tensorflow.org/guide/saved_model. Inputs are named by their streams; the spec and the
 labels are in `assets/`.
 """
 
@@ -19,21 +19,35 @@ from kinetics_i3d.exporting.graph_preprocessing import (
     quantized_flow_to_clips,
     require,
 )
-from kinetics_i3d.exporting.model_card import class_names, descriptions
+from kinetics_i3d.exporting.model_card import class_names, descriptions, model_card
 from kinetics_i3d.exporting.verify import ParityInputs, check_parity, run_in_subprocess
 from kinetics_i3d.models.clip_model import fixed_size
 from kinetics_i3d.models.systems import system_of
 
+_USAGE = """\
+A SavedModel for TensorFlow 2, without custom operations. These signatures take raw frames, uint8
+of any size and number, and resize, crop and scale them: `serving_default` (labels, scores and
+probabilities) and `logits`{features}. `float_clips` takes prepared clips.
 
-def export_saved_model(model, output, *, top=5, endpoints=None):
-    """Writes a SavedModel that needs TensorFlow and nothing else.
+```python
+import tensorflow as tf
+
+signatures = tf.saved_model.load("PATH/TO/THIS/FOLDER").signatures
+signatures["serving_default"]({inputs})["labels"]
+```
+"""
+
+
+def export_saved_model(model, output, *, top=5, endpoints=None, about=None):
+    """Writes a SavedModel that needs TensorFlow and nothing else, with its model card.
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The folder to write; nothing, or an empty folder, may be there.
+        output: The folder to write; it must not exist, or be empty.
         top: Number of labels that `serving_default` returns.
         endpoints: Activations that the signature `features` returns, such as `("Mixed_4f",)`; by
             default the one before the classifier.
+        about: Texts for the card, see `model_card.provenance`.
 
     Returns:
         `output` as a `pathlib.Path`.
@@ -47,11 +61,17 @@ def export_saved_model(model, output, *, top=5, endpoints=None):
     with atomic_folder(output) as folder:
         write_saved_model(model, folder, top=top, endpoints=endpoints)
         verify_saved_model(model, folder, output=output, endpoints=endpoints)
+        usage = _USAGE.format(
+            features=" and `features`" if feature_tensors(model, endpoints) else "",
+            inputs=", ".join(f"{stream}={stream}_frames" for stream in model.clip_specs),
+        )
+        card = model_card(model, about=about, usage=usage)
+        (folder / "README.md").write_text(card, encoding="utf-8")
     return output
 
 
 def write_saved_model(model, folder, *, top=5, endpoints=None, extend=None):
-    """Writes an unverified SavedModel; `extend(root)` may add to the root object before."""
+    """Writes a SavedModel without verifying it; `extend(root)` may add to the root object first."""
     import tensorflow as tf
 
     # Any trackable object would do, but the loader of TensorFlow Hub needs one that may have a
@@ -71,7 +91,7 @@ def write_saved_model(model, folder, *, top=5, endpoints=None, extend=None):
 
 
 def verify_saved_model(model, folder, *, output, endpoints=None, call=None):
-    """Compares a SavedModel with the model that it was made from.
+    """Compares a SavedModel with its model.
 
     Args:
         model: The `ClipModel`.
@@ -109,7 +129,7 @@ def verify_saved_model(model, folder, *, output, endpoints=None, call=None):
         check_parity(actual[key], value, what=what, path=output)
     best = np.asarray(class_names(model))[logits.argmax(-1)]
     if not (actual["serving_default/labels"][:, 0] == best).all():
-        raise ExportError(f"{output}: not written; another label would come first")
+        raise ExportError(f"{output}: not written; its top label would differ")
 
 
 def feature_tensors(model, endpoints=None):
@@ -193,7 +213,7 @@ def signatures(model, *, top=5, endpoints=None):
         dtypes[default] = tf.float32
     functions = {}
     for function, dtype in dtypes.items():
-        # The number of channels is open too, as the graph's own error says what it should be.
+        # The number of channels is open, so that the graph's own error states the required number.
         specs = {
             stream: tf.TensorSpec([None] * 5, dtype, name=stream) for stream in model.clip_specs
         }
@@ -221,15 +241,15 @@ def check_values(clips, model):
 
     checked = {}
     for stream, clip in check_clips(clips, model).items():
-        spec, least = model.clip_specs[stream], model.minimums[stream][1:]
+        spec, minimum = model.clip_specs[stream], model.minimums[stream][1:]
         shape = tf.shape(clip)
-        size = f"{stream} must be {least[0]} x {least[1]} pixels or more."
+        size = f"{stream} must be {minimum[0]} x {minimum[1]} pixels or more."
         # A resize in floats may overshoot, but not by half the range. NaN compares as too large.
         distance = tf.abs(clip - (spec.low + spec.high) / 2)
         scaled = f"{stream} must be scaled to {spec.low:g} to {spec.high:g}, and finite."
         extremes = tf.stack([tf.reduce_min(clip), tf.reduce_max(clip)])
         checks = [
-            require(tf.reduce_all(shape[2:4] >= least), size, shape),
+            require(tf.reduce_all(shape[2:4] >= minimum), size, shape),
             require(tf.reduce_all(distance <= spec.high - spec.low), scaled, extremes),
         ]
         with tf.control_dependencies(checks):

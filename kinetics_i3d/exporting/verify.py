@@ -20,11 +20,11 @@ from kinetics_i3d.exporting import isolated_runner
 from kinetics_i3d.exporting.model_card import class_names
 from kinetics_i3d.models.clip_model import fixed_size
 
-TOLERANCE = 1e-4  # relative to the largest value: sums in another order, nothing else
+TOLERANCE = 1e-4  # relative to the largest value; allows only for a different order of sums
 
 
 def check_output(model, output, suffix=""):
-    """Checks what can be checked before the minutes that an export takes; returns the path.
+    """Checks the output path and the class names before the export, which takes minutes.
 
     Raises:
         ExportError: If the name does not end in `suffix`, or the classes have no names.
@@ -53,7 +53,7 @@ class ParityInputs:
 
     @classmethod
     def noise(cls, model, *, seed=0):
-        """Noise of the fewest frames that a model reads."""
+        """Noise of the minimum number of frames that a model reads."""
         random, pixels, clips = np.random.default_rng(seed), {}, {}
         for stream, spec in model.clip_specs.items():
             frames = fixed_size(model, stream)[0] or model.minimums[stream][0]
@@ -67,14 +67,14 @@ class ParityInputs:
 
     @classmethod
     def from_clips(cls, model, clips):
-        """Clips in the range of the specs, rounded to pixels, without a frame around the crop."""
+        """Clips in the range of the specs, rounded to pixels, without borders around the crop."""
         specs = model.clip_specs
         pixels = {stream: specs[stream].denormalize(clip) for stream, clip in clips.items()}
         rounded = {stream: specs[stream].normalize(crop) for stream, crop in pixels.items()}
         return cls(pixels, rounded)
 
     def doubled(self, model):
-        """Two clips in place of one, twice as long if the model allows it, and a little wider."""
+        """Two clips instead of one, twice as long if the model allows it, and slightly wider."""
         pixels, clips = {}, {}
         for stream, spec in model.clip_specs.items():
             times = 1 if fixed_size(model, stream)[0] else 2
@@ -114,7 +114,8 @@ def run_in_subprocess(artifact, inputs, *, runtime, output):
         files = [os.path.join(folder, name) for name in ("inputs.npz", "outputs.npz")]
         np.savez(files[0], **inputs)
         with waiting(f"checking {output}"):
-            # -P: the runner's folder has modules called as the runtimes, such as `tensorflow`.
+            # -P: the folder of the runner has modules with the names of runtimes, such as
+            # `tensorflow`.
             process = subprocess.run(
                 [sys.executable, "-P", isolated_runner.__file__, runtime, str(artifact), *files],
                 env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
@@ -153,11 +154,11 @@ def check_parity(actual, expected, *, what, path, tolerance=TOLERANCE):
     error = float(np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-12))
     if not error <= tolerance:
         raise ExportError(
-            f"{path}: not written; its {what} would be off by {error:.2g} of the largest value, "
+            f"{path}: not written; its {what} would differ by {error:.2g} of the largest value, "
             f"where {tolerance:g} is allowed"
         )
     if what == "logits" and (actual.argmax(-1) != expected.argmax(-1)).any():
-        raise ExportError(f"{path}: not written; another class would come first")
+        raise ExportError(f"{path}: not written; its top class would differ")
     return error
 
 

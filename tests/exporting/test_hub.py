@@ -161,23 +161,24 @@ def test_the_parity_check_covers_the_call(model, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("terms", "licence"),
+    ("terms", "name"),
     [
         ("Trained on CC BY 4.0, from Apache-2.0", "Attribution 4.0 International (CC BY 4.0)"),
         ("Apache-2.0", "Apache 2.0"),
         ("mine alone", "INSERT_LICENSE_NAME_HERE"),
     ],
 )
-def test_the_page_on_kaggle(model, terms, licence):
+def test_the_page_on_kaggle(model, terms, name):
     files = hub.hub_page(
-        model, model, about={"name": "My Model.h5", "licence": terms, "data": "films"}
+        model, model, about={"name": "My Model.h5", "license": terms, "data": "films"}
     )
     page, instance = (
         json.loads(files[f"{name}-metadata.json"]) for name in ("model", "model-instance")
     )
-    assert page["licenseName"] == instance["licenseName"] == licence
+    assert page["licenseName"] == instance["licenseName"] == name
     assert page["slug"] == instance["modelSlug"] == "my-model" and page["title"] == "My Model"
-    assert page["description"] == files["README.md"] and files["README.md"].startswith("# My Model")
+    assert page["description"] == files["README.md"] and "\n# My Model.h5\n" in page["description"]
+    assert page["description"].startswith("---\n")
     assert instance["framework"] == "tensorFlow2" and instance["fineTunable"] is True
     assert instance["trainingData"] == ["films"]
     headings = [line for line in instance["usage"].splitlines() if line.startswith("# ")]

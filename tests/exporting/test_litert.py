@@ -59,6 +59,7 @@ def test_float32_runs_alone_and_gives_the_logits_of_the_model(model, tmp_path):
         assert beside.read("labels.txt").decode() == "sit\nstand\nwave\n"
         assert json.loads(beside.read("clip_spec.json"))["rgb"]["low"] == -0.5
         assert reports == [json.loads(beside.read("operations.json"))]
+        assert 'library_name: "litert"' in beside.read("README.md").decode()
     # 21 units and the classifier, each one convolution.
     assert reports[0]["CONV_2D"] == 22
     assert not {name for name in reports[0] if "3D" in name or name.startswith("custom")}
@@ -195,7 +196,7 @@ def test_a_failed_parity_check_leaves_no_file(model, tmp_path, monkeypatch):
     monkeypatch.setattr(litert, "count_operations", lambda file: {"CONV_2D": 1})
     logits = {"logits/logits": np.full((1, 3), 1e3, np.float32)}
     monkeypatch.setattr(litert, "run_in_subprocess", lambda *_, **__: logits)
-    with pytest.raises(ExportError, match=r"not written; its logits would be off by [\d.e+]+ of"):
+    with pytest.raises(ExportError, match=r"not written; its logits would differ by [\d.e+]+ of"):
         ki3d.export(model, tmp_path / "x.tflite", to="litert", frames=9)
     monkeypatch.setattr(litert, "count_operations", lambda file: {"custom FlexMaxPool3D": 1})
     with pytest.raises(ExportError, match="it would need custom FlexMaxPool3D"):

@@ -27,23 +27,23 @@ def test_the_card_has_known_texts_and_marks_unknown_ones(model):
 @pytest.mark.parametrize("name", [*CATALOG, *PAIRS])
 def test_every_row_of_the_catalog_has_a_provenance(name):
     texts = provenance(name)
-    assert texts["name"] == name and "Apache-2.0" in texts["licence"] and texts["accuracy"]
+    assert texts["name"] == name and "Apache-2.0" in texts["license"] and texts["accuracy"]
 
 
 def test_provenance_of_names_files_and_pairs(tmp_path, model):
     texts = provenance("rgb_kinetics_jhmdb")
     assert texts["accuracy"].startswith("top1 76.9 %, top5 97.0 %, mean_class 75.2 % (268 test")
-    assert "CC BY 4.0" in texts["licence"] and "three runs" in texts["command"]
+    assert "CC BY 4.0" in texts["license"] and "three runs" in texts["command"]
     pair = provenance("imagenet_kinetics400")
     assert pair["accuracy"].startswith("top1 74.2 %") and pair["data"].count("Released") == 1
     path = tmp_path / "mine.h5"
     about = {"accuracy": {"top1": 0.5, "videos": 8}, "terms": "mine alone"}
     ki3d.save_weights(model, path, about=about)
-    texts = {"name": "mine.h5", "accuracy": "top1 50.0 %, videos 8", "licence": "mine alone"}
+    texts = {"name": "mine.h5", "accuracy": "top1 50.0 %, videos 8", "license": "mine alone"}
     assert provenance(path) == provenance(str(path)) == texts
     both = provenance({"rgb": path, "flow": "flow_kinetics400"})
     assert both["name"] == "mine.h5 and flow_kinetics400"
-    assert both["licence"].startswith("rgb: mine alone; flow: Released by DeepMind")
+    assert both["license"].startswith("rgb: mine alone; flow: Released by DeepMind")
     assert provenance(model) == {}
     (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n, and no more")
     assert provenance(tmp_path / "broken.h5") == {"name": "broken.h5"}

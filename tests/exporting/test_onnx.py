@@ -63,8 +63,10 @@ def test_sigmoid_weights_have_a_probability_for_each_class(sigmoid_model, tmp_pa
     assert texts["activation"] == "sigmoid"
 
 
-def test_labels_and_spec_are_in_the_metadata(file, model):
+def test_labels_spec_and_card_are_in_the_metadata(file, model):
     onnx, _ = installed()
+    card = onnx.load(file).doc_string
+    assert 'library_name: "onnx"' in card and "metadata property `labels`" in card
     texts = {field.key: field.value for field in onnx.load(file).metadata_props}
     assert json.loads(texts["labels"]) == ["sit", "stand", "wave"]
     fields = json.loads(texts["clip_spec"])["rgb"]
@@ -75,9 +77,9 @@ def test_labels_and_spec_are_in_the_metadata(file, model):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("one/logits", r"its logits would be off by 0\.01 of the largest value, where 0\.0001"),
-        ("two/logits", r"its logits would be off by 0\.01"),
-        ("one/probabilities", r"its probabilities would be off by 0\.01"),
+        ("one/logits", r"its logits would differ by 0\.01 of the largest value, where 0\.0001"),
+        ("two/logits", r"its logits would differ by 0\.01"),
+        ("one/probabilities", r"its probabilities would differ by 0\.01"),
     ],
 )
 def test_a_failed_parity_check_leaves_no_file_and_reports_the_difference(

@@ -65,6 +65,8 @@ def test_sigmoid_weights_have_a_probability_for_each_class(
 
 def test_labels_and_spec_are_beside_it_and_inside(openvino, folder, model):
     assert (folder / "labels.txt").read_text() == "sit\nstand\nwave\n"
+    card = (folder / "README.md").read_text()
+    assert 'library_name: "openvino"' in card and "`labels.txt`" in card
     fields = json.loads((folder / "clip_spec.json").read_text())["rgb"]
     assert fields.pop("minimum_frames") == 9
     assert ClipSpec(**fields) == model.clip_spec
@@ -89,9 +91,9 @@ def test_8_bits_are_close_and_the_preprocessing_is_exact(
     kernels = sum(layer.name.endswith("_conv") for layer in model.layers)
     kernels -= sum(name.endswith("_conv") for name in late_layers(model))
     assert [node.get_element_type() for node in constants].count(openvino.Type.i8) == kernels
-    products = [node for node in nodes if node.get_type_name() == "MatMul"]
-    read = [node.input_value(side).get_node() for node in products for side in (0, 1)]
-    assert len(products) == 2 and "FakeQuantize" not in [node.get_type_name() for node in read]
+    matmuls = [node for node in nodes if node.get_type_name() == "MatMul"]
+    read = [node.input_value(side).get_node() for node in matmuls for side in (0, 1)]
+    assert len(matmuls) == 2 and "FakeQuantize" not in [node.get_type_name() for node in read]
     actual = run_folder(openvino, folder, SOME)["logits"]
     assert not np.allclose(actual, expected, rtol=1e-3)
     np.testing.assert_allclose(actual, expected, atol=0.2 * np.abs(expected).max())
@@ -112,7 +114,7 @@ def test_a_failed_parity_check_leaves_no_folder_and_reports_the_difference(
         return graph
 
     monkeypatch.setattr(openvino_export, "openvino_graph", other)
-    with pytest.raises(ExportError, match=r"its logits would be off by 0\.0\d+ of the largest"):
+    with pytest.raises(ExportError, match=r"its logits would differ by 0\.0\d+ of the largest"):
         ki3d.export(model, tmp_path / "x", to="openvino")
     assert list(tmp_path.iterdir()) == []
 
@@ -137,7 +139,5 @@ def test_wrong_arguments(model, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="taken: already exists"):
         ki3d.export(model, tmp_path / "taken", to="openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(
-        ExportError, match=r"needs openvino: pip install 'kinetics-i3d\[openvino\]'"
-    ):
+    with pytest.raises(ExportError, match=r"need openvino: pip install 'kinetics-i3d\[openvino\]'"):
         ki3d.export(model, tmp_path / "x", to="openvino")

@@ -86,17 +86,17 @@ def video(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("protocol", "place", "full"),
+    ("protocol", "endpoint", "full"),
     [("rest", "/v1/models/tiny", ":predict"), ("v2", "/v2/models/tiny", "/infer")],
 )
-def test_the_frames_arrive_unchanged(client, server, video, protocol, place, full):
+def test_the_frames_arrive_unchanged(client, server, video, protocol, endpoint, full):
     url, received = server
     actual = client.predict(
-        video, protocol=protocol, url=url + place, fps=5, short_side=24, max_frames=100
+        video, protocol=protocol, url=url + endpoint, fps=5, short_side=24, max_frames=100
     )
     assert actual["labels"] == ["sit", "stand"] and actual["scores"] == [0.75, 0.25]
     ((path, sent),) = received
-    assert path == place + full
+    assert path == endpoint + full
     expected = np.stack(list(client.read_frames(video, fps=5, short_side=24, max_frames=100)))
     assert sent.shape == (1, 5, 24, 32, 3) and (sent[0] == expected).all()
     # The video has 10 frames per second, so every second frame is sent.
@@ -186,12 +186,12 @@ FLOW = {"name": "flow", "fps": 5.0, "short_side": 25, "size": 20, "stream": "flo
 
 @pytest.mark.parametrize("fps", [None, 5])
 @pytest.mark.parametrize(
-    ("protocol", "place"), [("rest", "/v1/models/tiny"), ("v2", "/v2/models/tiny")]
+    ("protocol", "endpoint"), [("rest", "/v1/models/tiny"), ("v2", "/v2/models/tiny")]
 )
-def test_flow_arrives_alone_and_beside_rgb(client, server, video, protocol, place, fps):
+def test_flow_arrives_alone_and_beside_rgb(client, server, video, protocol, endpoint, fps):
     """The 800 bytes of a frame are no multiple of three, as base64 has them."""
     url, received = server
-    options = {"protocol": protocol, "url": url + place, "max_frames": 100}
+    options = {"protocol": protocol, "url": url + endpoint, "max_frames": 100}
     actual = client.predict(
         video, fps=fps, short_side=25, size=20, flow=FLOW | {"minimum_frames": 9}, **options
     )
@@ -230,3 +230,34 @@ def test_playlists_are_not_followed(client, tmp_path):
             next(client.read_frames(str(playlist), fps=25, short_side=32, max_frames=4))
     frames = client.read_frames(str(tmp_path / "secret.mp4"), fps=25, short_side=32, max_frames=4)
     assert len(list(frames)) == 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n1.5", "200: 1.5"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000, r"200: \[\["),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"predictions": []}', "has no labels with scores"),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"predictions": [{"labels": ["a"]}]}', "has no labels with"),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"predictions": [{"labels": ["a"], "scores": []}]}', "has no l"),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"predictions": [{"labels": [1], "scores": ["x"]}]}', "has no"),
+        (b'HTTP/1.1 400 No\r\n\r\n{"error": "two\\nlines\\u001b[2J"}', r"400: two lines \[2J$"),
+        (b"HTTP/1.1 two hundred\r\n\r\n", r"no answer to \d+ bytes \(HTTP/1.1 two hundred\)$"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "200: {$"),
+    ],
+)
+def test_an_answer_of_another_program_is_an_error_of_one_line(client, video, answer, why):
+    def serve(listening):
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1/models/tiny"
+        with pytest.raises(SystemExit, match=why) as stopped:
+            client.predict(video, protocol="rest", url=url, fps=5, short_side=24, max_frames=100)
+        thread.join()
+    assert "\n" not in str(stopped.value) and "\x1b" not in str(stopped.value)

@@ -149,23 +149,23 @@ def test_the_c_api_loads_and_runs_it(c_api, saved, frames, expected):
 
 def fields(message):
     """[(number, bytes)] of a message whose fields all hold bytes: the wire format read plainly."""
-    pairs, place = [], 0
+    pairs, position = [], 0
 
     def number():
-        nonlocal place
+        nonlocal position
         value = shift = 0
         while True:
-            value |= (message[place] & 127) << shift
-            shift, place = shift + 7, place + 1
-            if message[place - 1] < 128:
+            value |= (message[position] & 127) << shift
+            shift, position = shift + 7, position + 1
+            if message[position - 1] < 128:
                 return value
 
-    while place < len(message):
+    while position < len(message):
         tag = number()
         assert tag & 7 == 2
         length = number()
-        pairs.append((tag >> 3, message[place : place + length]))
-        place += length
+        pairs.append((tag >> 3, message[position : position + length]))
+        position += length
     return pairs
 
 

@@ -107,6 +107,8 @@ def test_labels_and_spec_are_assets(saved, model):
     fields = json.loads(assets.joinpath("clip_spec.json").read_text())["rgb"]
     assert fields.pop("minimum_frames") == 9
     assert ClipSpec(**fields) == model.clip_spec
+    card = (saved / "README.md").read_text()
+    assert card.startswith("---\n") and "`assets/labels.txt`" in card and "(rgb=rgb_frames)" in card
 
 
 def test_the_command_writes_a_saved_model_with_an_endpoint(tmp_path, capsys, monkeypatch, model):
@@ -142,9 +144,9 @@ def run_here(folder, inputs, **_):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("logits/logits", r"its logits would be off by 0\.01 of the largest value"),
-        ("features/Mixed_5c", r"its features's Mixed_5c would be off by 0\.01"),
-        ("serving_default/labels", "another label would come first"),
+        ("logits/logits", r"its logits would differ by 0\.01 of the largest value"),
+        ("features/Mixed_5c", r"its features's Mixed_5c would differ by 0\.01"),
+        ("serving_default/labels", "its top label would differ"),
     ],
 )
 def test_a_failed_parity_check_leaves_no_folder_and_reports_the_difference(
