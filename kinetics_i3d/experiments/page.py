@@ -71,7 +71,7 @@ def as_markdown(results, *, charts=()):
         parts.append("## Hypotheses of the paper\n\n" + "\n".join(lines))
     for title, key in (("Left out", "left_out"), ("Failed", "failed")):
         if results[key]:
-            lines = [f"- {name}: {why}" for name, why in results[key].items()]
+            lines = [f"- {name}: {reason}" for name, reason in results[key].items()]
             parts.append(f"## {title}\n\n" + "\n".join(lines))
     return "\n\n".join(part for part in parts if part) + "\n"
 

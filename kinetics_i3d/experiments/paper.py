@@ -1,4 +1,4 @@
-"""What the paper reports: its accuracies, and the hypotheses that its tables support.
+"""The accuracies that the paper reports, and the hypotheses that its tables support.
 
 Carreira & Zisserman, CVPR 2017, tables 2 to 5; UCF-101 and HMDB-51 on their first split.
 """
@@ -80,7 +80,7 @@ _RANKING = (
     (("TwoStreamI3D", BOTH), ("TwoStreamI3D", "rgb")),
     (("TwoStreamI3D", BOTH), ("TwoStreamI3D", "flow")),
 )
-_LEAST_SEEDS = 2  # with fewer, the spread over seeds is unknown
+_MIN_SEEDS = 2  # with fewer, the spread over seeds is unknown
 
 
 def paper_number(kind, group):
@@ -141,7 +141,7 @@ def check_hypotheses(scores):
         above, below = scores.get(first), scores.get(second)
         if above is None or below is None:
             continue
-        if min(len(above.top1), len(below.top1)) < _LEAST_SEEDS:
+        if min(len(above.top1), len(below.top1)) < _MIN_SEEDS:
             continue
         difference = above.mean - below.mean
         spread = math.hypot(above.spread, below.spread)

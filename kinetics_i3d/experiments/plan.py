@@ -44,17 +44,23 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The runs to do.
+    """The runs of the tables.
 
     Args:
         scale: A `Scale`.
         jobs: `Job`s in order; a sum comes after the runs that it adds.
-        left_out: {what: why} of the paper's numbers that cannot be produced.
+        left_out: {name: reason} of the paper's numbers that cannot be produced.
+        split: The split to test on.
+        imagenet: Weights of an `InceptionV1` that runs start from, or `None`.
+        sources: The weights that `fixed` and `full` start from.
     """
 
     scale: Scale
     jobs: tuple
     left_out: dict
+    split: str = "test"
+    imagenet: str | None = None
+    sources: tuple = ()
 
 
 def plan_tables(
@@ -97,7 +103,7 @@ def plan_tables(
             )
         images["imagenet"] = absolute_weights(imagenet)
     has_validation = any(video.split == "val" for video in dataset.videos)
-    return make_plan(
+    plan = make_plan(
         scale,
         seeds=seeds,
         pattern=pattern,
@@ -105,10 +111,11 @@ def plan_tables(
         sources=Sources(sources) if sources else None,
         validation="val" if has_validation else "0.1",
     )
+    return dataclasses.replace(plan, split=split, imagenet=imagenet, sources=tuple(sources))
 
 
 def make_plan(scale, *, seeds=None, pattern="*", images=(), sources=None, validation=None):
-    """A `Plan` for weights that are resolved already.
+    """Makes a `Plan` for weights that have been resolved.
 
     `images` is {initialization: image weights}, `sources` a `Sources` or `None`, and `validation`
     that of `config_of`. Raises `UserError` if no possible run matches `pattern`.
@@ -208,7 +215,7 @@ class Sources:
 
     @property
     def inits(self):
-        """The initializations, names in `INITS`, of the weights that were named one by one."""
+        """The initializations, names in `INITS`, of individually named weights."""
         return tuple(init for init in INITS if any(key[2] == init for key in self.files))
 
     def find(self, run):

@@ -1,4 +1,4 @@
-"""What runs need before they start: flow files, and an image network of single frames."""
+"""`write_flow_files`, `train_on_frames`: the files that runs need before they start."""
 
 import dataclasses
 import pathlib
@@ -72,9 +72,9 @@ def _has_flow(video, spec):
 def train_on_frames(dataset, scale, folder, *, save_every=500):
     """Trains an `InceptionV1` on single frames of the videos; returns the path of its weights.
 
-    It stands in for ImageNet weights where a scale's networks are too narrow for these. It has seen
-    no other images than the systems themselves, and the tables say so. Its classifier is random.
-    A finished network is only read, and an interrupted training is resumed.
+    It replaces ImageNet weights if the networks of a scale are too narrow for these. It is trained
+    on the same videos as the systems, which the tables mention. Its classifier is random. A
+    finished network is only read, and an interrupted training is resumed.
     """
     folder = pathlib.Path(folder)
     path = folder / FRAMES_WEIGHTS

@@ -103,7 +103,7 @@ def make_results(plan, finished, failed, *, about, correct):
         plan: A `Plan`.
         finished: {run name: content of its cell.json}.
         failed: {run name: error message}.
-        about: What was trained and tested on: `dataset`, `kind`, `classes`, `training_videos`,
+        about: The data and the initial weights: `dataset`, `kind`, `classes`, `training_videos`,
             `test_videos`, `split`, `frames`, `imagenet`, `sources`.
         correct: {run name: `correct_videos`}.
 
@@ -112,7 +112,7 @@ def make_results(plan, finished, failed, *, about, correct):
         `system`, `stream`, `init` and `transfer` the `seeds` and, in percent, `top1` and `top5` of
         each, `mean`, `spread` (`None` for one seed), `mean_top5`, `chance_error`, and the paper's
         number (`paper`, or `None`); `claims`, see `check_hypotheses`; `cells`, the cell.json of
-        each run; `left_out` and `failed`, {what: why}.
+        each run; `left_out` and `failed`, {name: reason}.
     """
     scores = group_scores(finished, correct)
     groups = []

@@ -13,7 +13,7 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.json_objects import parse_object
+from kinetics_i3d.core.json_objects import check_fields, parse_object
 from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.evaluation.report import JSON, make_report, read_report
@@ -28,32 +28,19 @@ from kinetics_i3d.training.train import train
 
 _FORMAT = 1
 _KINETICS = ("kinetics", 400)  # the paper's numbers are for the version with 400 classes
+_NUMBERS = {"top1": float, "top5": float, "videos": int}  # of a result that the tables show
 
 
-def make_tables(
-    dataset,
-    output,
-    plan,
-    *,
-    split="test",
-    kind=None,
-    imagenet=None,
-    sources=(),
-    save_every=500,
-    progress=None,
-):
-    """Does the runs of a plan that are not finished yet, and writes the tables.
+def make_tables(dataset, output, plan, *, kind=None, save_every=500, progress=None):
+    """Runs the unfinished runs of a plan, and writes the tables.
 
     Args:
         dataset: A `VideoDataset` with all its splits.
         output: Folder for `cells/` with a folder for each run, `logits/`, `tables.md`,
             `tables.json`, and the charts `systems.png` and `transfer.png`.
-        plan: What `plan_tables` returned.
-        split: The split to test on.
+        plan: The result of `plan_tables`.
         kind: Kind of the dataset, a name in `data.layouts.KINDS`; for those of the paper its
             numbers are shown too.
-        imagenet: Name of the ImageNet weights on the page.
-        sources: Names of the source weights on the page.
         save_every: Steps between training states.
         progress: Called with the number of runs done.
 
@@ -76,23 +63,21 @@ def make_tables(
         except UserError as error:
             # The runs that start from it will report that it is missing.
             logging.error("single frames: %s", error)
-    results, failed = do_runs(
-        dataset, plan, output, split=split, save_every=save_every, progress=progress
-    )
+    results, failed = do_runs(dataset, plan, output, save_every=save_every, progress=progress)
     about = {
         "dataset": dataset.name,
         "kind": None if kind == _KINETICS[0] and len(dataset.labels) != _KINETICS[1] else kind,
         "classes": len(dataset.labels),
         "training_videos": len(dataset.split("train")),
-        "test_videos": len(dataset.split(split)),
-        "split": split,
+        "test_videos": len(dataset.split(plan.split)),
+        "split": plan.split,
         "frames": (
-            "an image network trained on single frames of these videos, in place of ImageNet"
+            "an image network trained on single frames of these videos, instead of ImageNet"
             if any(job.run.init == "frames" for job in plan.jobs)
             else None
         ),
-        "imagenet": None if imagenet is None else str(imagenet),
-        "sources": ", ".join(map(str, sources)) or None,
+        "imagenet": None if plan.imagenet is None else str(plan.imagenet),
+        "sources": ", ".join(map(str, plan.sources)) or None,
     }
     correct = {}
     for job in plan.jobs:
@@ -108,14 +93,13 @@ def make_tables(
     return tables
 
 
-def do_runs(dataset, plan, output, *, split="test", save_every=500, progress=None):
+def do_runs(dataset, plan, output, *, save_every=500, progress=None):
     """Trains and tests the runs of a plan.
 
     Args:
         dataset: A `VideoDataset` with the splits to train and to test on.
         plan: A `Plan`.
         output: Output folder of the tables.
-        split: The split to test on.
         save_every: Steps between training states.
         progress: Called with the number of runs done.
 
@@ -145,7 +129,7 @@ def do_runs(dataset, plan, output, *, split="test", save_every=500, progress=Non
                 "config": _config_fields(job.config) if job.config else None,
                 "parts": _weights_of(output, job.run.summed_runs),
                 "dataset": digest,
-                "split": split,
+                "split": plan.split,
             }
             result = _read_run(run_folder(output, job.run), settings)
             if result is None:
@@ -155,7 +139,7 @@ def do_runs(dataset, plan, output, *, split="test", save_every=500, progress=Non
                         job, dataset, output, settings=settings, save_every=save_every
                     )
                 finally:
-                    # Keras would keep a part of every network that this process ever made.
+                    # Otherwise Keras would keep a part of every network of this process.
                     keras.utils.clear_session()
             finished[name] = result
         except failures as error:
@@ -171,8 +155,8 @@ def _read_run(folder, settings):
 
     Args:
         folder: The run's folder.
-        settings: What the file must agree with: `config`, `parts`, `dataset`, `split`. Fields of a
-            config that an earlier version did not have count as their defaults.
+        settings: The values that the file must have: `config`, `parts`, `dataset`, `split`. Fields
+            of a config that an earlier version did not have count as their defaults.
 
     Returns:
         A dictionary; `None` if the run is not finished, or added other weights than there are now.
@@ -186,7 +170,11 @@ def _read_run(folder, settings):
     result = _read_result(path)
     try:
         before = {name: result[name] for name in settings}
-        float(result["top1"])
+        check_fields("numbers", {name: result[name] for name in _NUMBERS}, _NUMBERS)
+        if not all(0 <= result[name] <= 1 for name in ("top1", "top5")) or result["videos"] < 1:
+            raise ValueError("`top1` and `top5` must be shares, of one video or more")
+        if not isinstance(before["config"], (dict, type(None))):
+            raise ValueError(f"`config` must be an object. Received: {before['config']!r:.200}")
     except DAMAGE as error:
         raise UserError(
             f"{path}: not a result of `tables` ({first_line(error)}); remove its folder"
@@ -239,7 +227,7 @@ def _train_and_test(job, dataset, output, *, settings, save_every):
     if job.config is None:
         models = [_finished_network(output, run) for run in job.run.summed_runs]
     else:
-        # Stored in the weights file; the key is from when a run was called a cell.
+        # Stored in the weights file; "cell" is the former name of a run.
         about = {"cell": job.run.name}
         spec_name = f"tables_{job.run.system.lower()}"
         options = {"spec_name": spec_name, "about": about, "save_every": save_every}

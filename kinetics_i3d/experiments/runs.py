@@ -12,7 +12,7 @@ import pathlib
 from kinetics_i3d.weights.read import find_entry
 
 BOTH = "both"
-# How a network is initialized; `given` are weights that were named one by one.
+# Initializations of networks; `given` are individually named weights.
 INITS = {
     "scratch": "from scratch",
     "frames": "single frames first",
@@ -23,14 +23,14 @@ IMAGE_INITS = ("frames", "imagenet")  # need a system with an Inception-V1
 TRANSFERS = {"original": "Original", "fixed": "Fixed", "full": "Full-FT"}
 STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", BOTH: "RGB+Flow"}
 
-# Names of files and folders in the output folder. A run was called a cell when they were chosen.
+# Names of files and folders in the output folder; "cell" is the former name of a run.
 LOGITS = "logits"
 RUNS_FOLDER, RUN_FILE = "cells", "cell.json"
 PAGE, NUMBERS = "tables.md", "tables.json"
 
 
 def run_streams(system):
-    """The streams of a `System` that are trained; of separate ones also their sum."""
+    """The streams of a `System` that are trained, and the sum of separate streams."""
     if system.is_separate:
         return (*system.streams, BOTH)
     # Other systems of two streams are one network: their streams are not trained alone.
@@ -133,7 +133,7 @@ def run_folder(output, run):
 
 
 def absolute_weights(weights):
-    """A name in the catalog as it is, or the absolute path of a file.
+    """A name in the catalog unchanged, or the absolute path of a file.
 
     Settings hold weights in this form, so that a run can be resumed from another folder.
 

@@ -1,4 +1,4 @@
-"""`SCALES`: how large the networks and how long the runs of the tables are.
+"""`SCALES`: the size of the networks and the length of the runs in the tables.
 
 Within a scale all systems see the same number of clips. Those of `paper` follow Carreira &
 Zisserman, CVPR 2017, section 2.5 and table 1.
@@ -44,8 +44,8 @@ def _configs(common, own):
     }
 
 
-# Clips cover the same share of a video as the paper's: figures last 2.56 s in place of 10 s. All
-# systems read flow of one rate and size, so one flow file per video serves all.
+# Clips cover the same share of a video as in the paper: figures last 2.56 s instead of 10 s. All
+# systems read flow of the same rate and size, so one flow file per video is enough.
 _MINI = _configs(
     {
         "architecture": "inception_v1_quarter",

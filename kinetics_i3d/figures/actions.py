@@ -71,7 +71,7 @@ def _monotone_cubic(knots, values, at):
     slope = np.diff(values, axis=0) / step
     before, after = step[:-1], step[1:]
     rising = slope[:-1] * slope[1:] > 0.0
-    # Harmonic mean of the neighbouring slopes; zero at a turning point keeps the curve monotone.
+    # Harmonic mean of the neighboring slopes; zero at a turning point keeps the curve monotone.
     safe = np.where(rising, slope[:-1] * slope[1:], 1.0)
     weighted = (2 * after + before) * slope[1:] + (after + 2 * before) * slope[:-1]
     inner = np.where(rising, 3.0 * (before + after) * safe / np.where(rising, weighted, 1.0), 0.0)
@@ -79,7 +79,7 @@ def _monotone_cubic(knots, values, at):
     i = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
     s = (at[:, None] - knots[i, None]) / step[i]
     rise = values[i + 1] - values[i]
-    # Hermite's cubic, arranged so that equal neighbouring keys give exactly their value.
+    # Hermite's cubic, arranged so that equal neighboring keys give exactly their value.
     return (
         values[i]
         + s * s * (3.0 - 2.0 * s) * rise

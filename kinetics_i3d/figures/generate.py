@@ -28,7 +28,7 @@ def world_seed(split, index, *, seed=0):
     """Returns the seed of a split's world: even for "train", odd for "test".
 
     No world of any test split is therefore in any train split, whatever the base seeds. All actions
-    share the worlds of their split: place and clothes say nothing about the action.
+    share the worlds of their split: scene and clothes carry no information about the action.
 
     Args:
         split: "train" or "test".
@@ -79,7 +79,7 @@ def write_figures(
         seed: Base seed, which decides the worlds, see `world_seed`.
         frames: Frames of each video.
         fps: Frames per second.
-        size: (height, width) in pixels, both even (H.264 stores colours for pairs of pixels).
+        size: (height, width) in pixels, both even (H.264 stores colors for pairs of pixels).
         workers: Number of processes that render. Above 1 the calling script needs the usual
             `if __name__ == "__main__":`.
 

@@ -43,7 +43,8 @@ def heading(name, world):
     view = world.camera.view
     action = find_action(name)
     if action.planted is None and world.camera.crosses:
-        # Somebody who crosses the picture is seen from the side, else he would leave it soon.
+        # A figure that crosses the picture is shown from the side; otherwise it would soon leave
+        # it.
         return -90.0 + np.copysign(62.0 + 40.0 * abs(view), view)
     return -90.0 + action.view * view
 
@@ -83,7 +84,7 @@ def _styled(poses, timing, weight):
 
 
 def _sway(times, timing):
-    """Nobody stands quite still: a degree or two, slowly, at frequencies that do not repeat."""
+    """The sway of a standing body: a degree or two, slowly, at frequencies that do not repeat."""
     swing = {"lean": (0.9, 0.31), "side": (1.2, 0.23), "look": (6.0, 0.17), "twist": (1.5, 0.27)}
     poses = np.zeros((len(times), len(CHANNELS)))
     for (channel, (degrees, hertz)), phase in zip(swing.items(), timing.sway, strict=True):

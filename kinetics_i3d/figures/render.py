@@ -90,7 +90,7 @@ def _paint_limb(picture, a, b, half_width, rounding, colour, light):
 _NEEDS_CHAIR = ("sit_down", "stand_up")
 
 # From joint, to joint, half-width (across the body, from front to back) at either end in heights,
-# colour, and how much nearer to the camera it counts, in metres, where depths are about equal.
+# color, and how much nearer to the camera it counts, in metres, where depths are about equal.
 _TRUNK = (
     ("pelvis", "spine", (0.080, 0.060), (0.070, 0.052), "shirt", 0.10),
     ("spine", "chest", (0.074, 0.053), (0.098, 0.050), "shirt", 0.11),
@@ -115,7 +115,7 @@ _PARTS = _TRUNK + tuple(
     for side in SIDES
     for a, b, start, end, colour, nearer in _LIMB
 )
-_SLENDER = ("skin", "hair", "eyes", "shoes")  # colours of the parts that no girth thickens
+_SLENDER = ("skin", "hair", "eyes", "shoes")  # colors of the parts that no girth thickens
 
 
 def render_figure(
@@ -128,10 +128,10 @@ def render_figure(
 ) -> np.ndarray:
     """Renders one clip of one figure that performs one action.
 
-    The seed decides everything else: person, clothes, place, camera, tempo and the hand used. It
+    The seed decides everything else: person, clothes, scene, camera, tempo and the hand used. It
     does so independently of the other arguments, so another rate or size films the same
-    performance. The action is over (or has been repeated) within 2.56 seconds; longer clips
-    repeat it or hold its last pose.
+    performance. The action is over (or has been repeated) within 2.56 seconds; longer clips repeat
+    it or hold its last pose.
 
     Args:
         action: One of `ACTIONS`.
@@ -211,11 +211,11 @@ def _window(scenery, corner, height, width):
 
 
 class _Limbs:
-    """The figure of a whole clip in pixels: positions, widths, colours and order of its parts."""
+    """The figure of a whole clip in pixels: positions, widths, colors and order of its parts."""
 
     def __init__(self, world, joints, axis, side):
-        place, scale = project(joints, world.camera)
-        place = place * side + axis[:, None]
+        points, scale = project(joints, world.camera)
+        points = points * side + axis[:, None]
         scale = scale * side
         first = [JOINT[row[0]] for row in _PARTS]
         second = [JOINT[row[1]] for row in _PARTS]
@@ -230,7 +230,7 @@ class _Limbs:
             seen = np.sqrt(wide**2 * shown[:, None] + deep**2 * (1.0 - shown[:, None]))
             return seen * size * scale[:, ends], deep * size * scale[:, ends]
 
-        self.a, self.b = place[:, first], place[:, second]
+        self.a, self.b = points[:, first], points[:, second]
         self.width_a, self.round_a = half_width(2, first)
         self.width_b, self.round_b = half_width(3, second)
         depth = 0.5 * (joints[:, first, 1] + joints[:, second, 1])
@@ -254,10 +254,10 @@ class _Limbs:
         ground = joints[:, [JOINT[name] for name in names]].copy()
         lifted = np.maximum(ground[..., 2] - np.array([0.9, 0.1, 0.1]), 0.0)
         ground[..., 2] = 0.0
-        place, scale = project(ground, world.camera)
+        points, scale = project(ground, world.camera)
         radius = np.array([0.34, 0.15, 0.15]) * (1.0 + lifted) * scale * side
-        self.spots = place * side + axis[:, None]
-        self.spot_size = np.stack([radius, radius * place[..., 1] / world.camera.zoom], axis=-1)
+        self.spots = points * side + axis[:, None]
+        self.spot_size = np.stack([radius, radius * points[..., 1] / world.camera.zoom], axis=-1)
         self.spot_dark = np.array([0.30, 0.40, 0.40]) * np.exp(-4.0 * lifted)
 
     def paint(self, picture, index):

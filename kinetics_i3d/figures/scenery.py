@@ -1,4 +1,4 @@
-"""The place behind the figure: floor, wall or horizon, cupboards, a chair, drawn once per clip.
+"""The scene behind the figure: floor, wall or horizon, cupboards, a chair, drawn once per clip.
 
 All furniture is behind the figure, so it is part of one still picture, larger than a frame, from
 which every frame is cut where the camera points.
@@ -8,7 +8,7 @@ import numpy as np
 
 from kinetics_i3d.figures.world import project
 
-# Parts of the chair about the middle of its seat: centre, size (ahead, left, up), all in metres.
+# Parts of the chair about the middle of its seat: center, size (ahead, left, up), all in metres.
 _SEAT = (((0.04, 0.0, -0.02), (0.42, 0.42, 0.04)),)
 _BACK = (((-0.20, 0.0, 0.30), (0.03, 0.42, 0.24)),) + tuple(
     ((-0.20, side * 0.18, 0.10), (0.03, 0.03, 0.24)) for side in (-1.0, 1.0)
@@ -17,7 +17,7 @@ _LEG_PLACES = tuple((ahead, side) for ahead in (-0.14, 0.22) for side in (-0.18,
 
 
 def paint_scenery(world, chair_at, window, side):
-    """Draws the place as float32 (height, width, 3), 0 to 255.
+    """Draws the scene as float32 (height, width, 3), 0 to 255.
 
     Args:
         world: The `World`.
@@ -61,7 +61,7 @@ def paint_scenery(world, chair_at, window, side):
 
 
 def _wall(world, lattice, x, z, pixel):
-    """Colours of the wall at x and z metres; `pixel` is a pixel's size there."""
+    """Colors of the wall at x and z metres; `pixel` is a pixel's size there."""
     base = np.array(world.colours["wall"])
     if world.scene.outdoors:
         sky = base + 26.0 * np.clip(z / 22.0, 0.0, 1.2)[..., None] + 0.0 * x[..., None]
@@ -79,7 +79,7 @@ def _wall(world, lattice, x, z, pixel):
 
 
 def _floor(world, lattice, x, y, pixel):
-    """Colours of the floor at x and y metres; `pixel` is a pixel's width there."""
+    """Colors of the floor at x and y metres; `pixel` is a pixel's width there."""
     # A pixel covers more floor along the view than across it: lines that far off are let fade.
     tall = pixel * (y + world.camera.distance) / world.camera.height
     tone = 34.0 * (_noise(lattice, x / 1.3, y / 1.3) - 0.5) - 3.0 * np.minimum(y, 6.0)
@@ -115,7 +115,7 @@ def _noise(lattice, x, y):
 
 
 def _box(canvas, world, rng):
-    """A cupboard or a crate by the wall; its colour is a darker wall, so it hides nobody."""
+    """A cupboard or a crate by the wall, in a darker shade of it, which hides no figure."""
     across, tall, x, shade = rng.random(4)
     size = np.array([0.45, 0.5 + 0.9 * across, 0.35 + 1.5 * tall * tall])
     y = 3.5 + 5.0 * shade if world.scene.outdoors else world.scene.wall_distance - 0.24
@@ -208,10 +208,10 @@ class _Canvas:
 
     def shadow(self, x, y, radius):
         """Darkens the floor softly about a point."""
-        place, scale = project(np.array([x, y, 0.0]), self.camera)
+        points, scale = project(np.array([x, y, 0.0]), self.camera)
         across = radius * scale * self.side
-        along = across * place[1] / self.camera.zoom + 1e-3
-        centre = place * self.side - self.corner
+        along = across * points[1] / self.camera.zoom + 1e-3
+        centre = points * self.side - self.corner
         height, width = self.image.shape[:2]
         u = (np.arange(width) + 0.5 - centre[0]) / across
         v = (np.arange(height) + 0.5 - centre[1]) / along

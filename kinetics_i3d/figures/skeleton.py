@@ -2,7 +2,7 @@
 
 Proportions follow D. Winter, "Biomechanics and Motor Control of Human Movement" (segment lengths
 as fractions of the height). Angles are in degrees and measured against the vertical rather than
-against the neighbouring bone: `lean=60` is a torso 60 degrees off upright and `thigh=90` is a
+against the neighboring bone: `lean=60` is a torso 60 degrees off upright and `thigh=90` is a
 level thigh, whatever the rest of the body does. A pose can therefore be read off a picture,
 arms hang down by themselves when the figure bows, and soles stay flat when it squats.
 """
@@ -131,7 +131,7 @@ def joint_positions(angles, body, *, planted=(0.5, 0.5)):
     width = 0.108 * body.shoulders
     at = {"pelvis": np.zeros((len(angles), 3))}
 
-    def place(name, parent, frame, x, y, z):
+    def add_joint(name, parent, frame, x, y, z):
         at[name] = at[parent] + frame @ np.array([x, y, z])
 
     hips = _turn(2, channel["yaw"])
@@ -143,31 +143,31 @@ def joint_positions(angles, body, *, planted=(0.5, 0.5)):
     face = _turn(2, channel["yaw"] + channel["twist"] + channel["look"])
     face = face @ _turn(0, -0.5 * channel["side"])
     face = face @ _turn(1, 0.7 * channel["lean"] + channel["nod"])
-    place("spine", "pelvis", low, 0.0, 0.0, 0.45 * torso)
-    place("chest", "spine", high, 0.0, 0.0, 0.55 * torso)
-    place("neck", "chest", high, 0.006, 0.0, 0.03)
-    place("chin", "neck", face, 0.014, 0.0, 0.055)
-    place("head", "neck", face, 0.006, 0.0, 0.095)
-    place("nose", "head", face, 0.056, 0.0, -0.014)
-    place("hair", "head", face, -0.019, 0.0, 0.017)
+    add_joint("spine", "pelvis", low, 0.0, 0.0, 0.45 * torso)
+    add_joint("chest", "spine", high, 0.0, 0.0, 0.55 * torso)
+    add_joint("neck", "chest", high, 0.006, 0.0, 0.03)
+    add_joint("chin", "neck", face, 0.014, 0.0, 0.055)
+    add_joint("head", "neck", face, 0.006, 0.0, 0.095)
+    add_joint("nose", "head", face, 0.056, 0.0, -0.014)
+    add_joint("hair", "head", face, -0.019, 0.0, 0.017)
     for side, sign in zip(SIDES, (1.0, -1.0), strict=True):
         limb = {name: channel[f"{name}_{side}"] for name in LIMBS}
-        place(f"shoulder_{side}", "chest", high, 0.0, sign * width, -0.022)
-        place(f"eye_{side}", "head", face, 0.042, sign * 0.020, 0.004)
+        add_joint(f"shoulder_{side}", "chest", high, 0.0, sign * width, -0.022)
+        add_joint(f"eye_{side}", "head", face, 0.042, sign * 0.020, 0.004)
         upper = chest_yaw @ _turn(1, -limb["arm"]) @ _turn(0, sign * limb["out"])
         upper = upper @ _turn(2, -sign * limb["roll"])
         fore = upper @ _turn(1, -limb["elbow"])
-        place(f"elbow_{side}", f"shoulder_{side}", upper, 0.0, 0.0, -0.172 * body.arms)
-        place(f"wrist_{side}", f"elbow_{side}", fore, 0.0, 0.0, -0.148 * body.arms)
-        place(f"hand_{side}", f"wrist_{side}", fore, 0.0, 0.0, -0.050)
+        add_joint(f"elbow_{side}", f"shoulder_{side}", upper, 0.0, 0.0, -0.172 * body.arms)
+        add_joint(f"wrist_{side}", f"elbow_{side}", fore, 0.0, 0.0, -0.148 * body.arms)
+        add_joint(f"hand_{side}", f"wrist_{side}", fore, 0.0, 0.0, -0.050)
         thigh = hips @ _turn(1, -limb["thigh"]) @ _turn(0, sign * limb["spread"])
         sole = hips @ _turn(2, sign * (6.0 + 0.7 * limb["spread"])) @ _turn(1, -limb["foot"])
-        place(f"hip_{side}", "pelvis", hips, 0.0, sign * 0.052, 0.0)
-        place(f"knee_{side}", f"hip_{side}", thigh, 0.0, 0.0, -legs)
+        add_joint(f"hip_{side}", "pelvis", hips, 0.0, sign * 0.052, 0.0)
+        add_joint(f"knee_{side}", f"hip_{side}", thigh, 0.0, 0.0, -legs)
         shank = thigh @ _turn(1, limb["knee"])
-        place(f"ankle_{side}", f"knee_{side}", shank, 0.0, 0.0, -legs)
-        place(f"heel_{side}", f"ankle_{side}", sole, -0.022, 0.0, -0.026)
-        place(f"toe_{side}", f"ankle_{side}", sole, 0.100, 0.0, -0.029)
+        add_joint(f"ankle_{side}", f"knee_{side}", shank, 0.0, 0.0, -legs)
+        add_joint(f"heel_{side}", f"ankle_{side}", sole, -0.022, 0.0, -0.026)
+        add_joint(f"toe_{side}", f"ankle_{side}", sole, 0.100, 0.0, -0.029)
 
     joints = np.stack([at[name] for name in JOINTS], axis=1)
     ends = [JOINT[f"{name}_{side}"] for side in SIDES for name in ("heel", "toe")]

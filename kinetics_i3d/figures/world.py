@@ -1,10 +1,10 @@
-"""What a seed decides: the person, the clothes, the place, the camera and the timing.
+"""The world of a seed: the person, the clothes, the scene, the camera and the timing.
 
 A world does not know the action, the number of frames, their rate or their size. All actions of one
-seed therefore happen in the same place, and only the figure's movement tells them apart.
+seed therefore happen in the same scene, and differ only in the figure's movement.
 
 The pinhole camera shifts its picture instead of turning. That keeps walls upright and moves the
-place and the figure alike, so the tremor of the hand, a slow pan and the following of a walker cost
+scene and the figure alike, so the tremor of the hand, a slow pan and the following of a walker cost
 one offset per frame, and no foot slides on the floor. Lengths in the picture are in shorter sides,
 which makes them independent of its size.
 """
@@ -17,7 +17,7 @@ from kinetics_i3d.figures.skeleton import Body
 
 _SKIN = ((244, 208, 177), (226, 172, 132), (196, 138, 98), (150, 98, 66), (104, 67, 47))
 _HAIR = ((32, 26, 24), (70, 44, 28), (120, 80, 44), (196, 160, 96), (150, 150, 152))
-CONTRAST = 90.0  # least distance of a garment's colour from the wall's and the floor's, of 441
+CONTRAST = 90.0  # minimum distance of a garment's color from the wall's and the floor's, of 441
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Camera:
         distance: From the camera to the figure, metres.
         height: Of the camera above the floor, metres.
         zoom: Focal length in units of the picture's shorter side.
-        aim: Where the figure stands in the picture, (right, up) in shorter sides from the centre.
+        aim: Where the figure stands in the picture, (right, up) in shorter sides from the center.
         shake: Amplitude of the hand's tremor, in shorter sides.
         pan: Amplitude of a slow pan, in shorter sides.
         phases: Phases of tremor and pan, radians.
@@ -71,14 +71,14 @@ class Camera:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """The place around the figure; all textures are drawn from `texture_seed`.
+    """The scene around the figure; all textures are drawn from `texture_seed`.
 
     Args:
         outdoors: Whether there is a far horizon instead of a wall.
         wall_distance: From the figure to the wall, metres.
         wall_pattern: "plain", "stripes", "tiles" or "boards".
         floor_pattern: "plain", "tiles" or "boards".
-        chair: Whether a chair stands behind the figure where the action needs none.
+        chair: Whether a chair stands behind the figure if the action does not need one.
         backrest: Whether the chair has one.
         boxes: Number of cupboards and crates along the wall.
         light: Direction towards the light: right, up, towards the camera; of length one.
@@ -187,7 +187,7 @@ def _draw_scene(rng):
 
 
 def _draw_colours(rng):
-    """Skin first, a place that contrasts with it, then clothes that contrast with the place."""
+    """Skin first, a scene that contrasts with it, then clothes that contrast with the scene."""
     skin = np.array(_pick(rng, _SKIN), dtype=float)
     wall = _distinct(rng, [skin], low=40, high=230, vivid=0.35)
     floor = _distinct(rng, [skin], low=50, high=200, vivid=0.3)
@@ -212,7 +212,7 @@ def _draw_colours(rng):
 
 
 def _distinct(rng, others, *, low, high, vivid):
-    """The first of 64 colours at least `CONTRAST` from all the others, or else the farthest."""
+    """The first of 64 colors at least `CONTRAST` from all the others, or else the farthest."""
     grey = low + (high - low) * rng.random((64, 1))
     colours = grey + vivid * 130.0 * (rng.random((64, 3)) - 0.5)
     colours = np.clip(colours, low, high)
@@ -228,8 +228,8 @@ _FOLLOW = 0.25  # about how far a walker gets from the middle before the camera 
 def project(points, camera):
     """Projects points (..., 3) of the room, metres: x right, y away, z up.
 
-    Returns (place, scale): `place` (..., 2), right and down from the optical axis in shorter sides,
-    and `scale` (...), shorter sides per metre at that depth.
+    Returns (projected, scale): `projected` (..., 2), right and down from the optical axis in
+    shorter sides, and `scale` (...), shorter sides per metre at that depth.
     """
     points = np.asarray(points, dtype=float)
     scale = camera.zoom / (points[..., 1] + camera.distance)
@@ -240,7 +240,7 @@ def project(points, camera):
 def offsets(camera, times, walked=0.0):
     """Where the optical axis meets the picture at times in seconds: (times, 2), right and down.
 
-    In shorter sides from the centre of the picture. `walked` is how far right of the optical axis a
+    In shorter sides from the center of the picture. `walked` is how far right of the optical axis a
     walker is seen, (times,), or 0 for someone who stays.
     """
     times = np.asarray(times, dtype=float)

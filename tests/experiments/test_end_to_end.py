@@ -90,6 +90,7 @@ def test_two_streams_are_trained_added_and_resumed(figures, smallest, tmp_path, 
     assert again["cells"][2]["top1"] == both["top1"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_single_frames_train_an_image_network(figures, smallest, tmp_path):
     path = train_on_frames(open_dataset(figures), smallest, tmp_path / "frames")

@@ -95,8 +95,8 @@ def test_hypotheses_compare_matching_groups():
         ("TwoStreamI3D", "rgb", "imagenet", "fixed"): low,
         ("TwoStreamI3D", "rgb", "given", "full"): high,
     }
-    said = [row["sentence"].split(" (±")[0] for row in check_hypotheses(groups)]
-    assert said == [
+    message = [row["sentence"].split(" (±")[0] for row in check_hypotheses(groups)]
+    assert message == [
         "I3D RGB above 3D-ConvNet (Original, from scratch): not decided, the difference is +0.0 "
         "points",
         "I3D RGB+Flow above I3D RGB (Original, from scratch): yes, by 60.0 points",

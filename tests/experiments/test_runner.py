@@ -7,6 +7,7 @@ import pytest
 
 from kinetics_i3d.core.errors import UserError, WeightsError
 from kinetics_i3d.experiments.plan import make_plan
+from kinetics_i3d.experiments.prerequisites import flow_spec
 from kinetics_i3d.experiments.runner import do_runs
 from kinetics_i3d.experiments.runs import run_folder
 from kinetics_i3d.training.config import NEW_FIELDS
@@ -148,3 +149,30 @@ def test_damaged_result_fails_its_run_and_those_that_add_it(
     done, failed = do_runs(videos, plan, tmp_path)
     assert {*done} == {LSTM, FLOW} and {*failed} == {RGB, SUM}
     assert all("cell.json: not a result of `tables`" in reason for reason in failed.values())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"top1": "0.5"},
+        {"top1": 1.5},
+        {"top1": float("nan")},
+        {"top5": None},
+        {"videos": 0},
+        {"videos": 1.5},
+        {"config": True},
+    ],
+)
+def test_result_that_says_something_else_fails_its_run(videos, plan, library, tmp_path, change):
+    do_runs(videos, plan, tmp_path)
+    path = tmp_path / "cells" / RGB / "cell.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    done, failed = do_runs(videos, plan, tmp_path)
+    assert {*done} == {LSTM, FLOW, SUM} and {*failed} == {RGB}
+    assert "cell.json: not a result of `tables`" in failed[RGB]
+
+
+def test_flow_spec_is_that_of_the_runs_that_read_flow(mini):
+    assert flow_spec(make_plan(mini, pattern="*.rgb.*")) is None
+    spec = flow_spec(make_plan(mini, pattern="TwoStream.*"))
+    assert (spec.stream, spec.fps, spec.short_side) == ("flow", 12.5, 72)
