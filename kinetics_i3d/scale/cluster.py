@@ -1,6 +1,6 @@
-"""`Cluster`: Ray on this machine or on many, and how work is spread over it.
+"""`Cluster`: Ray on one or on many machines, and the distribution of work.
 
-Ray Data streams blocks from one operator to the next and makes those again that a killed process
+Ray Data streams blocks from one operator to the next, and recomputes those that a killed process
 has lost: https://docs.ray.io/en/latest/data/data.html.
 """
 
@@ -15,21 +15,24 @@ from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.scale.storage import require
 
-MOST_BLOCKS = 5000  # tasks that Ray keeps the books of; a block has one video until there are more
+MAX_BLOCKS = 5000  # tasks that Ray tracks; with more videos, blocks have several of them
 SECONDS_TO_ANSWER = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """Where work runs.
+    """A Ray cluster, or this machine.
 
     Args:
         address: `HOST:PORT` of a running cluster's head node, or `"auto"` on one of its nodes; None
             is the cluster of the variable `RAY_ADDRESS`, or else this machine.
-        networks: The most processes that hold a network; None is one for each GPU, without GPUs as
-            many as there are processors.
-        cpus: Processors of each of them, for its threads too.
-        gpus: GPUs of each, or a part of one; None is 1 where the cluster has some.
+        networks: Maximum number of processes with a network; None is one per GPU, or per processor
+            without GPUs.
+        cpus: Processors of each of these processes, including its threads.
+        gpus: GPUs of each of these processes, which may be a fraction; None is 1 if the cluster has
+            GPUs.
+        bounded_decoder: Whether videos are decoded in child processes with limits on time and
+            memory, as by `set_bounded_decoder`.
 
     Raises:
         ValueError: If a field is outside its range.
@@ -39,6 +42,7 @@ class Cluster:
     networks: int | None = None
     cpus: int = 1
     gpus: float | None = None
+    bounded_decoder: bool = True
 
     def __post_init__(self):
         for name in ("networks", "cpus"):
@@ -55,7 +59,7 @@ class Cluster:
         """Connects to the cluster for a `with` block, unless this process is connected.
 
         Raises:
-            UserError: If Ray is missing, nobody answers at the address, or the cluster is too
+            UserError: If Ray is missing, no cluster answers at the address, or the cluster is too
                 small.
         """
         require("ray", "pyarrow")
@@ -105,8 +109,8 @@ class Cluster:
     def reading_options(self, ray):
         """Arguments of `map_batches` for the tasks that decode.
 
-        Where networks have processors to themselves, decoding claims none: after the loss of a node
-        the restarted networks could have all that are left, and would wait for videos forever.
+        If networks reserve processors, decoding reserves none: after the loss of a node, the
+        restarted networks could occupy all remaining processors, and would wait for videos forever.
         """
         resources = ray.cluster_resources()
         if self._gpus_of_network(resources):
@@ -118,29 +122,29 @@ class Cluster:
         """Arguments of `map_batches` for the actors that hold a network."""
         resources = ray.cluster_resources()
         gpus = self._gpus_of_network(resources)
-        most = self.networks
-        if most is None:
+        workers = self.networks
+        if workers is None:
             whole = resources["GPU"] / gpus if gpus else (resources["CPU"] - 1) / self.cpus
-            most = max(1, int(whole))
+            workers = max(1, int(whole))
         return {
             "compute": ray.data.ActorPoolStrategy(
-                min_size=1, max_size=most, max_tasks_in_flight_per_actor=2
+                min_size=1, max_size=workers, max_tasks_in_flight_per_actor=2
             ),
-            "num_cpus": 0 if gpus else self.cpus,  # GPUs bound their number already
+            "num_cpus": 0 if gpus else self.cpus,  # GPUs already limit their number
             "num_gpus": gpus,
             "max_restarts": -1,
-            "max_task_retries": -1,  # each attempt to reach one that is being restarted counts
+            "max_task_retries": -1,  # calls of an actor that is being restarted count as retries
         }
 
 
 def dataset_of(ray, rows):
-    """A `ray.data.Dataset` of rows in small blocks, which are spread while the work runs."""
-    return ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
+    """A `ray.data.Dataset` of rows in small blocks, which are distributed while the work runs."""
+    return ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_BLOCKS))
 
 
 @contextlib.contextmanager
 def losses_reported(ray, output):
-    """Turns the loss of too many processes into a `UserError` that says how to finish."""
+    """Turns the loss of too many processes into a `UserError` with advice."""
     lost = (
         ray.exceptions.RayActorError,
         ray.exceptions.WorkerCrashedError,
@@ -153,8 +157,8 @@ def losses_reported(ray, output):
         yield
     except lost as error:
         raise UserError(
-            f"{output}: the cluster has lost too many processes ({type(error).__name__}); what is "
-            "finished stays, and repeating the command makes the rest"
+            f"{output}: the cluster has lost too many processes ({type(error).__name__}); finished "
+            "results are kept, and repeating the command completes the rest"
         ) from error
 
 

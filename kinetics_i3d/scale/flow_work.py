@@ -1,4 +1,4 @@
-"""`FlowWork`: the flow file of each video, by `make_flow` of one process."""
+"""`FlowWork`: the flow files of each video, which need no network."""
 
 import dataclasses
 import pathlib
@@ -37,13 +37,13 @@ class FlowWork:
 
     @property
     def settings(self):
-        """All that the flow depends on but for the video, JSON-ready."""
+        """Everything that the flow depends on except the video, JSON-ready."""
         flow = self.flow.to_dict()
         del flow["backend"]  # backends differ by less than the flow's own errors
         return {"reading": reading(self.spec), "flow": flow}
 
     def key(self, source, video):
-        """The content key of a video of a `Storage`, and of the place of its flow file."""
+        """The content key of a video of a `Storage`, including the path of its flow file."""
         if source.is_local:
             identity = video_identity(source.path(video))
         else:

@@ -1,7 +1,7 @@
 """`prepare_on_cluster`: the records of `prepare`, each shard written by a process of a cluster.
 
-A shard is the piece of work: its bytes depend on its videos and the settings alone, it appears
-whole or not at all, and a small file beside it says that it is done.
+A shard is the unit of work: its bytes depend only on its videos and the settings, it is written
+atomically, and a small manifest beside it marks it as complete.
 """
 
 import json
@@ -14,14 +14,15 @@ from kinetics_i3d.data.records.manifest import Split
 from kinetics_i3d.data.records.prepare import prepare_by
 from kinetics_i3d.data.records.shards import write_shard
 from kinetics_i3d.scale.cluster import Cluster, dataset_of, losses_reported
+from kinetics_i3d.video.bounded import bounded_decoder, set_bounded_decoder
 
 
 def prepare_on_cluster(dataset, folder, config=None, *, cluster=None):
-    """Writes a dataset as records, as `prepare` does, with the same bytes.
+    """Writes the same records as `prepare`.
 
     Args:
-        dataset: A `VideoDataset`, whose videos every node sees by the same paths.
-        folder: Where to; every node sees it by the same path.
+        dataset: A `VideoDataset` whose videos have the same paths on every node.
+        folder: Output folder, with the same path on every node.
         config: A `PrepareConfig`; None is the default one.
         cluster: A `Cluster`; None is this machine.
 
@@ -45,12 +46,14 @@ def prepare_on_cluster(dataset, folder, config=None, *, cluster=None):
             stage("prepare", total=total, noun="videos", initial=done) as show,
             losses_reported(ray, folder),
         ):
-            return _write(ray, missing, labels, config, identity, done, show)
+            records = (missing, labels, config, identity)
+            return _write(ray, *records, cluster.bounded_decoder, done, show)
 
-    return prepare_by(write, dataset, pathlib.Path(folder).absolute(), config)
+    with bounded_decoder(cluster.bounded_decoder):
+        return prepare_by(write, dataset, pathlib.Path(folder).absolute(), config)
 
 
-def _write(ray, missing, labels, config, identity, done, show):
+def _write(ray, missing, labels, config, identity, is_bounded, done, show):
     shards = ray.put({str(path): videos for path, videos in missing.items()})
 
     def write_one(batch):
@@ -58,6 +61,7 @@ def _write(ray, missing, labels, config, identity, done, show):
 
         path = batch["path"][0].as_py()
         fatal = text = None
+        set_bounded_decoder(is_bounded)
         try:
             videos = ray.get(shards)[path]
             split = write_shard(pathlib.Path(path), videos, labels, config, identity)

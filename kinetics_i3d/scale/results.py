@@ -1,12 +1,12 @@
 """The output of a run: a Parquet file for each content key, and tables of videos and failures.
 
-`results/shard=3f/KEY.parquet` has the rows of the videos with this key, and the first two digits of
-the key are its partition. The file is written whole under this name or not at all, and nothing else
-says that the work is done. So there is no moment in which killing a process loses a row or doubles
-it, on any file system, and runs that work on the same video write the same file.
+`results/shard=3f/KEY.parquet` has the rows of the videos with this key; the first two digits of the
+key are its partition. The file is written atomically, and its existence alone marks the work as
+done. So killing a process never loses or duplicates a row, on any file system, and runs that
+process the same video write the same file.
 
-`videos.parquet` has the key of each video, `failures.parquet` the reason of each that failed, and
-`settings.json` what the rows were made with.
+`videos.parquet` has the key of each video, `failures.parquet` the reason of each failure, and
+`settings.json` the settings of the rows.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def result_name(key):
 
 
 def finished_keys(output):
-    """The set of the keys whose rows are in a `Storage`; removes what a killed process left."""
+    """The keys whose rows are in a `Storage`; removes the temporary files of killed processes."""
     keys = set()
     for name in output.names(RESULTS):
         file = posixpath.basename(name)
@@ -60,11 +60,11 @@ def write_result(output, video, key, table):
 
 @contextlib.contextmanager
 def claimed(output, work, settings):
-    """Holds an output for one run within the block, and records what it is made with.
+    """Locks an output for one run within the block, and records its settings.
 
     Raises:
         UserError: If the output was made by other work or with other settings, or another run
-            writes there. Object stores have no locks; there two runs write the same files.
+            writes there. Object stores have no locks; two runs would write the same files.
     """
     requested = json.loads(json.dumps({"format": FORMAT, "work": work, **settings}))
     with contextlib.ExitStack() as stack:
@@ -98,7 +98,7 @@ def claimed(output, work, settings):
 
 
 def _without_names(settings):
-    """Settings in which weights are known by their content, whatever the files are called."""
+    """Settings in which weights are identified by content, without the names of files."""
     weights = settings.get("weights", {})
     digests = {
         stream: row["sha256"] if isinstance(row, dict) else row for stream, row in weights.items()

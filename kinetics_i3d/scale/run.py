@@ -1,9 +1,11 @@
 """`run`: features, labels or flow of many videos, on one machine or on a cluster.
 
-Workers decode and compute flow on processors, actors run the network. A video is one piece of work,
-which is written as soon as it is finished; `results.py` has the layout of the output.
+Workers decode and compute flow on processors, actors run the network. A video is one unit of work,
+which is written as soon as it is finished; `results.py` documents the layout of the output.
 """
 
+import collections
+import concurrent.futures
 import contextlib
 import dataclasses
 import fractions
@@ -14,26 +16,33 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import UserError, VideoError, first_line
-from kinetics_i3d.core.progress import stage
+from kinetics_i3d.core.progress import stage, track
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.inference.cropped_video import CroppedVideo
 from kinetics_i3d.scale.cluster import Cluster, dataset_of, losses_reported
 from kinetics_i3d.scale.inputs import find_inputs
-from kinetics_i3d.scale.plan import make_plan
-from kinetics_i3d.scale.results import claimed, result_name, write_result, write_tables
+from kinetics_i3d.scale.results import (
+    claimed,
+    finished_keys,
+    result_name,
+    write_result,
+    write_tables,
+)
 from kinetics_i3d.scale.storage import open_storage
+from kinetics_i3d.video.bounded import bounded_decoder, set_bounded_decoder
 
 BAD_VIDEO = (VideoError, FlowFileError)
+THREADS = 16  # for reading both ends of videos; they mostly wait
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of the videos of a run.
+    """The outcome of a run.
 
     Args:
         output: The address of the results.
-        made: Number of videos whose rows were made now.
-        kept: Number of those that were finished before, or have the content of another.
+        made: Number of videos whose rows were written now.
+        kept: Number of videos that were already finished, or have the content of another one.
         failures: {video: error}.
     """
 
@@ -54,10 +63,10 @@ class Report:
 
 
 def run(work, source, output, *, cluster=None):
-    """Does the work on all videos that are not finished.
+    """Processes all videos that are not finished.
 
-    A run that was killed is finished by repeating it. A video that cannot be decoded is skipped,
-    and stands in the table of failures.
+    Repeating a run that was killed completes it. A video that cannot be decoded is skipped and
+    listed in the table of failures.
 
     Args:
         work: A `FeatureWork`, `ClassifyWork` or `FlowWork`.
@@ -75,7 +84,7 @@ def run(work, source, output, *, cluster=None):
     cluster = Cluster() if cluster is None else cluster
     output = open_storage(output)
     source, videos = find_inputs(source)
-    with claimed(output, work.name, work.settings):
+    with bounded_decoder(cluster.bounded_decoder), claimed(output, work.name, work.settings):
         plan = make_plan(work, source, videos, output)
         failures, made = dict(plan.failures), set()
         if plan.missing:
@@ -98,23 +107,106 @@ def run(work, source, output, *, cluster=None):
     return Report(str(output), len(made), len(keys) - len(made), failures)
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The work of a run.
+
+    Args:
+        keys: {video: content key} of all videos that can be opened.
+        missing: {content key: video} of unfinished videos. Of videos with the same content, only
+            the first is processed.
+        failures: {video: error} of the others.
+    """
+
+    keys: dict
+    missing: dict
+    failures: dict
+
+    @property
+    def kept(self):
+        """The number of videos that are already finished."""
+        return sum(key not in self.missing for key in self.keys.values())
+
+    def videos_of(self, key):
+        """The videos of a content key."""
+        return [video for video, own in self.keys.items() if own == key]
+
+
+def make_plan(work, source, videos, output):
+    """Compares the content keys of videos with those of finished rows.
+
+    Args:
+        work: The work: `key(source, video)` returns the content key, and `is_finished(output,
+            video)` whether files in addition to the rows exist.
+        source: The `Storage` of the videos.
+        videos: Their names in it.
+        output: The `Storage` of the results.
+
+    Returns:
+        A `Plan`.
+    """
+    keys: dict = {}
+    failures: dict = {}
+    finished = finished_keys(output)
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        results = pool.map(lambda video: _key(work, source, video), videos)
+        shown = track(
+            zip(videos, results, strict=True), "looking", total=len(videos), noun="videos"
+        )
+        for video, (key, error) in shown:
+            if error is None:
+                keys[video] = key
+            else:
+                failures[_text(video)] = error
+    missing: dict = {}
+    for video, key in keys.items():
+        if key not in finished or not work.is_finished(output, video):
+            missing.setdefault(key, video)
+    return Plan(keys, missing, failures)
+
+
+def _key(work, source, video):
+    try:
+        video.encode()
+        return work.key(source, video), None
+    except UnicodeEncodeError:
+        return None, "its name is not UTF-8, which Parquet needs"
+    except UserError as error:
+        return None, str(error)
+
+
+def _text(video):
+    return video.encode(errors="backslashreplace").decode()
+
+
+def repeated(plan):
+    """{content key: videos} of videos with the same content."""
+    videos = collections.defaultdict(list)
+    for video, key in plan.keys.items():
+        videos[key].append(video)
+    return {key: names for key, names in videos.items() if len(names) > 1}
+
+
 def _statuses(ray, cluster, work, source, output, rows):
     """Yields a row for each video: video, key, error of the video, fatal error."""
     dataset = dataset_of(ray, rows)
+    is_bounded = cluster.bounded_decoder  # also for the processes that decode
     row_by_row = {"batch_size": 1, "batch_format": "pyarrow"}
     if work.has_network:
 
         def read(batch):
+            set_bounded_decoder(is_bounded)
             return _decode(work, source, batch)
 
         dataset = dataset.map_batches(read, **cluster.reading_options(ray), **row_by_row)
-        arguments = {"fn_constructor_args": (work, source, output, cluster.cpus)}
+        arguments = {"fn_constructor_args": (work, source, output, cluster.cpus, is_bounded)}
         dataset = dataset.map_batches(
             _Network, **arguments, **cluster.network_options(ray), **row_by_row
         )
     else:
 
         def make(batch):
+            set_bounded_decoder(is_bounded)
             return _make(work, source, output, batch)
 
         dataset = dataset.map_batches(make, num_cpus=1, **row_by_row)
@@ -137,7 +229,8 @@ def _decode(work, source, batch):
 class _Network:
     """An actor: loads the network once, and writes the rows of one video after another."""
 
-    def __init__(self, work, source, output, cpus):
+    def __init__(self, work, source, output, cpus, is_bounded):
+        set_bounded_decoder(is_bounded)
         self.work, self.source, self.output = work, source, output
         self.network = None
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -151,7 +244,7 @@ class _Network:
         if error is not None or fatal is not None:
             return _status(video, key, error, fatal)
         try:
-            if not self.output.exists(result_name(key)):  # else a killed process had written it
+            if not self.output.exists(result_name(key)):  # a killed process may have written it
                 if self.network is None:
                     self.network = self.work.load()
                 table, current = self._compute(video, _unpacked(batch))
@@ -172,7 +265,7 @@ class _Network:
 
 
 def _make(work, source, output, batch):
-    """The status of a video whose files are made without a network."""
+    """Processes a video without a network; returns its status."""
     video, key = _row_of(batch)
     try:
         write_result(output, video, key, work.make(source, video, output))
@@ -202,7 +295,7 @@ def _status(video, key, error=None, fatal=None):
 
 
 def _packed(video, key, decoded=None, error=None, fatal=None):
-    """A `CroppedVideo` as a row of an Arrow table; its arrays are bytes that are not copied."""
+    """A `CroppedVideo` as a row of an Arrow table; the bytes of its arrays are not copied."""
     import pyarrow
 
     table = _status(video, key, error, fatal)

@@ -1,7 +1,7 @@
-"""`Storage`: a folder here or at an address such as s3://bucket/videos, by Arrow's file systems.
+"""`Storage`: a local folder, or an address such as s3://bucket/videos, by Arrow's file systems.
 
-File systems: https://arrow.apache.org/docs/python/filesystems.html. Credentials are found as each
-of them documents it, such as `AWS_ACCESS_KEY_ID` or `GOOGLE_APPLICATION_CREDENTIALS`.
+File systems: https://arrow.apache.org/docs/python/filesystems.html. Each has its documented source
+of credentials, such as `AWS_ACCESS_KEY_ID` or `GOOGLE_APPLICATION_CREDENTIALS`.
 """
 
 import contextlib
@@ -19,19 +19,19 @@ from kinetics_i3d.data.records.addresses import SCHEME
 from kinetics_i3d.flow.stored import possible_paths
 from kinetics_i3d.video.span import split_span
 
-# A file of these appears when it is complete; elsewhere it gets its name then.
+# Files of object stores become visible when they are complete; elsewhere they are renamed.
 OBJECT_STORES = ("s3", "gcs", "abfs")
 _PART = 16 << 20  # bytes of a download at a time
 
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-    """A folder of a file system, also of another machine.
+    """A folder of a local or remote file system.
 
     Args:
         files: A `pyarrow.fs.FileSystem`.
         folder: The path of the folder in it.
-        address: What users call the folder.
+        address: The address of the folder, as given by the user.
     """
 
     files: typing.Any
@@ -43,7 +43,7 @@ class Storage:
 
     @property
     def is_local(self):
-        """Whether every process of this machine reads it by its path."""
+        """Whether it is a local path."""
         return self.files.type_name == "local"
 
     def path(self, name):
@@ -58,7 +58,7 @@ class Storage:
         return info.type == pyarrow.fs.FileType.File
 
     def names(self, folder=""):
-        """The names of all files in a folder inside and in its subfolders, sorted."""
+        """The names of all files in a subfolder, recursively and sorted."""
         import pyarrow.fs
 
         root = self.path(folder) if folder else self.folder
@@ -69,7 +69,7 @@ class Storage:
         return sorted(path[start:] for path in paths)
 
     def open(self, name):
-        """Opens a file for reading at any place, for a `with` block."""
+        """Opens a seekable file for reading, for a `with` block."""
         return self.files.open_input_file(self.path(name))
 
     def read(self, name):
@@ -78,7 +78,7 @@ class Storage:
             return file.read()
 
     def write(self, name, data):
-        """Writes a file, which appears whole or not at all.
+        """Writes a file atomically.
 
         Raises:
             UserError: If it cannot be written.
@@ -114,12 +114,11 @@ class Storage:
 
     @contextlib.contextmanager
     def local_video(self, name, *, flow_spec=None):
-        """Gives the local path of a video for a `with` block.
+        """Yields the local path of a video, for a `with` block.
 
         Args:
             name: Its name in the folder, with or without a span.
-            flow_spec: The `ClipSpec` of flow that is read beside it where it is stored; None reads
-                no flow.
+            flow_spec: The `ClipSpec` of stored flow that is read too; None reads no flow.
 
         Raises:
             VideoError: If the video cannot be read.

@@ -1,7 +1,7 @@
-"""`FeatureWork`, `ClassifyWork`: what a network is run for on each video.
+"""`FeatureWork`, `ClassifyWork`: the work of a network on each video.
 
-They call the functions that work in a single process, so that the results are the same. A worker
-decodes by `read`, and the process that holds the network runs `compute`.
+They call the functions that are used in a single process, so that the results are the same. Workers
+decode with `read`, and the process of the network runs `compute`.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
 from kinetics_i3d.inference.feature_windows import specs_at, timed_crops
 from kinetics_i3d.scale.inputs import remote_identity
 
-MOST_BYTES = 512 << 20  # of the decoded frames of a video that are sent to a network
+MAX_BYTES = 512 << 20  # of the decoded frames of a video that are sent to a network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,17 +37,17 @@ class NetworkWork:
     """Work that decodes a video and runs a network on its frames.
 
     Args:
-        weights: As `load_model` takes them; every node finds them by this name or path.
+        weights: As for `load_model`; the name or path must be valid on every node.
         specs: `StreamSpecs` of the frames.
-        places: Positions of the crops.
-        settings: What the rows of all videos are made with, JSON-ready, and `weights`: {stream:
-            {"name": ..., "sha256": ...}}.
-        network: What `load` returned, in the process that began the run; it is not sent.
+        positions: Positions of the crops.
+        settings: The settings of all rows, JSON-ready, and `weights`: {stream: {"name": ...,
+            "sha256": ...}}.
+        network: The result of `load` in the process that started the run; it is not pickled.
     """
 
     weights: typing.Any
     specs: StreamSpecs
-    places: tuple
+    positions: tuple
     settings: dict
     network: typing.Any
 
@@ -63,7 +63,7 @@ class NetworkWork:
         return self.specs.get("flow")
 
     def key(self, source, video):
-        """The content key of a video of a `Storage`; in the process that began the run."""
+        """The content key of a video of a `Storage`; called in the process that started the run."""
         if source.is_local or self.needs_file():
             with source.local_video(video, flow_spec=self.flow_spec) as path:
                 return content_key(self.fields(path, None))
@@ -75,7 +75,7 @@ class NetworkWork:
         return self.flow_spec is not None
 
     def fields(self, path, identity):
-        """All that the rows of a video depend on, by its path or by what `identify` returned."""
+        """Everything that the rows of a video depend on, by its path or its `identify` result."""
         raise NotImplementedError
 
     def is_finished(self, output, video):
@@ -87,8 +87,8 @@ class NetworkWork:
         """Decodes a video.
 
         Returns:
-            A `CroppedVideo`; None of one that is decoded where the network is, as it is too long to
-            be sent.
+            A `CroppedVideo`; None for a video that is too long to be sent, which is decoded in the
+            process of the network.
 
         Raises:
             VideoError: If it cannot be decoded.
@@ -102,7 +102,7 @@ class NetworkWork:
                 times.append((begin, end))
                 crops.append(parts)
                 size += sum(part.nbytes for crop in parts for part in crop.values())
-                if size > MOST_BYTES:
+                if size > MAX_BYTES:
                     return None
         return CroppedVideo(
             path,
@@ -126,7 +126,7 @@ class NetworkWork:
         raise NotImplementedError
 
     def check_digests(self, digests):
-        """Raises `UserError` where a node has other weights than the machine of the command."""
+        """Raises `UserError` if a node has different weights from the machine of the command."""
         if digests != self.settings["weights"]:
             raise UserError(
                 f"{self.weights}: the weights on {platform.node()} are not those of the machine "
@@ -137,8 +137,8 @@ class NetworkWork:
         """The rows of a video.
 
         Args:
-            network: What `load` returned.
-            video: A `CroppedVideo`, or the local path of a video that `read` did not return.
+            network: The result of `load`.
+            video: A `CroppedVideo`, or the local path of a video for which `read` returned None.
 
         Returns:
             A `pyarrow.Table` without the names of the video and of the key, and the content key.
@@ -165,8 +165,8 @@ class FeatureWork(NetworkWork):
         windows = extractor.windows(None)
         fields = extractor.fields(windows, {})
         settings = {name: fields[name] for name in ("format", "weights", "clip_specs", "dtypes")}
-        places = extractor.view.crops
-        return cls(weights, windows.specs, places, {**settings, **chosen}, extractor, options)
+        positions = extractor.view.crops
+        return cls(weights, windows.specs, positions, {**settings, **chosen}, extractor, options)
 
     def needs_file(self):
         """As of `NetworkWork`; the frame rate is in the header."""
@@ -178,7 +178,7 @@ class FeatureWork(NetworkWork):
         return self.network.fields(windows, identity or identify(path, windows.specs))
 
     def read(self, path):
-        """As of `NetworkWork`; one pass over a whole video is planned where the network is."""
+        """As of `NetworkWork`; None for one pass over a whole video, see `compute`."""
         return None if self.options.window == WHOLE else super().read(path)
 
     def open(self, path):
@@ -186,7 +186,7 @@ class FeatureWork(NetworkWork):
         is_source = self.options.fps == "source"
         rate = frame_rate(path) if is_source else as_rate(self.specs.fastest.fps)
         specs = specs_at(self.specs, rate)
-        return specs, rate, timed_crops(path, specs, self.places, workers=1)
+        return specs, rate, timed_crops(path, specs, self.positions, workers=1)
 
     def load(self):
         """A `FeatureExtractor`."""
@@ -198,14 +198,14 @@ class FeatureWork(NetworkWork):
 
     def compute(self, network, video):
         """A row for each window: start, end, center and features."""
-        from kinetics_i3d.inference.features import ahead
+        from kinetics_i3d.core.read_ahead import read_ahead
         from kinetics_i3d.inference.features_files import features_table
 
         metadata = network.describe(video)
         outputs, spans = [], []
-        with contextlib.closing(ahead(network.batches(video))) as batches:
-            for clips, batch_spans in batches:
-                outputs.append(network.predict(clips))
+        with contextlib.closing(read_ahead(network.batches(video))) as batches:
+            for inputs, batch_spans in batches:
+                outputs.append(network.predict(inputs))
                 spans += batch_spans
         table = features_table(network.finish(metadata, outputs, spans))
         return table.drop_columns(["video"]), metadata["key"]
@@ -238,8 +238,8 @@ class ClassifyWork(NetworkWork):
             "clips": clips,
         }
         specs = StreamSpecs(model.clip_specs, apart=True)
-        places = VIEWS["center"].crops
-        return cls(weights, specs, places, settings, model, streams, top, clips)
+        positions = VIEWS["center"].crops
+        return cls(weights, specs, positions, settings, model, streams, top, clips)
 
     def fields(self, path, identity):
         """As of `NetworkWork`."""
@@ -251,7 +251,7 @@ class ClassifyWork(NetworkWork):
 
     def _frames(self, path):
         streams = read_streams(path, self.specs, workers=1)
-        for crops in cropped_frames(streams, self.places, self.specs, path):
+        for crops in cropped_frames(streams, self.positions, self.specs, path):
             yield 0.0, 0.0, crops
 
     def load(self):

@@ -25,7 +25,7 @@ def closed_port():
         return server.getsockname()[1]
 
 
-def test_an_address_that_nobody_answers_at_is_one_line(installed, monkeypatch):
+def test_an_address_that_does_not_answer_is_one_line(installed, monkeypatch):
     address = f"127.0.0.1:{closed_port()}"
     message = rf"--address {address}: no cluster answers \(Connection refused\)"
     with pytest.raises(UserError, match=message), Cluster(address).connected():

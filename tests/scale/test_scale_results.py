@@ -8,7 +8,7 @@ import pytest
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.scale import results
-from kinetics_i3d.scale.plan import make_plan, repeated
+from kinetics_i3d.scale.run import make_plan, repeated
 from kinetics_i3d.scale.storage import open_storage
 
 pyarrow = pytest.importorskip("pyarrow", reason="the extra `scale` is not installed")

@@ -110,12 +110,12 @@ def test_both_ends_of_a_remote_video_identify_it_as_its_path_does(tree, remote):
         remote_identity(remote(tree), "absent.mp4")
     before = remote_identity(remote(tree), "big.mp4")
     assert before["bytes"] == 300_000
-    for place in (0, -1):
+    for position in (0, -1):
         data = bytearray(big.read_bytes())
-        data[place] ^= 1
+        data[position] ^= 1
         (tree / "changed.mp4").write_bytes(data)
         changed = remote_identity(remote(tree), "changed.mp4")
-        assert changed["sha256"] != before["sha256"], place
+        assert changed["sha256"] != before["sha256"], position
 
 
 def test_a_file_at_the_top_of_a_file_system_is_written(tmp_path, remote):

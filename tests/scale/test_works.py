@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pickle
 
 import numpy as np
@@ -13,7 +14,8 @@ from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.flow.cache import FlowFile, write_flow_file
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.inference.feature_options import FeatureOptions
-from kinetics_i3d.scale import works
+from kinetics_i3d.scale import run, works
+from kinetics_i3d.scale.cluster import Cluster
 from kinetics_i3d.scale.flow_work import FlowWork
 from kinetics_i3d.scale.run import _packed, _unpacked
 from kinetics_i3d.scale.storage import open_storage
@@ -90,7 +92,7 @@ def test_labels_equal_those_of_classify(videos, weights):
 def test_a_video_that_is_too_long_to_be_sent_is_decoded_at_the_network(
     videos, weights, monkeypatch
 ):
-    monkeypatch.setattr(works, "MOST_BYTES", 5 * 32 * 32 * 3)
+    monkeypatch.setattr(works, "MAX_BYTES", 5 * 32 * 32 * 3)
     video = str(videos / "b.mp4")
     work = FeatureWork.create(weights["rgb"], FeatureOptions(window=9, stride=4))
     assert through_ray(work, video) is None
@@ -158,3 +160,43 @@ def test_flow_files_equal_those_of_one_process(videos, remote, tmp_path, place):
     assert len({work.key(source, name) for name in ("b.mp4", "inside/a.mp4")}) == 2
     with pytest.raises(VideoError, match="not a video in a supported format"):
         work.make(source, "broken.mp4", output)
+
+
+class LocalRay:
+    """Ray Data in this process: a batch for each row."""
+
+    def __init__(self):
+        self.data, self._functions = self, []
+
+    def from_items(self, rows, override_num_blocks):
+        del override_num_blocks
+        self._rows = rows
+        return self
+
+    def map_batches(self, function, **_):
+        self._functions.append(function)
+        return self
+
+    def iter_rows(self):
+        import pyarrow
+
+        for row in self._rows:
+            batch = pyarrow.Table.from_pylist([row])
+            for function in self._functions:
+                batch = function(batch)
+            yield batch.to_pylist()[0]
+
+
+@pytest.mark.parametrize("is_bounded", [True, False])
+def test_workers_decode_in_child_processes_if_configured(monkeypatch, is_bounded):
+    class Work:
+        has_network = False
+
+        def make(self, source, video, output):
+            raise VideoError(os.environ["KINETICS_I3D_BOUNDED_DECODER"])
+
+    monkeypatch.setenv("KINETICS_I3D_BOUNDED_DECODER", "unset")
+    cluster = Cluster() if is_bounded else Cluster(bounded_decoder=False)
+    rows = [{"video": "a.mp4", "key": "1"}]
+    (status,) = run._statuses(LocalRay(), cluster, Work(), None, None, rows)
+    assert status["error"] == str(int(is_bounded))

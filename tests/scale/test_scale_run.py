@@ -120,8 +120,7 @@ def test_flow_files_lie_as_those_of_the_verb(ray, videos, tmp_path):
 
 
 def test_records_equal_those_of_prepare(ray, videos, tmp_path):
-    from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
-    from kinetics_i3d.data.records.verify import verify_records
+    from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
     from kinetics_i3d.scale.prepare import prepare_on_cluster
 
     folder = tmp_path / "classes"
