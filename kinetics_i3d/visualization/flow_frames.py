@@ -1,0 +1,68 @@
+"""`draw_flow`: a video beside its optical flow, as colors."""
+
+import contextlib
+import itertools
+
+import numpy as np
+
+from kinetics_i3d.core.clip_spec import DEEPMIND, FLOW_BOUND
+from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.data.streams import read_streams
+from kinetics_i3d.flow.visualization import flow_picture
+from kinetics_i3d.video.video_frames import VideoFrames, check_video
+from kinetics_i3d.visualization.frame_files import check_frames_path, write_frames
+
+_SHARE = 99.5  # percent of the pixels within the color wheel; the rest is drawn darker
+_SHORTEST = 1.0  # pixels: shorter motion has pale colors
+
+
+def draw_flow(path: PathLike, video: PathLike | VideoFrames, *, frames: int = 250) -> None:
+    """Draws the frames of a video beside their optical flow.
+
+    The hue is the direction and the saturation the length of the motion, with one length of full
+    saturation for the whole video. Flow is read from the file that `kinetics-i3d flow` has stored
+    beside the video, else computed.
+
+    Args:
+        path: The file to write, atomically: a video, such as `*.mp4`; an animation, `*.gif`; or
+            `*.png`, a picture of eight of the frames.
+        video: A local video file, or `VideoFrames`.
+        frames: Number of frames to draw, at most; 25 are a second.
+
+    Raises:
+        UserError: If `path` has another suffix, or Pillow, which GIF and PNG need, is missing.
+        ValueError: If `frames` is below 1.
+        VideoError: If the video cannot be decoded, or has a single frame, hence no flow.
+
+    Example:
+
+    >>> ki3d.draw_flow(folder / "flow.gif", folder / "video.mp4", frames=3)
+    """
+    path = check_frames_path(path)
+    if not isinstance(frames, int) or frames < 1:
+        raise ValueError(f"`frames` must be a whole number above 0. Received: frames={frames!r}")
+    video = check_video(video)
+    specs = StreamSpecs(DEEPMIND, ("rgb", "flow"))
+    with contextlib.closing(read_streams(video, specs)) as pairs:
+        both = list(itertools.islice(pairs, frames))
+    if not both:
+        raise VideoError(f"{video}: a single frame has no flow; two are needed")
+    flow = np.stack([specs["flow"].normalize(pair["flow"]) for pair in both])
+    pictures = flow_frames(flow, legend=True)
+    shown = [
+        np.concatenate([pair["rgb"], picture], axis=1)
+        for pair, picture in zip(both, pictures, strict=True)
+    ]
+    write_frames(path, np.stack(shown), fps=specs["flow"].fps, title=f"{video}: optical flow")
+
+
+def flow_frames(values, *, legend=False):
+    """Pictures (frames, height, width, 3) of flow, -1 to 1, in colors of one length for all."""
+    pixels = np.asarray(values, np.float32) * FLOW_BOUND
+    still = 1.5 * FLOW_BOUND / 255  # no 8-bit value stands for 0
+    pixels = np.where(np.abs(pixels).max(axis=-1, keepdims=True) < still, 0, pixels)
+    lengths = np.hypot(pixels[..., 0], pixels[..., 1])
+    longest = max(_SHORTEST, float(np.percentile(lengths, _SHARE)))
+    return np.stack([flow_picture(flow, longest=longest, legend=legend) for flow in pixels])

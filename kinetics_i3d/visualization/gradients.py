@@ -1,0 +1,171 @@
+"""`probed_model`, `backward`: the gradient of a class at an activation, on every Keras backend."""
+
+import contextvars
+import functools
+import weakref
+
+import keras
+import numpy as np
+from keras import ops
+
+from kinetics_i3d.models.load import feature_model
+
+# {model: {(stream, endpoint): its probed copy}}
+_PROBED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+# What `_Probe` adds. A context of its own for each thread keeps callers apart.
+_SHIFT: contextvars.ContextVar = contextvars.ContextVar("shift", default=None)
+
+
+class _Probe(keras.layers.Layer):
+    """Adds `_SHIFT`: the gradient with respect to it is that with respect to the activation."""
+
+    def call(self, activation):
+        shift = _SHIFT.get()
+        return activation if shift is None else activation + shift
+
+
+def probed_model(model, stream, endpoint):
+    """A `keras.Model` with the same layers, and a `_Probe`, from clips to [activation, logits]."""
+    copies = _PROBED.setdefault(model, {})
+    if (stream, endpoint) not in copies:
+        network = model.streams[stream]
+        _check_endpoint(network, endpoint)
+        copy = _insert_probe(network, endpoint)
+        copies[stream, endpoint] = copy if network is model else _replace(model, network, copy)
+    return copies[stream, endpoint]
+
+
+def _check_endpoint(network, endpoint):
+    shape = feature_model(network, endpoint).output.shape
+    if len(shape) != len(network.inputs[0].shape):
+        raise ValueError(
+            "`endpoint` must be an activation with axes of space. "
+            f"Received: endpoint={endpoint!r} of shape={tuple(shape)}"
+        )
+
+
+def _insert_probe(network, endpoint):
+    """A network with a `_Probe` behind an activation, to [activation, output]."""
+    activations: list = []
+
+    def call(layer, *args, **kwargs):
+        output = _run(layer, *args, **kwargs) if activations else layer(*args, **kwargs)
+        if layer.name == endpoint:
+            activations.append(output)
+            return _Probe()(output)
+        return output
+
+    copy = _copy_graph(network, call)
+    return keras.Model(copy.input, [*activations, copy.output])
+
+
+def _replace(model, network, copy):
+    """A model whose nested `network` is replaced by its `copy`, to [activation, output]."""
+    activations = []
+
+    def call(layer, *args, **kwargs):
+        if layer is not network:
+            return _run(layer, *args, **kwargs)
+        activation, output = copy(*args, **kwargs)
+        activations.append(activation)
+        return output
+
+    outer = _copy_graph(model, call)
+    return keras.Model(outer.input, [*activations, outer.output])
+
+
+def _run(layer, *args, **kwargs):
+    """The output of a layer behind the activation, whose gradient is that of one maximum.
+
+    TensorFlow's gradient of `MaxPooling3D` on a CPU passes a window's gradient to each of several
+    equal maxima, which the many zeros of ReLUs are. In training ReLU's own gradient is 0 there.
+    """
+    if isinstance(layer, keras.layers.MaxPooling3D):
+        layer = _MaxPool(layer)
+    return layer(*args, **kwargs)
+
+
+class _MaxPool(keras.layers.Layer):
+    """Calculates a 3D max pool by one over space, and the maximum of consecutive steps."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.pool = pool
+
+    def compute_output_shape(self, input_shape):
+        return self.pool.compute_output_shape(input_shape)
+
+    def call(self, grid):
+        (window, *size), (stride, *strides) = self.pool.pool_size, self.pool.strides
+        size, strides = tuple(size), tuple(strides)
+        padding = self.pool.padding
+        images = ops.reshape(grid, (-1, *grid.shape[2:]))
+        images = ops.max_pool(images, size, strides, padding, data_format="channels_last")
+        grid = ops.reshape(images, (*grid.shape[:2], *images.shape[1:]))
+        if padding == "same":
+            missing = max(0, (-(-grid.shape[1] // stride) - 1) * stride + window - grid.shape[1])
+            # Borders that are repeated leave a maximum as it is.
+            before, after = [grid[:, :1]] * (missing // 2), [grid[:, -1:]] * (-(-missing // 2))
+            grid = ops.concatenate([*before, grid, *after], axis=1)
+        reach = (grid.shape[1] - window) // stride * stride + 1
+        steps = [grid[:, first : first + reach : stride] for first in range(window)]
+        return functools.reduce(ops.maximum, steps)
+
+
+def _copy_graph(model, call):
+    """A model of the same layers, each run by `call(layer, *args, **kwargs)`."""
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
+def backward(probed, clips, index):
+    """(activation, logits, gradient of a logit, by default the highest) as float32 arrays."""
+    shapes = keras.tree.map_structure(np.shape, clips)
+    shape, _ = probed.compute_output_shape(shapes)
+
+    def run(shift):
+        token = _SHIFT.set(shift)
+        try:
+            activation, logits = probed(clips, training=False)
+        finally:
+            _SHIFT.reset(token)
+        score = ops.max(logits) if index is None else logits[0, index]
+        return score, (activation, logits)
+
+    shift = ops.zeros(shape, probed.output[0].dtype)
+    arrays = _GRADIENTS[keras.backend.backend()](run, shift)
+    activation, logits, gradient = (
+        np.asarray(ops.convert_to_numpy(ops.cast(array, "float32"))) for array in arrays
+    )
+    return activation, logits[0], gradient
+
+
+def _tensorflow_gradient(run, shift):
+    import tensorflow as tf
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(shift)
+        score, outputs = run(shift)
+    return *outputs, tape.gradient(score, shift)
+
+
+def _jax_gradient(run, shift):
+    import jax
+
+    gradient, outputs = jax.grad(run, has_aux=True)(shift)
+    return *outputs, gradient
+
+
+def _torch_gradient(run, shift):
+    import torch
+
+    score, outputs = run(shift.requires_grad_())
+    (gradient,) = torch.autograd.grad(score, shift)
+    return *(output.detach() for output in outputs), gradient
+
+
+_GRADIENTS = {
+    "tensorflow": _tensorflow_gradient,
+    "jax": _jax_gradient,
+    "torch": _torch_gradient,
+}
