@@ -1,0 +1,315 @@
+"""`serve`: the page on an address, and `Guard`: what a request may be and what an answer may say.
+
+Gradio reads and names files by their paths on the server, fetches files that a request names by an
+address, and reads a request's body before it knows how much is wanted. The guard stands before it.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import socket
+import tempfile
+
+from kinetics_i3d.app.limits import MEGABYTE
+from kinetics_i3d.core.errors import UserError
+
+UPLOADS = "/uploads"  # what the folder of uploads is called in answers and requests
+_UPLOAD = "/gradio_api/upload"  # Gradio's route that takes files; all others take JSON
+_CALL = "/gradio_api/call/"  # the endpoints that programs call
+_FILE_META = {"_type": "gradio.FileData"}
+# The browser itself keeps the page from loading anything from other servers.
+_POLICY = b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
+_FORM = 64 * 1024  # bytes of an upload around the file itself
+_DISCARD = 2.0  # seconds in which what follows a refusal is discarded
+_MESSAGE = 1 * MEGABYTE  # bytes of any other request
+_KEPT = 20  # files of the largest size that the folder of uploads may hold
+
+
+class TooLargeError(Exception):
+    """The body of a request is larger than it may be."""
+
+
+class Guard:
+    """An ASGI application around another: bounds requests and uploads, and hides their folder.
+
+    Args:
+        app: The ASGI application.
+        folder: The folder of uploads.
+        size: Bytes of a file, at most.
+    """
+
+    def __init__(self, app, *, folder, size):
+        self.app, self.folder, self.size = app, str(folder), size
+
+    async def __call__(self, scope, receive, send):
+        """Passes a request on, or refuses it in one line."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        is_upload = scope["path"] == _UPLOAD
+        refusal = self._refusal(headers, is_upload)
+        if refusal is not None:
+            waits = b"expect" in headers  # for an answer, before it sends the body
+            status, message = refusal
+            await self._refuse(send, status, message, None if waits else receive)
+            return
+        scope = self._with_real_path(scope)
+        body = _Body(receive, self._most(is_upload))
+        # Whatever its type is called: Gradio also reads "application/x+json" as JSON.
+        if not is_upload and _has_body(headers):
+            try:
+                text = self._checked(await body.whole(), scope["path"])
+            except TooLargeError:
+                await self._refuse(send, 413, self._size_message(is_upload))
+                return
+            except ValueError as error:
+                await self._refuse(send, 400, str(error))
+                return
+            scope["headers"] = _with_length(scope["headers"], len(text))
+            await self.app(scope, _replay(text, receive), self._hiding(send))
+            return
+        hide = self._hiding(send)
+
+        async def unless_too_large(message):
+            if not body.is_too_large:
+                await hide(message)
+
+        try:
+            await self.app(scope, body.receive, unless_too_large)
+        finally:
+            if body.is_too_large:
+                await self._refuse(send, 413, self._size_message(is_upload), receive)
+
+    def _most(self, is_upload):
+        """Bytes of a body, at most."""
+        return self.size + _FORM if is_upload else _MESSAGE
+
+    def _refusal(self, headers, is_upload):
+        """(status, message) for a request that is refused by its headers, or None."""
+        announced = headers.get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced) > self._most(is_upload):
+            return 413, self._size_message(is_upload)
+        if is_upload and _size_of_files(self.folder) + int(announced) > _KEPT * self.size + _FORM:
+            return 507, "There is no room for another file; old ones are removed after an hour"
+        return None
+
+    def _size_message(self, is_upload):
+        most = self.size if is_upload else _MESSAGE
+        what = "The file" if is_upload else "The request"
+        return f"{what} is too large: at most {most / MEGABYTE:.4g} MB are accepted"
+
+    def _with_real_path(self, scope):
+        """The scope, in which the address of a file has its path on the server."""
+        shown, real = f"file={UPLOADS}/", f"file={self.folder}/"
+        return scope | {
+            "path": scope["path"].replace(shown, real),
+            "raw_path": scope.get("raw_path", b"").replace(shown.encode(), real.encode()),
+        }
+
+    def _checked(self, body, path):
+        """The JSON of a request with real paths; `ValueError` if it names other files."""
+        try:
+            content = json.loads(body or b"null")
+        except (ValueError, RecursionError) as error:
+            raise ValueError("The request is not JSON") from error
+        if path.startswith(_CALL):
+            _check_arguments(content)
+        return json.dumps(self._with_real_files(content)).encode()
+
+    def _with_real_files(self, content):
+        if isinstance(content, list):
+            return [self._with_real_files(item) for item in content]
+        if not isinstance(content, dict):
+            return content
+        if isinstance(content.get("path"), str):
+            path = pathlib.PurePosixPath(content["path"])
+            if path.parts[:2] != ("/", UPLOADS[1:]) or ".." in path.parts:
+                raise ValueError("A file must be named by the path that its upload returned")
+            # Gradio would fetch `url` where it differs.
+            kept = {name: value for name, value in content.items() if name != "url"}
+            return kept | {"path": str(pathlib.PurePosixPath(self.folder, *path.parts[2:]))}
+        return {name: self._with_real_files(value) for name, value in content.items()}
+
+    def _hiding(self, send):
+        """`send` in which text has `UPLOADS` in place of the folder."""
+        begun, text, parts = {}, False, []
+
+        async def hide(message):
+            nonlocal text
+            if message["type"] == "http.response.start":
+                kind = dict(message["headers"]).get(b"content-type", b"")
+                text = kind.startswith((b"application/json", b"text/"))
+                # The length is known at the end; events are sent one by one.
+                if kind.startswith(b"text/html"):
+                    message["headers"] = [
+                        *message["headers"],
+                        (b"content-security-policy", _POLICY),
+                    ]
+                if text and not kind.startswith(b"text/event-stream"):
+                    begun.update(message)
+                    return
+                await send(message)
+                return
+            if message["type"] != "http.response.body" or not text:
+                await send(message)
+                return
+            if not begun:
+                await send(message | {"body": self._hidden(message.get("body", b""))})
+                return
+            parts.append(message.get("body", b""))
+            if not message.get("more_body"):
+                whole = self._hidden(b"".join(parts))
+                await send(begun | {"headers": _with_length(begun["headers"], len(whole))})
+                await send({"type": "http.response.body", "body": whole})
+
+        return hide
+
+    def _hidden(self, body):
+        return body.replace(self.folder.encode(), UPLOADS.encode())
+
+    async def _refuse(self, send, status, message, rest=None):
+        """Answers in one line; discards the `rest` of a body for a moment.
+
+        Most clients look for an answer when they have sent all, and a connection that is closed
+        before takes it away from them.
+        """
+        body = json.dumps({"detail": message}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        if rest is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_discard(rest), _DISCARD)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(receive):
+    """Reads a body to its end and keeps nothing."""
+    more = True
+    while more:
+        message = await receive()
+        more = message["type"] == "http.request" and message.get("more_body")
+
+
+class _Body:
+    """The body of a request, which ends early where it is larger than `most` bytes."""
+
+    def __init__(self, receive, most):
+        self._receive, self._left = receive, most
+        self.is_too_large = False
+
+    async def receive(self):
+        """As ASGI's `receive`."""
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            self.is_too_large = True
+            return {"type": "http.disconnect"}
+        return message
+
+    async def whole(self):
+        """All of the body; raises `TooLargeError`."""
+        parts = []
+        while True:
+            message = await self.receive()
+            if self.is_too_large:
+                raise TooLargeError
+            parts.append(message.get("body", b""))
+            if not message.get("more_body"):
+                return b"".join(parts)
+
+
+def _size_of_files(folder):
+    """Bytes of the files below a folder, from which others may be removed meanwhile."""
+    total = 0
+    for path in pathlib.Path(folder).rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def _has_body(headers):
+    return b"transfer-encoding" in headers or int(headers.get(b"content-length", 0)) > 0
+
+
+def _check_arguments(content):
+    """Raises `ValueError` unless a call has a file, or none, and the name of weights.
+
+    Gradio would answer by a traceback on stderr.
+    """
+    data = content.get("data") if isinstance(content, dict) else None
+    if isinstance(data, list) and len(data) == 2:
+        file = data[0]
+        if file is None or (isinstance(file, dict) and file.get("meta") == _FILE_META):
+            return
+    raise ValueError(
+        "`data` must be a list of two: a file, or null, and the name of weights, such as "
+        '[{"path": "/uploads/...", "meta": {"_type": "gradio.FileData"}}, "rgb_figures"]'
+    )
+
+
+def _replay(body, receive):
+    """ASGI's `receive` of a body that was read; then that of the connection."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay():
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _with_length(headers, length):
+    others = [(name, value) for name, value in headers if name.lower() != b"content-length"]
+    return [*others, (b"content-length", str(length).encode())]
+
+
+def bind(host, port):
+    """A listening socket; `UserError` where there can be none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        # A name that cannot be looked up has no number of the system.
+        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        raise UserError(f"cannot listen on {host}, port {port}: {reason}") from error
+
+
+@contextlib.contextmanager
+def upload_folder():
+    """A folder for what people upload, which is removed at the end; Gradio must not be loaded."""
+    with tempfile.TemporaryDirectory(prefix="kinetics_i3d-demo-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        yield pathlib.Path(folder)
+
+
+def load_gradio():
+    """Imports Gradio, which then reports nothing to anyone; `UserError` if it is missing."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    try:
+        import gradio
+    except ImportError as error:
+        raise UserError('The page needs Gradio: pip install "kinetics-i3d[demo]"') from error
+    return gradio
+
+
+def serve(app, listener):
+    """Serves an ASGI application until SIGINT or SIGTERM, which it raises again at the end."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_level=logging.CRITICAL,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,  # pages keep a stream of events open
+    )
+    uvicorn.Server(config).run(sockets=[listener])

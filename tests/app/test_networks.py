@@ -1,0 +1,60 @@
+"""The weights that the page offers."""
+
+import pytest
+
+from kinetics_i3d.app.networks import SHIPPED, Networks
+from kinetics_i3d.core.errors import UserError, WeightsError
+
+
+def test_weights_are_chosen_by_name_and_paths_without_folders(tmp_path):
+    path = tmp_path / "mine.h5"
+    path.touch()
+    networks = Networks(["rgb_figures", str(path), "kinetics_jhmdb"])
+    assert networks.names == ["rgb_figures", "mine.h5", "kinetics_jhmdb"]
+    assert networks.weights("mine.h5") == str(path)
+    assert networks.rgb_weights("kinetics_jhmdb") == "rgb_kinetics_jhmdb"
+    assert networks.rgb_weights("rgb_figures") == "rgb_figures"
+    with pytest.raises(UserError, match="unknown weights '/etc/passwd'; there are rgb_figures,"):
+        networks.weights("/etc/passwd")
+    with pytest.raises(UserError, match=r"unknown weights \[\[1\], {}\]; there are"):
+        networks.weights([[1], {}])  # as a request may name them
+
+
+def test_a_network_is_loaded_once():
+    networks = Networks(["rgb_figures"])
+    assert networks.load("rgb_figures") is networks.load("rgb_figures")
+
+
+def test_two_weights_of_one_name_are_refused(tmp_path):
+    paths = [tmp_path / name / "weights.h5" for name in ("one", "two")]
+    for path in paths:
+        path.parent.mkdir()
+        path.touch()
+    with pytest.raises(UserError, match="must have different names"):
+        Networks(map(str, paths))
+
+
+def test_unknown_weights_are_reported():
+    with pytest.raises(WeightsError, match="did you mean rgb_figures"):
+        Networks(["rgb_figure"])
+
+
+def test_a_default_that_cannot_be_had_is_left_out_with_a_warning(monkeypatch, caplog):
+    from kinetics_i3d.app import networks as module
+
+    def fetch(name, **options):
+        if name == "rgb_kinetics400":
+            raise WeightsError("rgb_kinetics400: cannot be downloaded")
+
+    monkeypatch.setattr(module, "fetch_weights", fetch)
+    assert Networks().names == list(SHIPPED)
+    assert (
+        "rgb_kinetics400: cannot be downloaded; the page offers rgb_kinetics_jhmdb" in caplog.text
+    )
+    with pytest.raises(WeightsError):
+        Networks(["rgb_kinetics400"])
+
+
+def test_the_default_comes_first_where_it_is_there(monkeypatch):
+    monkeypatch.setattr("kinetics_i3d.app.networks.fetch_weights", lambda *_, **__: None)
+    assert Networks().names == ["rgb_kinetics400", *SHIPPED]
