@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.flow.compute import optical_flow as optical_flow
     from kinetics_i3d.flow.settings import FlowSettings as FlowSettings
     from kinetics_i3d.inference.classify import classify as classify
+    from kinetics_i3d.inference.classify import draw_filmstrip as draw_filmstrip
     from kinetics_i3d.inference.doctor import examine as examine
     from kinetics_i3d.inference.extract_features import extract_features as extract_features
     from kinetics_i3d.inference.optimize import optimize as optimize
@@ -66,11 +67,22 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.training.config import TrainConfig as TrainConfig
     from kinetics_i3d.training.recipes import config_from_recipe as config_from_recipe
     from kinetics_i3d.training.train import train as train
+    from kinetics_i3d.video.bounded import set_bounded_decoder as set_bounded_decoder
     from kinetics_i3d.video.clip import load_clip as load_clip
     from kinetics_i3d.video.reader import read_frames as read_frames
     from kinetics_i3d.video.reader import video_info as video_info
     from kinetics_i3d.video.video_frames import VideoFrames as VideoFrames
     from kinetics_i3d.video.writer import write_video as write_video
+    from kinetics_i3d.visualization.embedding import draw_embedding as draw_embedding
+    from kinetics_i3d.visualization.flow_frames import draw_flow as draw_flow
+    from kinetics_i3d.visualization.grad_cam import GradCAM as GradCAM
+    from kinetics_i3d.visualization.grad_cam import grad_cam as grad_cam
+    from kinetics_i3d.visualization.kernels import draw_kernels as draw_kernels
+    from kinetics_i3d.visualization.overlay import draw_grad_cam as draw_grad_cam
+    from kinetics_i3d.visualization.overlay import overlay_heatmap as overlay_heatmap
+    from kinetics_i3d.visualization.training_curves import (
+        draw_training_curves as draw_training_curves,
+    )
     from kinetics_i3d.weights.read import list_weights as list_weights
 
 # {public name: module that defines it}
@@ -83,6 +95,7 @@ _PUBLIC = {
     "ExportError": "core.errors",
     "FVDProtocol": "evaluation.fvd_protocols",
     "FlowSettings": "flow.settings",
+    "GradCAM": "visualization.grad_cam",
     "InceptionI3D": "models.inception_i3d",
     "InceptionV1": "models.inception_v1",
     "PrepareConfig": "data.records.prepare",
@@ -106,7 +119,13 @@ _PUBLIC = {
     "convert": "models.convert",
     "decode_predictions": "core.labels",
     "draw_confusion": "evaluation.plots",
+    "draw_embedding": "visualization.embedding",
+    "draw_filmstrip": "inference.classify",
+    "draw_flow": "visualization.flow_frames",
+    "draw_grad_cam": "visualization.overlay",
+    "draw_kernels": "visualization.kernels",
     "draw_timeline": "inference.timeline_picture",
+    "draw_training_curves": "visualization.training_curves",
     "evaluate": "evaluation.protocols",
     "examine": "inference.doctor",
     "export": "exporting.export",
@@ -115,6 +134,7 @@ _PUBLIC = {
     "find_segments": "inference.segments",
     "fvd": "evaluation.fvd",
     "fvd_features": "evaluation.fvd_features",
+    "grad_cam": "visualization.grad_cam",
     "inflate": "models.inflation",
     "list_weights": "weights.read",
     "load_clip": "video.clip",
@@ -123,10 +143,12 @@ _PUBLIC = {
     "open_dataset": "data.datasets",
     "optical_flow": "flow.compute",
     "optimize": "inference.optimize",
+    "overlay_heatmap": "visualization.overlay",
     "prepare": "data.records.prepare",
     "read_frames": "video.reader",
     "render_figure": "figures.render",
     "save_weights": "models.pretrained",
+    "set_bounded_decoder": "video.bounded",
     "set_input_checks": "models.input_checks",
     "show_progress": "core.progress",
     "start_from_images": "models.inflation",

@@ -1,4 +1,4 @@
-"""The options that several verbs share: spelt and read the same in each of them."""
+"""Options that several verbs share, with the same spelling and meaning in each."""
 
 import argparse
 import json
@@ -26,7 +26,7 @@ def count(text):
     return number
 
 
-count.__name__ = "whole number"  # what argparse calls it in "invalid whole number value: 'x'"
+count.__name__ = "whole number"  # shown by argparse in "invalid whole number value: 'x'"
 
 
 def streams(text):
@@ -44,12 +44,12 @@ def streams(text):
 
 
 def add_dataset_arguments(parser, *, bare=True, records=False):
-    """Adds what `read_dataset` reads: --data, --kind, --videos and --split-number.
+    """Adds the options of `read_dataset`: --data, --kind, --videos and --split-number.
 
     Args:
         parser: A `Parser`.
-        bare: Whether a bare word is the dataset too, where it is the one object of the verb.
-        records: Whether the verb reads prepared records too.
+        bare: Whether the dataset may also be given as a bare word.
+        records: Whether the verb also reads prepared records.
     """
     group = parser.add_argument_group("data")
     action = group.add_argument(
@@ -66,7 +66,7 @@ def add_dataset_arguments(parser, *, bare=True, records=False):
     group.add_argument(
         "--kind",
         choices=KINDS,
-        help=f"format of the dataset: {', '.join(KINDS)} (default: recognised by its files)",
+        help=f"format of the dataset: {', '.join(KINDS)} (default: recognized by its files)",
         metavar="NAME",
     )
     group.add_argument(
@@ -87,7 +87,7 @@ def read_dataset(options):
     from kinetics_i3d.data.datasets import open_dataset
 
     if isinstance(path_or_address(options.dataset), Address):
-        load_keras()  # keeps TensorFlow quiet, which reads addresses
+        load_keras()  # silences TensorFlow, which reads addresses
     return open_dataset(
         options.dataset,
         kind=options.kind,
@@ -116,7 +116,7 @@ def add_split_argument(group, *, default, purpose, default_text=None):
         group: A parser or a group of one.
         default: The name of the default, or None.
         purpose: What the videos are for, such as "to test on".
-        default_text: The default in words, where it is no name.
+        default_text: The default in words, if it is not a name.
     """
     note = f" (default: {default_text})" if default_text else ""
     group.add_argument(
@@ -136,7 +136,7 @@ def add_weights_arguments(parser, *, bare=False, required=False, default=None, f
 
     Args:
         parser: A `Parser`.
-        bare: Whether a bare word is the weights too, where they are the one object of the verb.
+        bare: Whether the weights may also be given as a bare word.
         required: Whether they have no default.
         default: The default in words.
         flow: Whether to add --flow-weights.
@@ -146,8 +146,8 @@ def add_weights_arguments(parser, *, bare=False, required=False, default=None, f
         "--weights",
         required=required or bare,
         metavar="NAME|PATH",
-        help="weights of the model: a name that `kinetics-i3d weights` lists, of one stream or of "
-        f"a pair, or a file{note}",
+        help="weights of the model: a file, or a name that `kinetics-i3d weights` lists, of one "
+        f"stream or of two{note}",
     )
     if bare:
         parser.take_word(action)
@@ -165,7 +165,7 @@ def add_network_arguments(parser, *, flow="where no flow file exists"):
 
     Args:
         parser: A `Parser`.
-        flow: When or from what flow is computed, in words.
+        flow: A phrase that completes "flow is computed".
     """
     add_weights_arguments(
         parser,
@@ -175,13 +175,13 @@ def add_network_arguments(parser, *, flow="where no flow file exists"):
     )
     add_streams_argument(
         parser,
-        purpose=f"streams that the model reads, rgb first; flow is computed {flow}",
-        default_text="those of the weights",
+        purpose="streams that the model reads",
+        default_text=f"those of the weights; flow is computed {flow}",
     )
 
 
 def default_weights(streams):
-    """The name of the weights that are used where none are given."""
+    """The name of the default weights for --streams."""
     return DEFAULT_WEIGHTS[streams_name(streams)]
 
 
@@ -197,11 +197,11 @@ def streams_name(names):
 
 
 def add_labels_argument(parser):
-    """Adds --labels, the class names of weights that bring none."""
+    """Adds --labels, the class names of weights without them."""
     parser.add_argument(
         "--labels",
         metavar="FILE",
-        help="class names for weights that bring none, as text, csv or JSON",
+        help="class names for weights that have none, as text, csv or JSON",
     )
 
 
@@ -218,7 +218,7 @@ def read_labels_option(options):
 
 
 def with_labels(model, labels):
-    """The model with other class names, or as it is for None."""
+    """The model with other class names; unchanged for None."""
     if labels is None:
         return model
     classes = model.output_shape[-1]
@@ -226,51 +226,6 @@ def with_labels(model, labels):
         raise UserError(f"--labels names {len(labels)} classes; the weights have {classes}")
     model.labels = tuple(labels)
     return model
-
-
-# --window, --stride, --tail, --short
-
-TAILS = ("pad", "drop", "overlap")
-SHORTS = ("loop", "pad", "error")
-
-
-def add_window_arguments(parser, rows):
-    """Adds --window, --stride, --tail and --short, as `extract_features` takes them.
-
-    Args:
-        parser: A `Parser`.
-        rows: What there is with --window whole.
-    """
-    parser.add_argument(
-        "--window",
-        type=_length,
-        metavar="FRAMES|SECONDSs|whole",
-        help="frames of a window; seconds such as 2.56s; or whole: one pass over the whole video, "
-        f"{rows} (default: 64)",
-    )
-    parser.add_argument(
-        "--stride",
-        type=_length,
-        metavar="FRAMES|SECONDSs",
-        help="frames from one window to the next, or seconds such as 0.64s (default: 16)",
-    )
-    parser.add_argument(
-        "--tail",
-        choices=TAILS,
-        help="for the frames after the last whole window: a window that repeats the last frame, "
-        "none, or a window that ends with the video (default: pad)",
-    )
-    parser.add_argument(
-        "--short",
-        choices=SHORTS,
-        help="for a video shorter than a window: repeat it from its beginning, repeat its last "
-        "frame, or report an error (default: loop)",
-    )
-
-
-def _length(text):
-    """Frames as a number; other text stays, which the library reads."""
-    return int(text) if text.isdecimal() else text
 
 
 # --precision
@@ -300,7 +255,7 @@ def add_calibration_argument(parser, precision):
 
 
 def check_precision(options):
-    """Raises `UserError` where --precision and --calibration do not go together."""
+    """Raises `UserError` if --precision and --calibration do not match."""
     if (options.calibration is None) == (options.precision == "int8"):
         raise UserError(
             "--precision int8 needs --calibration DATASET, and nothing else takes it. "
@@ -315,6 +270,21 @@ def with_precision(model, options):
     from kinetics_i3d.inference.optimize import optimize
 
     return optimize(model, precision=options.precision, calibration=options.calibration)
+
+
+# --bounded-decoder
+
+
+def add_decoder_argument(parser, *, default=None):
+    """Adds --bounded-decoder, which `main` passes to `set_bounded_decoder`."""
+    parser.add_argument(
+        "--bounded-decoder",
+        action=argparse.BooleanOptionalAction,
+        default=default,
+        help="decode videos in a child process with limits of time and memory, so that one that "
+        "hangs or fills memory is reported and skipped "
+        f"(default: {'yes' if default else 'no, or the variable KINETICS_I3D_BOUNDED_DECODER'})",
+    )
 
 
 # --streams, --output, --json
@@ -338,9 +308,9 @@ def add_output_argument(parser, metavar, text, *, required=False, former_word=Fa
     Args:
         parser: A `Parser`.
         metavar: FOLDER, FILE, PNG or PATH.
-        text: What is written.
-        required: Whether it must be given.
-        former_word: Whether a bare word is a former spelling of it.
+        text: A description of the output.
+        required: Whether it is required.
+        former_word: Whether a bare word is a deprecated spelling of it.
     """
     action = parser.add_argument("--output", required=required, metavar=metavar, help=text)
     if former_word:

@@ -58,7 +58,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    """Prints what was measured; returns the exit code."""
+    """Prints the measurements; returns the exit code."""
     load_keras()
     from kinetics_i3d.data.input_benchmark import measure_input
 
@@ -85,14 +85,14 @@ def run(options):
 
 
 def of_size(spec, size):
-    """A `ClipSpec` with another crop size; the frame around it keeps its proportion."""
+    """A `ClipSpec` with another crop size, and the short side scaled in proportion."""
     ratio = DEEPMIND.short_side / DEEPMIND.size
     short_side = size if spec.resize == "stretch" else round(size * ratio)
     return dataclasses.replace(spec, name="benchmark", short_side=short_side, size=size)
 
 
 def as_text(speed, kind, examples):
-    """An `InputBenchmark` of so many examples, `"records"` or `"videos"`, in aligned lines."""
+    """An `InputBenchmark` of `examples` `"records"` or `"videos"`, in aligned lines."""
     lines = [
         ("source", f"{examples} {kind}"),
         ("clips a second", f"{speed.clips:.2f}"),

@@ -6,7 +6,6 @@ cannot be read is reported and skipped: exit code 1 if others could be read, 2 i
 
 import json
 import pathlib
-import sys
 
 from kinetics_i3d.cli.arguments import (
     SOURCES,
@@ -24,7 +23,7 @@ from kinetics_i3d.cli.arguments import (
     with_labels,
     with_precision,
 )
-from kinetics_i3d.cli.console import complain, load_keras
+from kinetics_i3d.cli.console import complain, inform, load_keras
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.progress import Progress
@@ -45,7 +44,7 @@ def add_arguments(parser):
     add_output_argument(
         parser,
         "PNG",
-        "also draw frames and labels; of several videos, the picture of wave.mp4 gets _wave before "
+        "also draw the frames and labels; with several videos, _wave is added for wave.mp4, before "
         "the suffix",
     )
     add_labels_argument(parser)
@@ -84,8 +83,10 @@ def run(options):
                     progress.clear()
                     if not any("weights" in earlier for earlier in results):
                         actions = model.output_shape[-1]
-                        print(f"weights: {named}, {actions} actions", file=sys.stderr, flush=True)
+                        inform(f"weights: {named}, {actions} actions")
                     show(result)
+                    if picture is not None:
+                        inform(f"picture: {picture}")
                 results.append(result.to_dict() | {"weights": named})
             progress(len(results))
     if options.json:
@@ -95,7 +96,7 @@ def run(options):
 
 
 def names_of(weights):
-    """The names or paths of weights, or of a dictionary of them."""
+    """The names or paths of weights, which may be a dictionary."""
     return weights.values() if isinstance(weights, dict) else [weights]
 
 

@@ -38,13 +38,13 @@ def run(options):
 
 
 def _complete_paths(parser, shtab):
-    """Has the options that take paths complete them, in all verbs."""
+    """Enables the completion of paths for the options that take paths, in all verbs."""
     for action in list(parser._actions):
         if isinstance(action, argparse._SubParsersAction):
             for verb in action.choices.values():
                 _complete_paths(verb, shtab)
         elif getattr(action, "bare", False):
-            # argparse does not know of the bare word, so that shtab would not complete it.
+            # argparse does not know the bare word, so shtab would not complete it.
             word = parser.add_argument(f"{action.dest}_word", nargs="?", metavar=action.metavar)
             word.complete = shtab.FILE
         if action.metavar in FOLDERS:

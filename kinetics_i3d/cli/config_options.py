@@ -14,7 +14,7 @@ DATA, START, CLIPS, OPTIMISATION, DEVICES, CHECKPOINTS = (
     "data",
     "network and start",
     "clips and augmentation",
-    "optimisation",
+    "optimization",
     "devices and precision",
     "checkpoints",
 )
@@ -118,7 +118,7 @@ FIELDS = (
     Field("size", CLIPS, "PIXELS", "height and width of a training clip"),
     Field("fps", CLIPS, "N", "frames per second of the clips"),
     Field(
-        "test_size", CLIPS, "PIXELS", "height and width of the centre crop of the finished model"
+        "test_size", CLIPS, "PIXELS", "height and width of the center crop of the finished model"
     ),
     Field(
         "test_short_side",

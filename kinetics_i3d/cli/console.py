@@ -1,4 +1,7 @@
-"""The command's stderr: one line per error or notice, a plain log, no lines of TensorFlow."""
+"""The command's stderr: one line per error or notice, and a log without TensorFlow's messages.
+
+`--quiet` leaves results, warnings and errors. `--verbose` adds what other packages log.
+"""
 
 import contextlib
 import gc
@@ -18,6 +21,29 @@ from kinetics_i3d.core.progress import Progress
 PROGRAM = "kinetics-i3d"
 PACKAGE = str(pathlib.Path(__file__).parents[1])
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_RETRACING = "triggered tf.function retracing"
+QUIET, NORMAL, VERBOSE = "quiet", "normal", "verbose"
+COLORS = {"error": "1;31", "warning": "1;33", "note": "36", "heading": "1"}  # ANSI's SGR codes
+
+_verbosity = NORMAL
+
+
+def set_verbosity(verbosity):
+    """Sets what the rest of this command prints on stderr: QUIET, NORMAL or VERBOSE."""
+    global _verbosity
+    _verbosity = verbosity
+    if verbosity == VERBOSE:
+        os.environ[LEVEL] = "1"
+
+
+def has_colors(stream):
+    """Whether a stream is a terminal that shows colors, and NO_COLOR (no-color.org) is not set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def colored(text, color, stream):
+    """Text in a color of `COLORS` if the stream has colors, otherwise unchanged."""
+    return f"\033[{COLORS[color]}m{text}\033[0m" if has_colors(stream) else text
 
 
 def complain(error):
@@ -29,19 +55,27 @@ def complain(error):
 
 
 def notify(text):
-    """Prints a notice as one line on stderr."""
-    _print_line("note", text)
+    """Prints a notice as one line on stderr, unless the command is quiet."""
+    if _verbosity != QUIET:
+        _print_line("note", text)
+
+
+def inform(text):
+    """Prints a plain line on stderr, unless the command is quiet."""
+    if _verbosity != QUIET:
+        print(escape_controls(text), file=sys.stderr, flush=True)
 
 
 def _print_line(kind, text):
     line = escape_controls(" ".join(text.split()))
-    print(f"{PROGRAM}: {kind}: {line}", file=sys.stderr, flush=True)
+    kind = colored(f"{kind}:", kind, sys.stderr)
+    print(f"{PROGRAM}: {kind} {line}", file=sys.stderr, flush=True)
 
 
 def is_about_argument(error):
-    """Whether this package itself raised a `ValueError`, which then names a wrong argument.
+    """Whether a `ValueError` was raised by this package itself, and names an invalid argument.
 
-    One from Keras or NumPy is a bug of this package and deserves its traceback.
+    One from Keras or NumPy is a bug in this package, and its traceback is printed.
     """
     trace = error.__traceback__
     while trace.tb_next is not None:
@@ -56,30 +90,34 @@ class LogFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(level)s%(message)s", "%Y-%m-%d %H:%M:%S")
 
     def formatMessage(self, record):
-        record.level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        record.level = ""
+        if record.levelno > logging.INFO:
+            color = "warning" if record.levelno <= logging.WARNING else "error"
+            record.level = colored(f"{record.levelname.lower()}:", color, sys.stderr) + " "
         return super().formatMessage(record)
 
 
 def is_shown(record):
-    """Whether a log line is shown: every warning, and what this package logs.
+    """Whether a log line is shown: every warning, and unless it is quiet what this package logs.
 
-    TensorFlow logs through the same logger how it writes a SavedModel. TF_CPP_MIN_LOG_LEVEL=0 or 1
-    shows that too.
+    TensorFlow uses the same logger while it writes a SavedModel, and warns when it traces a
+    function again for videos of another size. `--verbose`, and TF_CPP_MIN_LOG_LEVEL=0 or 1, show
+    these messages too.
     """
-    return (
-        record.levelno > logging.INFO
-        or record.pathname.startswith(PACKAGE + os.sep)
-        or os.environ.get(LEVEL) in ("0", "1")
-    )
+    is_detailed = os.environ.get(LEVEL) in ("0", "1")
+    if record.levelno > logging.INFO:
+        return is_detailed or _RETRACING not in str(record.msg)
+    is_ours = record.pathname.startswith(PACKAGE + os.sep)
+    return _verbosity != QUIET and (is_ours or is_detailed)
 
 
 def open_standard_streams():
-    """Makes stdout accept any text, and connects standard streams that are closed to nothing."""
+    """Makes stdout accept any text, and connects closed standard streams to the null device."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # Else the next file that is opened would take the number, and what TensorFlow prints.
+            # Otherwise the next opened file would get the number, and TensorFlow's output.
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
     if sys.stdout is None:
         sys.stdout = os.fdopen(os.dup(1), "w")
@@ -96,17 +134,17 @@ def open_standard_streams():
         )
 
 
-_replaced: list = []  # a stream that nothing refers to closes its buffer
+_replaced: list = []  # keeps replaced streams alive, which would close their buffers
 
 
-# Of terminals, and those that change the order in which text is shown.
+# Control characters of terminals, and those that change the direction of text.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def escape_controls(text):
     r"""Text with its control characters, other than tabs and line ends, escaped, such as `\x1b`.
 
-    Labels and names of files come from strangers, and may move the cursor of a terminal.
+    Labels and file names are untrusted, and could otherwise move the cursor of a terminal.
     """
     return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
 
@@ -118,6 +156,10 @@ class EscapedText(io.TextIOWrapper):
         """Writes text by `escape_controls`."""
         super().write(escape_controls(text))
         return len(text)
+
+    def write_colored(self, text):
+        """Writes trusted text with its colors."""
+        super().write(text)
 
 
 def set_up_logging():
@@ -132,12 +174,12 @@ def set_up_logging():
 
 
 def load_keras():
-    """Imports Keras without TensorFlow's own lines on stderr. The first import takes seconds.
+    """Imports Keras without TensorFlow's messages on stderr. The first import takes seconds.
 
-    A user's mistake is one line on stderr and must not drown in them.
+    They would hide the single line that reports a user's mistake.
     """
-    # 3 leaves fatal errors only; 2 would still report a missing GPU. Notices about oneDNN and CUDA
-    # come before TensorFlow reads this level: no variable stops them, so stderr is buffered.
+    # Level 3 shows only fatal errors; 2 would still report a missing GPU. Messages about oneDNN and
+    # CUDA are printed before TensorFlow reads this level, so stderr is buffered too.
     verbose = os.environ.setdefault(LEVEL, "3") in ("0", "1")
     with contextlib.nullcontext() if verbose else _buffered_stderr(), _no_collection():
         import keras
@@ -146,10 +188,10 @@ def load_keras():
 
 @contextlib.contextmanager
 def _no_collection():
-    """Turns the garbage collector off, and keeps the new objects out of its later rounds.
+    """Turns the garbage collector off, and excludes the new objects from later collections.
 
-    The import makes a million objects that stay. Searching them for garbage again and again takes a
-    quarter of the time that TensorFlow needs to load.
+    The import creates a million permanent objects. Collecting them repeatedly takes a quarter of
+    the time that TensorFlow needs to load.
     """
     was_on = gc.isenabled()
     gc.disable()

@@ -4,6 +4,9 @@ It reads a dataset as `train` and `evaluate` do, and decodes no video. With --ou
 the videos as a csv table, which every verb reads.
 """
 
+import os
+import pathlib
+
 from absl import logging
 
 from kinetics_i3d.cli.arguments import (
@@ -13,6 +16,7 @@ from kinetics_i3d.cli.arguments import (
     print_result,
     read_dataset,
 )
+from kinetics_i3d.core.errors import UserError
 
 EXAMPLES = (
     "kinetics-i3d datasets path/to/UCF101 --split-number 2",
@@ -37,9 +41,16 @@ def add_arguments(parser):
 
 def run(options):
     """Prints a summary of the dataset; returns the exit code."""
-    from kinetics_i3d.data.layouts.formats import recognise
+    from kinetics_i3d.data.layouts.formats import recognize
 
-    options.kind, _ = recognise(options.dataset, kind=options.kind, videos=options.videos)
+    options.kind, files = recognize(options.dataset, kind=options.kind, videos=options.videos)
+    if options.output and pathlib.Path(options.output).resolve() in {
+        pathlib.Path(file).resolve() for file in files if isinstance(file, os.PathLike)
+    }:
+        raise UserError(
+            f"--output {options.output}: a list of the dataset itself, which would lose what the "
+            "table does not hold; choose another name"
+        )
     dataset = read_dataset(options)
     summary = describe(dataset, options.kind)
     shared = dataset.shared_sources()
@@ -51,6 +62,14 @@ def run(options):
             len(shared),
             source,
             label,
+        )
+    copies = _copies(dataset)
+    if copies:
+        logging.warning(
+            "%s: %d videos are in more than one split, such as %s",
+            options.dataset,
+            len(copies),
+            " and ".join(copies[0][:2]),
         )
     if options.output:
         dataset.write_table(options.output)
@@ -64,6 +83,18 @@ def run(options):
     lines += [f"{'table':<10}{options.output}"] if options.output else []
     print_result(options, "\n".join(lines), result)
     return 0
+
+
+def _copies(dataset):
+    """The videos that are in several splits, where the dataset lists videos."""
+    from kinetics_i3d.data.copies import copies_across
+
+    if not dataset.lists_videos:
+        return []
+    parts: dict = {}
+    for video in dataset.videos:
+        parts.setdefault(video.split, []).append(video)
+    return copies_across(parts)
 
 
 def describe(dataset, kind):

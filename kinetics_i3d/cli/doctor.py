@@ -14,7 +14,7 @@ from kinetics_i3d.cli.arguments import (
     expand_videos,
 )
 from kinetics_i3d.cli.classify import picture_paths
-from kinetics_i3d.cli.console import complain
+from kinetics_i3d.cli.console import complain, inform
 from kinetics_i3d.core.clip_spec import SPECS
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.weights import DEFAULT_WEIGHTS
@@ -53,8 +53,8 @@ def add_arguments(parser):
     add_output_argument(
         parser,
         "PNG",
-        "also draw the frames as the model sees them; of several files, that of wave.mp4 gets "
-        "_wave before the suffix",
+        "also draw the frames as the model sees them; with several files, _wave "
+        "is added for wave.mp4, before the suffix",
     )
     add_json_argument(parser)
 
@@ -68,7 +68,7 @@ def run(options):
     spec = SPECS[options.spec] if options.spec else spec_of_weights(options.weights)
     for path in options.files:
         if options.video is not None and not is_array(path):
-            raise UserError(f"{path}: --video belongs to arrays (*.npy, *.npz), this is a video")
+            raise UserError(f"{path}: --video is for arrays (*.npy, *.npz); this is a video")
     results = []
     for path, picture in zip(options.files, pictures, strict=True):
         try:
@@ -84,6 +84,8 @@ def run(options):
             results.append(report.to_dict())
             if not options.json:
                 show(report)
+                if picture is not None:
+                    inform(f"picture: {picture}")
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
     failed = sum("error" in result for result in results)

@@ -56,8 +56,8 @@ def add_arguments(parser):
         "--views",
         choices=VIEWS,
         default="center",
-        help="views of each video whose logits are averaged: the centre crop of the whole video; "
-        "that and its mirror image; 10 clips of 3 crops each; or the centre and the four corners, "
+        help="views of each video whose logits are averaged: the center crop of the whole video; "
+        "that and its mirror image; 10 clips of 3 crops each; or the center and the four corners, "
         "each mirrored too",
     )
     add_output_argument(

@@ -11,17 +11,15 @@ import dataclasses
 import json
 
 from kinetics_i3d.cli.arguments import (
-    SHORTS,
     SOURCES,
-    TAILS,
     add_json_argument,
     add_network_arguments,
     add_output_argument,
-    add_window_arguments,
     chosen_weights,
     count,
 )
 from kinetics_i3d.cli.console import complain, load_keras, windows_progress
+from kinetics_i3d.cli.window_arguments import SHORTS, TAILS, add_window_arguments
 
 EXAMPLES = (
     "kinetics-i3d features my_videos --output my_features",
@@ -54,7 +52,7 @@ def add_arguments(parser):
     add_output_argument(
         parser,
         "FOLDER",
-        "folder of the features, with the subfolders of the videos",
+        "folder for the features, in the same subfolders as the videos",
         required=True,
     )
     add_network_arguments(parser)
@@ -88,8 +86,8 @@ def add_feature_arguments(parser):
         "--fps",
         type=_rate,
         metavar="RATE|source",
-        help="frames a second to sample, or those of each file (default: of the weights' clip "
-        "spec, 25)",
+        help="frame rate to sample at, or source for that of each file (default: that of the "
+        "weights' clip spec, 25)",
     )
     parser.add_argument(
         "--align",
@@ -104,8 +102,8 @@ def add_feature_arguments(parser):
         "--batch-frames",
         type=count,
         metavar="N",
-        help="frames of a network call at most; memory grows with it, and the features do not "
-        "depend on it (default: 250)",
+        help="most frames in one call of the network; more need more memory and give the same "
+        "features (default: 250)",
     )
 
 
@@ -156,7 +154,8 @@ def run(options):
             elif not options.json:
                 progress.clear()
                 kept = "" if result.made else " (kept)"
-                print(f"{result.paths[0]}: {result.rows} rows{kept}", flush=True)
+                rows = f"{result.rows} row{'' if result.rows == 1 else 's'}"
+                print(f"{result.paths[0]}: {rows}{kept}", flush=True)
             if progress.noun == "videos":
                 progress(len(results))
     if options.json:

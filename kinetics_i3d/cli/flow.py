@@ -28,18 +28,18 @@ def add_arguments(parser):
     output = add_output_argument(
         parser,
         "FOLDER",
-        "folder of the flow files, with the subfolders of the videos (default: beside the videos)",
+        "folder for the flow files, in the same subfolders as the videos (default: beside them)",
     )
     parser.add_former_option("--out", output)
     add_flow_arguments(parser)
     parser.add_argument(
-        "--show", metavar="FOLDER", help="also write videos of the frames beside their flow there"
+        "--show", metavar="FOLDER", help="also write videos that show frames and flow to it"
     )
     parser.add_argument(
         "--pictures",
         metavar="FOLDER",
         help="also write the flow as flow_x_00001.jpg and flow_y_00001.jpg, as denseflow does, "
-        "into one subfolder per video there",
+        "to one subfolder of it per video",
     )
     parser.add_argument(
         "--replace",
@@ -81,7 +81,7 @@ def add_flow_arguments(parser):
     parser.add_argument(
         "--fast",
         action="store_true",
-        help="run tvl1 with fewer iterations: half the time, wrong where motion is fast",
+        help="run tvl1 with fewer iterations: half the time, inaccurate for fast motion",
     )
     parser.add_argument(
         "--backend",
@@ -108,7 +108,7 @@ def flow_choice(options):
     from kinetics_i3d.flow.settings import TVL1, FlowSettings
 
     if options.fast and options.method != "tvl1":
-        raise UserError(f"--fast is a choice of tvl1; {options.method} has no other")
+        raise UserError(f"--fast is for --method tvl1 only. Received: --method {options.method}")
     settings = FlowSettings(
         options.method,
         parameters=TVL1.fast() if options.fast else None,
@@ -189,14 +189,14 @@ def flow_spec(weights):
         specs = info.clip_specs if info else {}
     if "flow" not in specs:
         raise UserError(
-            f"--weights must name weights that read flow. Received: {weights}, which read "
-            f"{' and '.join(specs) or 'what their file does not say (--spec tells it)'}"
+            f"--weights must name weights that read flow. Received: {weights}, "
+            + (f"which read {' and '.join(specs)}" if specs else "without a clip spec; use --spec")
         )
     return specs["flow"]
 
 
 def show(result, folder):
-    """Writes the video to look at, unless it is there; returns the error, if that failed."""
+    """Writes the video for viewing, unless it exists; returns the error if that fails."""
     from kinetics_i3d.data.datasets import SHOWN
     from kinetics_i3d.flow.cache import FlowFileError
     from kinetics_i3d.flow.visualization import show_flow
@@ -214,7 +214,7 @@ def show(result, folder):
 
 
 def write_pictures(result, folder):
-    """Writes the flow as pictures, unless they are there; returns the error, if that failed."""
+    """Writes the flow as pictures, unless they exist; returns the error if that fails."""
     from kinetics_i3d.flow.cache import FlowFileError
     from kinetics_i3d.flow.stored import write_flow_pictures
 
@@ -229,11 +229,11 @@ def write_pictures(result, folder):
 
 
 class FlowProgress(Progress):
-    """Shows how many videos are done, and of one video how many flows.
+    """Shows the number of finished videos, or of finished flows for a single video.
 
     Args:
-        jobs: What is to be done.
-        stream: Where to; by default stderr.
+        jobs: The `FlowJob`s.
+        stream: The stream to write to; by default stderr.
     """
 
     def __init__(self, jobs, *, stream=None):

@@ -18,7 +18,9 @@ SOURCES = "a folder of videos, an array of videos (.npy, .npz), or features save
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument("real", metavar="REAL", help=f"real videos: {SOURCES}")
-    parser.add_argument("generated", metavar="GENERATED", help="generated videos, as REAL")
+    parser.add_argument(
+        "generated", metavar="GENERATED", help="generated videos, in any of the same forms"
+    )
     parser.add_argument(
         "--protocol",
         default="reference",
@@ -46,15 +48,25 @@ def add_arguments(parser):
         help="bootstrap samples for the standard deviation of FVD (default: 0, none)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of random frames and samples (default: 0)"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of random frames and samples (default: 0)",
     )
     parser.add_argument(
-        "--batch-size", type=int, default=8, metavar="N", help="clips at once (default: 8)"
+        "--batch-size",
+        type=int,
+        default=8,
+        metavar="N",
+        help="clips per call of the network (default: 8)",
     )
     parser.add_argument(
-        "--save-real", metavar="NPZ", help="file for the features of REAL, to be used as REAL later"
+        "--save-real",
+        metavar="NPZ",
+        help="also save the features of REAL to this file, which can stand for REAL later",
     )
-    parser.add_argument("--save-generated", metavar="NPZ", help="the same for GENERATED")
+    parser.add_argument("--save-generated", metavar="NPZ", help="also save those of GENERATED")
     add_json_argument(parser)
 
 

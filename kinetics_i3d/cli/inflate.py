@@ -1,4 +1,4 @@
-"""`kinetics-i3d inflate`: turn a network of images into one of clips.
+"""`kinetics-i3d inflate`: turn an image network into a network of clips.
 
 On a clip that repeats one image, the inflated network has the logits of the image network.
 """
@@ -74,7 +74,7 @@ def run(options):
     from kinetics_i3d.models.inflation import inflate
     from kinetics_i3d.models.pretrained import save_weights
 
-    # Flow has its own range of values, whatever that of the images was.
+    # Flow has its own range of values, independent of that of the images.
     spec = DEEPMIND_FLOW if options.channels == 2 else None
     model = inflate(
         InceptionV1(weights=options.weights),

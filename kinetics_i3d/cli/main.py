@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 
 from kinetics_i3d.cli import (
     benchmark,
@@ -16,7 +17,9 @@ from kinetics_i3d.cli import (
     completion,
     convert,
     datasets,
+    demo,
     doctor,
+    draw,
     evaluate,
     export,
     features,
@@ -33,44 +36,89 @@ from kinetics_i3d.cli import (
     watch,
     weights,
 )
+from kinetics_i3d.cli.arguments import add_decoder_argument
 from kinetics_i3d.cli.console import (
+    NORMAL,
     PROGRAM,
+    QUIET,
+    VERBOSE,
     complain,
     is_about_argument,
     open_standard_streams,
     set_up_logging,
+    set_verbosity,
 )
-from kinetics_i3d.cli.parser import Parser, ShowVersion
+from kinetics_i3d.cli.parser import Parser
+from kinetics_i3d.cli.version import ShowVersion
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.file_warnings import one_warning_per_file
-from kinetics_i3d.core.progress import show_progress
+from kinetics_i3d.core.interrupts import check_interrupt, remember_interrupts
+from kinetics_i3d.core.progress import hide_progress, show_progress
+from kinetics_i3d.video.bounded import bounded_decoder
 
 # A verb is a module with `EXAMPLES`, `add_arguments(parser)` and `run(options) -> exit code`. Its
 # docstring is the help.
 TOPICS = {
-    "Use a model": {
+    "Recognize actions and compute features": {
         "classify": classify,
         "timeline": timeline,
         "watch": watch,
+        "demo": demo,
         "features": features,
-        "evaluate": evaluate,
-        "doctor": doctor,
-        "fvd": fvd,
+        "scale": scale,
     },
-    "Train a model": {
+    "Train on your own videos": {
         "train": train,
         "datasets": datasets,
         "prepare": prepare,
         "flow": flow,
         "figures": figures,
     },
-    "Many machines": {"scale": scale},
-    "Weights": {"weights": weights, "convert": convert, "inflate": inflate, "export": export},
-    "Paper and measurements": {"systems": systems, "tables": tables, "benchmark": benchmark},
-    "Shell": {"completion": completion},
+    "Check, explain and measure": {
+        "doctor": doctor,
+        "draw": draw,
+        "evaluate": evaluate,
+        "fvd": fvd,
+        "benchmark": benchmark,
+    },
+    "Get, convert and deploy models": {
+        "weights": weights,
+        "export": export,
+        "convert": convert,
+        "inflate": inflate,
+    },
+    "Reproduce the paper": {"systems": systems, "tables": tables},
+    "Set up the shell": {"completion": completion},
 }
+# Verbs that decode files of others; `scale` has an option of its own.
+DECODING = (
+    *("classify", "timeline", "features", "doctor", "evaluate", "fvd"),
+    *("train", "prepare", "flow"),
+)
 VERBS = {name: module for verbs in TOPICS.values() for name, module in verbs.items()}
 INTERRUPTED = 128 + signal.SIGINT
+
+SUMMARY = "Recognize the actions in videos, and train models of your own."
+START = f"""\
+{SUMMARY}
+
+The action in a video, one of the 400 of Kinetics:
+  {PROGRAM} classify video.mp4
+
+Features of the videos in a folder, for a model of your own:
+  {PROGRAM} features my_videos --output my_features
+
+A model of your own classes, from a folder with one subfolder of videos per class:
+  {PROGRAM} train InceptionI3D --data my_videos --output RUN --recipe finetune_kinetics
+
+All verbs: {PROGRAM} --help
+A verb, with examples: {PROGRAM} VERB --help"""
+OPTIONS = (
+    "  VERB --help    the examples and options of a verb",
+    "  --version      the versions of this package, the backends and the optional packages",
+    "  -q, --quiet    print only results, warnings and errors",
+    "  -v, --verbose  also print what other packages log, and the traceback of an error",
+)
 
 
 def run():
@@ -78,6 +126,7 @@ def run():
     open_standard_streams()
     set_up_logging()
     signal.signal(signal.SIGTERM, _exit_on_signal)
+    remember_interrupts()
     sys.excepthook = _report_bug
     try:
         code = main(sys.argv[1:])
@@ -108,23 +157,28 @@ def _end_threads(code):
 
 
 def _exit_on_signal(number, _frame):
-    """Ends the process by way of `finally`, which removes unfinished files."""
+    """Exits through `finally` blocks, which remove unfinished files."""
     raise SystemExit(128 + number)
 
 
 def main(arguments):
-    """Runs one verb on the words after the program's name, and returns the exit code.
+    """Runs one verb with the given arguments, and returns the exit code.
 
     `--help` and `--version` raise `SystemExit` with code 0.
     """
+    set_verbosity(verbosity := NORMAL)
     try:
         if not arguments:
-            print(start_text())
+            print(START)
             return 0
         options = make_parser().parse_args(arguments)
         options.command = [PROGRAM, *arguments]
-        with show_progress(), one_warning_per_file():
+        set_verbosity(verbosity := getattr(options, "verbosity", NORMAL))
+        progress = hide_progress() if verbosity == QUIET else show_progress()
+        is_bounded = getattr(options, "bounded_decoder", None)
+        with progress, one_warning_per_file(), bounded_decoder(is_bounded):
             code = VERBS[options.verb].run(options)
+            check_interrupt()
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -136,21 +190,23 @@ def main(arguments):
     except (UserError, OSError, ValueError) as error:
         if isinstance(error, ValueError) and not is_about_argument(error):
             raise
+        if verbosity == VERBOSE:
+            traceback.print_exc()
         complain(error)
         return 2
 
 
-class _StartParser(Parser):
-    """The parser of all verbs; its help is the short start."""
+class _VerbsParser(Parser):
+    """The parser of all verbs; its help lists them."""
 
     def format_help(self):
-        return start_text() + "\n"
+        return verbs_text() + "\n"
 
 
 def make_parser():
     """The parser of all verbs."""
-    parser = _StartParser(prog=PROGRAM, description="Name actions in videos, and train models.")
-    parser.add_argument("--version", action=ShowVersion, help="print the version and exit")
+    parser = _VerbsParser(prog=PROGRAM, description=SUMMARY)
+    parser.add_argument("--version", action=ShowVersion, help="print the versions and exit")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     for name, module in VERBS.items():
         summary, more = _documentation(module)
@@ -159,24 +215,18 @@ def make_parser():
             name, help=summary, description=description, examples=module.EXAMPLES
         )
         module.add_arguments(verb)
+        if name in DECODING:
+            add_decoder_argument(verb)
     return parser
 
 
-def start_text():
-    """The verbs by topic, a line each."""
-    lines = ["Name the actions in videos, and train models that do."]
+def verbs_text():
+    """The verbs by topic, a line each, and the options of every verb."""
+    lines = [SUMMARY, "", f"usage: {PROGRAM} VERB [options]"]
     for topic, verbs in TOPICS.items():
         lines += ["", f"{topic}:"]
         lines += [f"  {name:<11} {_documentation(module)[0]}" for name, module in verbs.items()]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Start with:          {PROGRAM} classify video.mp4",
-            f"Options of a verb:   {PROGRAM} VERB --help",
-            f"Version:             {PROGRAM} --version",
-        ]
-    )
+    return "\n".join([*lines, "", "Options:", *OPTIONS])
 
 
 def _documentation(module):

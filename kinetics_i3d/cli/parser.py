@@ -1,11 +1,18 @@
-"""`Parser`: help with examples, one object per verb as a bare word, and former spellings."""
+"""`Parser`: help with examples, bare words for options, and deprecated spellings."""
 
 import argparse
-import importlib.metadata
+import difflib
 import os
+import re
 import sys
 
-from kinetics_i3d.cli.console import PROGRAM, notify
+from kinetics_i3d.cli.console import (
+    QUIET,
+    VERBOSE,
+    colored,
+    has_colors,
+    notify,
+)
 from kinetics_i3d.core.errors import UserError
 
 
@@ -46,10 +53,23 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *, examples=(), **options):
-        # Abbreviations would break scripts as soon as a second option begins alike.
+        # Abbreviations would break scripts when another option with the same prefix is added.
         super().__init__(allow_abbrev=False, formatter_class=HelpFormatter, **options)
         self.examples = tuple(examples)
         self._word_options = []
+        # Without defaults: a verb must not reset options before it.
+        for names, value, text in (
+            (("-q", "--quiet"), QUIET, "print only results, warnings and errors"),
+            (("-v", "--verbose"), VERBOSE, "also print what other packages log, and tracebacks"),
+        ):
+            self.add_argument(
+                *names,
+                dest="verbosity",
+                action="store_const",
+                const=value,
+                default=argparse.SUPPRESS,
+                help=text,
+            )
 
     def error(self, message):
         """Raises `UserError` with the message."""
@@ -58,19 +78,29 @@ class Parser(argparse.ArgumentParser):
             message = f"{message}; write ./{files[0]} for a file that begins with a hyphen"
         raise UserError(f"{message}; see {self.prog} --help")
 
+    def _check_value(self, action, value):
+        """Names the choice that a wrong one resembles, in place of all of them."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            near = difflib.get_close_matches(str(value), map(str, action.choices), n=1)
+            if near:
+                error.message = f"invalid choice: {value!r} (did you mean {near[0]}?)"
+            raise
+
     def take_word(self, action, *, former=False):
         """Lets a bare word stand for an option: `evaluate DATASET` for `evaluate --data DATASET`.
 
         Args:
             action: The option, as `add_argument` returned it.
-            former: The bare word is a former spelling: it is hidden and gives a notice.
+            former: The bare word is a deprecated spelling: it is hidden and prints a notice.
         """
-        # A word may fill it, which argparse does not know: `parse_known_args` checks instead.
+        # argparse does not know that a word may fill it, so `parse_known_args` checks instead.
         action.bare, action.needed, action.required = not former, action.required, False
         self._word_options.append(action)
 
     def add_former_option(self, name, action):
-        """Accepts a former name of an option, hidden and with a notice."""
+        """Accepts a deprecated name of an option, hidden and with a notice."""
         self.add_argument(
             name,
             dest=action.dest,
@@ -82,7 +112,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_known_args(self, args=None, namespace=None):
-        """As `argparse`, and fills the options of `take_word`."""
+        """As `argparse`, fills the options of `take_word`, and refuses the rest by its own name."""
         namespace, rest = super().parse_known_args(args, namespace)
         rest = self._fill_options(namespace, rest)
         missing = [
@@ -92,10 +122,12 @@ class Parser(argparse.ArgumentParser):
         ]
         if missing:
             self.error(f"the following arguments are required: {', '.join(missing)}")
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
         return namespace, rest
 
     def _fill_options(self, namespace, words):
-        """Gives the words that argparse left over to options; returns those that remain."""
+        """Assigns the words that argparse left over to options; returns the remaining ones."""
         words = list(words)
         for action in self._word_options:
             if words and words[0] == "--":
@@ -113,7 +145,7 @@ class Parser(argparse.ArgumentParser):
         return words
 
     def format_usage(self):
-        """One line: what is required, and [options] for the rest."""
+        """One line: the required options, and [options] for the others."""
         words = [self._usage_word(action) for action in self._actions]
         return " ".join(["usage:", self.prog, *filter(None, words), "[options]"]) + "\n"
 
@@ -139,16 +171,31 @@ class Parser(argparse.ArgumentParser):
         for group in (words, *topics, options):
             formatter.start_section(group.title)
             formatter.add_text(group.description)
-            formatter.add_arguments(group._group_actions)
+            # The options that every verb has come last.
+            formatter.add_arguments(sorted(group._group_actions, key=_is_shared))
             formatter.end_section()
         return formatter.format_help()
 
+    def print_help(self, file=None):
+        """Prints the help, on a terminal with bold headings."""
+        file = file or sys.stdout
+        if not has_colors(file):
+            super().print_help(file)
+            return
+        text = HEADING.sub(lambda match: colored(match[0], "heading", file), self.format_help())
+        getattr(file, "write_colored", file.write)(text)
 
-FORMER = "the former spelling goes with the next release"
+
+def _is_shared(action):
+    return action.dest in ("help", "verbosity")
+
+
+HEADING = re.compile(r"^(usage:|\S.*:$)", re.MULTILINE)
+FORMER = "the former spelling will be removed in the next release"
 
 
 class _FormerOption(argparse.Action):
-    """Stores the value of an option that has another name now."""
+    """Stores the value of an option that has been renamed."""
 
     def __init__(self, option_strings, dest, *, replacement, **options):
         super().__init__(option_strings, dest, **options)
@@ -157,14 +204,3 @@ class _FormerOption(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
         notify(f"{option_string} is now {self.replacement}; {FORMER}")
         setattr(namespace, self.dest, values)
-
-
-class ShowVersion(argparse.Action):
-    """`--version`, looked up only when it is asked for."""
-
-    def __init__(self, option_strings, dest, **options):
-        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **options)
-
-    def __call__(self, parser, *_):
-        print(PROGRAM, importlib.metadata.version(PROGRAM))
-        parser.exit()

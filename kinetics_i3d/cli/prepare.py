@@ -28,7 +28,7 @@ EXAMPLES = (
     "kinetics-i3d prepare my_videos --output records",
     "kinetics-i3d prepare path/to/HMDB51 --output records --streams rgb,flow --short-side 128",
 )
-SHOWN = 20  # unreadable videos that are printed; Kinetics lacks a tenth of its own
+SHOWN = 20  # unreadable videos that are printed; a tenth of Kinetics is missing
 BACKEND_NAMES = tuple(dict.fromkeys(name for names in BACKENDS.values() for name in names))
 
 
@@ -159,7 +159,7 @@ def run(options):
 
 
 def report(options, records):
-    """Prints what became of the videos; returns the exit code."""
+    """Prints the videos that could not be read; returns the exit code."""
     failures = [failure for split in records.splits for failure in records.failures(split)]
     for name, message in failures[:SHOWN]:
         complain(VideoError(f"{name}: {message}"))
@@ -203,8 +203,8 @@ def of_splits(dataset, names):
 
 def check(folder):
     """Verifies records and prints the result; returns the exit code."""
+    from kinetics_i3d.data.records.prepare import verify_records
     from kinetics_i3d.data.records.reader import Records
-    from kinetics_i3d.data.records.verify import verify_records
 
     load_keras()
     records = Records(folder)

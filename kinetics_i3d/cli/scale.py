@@ -1,8 +1,8 @@
-"""`kinetics-i3d scale`: features, flow, labels or records of many videos on many machines.
+"""`kinetics-i3d scale`: compute features, flow or labels, or prepare records, on many machines.
 
 `scale features|flow|classify|prepare INPUT OUTPUT` does what the verb of that name does with each
 video, by Ray on this machine or, with --address, on a cluster. A video is one piece of work:
-killing a process or a machine loses nothing and doubles nothing, and repeating the command makes
+killing a process or a machine loses and duplicates nothing, and repeating the command makes
 what is missing. Videos that cannot be read are listed in failures.parquet: exit code 1 if there are
 some, 2 if none could be read.
 """
@@ -10,6 +10,7 @@ some, 2 if none could be read.
 from kinetics_i3d.cli.arguments import (
     SOURCES,
     add_dataset_arguments,
+    add_decoder_argument,
     add_json_argument,
     add_output_argument,
     add_streams_argument,
@@ -41,7 +42,10 @@ def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     works = parser.add_subparsers(dest="work", metavar="WORK", required=True)
     for name, text in WORKS.items():
-        examples = (f"kinetics-i3d scale {name} my_videos my_output",)
+        examples = (
+            f"kinetics-i3d scale {name} my_videos my_output",
+            f"kinetics-i3d scale {name} /shared/videos /shared/output --address auto",
+        )
         work = works.add_parser(name, help=text, description=f"Compute {text}.", examples=examples)
         if name == "prepare":
             add_dataset_arguments(work)
@@ -59,6 +63,7 @@ def add_arguments(parser):
         )
         work.take_word(output)
         _ADD[name](work)
+        add_decoder_argument(work, default=True)
         _add_cluster_arguments(work, networks=name in ("features", "classify"))
         add_json_argument(work)
 
@@ -125,7 +130,7 @@ def _add_cluster_arguments(parser, *, networks):
 
 
 def run(options):
-    """Does the work and prints how many videos were done; returns the exit code."""
+    """Does the work and prints the number of finished videos; returns the exit code."""
     from kinetics_i3d.scale.cluster import Cluster
     from kinetics_i3d.scale.storage import require
 
@@ -135,6 +140,7 @@ def run(options):
         getattr(options, "networks", None),
         getattr(options, "network_cpus", 1),
         getattr(options, "network_gpus", None),
+        options.bounded_decoder,
     )
     if options.work == "prepare":
         return _prepare(options, cluster)
@@ -146,7 +152,7 @@ def _run(options, cluster):
     from kinetics_i3d.scale.run import run
     from kinetics_i3d.scale.storage import open_storage
 
-    open_storage(options.output)  # what is wrong is found before the network is loaded
+    open_storage(options.output)  # reports a wrong address before the network is loaded
     find_inputs(options.source)
     result = run(_work(options), options.source, options.output, cluster=cluster)
     failures = list(result.failures.items())

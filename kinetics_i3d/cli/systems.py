@@ -1,7 +1,7 @@
 """`kinetics-i3d systems`: build the paper's five systems and print its table 1 for them.
 
 Parameters and multiply-adds are counted in the models, for 400 classes and one training clip; the
-paper's number of parameters stands beside. It takes seconds and needs no weights.
+paper's numbers of parameters are beside them. It takes seconds and needs no weights.
 """
 
 from kinetics_i3d.cli.arguments import add_json_argument, print_result

@@ -18,7 +18,7 @@ from kinetics_i3d.cli.arguments import (
     read_dataset,
 )
 from kinetics_i3d.cli.console import complain, load_keras
-from kinetics_i3d.cli.train import COME_AGAIN
+from kinetics_i3d.cli.train import TRY_AGAIN
 from kinetics_i3d.core.progress import Progress
 from kinetics_i3d.experiments.scales import SCALES, with_steps
 from kinetics_i3d.training.errors import TrainingStopped
@@ -88,16 +88,11 @@ def run(options):
     """Makes the tables and prints the path of their page; returns the exit code."""
     dataset = read_dataset(options)
     load_keras()
-    from kinetics_i3d.data.layouts.formats import recognise
+    from kinetics_i3d.data.layouts.formats import recognize
     from kinetics_i3d.experiments.plan import plan_tables
     from kinetics_i3d.experiments.runner import make_tables
     from kinetics_i3d.experiments.runs import PAGE
 
-    settings = {
-        "imagenet": options.imagenet,
-        "sources": tuple(options.source),
-        "split": options.split,
-    }
     scale = SCALES[options.scale]
     plan = plan_tables(
         dataset,
@@ -105,7 +100,9 @@ def run(options):
         with_steps(scale, options.steps) if options.steps else scale,
         seeds=options.seeds,
         pattern=options.runs,
-        **settings,
+        imagenet=options.imagenet,
+        sources=tuple(options.source),
+        split=options.split,
     )
     if options.dry_run:
         rows = costs(plan, dataset)
@@ -113,7 +110,7 @@ def run(options):
         print_result(options, costs_text(rows, plan.left_out), plan_facts)
         return 0
     # The paper reports its numbers on the first split.
-    kind = recognise(options.dataset, kind=options.kind)[0] if options.split_number == 1 else None
+    kind = recognize(options.dataset, kind=options.kind)[0] if options.split_number == 1 else None
     try:
         # stdout holds the result alone
         with contextlib.redirect_stdout(sys.stderr), Progress(len(plan.jobs), "runs") as progress:
@@ -124,13 +121,12 @@ def run(options):
                 kind=kind,
                 save_every=options.save_every,
                 progress=progress,
-                **settings,
             )
     except TrainingStopped as stopped:
         print(stopped, file=sys.stderr)
-        return COME_AGAIN
-    for name, why in results["failed"].items():
-        complain(RuntimeError(f"{name}: {why}"))
+        return TRY_AGAIN
+    for name, reason in results["failed"].items():
+        complain(RuntimeError(f"{name}: {reason}"))
     page = f"{options.output.rstrip('/')}/{PAGE}"
     result = {"output": page, "runs": len(results["cells"]), "failed": results["failed"]}
     print_result(options, page, result)

@@ -9,7 +9,6 @@ end: exit code 1 if others could be read, 2 if none could.
 """
 
 import dataclasses
-import importlib.util
 import json
 
 from kinetics_i3d.cli.arguments import (
@@ -18,15 +17,16 @@ from kinetics_i3d.cli.arguments import (
     add_labels_argument,
     add_network_arguments,
     add_output_argument,
-    add_window_arguments,
     chosen_weights,
     count,
     read_labels_option,
     with_labels,
 )
 from kinetics_i3d.cli.console import complain, load_keras, windows_progress
+from kinetics_i3d.cli.window_arguments import add_window_arguments
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import UserError, VideoError
+from kinetics_i3d.core.figure import check_matplotlib
 
 EXAMPLES = (
     "kinetics-i3d timeline talk.mp4 --segments",
@@ -38,7 +38,9 @@ FORMATS = ("jsonl", "csv")  # as the library has them, so that --help loads no K
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument("sources", nargs="+", metavar="VIDEO|FOLDER|LIST", help=SOURCES)
-    add_output_argument(parser, "FOLDER", "folder of the files, with the subfolders of the videos")
+    add_output_argument(
+        parser, "FOLDER", "folder for the files, in the same subfolders as the videos"
+    )
     add_network_arguments(parser)
     add_labels_argument(parser)
     add_window_arguments(parser, "with predictions for 16 frames every 8 frames")
@@ -47,19 +49,19 @@ def add_arguments(parser):
     )
     group = parser.add_argument_group("segments")
     group.add_argument(
-        "--segments", action="store_true", help="print the segments in place of the windows"
+        "--segments", action="store_true", help="print the segments instead of the windows"
     )
     group.add_argument(
         "--threshold",
         type=float,
         default=0.5,
         metavar="P",
-        help="probability of a label in a segment, at least, averaged over the windows that "
-        "overlap; what lies below it is background",
+        help="lowest probability of a label in a segment, averaged over the windows that "
+        "overlap; anything below is background",
     )
     for name, text in (
         ("--min-length", "leave out shorter segments"),
-        ("--max-gap", "join segments of one label with no more background between them"),
+        ("--max-gap", "join segments of one label with at most this much background between them"),
     ):
         group.add_argument(name, type=float, default=1.0, metavar="SECONDS", help=text)
     group.add_argument(
@@ -83,7 +85,7 @@ def run(options):
     if options.picture:
         if options.output is None:
             raise UserError("--picture needs --output FOLDER, where the picture is written")
-        _check_matplotlib()
+        check_matplotlib()
     labels = read_labels_option(options)
     trees = [find_videos(source) for source in options.sources]
     weights = chosen_weights(options)
@@ -121,11 +123,6 @@ def run(options):
     return 0 if not failures else 2 if len(failures) == len(results) else 1
 
 
-def _check_matplotlib():
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UserError('--picture needs Matplotlib: pip install "kinetics-i3d[reports]"')
-
-
 def _timelines(jobs, extractor, options, progress):
     """Yields (job, `Timeline` or the error) for each video."""
     from kinetics_i3d.inference.classify import class_names
@@ -147,7 +144,7 @@ def _timelines(jobs, extractor, options, progress):
                 yield job, timeline(job, features)
         return
     plain = {job.video: job for job in jobs}
-    # A name of their own, so that files of `kinetics-i3d features` in the same folder stay.
+    # Separate names, so that files of `kinetics-i3d features` in the same folder are kept.
     logits = [
         dataclasses.replace(job, path=job.path.with_name(f"{job.path.name}.logits")) for job in jobs
     ]
@@ -161,9 +158,9 @@ def _timelines(jobs, extractor, options, progress):
 
 
 def _finish(job, timeline, merging, options):
-    """Prints and writes what was found in a video; returns it as a dictionary."""
+    """Prints and writes the result for a video; returns it as a dictionary."""
     from kinetics_i3d.inference.segments import find_segments
-    from kinetics_i3d.inference.timeline_files import write_timeline
+    from kinetics_i3d.inference.timeline import write_timeline
     from kinetics_i3d.inference.timeline_picture import draw_timeline
 
     segments = find_segments(timeline, **merging)

@@ -42,7 +42,7 @@ EXAMPLES = (
     "kinetics-i3d train InceptionI3D --data my_videos --output RUN --weights rgb_kinetics400 "
     "--transfer fixed",
 )
-COME_AGAIN = os.EX_TEMPFAIL  # 75, what schedulers know as "try again"
+TRY_AGAIN = os.EX_TEMPFAIL  # 75, the exit code for "try again"
 
 
 def add_arguments(parser):
@@ -128,7 +128,7 @@ def run(options):
             )
     except TrainingStopped as stopped:
         print(stopped, file=sys.stderr)
-        return COME_AGAIN
+        return TRY_AGAIN
     path = str(pathlib.Path(options.output) / "weights.h5")
     print_result(options, path, {"output": path})
     return 0

@@ -15,7 +15,6 @@ import json
 import math
 import signal
 import statistics
-import sys
 import threading
 
 from kinetics_i3d.cli.arguments import (
@@ -30,14 +29,15 @@ from kinetics_i3d.cli.arguments import (
     with_labels,
     with_precision,
 )
-from kinetics_i3d.cli.console import complain, load_keras
+from kinetics_i3d.cli.console import complain, inform, load_keras
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.interrupts import forget_interrupt
 
 EXAMPLES = (
     "kinetics-i3d watch rtsp://camera.local/live --reconnect --json",
     "kinetics-i3d watch video.mp4 --realtime --weights rgb_figures",
 )
-_LINES = 10_000  # the latest lines, which the summary's latency is of
+_LINES = 10_000  # latest lines whose latency is summarized
 
 
 def add_arguments(parser):
@@ -87,7 +87,7 @@ def add_arguments(parser):
     add_labels_argument(parser)
     add_precision_arguments(parser)
     parser.add_argument(
-        "--json", action="store_true", help="print JSON Lines: an object in place of each line"
+        "--json", action="store_true", help="print JSON Lines: an object instead of each line"
     )
 
 
@@ -129,14 +129,14 @@ def run(options):
                 lines += 1
                 print_line(prediction)
         except KeyboardInterrupt:
-            pass  # how a live view is ended
+            forget_interrupt()  # the regular way to end it
         except VideoError as error:
             if not latest:
                 raise
             complain(error)
             code = 1
     name = source_name(options.source)
-    print(_summary(name, lines, latest), file=sys.stderr, flush=True)
+    inform(_summary(name, lines, latest))
     return code
 
 
@@ -162,15 +162,16 @@ def _summary(name, lines, latest):
     end, _, dropped = latest[-1]
     latencies = sorted(latency for _, latency, _ in latest)
     late = latencies[math.ceil(0.95 * len(latencies)) - 1]
+    windows = "1 window" if lines == 1 else f"{lines} windows"
     return (
-        f"{name}: {lines} windows in {end:.1f} s of video, latency median "
+        f"{name}: {windows} in {end:.1f} s of video, latency median "
         f"{statistics.median(latencies):.2f} s, 95 % below {late:.2f} s, {dropped} frames dropped"
     )
 
 
 @contextlib.contextmanager
 def _interrupt_on_sigterm():
-    """SIGTERM ends the block as Ctrl-C does. Other threads than the first can set no handler."""
+    """SIGTERM ends the block like Ctrl-C. Only the main thread can set signal handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

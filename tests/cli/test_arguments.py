@@ -1,4 +1,4 @@
-"""`--labels FILE`: class names of weights that bring none, wherever weights are taken."""
+"""`--labels FILE`: class names of weights without them, wherever weights are taken."""
 
 import pytest
 

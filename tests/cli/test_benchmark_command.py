@@ -55,7 +55,7 @@ def test_records_in_json(command, table, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ((), "required: WHAT"),
         (("output",), "invalid choice: 'output'"),
@@ -66,11 +66,11 @@ def test_records_in_json(command, table, tmp_path):
         (("input", "TABLE", "--seconds", "0"), "`seconds` must be above 0"),
     ],
 )
-def test_mistakes_are_one_line(command, table, words, said):
+def test_mistakes_are_one_line(command, table, words, message):
     words = [table if word == "TABLE" else word for word in words]
     code, out, err = command("benchmark", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert said in err
+    assert message in err
 
 
 def test_the_picture_keeps_its_proportion_to_the_crop():

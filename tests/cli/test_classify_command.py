@@ -68,8 +68,8 @@ def test_json_has_an_object_for_each_video(command, videos, weights, kept):
         assert sum(one["probability"] for one in each["predictions"]) == pytest.approx(1)
         assert each["seconds"] > 0
     # TensorFlow may add a line on how often it traced, after the other tests of this process.
-    told = [line for line in err.splitlines() if line.startswith("kinetics-i3d: ")]
-    assert [line.split(": ")[2] for line in told] == [str(words[0]), str(words[2])]
+    messages = [line for line in err.splitlines() if line.startswith("kinetics-i3d: ")]
+    assert [line.split(": ")[2] for line in messages] == [str(words[0]), str(words[2])]
 
 
 @pytest.mark.parametrize("bad", ["missing", "empty", "text"])
@@ -83,18 +83,18 @@ def test_no_video_at_all_is_one_line_without_loading_a_model(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
-        ("damaged", "not a whole HDF5 file"),
+        ("damaged", "not a complete HDF5 file"),
         ("image", "holds a model of images"),
         ("nameless", "must name its 3 classes"),
     ],
 )
-def test_weights_that_do_not_fit_are_one_line(command, videos, weights, name, said, monkeypatch):
+def test_weights_that_do_not_fit_are_one_line(command, videos, weights, name, message, monkeypatch):
     monkeypatch.setattr("kinetics_i3d.data.streams.read_frames", None)  # found before decoding
     code, out, err = command("classify", videos["one"], "--weights", weights[name])
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert said in err
+    assert message in err
 
 
 def test_unknown_weights_suggest_near_ones(command, videos, monkeypatch):
@@ -122,7 +122,8 @@ def test_a_picture_is_written_and_none_by_a_failure(command, videos, weights, tm
     options = ("--weights", weights["good"], "--output", tmp_path / "out.png")
     assert command("classify", videos["text"], *options)[0] == 2
     assert list(tmp_path.iterdir()) == []
-    assert command("classify", videos["one"], *options)[0] == 0
+    code, _, err = command("classify", videos["one"], *options)
+    assert code == 0 and err.endswith(f"\npicture: {tmp_path / 'out.png'}\n")
     assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     assert command("classify", videos["one"], videos["empty"], videos["one"], *options)[0] == 1

@@ -1,9 +1,11 @@
 """The log of the command: time and message, nothing of TensorFlow, each bad file once."""
 
+import contextlib
 import io
 import logging
 import os
 import pathlib
+import pty
 import re
 import subprocess
 import sys
@@ -38,13 +40,52 @@ def test_a_line_is_time_and_message_and_a_warning_says_so():
     assert re.fullmatch(TIME + "warning: skipped: 7", line)
 
 
-def test_what_other_packages_inform_of_is_left_out_unless_asked_for(monkeypatch):
+def test_what_other_packages_inform_of_is_left_out_unless_requested(monkeypatch):
     monkeypatch.setenv(LEVEL, "3")
     assert console.is_shown(record("step %d", logging.INFO, OURS))
     assert console.is_shown(record("deprecated %d", logging.WARNING, THEIRS))
+    retraced = record("%d calls triggered tf.function retracing.", logging.WARNING, THEIRS)
+    assert not console.is_shown(retraced)
     assert not console.is_shown(record("Assets written to %d", logging.INFO, THEIRS))
     monkeypatch.setenv(LEVEL, "1")
     assert console.is_shown(record("Assets written to %d", logging.INFO, THEIRS))
+    assert console.is_shown(retraced)
+
+
+def test_a_quiet_command_logs_warnings_and_a_verbose_one_everything(monkeypatch):
+    monkeypatch.setenv(LEVEL, "3")
+    console.set_verbosity(console.QUIET)
+    assert not console.is_shown(record("step %d", logging.INFO, OURS))
+    assert console.is_shown(record("skipped: %d", logging.WARNING, OURS))
+    console.set_verbosity(console.VERBOSE)
+    assert console.is_shown(record("Assets written to %d", logging.INFO, THEIRS))
+    console.set_verbosity(console.NORMAL)
+
+
+def on_terminal(*words, **variables):
+    """What the command prints on a terminal, with the line ends of a file."""
+    reader, writer = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    environment |= {"TERM": "xterm", "PYTHONPATH": str(ROOT), **variables}
+    command = [sys.executable, "-m", "kinetics_i3d", *words]
+    process = subprocess.Popen(command, stdout=writer, stderr=writer, env=environment)
+    os.close(writer)
+    parts = []
+    with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
+        while part := os.read(reader, 4096):
+            parts.append(part)
+    os.close(reader)
+    process.wait(400)
+    return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+def test_colors_are_for_terminals_without_no_color():
+    help_text, mistake = on_terminal("fvd", "--help"), on_terminal("fvd")
+    assert "\x1b[1moptions:\x1b[0m\n" in help_text and "\x1b[1musage:\x1b[0m " in help_text
+    assert mistake.startswith("kinetics-i3d: \x1b[1;31merror:\x1b[0m the following arguments")
+    for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "\x1b" not in on_terminal("fvd", **variables)
+        assert "\noptions:\n" in on_terminal("fvd", "--help", **variables)
 
 
 @pytest.mark.parametrize("foreign", [
@@ -92,7 +133,7 @@ def folder(tmp_path_factory):
             clip = ROOT / "examples" / f"{action}.mp4"
             (folder / action / f"{name}.mp4").write_bytes(clip.read_bytes())
     for name in ("sit_down/broken", "wave/broken_too"):
-        (folder / f"{name}.mp4").write_text("no video at all")
+        (folder / f"{name}.mp4").write_text(f"no video at all, {name}")
     rows = [f"sit_down/{name}.mp4,sit_down,train" for name in ("a", "b", "broken")]
     rows += ["wave/d.mp4,wave,train", "wave/e.mp4,wave,val", "wave/broken_too.mp4,wave,val"]
     (folder / "table.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
@@ -108,6 +149,8 @@ def test_doctor_prints_no_line_of_tensorflow():
 @pytest.mark.slow
 def test_classify_prints_no_line_of_tensorflow_and_each_bad_file_once(folder):
     code, lines = start("classify", folder, "--weights", "rgb_figures")
+    # A machine under load takes the 30 seconds after which the progress is printed.
+    lines = [line for line in lines if not re.match(r"\d of 7 videos, ", line)]
     assert code == 1 and lines[0] == "weights: rgb_figures, 12 actions"
     assert [re.search(r"/(\w+)\.mp4: ", line)[1] for line in lines[1:]] == ["broken", "broken_too"]
 

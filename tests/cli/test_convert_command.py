@@ -27,7 +27,7 @@ def test_convert_writes_a_file_that_reads_back(command, weights, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "output", "said"),
+    ("source", "output", "message"),
     [
         ("good", "x.onnx", "must end in one of"),
         ("damaged", "x.pt", "damaged.h5: "),
@@ -36,8 +36,8 @@ def test_convert_writes_a_file_that_reads_back(command, weights, tmp_path):
     ],
 )
 def test_what_cannot_be_converted_is_one_line_and_no_file(
-    command, weights, tmp_path, source, output, said
+    command, weights, tmp_path, source, output, message
 ):
     code, out, err = command("convert", weights.get(source, source), "--output", tmp_path / output)
-    assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1
+    assert code == 2 and out == "" and message in err and len(err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []

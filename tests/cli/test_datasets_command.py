@@ -82,7 +82,7 @@ def test_a_dataset_without_shared_sources_gets_no_warning(command, ucf101, caplo
     assert "2 of 5 videos are missing" in caplog.text and "sources" not in caplog.text
 
 
-def test_missing_videos_are_listed_when_asked_for(command, ucf101):
+def test_missing_videos_are_listed_on_request(command, ucf101):
     lost = ucf101 / "videos/Bow/v_Bow_g01_c01.avi"
     words = ("datasets", ucf101 / "lists", "--videos", ucf101 / "videos")
     assert str(lost) not in command(*words)[1]
@@ -139,3 +139,15 @@ def test_the_shared_arguments_refuse_other_kinds():
     assert vars(options) == {"dataset": "data", "kind": None, "videos": None, "split_number": 1}
     with pytest.raises(UserError, match="invalid choice: 'nothing'"):
         parser.parse_args(["data", "--kind", "nothing"])
+
+
+def test_the_table_of_the_dataset_is_not_overwritten(command, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    table = tmp_path / "videos.csv"
+    table.write_text("path,label,note\na.mp4,sit,mine\ngone.mp4,wave,mine\n")
+    for dataset in (table, tmp_path):
+        before = table.read_text()
+        code, _, err = command("datasets", dataset, "--output", table)
+        assert code == 2 and "a list of the dataset itself" in err
+        assert table.read_text() == before
+    assert command("datasets", table, "--output", tmp_path / "new.csv")[0] == 0

@@ -83,18 +83,18 @@ def test_specs_by_name_and_by_weights(command, arrays, videos):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--weights", "rgb_figure"], "did you mean rgb_figures"),
         (["--weights", "none.h5"], "none.h5: no such weights file"),
         (["--spec", "deepmnd"], "--spec: invalid choice: 'deepmnd'"),
         (["--output", "a.jpg"], "must end in .png"),
-        (["--video", "b.mp4"], "--video belongs to arrays"),
+        (["--video", "b.mp4"], "--video is for arrays"),
     ],
 )
-def test_mistakes_are_one_line(command, videos, words, said):
+def test_mistakes_are_one_line(command, videos, words, message):
     code, out, err = command("doctor", videos["one"], *words)
-    assert (code, out, err.count("\n")) == (2, "", 1) and said in err
+    assert (code, out, err.count("\n")) == (2, "", 1) and message in err
 
 
 def test_damaged_weights_are_one_line(command, videos, weights):
@@ -105,7 +105,8 @@ def test_damaged_weights_are_one_line(command, videos, weights):
 
 def test_pictures_are_named_as_by_classify(command, arrays, videos, weights, tmp_path):
     options = ("--weights", weights["good"], "--output", tmp_path / "out.png")
-    assert command("doctor", videos["one"], *options)[0] == 0
+    code, _, err = command("doctor", videos["one"], *options)
+    assert (code, err) == (0, f"picture: {tmp_path / 'out.png'}\n")
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     command("doctor", videos["one"], arrays["text"], arrays["unit"], *options)
     assert sorted(path.name for path in tmp_path.glob("*.png")) == [

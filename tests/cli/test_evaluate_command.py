@@ -61,8 +61,8 @@ def test_the_choice_of_views_is_that_of_the_library():
 def test_the_precision_is_that_of_the_model(command, dataset, weights, monkeypatch):
     from kinetics_i3d.inference import optimize as module
 
-    def optimize(model, **given):
-        raise WeightsError(f"asked for {given}")
+    def optimize(model, **arguments):
+        raise WeightsError(f"asked for {arguments}")
 
     monkeypatch.setattr(module, "optimize", optimize)
     words = ("evaluate", dataset, "--weights", weights["good"], "--precision")
@@ -90,14 +90,14 @@ def test_it_prints_and_writes_the_same_numbers(command, dataset, weights, tmp_pa
     assert code == 0 and "text.mp4" in caplog.text
     rows = [line.split() for line in out.splitlines()]
     assert rows[:2] == [["videos", "2"], ["skipped", "1"]]
-    said = {" ".join(row[:-2]): float(row[-2]) for row in rows if row[-1] == "%"}
+    percents = {" ".join(row[:-2]): float(row[-2]) for row in rows if row[-1] == "%"}
     code, out, _ = command(*words, "--json", "--output", output, "--compare", output)
     summary = json.loads(out)
     comparison = summary.pop("comparison")
     assert code == 0 and comparison["videos"] == 2
     assert comparison["lost"] == comparison["won"] == [] and comparison["p_value"] == 1.0
     for name in ("top1", "top5", "mean_class", "calibration_error"):
-        assert said[name.replace("_", " ")] == pytest.approx(100 * summary[name], abs=0.01)
+        assert percents[name.replace("_", " ")] == pytest.approx(100 * summary[name], abs=0.01)
     report = json.loads((output / "evaluation.json").read_text())
     assert {name: report[name] for name in summary} == summary
     assert [each["label"] for each in report["videos_tested"]] == ["sit", "stand"]
@@ -145,7 +145,7 @@ def test_two_streams_are_added_from_what_was_computed(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--split", "dev"), "no videos in split 'dev'"),
         (("--weights", "rgb_figurs"), "did you mean rgb_figures"),
@@ -154,10 +154,10 @@ def test_two_streams_are_added_from_what_was_computed(
         (("--compare", "/none.json"), "/none.json: cannot be read (No such file or directory)"),
     ],
 )
-def test_mistakes_are_one_line(command, dataset, weights, tmp_path, words, said):
-    given = ("evaluate", dataset, "--weights", weights["good"], *words)
-    code, out, err = command(*given, "--output", tmp_path / "report")
-    assert (code, out, err.count("\n")) == (2, "", 1) and said in err
+def test_mistakes_are_one_line(command, dataset, weights, tmp_path, words, message):
+    arguments = ("evaluate", dataset, "--weights", weights["good"], *words)
+    code, out, err = command(*arguments, "--output", tmp_path / "report")
+    assert (code, out, err.count("\n")) == (2, "", 1) and message in err
     assert not (tmp_path / "report").exists()
 
 

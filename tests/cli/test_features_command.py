@@ -1,7 +1,6 @@
 """`kinetics-i3d features`: the files that it writes, and what it does about bad input."""
 
 import dataclasses
-import functools
 import importlib.util
 import json
 import os
@@ -21,32 +20,10 @@ from kinetics_i3d.core.locks import locked
 from kinetics_i3d.inference import feature_options
 from kinetics_i3d.inference import features as library
 from kinetics_i3d.inference import features_files as files
-from kinetics_i3d.models import load
 
-pytestmark = pytest.mark.slow  # each runs networks
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("models_loaded_once")]
 
 WINDOWS = ("--window", "9", "--stride", "4")
-KEPT = functools.cache(load.load_model)
-
-
-@pytest.fixture(autouse=True)
-def kept(monkeypatch):
-    """Loads each model once for all tests."""
-
-    def as_model(weights):
-        return KEPT(str(weights)) if isinstance(weights, (str, os.PathLike)) else weights
-
-    monkeypatch.setattr(library, "as_model", as_model)
-
-
-@pytest.fixture
-def tree(tmp_path, videos):
-    """A folder of two videos, one of them in a folder inside, and a broken one."""
-    folder = tmp_path / "tree"
-    for name, source in (("b.mp4", "two"), ("inside/a.mp4", "one"), ("broken.mp4", "text")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(videos[source].read_bytes())
-    return folder
 
 
 def metadata_of(path):
@@ -127,6 +104,7 @@ def test_a_folder_resumes_and_redoes_what_has_changed(command, tree, weights, tm
     assert "(kept)" not in out
 
 
+@pytest.mark.long
 def test_a_killed_run_is_completed_with_the_same_files(tree, weights, tmp_path, command):
     words = ["features", tree, "--weights", weights["good"], *WINDOWS]
     command(*words, "--output", tmp_path / "whole")
@@ -337,7 +315,7 @@ def test_sign_language_files_have_a_row_for_each_window_of_16(command, videos, w
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--preset", "video_feature"), "--preset: invalid choice: 'video_feature'"),
         (("--endpoint", "Mixed_5d"), "`endpoint` must name an activation"),
@@ -349,12 +327,12 @@ def test_sign_language_files_have_a_row_for_each_window_of_16(command, videos, w
         (("--streams", "rgb,flow"), "reads rgb, must read rgb and flow"),
     ],
 )
-def test_wrong_options_are_one_line_and_no_file(command, videos, weights, tmp_path, words, said):
+def test_wrong_options_are_one_line_and_no_file(command, videos, weights, tmp_path, words, message):
     output = tmp_path / "out"
     code, out, err = command(
         "features", videos["one"], "--weights", weights["good"], "--output", output, *words
     )
-    assert (code, out, err.count("\n")) == (2, "", 1) and said in err
+    assert (code, out, err.count("\n")) == (2, "", 1) and message in err
     assert not output.exists()
 
 

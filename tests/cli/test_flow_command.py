@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -88,9 +89,9 @@ def test_each_video_of_a_tree_gets_a_file_beside_it(command, tree, originals):
 def test_another_root_mirrors_the_tree(command, tree, tmp_path):
     out = tmp_path / "out"
     before = contents(tree)
-    code, said, _ = command("flow", tree, tree / "b.mp4", "--output", out, *QUICK)
+    code, printed, _ = command("flow", tree, tree / "b.mp4", "--output", out, *QUICK)
     # The single file stands in no folder of its own, so it goes where the tree's goes: once.
-    assert code == 0 and len(said.splitlines()) == 3
+    assert code == 0 and len(printed.splitlines()) == 3
     assert contents(out).keys() == {"a.avi.flow.npz", "b.mp4.flow.npz", "in/c.MKV.flow.npz"}
     assert contents(tree) == before
 
@@ -126,20 +127,20 @@ def test_options_reach_the_file(command, tree, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (("--method", "dis", "--fast"), "--fast is a choice of tvl1"),
+        (("--method", "dis", "--fast"), "--fast is for --method tvl1 only"),
         (("--method", "dis", "--backend", "numba"), "`backend` must be None or one of ('opencv',)"),
         (("--bound", "0"), "`bound` must be pixels, above 0"),
         (("--workers", "0"), "must be 1 or more, not 0"),
         (("--spec", "none"), "invalid choice: 'none'"),
     ],
 )
-def test_mistakes_are_one_line_before_any_work(command, tree, words, said):
+def test_mistakes_are_one_line_before_any_work(command, tree, words, message):
     before = contents(tree)
     code, out, err = command("flow", tree, *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert said in err and contents(tree) == before
+    assert message in err and contents(tree) == before
 
 
 def test_a_folder_without_videos_and_a_missing_path(command, tmp_path):
@@ -151,7 +152,7 @@ def test_a_folder_without_videos_and_a_missing_path(command, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_bad_videos_are_told_at_the_end_and_the_others_done(command, tree):
+def test_bad_videos_are_reported_at_the_end_and_the_others_done(command, tree):
     (tree / "0.mp4").touch()
     (tree / "aa.mp4").write_text("no video\n" * 99)
     (tree / "in" / "thin.mp4").write_bytes((tree / "b.mp4").read_bytes()[:600])
@@ -162,10 +163,10 @@ def test_bad_videos_are_told_at_the_end_and_the_others_done(command, tree):
     assert len(out.splitlines()) == 3
     assert len(list(tree.rglob("*.npz"))) == 3 and not list(tree.rglob(".*"))
     code, out, err = command("flow", tree, *QUICK, "--json")
-    found = {each["video"]: each for each in json.loads(out)}
-    assert code == 1 and err.count("\n") == 3 and len(found) == 6
-    assert all(str(tree / name) in found[str(tree / name)]["error"] for name in bad)
-    assert found[str(tree / "b.mp4")] == {
+    results = {result["video"]: result for result in json.loads(out)}
+    assert code == 1 and err.count("\n") == 3 and len(results) == 6
+    assert all(str(tree / name) in results[str(tree / name)]["error"] for name in bad)
+    assert results[str(tree / "b.mp4")] == {
         "video": str(tree / "b.mp4"),
         "path": str(tree / "b.mp4.flow.npz"),
         "flows": 3,
@@ -175,7 +176,7 @@ def test_bad_videos_are_told_at_the_end_and_the_others_done(command, tree):
     assert (code, out, err.count("\n")) == (2, "", 3)
 
 
-def test_what_other_settings_made_is_kept_and_told(command, tree):
+def test_what_other_settings_made_is_kept_and_reported(command, tree):
     assert command("flow", tree, *QUICK)[0] == 0
     before = contents(tree)
     code, out, err = command("flow", tree, *QUICK, "--bound", "10")
@@ -209,16 +210,16 @@ def test_flow_for_several_specs_lies_side_by_side(command, tree):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--weights", "rgb_figures"), "--weights must name weights that read flow. Received: rgb"),
         (("--weights", "rgb_figure"), "did you mean rgb_figures"),
         (("--weights", "rgb_figures", "--spec", "fvd"), "not allowed with argument"),
     ],
 )
-def test_weights_without_flow_have_no_flow_spec(command, tree, words, said):
+def test_weights_without_flow_have_no_flow_spec(command, tree, words, message):
     code, out, err = command("flow", tree, *words)
-    assert (code, out, err.count("\n")) == (2, "", 1) and said in err
+    assert (code, out, err.count("\n")) == (2, "", 1) and message in err
 
 
 def test_flow_of_patterns_lists_tables_and_spans(command, tree, tmp_path):
@@ -259,9 +260,18 @@ def test_damaged_and_outdated_files_are_made_anew(command, tree, damage):
         shutil.copy(tree / "a.avi.flow.npz", path)
     code, out, err = command("flow", tree, *QUICK, "--json")
     assert (code, err) == (0, "")
-    assert [each["made"] for each in json.loads(out)] == [False, True, False]
+    assert [result["made"] for result in json.loads(out)] == [False, True, False]
     assert path.read_bytes() == good
     assert (tree / "a.avi.flow.npz").stat().st_mtime_ns == kept
+
+
+def test_a_video_that_another_process_works_on_comes_last(tree):
+    first, *others = flow_tree.flow_jobs([(tree, [tree / "b.mp4", tree / "a.avi"])])
+    results = flow_tree.make_flow([first, *others], settings=FAST)
+    with futures.ThreadPoolExecutor(1) as pool, flow_tree.locked_path(first.path):
+        done = [pool.submit(next, results).result(timeout=60)]
+    done += results
+    assert [(result.job, result.made) for result in done] == [(*others, True), (first, True)]
 
 
 def test_what_another_process_made_in_the_meantime_is_kept(command, tree, monkeypatch):
@@ -273,7 +283,7 @@ def test_what_another_process_made_in_the_meantime_is_kept(command, tree, monkey
 
     monkeypatch.setattr(flow_tree, "locked_path", late)
     code, out, _ = command("flow", tree, *QUICK, "--json")
-    assert code == 0 and [each["made"] for each in json.loads(out)] == [False] * 3
+    assert code == 0 and [result["made"] for result in json.loads(out)] == [False] * 3
     assert len(list(tree.rglob("*.npz"))) == 3 and not list(tree.rglob(".*"))
 
 
@@ -409,8 +419,8 @@ def test_killed_runs_leave_nothing_wrong_and_are_finished_by_the_next(many, tmp_
         seen = finished
     assert killed >= 8 and 0 < len(seen) < 24
     with start(tree, out) as last:
-        said, err = last.communicate(timeout=400)
-    assert (last.returncode, complaints(err), len(said.splitlines())) == (0, [], 24)
+        printed, err = last.communicate(timeout=400)
+    assert (last.returncode, complaints(err), len(printed.splitlines())) == (0, [], 24)
     assert contents(out) == wanted
 
 
@@ -425,11 +435,11 @@ def test_two_at_once_share_the_work(many, tmp_path):
         for _ in range(2)
     ]
     for run in runs:
-        said, _ = run.communicate(timeout=400)
+        printed, _ = run.communicate(timeout=400)
         assert run.returncode == 0
-        found = json.loads(said)
-        assert len(found) == 24
-        made.append({each["video"] for each in found if each["made"]})
+        results = json.loads(printed)
+        assert len(results) == 24
+        made.append({result["video"] for result in results if result["made"]})
     assert not made[0] & made[1] and len(made[0] | made[1]) == 24
     assert min(map(len, made)) > 2
     assert contents(out) == wanted
@@ -445,8 +455,8 @@ def test_a_video_that_a_killed_process_had_is_waited_for_and_done(many, tmp_path
         "import sys, time\nfrom kinetics_i3d.core.locks import locked_path\n"
         "with locked_path(sys.argv[1]):\n    print('locked', flush=True)\n    time.sleep(60)\n"
     )
-    held = [sys.executable, "-c", hold, str(out / "4.mp4.flow.npz")]
-    with subprocess.Popen(held, stdout=subprocess.PIPE, text=True) as other:
+    holder = [sys.executable, "-c", hold, str(out / "4.mp4.flow.npz")]
+    with subprocess.Popen(holder, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "locked\n"
         with start(source, out) as run:
             deadline = time.monotonic() + 60
@@ -456,8 +466,8 @@ def test_a_video_that_a_killed_process_had_is_waited_for_and_done(many, tmp_path
             time.sleep(0.2)
             assert run.poll() is None
             other.kill()
-            said, _ = run.communicate(timeout=400)
-    assert run.returncode == 0 and said.splitlines()[-1] == str(out / "4.mp4.flow.npz")
+            printed, _ = run.communicate(timeout=400)
+    assert run.returncode == 0 and printed.splitlines()[-1] == str(out / "4.mp4.flow.npz")
     assert contents(out) == {
         os.path.basename(name): data for name, data in wanted.items() if name.startswith("class_0")
     }

@@ -88,20 +88,20 @@ def test_inflate_takes_the_name_and_labels(command, mirror, tmp_path):
 def test_train_takes_the_name(command, mirror, monkeypatch, videos, tmp_path):
     from kinetics_i3d.weights import read
 
-    asked = []
+    requested = []
 
     class StoppedError(Exception):
         pass
 
     def locate(row):
-        asked.append(row.name)
+        requested.append(row.name)
         raise StoppedError
 
     monkeypatch.setattr(read, "locate", locate)
     words = ("--data", tmp_path, "--output", tmp_path / "run", "--transfer", "full")
     with pytest.raises(StoppedError):
         command("train", "InceptionI3D", *words, "--inflate", "inception5h")
-    assert asked == ["imagenet_inception5h"]
+    assert requested == ["imagenet_inception5h"]
 
 
 def test_the_architecture_of_images_is_known_without_a_download():

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-import kinetics_i3d
 from kinetics_i3d.cli import figures, main
+from kinetics_i3d.cli.console import notify
+from kinetics_i3d.core.progress import Progress
 
 HEAVY = ("tensorflow", "keras", "av", "PIL", "h5py")
 
@@ -25,11 +26,7 @@ def start(*words, **options):
     )
 
 
-def test_version_and_help_go_to_stdout(capsys):
-    with pytest.raises(SystemExit) as done:
-        main.main(["--version"])
-    assert done.value.code == 0
-    assert capsys.readouterr().out == f"kinetics-i3d {kinetics_i3d.__version__}\n"
+def test_help_goes_to_stdout(capsys):
     for verb in main.VERBS:
         with pytest.raises(SystemExit) as done:
             main.main([verb, "--help"])
@@ -38,14 +35,16 @@ def test_version_and_help_go_to_stdout(capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--"], "required: VERB; see kinetics-i3d --help"),
-        (["clasify"], "invalid choice: 'clasify'"),
+        (["clasify"], "'clasify' (did you mean classify?); see kinetics-i3d --help"),
+        (["xyz"], "invalid choice: 'xyz' (choose from"),
         (["classify"], "required: VIDEO|FOLDER|LIST; see kinetics-i3d classify --help"),
         (["classify", "a.mp4", "--top", "0"], "--top: must be 1 or more, not 0"),
         (["classify", "a.mp4", "--top", "x"], "--top: invalid whole number value: 'x'"),
-        (["classify", "a.mp4", "--weigh", "x"], "unrecognized arguments: --weigh x"),
+        (["classify", "a.mp4", "--weigh", "x"], "--weigh x; see kinetics-i3d classify --help"),
+        (["draw", "kernels", "--output", "a.png", "b"], "b; see kinetics-i3d draw kernels --help"),
         (["evaluate", "folder"], "required: --weights"),
         (
             ["inflate", "a", "--output", "b", "--channels", "4"],
@@ -55,11 +54,11 @@ def test_version_and_help_go_to_stdout(capsys):
         (["train", "a", "b", "--epochs", "many"], "--epochs: invalid int value: 'many'"),
     ],
 )
-def test_wrong_words_are_one_line(command, words, said):
+def test_wrong_words_are_one_line(command, words, message):
     code, out, err = command(*words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("kinetics-i3d: error: ")
-    assert said in err
+    assert message in err
 
 
 def verb_that(monkeypatch, act):
@@ -176,3 +175,33 @@ main.run()
     words = [sys.executable, "-c", code, "figures", "--output", "out"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=400)
     assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
+
+
+def talk(options):
+    """Prints what a verb prints beside its result: a notice and progress."""
+    notify("a notice")
+    progress = Progress(9, "videos", every=0.0)
+    progress(3)
+    return 0
+
+
+@pytest.mark.parametrize("order", ["{flag} figures", "figures {flag}"])
+@pytest.mark.parametrize("flag", ["-q", "--quiet"])
+def test_a_quiet_verb_prints_errors_only(monkeypatch, command, flag, order):
+    verb_that(monkeypatch, talk)
+    _, _, err = command("figures", "--output", "out")
+    assert "note: a notice" in err and "3 of 9 videos" in err
+    words = order.format(flag=flag).split()
+    assert command(*words, "--output", "out") == (0, "", "")
+    verb_that(monkeypatch, raiser(FileNotFoundError(2, "No such file", "video.mp4")))
+    _, _, err = command(*words, "--output", "out")
+    assert err == "kinetics-i3d: error: video.mp4: No such file\n"
+
+
+def test_a_verbose_verb_prints_the_traceback_of_a_mistake(monkeypatch, command):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    words = verb_that(monkeypatch, raiser(FileNotFoundError(2, "No such file", "video.mp4")))
+    code, _, err = command(*words, "--verbose")
+    assert code == 2 and err.startswith("Traceback")
+    assert err.endswith("kinetics-i3d: error: video.mp4: No such file\n")
+    assert command(*words)[2].count("\n") == 1  # it does not last

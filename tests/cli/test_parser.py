@@ -63,7 +63,7 @@ def test_a_shared_option_has_one_spelling_in_every_verb(verb):
             assert dests[action.dest] in action.option_strings, action
 
 
-@pytest.mark.parametrize("verb", sorted({*VERBS} - {"completion"}))
+@pytest.mark.parametrize("verb", sorted({*VERBS} - {"completion", "demo"}))
 def test_every_verb_with_a_result_has_json(verb):
     assert any("--json" in action.option_strings for action in actions_of(verb_parsers()[verb]))
 
@@ -83,10 +83,10 @@ def test_streams_have_one_syntax(verb):
 @pytest.mark.parametrize(
     "verb", ["datasets", "evaluate", "prepare", "scale prepare", "benchmark input"]
 )
-@pytest.mark.parametrize("place", ["{data} {rest}", "{rest} {data}", "{rest} -- {data}"])
-def test_the_dataset_is_an_option_or_the_bare_word_of_its_verb(verb, place, capsys):
+@pytest.mark.parametrize("order", ["{data} {rest}", "{rest} {data}", "{rest} -- {data}"])
+def test_the_dataset_is_an_option_or_the_bare_word_of_its_verb(verb, order, capsys):
     rest = f"{REQUIRED.get(verb, '')} --kind table"
-    bare = parse(f"{verb} " + place.format(data="folder", rest=rest))
+    bare = parse(f"{verb} " + order.format(data="folder", rest=rest))
     assert bare["dataset"] == "folder"
     assert bare == parse(f"{verb} {rest} --data folder")
     assert capsys.readouterr().err == ""
@@ -132,7 +132,7 @@ def test_a_former_spelling_works_with_one_notice_and_is_hidden(former, now, caps
     assert parse(former) == wanted
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and err.startswith("kinetics-i3d: note: ")
-    assert "the former spelling goes with the next release" in err
+    assert "the former spelling will be removed in the next release" in err
     help_text = verb_parsers()[former.split()[0]].format_help()
     assert "--out " not in help_text and "--table" not in help_text and "rgb|flow" not in help_text
 
@@ -154,9 +154,20 @@ def test_help_opens_with_a_summary_and_two_examples_that_parse(verb):
     lines = [line.strip() for line in examples.splitlines()]
     assert len(lines) == 2 and usage.startswith(f"usage: kinetics-i3d {verb} ")
     assert tuple(lines) == VERBS[verb].EXAMPLES
+    for line in lines:  # `completion` stands inside other commands of the shell
+        words = re.search("kinetics-i3d ([^>)]*)", line)[1].split()
+        assert make_parser().parse_args(words).verb == verb
+
+
+@pytest.mark.parametrize("verb", ["scale features", "scale prepare", "benchmark input"])
+def test_help_of_a_verb_below_a_verb_opens_with_two_examples_that_parse(verb, capsys):
+    with pytest.raises(SystemExit):
+        make_parser().parse_args([*verb.split(), "--help"])
+    _, examples, *_ = capsys.readouterr().out.split("\n\n")
+    lines = [line.strip() for line in examples.splitlines()]
+    assert len(lines) == 2 and all(line.startswith(f"kinetics-i3d {verb} ") for line in lines)
     for line in lines:
-        if verb != "completion":
-            make_parser().parse_args(line.split()[1:])
+        make_parser().parse_args(line.split()[1:])
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -172,15 +183,38 @@ def test_every_help_text_is_a_phrase_of_its_own(verb):
     assert all(len(names) == 1 for names in seen.values()), seen
 
 
-def test_a_call_without_words_prints_the_verbs_by_topic(capsys):
+def test_a_call_without_words_prints_a_short_start_with_commands_that_parse(capsys):
     assert program.main([]) == 0
     out, err = capsys.readouterr()
-    assert err == "" and len(out.splitlines()) < 40
+    assert err == "" and len(out.splitlines()) <= 15
+    commands = [line.split() for line in out.splitlines() if line.startswith("  ")]
+    assert len(commands) == 3
+    for name, *words in commands:
+        assert name == "kinetics-i3d" and make_parser().parse_args(words)
+    assert "kinetics-i3d --help" in out and "kinetics-i3d VERB --help" in out
+
+
+def test_help_lists_the_verbs_by_topic(capsys):
+    with pytest.raises(SystemExit):
+        program.main(["--help"])
+    out = capsys.readouterr().out
     for topic, verbs in TOPICS.items():
         assert f"\n{topic}:\n" in out
         for verb in verbs:
             assert re.search(rf"^  {verb} +[a-z]", out, re.MULTILINE)
-    assert f"{make_parser().format_help()}" == out
+    assert "--quiet" in out and "--verbose" in out and "--version" in out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_can_be_quiet_or_verbose(verb):
+    names = {name for action in actions_of(verb_parsers()[verb]) for name in action.option_strings}
+    assert {"-q", "--quiet", "-v", "--verbose"} <= names
+
+
+@pytest.mark.parametrize("words", ["-q scale flow a b", "scale -q flow a b", "scale flow a b -q"])
+def test_a_verb_below_a_verb_is_quiet_wherever_the_option_stands(words):
+    assert parse(words)["verbosity"] == "quiet"
+    assert parse(f"{words} --verbose")["verbosity"] == "verbose"  # the last one counts
 
 
 def test_json_of_a_verb_that_writes_a_file(command, tmp_path):

@@ -45,8 +45,8 @@ def test_records_are_written_and_their_folder_printed(command, table, tmp_path, 
     assert records.streams == ("rgb", "flow") and records.clip_spec.name == "deepmind"
     assert records.flow["method"] == "farneback" and records.flow["bound"] == 20.0
     assert (records.count("train"), records.count("test")) == (2, 1)
-    said = "test: 1 records in 1 shards, all as written\ntrain: 2 records in 1 shards"
-    assert check(command, out, capsys) == (0, f"{said}, all as written\n", "")
+    message = "test: 1 records in 1 shards, all as written\ntrain: 2 records in 1 shards"
+    assert check(command, out, capsys) == (0, f"{message}, all as written\n", "")
     shard = out / "train-00000-of-00001.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1])
     code, printed, err = check(command, out, capsys)
@@ -89,13 +89,17 @@ def test_rate_and_size_may_differ_from_the_spec(command, table, tmp_path, words,
     assert (spec["name"], spec["fps"], spec["short_side"], spec["size"]) == expected
 
 
-def test_videos_that_cannot_be_read_are_told(command, table, tmp_path, monkeypatch):
+def test_videos_that_cannot_be_read_are_reported(command, table, tmp_path, monkeypatch):
     path = table("one", "text", "empty", "missing", "two")
     words = ("prepare", path, "--output", tmp_path / "out", "--streams", "rgb")
     code, printed, err = command(*words)
     assert (code, printed) == (1, f"{tmp_path / 'out'}\n")
-    told = [line for line in err.splitlines() if line.startswith("kinetics-i3d: error: ")]
-    assert sorted(line.split()[2] for line in told) == ["empty.mp4:", "missing.mp4:", "text.mp4:"]
+    messages = [line for line in err.splitlines() if line.startswith("kinetics-i3d: error: ")]
+    assert sorted(line.split()[2] for line in messages) == [
+        "empty.mp4:",
+        "missing.mp4:",
+        "text.mp4:",
+    ]
     assert open_dataset(tmp_path / "out").count("train") == 1
     monkeypatch.setattr(prepare, "SHOWN", 1)
     code, _, err = command(*words)  # they are remembered
@@ -111,7 +115,7 @@ def test_nothing_but_broken_videos_is_a_mistake(command, table, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--streams", "sound"), "must be rgb, flow or rgb,flow, not sound"),
         (("--streams", "rgb,rgb"), "must be rgb, flow or rgb,flow, not rgb,rgb"),
@@ -122,10 +126,10 @@ def test_nothing_but_broken_videos_is_a_mistake(command, table, tmp_path):
         (("--workers", "0"), "must be 1 or more"),
     ],
 )
-def test_mistakes_are_one_line_before_anything_is_written(command, table, tmp_path, words, said):
+def test_mistakes_are_one_line_before_anything_is_written(command, table, tmp_path, words, message):
     code, printed, err = command("prepare", table("one"), "--output", tmp_path / "out", *words)
     assert (code, printed, err.count("\n")) == (2, "", 1)
-    assert said in err and not (tmp_path / "out").exists()
+    assert message in err and not (tmp_path / "out").exists()
 
 
 def test_other_settings_and_folders_without_records_are_one_line(command, table, tmp_path):

@@ -65,7 +65,7 @@ def test_options_reach_the_library_and_stdout_is_the_page(command, dataset, libr
     ((videos, output, plan, options),) = library.calls
     assert len(videos) == 3 and str(output) == str(tmp_path / "out")
     assert len(plan.jobs) == 9 and plan.scale.name == "mini"
-    assert options["save_every"] == 7 and options["split"] == "test" and options["kind"] == "table"
+    assert options["save_every"] == 7 and plan.split == "test" and options["kind"] == "table"
 
 
 def test_cells_is_the_former_spelling_of_runs(command, dataset, library, tmp_path):
@@ -89,7 +89,7 @@ def test_exit_codes(command, dataset, library, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--split", "dev"), "no videos in split 'dev'"),
         (("--split", "train"), "must not be 'train'"),
@@ -100,7 +100,9 @@ def test_exit_codes(command, dataset, library, tmp_path):
         (("--source", "/none.h5"), "/none.h5: no such weights file"),
     ],
 )
-def test_invalid_options_are_reported_before_anything_runs(command, dataset, tmp_path, words, said):
+def test_invalid_options_are_reported_before_anything_runs(
+    command, dataset, tmp_path, words, message
+):
     code, out, err = command("tables", "--data", dataset, "--output", tmp_path / "out", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert said in err and not (tmp_path / "out").exists()
+    assert message in err and not (tmp_path / "out").exists()

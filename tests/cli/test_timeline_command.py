@@ -1,8 +1,8 @@
 """`kinetics-i3d timeline`: what it prints and writes, and what it does about bad input."""
 
-import functools
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -10,33 +10,12 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli import timeline as verb
 from kinetics_i3d.inference import features as library
-from kinetics_i3d.inference import features_files, timeline_files
+from kinetics_i3d.inference import features_files, timeline
 from kinetics_i3d.models import load
 
-pytestmark = pytest.mark.slow  # each runs networks
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("models_loaded_once")]
 
 WINDOWS = ("--window", "9", "--stride", "4")
-KEPT = functools.cache(load.load_model)
-
-
-@pytest.fixture(autouse=True)
-def kept(monkeypatch):
-    """Loads each model once for all tests."""
-
-    def as_model(weights):
-        return KEPT(str(weights)) if isinstance(weights, (str, os.PathLike)) else weights
-
-    monkeypatch.setattr(library, "as_model", as_model)
-
-
-@pytest.fixture
-def tree(tmp_path, videos):
-    """A folder of two videos, one of them in a folder inside, and a broken one."""
-    folder = tmp_path / "tree"
-    for name, source in (("b.mp4", "two"), ("inside/a.mp4", "one"), ("broken.mp4", "text")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(videos[source].read_bytes())
-    return folder
 
 
 def lines_of(path):
@@ -44,7 +23,7 @@ def lines_of(path):
 
 
 def test_the_formats_are_those_of_the_library():
-    assert verb.FORMATS == timeline_files.FORMATS
+    assert verb.FORMATS == timeline.FORMATS
 
 
 def test_windows_and_segments_are_printed(command, videos, weights):
@@ -134,7 +113,7 @@ def test_labels_replace_the_names_of_the_classes(command, videos, weights, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--window", "4"), "`window` must be at least 9 frames"),
         (("--window", "whole", "--stride", "8"), "`stride` must be left out with window='whole'"),
@@ -142,13 +121,15 @@ def test_labels_replace_the_names_of_the_classes(command, videos, weights, tmp_p
         (("--min-length", "-1"), "`min_length` must be seconds"),
         (("--picture",), "--picture needs --output FOLDER"),
         (("--format", "xml"), "--format: invalid choice: 'xml'"),
-        (("--window", "99", "--short", "error"), "12 frames at 10 a second, and a window has 99"),
+        (("--window", "99", "--short", "error"), "12 frames at 10 fps, but a window has 99"),
     ],
 )
-def test_wrong_options_are_one_line(command, videos, weights, words, said, tmp_path, monkeypatch):
+def test_wrong_options_are_one_line(
+    command, videos, weights, words, message, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     code, out, err = command("timeline", videos["one"], "--weights", weights["good"], *words)
-    assert (code, out, err.count("\n")) == (2, "", 1) and said in err
+    assert (code, out, err.count("\n")) == (2, "", 1) and message in err
     assert os.listdir(tmp_path) == []
 
 
@@ -164,12 +145,7 @@ def test_weights_that_do_not_fit_are_one_line(command, videos, weights):
 
 
 def test_picture_without_matplotlib_is_one_line(command, videos, weights, tmp_path, monkeypatch):
-    find_spec = verb.importlib.util.find_spec
-    monkeypatch.setattr(
-        verb.importlib.util,
-        "find_spec",
-        lambda name: None if name == "matplotlib" else find_spec(name),
-    )
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     words = ("--weights", weights["good"], "--output", tmp_path / "out", "--picture")
     code, out, err = command("timeline", videos["one"], *words)
     assert (code, out, err.count("\n")) == (2, "", 1) and "kinetics-i3d[reports]" in err

@@ -164,7 +164,9 @@ def test_records_are_recognised(command, dataset, library, tmp_path):
     assert library[0][0].count("train") == 3 and library[0][0].labels == ("sit", "stand", "wave")
 
 
-def test_a_run_that_was_asked_to_stop_says_come_again(command, dataset, monkeypatch, tmp_path):
+def test_a_run_that_is_requested_to_stop_exits_with_try_again(
+    command, dataset, monkeypatch, tmp_path
+):
     def stopped(*_, **__):
         raise TrainingStopped("run: stopped after step 5")
 
@@ -176,7 +178,7 @@ def test_a_run_that_was_asked_to_stop_says_come_again(command, dataset, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "reason"),
     [
         (("--ema", "2"), "`ema` must be in [0, 1)"),
         (("--schedule", "cosin"), "Did you mean 'cosine'"),
@@ -189,14 +191,15 @@ def test_a_run_that_was_asked_to_stop_says_come_again(command, dataset, monkeypa
         (("--precision", "mixed_float16"), "on a CPU"),
     ],
 )
-def test_mistakes_are_found_before_a_run_is_begun(command, dataset, tmp_path, words, said):
+def test_mistakes_are_found_before_a_run_is_begun(command, dataset, tmp_path, words, reason):
     head = ("train", "InceptionI3D", "--data", dataset, "--output", tmp_path / "run")
     code, out, err = command(*head, *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert said in err
+    assert reason in err
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_sigterm_ends_the_command_with_its_code(dataset, tmp_path):
     small = "--architecture inception_v1_quarter --frames 9 --size 32 --test-size 32 --batch 1"

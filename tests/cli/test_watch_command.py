@@ -70,7 +70,7 @@ def test_json_lines_are_the_predictions_of_classify(watch, command, videos, weig
 def test_a_video_shorter_than_a_window_is_one_line(watch, videos):
     code, out, err = watch(videos["three"])
     assert (code, out.count("\n")) == (0, 1)
-    assert "1 windows in 0.5 s of video" in err
+    assert "1 window in 0.5 s of video" in err
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,11 @@ def test_sigterm_ends_as_the_end_of_the_stream_does(watch, videos, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def _heed_ctrl_c():
+    """A shell has the programs that it starts in the background ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_a_stream_with_a_summary(videos, tmp_path):
     with serve_in_real_time(ROOT / "examples" / "wave.mp4", seconds=3600) as address:
         words = ["watch", address, "--weights", "rgb_figures", "--window", "16", "--every", "0.4"]
@@ -141,6 +146,7 @@ def test_ctrl_c_ends_a_stream_with_a_summary(videos, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heed_ctrl_c,
         )
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)

