@@ -13,6 +13,7 @@ setup(
     package_data={
         "": ["*.csv", "*.json", "*.tsv", "*.txt", "label_lists/*.txt", "py.typed"],
         "kinetics_i3d.checkpoints": ["*.h5", "*.md"],
+        "kinetics_i3d.app": ["templates/*"],
         "kinetics_i3d.evaluation": ["templates/*"],
     },
     include_package_data=False,
