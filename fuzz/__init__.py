@@ -1,0 +1,1 @@
+"""Fuzzers of everything that reads a file or an answer of others: `python -m fuzz --help`."""
