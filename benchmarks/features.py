@@ -2,11 +2,12 @@
 
     python benchmarks/features.py
     python benchmarks/features.py --seconds 6 --times 3 --videos 2 --rounds 1   # quick
+    python benchmarks/features.py --parts throughput
 
 Memory: the peak of `kinetics-i3d features` on a video of a minute and on that video repeated.
-Throughput: that minute against the same windows as ready tensors; with both streams against
-the sum of both networks and of the flow, interleaved in one process. Folder: one call on a folder
-against a shell loop that calls `classify` on each file.
+Throughput: that minute against the same windows as ready tensors. Streams: both streams of that
+minute against the sum of both networks and of the flow. Both are interleaved in one process.
+Folder: one call on a folder against a shell loop that calls `classify` on each file.
 """
 
 import os
@@ -30,6 +31,19 @@ CLIPS = sorted((pathlib.Path(__file__).parents[1] / "examples").glob("*.mp4"))
 WEIGHTS = "rgb_kinetics400"
 WINDOW = 64
 FPS = 25
+TITLES = {
+    "memory": "Timed features: memory of a long video",
+    "throughput": "Timed features: throughput against the network alone",
+    "streams": "Timed features: both streams against their parts",
+    "folder": "Timed features: a folder of videos",
+}
+NOTES = {
+    "memory": "Windows far apart, so that all frames are decoded and few windows computed.",
+    "throughput": "Medians of interleaved rounds; ratios are within a round.",
+    "streams": "Medians of interleaved rounds; ratios are within a round. Flow is TV-L1, "
+    "computed in the call; the networks have random weights.",
+    "folder": "",
+}
 COMMAND = [sys.executable, "-m", "kinetics_i3d"]
 
 
@@ -88,7 +102,7 @@ def memory(folder, short, seconds, times):
 
 
 def timed(programs, rounds):
-    """{program: median seconds}, interleaved after a warm-up round."""
+    """{program: seconds of each round}, interleaved after a warm-up round."""
     seconds = {name: [] for name in programs}
     for turn in range(rounds + 1):
         for name, program in programs.items():
@@ -96,62 +110,82 @@ def timed(programs, rounds):
             program()
             if turn:
                 seconds[name].append(time.perf_counter() - begun)
-    return {name: statistics.median(spent) for name, spent in seconds.items()}
+    return {name: np.array(spent) for name, spent in seconds.items()}
+
+
+def _network(model, channels, windows):
+    """A function that runs a network up to Mixed_5c on so many windows of ready clips."""
+    import kinetics_i3d as ki3d
+    from kinetics_i3d.inference.feature_options import BATCH_FRAMES
+
+    part = ki3d.feature_model(model, "Mixed_5c")
+    batch = BATCH_FRAMES // WINDOW
+    shape = (batch, WINDOW, 224, 224, channels)
+    clips = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+
+    def call():
+        for begin in range(0, windows, batch):
+            part.predict_on_batch(clips[: min(batch, windows - begin)])
+
+    return call
+
+
+def _features(model, video):
+    """A function that computes the features of the same number of windows of a video."""
+    from kinetics_i3d.inference.feature_options import FeatureOptions
+    from kinetics_i3d.inference.features import FeatureExtractor
+
+    options = FeatureOptions(window=WINDOW, stride=WINDOW, tail="drop")
+    extractor = FeatureExtractor(model, options)  # one for all videos, as the command has it
+    return lambda: extractor.extract(video)
 
 
 def throughput(short, seconds, rounds):
-    """Rows of the time of features against that of their parts."""
+    """Rows of the throughput of features against that of the network alone."""
     import kinetics_i3d as ki3d
-    from kinetics_i3d.flow.compute import read_flow
-    from kinetics_i3d.inference.feature_options import BATCH_FRAMES, FeatureOptions
-    from kinetics_i3d.inference.features import FeatureExtractor
 
     windows = seconds * FPS // WINDOW
-    rgb = ki3d.load_model(WEIGHTS)
-    both = ki3d.TwoStreamI3D(classes=400)  # random weights take the same time
-
-    def network(model, channels):
-        part = ki3d.feature_model(model, "Mixed_5c")
-        batch = BATCH_FRAMES // WINDOW
-        clips = np.zeros((batch, WINDOW, 224, 224, channels), np.float32)
-
-        def call():
-            for begin in range(0, windows, batch):
-                part.predict_on_batch(clips[: min(batch, windows - begin)])
-
-        return call
-
-    def features(model):
-        options = FeatureOptions(window=WINDOW, stride=WINDOW, tail="drop")
-        extractor = FeatureExtractor(model, options)  # one for all videos, as the command has it
-        return lambda: extractor.extract(short)
-
-    medians = timed(
-        {
-            "rgb network": network(rgb, 3),
-            "rgb features": features(rgb),
-            "flow network": network(both.streams["flow"], 2),
-            "flow": lambda: sum(1 for _ in read_flow(short)),
-            "features of both streams": features(both),
-        },
-        rounds,
+    model = ki3d.load_model(WEIGHTS)
+    spent = timed(
+        {"network": _network(model, 3, windows), "features": _features(model, short)}, rounds
     )
-    parts = medians["rgb network"] + medians["flow network"] + medians["flow"]
-    whole = medians["features of both streams"]
-    speeds = [windows / medians[name] for name in ("rgb features", "rgb network")]
+    ratios = spent["network"] / spent["features"]
+    speeds = [windows / statistics.median(spent[name]) for name in ("features", "network")]
     return [
         {
             "what": "features of a video, rgb: throughput against the network alone",
             "measured": f"{speeds[0]:.2f} and {speeds[1]:.2f} windows/s",
-            "ratio": f"{speeds[0] / speeds[1]:.2f}",
+            "ratio": f"{statistics.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})",
             "wanted": "at least 0.95",
+        }
+    ]
+
+
+def streams(short, seconds, rounds):
+    """Rows of the time of features of both streams against that of their parts."""
+    import kinetics_i3d as ki3d
+    from kinetics_i3d.flow.compute import read_flow
+
+    windows = seconds * FPS // WINDOW
+    both = ki3d.TwoStreamI3D(classes=400)  # random weights take the same time
+    spent = timed(
+        {
+            "rgb network": _network(both.streams["rgb"], 3, windows),
+            "flow network": _network(both.streams["flow"], 2, windows),
+            "flow": lambda: sum(1 for _ in read_flow(short)),
+            "features": _features(both, short),
         },
+        rounds,
+    )
+    parts = spent["rgb network"] + spent["flow network"] + spent["flow"]
+    seconds = [statistics.median(values) for values in (spent["features"], parts)]
+    return [
         {
             "what": "features of a video, both streams: time against both networks and the flow",
-            "measured": f"{whole:.1f} s and {parts:.1f} s",
-            "ratio": f"{whole / parts:.2f}",
+            "measured": f"{seconds[0]:.1f} s and {seconds[1]:.1f} s",
+            "ratio": f"{statistics.median(spent['features'] / parts):.2f}",
             "wanted": "about 1",
-        },
+        }
     ]
 
 
@@ -175,34 +209,33 @@ def folder_of_videos(folder, count):
 
 
 def main():
-    """Prints and records the ratios."""
+    """Prints and records the ratios of each part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="of the short video")
     parser.add_argument("--times", type=int, default=120, help="that the long video repeats it")
     parser.add_argument("--videos", type=int, default=100, help="in the folder")
-    parser.add_argument("--rounds", type=int, default=3, help="of the throughput")
+    parser.add_argument("--rounds", type=int, default=5, help="of throughput and streams")
+    parser.add_argument("--parts", nargs="+", choices=TITLES, default=[*TITLES])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         short = folder / "short.mp4"
         make_short(short, options.seconds)
-        rows = []
-        for part in (
-            lambda: memory(folder, short, options.seconds, options.times),
-            lambda: throughput(short, options.seconds, options.rounds),
-            lambda: folder_of_videos(folder, options.videos),
-        ):
-            rows += part()
-            print(*rows, sep="\n", flush=True)
-    publish(
-        "features",
-        "Timed features: memory, throughput, a folder",
-        "python benchmarks/features.py",
-        rows,
-        notes=f"`{WEIGHTS}`, windows of {WINDOW} frames, 320x240 videos at {FPS} frames a second; "
-        f"medians of {options.rounds} interleaved rounds. Flow is TV-L1, computed in the call; the "
-        "networks of both streams have random weights.",
-    )
+        parts = {
+            "memory": lambda: memory(folder, short, options.seconds, options.times),
+            "throughput": lambda: throughput(short, options.seconds, options.rounds),
+            "streams": lambda: streams(short, options.seconds, options.rounds),
+            "folder": lambda: folder_of_videos(folder, options.videos),
+        }
+        for part in options.parts:
+            publish(
+                f"features_{part}",
+                TITLES[part],
+                " ".join(["python", "benchmarks/features.py", *sys.argv[1:]]),
+                parts[part](),
+                notes=f"`{WEIGHTS}`, windows of {WINDOW} frames, 320x240 videos at {FPS} frames a "
+                f"second. {NOTES[part]}".strip(),
+            )
 
 
 if __name__ == "__main__":

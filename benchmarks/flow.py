@@ -33,11 +33,10 @@ PROGRAMS = ("opencv", "numba", "tensorflow")
 NOISE = 2.5e-4  # grey levels
 
 
-def pairs_of(clip, size, count):
+def pairs_of(path, size, count, start=0.0):
     """Pairs of consecutive grey frames, cropped at the center."""
     frames = []
-    path = CLIPS / "clips" / clip
-    for frame in read_frames(path, fps=25, short_side=256, start=STARTS[clip]):
+    for frame in read_frames(path, fps=25, short_side=256, start=start):
         top, left = ((full - part) // 2 for full, part in zip(frame.shape, size, strict=False))
         frames.append(to_grey(frame[top : top + size[0], left : left + size[1]]))
         if len(frames) > count:
@@ -112,7 +111,7 @@ def differences(flows, other):
 
 def rows_of(clip, size, count, rounds):
     """The table rows of one clip and size, and the numbers behind them."""
-    pairs = pairs_of(clip, size, count)
+    pairs = pairs_of(CLIPS / "clips" / clip, size, count, STARTS[clip])
     results = measure(pairs, rounds)
     opencv_flows = results["opencv"]["flows"]
     moves = np.hypot(opencv_flows[..., 0], opencv_flows[..., 1])
