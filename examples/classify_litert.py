@@ -1,13 +1,13 @@
 """Classifies a video with a LiteRT file, without kinetics_i3d, Keras or TensorFlow.
 
-kinetics-i3d export rgb_figures --to litert --output figures.tflite --frames 16
-python examples/classify_litert.py examples/wave.mp4 figures.tflite
+    kinetics-i3d export rgb_figures --to litert --output figures.tflite --frames 16
+    python examples/classify_litert.py examples/wave.mp4 figures.tflite
 
 Needs ai-edge-litert, NumPy and, to decode the video, PyAV.
 """
 
+import argparse
 import json
-import sys
 import zipfile
 
 import av
@@ -34,18 +34,14 @@ def read_frames(path, spec):
                 format="rgb24", width=width, height=height, interpolation="BILINEAR"
             )
             top, left = (height - spec["size"]) // 2, (width - spec["size"]) // 2
-            while (
-                frame.time - first >= shown / spec["fps"] - 1e-6
-            ):  # it is slower: repeat the frame
+            # Where the video is slower than the spec, the frame is repeated.
+            while frame.time - first >= shown / spec["fps"] - 1e-6:
                 yield small[top : top + spec["size"], left : left + spec["size"]]
                 shown += 1
 
 
 def main(video, model):
-    """Prints the five most likely classes of the first clip, one of which a video has.
-
-    Weights trained on several labels per video have a probability for each class by itself.
-    """
+    """Prints the five most probable classes of a video's first clip."""
     with zipfile.ZipFile(model) as archive:  # a LiteRT file is also a zip of its labels and specs
         labels = archive.read("labels.txt").decode().splitlines()
         spec = json.loads(archive.read("clip_spec.json"))["rgb"]
@@ -59,7 +55,7 @@ def main(video, model):
             break
     clip = np.stack([clip[index % len(clip)] for index in range(frames)])  # short ones are looped
     logits = network(rgb=clip[np.newaxis])["logits"][0]
-    if several:
+    if several:  # trained on videos with several labels: each class has a probability of its own
         probabilities = 1 / (1 + np.exp(-logits))
     else:
         odds = np.exp(logits - logits.max())
@@ -69,4 +65,8 @@ def main(video, model):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("video")
+    parser.add_argument("model", help="the file that `kinetics-i3d export --to litert` wrote")
+    options = parser.parse_args()
+    main(options.video, options.model)

@@ -1,14 +1,20 @@
 """Classifies a video in one call, and then step by step.
 
-python examples/classify_video.py examples/wave.mp4 rgb_figures
+    python examples/classify_video.py examples/wave.mp4 rgb_figures
+
+Without the name or the path of weights it takes one of the 400 actions of Kinetics.
 """
 
-import sys
+import argparse
 
 import kinetics_i3d as ki3d
 
-path, weights = sys.argv[1:]
-model = ki3d.InceptionI3D(weights=weights)
+parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+parser.add_argument("video")
+parser.add_argument("weights", nargs="?", default="rgb_kinetics400")
+options = parser.parse_args()
+path = options.video
+model = ki3d.InceptionI3D(weights=options.weights)
 
 # In one call, in bounded memory for videos of any length:
 for label, probability in ki3d.classify(path, model, top=3).predictions:

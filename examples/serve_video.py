@@ -29,6 +29,7 @@ import numpy as np
 NUMBERS = np.array([f"{value:3d}," for value in range(256)], "S4")
 FORMATS = "asf,avi,flv,gif,matroska,mov,mpeg,mpegts,ogg"  # no playlists
 TIMEOUT = 120
+MOST_BYTES = 64 << 20  # of an answer; 400 classes with their probabilities have 20 kB
 REFUSAL_TIMEOUT = 1.0  # seconds in which a server can refuse a body
 
 
@@ -167,22 +168,38 @@ def predict_http(protocol, url, streams):
     connect = http.client.HTTPSConnection if https else http.client.HTTPConnection
     connection = connect(parts.hostname, parts.port, timeout=TIMEOUT)
     try:
-        response = post(connection, f"{parts.path}{path}", body, length)
-        text = response.read().decode("utf-8", errors="replace")
-    except OSError as error:
-        raise SystemExit(f"{url}: no answer to {length} bytes ({error})") from error
+        with post(connection, f"{parts.path}{path}", body, length) as response:
+            text = response.read(MOST_BYTES).decode("utf-8", errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise SystemExit(f"{url}: no answer to {length} bytes ({printable(str(error))})") from error
     finally:
         connection.close()
     try:
         answer = json.loads(text)
-    except ValueError:  # such as the error page of a proxy
+    except (ValueError, RecursionError):  # such as the error page of a proxy
         answer = {"error": " ".join(text.split())[:200] or response.reason}
-    if response.status != 200 or "error" in answer:
+    if response.status != 200 or not isinstance(answer, dict) or "error" in answer:
         reason = answer.get("error", text) if isinstance(answer, dict) else text
-        raise SystemExit(f"{url}: {response.status}: {reason}")
-    if "outputs" in answer:
-        return {tensor["name"]: tensor["data"] for tensor in answer["outputs"]}
-    return answer["predictions"][0]
+        raise SystemExit(f"{url}: {response.status}: {printable(str(reason))}")
+    try:
+        outputs = (
+            answer["predictions"][0]
+            if protocol is rest
+            else {tensor["name"]: tensor["data"] for tensor in answer["outputs"]}
+        )
+        labels = [printable(str(label)) for label in outputs["labels"]]
+        scores = [float(score) for score in outputs["scores"]]
+        if len(labels) != len(scores):
+            raise ValueError("not as many scores as labels")
+        return outputs | {"labels": labels, "scores": scores}
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        reason = f"the answer has no labels with scores: {printable(text)[:200]}"
+        raise SystemExit(f"{url}: {reason}") from error
+
+
+def printable(text):
+    """Text of a server in one line, without what would move the cursor of a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def post(connection, path, body, length):
