@@ -5,6 +5,7 @@ of the repository: the pages of `REPOSITORY_PAGES`, under the same paths, so tha
 pages hold in the repository and on the site.
 """
 
+import json
 import pathlib
 import posixpath
 import re
@@ -24,11 +25,16 @@ API = {
     "Classify and prepare videos": (
         *("classify", "load_model", "list_weights", "load_clip", "load_streams", "read_frames"),
         *("video_info", "VideoFrames", "optical_flow", "FlowSettings", "decode_predictions"),
-        *("examine", "set_input_checks", "show_progress", "write_video", "ClipSpec"),
+        *("examine", "set_bounded_decoder", "set_input_checks", "show_progress"),
+        *("write_video", "ClipSpec"),
     ),
     "Long videos": (
         *("classify_over_time", "Timeline", "find_segments", "Segment", "draw_timeline"),
         "watch",
+    ),
+    "Pictures": (
+        *("draw_filmstrip", "grad_cam", "GradCAM", "draw_grad_cam", "overlay_heatmap", "draw_flow"),
+        *("draw_kernels", "draw_training_curves", "draw_embedding"),
     ),
     "Networks": (
         *("InceptionI3D", "TwoStreamI3D", "InceptionV1", "ConvNetLSTM", "C3D", "TwoStream"),
@@ -132,7 +138,7 @@ def model_cards():
     """The page of the catalog: a card for each network, with the fields of model cards."""
     from kinetics_i3d.weights.catalog import CATALOG, IMAGES, PAIRS
 
-    cards = []
+    cards = []  # the fields that programs read are those of the weights files, not of an export
     for row in (*CATALOG.values(), *IMAGES.values()):
         spec = row.clip_spec
         rate = "" if row.name in IMAGES else f" at {spec.fps:g} frames per second"
@@ -147,17 +153,40 @@ def model_cards():
             f"| license and training data | {row.terms} |\n"
             f"| sources | {', '.join(row.sources)} |\n"
             + (f"| trained by | `{row.command}` |\n" if row.command else "")
+            + _metadata(row.name, row.system, spec.stream)
         )
     for pair in PAIRS.values():
         cards.append(
             f"## {pair.name}\n\n| field | value |\n|---|---|\n"
             f"| model | TwoStreamI3D of `{pair.rgb}` and `{pair.flow}`, logits added |\n"
             f"| accuracy | {_accuracy(pair)} |\n"
+            + _metadata(pair.name, "TwoStreamI3D", "rgb", "flow")
         )
     return (
-        "# Model cards\n\nThe weights of the catalog, which `weights=` accepts by name. Exported "
-        "models contain their model card.\n\n" + "\n".join(cards)
+        "# Model cards\n\nThe weights of the catalog, which `weights=` accepts by name. Below each "
+        "card is its metadata for Hugging Face, the beginning of a `README.md`, and for Kaggle "
+        "Models. Exported models contain a whole model card; those for TensorFlow Hub contain the "
+        "files that Kaggle reads too.\n\n" + "\n".join(cards)
     )
+
+
+def _metadata(name, system, *streams):
+    """The fields of a card for Hugging Face and Kaggle, as blocks of code."""
+    from kinetics_i3d.exporting.card_metadata import (
+        front_matter,
+        hugging_face_fields,
+        kaggle_fields,
+        slug,
+    )
+    from kinetics_i3d.exporting.model_card import provenance
+
+    about = provenance(name)
+    tags = (slug(system), "keras", *streams)
+    fields = hugging_face_fields(about, library="kinetics-i3d", tags=tags)
+    kaggle, _ = kaggle_fields(about, description="", instance={})
+    shown = ("title", "slug", "subtitle", "licenseName", "provenanceSources")
+    text = json.dumps({key: kaggle[key] for key in shown}, indent=2)
+    return f"\n```yaml\n{front_matter(fields)}```\n\n```json\n{text}\n```\n"
 
 
 def _accuracy(row):
