@@ -135,7 +135,7 @@ def make_stage(folder):
             small = dataclasses.replace(spec, **SIZE)
             path = folder / f"{name}.h5"
             ki3d.save_weights(models[kind], path, labels=row.labels, clip_spec=small)
-    # Formats are recognised by content; the readers of PyTorch's files have tests of their own.
+    # Formats are recognized by content; the readers of PyTorch's files have tests of their own.
     shutil.copy(folder / "rgb_imagenet_kinetics400.h5", folder / "rgb_imagenet.pt")
     shutil.copy(folder / "rgb_kinetics_jhmdb.h5", folder / "mine.h5")
     write_inception5h(folder / "inception5h.zip")

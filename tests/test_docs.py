@@ -77,12 +77,12 @@ def test_an_example_runs(name, folder, monkeypatch):
     (test,) = doctest.DocTestFinder(recurse=False).find(
         inspect.unwrap(thing), name, globs=names, module=False
     )
-    said = []
+    message = []
     runner = doctest.DocTestRunner(
         optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS, verbose=False
     )
-    runner.run(test, out=said.append)
-    assert not said, "".join(said)
+    runner.run(test, out=message.append)
+    assert not message, "".join(message)
     assert runner.tries > 0
 
 

@@ -42,6 +42,12 @@ NAMES = {
     "cells": "runs",
     "claims": "locks, hypotheses",
     "manieth": "index",
+    "place": "position, index, folder",
+    "said": "reason, text",
+    "codes": "quantized",
+    "fewest": "minimum",
+    "lacking": "missing",
+    "noted": "recorded",
 }
 # {phrase in a docstring, a help text or an error: what to write}
 PHRASES = {
@@ -62,6 +68,21 @@ PHRASES = {
     "eight bits": "8 bits",
     "the like": "name them",
     "no two to one": "different",
+    "asked for": "requested",
+    "became of": "the result",
+    "becomes of": "how it is handled",
+    "cut short": "truncated",
+    "for ever": "forever",
+    "gives way": "is replaced by",
+    "made again": "written again",
+    "nobody": "say who or what",
+    "once more": "again",
+    "so much": "this much",
+    "strangers": "untrusted files",
+    "the most bytes": "the maximum number of bytes",
+    "what has to be": "what it is",
+    "whoever": "say who or what",
+    "whole or not at all": "atomically",
 }
 PHRASE = re.compile("|".join(rf"\b{re.escape(phrase)}\b" for phrase in PHRASES), re.IGNORECASE)
 

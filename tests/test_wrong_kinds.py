@@ -1,7 +1,10 @@
 """Public functions called with an argument of another kind: one sentence, no raw error."""
 
+import functools
+
 import numpy as np
 import pytest
+import short_network
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.video.writer import write_video
@@ -45,11 +48,106 @@ CALLS = {
         lambda folder: ki3d.fvd(None, None),
         "videos must be a folder or a list of files.*NoneType",
     ),
+    "InceptionI3D(weights=list)": (
+        lambda folder: ki3d.InceptionI3D(weights=[np.zeros(3)]),
+        "`weights` must be a name or a path of weights. Received: list",
+    ),
+    "InceptionI3D(weights=0)": (lambda folder: ki3d.InceptionI3D(weights=0), "Received: int"),
+    "ClipSpec(0)": (lambda folder: ki3d.ClipSpec(0), "`name` must be a text. Received: name=0"),
+    "ClipSpec(fps=text)": (lambda folder: ki3d.ClipSpec("x", fps="25"), "`fps` must be a number"),
+    "ClipSpec(size=None)": (
+        lambda folder: ki3d.ClipSpec("x", size=None),
+        "`size` must be a number. Received: size=None",
+    ),
+    "save_weights(labels=text)": (
+        lambda folder: ki3d.save_weights(small_model(), folder / "x.h5", labels="sit"),
+        "`labels` must be a list of class names. Received: labels='sit'",
+    ),
+    "save_weights(labels=dictionary)": (
+        lambda folder: ki3d.save_weights(small_model(), folder / "x.h5", labels={0: "a"}),
+        "`labels` must be a list of class names",
+    ),
+    "save_weights(clip_spec=dictionary)": (
+        lambda folder: ki3d.save_weights(small_model(), folder / "x.h5", clip_spec={"fps": 25}),
+        "`clip_specs` must be {stream: ClipSpec of that stream}. Received: {'fps': 25}",
+    ),
+    "save_weights(clip_spec=name)": (
+        lambda folder: ki3d.save_weights(small_model(), folder / "x.h5", clip_spec="deepmind"),
+        "`clip_spec` must be {stream: ClipSpec} of .*Received: clip_spec='deepmind'",
+    ),
+    "decode_predictions(top=0)": (
+        lambda folder: ki3d.decode_predictions([[0.0, 1.0]], labels=("a", "b"), top=0),
+        "`top` must be a whole number above 0, or None. Received: top=0",
+    ),
+    "decode_predictions(top=text)": (
+        lambda folder: ki3d.decode_predictions([[0.0, 1.0]], labels=("a", "b"), top="5"),
+        "`top` must be a whole number above 0, or None. Received: top='5'",
+    ),
+    "find_segments(path)": (
+        lambda folder: ki3d.find_segments("timeline.jsonl"),
+        r"`timeline` must be what classify_over_time\(\) returns. Received: str",
+    ),
+    "draw_timeline(rows)": (
+        lambda folder: ki3d.draw_timeline(folder / "x.png", [(0.0, 1.0, "sit")]),
+        "`timeline` must be what classify_over_time",
+    ),
+    "draw_timeline(path, segments)": (
+        lambda folder: ki3d.draw_timeline(folder / "x.png", "video.mp4", segments=[]),
+        "`timeline` must be what classify_over_time",
+    ),
+    "draw_grad_cam(video)": (
+        lambda folder: ki3d.draw_grad_cam(folder / "x.png", folder / "a.mp4"),
+        r"`cam` must be what grad_cam\(\) returns",
+    ),
+    "draw_filmstrip(predictions)": (
+        lambda folder: ki3d.draw_filmstrip(folder / "x.png", folder / "a.mp4", (("sit", 1.0),)),
+        r"`classification` must be what classify\(\) returns. Received: tuple",
+    ),
+    "grad_cam(list)": (
+        lambda folder: ki3d.grad_cam("rgb_figures", [str(folder / "a.mp4")]),
+        "`clips` must be a path, VideoFrames, or a clip",
+    ),
+    "grad_cam(None)": (
+        lambda folder: ki3d.grad_cam("rgb_figures", None),
+        "`clips` must be a path, VideoFrames, or a clip .*Received: NoneType",
+    ),
+    "start_from_images(names)": (
+        lambda folder: ki3d.start_from_images("rgb_figures", "imagenet_inception5h"),
+        "`model` must be a model of this package. Received: str",
+    ),
+    "feature_model(None)": (
+        lambda folder: ki3d.feature_model(small_model(), None),
+        "`endpoint` must name an activation",
+    ),
+    "extract_features(endpoint=list)": (
+        lambda folder: ki3d.extract_features(
+            folder / "a.mp4", "rgb_figures", endpoint=["Mixed_4f"]
+        ),
+        "`endpoint` must name an activation",
+    ),
+    "extract_features(streams=0)": (
+        lambda folder: ki3d.extract_features(folder / "a.mp4", "rgb_figures", streams=0),
+        "`streams` must be None, 'rgb', 'flow' or 'rgb,flow'. Received: streams=0",
+    ),
+    "extract_features(window=huge)": (
+        lambda folder: ki3d.extract_features(folder / "a.mp4", "rgb_figures", window=10**9),
+        "`window` must be at most 20000 frames",
+    ),
+    "classify_over_time(window=hours)": (
+        lambda folder: ki3d.classify_over_time(folder / "a.mp4", "rgb_figures", window="36000s"),
+        "`window` must be at most 20000 frames",
+    ),
     "optical_flow(path)": (
         lambda folder: ki3d.optical_flow("video.mp4"),
         r"`frames` must be frames, such as read_frames\(path\)",
     ),
 }
+
+
+@functools.cache
+def small_model():
+    """Three Inception modules, untrained."""
+    return ki3d.InceptionI3D(architecture=short_network.register(), classes=3)
 
 
 @pytest.fixture(scope="module")

@@ -65,13 +65,13 @@ def test_the_hub_form_is_fine_tuned_there(old, model, clips, training, tmp_path)
 
 @pytest.mark.parametrize("where", ["folder", "s3"])
 def test_records_are_read_there(old, where, records, examples, request, tmp_path):
-    place, variables = (records, {}) if where == "folder" else request.getfixturevalue("s3")
-    found = old.ask(PROGRAM, "records", place, tmp_path / "out.npz", cwd=tmp_path, **variables)
-    names = sorted(found)
+    location, variables = (records, {}) if where == "folder" else request.getfixturevalue("s3")
+    arrays = old.ask(PROGRAM, "records", location, tmp_path / "out.npz", cwd=tmp_path, **variables)
+    names = sorted(arrays)
     assert names == ["kick", "sit_down", "stand_up", "wave"]
     with np.load(tmp_path / "out.npz") as out:
         for index, name in enumerate(names):
-            path, label, times = found[name]
+            path, label, times = arrays[name]
             assert path.endswith(f"{name}.mp4") and label == index
             assert times == [80_000 * frame for frame in range(32)]  # 12.5 a second
             video = read_frames(examples / f"{name}.mp4", fps=12.5, short_side=88)

@@ -22,7 +22,7 @@ SMALL = (
 
 
 @pytest.fixture(scope="module", params=["lowest", "newest"])
-def place(request, environment):
+def user(request, environment):
     return environment(request.param)
 
 
@@ -43,22 +43,22 @@ def test_the_lowest_are_those_that_the_metadata_promise(lowest, examples, tmp_pa
     assert len(bounds) == len(project["dependencies"]) + 4
 
 
-def test_every_module_is_imported(place, tmp_path):
-    found, public = place.ask(PROGRAM, "modules", cwd=tmp_path)
+def test_every_module_is_imported(user, tmp_path):
+    found, public = user.ask(PROGRAM, "modules", cwd=tmp_path)
     assert found > 150 and public == len(ki3d.__all__)
 
 
-def test_every_system_is_built(place, command, tmp_path):
+def test_every_system_is_built(user, command, tmp_path):
     here = command("systems", cwd=tmp_path)
-    assert place.kinetics_i3d("systems", cwd=tmp_path) == here and "TwoStreamI3D" in here
+    assert user.kinetics_i3d("systems", cwd=tmp_path) == here and "TwoStreamI3D" in here
 
 
 @pytest.mark.parametrize("weights", ["rgb_figures", "rgb_kinetics_jhmdb"])
-def test_shipped_weights_say_the_same_labels(place, weights, command, actions, examples, tmp_path):
+def test_shipped_weights_say_the_same_labels(user, weights, command, actions, examples, tmp_path):
     names = actions if weights == "rgb_figures" else actions[1:2]
     videos = [examples / f"{name}.mp4" for name in names]
     words = ("classify", *videos, "--weights", weights, "--json")
-    there, here = (json.loads(run(*words, cwd=tmp_path)) for run in (place.kinetics_i3d, command))
+    there, here = (json.loads(run(*words, cwd=tmp_path)) for run in (user.kinetics_i3d, command))
     for one, other, name in zip(there, here, names, strict=True):
         first, same = one["predictions"][0], other["predictions"][0]
         assert first["label"] == same["label"]
