@@ -86,9 +86,9 @@ compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is prom
 
 acceptance: $(VENV)/.dev $(VENV)/.weights  ## what a release must do, end to end (CI runs it after the tests)
 	$(BIN)/python .ci/acceptance.py
-	KINETICS_I3D_KILLS=20 $(PYTEST) tests/training/test_resume.py
+	KINETICS_I3D_KILLS=20 $(PYTEST) -n 2 tests/training/test_resume.py
 	KINETICS_I3D_LONG=1 $(PYTEST) $(TWO) -m long
-	KINETICS_I3D_PAGES=1 $(PYTEST) tests/test_pages.py tests/test_contributing.py tests/test_localize_example.py
+	KINETICS_I3D_PAGES=1 $(PYTEST) -n 2 tests/test_pages.py tests/test_contributing.py tests/test_localize_example.py
 
 faults: $(VENV)/.dev  ## full disks, kills, signals and lost permissions in every verb that writes (as root: real full disks)
 	$(BIN)/python tests/faults/inject_faults.py
