@@ -424,7 +424,7 @@ def test_killed_runs_leave_nothing_wrong_and_are_finished_by_the_next(many, tmp_
     assert contents(out) == wanted
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_at_once_share_the_work(many, tmp_path):
     tree, wanted = many
     out = tmp_path / "out"

@@ -115,7 +115,7 @@ def test_avg_pool_features_are_those_of_the_last_pool(kinetics_file):
     np.testing.assert_allclose(features.values, wanted, atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fvd_of_real_clips_is_that_of_the_preprocessing_in_plain_formulas(shared, kinetics_file):
     names = ("cricket_shot.avi", "archery.avi", "arm_wrestling.mp4", "flipping_pancake.mkv")
     clips: dict = {"real": [], "generated": []}

@@ -141,7 +141,7 @@ def test_the_tensorflow_program_is_the_papers_method_without_its_compiler(waves)
         tf.config.run_functions_eagerly(False)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_two_programs_agree(kernel, waves):
     first, second, _ = waves.moved(turn(2), (2.3, -1.2))
     other = program("tensorflow")(first, second, DEFAULT)

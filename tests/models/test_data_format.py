@@ -3,19 +3,20 @@
 import keras
 import numpy as np
 import pytest
+from short_network import register
 
 import kinetics_i3d as ki3d
 
-QUARTER = {"architecture": "inception_v1_quarter"}
+SHORT = {"architecture": register()}
 MODELS = {
-    "InceptionV1": (ki3d.InceptionV1, QUARTER),
-    "InceptionI3D": (ki3d.InceptionI3D, QUARTER),
-    "features": (ki3d.InceptionI3D, {**QUARTER, "include_top": False, "pooling": "avg"}),
-    "ConvNetLSTM": (ki3d.ConvNetLSTM, QUARTER),
+    "InceptionV1": (ki3d.InceptionV1, SHORT),
+    "InceptionI3D": (ki3d.InceptionI3D, SHORT),
+    "features": (ki3d.InceptionI3D, {**SHORT, "include_top": False, "pooling": "avg"}),
+    "ConvNetLSTM": (ki3d.ConvNetLSTM, SHORT),
     "C3D": (ki3d.C3D, {"architecture": "c3d_eighth"}),
-    "TwoStream": (ki3d.TwoStream, QUARTER),
-    "TwoStreamFused": (ki3d.TwoStreamFused, QUARTER),
-    "TwoStreamI3D": (ki3d.TwoStreamI3D, QUARTER),
+    "TwoStream": (ki3d.TwoStream, SHORT),
+    "TwoStreamFused": (ki3d.TwoStreamFused, SHORT),
+    "TwoStreamI3D": (ki3d.TwoStreamI3D, SHORT),
 }
 
 

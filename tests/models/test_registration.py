@@ -9,6 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d import models
@@ -107,9 +108,9 @@ def test_importing_the_package_imports_no_keras():
     ("system", "options"),
     [
         ("C3D", {"architecture": "c3d_eighth"}),
-        ("TwoStream", {"architecture": "inception_v1_quarter"}),
-        ("TwoStreamFused", {"architecture": "inception_v1_quarter"}),
-        ("InceptionV1", {"architecture": "inception_v1_quarter"}),
+        ("TwoStream", {"architecture": register()}),
+        ("TwoStreamFused", {"architecture": register()}),
+        ("InceptionV1", {"architecture": register()}),
     ],
 )
 def test_weights_of_every_system_may_be_a_keras_file(system, options, tmp_path):

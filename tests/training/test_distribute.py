@@ -124,7 +124,7 @@ def test_two_processes_match_one(single, cluster_of):
     same(single, first)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_mirrored_devices_match_one(single):
     both = result(run("mirrored"))
     assert both["replicas"] == 2 and both["values"] == [5, 0, 0]

@@ -32,9 +32,9 @@ except TrainingStopped:
     sys.exit(75)
 """
 TIMES = ("steps_per_second", "clips_per_second", "waiting")  # of the machine, not of the run
-KILLS = int(os.environ.get("KINETICS_I3D_KILLS", "1"))
-KILLS_OF_A_RUN = min(KILLS, 5)  # so that no test is as long as all kills
-long = pytest.mark.skipif(KILLS == 1, reason="takes minutes; `make acceptance` runs this")
+KILLS = int(os.environ.get("KINETICS_I3D_KILLS", "0"))
+KILLS_OF_A_RUN = max(1, min(KILLS, 5))  # so that no test is as long as all kills
+pytestmark = pytest.mark.skipif(KILLS == 0, reason="takes minutes; `make acceptance` runs this")
 
 
 @pytest.fixture
@@ -90,11 +90,10 @@ LARGE = {
 
 RUNS = [
     *(pytest.param({}, seed, id=f"short-{seed}") for seed in range(KILLS // KILLS_OF_A_RUN)),
-    pytest.param(LARGE, 0, id="large", marks=long),
+    pytest.param(LARGE, 0, id="large"),
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("network", "seed"), RUNS)
 def test_resume_after_sigkill_is_bit_exact(start, tmp_path, network, seed):
     # Mixing, dropout, an average, its validation and Adam's moments: all have to go on rightly.
@@ -124,8 +123,6 @@ def test_resume_after_sigkill_is_bit_exact(start, tmp_path, network, seed):
     assert left == {file.name for file in one.iterdir()}
 
 
-@long
-@pytest.mark.slow
 def test_workers_resume_bit_exact_after_one_is_killed(start, cluster_of, tmp_path):
     fields = {"validation": "test", "epochs": 8, "norm": "recalibrate", "norm_batches": 2}
 
