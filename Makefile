@@ -56,7 +56,7 @@ check: $(VENV)/.dev  ## lint, formatting, types and the quick tests
 	$(BIN)/mypy
 	$(PYTEST) $(TWO) -m "not slow"
 
-test: $(VENV)/.dev $(VENV)/.weights  ## every test, the slow ones too
+test: $(VENV)/.dev $(VENV)/.weights  ## all tests but the longest, which `make acceptance` runs
 	$(PYTEST) $(TWO)
 
 docs: $(VENV)/.docs  ## the documentation site, in site/; a broken link or an undocumented public name fails
