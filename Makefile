@@ -71,7 +71,7 @@ backends: $(VENV)/.dev $(VENV)/.weights  ## the same logits on TensorFlow, JAX a
 # --no-deps: the file names all packages, and pip cannot hold a dependency's extra, tritonclient[http], against a hash.
 formats: $(VENV)/.dev  ## every format of export, written and run (installs it; locked for Linux on x86-64)
 	@$(BIN)/python -m pip install -qq --no-deps --requirement requirements/formats.txt
-	$(PYTEST) tests/exporting tests/inference/test_optimize.py tests/inference/test_quantize.py
+	$(PYTEST) $(TWO) tests/exporting tests/inference/test_optimize.py tests/inference/test_quantize.py
 
 scale: $(VENV)/.dev  ## many videos on Ray: runs that are killed, refused, repeated (installs it)
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/scale.txt
@@ -82,7 +82,7 @@ page: $(VENV)/.dev  ## the web page in a headless Chromium, if there is one: dri
 	$(PYTEST) tests/app
 
 compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is promised, the newest (installs 7 GB)
-	KINETICS_I3D_COMPAT=$(COMPAT) $(PYTEST) tests/compat
+	KINETICS_I3D_COMPAT=$(COMPAT) $(PYTEST) $(TWO) tests/compat
 
 acceptance: $(VENV)/.dev $(VENV)/.weights  ## what a release must do, end to end (CI runs it after the tests)
 	$(BIN)/python .ci/acceptance.py
