@@ -44,8 +44,8 @@ def add_arguments(parser):
     add_output_argument(
         parser,
         "PNG",
-        "also draw the frames and labels; with several videos, _wave is added for wave.mp4, before "
-        "the suffix",
+        "also draw the frames and labels; for several videos, the name of each is "
+        "added before the suffix",
     )
     add_labels_argument(parser)
     add_precision_arguments(parser)

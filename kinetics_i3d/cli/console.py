@@ -5,6 +5,7 @@
 
 import contextlib
 import gc
+import importlib.util
 import io
 import logging
 import os
@@ -51,6 +52,8 @@ def complain(error):
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        if isinstance(error, FileExistsError) and os.path.isfile(error.filename):
+            text = f"{error.filename}: a folder is needed, and this is a file"
     _print_line("error", text)
 
 
@@ -184,6 +187,12 @@ def load_keras():
     with contextlib.nullcontext() if verbose else _buffered_stderr(), _no_collection():
         import keras
     return keras
+
+
+def load_keras_for_flow():
+    """As `load_keras`, if TensorFlow will compute optical flow because Numba is not installed."""
+    if importlib.util.find_spec("numba") is None:
+        load_keras()
 
 
 @contextlib.contextmanager

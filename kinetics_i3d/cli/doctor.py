@@ -53,8 +53,8 @@ def add_arguments(parser):
     add_output_argument(
         parser,
         "PNG",
-        "also draw the frames as the model sees them; with several files, _wave "
-        "is added for wave.mp4, before the suffix",
+        "also draw the frames as the model sees them; for several files, the "
+        "name of each is added before the suffix",
     )
     add_json_argument(parser)
 
@@ -83,7 +83,7 @@ def run(options):
         else:
             results.append(report.to_dict())
             if not options.json:
-                show(report)
+                print(report, flush=True)
                 if picture is not None:
                     inform(f"picture: {picture}")
     if options.json:
@@ -92,10 +92,3 @@ def run(options):
     if failed == len(results):
         return 2
     return int(failed > 0 or any(result.get("has_errors") for result in results))
-
-
-def show(report):
-    """Prints a `Report`, a line for each finding."""
-    print(f"{report.path} (for {report.spec.name}, {report.spec.stream})")
-    for finding in report.findings:
-        print(f"  {finding.severity:<7}  {finding.topic:<11}  {finding}", flush=True)

@@ -22,7 +22,7 @@ from kinetics_i3d.cli.arguments import (
     streams_name,
     with_labels,
 )
-from kinetics_i3d.cli.console import complain, load_keras
+from kinetics_i3d.cli.console import complain, load_keras, load_keras_for_flow
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import DatasetError, UserError, VideoError
@@ -162,6 +162,7 @@ def _grad_cam(path, options):
 
 
 def _flow(path, options):
+    load_keras_for_flow()
     from kinetics_i3d.visualization.flow_frames import draw_flow
 
     draw_flow(path, options.source)
@@ -210,6 +211,7 @@ def _read_confusion(file):
 
 
 def _curves(path, options):
+    load_keras()
     from kinetics_i3d.visualization.training_curves import draw_training_curves
 
     draw_training_curves(path, options.source)

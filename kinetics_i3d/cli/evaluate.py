@@ -147,7 +147,7 @@ def choose_videos(dataset, split):
         if "=" in (split or ""):
             raise
         choices = " or ".join(f"--split {name}" for name in splits)
-        raise DatasetError(f"{error}; add {choices}") from error
+        raise DatasetError(f"{error}; use {choices}") from error
 
 
 def member_names(weights, flow_weights=None):

@@ -11,7 +11,7 @@ import json
 import pathlib
 
 from kinetics_i3d.cli.arguments import SOURCES, add_json_argument, add_output_argument, count
-from kinetics_i3d.cli.console import complain
+from kinetics_i3d.cli.console import complain, load_keras_for_flow
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, FLOW_BOUND, SPECS
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import Progress
@@ -125,6 +125,7 @@ def run(options):
     from kinetics_i3d.flow.tree import flow_jobs, make_flow
 
     spec, settings = flow_choice(options)
+    load_keras_for_flow()
     jobs = flow_jobs(map(find_videos, options.sources), out=options.output)
     progress = FlowProgress(jobs)
     made = make_flow(

@@ -123,8 +123,31 @@ class Parser(argparse.ArgumentParser):
         if missing:
             self.error(f"the following arguments are required: {', '.join(missing)}")
         if rest:
-            self.error(f"unrecognized arguments: {' '.join(rest)}")
+            self.error(f"unrecognized arguments: {' '.join(rest)}{self._similar_option(rest)}")
+        self._refuse_empty(namespace)
         return namespace, rest
+
+    def _similar_option(self, words):
+        """The option that the first unknown one of the words resembles, for an error."""
+        options = [
+            name
+            for action in self._actions
+            for name in action.option_strings
+            if action.help is not argparse.SUPPRESS
+        ]
+        unknown = next((word.partition("=")[0] for word in words if word.startswith("--")), "")
+        near = difflib.get_close_matches(unknown, options, n=1)
+        return f" (did you mean {near[0]}?)" if near else ""
+
+    def _refuse_empty(self, namespace):
+        """Refuses empty texts, such as those of unset variables of a shell.
+
+        As a path, an empty text would mean the current folder.
+        """
+        for action in self._actions:
+            value = getattr(namespace, action.dest, None)
+            if value == "" or (isinstance(value, list) and "" in value):
+                self.error(f"argument {argparse._get_action_name(action)}: must not be empty")
 
     def _fill_options(self, namespace, words):
         """Assigns the words that argparse left over to options; returns the remaining ones."""

@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.evaluation.distances import frechet_distance, kernel_distance, precision_recall
@@ -95,6 +96,12 @@ def fvd(
         real, generated, protocol=protocol, weights=weights, seed=seed, batch_size=batch_size
     )
     a, b = (features.values for features in sets)
+    if min(len(a), len(b)) < a.shape[1]:
+        logging.warning(
+            "%d and %d videos are fewer than the %d features: FVD is much larger than for many "
+            "videos; compare it only with FVD of equally many",
+            *(len(a), len(b), a.shape[1]),
+        )
     kvd = precision = recall = spread = None
     if all_metrics:
         kvd = kernel_distance(a, b)

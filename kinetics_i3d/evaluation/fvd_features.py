@@ -103,6 +103,11 @@ def features_of_both(real, generated, *, protocol, weights, seed, batch_size):
                 source, protocol=protocol, weights=network, seed=seed, batch_size=batch_size
             )
         _check_protocol(features, protocol, name)
+        if len(features.values) < 2:
+            raise UserError(
+                f"`{name}` has one video with {protocol.frames} frames or more; FVD compares sets "
+                "of two or more"
+            )
         sets.append(features)
     if sets[0].weights != sets[1].weights:
         raise UserError(
@@ -142,6 +147,8 @@ def _sources(videos):
 
     if isinstance(videos, str | os.PathLike):
         path = pathlib.Path(videos)
+        if not path.exists():
+            raise UserError(f"{path}: there is no such file or folder")
         if path.suffix in (".npy", ".npz"):
             return _array_sources(_load_array(path), str(path))
         videos = find_videos(path)[1]

@@ -36,6 +36,7 @@ from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import weights_digest
 
 _UNREADABLE = (VideoError, FlowFileError)
+_MISSPELT = 3  # unknown labels; where more are unknown, the model is of other classes
 
 
 @one_warning_per_file()
@@ -156,10 +157,14 @@ def with_model_labels(model, dataset):
         return dataset
     spelling, unknown = match_labels(dataset.labels, model.labels)
     if unknown:
+        advice = [""] * len(unknown)
+        if len(unknown) <= _MISSPELT:
+            advice = [hint(label, model.labels) for label in unknown]
+        named = [f"{label!r}{like}" for label, like in zip(unknown, advice, strict=True)]
         raise DatasetError(
             f"{dataset.name} has labels that the model does not know: "
-            f"{join_items([repr(label) + hint(label, model.labels) for label in unknown])}; it "
-            f"knows {len(model.labels)}, such as {model.labels[0]!r}"
+            f"{join_items(named)}; it knows "
+            f"{len(model.labels)}, such as {model.labels[0]!r}"
         )
     log_respelled(dataset.name, spelling, level=logging.WARNING)
     videos, missing = (

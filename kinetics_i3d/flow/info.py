@@ -144,6 +144,8 @@ def fingerprint(video):
             return _fingerprint_of_folder(path)
         with open(path, "rb") as file:
             return file_fingerprint(file)
+    except FileNotFoundError as error:
+        raise VideoError(f"{os.fspath(video)}: there is no such file") from error
     except OSError as error:
         raise VideoError(f"{os.fspath(video)}: cannot be read ({error.strerror})") from error
 

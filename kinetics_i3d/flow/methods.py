@@ -6,6 +6,8 @@ and the errors of the other two are larger than most motion.
 
 import typing
 
+from absl import logging
+
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.flow.settings import choose_backend
 
@@ -43,7 +45,14 @@ def pair_function(method, backend=None):
     >>> pair_function("tvl1", "tensorflow").__name__
     'tvl1'
     """
-    return LOADERS[choose_backend(method, backend)](method)
+    chosen = choose_backend(method, backend)
+    if backend is None and chosen == "tensorflow":
+        message = (
+            "Numba is not installed, so TensorFlow computes the flow, several times more slowly; "
+            "install it: pip install 'kinetics-i3d[flow]'"
+        )
+        logging.log_first_n(logging.WARNING, message, 1)
+    return LOADERS[chosen](method)
 
 
 def _load_numba(method):

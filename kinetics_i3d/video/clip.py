@@ -143,13 +143,14 @@ def _rgb_spec(spec):
             near = difflib.get_close_matches(spec, clip_spec.SPECS, cutoff=0.4)
             hint = f" Near: {', '.join(near)}." if near else ""
             raise ValueError(
-                f"`spec` must be a ClipSpec or one of {tuple(clip_spec.SPECS)}. "
-                f"Received: spec={spec!r}.{hint}"
+                f"`spec` must be a ClipSpec, such as model.clip_spec, or one of "
+                f"{tuple(clip_spec.SPECS)}. Received: spec={spec!r}.{hint}"
             )
         spec = clip_spec.SPECS[spec]
     if not isinstance(spec, clip_spec.ClipSpec):
         raise ValueError(
-            f"`spec` must be a ClipSpec or one of {tuple(clip_spec.SPECS)}. Received: spec={spec!r}"
+            f"`spec` must be a ClipSpec, such as model.clip_spec, or one of "
+            f"{tuple(clip_spec.SPECS)}. Received: spec={spec!r}"
         )
     if spec.stream != "rgb":
         raise ValueError(

@@ -97,13 +97,13 @@ def check_video(video):
         return path
     shape = getattr(video, "shape", None)
     if shape is not None or isinstance(video, (list, tuple)):
-        hint = "frames in memory need their rate: VideoFrames(frames, fps=25)"
+        hint = "; frames in memory need their rate: VideoFrames(frames, fps=25)"
     elif hasattr(video, "read"):
-        hint = "open files cannot be read; give the path"
+        hint = "; open files cannot be read; give the path"
     else:
-        hint = "a path, or VideoFrames"
+        hint = ""
     received = type(video).__name__ if shape is None else f"shape={tuple(shape)}"
-    raise ValueError(f"`video` must be a path or VideoFrames; {hint}. Received: {received}")
+    raise ValueError(f"`video` must be a path or VideoFrames{hint}. Received: {received}")
 
 
 def _checked(frames):

@@ -178,9 +178,9 @@ def test_a_dataset_without_splits_is_evaluated_whole_with_one_line(capsys):
 
 def test_a_missing_split_names_the_options_that_there_are():
     dataset = videos_of("train", "val")
-    with pytest.raises(DatasetError, match=r"split 'test'.*add --split train or --split val"):
+    with pytest.raises(DatasetError, match=r"split 'test'.*use --split train or --split val"):
         verb.choose_videos(dataset, None)
-    with pytest.raises(DatasetError, match=r"split 'dev'.*add --split train or --split val"):
+    with pytest.raises(DatasetError, match=r"split 'dev'.*use --split train or --split val"):
         verb.choose_videos(dataset, "dev")
     chosen, split = verb.choose_videos(dataset, "val")
     assert (len(chosen), split) == (1, "val")

@@ -43,7 +43,7 @@ def test_help_goes_to_stdout(capsys):
         (["classify"], "required: VIDEO|FOLDER|LIST; see kinetics-i3d classify --help"),
         (["classify", "a.mp4", "--top", "0"], "--top: must be 1 or more, not 0"),
         (["classify", "a.mp4", "--top", "x"], "--top: invalid whole number value: 'x'"),
-        (["classify", "a.mp4", "--weigh", "x"], "--weigh x; see kinetics-i3d classify --help"),
+        (["classify", "a.mp4", "--weigh", "x"], "--weigh x (did you mean --weights?)"),
         (["draw", "kernels", "--output", "a.png", "b"], "b; see kinetics-i3d draw kernels --help"),
         (["evaluate", "folder"], "required: --weights"),
         (
@@ -52,6 +52,15 @@ def test_help_goes_to_stdout(capsys):
         ),
         (["figures", "--output", "out", "--size", "1"], "--size: expected 2 arguments"),
         (["train", "a", "b", "--epochs", "many"], "--epochs: invalid int value: 'many'"),
+        (
+            ["classify", "a.mp4", "--wieghts", "x"],
+            "unrecognized arguments: --wieghts x (did you mean --weights?)",
+        ),
+        (["classify", "a.mp4", ""], "argument VIDEO|FOLDER|LIST: must not be empty"),
+        (["classify", "a.mp4", "--weights", ""], "argument --weights: must not be empty"),
+        (["features", "a.mp4", "--output", ""], "argument --output: must not be empty"),
+        (["figures", "--output", ""], "argument --output: must not be empty"),
+        (["train", "C3D", "--output", "a", "--data", ""], "argument --data: must not be empty"),
     ],
 )
 def test_wrong_words_are_one_line(command, words, message):

@@ -218,11 +218,12 @@ def test_open_dataset_knows_a_table_a_folder_and_jhmdb(table, tmp_path):
 
 
 def test_what_is_no_dataset_is_reported_with_what_was_looked_for(table, tmp_path):
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("")
     with pytest.raises(DatasetError) as caught:
-        open_dataset(tmp_path / "empty")
+        open_dataset(tmp_path / "other")
     text = str(caught.value)
-    assert text.startswith(f"{tmp_path / 'empty'}: no dataset of a known kind; looked for ")
+    assert text.startswith(f"{tmp_path / 'other'}: no dataset of a known kind; looked for ")
     for word in (*KINDS, "youtube_id", "classInd.txt", "_test_split1.txt", "path and label"):
         assert word in text
     assert "\n" not in text

@@ -205,6 +205,18 @@ def test_broken_and_short_videos_are_skipped_and_named(network, coded_video, tmp
         ki3d.fvd_features(folder, protocol=dataclasses.replace(REFERENCE, frames=30))
 
 
+def test_a_missing_folder_and_a_single_video_are_refused(network, tmp_path):
+    with pytest.raises(UserError, match=r"nowhere: there is no such file or folder"):
+        ki3d.fvd(tmp_path / "nowhere", noise(3, 0))
+    with pytest.raises(UserError, match=r"`generated` has one video with 16 frames or more"):
+        ki3d.fvd(noise(3, 0), noise(1, 1))
+
+
+def test_few_videos_are_warned_of(network, caplog):
+    ki3d.fvd(noise(3, 0), noise(4, 1))
+    assert "3 and 4 videos are fewer than the 400 features" in caplog.text
+
+
 def test_features_of_another_protocol_or_network_are_refused(network, tmp_path):
     real = ki3d.fvd_features(noise(4, 4, frames=20))
     with pytest.raises(UserError, match="frames=16, not 18"):

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from absl import logging
 
 import kinetics_i3d
 from kinetics_i3d.core.errors import UserError
@@ -149,3 +150,15 @@ def test_kernels_are_compiled_by_who_asks_for_them():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1 1\n"
+
+
+def test_flow_without_numba_is_announced_as_slow(without, caplog, monkeypatch):
+    without("numba")
+    monkeypatch.setattr(
+        logging, "log_first_n", lambda level, message, _: logging.log(level, message)
+    )
+    pair_function("tvl1")
+    assert "install it: pip install 'kinetics-i3d[flow]'" in caplog.text
+    caplog.clear()
+    pair_function("tvl1", "tensorflow")
+    assert not caplog.text

@@ -26,9 +26,7 @@ def frames(path, count, start=0.0, size=224):
     return np.stack(found)
 
 
-@pytest.mark.parametrize(
-    "backend", ["numba", pytest.param("tensorflow", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("backend", ["numba", pytest.param("tensorflow", marks=pytest.mark.long)])
 @pytest.mark.parametrize("clip", CLIPS)
 def test_it_is_opencv_s_on_real_frames(shared, clip, backend):
     pytest.importorskip("cv2", reason="needs opencv-contrib-python-headless, an extra")

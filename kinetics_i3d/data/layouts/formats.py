@@ -24,6 +24,7 @@ from kinetics_i3d.data.layouts.files import VideoFinder, kind_of
 from kinetics_i3d.data.layouts.listing import first_lines, first_text
 from kinetics_i3d.data.records import reader as records
 from kinetics_i3d.data.records.addresses import Address, path_or_address
+from kinetics_i3d.video.source import is_video_name
 
 TEXT = (".csv", ".list", ".tsv", ".txt")
 JSON = (".json",)
@@ -251,7 +252,7 @@ def _describe_mismatch(location, kind):
     mismatch = f"not of kind {kind!r}" if kind else "no dataset of a known kind"
     text = f"{location.path}: {mismatch}; looked for {looked}"
     if location.path.is_dir():
-        return text
+        return _describe_folder(location) or text
     around = _fitting([name for name, row in FORMATS.items() if row.below], Location(location.root))
     if around:
         return f"{location.path}: is one of the files of {next(iter(around))!r}; give their folder"
@@ -265,6 +266,19 @@ def _describe_mismatch(location, kind):
     return (
         f"{text}; its first line is {head[0][:80]!r}" if head else f"{text}; it is empty or no text"
     )
+
+
+def _describe_folder(location):
+    """What is wrong with a folder that holds nothing, or videos that no class has; or None."""
+    names = [name for name in os.listdir(location.path) if not name.startswith(".")]
+    if not names:
+        return f"{location.path}: this folder is empty"
+    if any(map(is_video_name, names)) and not location.below():
+        return (
+            f"{location.path}: no dataset, as its videos have no labels; put those of each class "
+            "into one subfolder, or add a table with the columns path and label"
+        )
+    return None
 
 
 def _names(files):

@@ -65,6 +65,13 @@ class Report:
         """Whether one of the findings is an `"error"`."""
         return any(finding.severity == "error" for finding in self.findings)
 
+    def __str__(self):
+        lines = [f"{self.path} (for {self.spec.name}, {self.spec.stream})"]
+        lines += [
+            f"  {finding.severity:<7}  {finding.topic:<11}  {finding}" for finding in self.findings
+        ]
+        return "\n".join(lines)
+
     def to_dict(self):
         """The fields as a JSON-ready dictionary."""
         return {

@@ -629,3 +629,11 @@ def test_a_finder_of_a_row_without_its_folder(tmp_path):
     assert VideoFinder(tmp_path).find_stem(row) == (None, None)
     (tmp_path / "no").touch()
     assert VideoFinder(tmp_path).find_stem(row) == (None, None)
+
+
+def test_an_empty_folder_and_videos_without_classes_are_described(tmp_path):
+    with pytest.raises(DatasetError, match=r"this folder is empty$"):
+        recognize(tmp_path)
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    with pytest.raises(DatasetError, match="put those of each class into one subfolder"):
+        recognize(tmp_path)

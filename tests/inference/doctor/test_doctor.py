@@ -18,6 +18,13 @@ def test_a_correct_clip_has_no_problems(tmp_path, video, clip):
     assert problems(examine(tmp_path / "one.npz", spec=SPEC, video=video)) == {}
 
 
+def test_a_report_prints_a_line_for_each_finding(video):
+    report = examine(video, spec=SPEC)
+    first, *lines = str(report).splitlines()
+    assert first.startswith(f"{video} (for ")
+    assert len(lines) == len(report.findings) and all(line.startswith("  ") for line in lines)
+
+
 def test_correct_flow_has_no_problems(tmp_path, moving):
     video, flow = moving
     report = examine(save(tmp_path, flow), spec=FLOW, video=video)
