@@ -15,6 +15,7 @@ from kinetics_i3d.models.input_checks import (
     guard_clips,
     guard_values,
     outermost_call,
+    refuse_path,
 )
 from kinetics_i3d.models.layers import Conv3D
 from kinetics_i3d.models.streams import (
@@ -163,6 +164,7 @@ class ClipModel(keras.Model):
 
     def _check_arrays(self, inputs):
         """Checks the input arrays of a method such as `fit`, before they enter a graph."""
+        refuse_path(inputs)
         if not isinstance(inputs, (list, tuple, dict)) and not hasattr(inputs, "shape"):
             return  # a dataset or a generator; `_guard_batch` checks its batches
         self.check_values(inputs)

@@ -5,6 +5,7 @@ accepts all of them silently and predicts wrong labels.
 """
 
 import contextlib
+import os
 import re
 import sys
 import threading
@@ -61,6 +62,15 @@ def outermost_call():
         yield _CALLS.depth == 1
     finally:
         _CALLS.depth -= 1
+
+
+def refuse_path(inputs):
+    """Raises `ValueError` for the path of a video, where Keras would only name its type."""
+    if isinstance(inputs, (str, os.PathLike)):
+        raise ValueError(
+            "inputs must be clips: ki3d.load_clip(path, spec=model.clip_spec), or "
+            f"ki3d.classify(path, model) for a path. Received: {os.fspath(inputs)!r}"
+        )
 
 
 def check_layout(shape, channels, rank, stream):

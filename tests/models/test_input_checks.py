@@ -106,6 +106,13 @@ def test_datasets_of_bytes_are_refused_and_right_ones_pass(model, way):
     GRAPHS[way](model, RIGHT)
 
 
+def test_a_path_is_refused_with_the_functions_that_take_one(model, tmp_path):
+    for path in ("video.mp4", tmp_path / "video.mp4"):
+        for call in (model.predict, model.predict_on_batch, model.evaluate):
+            with pytest.raises(ValueError, match=r"load_clip\(path, spec=model.clip_spec\).*mp4'$"):
+                call(path)
+
+
 def test_a_range_of_0_to_1_is_a_warning_once_a_model():
     model = network()
     unit = (RAW / 255).astype(np.float32)
