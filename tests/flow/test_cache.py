@@ -254,7 +254,7 @@ def test_another_or_a_changed_video_is_refused(written, video, tmp_path, place):
     other.write_bytes(video.read_bytes() + b"x")
     with pytest.raises(FlowFileError, match="video is"):
         open_flow(written, video=other)
-    with pytest.raises(VideoError, match=r"none\.mp4: cannot be read"):
+    with pytest.raises(VideoError, match=r"none\.mp4: there is no such file"):
         open_flow(written, video=tmp_path / "none.mp4")
 
 
