@@ -58,6 +58,7 @@ def fvd_features(
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be 1 or more. Received: batch_size={batch_size!r}")
     protocol = find_protocol(protocol)
+    sources = _sources(videos)
     network = weights if isinstance(weights, _Network) else _Network(weights, protocol)
     names: list[str] = []
     values: list[np.ndarray] = []
@@ -70,7 +71,6 @@ def fvd_features(
             batch.clear()
 
     with one_warning_per_file():
-        sources = _sources(videos)
         for name, read in track(sources, "features", total=len(sources), noun="videos"):
             try:
                 clip = _clip(name, read, protocol, seed)
@@ -93,6 +93,8 @@ def fvd_features(
 
 def features_of_both(real, generated, *, protocol, weights, seed, batch_size):
     """The two `VideoFeatures` that `fvd` compares; the network is built at most once."""
+    for source in (real, generated):  # before a network is downloaded and built
+        _check_source(source)
     network = None
     sets = []
     for name, source in (("real", real), ("generated", generated)):
@@ -141,24 +143,32 @@ def _saved(source):
     return VideoFeatures.load(source)
 
 
+def _check_source(videos):
+    """Raises an error for a missing path, and for what holds no videos."""
+    if isinstance(videos, VideoFeatures):
+        return
+    if isinstance(videos, str | os.PathLike):
+        if not pathlib.Path(videos).exists():
+            raise UserError(f"{os.fspath(videos)}: there is no such file or folder")
+    elif not isinstance(videos, Iterable):
+        raise ValueError(
+            "videos must be a folder or a list of files, an array, or VideoFeatures. "
+            f"Received: {type(videos).__name__}"
+        )
+
+
 def _sources(videos):
     """A list of (name, function that returns an iterator of its frames) of each video."""
     from kinetics_i3d.data.datasets import find_videos
 
+    _check_source(videos)
     if isinstance(videos, str | os.PathLike):
         path = pathlib.Path(videos)
-        if not path.exists():
-            raise UserError(f"{path}: there is no such file or folder")
         if path.suffix in (".npy", ".npz"):
             return _array_sources(_load_array(path), str(path))
         videos = find_videos(path)[1]
     if isinstance(videos, np.ndarray):
         return _array_sources(videos, "videos")
-    if not isinstance(videos, Iterable):
-        raise ValueError(
-            "videos must be a folder or a list of files, an array, or VideoFeatures. "
-            f"Received: {type(videos).__name__}"
-        )
     return [(str(path), _reader(path)) for path in videos]
 
 

@@ -118,7 +118,7 @@ def _add(archive, name, array):
     np.lib.format.write_array(data, array, version=(1, 0), allow_pickle=False)
     member = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
     member.create_system, member.external_attr = 3, 0o644 << 16  # Unix, wherever it runs
-    archive.writestr(member, data.getbuffer(), zipfile.ZIP_DEFLATED, _LEVEL)
+    archive.writestr(member, data.getvalue(), zipfile.ZIP_DEFLATED, _LEVEL)
 
 
 def _chunk_name(first):

@@ -292,7 +292,7 @@ def _write_npz(path, features, times):
         for name, array in arrays.items():
             data = io.BytesIO()
             np.lib.format.write_array(data, array, version=(1, 0), allow_pickle=False)
-            archive.writestr(f"{name}.npy", data.getbuffer())
+            archive.writestr(f"{name}.npy", data.getvalue())
 
 
 def _write_hdf5(path, features, times):
@@ -303,7 +303,7 @@ def _write_hdf5(path, features, times):
         for name, array in {"features": features.features, **times}.items():
             file[name] = array
         file.attrs["metadata"] = json.dumps(features.metadata)
-    path.write_bytes(data.getbuffer())
+    path.write_bytes(data.getvalue())
 
 
 def _write_parquet(path, features, times):

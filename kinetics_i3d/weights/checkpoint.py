@@ -165,7 +165,7 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
             chunked = {"chunks": stored.shape, **filters} if stored.ndim else {}
             file.create_dataset(name, data=stored, **chunked)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(data.getbuffer())
+        temporary.write_bytes(data.getvalue())
         _append_checksum(temporary)
 
 

@@ -212,6 +212,15 @@ def test_a_missing_folder_and_a_single_video_are_refused(network, tmp_path):
         ki3d.fvd(noise(3, 0), noise(1, 1))
 
 
+def test_what_holds_no_videos_is_refused_before_the_network_is_built(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "_Network", None)
+    for real, generated in ((None, noise(2, 0)), (noise(2, 0), None)):
+        with pytest.raises(ValueError, match="Received: NoneType"):
+            ki3d.fvd(real, generated)
+    with pytest.raises(UserError, match="nowhere: there is no such"):
+        ki3d.fvd(noise(2, 0), tmp_path / "nowhere")
+
+
 def test_few_videos_are_warned_of(network, caplog):
     ki3d.fvd(noise(3, 0), noise(4, 1))
     assert "3 and 4 videos are fewer than the 400 features" in caplog.text
