@@ -63,7 +63,8 @@ def test_help_goes_to_stdout(capsys):
         (["train", "C3D", "--output", "a", "--data", ""], "argument --data: must not be empty"),
     ],
 )
-def test_wrong_words_are_one_line(command, words, message):
+def test_wrong_words_are_one_line(command, words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     code, out, err = command(*words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("kinetics-i3d: error: ")
