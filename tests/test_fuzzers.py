@@ -1,4 +1,4 @@
-"""The fuzzers: a few inputs for the doors that need no TensorFlow, and how failures are told."""
+"""The fuzzers: a few inputs for the readers that need no TensorFlow, and the reports of failures."""
 
 import json
 import pathlib

@@ -78,6 +78,6 @@ def test_a_server_answers_for_every_row(name, short, tmp_path):
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    known = set(next(iter(rows.values())).labels)
+    labels = set(next(iter(rows.values())).labels)
     answers = [line.split(maxsplit=2)[-1] for line in done.stdout.splitlines()]
-    assert len(known.intersection(answers)) == 5, done.stdout
+    assert len(labels.intersection(answers)) == 5, done.stdout
