@@ -1,4 +1,4 @@
-"""The fuzzers: a few inputs for the readers that need no TensorFlow, and the reports of failures."""
+"""The fuzzers: a few inputs for the readers without TensorFlow, and the reports of failures."""
 
 import json
 import pathlib

@@ -16,6 +16,7 @@ from kinetics_i3d.core.json_objects import check_fields, parse_object
 from kinetics_i3d.core.settings import setting_differences
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.frame_folder import frames_of, split_rate
+from kinetics_i3d.video.source import file_state
 from kinetics_i3d.video.span import Span, split_span
 
 CHUNK = 32  # flows that a file stores, and is read, together
@@ -139,13 +140,12 @@ def fingerprint(video):
     and `sha256` covers their names and sizes and the first and last picture.
     """
     path, _ = split_rate(split_span(video)[0])
+    file_state(path)  # reports a missing file
     try:
         if os.path.isdir(path):
             return _fingerprint_of_folder(path)
         with open(path, "rb") as file:
             return file_fingerprint(file)
-    except FileNotFoundError as error:
-        raise VideoError(f"{os.fspath(video)}: there is no such file") from error
     except OSError as error:
         raise VideoError(f"{os.fspath(video)}: cannot be read ({error.strerror})") from error
 
