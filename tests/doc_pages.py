@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import hashlib
+import json
 import pathlib
 import re
 import shlex
@@ -11,6 +12,7 @@ import shutil
 import zipfile
 
 import numpy as np
+from short_network import shortened
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -49,6 +51,12 @@ def blocks_of(path):
         Block(page, match[1], text.count("\n", 0, match.start(2)) + 1, match[2])
         for match in FENCE.finditer(text)
     ]
+
+
+def block_with(page, text):
+    """The text of the one block of a page, such as `docs/fvd.md`, that contains a text."""
+    (block,) = (block for block in blocks_of(ROOT / page) if text in block.text)
+    return block.text
 
 
 def commands_of(block):
@@ -96,9 +104,21 @@ def _children(parser):
 
 # Small networks take the places of the large ones, under the same names.
 NOT_REPLACED = ("rgb_figures", "rgb_kinetics600")  # small already, and downloaded only
+# Pages whose networks need not have the names of the released ones, nor all endpoints.
+SHORT = {
+    "benchmarks/results/tables.md",
+    "checkpoints/README.md",
+    "docs/examples.md",
+    "docs/export_litert.md",
+    "docs/export_onnx.md",
+    "docs/export_serving.md",
+    "docs/tables.md",
+}
 SIZE = {"short_side": 36, "size": 32}
-VIDEO_NAMES = ("video.mp4", "long_video.mp4", "VIDEO", "path/to/my.mp4")
-DATASETS = ("REAL", "GENERATED", "FOLDER", "DATASET", "JHMDB", "FIGURES", "path/to/HMDB51")
+VIDEO_NAMES = ("video.mp4", "long_video.mp4", "VIDEO", "path/to/my.mp4", "my_videos/video.mp4")
+ACTIONS = {"sit": "sit_down", "wave": "wave"}  # classes of J-HMDB, and the clips that show them
+FOLDERS = ("REAL", "GENERATED", "FOLDER", "path/to/HMDB51")  # of classes
+DATASETS = ("DATASET", "JHMDB")  # with splits
 
 
 def make_stage(folder):
@@ -108,20 +128,25 @@ def make_stage(folder):
     import kinetics_i3d as ki3d
     from kinetics_i3d.weights.catalog import CATALOG
 
-    clips = {name: ROOT / "examples" / f"{name}.mp4" for name in ("sit_down", "wave")}
     for name in VIDEO_NAMES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(clips["wave"], folder / name)
-    frames = list(ki3d.read_frames(clips["wave"], short_side=48))[:20]
+        shutil.copy(ROOT / "examples" / "wave.mp4", folder / name)
+    frames = list(ki3d.read_frames(folder / "VIDEO", short_side=48))[:20]
     np.save(folder / "frames.npy", np.stack(frames))
+    for name in FOLDERS:
+        put_videos(folder / name, count=3)
     for name in DATASETS:
-        for label, clip in clips.items():
-            (folder / name / label).mkdir(parents=True)
-            for number in range(3):
-                shutil.copy(clip, folder / name / label / f"{number}.mp4")
-    rows = [f"JHMDB/{label}/{number}.mp4,{label},train" for label in clips for number in range(3)]
+        put_videos(folder / name / "train", count=2)
+        put_videos(folder / name / "test", count=1)
+    rows = [
+        f"JHMDB/train/{label}/{number}.mp4,{label},train"
+        for label in ACTIONS
+        for number in range(2)
+    ]
     (folder / "training.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
     shutil.copytree(ROOT / "examples", folder / "examples")
+    (folder / "checkpoints").mkdir()
+    shutil.copy(ROOT / "checkpoints" / "ship.py", folder / "checkpoints")
 
     keras.utils.set_random_seed(0)
     models = {}  # rows of the same channels and labels share one
@@ -139,6 +164,17 @@ def make_stage(folder):
     shutil.copy(folder / "rgb_imagenet_kinetics400.h5", folder / "rgb_imagenet.pt")
     shutil.copy(folder / "rgb_kinetics_jhmdb.h5", folder / "mine.h5")
     write_inception5h(folder / "inception5h.zip")
+    shutil.copy(folder / "inception5h.zip", folder / "INCEPTION5H")
+
+
+def put_videos(folder, *, count):
+    """Writes a folder for each class of `ACTIONS`, with that many videos."""
+    for label, clip in ACTIONS.items():
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            path = folder / label / f"{number}.mp4"
+            if not path.exists():  # it may be a link to that of another stage
+                shutil.copy(ROOT / "examples" / f"{clip}.mp4", path)
 
 
 def write_inception5h(path):
@@ -162,40 +198,175 @@ def write_inception5h(path):
         archive.writestr(LABELS, "\n".join(map(str, range(1008))))
 
 
-def put_small_networks(monkeypatch):
-    """Makes the architecture `inception_v1` a quarter as wide."""
+def put_small_networks(patch, *, short=False):
+    """Makes the architecture `inception_v1` a quarter as wide, or `short` too."""
     from kinetics_i3d.models import inception_i3d, inception_v1
 
     rows = inception_i3d.ARCHITECTURES
-    small = dataclasses.replace(rows["inception_v1_quarter"], name="inception_v1")
-    monkeypatch.setitem(rows, "inception_v1", small)
+    small = rows["inception_v1_quarter"]
+    small = dataclasses.replace(shortened(small) if short else small, name="inception_v1")
+    patch.setitem(rows, "inception_v1", small)
     for module in (inception_i3d, inception_v1):  # the default
-        monkeypatch.setattr(module, "INCEPTION_V1", small)
+        patch.setattr(module, "INCEPTION_V1", small)
 
 
-def put_stand_ins(monkeypatch, folder):
-    """Makes the catalog's names those of the stage's weights, and trainings two steps long."""
-    from kinetics_i3d.training import train as module
+def put_stand_ins(patch, folder):
+    """Makes the catalog's names those of the stage's weights, and all work short.
+
+    Args:
+        patch: pytest's `monkeypatch`, or what has its `setattr` and `setitem`.
+        folder: The stage.
+    """
     from kinetics_i3d.weights.catalog import CATALOG, IMAGES
 
     row = IMAGES["imagenet_inception5h"]
     digest = hashlib.sha256((folder / "inception5h.zip").read_bytes()).hexdigest()
     files = (dataclasses.replace(row.release.files[0], sha256=digest),)
     release = dataclasses.replace(row.release, files=files)
-    monkeypatch.setitem(IMAGES, row.name, dataclasses.replace(row, release=release))
+    patch.setitem(IMAGES, row.name, dataclasses.replace(row, release=release))
     for name, row in CATALOG.items():
         if name not in NOT_REPLACED:
             spec = dataclasses.replace(row.clip_spec, **SIZE)
             shipped = {"file": str(folder / f"{name}.h5"), "release": None, "distribution": None}
             row = dataclasses.replace(row, clip_spec=spec, **shipped)
-            monkeypatch.setitem(CATALOG, name, row)
+            patch.setitem(CATALOG, name, row)
+    put_short_trainings(patch)
+    put_small_figures(patch)
+    put_short_tables(patch)
+
+
+def short_config(config):
+    """A `TrainConfig` for two steps of small clips."""
+    sizes = {"size": 32, "test_size": 32, "test_short_side": 36, "frames": 16, "batch": 2}
+    short = {"steps": 2, "head_start": 0, "norm_batches": 1, "precision": "float32"}
+    return dataclasses.replace(config, **sizes, **short, epochs=1, accumulate=1, warmup=0.0)
+
+
+def put_short_trainings(patch):
+    """Makes trainings two steps long."""
+    from kinetics_i3d.training import train as module
+
     whole = module.train
 
     def train(dataset, config, output, **options):
         """As `train`, for two steps of small clips."""
-        sizes = {"size": 32, "test_size": 32, "test_short_side": 36, "frames": 16, "batch": 2}
-        short = {"steps": 2, "head_start": 0, "norm_batches": 1, "precision": "float32"}
-        config = dataclasses.replace(config, **sizes, **short, epochs=1, accumulate=1, warmup=0.0)
-        return whole(dataset, config, output, **options)
+        return whole(dataset, short_config(config), output, **options)
 
-    monkeypatch.setattr(module, "train", train)
+    patch.setattr(module, "train", train)
+
+
+def put_small_figures(patch):
+    """Makes datasets of figures one short video of each action and split."""
+    import kinetics_i3d.figures
+    from kinetics_i3d.figures import generate
+
+    whole = generate.write_figures
+
+    def write_figures(folder, **options):
+        """As `write_figures`, for few and short videos."""
+        few = {"train_per_action": 1, "test_per_action": 1, "frames": 24, "workers": 1}
+        return whole(folder, **{**options, **few})
+
+    for module in (kinetics_i3d.figures, generate):
+        patch.setattr(module, "write_figures", write_figures)
+
+
+def put_short_tables(patch):
+    """Makes tables of the first run of I3D's rgb stream alone."""
+    from kinetics_i3d.experiments import plan as module
+
+    whole = module.plan_tables
+
+    def plan_tables(*arguments, **options):
+        """As `plan_tables`, of one run."""
+        plan = whole(*arguments, **options)
+        job = next(
+            job for job in plan.jobs if (job.run.system, job.run.stream) == ("TwoStreamI3D", "rgb")
+        )
+        job = dataclasses.replace(job, config=short_config(job.config))
+        return dataclasses.replace(plan, jobs=(job,))
+
+    patch.setattr(module, "plan_tables", plan_tables)
+
+
+def put_page(patch, page, folder):
+    """Writes and changes what one page alone reads."""
+    if page in PREPARE:
+        PREPARE[page](patch, folder)
+
+
+def _put_records(patch, folder):
+    """Records of more files than there are processes."""
+    import kinetics_i3d as ki3d
+
+    config = ki3d.PrepareConfig(shard_size=1)
+    ki3d.prepare(folder / "DATASET", folder / "RECORDS", config)
+
+
+def _put_runs(patch, folder):
+    """Two runs and an evaluation, whose curves and confusion matrix are drawn."""
+    from kinetics_i3d.training.outputs import write_history
+
+    row = {"epoch": 1, "step": 1, "loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1}
+    for name in ("RUN", "OTHER_RUN"):
+        (folder / name).mkdir()
+        write_history(folder / name / "history.csv", [row])
+    classes = [{"label": "sit", "right": 3, "taken_for": {"wave": 1}}]
+    classes += [{"label": "wave", "right": 2, "taken_for": {}}]
+    (folder / "my_evaluation").mkdir()
+    report = {"labels": ["sit", "wave"], "classes": classes}
+    (folder / "my_evaluation" / "evaluation.json").write_text(json.dumps(report))
+
+
+def _put_releases(patch, folder):
+    """Two releases in the folder of `KINETICS_I3D_SOURCE`."""
+    from image_archives import slim_archive
+    from tensorflow_checkpoint import save
+
+    from kinetics_i3d.weights.catalog import CATALOG
+    from kinetics_i3d.weights.released import blob_id
+
+    slim_archive(folder)
+    row = CATALOG["rgb_kinetics600"]
+    source = folder / row.release.folder
+    source.mkdir()
+    save({"kernel": np.zeros(2, np.float32)}, source / row.release.main)
+    files = [
+        dataclasses.replace(
+            file,
+            size=(source / file.name).stat().st_size,
+            blob=blob_id(source / file.name),
+        )
+        for file in row.release.files
+    ]
+    release = dataclasses.replace(row.release, files=tuple(files))
+    patch.setitem(CATALOG, row.name, dataclasses.replace(row, release=release))
+
+
+def _put_long_videos(patch, folder):
+    """Enough clips for long videos, and short figures."""
+    from kinetics_i3d.figures import render
+
+    for split in ("train", "test"):
+        put_videos(folder / "DATASET" / split, count=6)
+    whole = render.render_figure
+
+    def render_figure(action, **options):
+        """As `render_figure`, for few frames."""
+        return whole(action, **{**options, "frames": 6})
+
+    patch.setattr(render, "render_figure", render_figure)
+
+
+def _put_folds(patch, folder):
+    """As many videos of a class as a cross-validation has folds."""
+    put_videos(folder / "FOLDER", count=5)
+
+
+PREPARE = {
+    "docs/distributed.md": _put_records,
+    "docs/examples.md": _put_folds,
+    "docs/features.md": _put_long_videos,
+    "docs/pictures.md": _put_runs,
+    "docs/weights.md": _put_releases,
+}

@@ -2,8 +2,12 @@
 
 Each page's blocks run from top to bottom in one folder and one namespace. What does not run stands
 in `NOT_RUN` with the reason; it is compiled, or parsed by the parser of its verb, all the same.
+What needs packages that the tests do not need runs where they are installed.
 """
 
+import contextlib
+import functools
+import importlib.util
 import os
 import re
 import shlex
@@ -14,90 +18,89 @@ import pytest
 from doc_pages import (
     PAGES,
     ROOT,
+    SHORT,
     blocks_of,
     commands_of,
     inline_commands,
     make_stage,
     nested_commands,
     options_of,
+    put_page,
     put_small_networks,
     put_stand_ins,
 )
+from page_runner import PageRunner
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.cli.main import main, make_parser
+from kinetics_i3d.cli.main import make_parser
 
 # test_contributing.py follows the recipes.
 BLOCKS = [block for path in PAGES for block in blocks_of(path) if not block.is_recipe]
 
-# page, pattern of a command or of a Python block, reason. Packages in front of the reason: it runs
-# where these are installed.
-LONG = "takes minutes"
-NETWORK = "downloads"
+# page, pattern of a command or of a Python block, reason.
+BUILDS = "builds environments, in which CI runs"
+INDEX = "downloads from a package index"
 NOT_RUN = (
-    ("CONTRIBUTING.md", "make (check|test|faults|bench|coverage|mutants|audit)", LONG),
-    ("README.md", "make demo VIDEO=", "needs the environment that make builds"),
-    ("README.md", "make demo$", "needs the environment that make builds"),
-    ("README.md", "make (check|test|docs|backends|formats|scale|page|compat|acceptance)$", LONG),
-    ("docs/index.md", "make demo VIDEO=", "needs the environment that make builds"),
-    ("docs/index.md", "pip install", NETWORK),
-    ("docs/index.md", "python examples/mlserver/serve.py", "needs MLServer"),
-    ("docs/index.md", "python examples/serve_video.py", "test_serve_video.py has one"),
-    ("checkpoints/README.md", "python checkpoints/ship.py", "needs the whole run before it"),
-    ("checkpoints/README.md", "kinetics-i3d figures --output FIGURES", LONG),
-    ("checkpoints/README.md", "finetune_kinetics_flow", "the stand-in of JHMDB has no split"),
-    ("checkpoints/README.md", "--streams rgb --freeze", "the stand-in of JHMDB has no split"),
-    ("docs/compatibility.md", "pip install", NETWORK),
-    ("docs/compatibility.md", "kinetics-i3d train .* s3://", "needs a server; make compat has one"),
-    ("docs/compatibility.md", "kinetics-i3d export .* features", "that of export_serving.md runs"),
-    ("docs/compatibility.md", "import tensorflow_addons", "needs Keras 2; make compat has it"),
-    ("docs/compatibility.md", "^export ", "for the server of the line below"),
-    ("docs/distributed.md", "^export ", "for the line below"),
-    ("docs/distributed.md", "kinetics-i3d train", "needs two machines; test_distribute.py has two"),
-    ("docs/distributed.md", "keras.distribution", "needs JAX; make backends trains on it"),
-    ("docs/pictures.md", "draw (curves|confusion)", "test_draw_command.py has a run"),
-    ("docs/examples.md", "python examples/", "test_examples.py runs them"),
-    ("docs/export_litert.md", "kinetics-i3d export", "test_litert.py writes such files"),
-    ("docs/export_litert.md", "python examples/classify_litert.py", "test_litert.py runs it"),
-    ("docs/export_onnx.md", "pip install", NETWORK),
-    ("docs/export_onnx.md", "kinetics-i3d export .* --to onnx", "make formats runs it"),
-    ("docs/export_onnx.md", "kinetics-i3d export .* --to openvino", "make formats runs it"),
-    ("docs/export_onnx.md", "import onnxruntime", "needs onnxruntime; make formats runs it"),
-    ("docs/export_onnx.md", "import openvino", "needs OpenVINO; make formats runs it"),
-    ("docs/export_serving.md", "kinetics-i3d export .* reusable", "that of features runs"),
-    ("docs/export_serving.md", "import tensorflow_hub", "needs tf_keras; make compat has it"),
+    ("CONTRIBUTING.md", "make (check|test|faults|bench|coverage|mutants|audit)", BUILDS),
+    ("README.md", "make (check|test|docs|backends|formats|scale|page|compat|acceptance)$", BUILDS),
+    ("docs/compatibility.md", "pip install", INDEX),
+    ("docs/export_onnx.md", "pip install", INDEX),
+    ("docs/export_serving.md", "pip install", INDEX),
+    ("docs/index.md", "pip install", INDEX),
+    ("docs/scale.md", "pip install", INDEX),
+    ("docs/web_page.md", "pip install", INDEX),
+    ("docs/weights.md", "pip install", INDEX),
     ("docs/export_serving.md", "docker compose", "needs Docker"),
-    ("docs/export_serving.md", "pip install", NETWORK),
-    ("docs/export_serving.md", "python examples/mlserver/serve.py", "needs MLServer"),
-    ("docs/export_serving.md", "python examples/serve_video.py", "test_serve_video.py has one"),
-    ("docs/live_video.md", "watch rtsp:", "needs a camera; test_live_frames.py has a stream"),
     ("docs/live_video.md", "watch 0 ", "needs a camera"),
-    ("docs/web_page.md", "pip install", NETWORK),
-    ("docs/web_page.md", "kinetics-i3d demo", "serves until it is stopped; make page runs it"),
-    ("docs/web_page.md", "python examples/ask_web_page.py", "test_web_page.py runs it"),
-    ("docs/web_page.md", "import Client", "test_web_page.py runs such a client"),
-    ("docs/features.md", "python examples/localize.py", "test_localize_example.py has one"),
-    ("docs/scale.md", "pip install", NETWORK),
-    ("docs/scale.md", "kinetics-i3d scale", "needs Ray; make scale runs such commands"),
-    ("docs/scale.md", "import pyarrow", "needs PyArrow; tests/scale reads and merges such results"),
-    ("docs/tables.md", "kinetics-i3d (figures|tables)", "an hour; small ones are tested"),
-    ("docs/two_streams.md", "kinetics-i3d train", "the stand-in of DATASET has no split"),
-    ("docs/two_streams.md", "kinetics-i3d evaluate", "the stand-in of DATASET has other classes"),
-    ("docs/weights.md", "kinetics-i3d weights rgb_kinetics600 --fetch", NETWORK),
-    ("docs/weights.md", "pip install", NETWORK),
-    ("docs/weights.md", "weights imagenet_slim --fetch", NETWORK),
-    ("benchmarks/results/tables.md", "", "the commands of a measurement of hours"),
+    ("docs/scale.md", "s3://", "needs a bucket of S3, and the cluster of --address auto"),
 )  # fmt: skip
+# The same for what tests elsewhere take from the page and run: the test instead of the reason.
+RUN_ELSEWHERE = (
+    ("docs/compatibility.md", "import tensorflow_addons", "compat/test_keras2_users.py"),
+    ("docs/compatibility.md", "^export |s3://", "compat/test_keras3_users.py"),
+    ("docs/distributed.md", "keras.distribution", "training/test_jax_devices.py"),
+    ("docs/export_serving.md", "import tensorflow_hub", "compat/test_keras3_users.py"),
+)
+# page, pattern, packages without which it does not run, pattern of earlier pieces that it needs.
+NEEDS = (
+    ("docs/examples.md", "features_to_sklearn", ("sklearn",), None),
+    ("docs/export_litert.md", "litert", ("ai_edge_litert",), None),
+    ("docs/export_onnx.md", "onnx", ("onnx", "onnxruntime", "tf2onnx"), None),
+    ("docs/export_onnx.md", "openvino", ("openvino",), None),
+    ("docs/export_onnx.md", "int8", ("nncf", "openvino"), None),
+    ("docs/export_serving.md", "--protocol grpc", ("tensorflow_serving",), "--to serving"),
+    ("docs/export_serving.md", "mlserver|--protocol v2", ("mlserver",), "--to serving"),
+    ("docs/index.md", "mlserver|--protocol v2", ("mlserver",), "--to serving"),
+    ("docs/scale.md", "scale|pyarrow", ("pyarrow", "ray"), None),
+    ("docs/web_page.md", "demo|ask_web_page", ("gradio",), None),
+    ("docs/web_page.md", "gradio_client", ("gradio_client",), None),
+)
+# What `KINETICS_I3D_PAGES` may be: all pieces whose packages are installed, or those of `NEEDS`
+# alone, whose packages must be there.
+ALL, PACKAGES = "1", "packages"
 FOREIGN = {"yaml", "kotlin"}  # languages that nothing here runs
 SLURM = "#!/bin/bash"
+MODE = os.environ.get("KINETICS_I3D_PAGES")
 
 
 def reason(page, text):
-    """Why a command or a Python block is not run, or None."""
-    for where, pattern, why in NOT_RUN:
+    """Why a command or a Python block is not run with its page, or None."""
+    for where, pattern, why in NOT_RUN + RUN_ELSEWHERE:
         if where == page and re.search(pattern, text):
             return why
     return None
+
+
+def needs(page, text):
+    """The packages that a command or a Python block needs beside those of the tests."""
+    rows = [row for row in NEEDS if row[0] == page and re.search(row[1], text)]
+    return {name for row in rows for name in row[2]}
+
+
+def is_earlier(page, text):
+    """Whether a command or a Python block of `NEEDS` reads what this one writes."""
+    patterns = [row[3] for row in NEEDS if row[0] == page and row[3]]
+    return any(re.search(pattern, text) for pattern in patterns)
 
 
 def pieces(block):
@@ -121,9 +124,14 @@ def test_every_block_is_in_a_known_language():
 
 
 def test_what_is_not_run_is_still_on_its_page():
-    for page, pattern, why in NOT_RUN:
+    for page, pattern, why, *_ in (*NOT_RUN, *RUN_ELSEWHERE, *NEEDS):
         texts = [text for one in BLOCKS if one.page == page for text in pieces(one)]
         assert why and any(re.search(pattern, text) for text in texts), (page, pattern)
+
+
+def test_a_test_elsewhere_takes_what_it_runs_from_the_page():
+    for page, _, path in RUN_ELSEWHERE:
+        assert f'"{page}"' in (ROOT / "tests" / path).read_text(encoding="utf-8"), path
 
 
 def check_command(words):
@@ -185,37 +193,54 @@ def test_modules_that_a_page_names_exist(path):
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pages")
-    with pytest.MonkeyPatch.context() as patch:
-        put_small_networks(patch)
-        make_stage(folder)
-        yield folder
+def stage_of(tmp_path_factory):
+    """page -> the folder of its stand-ins, one for the pages with networks of the same depth."""
+
+    @functools.cache
+    def make(short):
+        folder = tmp_path_factory.mktemp("pages")
+        with pytest.MonkeyPatch.context() as patch:
+            put_small_networks(patch, short=short)
+            make_stage(folder)
+        return folder
+
+    return lambda page: make(page in SHORT)
 
 
 @pytest.mark.skipif(
-    not os.environ.get("KINETICS_I3D_PAGES"), reason="takes minutes; `make acceptance` runs this"
+    MODE not in (ALL, PACKAGES), reason="takes minutes; `make acceptance` runs this"
 )
 @pytest.mark.slow
 @pytest.mark.parametrize("page", sorted(RUNNABLE))
-def test_a_page_runs_as_it_is_written(page, stage, tmp_path, monkeypatch, capsys):
+def test_a_page_runs_as_it_is_written(page, stage_of, tmp_path, monkeypatch):
+    chosen = list(chosen_pieces(page))
+    if not chosen:
+        pytest.skip("nothing of it needs further packages")
     folder = tmp_path / "stage"
-    shutil.copytree(stage, folder, copy_function=os.link)
+    shutil.copytree(stage_of(page), folder, copy_function=os.link)
+    put_small_networks(monkeypatch, short=page in SHORT)
     put_stand_ins(monkeypatch, folder)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("KINETICS_I3D_CACHE", str(folder / "cache"))
     monkeypatch.setenv("KINETICS_I3D_SOURCE", str(folder))
-    names = {"__name__": page}
+    put_page(monkeypatch, page, folder)
+    with contextlib.ExitStack() as stack:
+        runner = PageRunner(page, monkeypatch, stack)
+        for block, text in chosen:
+            runner.run(block, text)
+
+
+def chosen_pieces(page):
+    """Yields (block, text) of what is run of a page; skips where packages are missing."""
     for block in BLOCKS:
-        if block.page != page:
-            continue
-        for text in pieces(block):
+        for text in pieces(block) if block.page == page else []:
             if reason(page, text) is not None:
                 continue
-            if block.language == "python":
-                exec(compile("\n" * (block.line - 1) + text, page, "exec"), names)
-                continue
-            program, *words = shlex.split(text)
-            assert program == "kinetics-i3d", f"{text}: does not run here; `NOT_RUN` must say why"
-            code = main(words)
-            assert code == 0, (text, capsys.readouterr().err)
+            packages = needs(page, text)
+            missing = {name for name in packages if importlib.util.find_spec(name) is None}
+            if MODE == PACKAGES:
+                assert not missing, (text, missing)
+                if packages or is_earlier(page, text):
+                    yield block, text
+            elif not missing:
+                yield block, text

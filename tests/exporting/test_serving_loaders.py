@@ -4,7 +4,6 @@ The server itself is C++: it loads a SavedModel into a session, replays the warm
 `Predict` and `GetModelMetadata`. Each of these is done here by what TensorFlow ships of it.
 """
 
-import concurrent.futures
 import ctypes
 import importlib.util
 import pathlib
@@ -12,6 +11,7 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from grpc_service import serve
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
@@ -208,42 +208,10 @@ def test_the_messages_are_those_of_the_servers_protos():
 
 @pytest.fixture
 def server(session):
-    """`host:port` of a server that speaks TensorFlow Serving's protos and answers from the session.
-
-    It says what the real one says: a wrong request is INVALID_ARGUMENT with the graph's words.
-    """
-    grpc = pytest.importorskip("grpc")
-    apis = "tensorflow_serving.apis"
-    predict_pb2 = pytest.importorskip(f"{apis}.predict_pb2")
-    metadata_pb2 = pytest.importorskip(f"{apis}.get_model_metadata_pb2")
-    service = pytest.importorskip(f"{apis}.prediction_service_pb2_grpc")
-
-    class Service(service.PredictionServiceServicer):
-        def Predict(self, request, context):
-            feed = {key: tf.make_ndarray(tensor) for key, tensor in request.inputs.items()}
-            answer = predict_pb2.PredictResponse(model_spec=request.model_spec)
-            try:
-                outputs = session(request.model_spec.signature_name, **feed)
-            except tf.errors.InvalidArgumentError as error:
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
-            for key, array in outputs.items():
-                answer.outputs[key].CopyFrom(tf.make_tensor_proto(array))
-            return answer
-
-        def GetModelMetadata(self, request, context):
-            answer = metadata_pb2.GetModelMetadataResponse(model_spec=request.model_spec)
-            offered = metadata_pb2.SignatureDefMap()
-            for key, signature in session.signatures.items():
-                offered.signature_def[key].CopyFrom(signature)
-            answer.metadata["signature_def"].Pack(offered)
-            return answer
-
-    listening = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
-    service.add_PredictionServiceServicer_to_server(Service(), listening)
-    port = listening.add_insecure_port("127.0.0.1:0")
-    listening.start()
-    yield f"127.0.0.1:{port}"
-    listening.stop(None).wait()
+    """`host:port` of a server that answers from the session."""
+    pytest.importorskip("tensorflow_serving.apis.prediction_service_pb2_grpc")
+    with serve(session, session.signatures) as address:
+        yield address
 
 
 def test_the_client_in_examples_asks_over_grpc(server, session, tmp_path):
