@@ -92,10 +92,12 @@ def records(videos, tmp_path_factory):
     """The example clips as `kinetics-i3d prepare` writes them."""
     from kinetics_i3d.cli.main import main
 
-    folder = tmp_path_factory.mktemp("records") / "figures"
+    folder = tmp_path_factory.mktemp("videos")
     settings = ("--streams", "rgb", "--fps", "12.5", "--short-side", "88")
-    assert main(["prepare", str(videos), "--output", str(folder), *settings]) == 0
-    return folder
+    # Those of the page, with the settings that a training has by default, lie beside them.
+    for name, words in (("figures", settings), ("records", ())):
+        assert main(["prepare", str(videos), "--output", str(folder / name), *words]) == 0
+    return folder / "figures"
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from doc_pages import block_with
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.video.reader import read_frames
@@ -61,6 +62,19 @@ def test_the_hub_form_is_fine_tuned_there(old, model, clips, training, tmp_path)
     assert found["trainable"] == len(model.trainable_variables) - 2
     assert found["variables"] == len(model.weights) - 2 == found["moved"]
     assert found["loss"][-1] < 0.5 * found["loss"][0] and found["f1"][-1] == 1.0
+
+
+def test_the_page_runs_there(old, model, examples, tmp_path):
+    ki3d.export(model, tmp_path / "saved", to="savedmodel")
+    ki3d.export(model, tmp_path / "features", to="hub", include_top=False)
+    frames = list(read_frames(examples / "wave.mp4", short_side=88))[:20]
+    np.save(tmp_path / "frames.npy", np.stack(frames))
+    page = "docs/compatibility.md"
+    blocks = (block_with(page, text) for text in ('load("saved")', "tensorflow_addons"))
+    shown = "print(sorted(answer), len(backbone.trainable_variables))"
+    out = old.run("-c", "\n".join([*blocks, shown]), cwd=tmp_path)
+    count = len(model.trainable_variables) - 2
+    assert out.splitlines()[-1] == f"['labels', 'probabilities', 'scores'] {count}"
 
 
 @pytest.mark.parametrize("where", ["folder", "s3"])

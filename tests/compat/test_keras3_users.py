@@ -8,6 +8,7 @@ import tomllib
 import numpy as np
 import pytest
 import tensorflow as tf
+from doc_pages import block_with, blocks_of, commands_of
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.video.reader import read_frames
@@ -15,6 +16,7 @@ from kinetics_i3d.video.reader import read_frames
 pytestmark = pytest.mark.slow  # programs in other environments
 
 PROGRAM = "keras3_user.py"
+PAGE = "docs/compatibility.md"
 SMALL = (
     *("--recipe", "figures", "--frames", 9, "--size", 32, "--epochs", 2, "--batch", 2),
     *("--validation", "test"),
@@ -109,6 +111,20 @@ def test_training_from_s3_is_training_from_the_folder(lowest, records, s3, tmp_p
     assert checked.count("all as written") == 2
 
 
+def test_the_page_trains_from_s3(lowest, s3, examples, tmp_path):
+    """By a small network and for two steps, from the server of the fixture."""
+    root = examples.parent
+    blocks = [block for block in blocks_of(root / PAGE) if "s3://videos" in block.text]
+    _, *exports, (program, *words) = commands_of(*blocks)  # the first installs the extra
+    names = [word.partition("=")[0] for export, *row in exports for word in row]
+    _, variables = s3
+    assert program == "kinetics-i3d" and names == [*variables]
+    paths = {"PYTHONPATH": str(root / "tests")}
+    runner = root / "tests" / "page_runner.py"
+    out = lowest.run(runner, *words, cwd=tmp_path, **variables, **paths)
+    assert out == "run/weights.h5\n" and len(losses(tmp_path / "run")) == 1
+
+
 def test_flow_is_the_same_there(lowest, examples, tmp_path):
     frames = np.stack(list(read_frames(examples / "wave.mp4", fps=12.5, short_side=48)))[12:15]
     np.save(tmp_path / "frames.npy", frames)
@@ -131,3 +147,12 @@ def test_the_exports_are_layers_of_the_newest(environment, model, clips, trainin
     with np.load(tmp_path / "out.npz") as out:
         assert np.abs(out["logits"] - np.asarray(model(few[:1]))).max() < 1e-4
     assert loss[-1] < 0.5 * loss[0]
+
+
+def test_the_page_builds_on_features_in_the_newest(environment, model, tmp_path):
+    ki3d.export(model, tmp_path / "features", to="hub", include_top=False)
+    text = block_with("docs/export_serving.md", "import tensorflow_hub")
+    code = f"{text}\nprint(model.output_shape, len(layer.trainable_variables))"
+    out = environment("newest").run("-c", code, cwd=tmp_path)
+    count = len(model.trainable_variables) - 2
+    assert out.splitlines()[-1] == f"(None, 10) {count}"

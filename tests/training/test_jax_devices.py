@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from doc_pages import block_with
 
 FIT = """
 import json, sys
@@ -43,31 +44,78 @@ print(json.dumps({"devices": [*places], "losses": losses}))
 """
 
 
+# Runs the block of the page on a short network, clips of 9 frames and one epoch.
+PAGE = """
+import dataclasses, json, sys
+import keras
+from short_network import register
+import kinetics_i3d as ki3d
+from kinetics_i3d.data import pipeline
+from kinetics_i3d.models import inception_i3d as networks
+
+network, clips, fit = networks.InceptionI3D, pipeline.training_clips, keras.Model.fit
+
+def small_network(*, classes, input_shape):
+    model = network(architecture=register(), classes=classes, input_shape=(9, 32, 32, 3))
+    model.clip_spec = dataclasses.replace(model.clip_spec, short_side=36, size=32)
+    return model
+
+def few_frames(videos, *, frames, **options):
+    return clips(videos, frames=9, **options)
+
+def one_epoch(model, clips, *, epochs, **options):
+    return fit(model, clips, epochs=1, verbose=0, **options)
+
+networks.InceptionI3D, pipeline.training_clips = small_network, few_frames
+keras.Model.fit = one_epoch
+names = {}
+exec(compile(sys.argv[1], "docs/distributed.md", "exec"), names)
+model = names["model"]
+devices = {len(variable.value.sharding.device_set) for variable in model.trainable_weights}
+print(json.dumps({"devices": [*devices], "steps": int(model.optimizer.iterations)}))
+"""
+
+
+def run(code, *arguments, **options):
+    """Runs Python on JAX with two devices; returns the JSON that it prints last."""
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2 "
+            "--xla_backend_optimization_level=0",
+            **options.pop("env", {}),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("backends")
+def test_the_page_trains_on_two_devices(noise, tmp_path):
+    video = noise.parent / "0.mp4"
+    for number in range(51):
+        folder = tmp_path / "path" / "to" / "HMDB51" / "train" / f"class {number}"
+        folder.mkdir(parents=True)
+        (folder / "0.mp4").symlink_to(video)
+    text = block_with("docs/distributed.md", "keras.distribution")
+    assert run(PAGE, text, cwd=tmp_path) == {"devices": [2], "steps": 1}
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("backends")
 def test_two_devices_take_the_steps_of_one(noise):
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed")
-    found = []
-    for count in (1, 2):
-        done = subprocess.run(
-            [sys.executable, "-c", FIT, str(noise), str(count)],
-            env={
-                **os.environ,
-                "KERAS_BACKEND": "jax",
-                "JAX_ENABLE_X64": "1",
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-                "XLA_FLAGS": "--xla_force_host_platform_device_count=2 "
-                "--xla_backend_optimization_level=0",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    one, two = found
+    one, two = (run(FIT, noise, count, env={"JAX_ENABLE_X64": "1"}) for count in (1, 2))
     assert (one["devices"], two["devices"]) == ([1], [2])
     assert len(one["losses"]) == 3
     # The logits are float32 under every policy.
