@@ -72,14 +72,18 @@ backends: $(VENV)/.dev $(VENV)/.weights  ## the same logits on TensorFlow, JAX a
 formats: $(VENV)/.dev  ## every format of export, written and run (installs it; locked for Linux on x86-64)
 	@$(BIN)/python -m pip install -qq --no-deps --requirement requirements/formats.txt
 	$(PYTEST) $(TWO) tests/exporting tests/inference/test_optimize.py tests/inference/test_quantize.py
+	KINETICS_I3D_PAGES=packages $(PYTEST) -n 2 tests/test_pages.py \
+	    -k "runs_as and (examples or export_litert or export_onnx or export_serving or index)"
 
-scale: $(VENV)/.dev  ## many videos on Ray: runs that are killed, refused, repeated (installs it)
+scale: $(VENV)/.dev $(VENV)/.weights  ## many videos on Ray: runs that are killed, refused, repeated (installs it)
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/scale.txt
 	$(PYTEST) tests/scale
+	KINETICS_I3D_PAGES=packages $(PYTEST) tests/test_pages.py -k "runs_as and scale"
 
 page: $(VENV)/.dev  ## the web page in a headless Chromium, if there is one: driven like people do (installs it)
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/demo.txt
 	$(PYTEST) tests/app
+	KINETICS_I3D_PAGES=packages $(PYTEST) tests/test_pages.py -k "runs_as and web_page"
 
 compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is promised, the newest (installs 7 GB)
 	KINETICS_I3D_COMPAT=$(COMPAT) $(PYTEST) $(TWO) tests/compat
