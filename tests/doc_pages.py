@@ -106,7 +106,6 @@ def _children(parser):
 NOT_REPLACED = ("rgb_figures", "rgb_kinetics600")  # small already, and downloaded only
 # Pages whose networks need not have the names of the released ones, nor all endpoints.
 SHORT = {
-    "benchmarks/results/tables.md",
     "checkpoints/README.md",
     "docs/examples.md",
     "docs/export_litert.md",
@@ -164,7 +163,6 @@ def make_stage(folder):
     shutil.copy(folder / "rgb_imagenet_kinetics400.h5", folder / "rgb_imagenet.pt")
     shutil.copy(folder / "rgb_kinetics_jhmdb.h5", folder / "mine.h5")
     write_inception5h(folder / "inception5h.zip")
-    shutil.copy(folder / "inception5h.zip", folder / "INCEPTION5H")
 
 
 def put_videos(folder, *, count):
@@ -232,7 +230,6 @@ def put_stand_ins(patch, folder):
             patch.setitem(CATALOG, name, row)
     put_short_trainings(patch)
     put_small_figures(patch)
-    put_short_tables(patch)
 
 
 def short_config(config):
@@ -269,24 +266,6 @@ def put_small_figures(patch):
 
     for module in (kinetics_i3d.figures, generate):
         patch.setattr(module, "write_figures", write_figures)
-
-
-def put_short_tables(patch):
-    """Makes tables of the first run of I3D's rgb stream alone."""
-    from kinetics_i3d.experiments import plan as module
-
-    whole = module.plan_tables
-
-    def plan_tables(*arguments, **options):
-        """As `plan_tables`, of one run."""
-        plan = whole(*arguments, **options)
-        job = next(
-            job for job in plan.jobs if (job.run.system, job.run.stream) == ("TwoStreamI3D", "rgb")
-        )
-        job = dataclasses.replace(job, config=short_config(job.config))
-        return dataclasses.replace(plan, jobs=(job,))
-
-    patch.setattr(module, "plan_tables", plan_tables)
 
 
 def put_page(patch, page, folder):

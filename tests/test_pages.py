@@ -40,6 +40,7 @@ BLOCKS = [block for path in PAGES for block in blocks_of(path) if not block.is_r
 # page, pattern of a command or of a Python block, reason.
 BUILDS = "builds environments, in which CI runs"
 INDEX = "downloads from a package index"
+HOURS = "measures for an hour or more; tests/experiments has small ones"
 NOT_RUN = (
     ("CONTRIBUTING.md", "make (check|test|faults|bench|coverage|mutants|audit)", BUILDS),
     ("README.md", "make (check|test|docs|backends|formats|scale|page|compat|acceptance)$", BUILDS),
@@ -52,6 +53,8 @@ NOT_RUN = (
     ("docs/weights.md", "pip install", INDEX),
     ("docs/export_serving.md", "docker compose", "needs Docker"),
     ("docs/live_video.md", "watch 0 ", "needs a camera"),
+    ("docs/tables.md", "kinetics-i3d tables", HOURS),
+    ("benchmarks/results/tables.md", "", HOURS),
     ("docs/scale.md", "s3://", "needs a bucket of S3, and the cluster of --address auto"),
 )  # fmt: skip
 # The same for what tests elsewhere take from the page and run: the test instead of the reason.
