@@ -69,6 +69,7 @@ def run(package, *words, cwd):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_dataset_format_is_one_file_and_one_row(package, tmp_path):
     follow(package, "A dataset format")
     folder = tmp_path / "data"

@@ -39,7 +39,24 @@ def public_things():
 
 
 THINGS = public_things()
-EXAMPLES = [name for name, thing in THINGS.items() if ">>>" in (thing.__doc__ or "")]
+# Examples that train, or build networks of full size.
+LONG = {
+    "data.pipeline.training_clips",
+    "data.views.load_streams",
+    "exporting.export.export",
+    "models.inflation.start_from_images",
+    "models.pretrained.save_weights",
+    "models.two_stream.TwoStream",
+    "models.two_stream_fused.TwoStreamFused",
+    "models.two_stream_i3d.TwoStreamI3D",
+    "training.train.train",
+    "weights.readers.tensorflow.read_tensorflow",
+}
+EXAMPLES = [
+    pytest.param(name, marks=pytest.mark.long if name in LONG else ())
+    for name, thing in THINGS.items()
+    if ">>>" in (thing.__doc__ or "")
+]
 ARGS = re.compile(r"^ *Args:\n((?: +.*\n|\n)+)", re.MULTILINE)
 WITH_ARGS = [name for name, thing in THINGS.items() if ARGS.search(thing.__doc__ or "")]
 
@@ -91,6 +108,10 @@ def documented(text):
     block = ARGS.search(inspect.cleandoc(text) + "\n")[1]
     heads = re.findall(r"^ {4}([*\w][\w, *]*): ", block, re.MULTILINE)
     return [name.strip().lstrip("*") for head in heads for name in head.split(",")]
+
+
+def test_long_examples_exist():
+    assert THINGS.keys() >= LONG
 
 
 @pytest.mark.parametrize("name", WITH_ARGS)

@@ -157,6 +157,7 @@ def violations(folder):
     return found
 
 
+@pytest.mark.slow
 def test_imports_point_down():
     assert violations(ROOT / PACKAGE) == []
 

@@ -21,6 +21,7 @@ CHEAP = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHEAP)
 def test_hostile_inputs_are_read_or_refused(name, tmp_path):
     door, corpus, work = DOORS[name], tmp_path / "seeds", tmp_path / "input"

@@ -129,6 +129,7 @@ def test_make_continues_with_one_line_where_the_weights_cannot_be_installed(make
     assert len((tmp_path / "calls").read_text().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_module_and_the_checkpoints(tmp_path):
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)

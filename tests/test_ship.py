@@ -10,6 +10,8 @@ from short_network import register
 
 import kinetics_i3d as ki3d
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 

@@ -161,6 +161,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_arguments_of_another_kind_are_refused_in_words(call, folder):
     function, message = CALLS[call]
@@ -169,6 +170,7 @@ def test_arguments_of_another_kind_are_refused_in_words(call, folder):
     assert sorted(path.name for path in folder.iterdir()) == ["a.mp4", "b.mp4", "videos.csv"]
 
 
+@pytest.mark.slow
 def test_names_and_paths_are_taken_for_models_and_datasets(folder, tmp_path):
     named = ki3d.evaluate("rgb_figures", folder / "videos.csv")
     evaluation = ki3d.evaluate(

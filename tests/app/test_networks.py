@@ -20,6 +20,7 @@ def test_weights_are_chosen_by_name_and_paths_without_folders(tmp_path):
         networks.weights([[1], {}])  # as a request may name them
 
 
+@pytest.mark.slow
 def test_a_network_is_loaded_once():
     networks = Networks(["rgb_figures"])
     assert networks.load("rgb_figures") is networks.load("rgb_figures")

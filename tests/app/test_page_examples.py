@@ -3,6 +3,7 @@
 import pathlib
 
 import numpy as np
+import pytest
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.app import examples as module
@@ -10,6 +11,7 @@ from kinetics_i3d.app import examples as module
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_examples_are_those_of_the_checkout_and_all_in_a_row(examples):
     assert list(examples) == ["kick", "sit down", "stand up", "wave", "all four"]
     for path in list(examples.values())[:-1]:
@@ -17,6 +19,7 @@ def test_examples_are_those_of_the_checkout_and_all_in_a_row(examples):
     assert ki3d.video_info(examples["all four"]).frames == 4 * 64
 
 
+@pytest.mark.slow
 def test_without_a_checkout_they_are_rendered_again(examples, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "FOLDER", tmp_path / "absent")
     monkeypatch.setattr(module, "ACTIONS", ("kick",))

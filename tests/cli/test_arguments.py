@@ -10,6 +10,7 @@ def labels(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_classify_and_convert_take_labels(command, videos, weights, labels, tmp_path):
     plain = command("classify", videos["one"], "--weights", weights["nameless"])
     assert plain[0] == 2 and "must name its 3 classes" in plain[2]
@@ -52,6 +53,7 @@ def test_another_number_of_labels_is_refused(command, videos, weights, labels, t
     assert not (tmp_path / "out.h5").exists()
 
 
+@pytest.mark.slow
 def test_inflate_names_the_classes(command, weights, labels, tmp_path):
     import kinetics_i3d as ki3d
 
@@ -65,6 +67,7 @@ def test_inflate_names_the_classes(command, weights, labels, tmp_path):
     assert not (tmp_path / "two.h5").exists()
 
 
+@pytest.mark.slow
 def test_train_names_the_classes_of_weights_that_keep_their_head(short, weights):
     from kinetics_i3d.training.config import TrainConfig
     from kinetics_i3d.training.network import build

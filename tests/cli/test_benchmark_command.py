@@ -27,6 +27,7 @@ def table(tmp_path, videos):
     return path
 
 
+@pytest.mark.slow
 def test_videos_in_text(command, table):
     code, out, err = command("benchmark", "input", table, *QUICK)
     assert code == 0 and "Traceback" not in err
@@ -38,6 +39,7 @@ def test_videos_in_text(command, table):
     assert lines["limited by"] in benchmark.LIMITS.values()
 
 
+@pytest.mark.slow
 def test_records_in_json(command, table, tmp_path):
     spec = ClipSpec("small", fps=10, short_side=64, size=56)
     config = PrepareConfig(streams=("rgb",), spec=spec)

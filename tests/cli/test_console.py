@@ -79,6 +79,7 @@ def on_terminal(*words, **variables):
     return b"".join(parts).decode().replace("\r\n", "\n")
 
 
+@pytest.mark.slow
 def test_colors_are_for_terminals_without_no_color():
     help_text, mistake = on_terminal("fvd", "--help"), on_terminal("fvd")
     assert "\x1b[1moptions:\x1b[0m\n" in help_text and "\x1b[1musage:\x1b[0m " in help_text

@@ -8,6 +8,8 @@ import pytest
 from kinetics_i3d.cli.draw import KINDS, _read_confusion
 from kinetics_i3d.training.outputs import write_history
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sources(tmp_path, videos):

@@ -58,6 +58,7 @@ def test_the_choice_of_views_is_that_of_the_library():
     assert tuple(VIEWS) == verb.VIEWS
 
 
+@pytest.mark.slow
 def test_the_precision_is_that_of_the_model(command, dataset, weights, monkeypatch):
     from kinetics_i3d.inference import optimize as module
 

@@ -104,6 +104,7 @@ def test_two_videos_for_one_file_are_the_user_s_mistake(command, tree, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_options_reach_the_file(command, tree, tmp_path, monkeypatch):
     plain, threads = compute._stream, []
 
@@ -445,6 +446,7 @@ def test_two_at_once_share_the_work(many, tmp_path):
     assert contents(out) == wanted
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_video_that_a_killed_process_had_is_waited_for_and_done(many, tmp_path):
     tree, wanted = many

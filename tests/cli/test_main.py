@@ -101,6 +101,7 @@ def test_an_interrupt_is_quiet(monkeypatch, command):
     assert command(*verb_that(monkeypatch, raiser(KeyboardInterrupt()))) == (130, "", "")
 
 
+@pytest.mark.slow
 def test_the_process_starts_fast_and_exits_with_the_code():
     code = (
         "import sys; from kinetics_i3d.cli.main import main; code = main(['classify', '/none']);"
@@ -171,6 +172,7 @@ main.run()
     assert not begun.exists()
 
 
+@pytest.mark.slow
 def test_a_bug_ends_the_process_in_spite_of_threads_that_wait():
     code = """
 import sys

@@ -37,6 +37,7 @@ def check(command, folder, capsys):
     return (done.value.code, *capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_records_are_written_and_their_folder_printed(command, table, tmp_path, capsys):
     out = tmp_path / "out"
     code, printed, err = command("prepare", table("one", "two", "three"), "--output", out, *QUICK)
@@ -54,6 +55,7 @@ def test_records_are_written_and_their_folder_printed(command, table, tmp_path, 
     assert f"{shard}: " in err and "delete it and repeat the command" in err
 
 
+@pytest.mark.slow
 def test_every_option_arrives(command, table, tmp_path):
     words = ("--streams", "flow,rgb", "--split", "train", "--spec", "mediapipe", "--shard-size", 1)
     more = ("--quality", 60, "--flow-quality", 70, "--seed", 3, "--bound", 8)

@@ -30,6 +30,7 @@ def small(monkeypatch):
     return rows
 
 
+@pytest.mark.slow
 def test_json_has_counts_of_the_models_that_are_built(command, small):
     code, out, err = command("systems", "--json")
     found = json.loads(out)
@@ -50,6 +51,7 @@ def test_json_has_counts_of_the_models_that_are_built(command, small):
     assert found[0]["parameters_by_stream"] == {}
 
 
+@pytest.mark.slow
 def test_text_is_a_row_for_each(command, small):
     code, out, err = command("systems")
     head, *lines = out.splitlines()

@@ -177,6 +177,7 @@ def test_a_run_that_is_requested_to_stop_exits_with_try_again(
     assert (code, out) == (75, "") and err.splitlines()[-1].endswith("run: stopped after step 5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -226,7 +226,7 @@ def test_the_flow_of_videos_is_that_of_their_files(plain, stored):
     assert same(take(plain, 7, seed=3), take(stored, 7, seed=3))
 
 
-@pytest.mark.parametrize("kind", ["plain", "records"])
+@pytest.mark.parametrize("kind", ["plain", pytest.param("records", marks=pytest.mark.long)])
 def test_a_seed_gives_the_same_batches_whatever_the_workers(kind, request):
     source = request.getfixturevalue(kind)
     source = source() if kind == "records" else source
@@ -241,7 +241,10 @@ def test_a_seed_gives_the_same_batches_whatever_the_workers(kind, request):
             assert part.dtype == np.float32 and part.min() >= -1 and part.max() <= 1
 
 
-@pytest.mark.parametrize(("kind", "shard_size"), [("plain", 0), ("records", 2), ("records", 7)])
+@pytest.mark.parametrize(
+    ("kind", "shard_size"),
+    [("plain", 0), ("records", 2), pytest.param("records", 7, marks=pytest.mark.long)],
+)
 def test_shares_are_disjoint_and_together_complete(kind, shard_size, request, numbers):
     source = request.getfixturevalue(kind)
     source = source(shard_size) if kind == "records" else source

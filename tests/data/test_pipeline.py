@@ -62,6 +62,7 @@ def test_batches_are_clips_and_one_hot_targets(dataset, numbers):
     assert len(starts) > 8
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_batches_whatever_the_workers(dataset):
     augment = augmentation(ClipSpec("small", short_side=64, size=32))
     options = {"spec": ClipSpec("small", short_side=64, size=32), "augment": augment}
@@ -83,6 +84,7 @@ def test_the_start_of_a_clip_is_independent_of_the_seed_of_its_augmentation(code
     assert sum(np.equal(starts, of_that_seed)) <= 2
 
 
+@pytest.mark.slow
 def test_batches_continue_where_they_stopped(dataset):
     options = {"mixup": 0.4, "numbered": True}
     whole = take(dataset, 4, **options)
@@ -104,6 +106,7 @@ def test_a_video_that_comes_again_is_changed_anew(coded_video):
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations(clips, 2))
 
 
+@pytest.mark.slow
 def test_batches_are_blended_if_requested(dataset):
     plain, mixed, again = (take(dataset, 3, mixup=alpha) for alpha in (0.0, 0.4, 0.4))
     assert same(mixed, again) and not same(plain, mixed)

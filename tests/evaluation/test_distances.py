@@ -50,6 +50,7 @@ def test_frechet_distance_of_fewer_videos_than_features_is_finite_and_positive()
     assert distance > 0
 
 
+@pytest.mark.slow
 def test_frechet_distance_of_fewer_videos_than_features_is_that_of_singular_values():
     """trace((C_r C_g)^½) is the sum of the singular values of A Bᵀ, of centred rows A and B."""
     real, generated = features(50, 400, 4), features(40, 400, 5, shift=0.2)

@@ -21,6 +21,8 @@ from kinetics_i3d.evaluation.fvd_protocols import (
     find_protocol,
 )
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = FVD_PROTOCOLS["reference"]
 
 
@@ -90,7 +92,7 @@ def test_resize_follows_the_formula_of_the_protocol(name, resize, size):
     np.testing.assert_allclose(resized, wanted, atol=2e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_black_against_white_is_the_published_number(kinetics_file):
     """The reference's own example: 15 frames, "around 131"; 133.91 by these weights."""
     black = np.zeros((2, 15, 16, 16, 3), np.uint8)
@@ -104,7 +106,6 @@ def test_black_against_white_is_the_published_number(kinetics_file):
     assert ki3d.fvd(features, features, protocol=protocol).fvd == 0.0
 
 
-@pytest.mark.slow
 def test_avg_pool_features_are_those_of_the_last_pool(kinetics_file):
     clip = noise(1, 0, frames=16, side=32)
     features = ki3d.fvd_features(clip, protocol="avg_pool")

@@ -93,6 +93,7 @@ def test_invalid_counts_raise(tmp_path, counts, labels):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_of_many_classes_the_most_confused_are_drawn(tmp_path):
     rng = np.random.default_rng(0)
     counts = np.diag(rng.integers(5, 50, 400))

@@ -192,6 +192,7 @@ def test_page_shortens_long_lists_of_changes(greys, tmp_path):
     assert "Wrong before, right now" not in page
 
 
+@pytest.mark.slow
 def test_reports_are_deterministic(greys, written, tmp_path):
     folder, _ = written
     for number in range(2):
@@ -225,6 +226,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.slow
 def test_hostile_labels_and_paths_are_escaped_in_the_page(tmp_path):
     paths = tuple(f"/data/{label.replace('/', '_')}.mp4" for label in HOSTILE)
     logits = {"rgb": np.roll(np.eye(5, dtype=np.float32), 1, axis=1)}

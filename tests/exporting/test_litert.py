@@ -238,6 +238,7 @@ def test_the_command_offers_the_precisions_of_the_library():
     assert verb.PRECISIONS == litert.PRECISIONS
 
 
+@pytest.mark.slow
 def test_clip_sizes_of_all_streams(model):
     assert litert.clip_sizes(model) == {"rgb": (1, 64, 32, 32, 3)}
     both = ki3d.TwoStream(architecture="inception_v1_quarter", classes=3)

@@ -110,6 +110,7 @@ ONE_FLOW = network(flow=FLOW)
 BOTH = network(rgb=TINY, flow=FLOW)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "shapes", "message"),
     [

@@ -171,6 +171,7 @@ def test_an_artifact_that_does_not_run_is_reported_with_the_reason(tmp_path):
         run_in_subprocess(tmp_path / "nothing", {}, runtime="saved_model", output="out")
 
 
+@pytest.mark.long
 def test_two_streams_take_frames_and_8_bit_flow(tmp_path, monkeypatch):
     model = ki3d.TwoStreamI3D(architecture=register(), classes=3)
     specs = {"rgb": ClipSpec("tiny", short_side=36, size=32)}

@@ -108,6 +108,7 @@ def test_every_parameter_reaches_opencv(video, monkeypatch):
         assert getattr(default, name)() == getattr(opencv_s, name)()
 
 
+@pytest.mark.slow
 def test_kernels_compile_where_no_folder_can_be_written(tmp_path):
     """An installation that belongs to somebody else, and a home that cannot be written."""
     pytest.importorskip("numba", reason="needs numba, an extra")
@@ -136,6 +137,7 @@ def test_kernels_compile_where_no_folder_can_be_written(tmp_path):
     assert done.stdout.split(maxsplit=2) == [str(path), "None", "(1.0, 2.0)\n"]
 
 
+@pytest.mark.slow
 def test_kernels_are_compiled_by_who_asks_for_them():
     """And not in threads: Python 3.11 cannot parse in two at once, and AutoGraph parses as well."""
     pytest.importorskip("numba", reason="needs numba, an extra")

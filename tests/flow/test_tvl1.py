@@ -24,7 +24,7 @@ def program(name):
 
 
 @pytest.fixture(
-    scope="session", params=["numba", pytest.param("tensorflow", marks=pytest.mark.slow)]
+    scope="session", params=["numba", pytest.param("tensorflow", marks=pytest.mark.long)]
 )
 def tvl1(request):
     return program(request.param)

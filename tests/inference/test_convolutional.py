@@ -11,6 +11,8 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.inference.convolutional import Stretches, WholeVideoExtractor
 from kinetics_i3d.inference.feature_options import FeatureOptions
 
+pytestmark = pytest.mark.slow
+
 
 def one_pass(model, endpoint, video):
     """(steps, height, width, channels) of the whole video as a single clip."""
@@ -76,7 +78,6 @@ def test_views_of_a_stretch_stay_in_their_row(model):
         np.testing.assert_allclose(rows.features[:, view], expected, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_both_streams_have_the_same_steps(both):
     video = noise(96)
     rows = ki3d.extract_features(video, both, window="whole", batch_frames=80)

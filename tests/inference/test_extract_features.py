@@ -22,6 +22,8 @@ from kinetics_i3d.inference.features import (
 )
 from kinetics_i3d.inference.features_files import read_features
 
+pytestmark = pytest.mark.slow
+
 Fraction = fractions.Fraction
 
 
@@ -81,7 +83,7 @@ def test_views_are_those_of_the_protocols(model, views, count):
         np.testing.assert_allclose(found.features[0, :, view], expected, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_streams_are_concatenated_rgb_first_with_the_same_windows(both):
     video = noise(30)
     found = ki3d.extract_features(video, both, window=16, stride=8)
@@ -151,7 +153,6 @@ def test_source_rate_takes_every_frame_of_the_file_once(model, mux, numbers, rat
     assert extractor.count_windows(path) == 5
 
 
-@pytest.mark.slow
 def test_both_streams_are_sampled_at_the_rate_of_the_source(both, coded_video, numbers):
     options = FeatureOptions(window=9, stride=9, fps="source", tail="drop")
     extractor = FeatureExtractor(both, options)
@@ -407,7 +408,7 @@ def test_networks_without_a_stream_of_clips_are_refused():
         ki3d.extract_features("nowhere.mp4", model)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_real_clips_give_the_features_of_predict(shared, kinetics_file):
     model = ki3d.load_model("rgb_kinetics400")
     path = shared / "clips" / "cricket_shot.avi"

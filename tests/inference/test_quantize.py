@@ -41,6 +41,7 @@ def test_layers_after_the_last_pool_are_late():
     assert is_late(7, 224) and is_late(1, 224) and not is_late(14, 224)
 
 
+@pytest.mark.slow
 def test_calibration_clips_are_in_the_ratio_of_the_streams():
     two = ki3d.TwoStream(architecture="inception_v1_quarter", classes=3)
     assert {key: size[1] for key, size in calibration_sizes(two).items()} == {"rgb": 2, "flow": 20}

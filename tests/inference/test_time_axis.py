@@ -6,6 +6,8 @@ import pytest
 import kinetics_i3d as ki3d
 from kinetics_i3d.inference.time_axis import TimeAxis, min_frames_of, plan_chunks, time_axis
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(short):

@@ -14,6 +14,8 @@ from kinetics_i3d.inference.feature_options import Features
 from kinetics_i3d.inference.segments import Segment
 from kinetics_i3d.inference.timeline import timeline_of, write_timeline
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model():

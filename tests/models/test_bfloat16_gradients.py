@@ -12,6 +12,8 @@ from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.layers import Conv3D
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 
+pytestmark = pytest.mark.slow
+
 tf = pytest.importorskip("tensorflow")
 
 
@@ -100,6 +102,7 @@ def test_the_handed_case_trains_with_fit(short, in_bfloat16):
     assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.long
 def test_both_streams_and_c3d_train_in_bfloat16(short, in_bfloat16):
     both = TwoStreamI3D(architecture=short, classes=3)
     clips = {"rgb": clips_of(16), "flow": clips_of(16, channels=2)}

@@ -115,6 +115,7 @@ def test_wrong_arguments(options, why):
         C3D(**{"architecture": "c3d_eighth", **options})
 
 
+@pytest.mark.slow
 def test_a_model_of_another_kind_is_refused(tmp_path, known):
     path = tmp_path / "i3d.h5"
     save_weights(InceptionI3D(architecture="inception_v1_narrow", classes=2), path)

@@ -13,6 +13,8 @@ from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.load import feature_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(narrow, randomize):

@@ -10,6 +10,8 @@ from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM, all_steps_loss
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.pretrained import save_weights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(known, randomize):
@@ -111,7 +113,6 @@ def test_it_samples_five_frames_a_second(model):
         model(np.zeros((1, 2, 31, 32, 3), np.float32))
 
 
-@pytest.mark.slow
 def test_a_file_gives_the_same_model(tmp_path, model, clips):
     save_weights(model, tmp_path / "mine.h5", labels=("a", "b", "c"))
     loaded = ConvNetLSTM(weights=tmp_path / "mine.h5", all_steps=True)

@@ -103,6 +103,7 @@ def clip_model(inputs, outputs):
     return ClipModel(inputs, outputs, clip_spec=DEEPMIND, architecture="x", minimum=(1, 1, 1))
 
 
+@pytest.mark.slow
 def test_late_layers_of_i3d_are_those_after_the_last_pool_with_a_stride():
     late = late_layers(ki3d.InceptionI3D(classes=5))
     assert {name.split("_")[0] + name.split("_")[1] for name in late if "Mixed" in name} == {

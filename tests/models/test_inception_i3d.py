@@ -105,6 +105,7 @@ def test_steps_of_time(full, frames, mixed_5c, logits):
     assert full.compute_output_shape(shape) == (1, 400)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ["inception_v1", "googlenet"])
 def test_network_equals_plain_numpy(small, arrays_of, clips, row):
     model = small[row]
@@ -132,6 +133,7 @@ def close(found, expected, what):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * scale, err_msg=what)
 
 
+@pytest.mark.slow
 def test_logits_are_averaged_over_time_before_the_softmax(small, narrow, clips):
     model, row = small["inception_v1"], narrow["inception_v1"]
     inflated = InceptionI3D(architecture=row, classes=7, classifier_activation="softmax")
@@ -147,6 +149,7 @@ def test_logits_are_averaged_over_time_before_the_softmax(small, narrow, clips):
     )
 
 
+@pytest.mark.slow
 def test_without_the_top(small, narrow, clips):
     row = narrow["inception_v1"]
     models = {
@@ -175,6 +178,7 @@ def test_features_of_the_full_network():
     assert model.compute_output_shape((1, 10, 100, 65, 3)) == (1, 2, 4, 3, 1024)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "found"), [({}, 0.5), ({"dropout": 0.25}, 0.25)])
 def test_dropout_comes_before_the_classifier_in_training_only(narrow, options, found):
     model = InceptionI3D(architecture=narrow["inception_v1"], classes=3, **options)
@@ -243,6 +247,7 @@ def test_arguments_are_keywords():
         InceptionI3D(True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "top", [{"classes": 7}, {"classes": 7, "classifier_activation": "softmax"}]
 )

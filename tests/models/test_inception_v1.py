@@ -10,6 +10,8 @@ from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.inflation import inflate
 from kinetics_i3d.models.load import feature_model
 
+pytestmark = pytest.mark.slow
+
 # Side and channels for a picture of 224 pixels.
 ENDPOINTS = {
     "Conv2d_1a_7x7": (112, 64),
@@ -146,7 +148,7 @@ def test_the_imagenet_release_gives_features(shared, imagenet):
     assert model.labels == ()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_inflated_imagenet_release_knows_the_dog_too(shared, imagenet):
     dog = picture(shared / "reference/inception5h/dog.jpg", short_side=256, size=224)
     steady = np.repeat(INCEPTION5H.normalize(dog)[:, None], 9, axis=1)

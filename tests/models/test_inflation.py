@@ -15,6 +15,8 @@ from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.pretrained import checkpoint_of
 from kinetics_i3d.weights.assign import named_variables
 
+pytestmark = pytest.mark.slow
+
 FIRST = "Conv3d_1a_7x7_conv"
 FRAMES = {"inception_v1": 120, "googlenet": 200}
 

@@ -11,6 +11,8 @@ from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.two_stream import TwoStream
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 
+pytestmark = pytest.mark.slow
+
 tf = pytest.importorskip("tensorflow")
 REFUSALS = (ValueError, tf.errors.InvalidArgumentError)
 

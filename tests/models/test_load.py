@@ -10,6 +10,7 @@ from kinetics_i3d.weights import DEFAULT_WEIGHTS
 from kinetics_i3d.weights.catalog import CATALOG, PAIRS
 
 
+@pytest.mark.slow
 def test_a_model_is_in_float32_whatever_the_policy(tmp_path):
     built = ki3d.InceptionI3D(architecture="inception_v1_quarter", classes=3)
     ki3d.save_weights(built, tmp_path / "mine.h5", labels=("a", "b", "c"))

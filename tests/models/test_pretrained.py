@@ -13,6 +13,8 @@ from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.weights.checkpoint import read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 SPEC = ClipSpec("own", fps=12.5, short_side=40, size=32, low=-3.0, high=2.0)
 LABELS = ("a", "b", "c")
 

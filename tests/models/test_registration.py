@@ -14,6 +14,8 @@ from short_network import register
 import kinetics_i3d as ki3d
 from kinetics_i3d import models
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LINES = {
     "keras first": "import keras, kinetics_i3d",
@@ -66,7 +68,13 @@ def run(code, *arguments):
     return done.stdout
 
 
-@pytest.mark.parametrize("order", LINES)
+# Each order starts a process of its own: `make test` has one.
+ORDERS = [
+    name if name == "keras first" else pytest.param(name, marks=pytest.mark.long) for name in LINES
+]
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_keras_files_load_in_a_new_process(files, order):
     code = f"""
 {LINES[order]}

@@ -11,6 +11,8 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 from kinetics_i3d.weights.formats import read_arrays
 
+pytestmark = pytest.mark.slow
+
 SPEC = ClipSpec("own", short_side=40, size=32)
 LABELS = ("a", "b", "c")
 

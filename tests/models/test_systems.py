@@ -210,6 +210,7 @@ def test_a_cost_needs_a_size():
         multiply_adds(ki3d.InceptionV1(architecture="inception_v1_quarter"))
 
 
+@pytest.mark.slow
 def test_an_image_network_costs_once_for_each_stack():
     def cost(stacks):
         shapes = {"rgb": (stacks, 32, 32, 3), "flow": (10 * stacks, 32, 32, 2)}

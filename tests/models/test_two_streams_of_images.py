@@ -9,6 +9,8 @@ from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.models.two_stream import TwoStream
 from kinetics_i3d.models.two_stream_fused import TwoStreamFused
 
+pytestmark = pytest.mark.slow
+
 ROWS = ("inception_v1", "googlenet")
 
 
@@ -105,7 +107,6 @@ def test_rgb_is_sampled_ten_times_more_rarely(constructor, known):
         constructor(architecture="googlenet_narrow", input_shape=shapes)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["averaged", "fused"])
 def test_files_give_the_same_model(tmp_path, request, kind):
     model, clips = request.getfixturevalue(kind)["inception_v1"], random_clips(1)
@@ -123,7 +124,6 @@ def test_files_give_the_same_model(tmp_path, request, kind):
     np.testing.assert_array_equal(np.asarray(again(clips)), expected)
 
 
-@pytest.mark.slow
 def test_without_the_top(known, averaged, fused):
     clips = random_clips(2, side=(64, 72))
     row = "inception_v1_narrow"

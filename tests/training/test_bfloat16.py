@@ -10,6 +10,8 @@ import tensorflow as tf
 from kinetics_i3d.models.inception_i3d import INCEPTION_V1, InceptionI3D
 from kinetics_i3d.training.bfloat16 import use_float32_where_bfloat16_is_wrong
 
+pytestmark = pytest.mark.slow
+
 NARROW = dataclasses.replace(INCEPTION_V1, width=0.1)
 WIDE_THIRD = dataclasses.replace(NARROW, third_kernel=5)
 

@@ -79,6 +79,7 @@ def by_hand(kernel, bias, x, y, count, *, rate, decay, clip=0.0):
     return losses, kernel, bias
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("decay", "clip"), [(0.0, 0.0), (0.5, 0.0), (0.0, 0.2)])
 def test_train_step_matches_numpy_sgd_and_decays_only_kernels(decay, clip):
     keras.utils.set_random_seed(3)
@@ -110,6 +111,7 @@ def test_weight_decay_shrinks_kernels_and_not_vectors(optimizer):
         np.testing.assert_allclose(new.numpy(), old * share, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradient_sums_have_a_fixed_order():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 64, 64, 2))
@@ -129,6 +131,7 @@ def test_gradient_sums_have_a_fixed_order():
     assert any(node.op == "AddN" and len(node.input) == 3 for node in nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [2, 4])
 def test_accumulation_matches_the_whole_batch(parts):
     clips, targets = data(8)
@@ -218,6 +221,7 @@ def test_all_reduce_sum_of_one_process_is_the_identity():
     assert step.all_reduce_sum([1.5, 2.0]).tolist() == [1.5, 2.0]
 
 
+@pytest.mark.slow
 def test_float16_scales_the_loss_and_skips_steps_that_are_not_finite():
     config = dataclasses.replace(PLAIN, precision="mixed_float16")
     model, (clips, targets) = small(norm=False), data(6)  # in float32: CPUs train no float16

@@ -97,6 +97,7 @@ def test_run_writes_weights_config_and_history(noisy, tiny, tmp_path):
     assert before == {file: file.read_bytes() for file in output.iterdir() if file.is_file()}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("transfer", ["full", "fixed"])
 def test_flow_from_rgb_weights_measures_batch_norm_on_flow(noisy, tiny, tmp_path, transfer):
@@ -126,6 +127,7 @@ def test_flow_from_rgb_weights_measures_batch_norm_on_flow(noisy, tiny, tmp_path
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_fixed_transfer_computes_features_once_and_keeps_the_backbone(
     noisy, tiny, tmp_path, monkeypatch
@@ -251,6 +253,7 @@ def test_sigterm_stops_outside_the_steps(noisy, tiny, tmp_path, monkeypatch, fie
     assert train(noisy, dataclasses.replace(tiny, **fields), tmp_path / "run").labels
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_of_other_classes_is_not_continued(noisy, tiny, tmp_path):
     config = dataclasses.replace(tiny, validation="0.3", steps=1)
@@ -444,6 +447,7 @@ def several(noisy):
     return dataclasses.replace(noisy, labels=("sit", "stand", "wave"), videos=videos)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_multi_label_run_is_trained_and_evaluated(several, tiny, tmp_path, caplog):
     caplog.set_level("INFO", logger="absl")

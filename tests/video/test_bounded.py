@@ -88,6 +88,7 @@ def test_folders_of_pictures_are_read_the_same(monkeypatch, tmp_path):
     assert_same(*both(monkeypatch, lambda: gray_pictures([str(file) for file in files])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "limits", "reason"),
     [

@@ -60,6 +60,7 @@ def plainly(picture):
     return VideoReformatter().reformat(picture, **size, **options).to_ndarray()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colorspace", [1, 2, 5, 6])
 @pytest.mark.parametrize("color_range", [0, 1, 2])
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p"])

@@ -11,6 +11,8 @@ from short_network import tiny_model, tiny_spec
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 
+pytestmark = pytest.mark.slow
+
 FRAMES, SIZE = 17, 64  # 3 time steps at Mixed_5c, a grid of 2x2
 SHAPES = {
     "ConvNetLSTM": {"rgb": (3, 64, 64, 3)},

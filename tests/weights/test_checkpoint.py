@@ -282,6 +282,7 @@ def test_shared_cases_of_trusted_files_are_refused(shared, name):
         read_path(shared / "cases" / "own_h5_trusted" / f"{name}.h5")
 
 
+@pytest.mark.slow
 def test_old_file_that_crashes_hdf5_is_refused(shared):
     crashing = shared / "cases" / "bitflip_own_h5" / "rgb_figures_byte1480895_bit7.h5"
     with pytest.raises(WeightsError, match=r"bit7\.h5: .*(damaged|not a complete HDF5 file)"):

@@ -60,6 +60,7 @@ def test_a_scheme_makes_an_address_and_nothing_else_does():
         assert path_or_address(plain) == pathlib.Path(plain)
 
 
+@pytest.mark.slow
 def test_records_behind_a_scheme_are_those_of_the_folder(far, folder):
     there, here = Records(far), Records(folder)
     assert there.manifest == here.manifest

@@ -451,6 +451,7 @@ def test_ten_kills_lose_and_double_nothing(clips, tmp_path):
     assert verify_records(out) == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_thousand_videos_of_which_fifty_are_broken(clips, tmp_path, caplog):
     broken = set(random.Random(1).sample(range(1000), 50))

@@ -401,6 +401,7 @@ def test_verify_finds_every_kind_of_damage(copy):
     assert calls == [1, 2]
 
 
+@pytest.mark.slow
 def test_flow_of_real_video_survives_jpeg(shared):
     path = shared / "clips" / "cricket_shot.avi"
     video = Video(path, "sit", "train", "a")

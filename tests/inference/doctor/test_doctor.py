@@ -70,6 +70,7 @@ def test_flow_by_the_named_spec_is_of_224_pixels():
     assert not looks_blue(np.zeros((1, 8, 8, 3)))
 
 
+@pytest.mark.slow
 def test_the_spec_of_weights_is_that_of_the_catalog_or_the_file(tmp_path):
     import kinetics_i3d as ki3d
 

@@ -20,6 +20,7 @@ def test_the_report_as_a_dictionary():
     assert str(finding) == "a; expected: b; fix: c"
 
 
+@pytest.mark.slow
 def test_the_contact_sheet_shows_the_input_of_the_model(tmp_path, video, clip):
     from PIL import Image
 

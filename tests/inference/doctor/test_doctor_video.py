@@ -90,6 +90,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.slow
 def test_real_videos(shared):
     folder = shared / "clips"
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):

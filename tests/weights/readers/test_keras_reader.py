@@ -13,6 +13,8 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.assign import named_variables
 from kinetics_i3d.weights.readers.keras import read_keras
 
+pytestmark = pytest.mark.slow
+
 
 def assert_same(found, wanted):
     assert found.keys() == wanted.keys()
