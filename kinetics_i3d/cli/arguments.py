@@ -77,7 +77,7 @@ def add_dataset_arguments(parser, *, bare=True, records=False):
         type=count,
         default=1,
         metavar="N",
-        help="which of the official splits of UCF-101, HMDB-51 or J-HMDB to read",
+        help="number of the official split of UCF-101, HMDB-51 or J-HMDB to read",
     )
     return group, number
 
@@ -123,8 +123,8 @@ def add_split_argument(group, *, default, purpose, default_text=None):
         "--split",
         default=default,
         metavar="NAME",
-        help=f"videos {purpose}: the name of a split, `all` where the dataset has none, or "
-        f"source=NAME for those of one source (column source of a table){note}",
+        help=f"videos {purpose}: the name of a split, `all` if the dataset has none, or "
+        f"source=NAME for the videos of one source (the column `source` of a table){note}",
     )
 
 
@@ -146,8 +146,8 @@ def add_weights_arguments(parser, *, bare=False, required=False, default=None, f
         "--weights",
         required=required or bare,
         metavar="NAME|PATH",
-        help="weights of the model: a file, or a name that `kinetics-i3d weights` lists, of one "
-        f"stream or of two{note}",
+        help="weights of the model, for one stream or two: a file, or a name that `kinetics-i3d "
+        f"weights` lists{note}",
     )
     if bare:
         parser.take_word(action)
@@ -155,7 +155,7 @@ def add_weights_arguments(parser, *, bare=False, required=False, default=None, f
         parser.add_argument(
             "--flow-weights",
             metavar="NAME|PATH",
-            help="weights of the flow stream, where --weights are those of rgb; the logits of both "
+            help="weights of the flow stream, if --weights are for rgb; the logits of the two "
             "streams are added",
         )
 
@@ -176,7 +176,7 @@ def add_network_arguments(parser, *, flow="where no flow file exists"):
     add_streams_argument(
         parser,
         purpose="streams that the model reads",
-        default_text=f"those of the weights; flow is computed {flow}",
+        default_text=f"the streams of the weights; flow is computed {flow}",
     )
 
 
@@ -238,8 +238,8 @@ def add_precision_arguments(parser):
         choices=("float32", "bfloat16", "int8"),
         default="float32",
         help="precision of the network. bfloat16 takes about half the time on processors that "
-        "support it and longer on others, with slightly different probabilities. int8 takes about "
-        "a third, runs in OpenVINO, and needs --calibration",
+        "support it and longer on others, and changes the probabilities slightly. int8 "
+        "takes about a third of the time, runs in OpenVINO, and needs --calibration",
     )
     add_calibration_argument(parser, "int8")
 
@@ -258,8 +258,8 @@ def check_precision(options):
     """Raises `UserError` if --precision and --calibration do not match."""
     if (options.calibration is None) == (options.precision == "int8"):
         raise UserError(
-            "--precision int8 needs --calibration DATASET, and nothing else takes it. "
-            f"Received: --precision {options.precision}, --calibration {options.calibration}"
+            "--calibration DATASET must be given with --precision int8, and only then. Received: "
+            f"--precision {options.precision}, --calibration {options.calibration}"
         )
 
 
@@ -281,9 +281,9 @@ def add_decoder_argument(parser, *, default=None):
         "--bounded-decoder",
         action=argparse.BooleanOptionalAction,
         default=default,
-        help="decode videos in a child process with limits of time and memory, so that one that "
-        "hangs or fills memory is reported and skipped "
-        f"(default: {'yes' if default else 'no, or the variable KINETICS_I3D_BOUNDED_DECODER'})",
+        help="decode videos in a child process with time and memory limits, so that a video that "
+        "hangs the decoder or exhausts memory is reported and skipped (default: "
+        f"{'yes' if default else 'no, or the variable KINETICS_I3D_BOUNDED_DECODER'})",
     )
 
 
@@ -320,7 +320,9 @@ def add_output_argument(parser, metavar, text, *, required=False, former_word=Fa
 
 def add_json_argument(parser):
     """Adds --json."""
-    parser.add_argument("--json", action="store_true", help="print the result as JSON, not as text")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON instead of text"
+    )
 
 
 def print_result(options, text, result):

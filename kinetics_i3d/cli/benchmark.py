@@ -1,7 +1,7 @@
-"""`kinetics-i3d benchmark`: measure how fast training clips are made.
+"""`kinetics-i3d benchmark`: measure how fast training clips are produced.
 
 `benchmark input` runs the training pipeline without a network, on the videos of a dataset or on
-prepared records. It prints clips per second, where the time goes, and the memory.
+prepared records. It prints clips per second, where the time goes, and peak memory.
 """
 
 import dataclasses
@@ -41,8 +41,8 @@ def add_arguments(parser):
     )
     data, _ = add_dataset_arguments(parser, records=True)
     add_split_argument(data, default="train", purpose="to read")
-    add_streams_argument(parser, purpose="streams of a clip", default="rgb")
-    parser.add_argument("--frames", type=count, default=64, metavar="N", help="frames of a clip")
+    add_streams_argument(parser, purpose="streams to read", default="rgb")
+    parser.add_argument("--frames", type=count, default=64, metavar="N", help="frames per clip")
     parser.add_argument(
         "--size",
         type=count,

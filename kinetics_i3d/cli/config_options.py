@@ -64,15 +64,14 @@ FIELDS = (
         "freeze",
         START,
         "NAME",
-        "layers that are not trained, by the beginnings of their names, such as Conv3d Mixed_3 "
-        "(default: none)",
+        "layers to freeze, by prefixes of their names, such as Conv3d Mixed_3 (default: none)",
     ),
     Field(
         "streams",
         START,
         "NAMES",
         "stream that InceptionI3D reads: rgb (frames) or flow (optical flow); other systems have "
-        "fixed streams (default: that of --weights, else rgb)",
+        "fixed streams (default: the stream of --weights, else rgb)",
     ),
     Field(
         "architecture",
@@ -114,7 +113,7 @@ FIELDS = (
         "N",
         "clips per video whose features --transfer fixed computes, each cropped differently",
     ),
-    Field("frames", CLIPS, "N", "frames of a training clip, of flow where both streams are read"),
+    Field("frames", CLIPS, "N", "frames per training clip; of flow if both streams are read"),
     Field("size", CLIPS, "PIXELS", "height and width of a training clip"),
     Field("fps", CLIPS, "N", "frames per second of the clips"),
     Field(
@@ -184,8 +183,8 @@ FIELDS = (
         "weight_decay",
         OPTIMISATION,
         "SHARE",
-        "share of the learning rate by which a step shrinks kernels; biases and batch norm have no "
-        "decay",
+        "decoupled weight decay: each step shrinks the kernels by this share of the learning "
+        "rate; biases and batch norm are not decayed",
     ),
     Field(
         "label_smoothing",
@@ -198,14 +197,15 @@ FIELDS = (
         "loss",
         OPTIMISATION,
         None,
-        "softmax for one class per video, sigmoid for several or none; auto chooses by the dataset",
+        "softmax for one class per video, sigmoid for several or none; auto chooses from the "
+        "dataset",
     ),
     Field(
         "class_weights",
         OPTIMISATION,
         None,
-        "balanced weights each clip's loss by the inverse "
-        "frequency of its class; none weights all alike",
+        "balanced weights each clip's loss by the inverse frequency of its class; none weights "
+        "all clips equally",
     ),
     Field(
         "clip_norm", OPTIMISATION, "NORM", "largest global norm of the gradients; 0 for no limit"
@@ -214,8 +214,8 @@ FIELDS = (
         "ema",
         OPTIMISATION,
         "DECAY",
-        "decay per step of an exponential moving average of the weights, which is tested and kept; "
-        "0 keeps the last weights",
+        "decay per step of an exponential moving average of the weights, which is evaluated and "
+        "saved; 0 saves the last weights",
     ),
     Field(
         "patience",
@@ -235,7 +235,8 @@ FIELDS = (
         "accumulate",
         DEVICES,
         "N",
-        "parts of a batch that are computed one after another, to save memory",
+        "number of parts that each batch is split into and computed one after another, to save "
+        "memory",
     ),
     Field(
         "synchronize_norm",
@@ -243,12 +244,12 @@ FIELDS = (
         None,
         "compute batch norm's statistics over the clips of all devices together",
     ),
-    Field("validate_every", CHECKPOINTS, "EPOCHS", "epochs between two validations"),
+    Field("validate_every", CHECKPOINTS, "EPOCHS", "epochs between validations"),
     Field(
         "keep",
         CHECKPOINTS,
         "N",
-        "number of the last epochs whose weights are kept, beside the best by validation",
+        "number of latest epochs whose weights are kept, besides the best by validation",
     ),
 )
 

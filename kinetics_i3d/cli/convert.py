@@ -1,7 +1,7 @@
-"""`kinetics-i3d convert`: convert weights from any known format to another.
+"""`kinetics-i3d convert`: convert weights from any supported format to another.
 
-Reads TensorFlow and PyTorch checkpoints, safetensors, Keras files, SavedModels and inception5h.
-The network is run with both files, and their results compared, before the new file gets its name.
+Reads TensorFlow and PyTorch checkpoints, safetensors, Keras files, SavedModels and inception5h. The
+network is run with both files, and the results are compared, before the new file gets its name.
 """
 
 from kinetics_i3d.cli.arguments import (
@@ -28,7 +28,7 @@ def add_arguments(parser):
         parser, "FILE", "file to write, such as i3d.pt", required=True, former_word=True
     )
     parser.add_argument(
-        "--to", choices=FORMATS, help="format to write (default: by the suffix of --output)"
+        "--to", choices=FORMATS, help="format to write (default: from the suffix of --output)"
     )
     parser.add_argument(
         "--architecture",

@@ -48,8 +48,8 @@ def run(options):
         pathlib.Path(file).resolve() for file in files if isinstance(file, os.PathLike)
     }:
         raise UserError(
-            f"--output {options.output}: a list of the dataset itself, which would lose what the "
-            "table does not hold; choose another name"
+            f"--output {options.output}: is a list of the dataset itself, and would lose "
+            "everything that the table does not contain; choose another name"
         )
     dataset = read_dataset(options)
     summary = describe(dataset, options.kind)

@@ -1,13 +1,13 @@
 """`kinetics-i3d demo`: serve a web page that names the action in a video.
 
 Upload, record or choose a video: the page shows the most probable actions, their course over time,
-the frames that the network saw, and where it looked. A second tab compares two networks, a third
-has the doctor's report. It needs the extra demo: pip install "kinetics-i3d[demo]". Nothing is
-fetched from other servers or reported to them. Ctrl-C ends it.
+the frames that the network saw, and where it looked. A second tab compares two networks, and a
+third shows the doctor's report. It needs the extra demo: pip install "kinetics-i3d[demo]". Nothing
+is fetched from other servers or reported to them. Ctrl-C ends it.
 
-By default only programs of this machine reach the page. With --host 0.0.0.0 it answers on every
-network interface: everyone who reaches this machine can then use it, without a password and without
-encryption. Files are kept in a temporary folder, for an hour at most, and removed at the end.
+By default only programs on this machine can reach the page. With --host 0.0.0.0 it listens on every
+network interface: anyone who can reach this machine can then use it, without a password and without
+encryption. Files are kept in a temporary folder for an hour at most, and removed at the end.
 """
 
 import argparse
@@ -34,15 +34,19 @@ def add_arguments(parser):
         help="address to listen on; 0.0.0.0 is every network interface",
     )
     parser.add_argument(
-        "--port", type=_port, default=7860, metavar="N", help="port to listen on; 0 is any free one"
+        "--port",
+        type=_port,
+        default=7860,
+        metavar="N",
+        help="port to listen on; 0 is any free port",
     )
     parser.add_argument(
         "--weights",
         nargs="+",
         metavar="NAME|PATH",
-        help="weights that the page offers, the first one chosen: names that `kinetics-i3d "
-        "weights` lists, also of pairs, or files (default: rgb_kinetics400, and those that ship "
-        "with the package)",
+        help="weights that the page offers, the first one selected: names of weights or pairs "
+        "that `kinetics-i3d weights` lists, or files (default: rgb_kinetics400 and the "
+        "weights that ship with the package)",
     )
     parser.add_argument(
         "--max-size", type=_positive, default=100.0, metavar="MB", help="largest file, in megabytes"

@@ -1,4 +1,4 @@
-"""`kinetics-i3d doctor`: check a video, or an array made of one, for wrong preprocessing.
+"""`kinetics-i3d doctor`: check a video, or an array made from one, for wrong preprocessing.
 
 It names wrong frame rates, sizes, value ranges and channel orders, and prints the line that fixes
 each. A file that cannot be read is reported and skipped. Exit code 0 if nothing is wrong, 1 if a
@@ -45,7 +45,7 @@ def add_arguments(parser):
         "--spec",
         choices=tuple(SPECS),
         metavar="NAME",
-        help=f"clip spec to check against, instead of that of the weights: {', '.join(SPECS)}",
+        help=f"clip spec to check against, instead of the weights' own: {', '.join(SPECS)}",
     )
     parser.add_argument(
         "--video", metavar="FILE", help="for an array: the video that it was made from"

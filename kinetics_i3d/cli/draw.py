@@ -1,4 +1,4 @@
-"""`kinetics-i3d draw`: draw a picture that explains a prediction, a network or a training.
+"""`kinetics-i3d draw`: draw a picture that explains a prediction, a network or a training run.
 
 `draw KIND SOURCE --output FILE` writes one file, whose suffix is its format. grad-cam and flow are
 written as a video (.mp4), an animation (.gif) or a picture of eight frames (.png), the other kinds
@@ -93,7 +93,7 @@ def _add_grad_cam(parser):
     parser.add_argument(
         "--map-of",
         choices=STREAMS,
-        help="stream of a model of two streams whose map is drawn (default: rgb)",
+        help="for a model of two streams: the stream whose map is drawn (default: rgb)",
     )
 
 
@@ -102,10 +102,10 @@ def _add_embedding(parser):
         "--method",
         choices=("pca", "tsne"),
         default="pca",
-        help="principal components, or t-SNE by scikit-learn",
+        help="principal components, or t-SNE with scikit-learn",
     )
     parser.add_argument(
-        "--most", type=count, default=200, metavar="N", help="number of videos, at most"
+        "--most", type=count, default=200, metavar="N", help="maximum number of videos"
     )
 
 
@@ -198,7 +198,9 @@ def _read_confusion(file):
         report = json.loads(read_text(file))
         labels = report["labels"]
         if report.get("multi_label"):
-            raise UserError(f"{file}: several labels per video have no confusion matrix")
+            raise UserError(
+                f"{file}: a dataset with several labels per video has no confusion matrix"
+            )
         counts = [[0] * len(labels) for _ in labels]
         for row in report["classes"]:
             index = labels.index(row["label"])
@@ -235,7 +237,7 @@ def _embedding(path, options):
                 complain(error)
             progress(done)
     if len(features) < 2:
-        raise UserError(f"{options.source[0]}: two videos that can be read are needed")
+        raise UserError(f"{options.source[0]}: needs at least two videos that can be read")
     labels = [pathlib.Path(video).parent.name for video in features]
     rows = list(features.values())
     draw_embedding(path, rows, labels=labels, videos=[*features], method=options.method)

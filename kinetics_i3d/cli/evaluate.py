@@ -1,7 +1,7 @@
 """`kinetics-i3d evaluate`: measure the accuracy of a model on the videos of a dataset.
 
 By default every frame of every video counts, as in the paper. A video that cannot be read is listed
-and left out. With --output, repeating a call that was stopped resumes it.
+and left out. With --output, rerunning a command that was stopped resumes it.
 """
 
 import pathlib
@@ -57,13 +57,13 @@ def add_arguments(parser):
         choices=VIEWS,
         default="center",
         help="views of each video whose logits are averaged: the center crop of the whole video; "
-        "that and its mirror image; 10 clips of 3 crops each; or the center and the four corners, "
-        "each mirrored too",
+        "that and its mirror image; 10 clips of 3 crops each; or the center and the four "
+        "corners, each also mirrored",
     )
     add_output_argument(
         parser,
         "FOLDER",
-        "also write evaluation.json there and keep the logits; with the extra `reports` also "
+        "also write evaluation.json and the logits to this folder; with the extra `reports` also "
         "report.html, confusion.png, reliability.png and worst_mistakes.png",
     )
     parser.add_argument(
@@ -136,9 +136,9 @@ def choose_videos(dataset, split):
     splits = sorted({video.split for video in dataset.videos})
     if split is None and splits == [UNDIVIDED]:
         notify(
-            f"{dataset.name} has no splits: evaluating all {len(dataset)} videos, also those that "
-            "the model may have been trained on. The videos that `train` held out are those of "
-            "RUN/videos.csv --split val"
+            f"{dataset.name} has no splits: evaluating all {len(dataset)} videos, including those "
+            "that the model may have been trained on. To evaluate only the videos that `train` "
+            "held out, use RUN/videos.csv --split val"
         )
         return dataset, UNDIVIDED
     try:

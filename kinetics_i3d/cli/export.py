@@ -45,15 +45,15 @@ def add_arguments(parser):
         "--endpoints",
         nargs="+",
         metavar="NAME",
-        help="activations in the results of the signature `features`, such as Mixed_4f (default: "
-        "the last one before the classifier)",
+        help="activations that the signature `features` returns, such as Mixed_4f (default: the "
+        "last one before the classifier)",
     )
     parser.add_argument(
         "--without-top",
         dest="include_top",
         action="store_const",
         const=False,
-        help="hub: give features instead of logits, to train a new classifier on",
+        help="hub: return features instead of logits, to train a new classifier on",
     )
     parser.add_argument(
         "--name", metavar="NAME", help="serving: name of the model on the server (default: i3d)"
@@ -75,7 +75,7 @@ def add_arguments(parser):
         "--frames",
         type=count,
         metavar="N",
-        help="litert: frames of a clip, of the stream with the fewest (default: 64)",
+        help="litert: frames per clip, of the stream with the fewest (default: 64)",
     )
     add_calibration_argument(parser, "--precision int8")
     parser.add_argument(

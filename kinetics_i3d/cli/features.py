@@ -1,10 +1,10 @@
-"""`kinetics-i3d features`: compute features of videos, each row with its seconds.
+"""`kinetics-i3d features`: compute features of videos, each row with its start and end in seconds.
 
-Windows of frames slide over each video, or the network runs once over all of it. wave.mp4 gets
-wave.npz with the arrays features, start, end and center (seconds of the video) and the metadata as
-JSON. A file is kept while video, weights and options are the same: repeating a call that was
-stopped completes it. A video that cannot be read is skipped and reported at the end: exit code 1 if
-others could be read, 2 if none could.
+Windows of frames slide over each video, or the network runs once over the whole video. wave.mp4
+gets wave.npz with the arrays features, start, end and center (seconds of the video) and the
+metadata as JSON. A file is kept as long as the video, the weights and the options are the same:
+rerunning a command that was stopped completes it. A video that cannot be read is skipped and
+reported at the end: exit code 1 if others could be read, 2 if none could.
 """
 
 import dataclasses
@@ -81,19 +81,19 @@ def add_feature_arguments(parser):
         choices=CHOICES["pool"],
         help="average over time and space, over space alone, or not at all (default: all)",
     )
-    add_window_arguments(parser, "a row for each time step of the endpoint")
+    add_window_arguments(parser, "with a row for each time step of the endpoint")
     parser.add_argument(
         "--fps",
         type=_rate,
         metavar="RATE|source",
-        help="frame rate to sample at, or source for that of each file (default: that of the "
-        "weights' clip spec, 25)",
+        help="frame rate to sample at, or source for each file's own rate (default: the rate of "
+        "the weights' clip spec, 25)",
     )
     parser.add_argument(
         "--align",
         choices=CHOICES["align"],
-        help="begin the first window with the video, or center a window on every stride-th frame, "
-        "with the first and last frame repeated at the ends (default: start)",
+        help="begin the first window with the video, or center a window on every stride-th "
+        "frame, repeating the first and last frames at the ends (default: start)",
     )
     parser.add_argument(
         "--views", choices=CHOICES["views"], help="crops of each window (default: center)"
@@ -102,8 +102,8 @@ def add_feature_arguments(parser):
         "--batch-frames",
         type=count,
         metavar="N",
-        help="most frames in one call of the network; more need more memory and give the same "
-        "features (default: 250)",
+        help="maximum number of frames per call of the network; a higher number needs more "
+        "memory and gives the same features (default: 250)",
     )
 
 

@@ -1,7 +1,7 @@
 """`kinetics-i3d figures`: render a dataset of figures that perform 12 actions.
 
-It needs no download, and the same settings give the same videos. Repeating a call that was stopped
-completes the dataset.
+It needs no download, and the same settings give the same videos. Rerunning a command that was
+stopped completes the dataset.
 """
 
 from kinetics_i3d.cli.arguments import (

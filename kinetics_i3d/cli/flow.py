@@ -1,10 +1,10 @@
-"""`kinetics-i3d flow`: compute the optical flow of videos into a file beside each.
+"""`kinetics-i3d flow`: compute the optical flow of videos, in a file beside each.
 
 wave.avi gets wave.avi.flow.npz, which numpy.load opens. Flow for another clip spec gets its own
-name beside it, such as wave.avi.25fps_128px.flow.npz. Files that exist and are valid are kept:
-repeating a call that was stopped completes it, and several calls at once share the work. A video
-that cannot be read is skipped and reported at the end: exit code 1 if others could be read, 2 if
-none could.
+file name, such as wave.avi.25fps_128px.flow.npz. Files that exist and are valid are kept: rerunning
+a command that was stopped completes it, and several commands at once share the work. A video that
+cannot be read is skipped and reported at the end: exit code 1 if others could be read, 2 if none
+could.
 """
 
 import json
@@ -33,13 +33,15 @@ def add_arguments(parser):
     parser.add_former_option("--out", output)
     add_flow_arguments(parser)
     parser.add_argument(
-        "--show", metavar="FOLDER", help="also write videos that show frames and flow to it"
+        "--show",
+        metavar="FOLDER",
+        help="also write videos that show frames and flow to this folder",
     )
     parser.add_argument(
         "--pictures",
         metavar="FOLDER",
-        help="also write the flow as flow_x_00001.jpg and flow_y_00001.jpg, as denseflow does, "
-        "to one subfolder of it per video",
+        help="also write the flow as flow_x_00001.jpg and flow_y_00001.jpg, like denseflow, to "
+        "one subfolder of this folder per video",
     )
     parser.add_argument(
         "--replace",
@@ -61,8 +63,8 @@ def add_flow_arguments(parser):
     target.add_argument(
         "--weights",
         metavar="NAME|PATH",
-        help="weights that will read the flow, which set the clip spec: a name that "
-        "`kinetics-i3d weights` lists, of flow or of a pair, or a file",
+        help="weights that will read the flow, whose clip spec is used: a name of flow weights "
+        "or of a pair that `kinetics-i3d weights` lists, or a file",
     )
     target.add_argument(
         "--spec",

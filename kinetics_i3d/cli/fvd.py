@@ -1,7 +1,7 @@
-"""`kinetics-i3d fvd`: compare generated videos with real ones by Fréchet Video Distance.
+"""`kinetics-i3d fvd`: compare generated videos with real ones using Fréchet Video Distance.
 
-Numbers of different protocols, or of very different numbers of videos, cannot be compared.
-Exit code 1 if some videos were skipped.
+Results from different protocols, or from very different numbers of videos, cannot be compared. Exit
+code 1 if some videos were skipped.
 """
 
 from kinetics_i3d.cli.arguments import add_json_argument, print_result
@@ -12,7 +12,7 @@ EXAMPLES = (
     "kinetics-i3d fvd real/ generated/",
     "kinetics-i3d fvd real.npz generated.npy --protocol stylegan_v --all-metrics",
 )
-SOURCES = "a folder of videos, an array of videos (.npy, .npz), or features saved before (.npz)"
+SOURCES = "a folder of videos, an array of videos (.npy, .npz), or previously saved features (.npz)"
 
 
 def add_arguments(parser):
@@ -26,16 +26,17 @@ def add_arguments(parser):
         default="reference",
         metavar="NAME",
         help="reference (16 frames, TensorFlow's code), stylegan_v (16 frames, random start), "
-        "stylegan_v_128 (128 frames) or avg_pool (features of the last pool) (default: reference)",
+        "stylegan_v_128 (128 frames) or avg_pool (features of the last pooling layer) "
+        "(default: reference)",
     )
     parser.add_argument(
-        "--frames", type=int, metavar="N", help="frames of each video; by default the protocol's"
+        "--frames", type=int, metavar="N", help="frames of each video (default: the protocol's)"
     )
     parser.add_argument(
         "--weights",
         default="rgb_kinetics400",
         metavar="NAME|PATH",
-        help="an I3D of RGB with 400 classes (default: rgb_kinetics400, the network of FVD)",
+        help="an RGB I3D with 400 classes (default: rgb_kinetics400, the network of FVD)",
     )
     parser.add_argument(
         "--all-metrics", action="store_true", help="also print KVD, precision and recall"
@@ -52,7 +53,7 @@ def add_arguments(parser):
         type=int,
         default=0,
         metavar="N",
-        help="seed of random frames and samples (default: 0)",
+        help="seed of the random frames and samples (default: 0)",
     )
     parser.add_argument(
         "--batch-size",
@@ -64,9 +65,11 @@ def add_arguments(parser):
     parser.add_argument(
         "--save-real",
         metavar="NPZ",
-        help="also save the features of REAL to this file, which can stand for REAL later",
+        help="also save the features of REAL to this file, which can be passed as REAL later",
     )
-    parser.add_argument("--save-generated", metavar="NPZ", help="also save those of GENERATED")
+    parser.add_argument(
+        "--save-generated", metavar="NPZ", help="also save the features of GENERATED"
+    )
     add_json_argument(parser)
 
 

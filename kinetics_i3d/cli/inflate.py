@@ -1,6 +1,6 @@
-"""`kinetics-i3d inflate`: turn an image network into a network of clips.
+"""`kinetics-i3d inflate`: turn an image network into a video network.
 
-On a clip that repeats one image, the inflated network has the logits of the image network.
+On a clip that repeats one image, the inflated network gives the same logits as the image network.
 """
 
 from kinetics_i3d.cli.arguments import (
@@ -39,13 +39,14 @@ def add_arguments(parser):
         "--channels",
         type=int,
         choices=(2, 3),
-        help="channels of the clips: 3 for rgb, 2 for optical flow (default: those of the images)",
+        help="channels of the clips: 3 for rgb, 2 for optical flow (default: the channels of the "
+        "images)",
     )
     parser.add_argument(
         "--classes",
         type=count,
         metavar="N",
-        help="replace the classifier by a new one of N classes (default: keep it)",
+        help="replace the classifier with a new one for N classes (default: keep it)",
     )
     parser.add_argument(
         "--temporal",

@@ -102,7 +102,7 @@ SUMMARY = "Recognize the actions in videos, and train models of your own."
 START = f"""\
 {SUMMARY}
 
-The action in a video, one of the 400 of Kinetics:
+The action in a video, one of the 400 in Kinetics:
   {PROGRAM} classify video.mp4
 
 Features of the videos in a folder, for a model of your own:

@@ -160,7 +160,9 @@ class Parser(argparse.ArgumentParser):
             option = action.option_strings[0]
             if getattr(namespace, action.dest) is not None:
                 if action.bare:
-                    self.error(f"{action.dest.upper()} and {option} are the same; give one of them")
+                    self.error(
+                        f"{action.dest.upper()} and {option} are the same; pass only one of them"
+                    )
                 continue
             if not action.bare:
                 notify(f"{words[0]}: write {option} {words[0]}; {FORMER}")

@@ -1,8 +1,8 @@
 """`kinetics-i3d prepare`: decode a dataset once, into TFRecords that training reads quickly.
 
 The records hold JPEG frames and optical flow under the field names of MediaPipe and of TensorFlow's
-Model Garden. Repeating a call that was stopped completes it. Videos that cannot be read are listed:
-exit code 1 if there are some, 2 if none could be read.
+Model Garden. Rerunning a command that was stopped completes it. Videos that cannot be read are
+listed: exit code 1 if there are any, 2 if none could be read.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def add_record_arguments(parser):
         "--flow-quality", type=int, default=98, metavar="N", help="JPEG quality of flow, 1 to 100"
     )
     parser.add_argument(
-        "--shard-size", type=count, default=32, metavar="N", help="videos per file of records"
+        "--shard-size", type=count, default=32, metavar="N", help="videos per shard"
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="seed of the order of the videos"
@@ -165,7 +165,9 @@ def report(options, records):
         complain(VideoError(f"{name}: {message}"))
     if len(failures) > SHOWN:
         more = len(failures) - SHOWN
-        complain(VideoError(f"{more} more videos could not be read; manifest.json names all"))
+        complain(
+            VideoError(f"{more} more videos could not be read; manifest.json lists all of them")
+        )
     written = sum(records.count(split) for split in records.splits)
     if not written:
         raise DatasetError(f"{options.output}: none of {len(failures)} videos could be read")

@@ -1,10 +1,10 @@
 """`kinetics-i3d scale`: compute features, flow or labels, or prepare records, on many machines.
 
-`scale features|flow|classify|prepare INPUT OUTPUT` does what the verb of that name does with each
-video, by Ray on this machine or, with --address, on a cluster. A video is one piece of work:
-killing a process or a machine loses and duplicates nothing, and repeating the command makes
-what is missing. Videos that cannot be read are listed in failures.parquet: exit code 1 if there are
-some, 2 if none could be read.
+`scale features|flow|classify|prepare INPUT OUTPUT` does to each video what the verb of that name
+does, using Ray on this machine or, with --address, on a cluster. Each video is a separate unit of
+work: if a process or a machine is killed, nothing is lost or duplicated, and rerunning the command
+computes what is missing. Videos that cannot be read are listed in failures.parquet: exit code 1 if
+there are any, 2 if none could be read.
 """
 
 from kinetics_i3d.cli.arguments import (
@@ -31,7 +31,7 @@ EXAMPLES = (
     "kinetics-i3d scale classify s3://bucket/videos s3://bucket/labels --address auto",
 )
 WORKS = {
-    "features": "features of each window with its seconds, as `features` computes them",
+    "features": "features of each window with its start and end, as `features` computes them",
     "flow": "flow files, as `flow` writes them",
     "classify": "labels with their probabilities, as `classify` prints them",
     "prepare": "records for training, as `prepare` writes them",
@@ -58,7 +58,7 @@ def add_arguments(parser):
         output = add_output_argument(
             work,
             "FOLDER",
-            "folder or address of the results; of records a folder that all nodes share",
+            "folder or address for the results; for records, a folder that all nodes share",
             required=True,
         )
         work.take_word(output)
@@ -69,7 +69,7 @@ def add_arguments(parser):
 
 
 def _add_network_arguments(parser):
-    add_weights_arguments(parser, default="as the verb without `scale`")
+    add_weights_arguments(parser, default="the same as for the verb without `scale`")
     add_streams_argument(
         parser,
         purpose="streams to read; flow is computed where no flow file exists",
@@ -85,7 +85,7 @@ def _add_features(parser):
 def _add_classify(parser):
     _add_network_arguments(parser)
     parser.add_argument(
-        "--top", type=count, default=5, metavar="N", help="number of labels of a video"
+        "--top", type=count, default=5, metavar="N", help="number of labels per video"
     )
 
 
@@ -103,7 +103,7 @@ def _add_cluster_arguments(parser, *, networks):
         "--address",
         metavar="HOST:PORT",
         help="head node of a running Ray cluster, or auto on one of its nodes (default: the "
-        "variable RAY_ADDRESS, or this machine alone)",
+        "variable RAY_ADDRESS, or only this machine)",
     )
     if not networks:
         return
@@ -111,8 +111,8 @@ def _add_cluster_arguments(parser, *, networks):
         "--networks",
         type=count,
         metavar="N",
-        help="most processes that hold a network (default: one per GPU; without GPUs as many as "
-        "there are processors)",
+        help="maximum number of processes that hold a network (default: one per GPU; without "
+        "GPUs, one per processor)",
     )
     group.add_argument(
         "--network-cpus",
@@ -125,7 +125,7 @@ def _add_cluster_arguments(parser, *, networks):
         "--network-gpus",
         type=float,
         metavar="N",
-        help="GPUs of each of these processes, such as 0.5 (default: 1 where the cluster has some)",
+        help="GPUs of each of these processes, such as 0.5 (default: 1 if the cluster has any)",
     )
 
 
@@ -160,7 +160,7 @@ def _run(options, cluster):
         complain(UserError(error if video in error else f"{video}: {error}"))
     if len(failures) > SHOWN:
         more = len(failures) - SHOWN
-        complain(UserError(f"{more} more videos failed; failures.parquet names all"))
+        complain(UserError(f"{more} more videos failed; failures.parquet lists all of them"))
     text = f"{result.output}: {result.made} made, {result.kept} kept, {len(failures)} failed"
     print_result(options, text, result.to_dict())
     if not failures:

@@ -1,6 +1,6 @@
 """`kinetics-i3d tables`: train and test the paper's systems, and write the paper's tables.
 
-Each run has its own folder below OUTPUT/cells. A finished run is only read, and repeating a call
+Each run has its own folder below OUTPUT/cells. A finished run is only read, and rerunning a command
 that was killed resumes it. Exit code 1: some runs failed and are reported; 75: it was stopped by
 SIGTERM and has saved its state.
 """
@@ -47,8 +47,9 @@ def add_arguments(parser):
         "--runs",
         default="*",
         metavar="GLOBS",
-        help="runs to make, as patterns of names SYSTEM.STREAM.START.MODE.SEED with commas between "
-        "them, such as 'C3D.*,*.rgb.scratch.original.*' (default: all)",
+        help="runs to perform, as comma-separated patterns of names "
+        "SYSTEM.STREAM.START.MODE.SEED, such as 'C3D.*,*.rgb.scratch.original.*' "
+        "(default: all)",
     )
     parser.add_former_option("--cells", runs)
     parser.add_argument(
@@ -76,7 +77,7 @@ def add_arguments(parser):
         type=count,
         default=500,
         metavar="STEPS",
-        help="training steps between two saved states",
+        help="training steps between saved states",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="print the runs and their cost, and stop"

@@ -2,10 +2,10 @@
 
 Windows of frames slide over the video, and predictions of the same label are merged into segments.
 Without --output they are printed. With it wave.mp4 gets wave.jsonl, the best labels of each window;
-wave.segments.jsonl; and wave.logits.npz, the logits of all classes, which are kept while video,
-weights and options are the same: repeating a call that was stopped completes it, and segments are
-merged again without running the network. A video that cannot be read is skipped and reported at the
-end: exit code 1 if others could be read, 2 if none could.
+wave.segments.jsonl; and wave.logits.npz, the logits of all classes, which are kept as long as the
+video, the weights and the options are the same: rerunning a command that was stopped completes it,
+and segments are merged again without running the network. A video that cannot be read is skipped
+and reported at the end: exit code 1 if others could be read, 2 if none could.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ def add_arguments(parser):
     add_labels_argument(parser)
     add_window_arguments(parser, "with predictions for 16 frames every 8 frames")
     parser.add_argument(
-        "--top", type=count, default=5, metavar="N", help="number of labels of each window"
+        "--top", type=count, default=5, metavar="N", help="number of labels per window"
     )
     group = parser.add_argument_group("segments")
     group.add_argument(
@@ -84,7 +84,7 @@ def run(options):
     # Checks that need no TensorFlow come first: it takes seconds to load.
     if options.picture:
         if options.output is None:
-            raise UserError("--picture needs --output FOLDER, where the picture is written")
+            raise UserError("--picture needs --output FOLDER to write the picture to")
         check_matplotlib()
     labels = read_labels_option(options)
     trees = [find_videos(source) for source in options.sources]

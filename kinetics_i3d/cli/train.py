@@ -1,7 +1,7 @@
 """`kinetics-i3d train`: train a model on the videos of a dataset, or on prepared records.
 
-Repeating a call that was stopped or killed resumes the run, which ends with the same weights. Exit
-code 75: it was stopped by SIGTERM and has saved its state.
+Rerunning a command that was stopped or killed resumes the run, which ends with the same weights.
+Exit code 75: the run was stopped by SIGTERM and has saved its state.
 """
 
 import contextlib
@@ -59,8 +59,9 @@ def add_arguments(parser):
         "--recipe",
         choices=sorted(RECIPES),
         metavar="NAME",
-        help="settings to start from, which the other options change; settings that contradict "
-        f"--weights follow the weights: {', '.join(sorted(RECIPES))} (default: none)",
+        help="settings to start from; the other options override them, and settings that "
+        f"contradict --weights follow the weights: {', '.join(sorted(RECIPES))} "
+        "(default: none)",
     )
     add_output_argument(
         topics[CHECKPOINTS],
@@ -75,15 +76,15 @@ def add_arguments(parser):
         "--distribute",
         choices=DISTRIBUTE,
         default="none",
-        help="devices to train on: one; all GPUs of this process (mirrored); those of all "
-        "processes of TF_CONFIG (multiworker); or auto, which chooses",
+        help="devices to train on: none uses one; mirrored all GPUs of this process; multiworker "
+        "the GPUs of all processes in TF_CONFIG; auto chooses",
     )
     topics[CHECKPOINTS].add_argument(
         "--save-every",
         type=count,
         default=500,
         metavar="STEPS",
-        help="training steps between two saved states",
+        help="training steps between saved states",
     )
     topics[CHECKPOINTS].add_argument(
         "--name",

@@ -1,11 +1,10 @@
 """`kinetics-i3d watch`: name the action in live video: a camera, a stream or a growing file.
 
-A line with the action in the latest frames is printed for each second of the video. It begins with
-the seconds from the first picture to the end of the window, and ends with the latency: the seconds
-from the arrival of the window's last picture, when it has been decoded, to the line. Where the
-network is slower, lines are farther apart; frames are dropped, and counted, if it needs longer than
-a whole window. Ctrl-C and SIGTERM end it with a summary and exit code 0, as the end of the stream
-does; a connection that is lost ends it with exit code 1.
+A line with the action in the latest frames is printed for each second of video. It begins with the
+end of the window, in seconds from the first frame, and ends with the latency: the seconds from
+decoding the window's last frame to printing the line. If the network is slower, lines are farther
+apart; if it needs longer than a whole window, frames are dropped and counted. Ctrl-C, SIGTERM and
+the end of the stream end it with a summary and exit code 0, a lost connection with exit code 1.
 """
 
 import argparse
@@ -51,38 +50,39 @@ def add_arguments(parser):
     )
     add_network_arguments(parser, flow="from the frames")
     parser.add_argument(
-        "--top", type=count, default=1, metavar="N", help="number of labels of each line"
+        "--top", type=count, default=1, metavar="N", help="number of labels per line"
     )
     parser.add_argument(
         "--window",
         type=count,
         metavar="FRAMES",
-        help="frames that the network reads at once (default: 64, or as many as it must)",
+        help="frames per window (default: 64, or as many as the network needs)",
     )
     parser.add_argument(
         "--every",
         type=_seconds,
         default=1.0,
         metavar="SECONDS",
-        help="seconds of the video from one line to the next",
+        help="seconds of video from one line to the next",
     )
     parser.add_argument(
         "--realtime",
         action="store_true",
-        help="play a file at its own rate, like a camera; otherwise it is read as fast as the "
-        "network can, and no frame is dropped",
+        help="play a file at its own frame rate, like a camera; otherwise it is read as fast as "
+        "the network allows, and no frame is dropped",
     )
     parser.add_argument(
         "--timeout",
         type=_seconds,
         default=10.0,
         metavar="SECONDS",
-        help="time without data after which a growing file is complete, or a connection lost",
+        help="time without data after which a growing file counts as complete, or a connection "
+        "as lost",
     )
     parser.add_argument(
         "--reconnect",
         action="store_true",
-        help="open a camera or an address again whenever it ends, until it is stopped",
+        help="reopen a camera or an address whenever it ends, until the command is stopped",
     )
     add_labels_argument(parser)
     add_precision_arguments(parser)

@@ -1,14 +1,14 @@
 """`kinetics-i3d weights`: list the named weights, and download released ones.
 
-With names, of weights or of a pair, it prints everything about them. Weights of image networks are
+With names of weights or of a pair, it prints everything about them. Weights of image networks are
 for `inflate` and `train --inflate`.
 
 Released weights come from the first of these sources that has them: the cache, an installed
-distribution, a download. The list shows which. They are downloaded on their first use, or here with
+distribution, a download. The list shows which. They are downloaded on first use, or in advance with
 --fetch, into KINETICS_I3D_CACHE (by default ~/.cache/kinetics_i3d) from KINETICS_I3D_SOURCE (by
-default their public address). Repeating a download that was stopped continues it. Weights without a
-published checksum are verified only by the shapes of their tensors, which the list shows. Exit code
-1 if one failed.
+default their public address). Rerunning a download that was stopped continues it. Weights without a
+published checksum are verified only by the shapes of their tensors; the list says so. Exit code 1
+if a download failed.
 """
 
 import json
@@ -45,7 +45,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--fetch",
         action="store_true",
-        help="download the named weights, or without names all released networks of clips",
+        help="download the named weights or, without names, all released video networks",
     )
     parser.add_argument(
         "--source",
@@ -62,7 +62,7 @@ def run(options):
     from kinetics_i3d.weights.read import find_entries
 
     if options.source is not None and not options.fetch:
-        raise UserError("--source is the address of a download; add --fetch")
+        raise UserError("--source sets where to download from; add --fetch")
     named = [row for name in options.names for row in find_entries(name)]
     rows = list({row.name: row for row in named}.values()) or [*CATALOG.values(), *IMAGES.values()]
     failures = {}

@@ -15,8 +15,8 @@ def add_window_arguments(parser, rows):
         "--window",
         type=_length,
         metavar="FRAMES|SECONDSs|whole",
-        help="frames of a window; seconds such as 2.56s; or whole: one pass over the whole video, "
-        f"{rows} (default: 64)",
+        help="length of a window: frames; seconds, such as 2.56s; or whole: one pass over the "
+        f"whole video, {rows} (default: 64)",
     )
     parser.add_argument(
         "--stride",
@@ -33,8 +33,8 @@ def add_window_arguments(parser, rows):
     parser.add_argument(
         "--short",
         choices=SHORTS,
-        help="video shorter than a window: loop repeats it from its beginning, pad repeats its "
-        "last frame, error reports an error (default: loop)",
+        help="a video shorter than a window: loop repeats it from its beginning, pad repeats its "
+        "last frame, error rejects it (default: loop)",
     )
 
 

@@ -62,5 +62,5 @@ def test_the_help_says_what_listening_on_all_interfaces_means(capsys):
     with pytest.raises(SystemExit):
         main(["demo", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "only programs of this machine reach the page" in text
-    assert "everyone who reaches this machine can then use it, without a password" in text
+    assert "only programs on this machine can reach the page" in text
+    assert "anyone who can reach this machine can then use it, without a password" in text

@@ -65,7 +65,7 @@ def test_a_broken_video_of_an_embedding_is_reported_and_skipped(command, weights
     code, _, err = command("draw", "embedding", *good, bad, *words)
     assert code == 1 and err.count("error:") == 1 and "text.mp4" in err
     code, _, err = command("draw", "embedding", good[0], bad, *words)
-    assert code == 2 and "two videos that can be read are needed" in err
+    assert code == 2 and "needs at least two videos that can be read" in err
 
 
 @pytest.mark.parametrize(

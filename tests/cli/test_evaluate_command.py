@@ -80,7 +80,7 @@ def test_the_precision_is_that_of_the_model(command, dataset, weights, monkeypat
 def test_eight_bits_and_videos_to_calibrate_by_go_together(command, dataset, verb, words):
     weights = ("--weights", "rgb_figures") if verb == "evaluate" else ()
     code, _, err = command(verb, dataset, *weights, *words)
-    assert code == 2 and "--precision int8 needs --calibration DATASET" in err
+    assert code == 2 and "--calibration DATASET must be given with --precision int8" in err
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ def test_the_dataset_is_an_option_or_the_bare_word_of_its_verb(verb, order, caps
     assert bare["dataset"] == "folder"
     assert bare == parse(f"{verb} {rest} --data folder")
     assert capsys.readouterr().err == ""
-    with pytest.raises(UserError, match="DATASET and --data are the same; give one of them"):
+    with pytest.raises(UserError, match="DATASET and --data are the same; pass only one of them"):
         parse(f"{verb} other {rest} --data folder")
     with pytest.raises(UserError, match=r"required: DATASET; see kinetics-i3d"):
         parse(f"{verb} {rest}")

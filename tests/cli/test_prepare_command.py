@@ -105,7 +105,7 @@ def test_videos_that_cannot_be_read_are_reported(command, table, tmp_path, monke
     assert open_dataset(tmp_path / "out").count("train") == 1
     monkeypatch.setattr(prepare, "SHOWN", 1)
     code, _, err = command(*words)  # they are remembered
-    assert code == 1 and "error: 2 more videos could not be read; manifest.json names all" in err
+    assert code == 1 and "error: 2 more videos could not be read; manifest.json lists all" in err
 
 
 def test_nothing_but_broken_videos_is_a_mistake(command, table, tmp_path):

@@ -186,7 +186,7 @@ def test_one_that_fails_does_not_stop_the_rest(command, mirror, cache, monkeypat
         (["rgb_kinetics40"], "unknown weights 'rgb_kinetics40'; did you mean rgb_kinetics400"),
         (["--fetch", "nothing"], "unknown weights 'nothing'"),
         (["--fetch", "--source", "ftp://a"], "ftp://a: a source of weights must be"),
-        (["--source", "http://a"], "--source is the address of a download; add --fetch"),
+        (["--source", "http://a"], "--source sets where to download from; add --fetch"),
     ],
 )
 def test_mistakes_are_one_line(command, mirror, cache, words, message):
