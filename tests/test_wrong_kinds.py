@@ -53,7 +53,7 @@ CALLS = {
         "`weights` must be a name or a path of weights. Received: list",
     ),
     "InceptionI3D(weights=0)": (lambda folder: ki3d.InceptionI3D(weights=0), "Received: int"),
-    "ClipSpec(0)": (lambda folder: ki3d.ClipSpec(0), "`name` must be a text. Received: name=0"),
+    "ClipSpec(0)": (lambda folder: ki3d.ClipSpec(0), "`name` must be a string. Received: name=0"),
     "ClipSpec(fps=text)": (lambda folder: ki3d.ClipSpec("x", fps="25"), "`fps` must be a number"),
     "ClipSpec(size=None)": (
         lambda folder: ki3d.ClipSpec("x", size=None),
@@ -85,23 +85,23 @@ CALLS = {
     ),
     "find_segments(path)": (
         lambda folder: ki3d.find_segments("timeline.jsonl"),
-        r"`timeline` must be what classify_over_time\(\) returns. Received: str",
+        r"`timeline` must be a result of classify_over_time\(\). Received: str",
     ),
     "draw_timeline(rows)": (
         lambda folder: ki3d.draw_timeline(folder / "x.png", [(0.0, 1.0, "sit")]),
-        "`timeline` must be what classify_over_time",
+        "`timeline` must be a result of classify_over_time",
     ),
     "draw_timeline(path, segments)": (
         lambda folder: ki3d.draw_timeline(folder / "x.png", "video.mp4", segments=[]),
-        "`timeline` must be what classify_over_time",
+        "`timeline` must be a result of classify_over_time",
     ),
     "draw_grad_cam(video)": (
         lambda folder: ki3d.draw_grad_cam(folder / "x.png", folder / "a.mp4"),
-        r"`cam` must be what grad_cam\(\) returns",
+        r"`cam` must be a result of grad_cam\(\)",
     ),
     "draw_filmstrip(predictions)": (
         lambda folder: ki3d.draw_filmstrip(folder / "x.png", folder / "a.mp4", (("sit", 1.0),)),
-        r"`classification` must be what classify\(\) returns. Received: tuple",
+        r"`classification` must be a result of classify\(\). Received: tuple",
     ),
     "grad_cam(list)": (
         lambda folder: ki3d.grad_cam("rgb_figures", [str(folder / "a.mp4")]),

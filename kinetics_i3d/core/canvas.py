@@ -33,7 +33,7 @@ def check_picture_path(path):
     if path.suffix.lower() != ".png":
         raise UserError(f"{path}: pictures are PNG, so the name must end in .png")
     if path.is_dir():
-        raise UserError(f"{path}: a folder; the name of a picture is needed")
+        raise UserError(f"{path}: is a folder; pass the path of a picture file")
     pillow()
     return path
 

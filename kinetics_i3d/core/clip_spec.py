@@ -61,7 +61,7 @@ class ClipSpec:
         if self.stream not in STREAMS:
             raise ValueError(f"`stream` must be one of {STREAMS}. Received: stream={self.stream!r}")
         if not isinstance(self.name, str):
-            raise ValueError(f"`name` must be a text. Received: name={self.name!r}")
+            raise ValueError(f"`name` must be a string. Received: name={self.name!r}")
         for field in ("fps", "short_side", "size", "low", "high"):
             value = getattr(self, field)
             if not isinstance(value, numbers.Real) or isinstance(value, bool):
@@ -163,8 +163,8 @@ def check_limits(spec):
     """Raises `ValueError` for a `ClipSpec` beyond the limits of specs in files."""
     if not (spec.fps <= MAX_FPS and spec.short_side <= MAX_SIDE):
         raise ValueError(
-            f"`fps` must be at most {MAX_FPS}, and `short_side` {MAX_SIDE}. "
-            f"Received: fps={spec.fps!r}, short_side={spec.short_side!r}"
+            f"`fps` must be at most {MAX_FPS} and `short_side` at most {MAX_SIDE}. Received: "
+            f"fps={spec.fps!r}, short_side={spec.short_side!r}"
         )
     if not math.isfinite(spec.low) or not math.isfinite(spec.high):
         raise ValueError(f"`low` and `high` must be finite. Received: {spec.low!r}, {spec.high!r}")

@@ -32,7 +32,7 @@ DAMAGE = (
 
 
 class UserError(Exception):
-    """An input of the user is invalid. The message states what, where, and what is expected."""
+    """User input is invalid. The message states what, where, and what is expected."""
 
 
 class VideoError(UserError):

@@ -184,9 +184,7 @@ def read_text(path):
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path}: must be UTF-8 text; it is not at byte {error.start}"
-        ) from error
+        raise DatasetError(f"{path}: must be UTF-8 text; byte {error.start} is invalid") from error
     if _LONG_NUMBER.search(text):
         raise DatasetError(f"{path}: has a number of {_MAX_DIGITS} digits or more")
     return text
@@ -247,5 +245,5 @@ def parse_npy(data):
         raise ValueError(f"an array of an unknown dtype ({error})") from error
     expected = kind.itemsize * math.prod(shape)
     if len(data) - head.end() != expected:
-        raise ValueError(f"an array of {len(data) - head.end()} bytes that should be {expected}")
+        raise ValueError(f"an array of {len(data) - head.end()} bytes that should have {expected}")
     return np.frombuffer(data, kind, offset=head.end(), count=math.prod(shape)).reshape(shape)

@@ -13,14 +13,14 @@ def parse_object(text):
     >>> parse_object("5")
     Traceback (most recent call last):
     ...
-    ValueError: must be a JSON object, is int
+    ValueError: must be a JSON object, but is int
     """
     try:
         content = json.loads(text)
     except RecursionError as error:
         raise ValueError("JSON that is nested too deeply") from error
     if not isinstance(content, dict):
-        raise ValueError(f"must be a JSON object, is {type(content).__name__}")
+        raise ValueError(f"must be a JSON object, but is {type(content).__name__}")
     return content
 
 

@@ -67,7 +67,7 @@ def read_label_ids(path):
 
 def _parse(path, text):
     if not text.strip():
-        raise DatasetError(f"{path}: must have one label per line, is empty")
+        raise DatasetError(f"{path}: must have one label per line, but is empty")
     if JSON.match(text):
         rows = json_rows(path, text)
     elif re.match(r"\s*item\s*\{", text):
@@ -109,7 +109,7 @@ def _checked(path, rows):
             raise DatasetError(f"{where}: {label!r} is already in line {lines[label]}")
         if number in named:
             raise DatasetError(
-                f"{where}: id {number} of {label!r} is already that of {named[number]!r}"
+                f"{where}: id {number} of {label!r} is already used by {named[number]!r}"
             )
         lines[label], named[number] = line, label
     first = 0 if 0 in named else 1
@@ -135,7 +135,7 @@ def _of_lines(path, text):
     while lines and (not lines[0][1] or lines[0][1].startswith("# ")):
         lines.pop(0)
     if not lines:
-        raise DatasetError(f"{path}: must have one label per line, is empty")
+        raise DatasetError(f"{path}: must have one label per line, but is empty")
     table = _of_table(path, lines)
     if table is not None:
         return table
@@ -144,7 +144,9 @@ def _of_lines(path, text):
     body = lines[1:] if headed else lines
     filled = [(number, line) for number, line in body if line]
     if not filled:
-        raise DatasetError(f"{path}: must have one label per line, has only the header {first!r}")
+        raise DatasetError(
+            f"{path}: must have one label per line, but has only the header {first!r}"
+        )
     if all(line.startswith("- ") for _, line in filled):  # YAML
         filled = [(number, line[2:].strip()) for number, line in filled]
     numbered = _numbered(path, filled)
@@ -183,7 +185,7 @@ def _yaml_member(path, lines):
         return [row for row in block if row[1].strip()]
     if inside[-1] not in "]}":
         raise DatasetError(
-            f"{path}, line {number}: the list of labels must end in its line; {ADVICE}"
+            f"{path}, line {number}: the list of labels must end on the same line; {ADVICE}"
         )
     mark = "'" if "'" in inside else '"'
     labels = next(csv.reader([inside[1:-1]], quotechar=mark, skipinitialspace=True))
@@ -202,7 +204,7 @@ def _numbered(path, lines):
             if 2 * (len(rows) - rows.count(None)) > len(rows):
                 number, line = lines[rows.index(None)]
                 raise DatasetError(
-                    f"{path}, line {number}: must have an id as most lines have. Received: "
+                    f"{path}, line {number}: must have an id, as most lines do. Received: "
                     f"{line!r}; {ADVICE}"
                 )
         return None
@@ -229,7 +231,7 @@ def _numbered(path, lines):
     if len(best) > 1 and best[0] != best[1]:
         number, line = lines[0]
         raise DatasetError(
-            f"{path}, line {number}: either number of {line!r} may be the id; {ADVICE}"
+            f"{path}, line {number}: either number in {line!r} may be the id; {ADVICE}"
         )
     return best[0] if best else None
 
@@ -265,18 +267,20 @@ def _of_table(path, lines):
             row += [""] * (len(fields) - len(row))
         if len(row) > len(fields):
             raise DatasetError(
-                f"{path}, line {number}: must have {len(fields)} cells as the header, has "
+                f"{path}, line {number}: must have {len(fields)} cells like the header, but has "
                 f"{len(row)}"
             )
         rows.append((number, [cell.strip() for cell in row]))
     if not rows:
-        raise DatasetError(f"{path}: must have one label per line, has only the header {header!r}")
+        raise DatasetError(
+            f"{path}: must have one label per line, but has only the header {header!r}"
+        )
     ids, names = columns
     if not ids:  # for example class,label: one of the columns may contain the ids
         ids = [index for index in names if all(row[index].isdecimal() for _, row in rows)]
         names = [index for index in names if index not in ids] or names
     if not ids:
-        raise DatasetError(f"{path}, line {first}: of {header!r} no column is the id; {ADVICE}")
+        raise DatasetError(f"{path}, line {first}: no column of {header!r} is the id; {ADVICE}")
     made = []
     for number, row in rows:
         if not row[ids[0]].isdecimal():

@@ -78,7 +78,7 @@ def _line(path, text, key):
 
 def _of_list(path, text, values):
     if not values:
-        raise DatasetError(f"{path}: must have one label per line, is empty")
+        raise DatasetError(f"{path}: must have one label per line, but is empty")
     rows = []
     for value in values:
         if isinstance(value, str):
@@ -104,7 +104,7 @@ def _of_list(path, text, values):
 
 def _of_map(path, text, members):
     if not members:
-        raise DatasetError(f"{path}: must have one label per line, is empty")
+        raise DatasetError(f"{path}: must have one label per line, but is empty")
     by_id = all(_number(key) is not None and isinstance(name, str) for key, name in members.items())
     by_name = all(_number(number) is not None for number in members.values())
     if by_id and by_name and any(_number(key) != _number(value) for key, value in members.items()):
@@ -127,8 +127,7 @@ def _of_map(path, text, members):
                 f"ids. Received: {json.dumps(key)}: {json.dumps(value)[:80]}"
             )
     raise DatasetError(
-        f"{path}: a JSON map must be from ids to labels or from labels to ids, and this one is of "
-        "both kinds"
+        f"{path}: a JSON map must be from ids to labels or from labels to ids, not both"
     )
 
 

@@ -38,19 +38,19 @@ def check_class_names(names):
     >>> check_class_names(("sit", "stand\n100 % sit"))
     Traceback (most recent call last):
     ...
-    ValueError: class names must be lines of at most 1000 letters. Received: 'stand\n100 % sit'
+    ValueError: class names must be single lines of at most 1000 characters. Received: ...
     """
     for name in names:
         is_line = isinstance(name, str) and name.strip() and not _CONTROLS.search(name)
         if not is_line or len(name) > MAX_LETTERS:
             raise ValueError(
-                f"class names must be lines of at most {MAX_LETTERS} letters. "
-                f"Received: {repr(name)[:80]}"
+                f"class names must be single lines of at most {MAX_LETTERS} characters. Received: "
+                f"{repr(name)[:80]}"
             )
     repeated = len(names) - len({*names})
     if repeated > _MAX_REPEATED * len(names):
         raise ValueError(
-            f"class names must differ. Received: {len(names)} names, of which {repeated} are "
+            f"class names must be unique. Received: {len(names)} names, of which {repeated} are "
             "repeated"
         )
 
@@ -117,8 +117,8 @@ def decode_predictions(
     if not labels:
         if classes not in BY_COUNT:
             raise ValueError(
-                f"`labels` must name the classes; only {sorted(BY_COUNT)} of them are known by "
-                f"their number. Received: labels={labels!r} and {classes} classes"
+                "`labels` must name the classes; it can be left out only if their number is one "
+                f"of {sorted(BY_COUNT)}. Received: labels={labels!r} and {classes} classes"
             )
         labels = label_list(BY_COUNT[classes])
     if len(labels) != classes:

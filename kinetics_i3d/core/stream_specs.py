@@ -51,13 +51,16 @@ class StreamSpecs(Mapping):
         available = {spec.stream: spec} if isinstance(spec, ClipSpec) else dict(spec)
         streams = tuple(available) if streams is None else tuple(streams)
         if not streams or not set(streams) <= set(STREAMS) or len(set(streams)) < len(streams):
-            raise ValueError(f"`streams` must be some of {STREAMS}. Received: streams={streams!r}")
+            raise ValueError(
+                f"`streams` must be one or both of {STREAMS}. Received: streams={streams!r}"
+            )
         if isinstance(spec, ClipSpec) and spec.stream == "rgb":
             available["flow"] = spec.for_flow()
         streams = tuple(stream for stream in STREAMS if stream in streams)
         if not set(streams) <= set(available):
             raise ValueError(
-                f"`spec` must be that of each of the streams {streams}. Received: spec={spec!r}"
+                f"`spec` must have a spec for each of the streams {streams}. Received: "
+                f"spec={spec!r}"
             )
         self._specs = {stream: available[stream] for stream in streams}
         self._check(apart)
@@ -66,11 +69,11 @@ class StreamSpecs(Mapping):
         (main, first), *_ = self._specs.items()
         for stream, other in self._specs.items():
             if other.stream != stream:
-                raise ValueError(f"`spec` must be of the stream {stream!r}. Received: {other!r}")
+                raise ValueError(f"`spec` must be for the stream {stream!r}. Received: {other!r}")
             for field in () if apart else _SHARED:
                 if getattr(other, field) != getattr(first, field):
                     raise ValueError(
-                        f"`spec` must have one `{field}` for all streams. Received: "
+                        f"`spec` must have the same `{field}` for all streams. Received: "
                         f"{getattr(first, field)!r} for {main}, {getattr(other, field)!r} for "
                         f"{stream}"
                     )

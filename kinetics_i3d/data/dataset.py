@@ -33,7 +33,7 @@ class Dataset:
 
     @property
     def clip_spec(self):
-        """The `ClipSpec` by which the stored frames were sampled; None for videos."""
+        """The `ClipSpec` with which the stored frames were sampled; None for videos."""
         return None
 
     @property

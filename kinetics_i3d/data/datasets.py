@@ -85,7 +85,10 @@ def open_dataset(
             f"Received: split_number={split_number}"
         )
     if videos is not None and row.contains_videos:
-        raise DatasetError(f"{path}: {kind} has its videos inside, not in {videos}")
+        raise DatasetError(
+            f"{path}: {kind} contains its videos; `videos` must be left out. "
+            f"Received: videos={videos}"
+        )
     if row.load is not None:
         return row.load(files)
     path = pathlib.Path(path)
@@ -103,7 +106,7 @@ def _find_listed(listing, *, videos=None, labels=None):
         raise DatasetError(f"{listing.path}: {error}") from error
     folder = pathlib.Path(listing.folder if videos is None else videos)
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder of videos")
+        raise DatasetError(f"{folder}: no such video folder")
     if not listing.rows:
         raise DatasetError(f"{listing.path}: lists no videos")
     spelling, _ = match_labels({label for row in listing.rows for label in row.classes}, labels)
@@ -127,7 +130,7 @@ def _find_listed(listing, *, videos=None, labels=None):
     if not present:
         raise DatasetError(
             f"{listing.path}: none of its {len(missing)} videos exist below {folder}, such as "
-            f"{missing[0].path.name}; `videos` (--videos) names another folder"
+            f"{missing[0].path.name}; set `videos` (--videos) to another folder"
         )
     _log_listing(listing, [*present, *missing], missing)
     return VideoDataset(listing.name, labels, tuple(present), tuple(missing))
@@ -202,7 +205,7 @@ def find_videos(source):
         names = sorted(name for name in walk_videos(path, empty=True) if not name.endswith(SHOWN))
         if not names:
             raise UserError(
-                f"{source}: no video in this folder; they end in "
+                f"{source}: no video in this folder; names of videos end in "
                 f"{', '.join(sorted(VIDEO_SUFFIXES))}"
             )
         return pathlib.Path(source), [os.path.join(source, name) for name in names]

@@ -76,9 +76,9 @@ def training_clips(
         streams: `"rgb"`, `"flow"` or both. With flow a clip ends a frame before the video does: the
             last frame has no flow.
         spec: The `ClipSpec` of the model to train, or {stream: `ClipSpec`} of one that reads both.
-        frames: Frames of a clip, of each stream; if their rates differ, of the faster one, the
-            flow: 10 with the specs of a `TwoStream` are 1 rgb frame and 10 flows.
-        batch: Clips of a batch.
+        frames: Frames per clip, of each stream; if their rates differ, of the faster one, flow:
+            with the specs of a `TwoStream`, 10 are 1 rgb frame and 10 flow frames.
+        batch: Clips per batch.
         augment: A function `(clip, seed) -> clip` of {stream: tensor}, such as
             `augmentation(spec)`; flow is quantized to uint8.
         mixup: Alpha of `transforms.mixup`; 0 leaves it out.
@@ -98,8 +98,8 @@ def training_clips(
 
     Raises:
         UserError: If the flow or the records of the source do not fit the spec.
-        ValueError: If the streams and specs do not fit together, `frames` are no whole stacks, or
-            `shard` is invalid.
+        ValueError: If the streams and specs do not fit together, `frames` is not a multiple of a
+            stack, or `shard` is invalid.
 
     Example:
 
@@ -120,8 +120,7 @@ def training_clips(
     steps = specs.strides()
     if frames % max(steps.values()):
         raise ValueError(
-            f"`frames` must be whole stacks of {max(steps.values())} frames. "
-            f"Received: frames={frames!r}"
+            f"`frames` must be a multiple of {max(steps.values())}. Received: frames={frames!r}"
         )
     workers = workers or usable_processors()
     drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start[0]}

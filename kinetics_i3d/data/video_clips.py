@@ -117,11 +117,11 @@ def share_of(examples, shard):
     index, count = shard
     if not 0 <= index < count:
         raise ValueError(
-            f"`shard` must be (index, count), 0 <= index < count. Received: shard={shard!r}"
+            f"`shard` must be (index, count) with 0 <= index < count. Received: shard={shard!r}"
         )
     if len(examples) < count:
         raise ValueError(
-            f"`shard` must be one of at most {len(examples)}, the number of examples. "
+            f"`shard` must have a count of at most {len(examples)}, the number of examples. "
             f"Received: shard={shard!r}"
         )
     return examples[index::count]

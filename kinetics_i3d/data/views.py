@@ -57,7 +57,9 @@ class View:
                 f"`crops` must be positions from 0 to 1. Received: crops={self.crops!r}"
             )
         if not self.flips or not set(self.flips) <= {False, True}:
-            raise ValueError(f"`flips` must be of False and True. Received: flips={self.flips!r}")
+            raise ValueError(
+                f"`flips` must be one or both of False and True. Received: flips={self.flips!r}"
+            )
         if (self.clips is not None and self.clips < 1) or self.frames < 1:
             raise ValueError(
                 "`clips` and `frames` must be 1 or more. "
@@ -185,8 +187,8 @@ def clip_views(cropped, specs, *, view, minimum, window, count=None):
     step = max(steps.values())
     if minimum % step or window % step:
         raise ValueError(
-            f"`minimum` and `window` must be whole stacks of {step} frames. "
-            f"Received: minimum={minimum}, window={window}"
+            f"`minimum` and `window` must be multiples of {step} frames. Received: "
+            f"minimum={minimum}, window={window}"
         )
     with contextlib.closing(cropped):
         if view.clips is None:
@@ -314,7 +316,7 @@ def _corners(frame, positions, spec, path):
     if width < spec.size:  # only `resize="height"` leaves a side that the spec does not bound
         raise VideoError(
             f"{path}: {width} pixels wide at a height of {height}, and the spec {spec.name!r} "
-            f"crops {spec.size}; a spec that resizes the short side reads portrait videos"
+            f"crops {spec.size}; use a spec that resizes the short side for portrait videos"
         )
     turned = [position if height > width else position[::-1] for position in positions]
     return [

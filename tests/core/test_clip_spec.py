@@ -110,7 +110,7 @@ def test_a_field_out_of_range(wrong, why):
     ("change", "why"),
     [
         ({"fps": 1e9}, "`fps` must be at most 1000"),
-        ({"short_side": 3000, "size": 3000}, "`short_side` 2048"),
+        ({"short_side": 3000, "size": 3000}, "`short_side` at most 2048"),
         ({"high": float("inf")}, "`low` and `high` must be finite"),
         ({"fps": "25"}, "`clip_spec` must have `fps` of float"),
         ({"size": True}, "`clip_spec` must have `size` of int"),

@@ -197,8 +197,8 @@ def test_it_reads_what_numpy_writes(array):
         (b"PK\x03\x04" + bytes(200), "no array header"),
         (saved(np.zeros((2, 3), order="F")), "no array header"),
         (saved(np.zeros(3, [("a", "f4")])), "no array header"),
-        (saved(np.arange(9.0))[:-1], "71 bytes that should be 72"),
-        (saved(np.arange(9.0)) + b"x", "73 bytes that should be 72"),
+        (saved(np.arange(9.0))[:-1], "71 bytes that should have 72"),
+        (saved(np.arange(9.0)) + b"x", "73 bytes that should have 72"),
         (saved(np.arange(9.0)).replace(b"(9,)", b"(10**9,)"), "no array header"),
     ],
 )

@@ -49,7 +49,7 @@ def test_rates_give_strides_and_the_fastest_stream():
 
 def test_sizes_may_differ_only_apart():
     smaller = PAIR | {"flow": dataclasses.replace(DEEPMIND_FLOW, size=112)}
-    with pytest.raises(ValueError, match="one `size` for all streams"):
+    with pytest.raises(ValueError, match="the same `size` for all streams"):
         StreamSpecs(smaller)
     assert StreamSpecs(smaller, apart=True).one_size  # other crops of the same frames
     coarser = PAIR | {"flow": dataclasses.replace(DEEPMIND_FLOW, short_side=230)}
@@ -63,8 +63,8 @@ def test_sizes_may_differ_only_apart():
         ({}, None, "`streams` must be"),
         (DEEPMIND, ("rgb", "rgb"), "`streams` must be"),
         (DEEPMIND, ("depth",), "`streams` must be"),
-        (DEEPMIND_FLOW, BOTH, "`spec` must be that of each"),
-        (PAIR | {"flow": DEEPMIND}, BOTH, "of the stream 'flow'"),
+        (DEEPMIND_FLOW, BOTH, "`spec` must have a spec for each"),
+        (PAIR | {"flow": DEEPMIND}, BOTH, "for the stream 'flow'"),
         (PAIR | {"flow": dataclasses.replace(DEEPMIND_FLOW, fps=10)}, BOTH, "equals it for flow"),
         (PAIR | {"rgb": dataclasses.replace(DEEPMIND, fps=10)}, BOTH, "that divides 25"),
     ],

@@ -197,7 +197,7 @@ def test_open_dataset_knows_a_table_a_folder_and_jhmdb(table, tmp_path):
     table("a_sit_1.mp4,sit,train", name="split1.csv")
     assert open_dataset(tmp_path / "split1.csv").videos[0].source == "a_sit_1.mp4"
     with pytest.raises(
-        DatasetError, match=r"has 2 \(split1.csv, videos.csv\); give the path of one"
+        DatasetError, match=r"has 2 \(split1.csv, videos.csv\); pass the path of one"
     ):
         open_dataset(tmp_path)
     table(*HMDB_CLIPS, name="split1.csv")
@@ -251,18 +251,18 @@ def test_arguments_that_cannot_be(table, tmp_path):
         with pytest.raises(ValueError, match=f"`{name}` must be .* Received: {name}="):
             open_dataset(path, **wrong)
     for labels in ((), ("sit", "sit")):
-        with pytest.raises(ValueError, match="`labels` must be different"):
+        with pytest.raises(ValueError, match="`labels` must be unique"):
             open_dataset(path, labels=labels)
     with pytest.raises(DatasetError, match="table has no official splits by number"):
         open_dataset(path, split_number=2)
-    with pytest.raises(DatasetError, match="nowhere: no such folder of videos"):
+    with pytest.raises(DatasetError, match="nowhere: no such video folder"):
         open_dataset(path, videos=tmp_path / "nowhere")
 
 
 def test_videos_may_be_elsewhere_and_labels_be_given(table, tmp_path):
     path = table("a.mp4,sit,train", "b.mp4,stand,train", present=False)
     with pytest.raises(
-        DatasetError, match=r"none of its 2 .* such as a.mp4; `videos` \(--videos\)"
+        DatasetError, match=r"none of its 2 .* such as a.mp4; set `videos` \(--videos\)"
     ):
         open_dataset(path)
     (tmp_path / "there").mkdir()
@@ -309,7 +309,10 @@ def test_two_spellings_of_one_label_are_logged(table, caplog):
             table("a.mp4,sit down,train", "b.mp4,sit_down,train", "c.mp4,run,train")
         )
     assert dataset.labels == ("run", "sit down", "sit_down")
-    assert "'sit down' and 'sit_down' are two labels" in caplog.text and "run" not in caplog.text
+    assert (
+        "'sit down' and 'sit_down' are read as two different labels" in caplog.text
+        and "run" not in caplog.text
+    )
 
 
 def test_a_table_that_is_written_is_read_back(tmp_path):

@@ -70,7 +70,9 @@ def test_what_is_a_video_itself_stays_as_it_is(tree):
 
 def test_nothing_to_find_is_reported(tree):
     (tree / "empty").mkdir()
-    with pytest.raises(UserError, match=r"empty: no video in this folder; they end in \.3gp"):
+    with pytest.raises(
+        UserError, match=r"empty: no video in this folder; names of videos end in \.3gp"
+    ):
         expand_videos(["empty"])
     with pytest.raises(UserError, match=r"\*\.mkv: no file matches this pattern"):
         expand_videos(["*.mkv"])

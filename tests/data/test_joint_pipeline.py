@@ -183,7 +183,7 @@ def test_a_slower_rgb_begins_each_stack_of_flow(kind, frames, request, numbers):
         flows = flow_numbers(clips["flow"][0])
         assert np.abs(np.subtract(flows, expected)).max() <= (kind == "records")
         assert same(clips["flow"], dense["flow"]) and same(targets, same_targets)
-    with pytest.raises(ValueError, match="`frames` must be whole stacks of 2 frames"):
+    with pytest.raises(ValueError, match="`frames` must be a multiple of 2"):
         take(source, 1, frames=frames + 1, spec=HALF)
 
 

@@ -241,5 +241,5 @@ def test_as_many_videos_are_decoded_at_once_as_there_are_processors():
 
 def test_clips_of_unequal_rates_are_whole_stacks(dataset):
     spec = {"rgb": ClipSpec("rgb", fps=5), "flow": ClipSpec("flow", stream="flow", fps=25)}
-    with pytest.raises(ValueError, match=r"whole stacks of 5 frames. Received: frames=7"):
+    with pytest.raises(ValueError, match=r"multiple of 5. Received: frames=7"):
         take(dataset, 1, spec=spec, streams=("rgb", "flow"), frames=7)

@@ -70,9 +70,9 @@ def test_a_table_with_start_and_end(table, folder, numbers):
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ("a.mp4,sit,train,5,5", "line 2: end must be after start, has '5' and '5'"),
-        ("a.mp4,sit,train,x,5", "line 2: must be a time in seconds, is 'x'"),
-        ("a.mp4,sit,train,-1,5", "line 2: must be a time in seconds, is '-1'"),
+        ("a.mp4,sit,train,5,5", "line 2: end must be after start. Received: '5' and '5'"),
+        ("a.mp4,sit,train,x,5", "line 2: must be a time in seconds, but is 'x'"),
+        ("a.mp4,sit,train,-1,5", "line 2: must be a time in seconds, but is '-1'"),
         ("a.mp4,sit,train,1,2\na.mp4,run,test,1,2", "line 3: a.mp4 is already in line 2"),
     ],
 )
@@ -92,7 +92,7 @@ def test_uploads_named_by_their_id_are_cut_and_that_is_said_once(folder, caplog)
         ("bbbbbbbbbbb.mp4", (0, 1)),
         ("bbbbbbbbbbb.mp4", (2, 3)),
     ]
-    assert caplog.text.count("3 videos are named by their id alone and much longer") == 1
+    assert caplog.text.count("3 videos are named by their id alone and are much longer") == 1
 
 
 def test_files_that_are_cut_already_are_not_cut_again(folder, coded_video, caplog):

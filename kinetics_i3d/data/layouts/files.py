@@ -213,8 +213,8 @@ def cut(files, where):
         cuts.append((row, path, span))
     if shortened:
         logging.warning(
-            "%s: %d videos are named by their id alone and much longer than their times; they are "
-            "cut to these times",
+            "%s: %d videos are named by their id alone and are much longer than their annotated "
+            "times; they are cut to these times",
             where,
             shortened,
         )

@@ -236,8 +236,8 @@ def _fitting_below(kinds, location):
             if kind in files_by_kind:
                 raise DatasetError(
                     f"{location.path}: has lists of {kind} in "
-                    f"{files_by_kind[kind][0].parent.name} and in {inner.path.name}; give the path "
-                    "of one, and the folder of its videos"
+                    f"{files_by_kind[kind][0].parent.name} and in {inner.path.name}; pass the "
+                    "path of one of them, and the folder of its videos"
                 )
             files_by_kind[kind] = files
     return files_by_kind
@@ -259,9 +259,9 @@ def _describe_mismatch(location, kind):
     with location.path.open("rb") as file:
         start = file.read(4)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return f"{location.path}: must be UTF-8 text, is UTF-16; save it as UTF-8"
+        return f"{location.path}: must be UTF-8 text, but is UTF-16; save it as UTF-8"
     if start == b"PK\x03\x04" and location.path.suffix.lower() in (".xlsx", ".xlsm", ".ods"):
-        return f"{location.path}: must be text, is a workbook; save the sheet as csv"
+        return f"{location.path}: must be text, but is a workbook; save the sheet as csv"
     head = location.head(location.path)
     return (
         f"{text}; its first line is {head[0][:80]!r}" if head else f"{text}; it is empty or no text"

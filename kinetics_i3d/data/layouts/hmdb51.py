@@ -60,7 +60,7 @@ def _row(text, label, file, line):
     name, code = text.rsplit(maxsplit=1) if len(text.split()) > 1 else (text, "")
     if code not in PARTS:
         raise DatasetError(
-            f"{at_line(file, line)}: must be a video and 1 (train), 2 (test) or 0 (unused), is "
+            f"{at_line(file, line)}: must be a video and 1 (train), 2 (test) or 0 (unused), but is "
             f"{text!r}"
         )
     part = PARTS[code]

@@ -46,9 +46,9 @@ def read(files, *, root, split, labels):
     for file in files:
         columns, rows = read_csv(file)
         if "label" not in columns:
-            logging.warning("%s: has no labels, its %d videos are left out", file, len(rows))
+            logging.warning("%s: has no labels; its %d videos are left out", file, len(rows))
         elif not set(COLUMNS) <= set(columns):
-            raise DatasetError(f"{file}: needs the columns {COLUMNS}, has {tuple(columns)}")
+            raise DatasetError(f"{file}: needs the columns {COLUMNS}, but has {tuple(columns)}")
         else:
             lines += [(file, line, row) for line, row in rows]
     if not lines:
@@ -69,13 +69,15 @@ def _row(file, line, row, times):
     if video.startswith("#NAME"):
         raise DatasetError(
             f"{where}: the id is {video!r}: a spreadsheet program read an id that begins with - "
-            "as a formula; use the list as released"
+            "as a formula; use the original list"
         )
     if not (label and video and split):
         raise DatasetError(f"{where}: one of {COLUMNS} is empty")
     start, end = _seconds(start, where), _seconds(end, where)
     if end <= start:
-        raise DatasetError(f"{where}: time_end must be after time_start, has {start} and {end}")
+        raise DatasetError(
+            f"{where}: time_end must be after time_start. Received: {start} and {end}"
+        )
     return piece(
         video,
         start,
@@ -110,5 +112,5 @@ def _seconds(text, where):
     # Some programs write 12 as 12.0.
     digits, _, fraction = text.partition(".")
     if not (digits.isdecimal() and not fraction.strip("0")):
-        raise DatasetError(f"{where}: times must be whole seconds, has {text!r}")
+        raise DatasetError(f"{where}: times must be whole seconds. Received: {text!r}")
     return int(digits)

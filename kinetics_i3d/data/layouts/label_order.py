@@ -42,7 +42,9 @@ def labels_of(listing):
     for label in sorted(names):
         other = alike.setdefault(bare(label) or label, label)
         if other != label:
-            logging.warning("%s: %r and %r are two labels", listing.path, other, label)
+            logging.warning(
+                "%s: %r and %r are read as two different labels", listing.path, other, label
+            )
     return tuple(listing.labels or order_labels(names))
 
 
@@ -52,7 +54,7 @@ def check_labels(labels):
         return None
     names = () if isinstance(labels, str) else tuple(labels)
     if not names or len(set(names)) != len(names):
-        raise ValueError(f"`labels` must be different class names. Received: labels={labels!r}")
+        raise ValueError(f"`labels` must be unique class names. Received: labels={labels!r}")
     return names
 
 
@@ -185,8 +187,8 @@ def label_ids_for(files, *, own=None, numbers=(), similar=True):
         # MMAction2 numbers the classes of UCF-101 from 0, the original classInd.txt from 1.
         if 0 not in numbers:
             raise DatasetError(
-                f"{paths[0]}: counts from 1, and the lists use neither 0 nor {len(named)}, so that "
-                "they may count from either; write the label file with ids from 0"
+                f"{paths[0]}: counts from 1, and the lists use neither 0 nor {len(named)}, so "
+                "they may count from 0 or from 1; write the label file with ids from 0"
             )
         named = {number - 1: label for number, label in named.items()}
     return named

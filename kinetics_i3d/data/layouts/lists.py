@@ -82,7 +82,7 @@ def read(files, *, root, split, labels):
     for file, line, name, label in rows:
         if label is None:
             raise DatasetError(
-                f"{at_line(file, line)}: must be a video's path and its label, is {name!r}"
+                f"{at_line(file, line)}: must be a video's path and its label, but is {name!r}"
             )
     numbered = all(label.isdecimal() for *_, label in rows)
     if labels:
@@ -94,7 +94,7 @@ def read(files, *, root, split, labels):
         if not named:
             raise DatasetError(
                 f"{files[0]}: its labels are numbers; needs {LABEL_FILES[0]} beside it, with one "
-                f"class a line in their order, or another label file ({', '.join(LABEL_FILES[1:])})"
+                f"class per line, in order, or another label file ({', '.join(LABEL_FILES[1:])})"
             )
         rows = [
             (file, line, name, _named(int(label), named, at_line(file, line)))
@@ -149,14 +149,14 @@ def _unsure(line):
 def _split_line(line, where, sure):
     parts = _sure(line) or (None if sure else _unsure(line))
     if parts is None:
-        raise DatasetError(f"{where}: must be a video's path and its label, is {line!r}")
+        raise DatasetError(f"{where}: must be a video's path and its label, but is {line!r}")
     return parts
 
 
 def _named(number, named, where):
     if number not in named:
         raise DatasetError(
-            f"{where}: label {number} must be one of {min(named)} to {max(named)}, as {len(named)} "
-            "labels are known"
+            f"{where}: label {number} must be one of {min(named)} to {max(named)}, as "
+            f"{len(named)} labels are listed"
         )
     return named[number]

@@ -115,8 +115,8 @@ def read(files, *, root, split, labels):
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
         raise DatasetError(
-            f"{files[0].parent}: needs exactly one csv table, has {len(files)} ({names}); give the "
-            "path of one"
+            f"{files[0].parent}: needs exactly one csv table, but has {len(files)} ({names}); "
+            "pass the path of one"
         )
     return read_one(files[0])
 
@@ -154,7 +154,7 @@ def read_one(path, *, source=None):
     columns, lines = read_csv(path)
     usual = _usual(columns or ())
     if not set(COLUMNS[:2]) <= set(usual):
-        raise DatasetError(f"{path}: needs the columns {COLUMNS}, has {columns}")
+        raise DatasetError(f"{path}: needs the columns {COLUMNS}, but has {columns}")
     _check_columns(path, columns, usual)
     divided = "split" in usual
     needed = COLUMNS if divided else COLUMNS[:2]
@@ -204,15 +204,15 @@ def _check_columns(path, columns, usual):
     twice = sorted(name for name in {*usual.values()} if columns.count(name) > 1)
     if twice:
         raise DatasetError(
-            f"{path}: the column {twice[0]!r} is there {columns.count(twice[0])} times"
+            f"{path}: the column {twice[0]!r} occurs {columns.count(twice[0])} times"
         )
     unread = [name for name in columns if OTHER_TIMES.fullmatch(name)]
     if "start" in usual and "end" not in usual and "duration" in columns:
         unread.append("duration")
     if unread and not {*TIMES} <= {*usual}:
         logging.warning(
-            "%s: the columns %s are not read; parts of videos are in the columns start and end, in "
-            "seconds",
+            "%s: the columns %s are not read; the columns start and end, in seconds, select "
+            "parts of videos",
             path,
             ", ".join(unread),
         )
@@ -223,7 +223,7 @@ def _renamed(row, named):
         if int(label) not in named:
             raise DatasetError(
                 f"{row.where}: label {label} must be one of {min(named)} to {max(named)}, as "
-                f"{len(named)} labels are known"
+                f"{len(named)} labels are listed"
             )
     return with_classes(row, [named[int(label)] for label in row.classes])
 
@@ -267,7 +267,9 @@ def read_times(row, where):
         for cell, default in zip(texts, (0.0, math.inf), strict=True)
     )
     if end <= start:
-        raise DatasetError(f"{where}: end must be after start, has {texts[0]!r} and {texts[1]!r}")
+        raise DatasetError(
+            f"{where}: end must be after start. Received: {texts[0]!r} and {texts[1]!r}"
+        )
     return start, end
 
 
@@ -282,7 +284,7 @@ def seconds(text, where):
     if "." not in text:  # a decimal comma
         text = text.replace(",", ".")
     if not TIME.fullmatch(text):
-        raise DatasetError(f"{where}: must be a time in seconds, is {text!r}")
+        raise DatasetError(f"{where}: must be a time in seconds, but is {text!r}")
     total = 0.0
     for part in text.split(":"):
         total = 60 * total + float(part)

@@ -49,7 +49,9 @@ def _row(text, part, numbers_by_label, file, line):
     stem = base.rpartition(".")[0] or base
     video = VIDEO.fullmatch(stem)
     if not video:
-        raise DatasetError(f"{where}: must name a video v_<class>_g<group>_c<clip>, is {text!r}")
+        raise DatasetError(
+            f"{where}: must name a video v_<class>_g<group>_c<clip>, but is {text!r}"
+        )
     # If they differ, the folder is correct: HandstandPushups/v_HandStandPushups_g01_c01.avi.
     label = folder.rpartition("/")[2] or video[1]
     if label not in numbers_by_label:

@@ -120,8 +120,8 @@ def file_systems(scheme, *, address):
         if scheme not in tf.io.gfile.get_registered_schemes():
             raise DatasetError(
                 f"{address}: TensorFlow {tf.__version__} has no file system for {scheme}://; on "
-                "Python 3.11 and 3.12 `pip install kinetics-i3d[io]` brings tensorflow-io and the "
-                "TensorFlow 2.16 that it is made for"
+                "Python 3.11 and 3.12 `pip install kinetics-i3d[io]` installs tensorflow-io and "
+                "TensorFlow 2.16, for which it was built"
             )
     if "tensorflow_io" in sys.modules:
         atexit.unregister(leave_before_destructors)  # once is enough

@@ -116,7 +116,7 @@ def check_fit(records, specs):
     if missing:
         raise DatasetError(
             f"{records.folder}: holds the streams {records.streams}, not {', '.join(missing)}; "
-            "kinetics-i3d prepare --streams makes records of both"
+            "kinetics-i3d prepare --streams rgb,flow writes records of both"
         )
     there, wanted = records.clip_spec, specs.fastest
     try:

@@ -150,10 +150,14 @@ class Manifest:
         if not isinstance(self.multi_label, bool):
             raise ValueError(f"`multi_label` must be true or false: {self.multi_label!r:.200}")
         if self.spec.stream != "rgb" or not isinstance(self.settings["flow"], (dict, type(None))):
-            raise ValueError("`spec` must be of rgb, and `flow` the settings of flow or null")
+            raise ValueError(
+                "`spec` must be for rgb, and `flow` must be the settings of flow or null"
+            )
         unknown = {label for split in (self.splits or {}).values() for label in split.classes}
         if unknown - {*self.labels}:
-            raise ValueError(f"it counts {sorted(unknown - {*self.labels})[:3]}, of no class")
+            raise ValueError(
+                f"it counts {sorted(unknown - {*self.labels})[:3]}, which are not classes"
+            )
 
 
 def write_manifest(folder, manifest):

@@ -40,7 +40,7 @@ def prepare(
 ) -> Records:
     """Writes a dataset as shards of records, and `manifest.json` when all of them are complete.
 
-    Repeating a call that was stopped completes it: finished shards are kept, and deleted ones are
+    Repeating an interrupted call completes it: finished shards are kept, and deleted ones are
     written again. The bytes of a shard depend only on the videos and on `config`. Videos that are
     missing or cannot be read are skipped and listed in the manifest.
 
@@ -102,7 +102,9 @@ def prepare_by(write, dataset, folder, config=None):
     config = PrepareConfig() if config is None else config
     folder = path_or_address(folder)
     if isinstance(folder, Address):
-        raise DatasetError(f"{folder}: records are written to a local folder; copy them from there")
+        raise DatasetError(
+            f"{folder}: records can only be written to a local folder; copy them from there"
+        )
     check_unicode(folder)
     if "flow" in config.streams:
         pair_function(config.flow.method, config.flow.backend)  # a missing package: before any file
@@ -172,7 +174,7 @@ class PrepareConfig:
 
     Args:
         streams: `"rgb"`, `"flow"` or both.
-        spec: The `ClipSpec` by which frames are sampled and resized; they are not cropped.
+        spec: The `ClipSpec` with which frames are sampled and resized; they are not cropped.
         flow: The `FlowSettings`.
         quality: JPEG quality of the frames, 1 to 100.
         flow_quality: JPEG quality of the flow, 1 to 100.
@@ -204,8 +206,8 @@ class PrepareConfig:
             )
         if self.spec.stream != "rgb":
             raise ValueError(
-                "`spec` must be that of the frames, of stream 'rgb'. "
-                f"Received: spec={self.spec.name!r} of stream {self.spec.stream!r}"
+                "`spec` must be the spec of the frames, for the stream 'rgb'. Received: "
+                f"spec={self.spec.name!r} of stream {self.spec.stream!r}"
             )
         for name in ("quality", "flow_quality"):
             value = getattr(self, name)

@@ -114,7 +114,7 @@ class Records(Dataset):
 
     def hold_out(self, fraction, *, seed=0):
         """Raises `DatasetError`: `prepare` fixes the splits of records."""
-        raise DatasetError("validation must be a split for training on records, not a fraction")
+        raise DatasetError("validation must be a split when training on records, not a fraction")
 
     def shards(self, split):
         """The files of a split in order, a list of (path or `Address`, number of records).
@@ -130,8 +130,8 @@ class Records(Dataset):
             size = path.stat().st_size
             if size != shard.bytes:
                 raise DatasetError(
-                    f"{path}: has {size} bytes, not {shard.bytes} as when it was written; delete "
-                    "it, and repeat the `prepare` that wrote it"
+                    f"{path}: has {size} bytes, but {shard.bytes} were written; delete it, and "
+                    "repeat the `prepare` that wrote it"
                 )
             shards.append((path, shard.records))
         return shards
@@ -257,7 +257,9 @@ def parse_record(serialized, *, streams, classes=None):
     import tensorflow as tf
 
     if not streams or not set(streams) <= set(STREAMS):
-        raise ValueError(f"`streams` must be some of {STREAMS}. Received: streams={streams!r}")
+        raise ValueError(
+            f"`streams` must be one or both of {STREAMS}. Received: streams={streams!r}"
+        )
     clock = f"{PREFIX['rgb' if 'rgb' in streams else 'flow']}timestamp"
     lists = {f"{PREFIX[stream]}encoded": tf.string for stream in streams} | {clock: tf.int64}
     context, sequences = tf.io.parse_single_sequence_example(

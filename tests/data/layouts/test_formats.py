@@ -123,7 +123,7 @@ def test_kinetics_in_several_tables_whose_test_has_no_labels(plant, caplog):
     with caplog.at_level(logging.WARNING, logger="absl"):
         dataset = open_dataset(folder)
     assert {video.split for video in dataset.videos} == {"train", "val"} and not dataset.missing
-    assert "test.csv: has no labels, its 1 videos are left out" in caplog.text
+    assert "test.csv: has no labels; its 1 videos are left out" in caplog.text
     assert dataset.name == folder.name
     with pytest.raises(DatasetError, match=r"test\.csv: must have videos with labels"):
         open_dataset(folder / "annotations/test.csv")
@@ -141,9 +141,9 @@ def test_kinetics_in_several_tables_whose_test_has_no_labels(plant, caplog):
     [
         (",aaaaaaaaaaa,0,10,train,0", "line 3: one of .* is empty"),
         ("sit,aaaaaaaaaaa,0,10", "line 3: one of .* is empty"),
-        ("sit,aaaaaaaaaaa,0.5,10,train,0", "line 3: times must be whole seconds, has '0.5'"),
-        ("sit,aaaaaaaaaaa,0,,train,0", "line 3: times must be whole seconds, has ''"),
-        ("sit,aaaaaaaaaaa,-1,9,train,0", "line 3: times must be whole seconds, has '-1'"),
+        ("sit,aaaaaaaaaaa,0.5,10,train,0", "line 3: times must be whole seconds. Received: '0.5'"),
+        ("sit,aaaaaaaaaaa,0,,train,0", "line 3: times must be whole seconds. Received: ''"),
+        ("sit,aaaaaaaaaaa,-1,9,train,0", "line 3: times must be whole seconds. Received: '-1'"),
         ("sit, down,aaaaaaaaaaa,0,10,train,0", "line 3: must have 6 cells .* has 7"),
         ('"sit,aaaaaaaaaaa,0,10,train,0', "line 3: not a csv row"),
         (
@@ -409,11 +409,15 @@ def test_a_list_with_names_is_sorted(plant):
     [
         (["a.mp4 0", "b.mp4 1"], None, "train.txt: its labels are numbers; needs labels.txt"),
         (["a.mp4 0", "b.mp4 2"], ["x", "y"], "line 2: label 2 must be one of 0 to 1"),
-        (["a.mp4 0", "b.mp4"], ["x"], "line 2: must be a video's path and its label, is 'b.mp4'"),
+        (
+            ["a.mp4 0", "b.mp4"],
+            ["x"],
+            "line 2: must be a video's path and its label, but is 'b.mp4'",
+        ),
         (["a.mp4 0", "b.mp4 y"], ["x", "y"], "line 1: unknown label '0'$"),
         (["a.mp4 0", "a.mp4 0"], ["x"], "line 2: a.mp4 is already in line 1"),
         (["a.mp4 0"], ["x", "y", "x"], "labels.txt, line 3: 'x' is already in line 1"),
-        (["a.mp4 0"], [""], "labels.txt: must have one label per line, is empty"),
+        (["a.mp4 0"], [""], "labels.txt: must have one label per line, but is empty"),
     ],
 )
 def test_a_wrong_list(plant, lines, labels, why):
@@ -449,7 +453,7 @@ def test_folders_of_classes(plant):
     dataset = open_dataset(folder)
     assert found(dataset) == {name: (name.split("/")[0], "all", name) for name in videos}
     assert dataset.labels == ("Stand up", "sit") and dataset.name == folder.name
-    with pytest.raises(DatasetError, match="folders has its videos inside"):
+    with pytest.raises(DatasetError, match="folders contains its videos"):
         open_dataset(folder, videos=folder)
 
 
@@ -528,7 +532,7 @@ def test_several_kinds_are_reported_and_kind_decides(plant):
 
 def test_lists_in_two_folders_are_not_mixed(plant):
     lists = {f"{year}/val.csv": [KINETICS, "sit,aaaaaaaaaaa,0,10,val,0"] for year in (1, 2)}
-    with pytest.raises(DatasetError, match="has lists of kinetics in 1 and in 2; give the path"):
+    with pytest.raises(DatasetError, match="has lists of kinetics in 1 and in 2; pass the path"):
         open_dataset(plant(lists, ["aaaaaaaaaaa.mp4"]))
 
 
@@ -562,7 +566,7 @@ def test_tables_of_other_programs(tmp_path, end, mark):
 def test_a_table_in_another_encoding(tmp_path):
     table = tmp_path / "t.csv"
     table.write_bytes("path,label,split\nä.mp4,sit,train\n".encode("latin-1"))
-    with pytest.raises(DatasetError, match=r"t.csv: must be UTF-8 text; it is not at byte 17"):
+    with pytest.raises(DatasetError, match=r"t.csv: must be UTF-8 text; byte 17 is invalid"):
         open_dataset(table)
 
 

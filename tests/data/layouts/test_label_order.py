@@ -47,8 +47,8 @@ def test_other_spellings_of_kinetics_are_matched(tmp_path, spelt, label):
     [
         (("playing_kricket",), "'playing_kricket'; did you mean 'playing cricket'"),
         (("playing_cricket", "Playing Cricket"), "'Playing Cricket'; did you mean"),
-        (("playing_cricket", "playing cricket"), "not know: 'playing_cricket'; did you mean"),
-        (("???",), r"not know: '\?\?\?'; it knows 400, such as 'abseiling'"),
+        (("playing_cricket", "playing cricket"), "not have: 'playing_cricket'; did you mean"),
+        (("???",), r"not have: '\?\?\?'; it has 400, such as 'abseiling'"),
     ],
 )
 def test_labels_that_may_be_several_or_none_are_reported(tmp_path, labels, why):

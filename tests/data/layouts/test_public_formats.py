@@ -312,7 +312,7 @@ def test_a_table_for_each_split(plant):
     folder = plant(texts, ["train/x.mp4", "test/y.mp4"])
     assert found(folder) == {"train/x.mp4": ("a", "train"), "test/y.mp4": ("b", "test")}
     plant({"more.csv": ["path,label", "x.mp4,a"]})
-    with pytest.raises(DatasetError, match="needs exactly one csv table, has 3"):
+    with pytest.raises(DatasetError, match="needs exactly one csv table, but has 3"):
         open_dataset(folder)
 
 

@@ -205,7 +205,7 @@ def test_parts_of_videos_that_are_not_read_are_told(table, caplog, header, line,
 
 
 def test_a_column_that_is_there_twice_is_refused(table):
-    with pytest.raises(DatasetError, match="the column 'label' is there 2 times"):
+    with pytest.raises(DatasetError, match="the column 'label' occurs 2 times"):
         open_dataset(table("path,label,Label,split", "a.mp4,sit,wave,train"))
     assert open_dataset(table("path,label,note,note", "a.mp4,sit,1,2")).labels == ("sit",)
 

@@ -165,6 +165,8 @@ sys.exit(7)
 def test_prepare_does_not_write_to_an_address(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     empty = VideoDataset("small", ("sit",), ())
-    with pytest.raises(DatasetError, match=r"^s3://bucket/out: records are written to a local"):
+    with pytest.raises(
+        DatasetError, match=r"^s3://bucket/out: records can only be written to a local"
+    ):
         prepare(empty, "s3://bucket/out", CONFIG)
     assert list(tmp_path.iterdir()) == []

@@ -345,7 +345,7 @@ def test_a_file_instead_of_the_folder_is_an_error_of_the_system(dataset, tmp_pat
     [
         ({"streams": ()}, "`streams` must be one or both"),
         ({"streams": ("flow", "rgb")}, "`streams` must be one or both"),
-        ({"spec": DEEPMIND_FLOW}, "`spec` must be that of the frames"),
+        ({"spec": DEEPMIND_FLOW}, "`spec` must be the spec of the frames"),
         ({"quality": 0}, "`quality` must be 1 to 100. Received: quality=0"),
         ({"flow_quality": 101}, "`flow_quality` must be 1 to 100"),
         ({"shard_size": 0}, "`shard_size` must be 1 or more"),

@@ -218,7 +218,7 @@ def test_a_stream_that_was_not_requested_is_not_there(dataset, record):
     parsed = parse_record(lone, streams=("flow",))
     assert "image" not in parsed and len(parsed["timestamps"]) == len(parsed["flow"]) == FRAMES - 1
     for wrong in ((), ("sound",)):
-        with pytest.raises(ValueError, match="`streams` must be some of"):
+        with pytest.raises(ValueError, match="`streams` must be one or both of"):
             parse_record(record, streams=wrong)
 
 
@@ -317,10 +317,10 @@ DAMAGE = {
         "`streams` must be one or both",
     ),
     "several labels, perhaps": (lambda folder: set_up(folder, multi_label=0), "`multi_label` must"),
-    "a spec of flow": (lambda folder: set_up(folder, stream="flow"), "`spec` must be of rgb"),
+    "a spec of flow": (lambda folder: set_up(folder, stream="flow"), "`spec` must be for rgb"),
     "a spec of text": (lambda folder: set_up(folder, fps="25"), "must have `fps` of float"),
     "a spec beyond all videos": (lambda folder: set_up(folder, fps=1e9), "`fps` must be at most"),
-    "flow by text": (lambda folder: set_up(folder, flow="tvl1"), "`spec` must be of rgb, and"),
+    "flow by text": (lambda folder: set_up(folder, flow="tvl1"), "`spec` must be for rgb, and"),
     "a size that is text": (
         lambda folder: edited(folder, splits=split_of(bytes="1")),
         "must have `bytes` of int",
@@ -422,5 +422,5 @@ def test_shard_of_another_size_is_refused(copy):
     path = copy / "train-00000-of-00001.tfrecord"
     first = int.from_bytes(path.read_bytes()[:8], "little") + 16
     path.write_bytes(path.read_bytes()[:first])  # a whole record is left
-    with pytest.raises(DatasetError, match=rf"{path}: has {first} bytes, not \d+"):
+    with pytest.raises(DatasetError, match=rf"{path}: has {first} bytes, but \d+ were"):
         open_dataset(copy).shards("train")
