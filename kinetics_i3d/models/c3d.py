@@ -86,7 +86,7 @@ def C3D(
         classifier_activation: `None` gives logits, `"softmax"` probabilities.
         architecture: `"c3d"`, `"c3d_eighth"` (an eighth of the width), or a `C3DArchitecture`; by
             default that of the weights.
-        head: `"new"` replaces the classifier of the weights by a randomly initialized one.
+        head: `"new"` replaces the classifier of the weights with a randomly initialized one.
         batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
             needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
             train from scratch or on few clips.
@@ -114,8 +114,8 @@ def C3D(
     shape = clip_shape(input_shape or (FRAMES, size, size, 3))
     if include_top and None in shape:
         raise ValueError(
-            "`input_shape` must have no None where include_top=True: dense layers read the grid. "
-            f"Received: input_shape={input_shape!r}"
+            "`input_shape` must have no None if include_top=True, since dense layers read the "
+            f"feature map. Received: input_shape={input_shape!r}"
         )
 
     last = {"data_format": CHANNELS_LAST}

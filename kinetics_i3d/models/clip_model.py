@@ -100,8 +100,8 @@ class ClipModel(keras.Model):
         old, new = self._specs, tuple(check_stream_specs(specs).values())
         if len(new) != len(old) or new[-1].fps * old[0].fps != old[-1].fps * new[0].fps:
             raise ValueError(
-                "`clip_specs` must have the model's streams, and their `fps` its ratio: "
-                f"{describe_rates(old)}. Received: {describe_rates(new)}"
+                "`clip_specs` must have the model's streams, and the ratio of their `fps` must "
+                f"be the model's: {describe_rates(old)}. Received: {describe_rates(new)}"
             )
         self._specs = new
         for spec in new:

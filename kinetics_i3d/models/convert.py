@@ -58,7 +58,8 @@ def convert(
         `output` as a `pathlib.Path`.
 
     Raises:
-        ValueError: If the format is unknown, or `labels` are not as many as the classes.
+        ValueError: If the format is unknown, or the number of `labels` is not the number of
+            classes.
         WeightsError: If the source cannot be read, the format cannot hold it, or the outputs of the
             written file differ from those of the source.
 

@@ -38,10 +38,10 @@ def inflate(
         channels: Input channels of the inflated model, 2 for flow; by default those of
             `clip_spec`. If `model` has another number, the first kernel is averaged over its
             channels and repeated.
-        classes: `None` keeps the classifier; a number replaces it by a randomly initialized one.
+        classes: `None` keeps the classifier; a number replaces it with a randomly initialized one.
         temporal: `"average"` repeats a kernel over time and divides by its length, as in the paper.
-            `"center"` puts it at the middle frame, which is the same on boring videos and does not
-            blur motion.
+            `"center"` puts it at the middle frame, which gives the same outputs for a repeated
+            image and does not blur motion.
         clip_spec: Preprocessing of the clips; by default that of the images. Another value range is
             folded into the first kernel, exactly except for the zero padding at the border.
         dropout: Dropout rate before the classifier, 0 to 1.

@@ -279,7 +279,7 @@ def _together(tf, inputs, specs):
     both = tf.stack([size[:2] for size in sizes])
     checks = []
     if None in (rgb.shape[1], flow.shape[1]):
-        text = f"This model needs as many flow frames as rgb frames, times {ratio}."
+        text = f"This model needs flow and rgb frames in the ratio {ratio} to 1."
         checks.append((sizes[1][1] == ratio * sizes[0][1], text, both))
     if None in (rgb.shape[0], flow.shape[0]):
         text = "This model needs rgb and flow of the same videos."

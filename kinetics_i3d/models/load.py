@@ -32,11 +32,11 @@ def load_model(weights: Weights | None = None, *, streams: str | None = None) ->
 
     Returns:
         A `ClipModel` with its classifier, in float32, from clips (batch, frames, height, width,
-        channels), or `{"rgb": ..., "flow": ...}` of such, to logits (batch, classes).
+        channels), or `{"rgb": ..., "flow": ...}` of these, to logits (batch, classes).
 
     Raises:
-        ValueError: If `streams` is unknown, or `weights` is no name and no path.
-        WeightsError: If the weights cannot be read, belong to no model of clips, or read other
+        ValueError: If `streams` is unknown, or `weights` is neither a name nor a path.
+        WeightsError: If the weights cannot be read, do not belong to a video model, or read other
             streams.
 
     Example:
@@ -122,7 +122,7 @@ def feature_model(model: ClipModel | Weights, endpoint: str) -> ClipModel:
     if endpoint not in names:
         near = difflib.get_close_matches(str(endpoint), names, n=3, cutoff=0.3)
         raise ValueError(
-            f"`endpoint` must name an activation of {model.name}; near: {near}. "
+            f"`endpoint` must name an activation of {model.name}; similar names: {near}. "
             f"Received: endpoint={endpoint!r}"
         )
     # The backbone reads clips of any size; only the classifier has a minimum.

@@ -62,7 +62,7 @@ def resolve(weights, architecture, rows, default, *, rank, system=None):
             near = difflib.get_close_matches(str(architecture), rows, n=3, cutoff=0) or list(rows)
             raise ValueError(
                 f"`architecture` must be one of {sorted(rows)}, or an {type(default).__name__}; "
-                f"near: {near[0]!r}. Received: architecture={architecture!r}"
+                f"similar: {near[0]!r}. Received: architecture={architecture!r}"
             )
         architecture = rows[architecture]
     if checkpoint is None:
@@ -195,10 +195,10 @@ def save_weights(
         dtype: `"float32"`, or `"float16"` for half the size of an `*.h5`.
         labels: Class names in order; by default the model's.
         clip_spec: Preprocessing, for two streams `{stream: ClipSpec}`; by default the model's.
-        about: Further information, which JSON can represent; not for `*.keras`.
+        about: Further JSON-serializable information; not for `*.keras`.
 
     Raises:
-        ValueError: If `model` is not a `ClipModel`, the number of labels is not that of the
+        ValueError: If `model` is not a `ClipModel`, the number of labels is not the number of
             classes, or the format of `path` is unknown or cannot hold the arguments.
         WeightsError: If a value is not finite in `dtype`.
 

@@ -117,7 +117,7 @@ def check_streams(inputs, specs, minimums):
     ratio = flow_spec.fps / rgb_spec.fps
     if None not in (rgb[1], flow[1]) and flow[1] != ratio * rgb[1]:
         raise ValueError(
-            f"This model needs as many flow frames as rgb frames, times {ratio:g}. "
+            f"This model needs flow and rgb frames in the ratio {ratio:g} to 1. "
             f"Received: {rgb[1]} rgb frames, {flow[1]} flow frames"
         )
     if None not in (rgb[0], flow[0]) and rgb[0] != flow[0]:

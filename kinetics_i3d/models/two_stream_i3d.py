@@ -54,7 +54,7 @@ def TwoStreamI3D(
         classifier_activation: `None` gives the sum of the logits, `"softmax"` its probabilities.
         architecture: A name in `ARCHITECTURES`, or an `Architecture`, of both streams; by default
             that of the weights, or `"inception_v1"`.
-        head: `"new"` replaces the classifiers of the weights by randomly initialized ones.
+        head: `"new"` replaces the classifiers of the weights with randomly initialized ones.
         batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
             needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
             train from scratch or on few clips.
@@ -172,9 +172,9 @@ def _read_streams(weights):
         entry = sources[0].entry
         if entry is not None:
             raise WeightsError(
-                f"{entry.name}: weights of one stream, where two are needed; use "
-                f"{' or '.join(PAIRS)}, or {{'rgb': ..., 'flow': ...}} "
-                f"(these are {entry.clip_spec.stream})"
+                f"{entry.name}: weights of one stream, but two are needed; use "
+                f"{' or '.join(PAIRS)}, or {{'rgb': ..., 'flow': ...}} (these are "
+                f"{entry.clip_spec.stream})"
             )
         checkpoint = sources[0].read()
     if checkpoint.info.system != SYSTEM:

@@ -116,10 +116,10 @@ class WeightsInfo:
                 f"Received: rank={self.rank!r}, classes={self.classes!r}"
             )
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation {self.activation!r} is none of {tuple(ACTIVATIONS)}")
+            raise ValueError(f"activation {self.activation!r} is not one of {tuple(ACTIVATIONS)}")
         check_class_names(self.labels)
         if len(self.labels) not in (0, self.classes):
-            raise ValueError(f"{len(self.labels)} labels of {self.classes} classes")
+            raise ValueError(f"{len(self.labels)} labels for {self.classes} classes")
         for spec in self.clip_specs.values():
             check_limits(spec)
 
@@ -253,7 +253,7 @@ def read_info(path):
 
 def _text(value):
     if not isinstance(value, str):
-        raise ValueError(f"it must be text, is {type(value).__name__}")
+        raise ValueError(f"it must be text, but is {type(value).__name__}")
     return value
 
 

@@ -151,8 +151,9 @@ def _recognize_zip(path):
             return "keras"
         if any(name.endswith("serialized_exported_program.json") for name in archive.sizes):
             raise WeightsError(
-                f"{path}: a program of torch.export, not a state dict; save one by torch.save("
-                f"torch.export.load({path.name!r}).state_dict, 'weights.pt') and use that file"
+                f"{path}: a program of torch.export, not a state dict; save one with "
+                f"torch.save(torch.export.load({path.name!r}).state_dict, 'weights.pt') and use "
+                "that file"
             )
     raise WeightsError(f"{path}: a zip archive without weights; supported are {_KNOWN}")
 

@@ -126,7 +126,7 @@ def read_inception5h(path):
             kernel = kernel[None, None]
         if kernel.ndim != 4:
             raise WeightsError(
-                f"{path}: {stem}_w has shape {kernel.shape}, which is not that of a kernel"
+                f"{path}: {stem}_w has shape {kernel.shape}, which is not the shape of a kernel"
             )
         arrays[f"{layer}/kernel"] = kernel
         arrays[f"{layer}/bias"] = constants[f"{stem}_b"].reshape(-1)

@@ -223,8 +223,8 @@ def recognize(names, path):
         shown = ", ".join(sorted(names)[:3]) or "none at all"
         layouts = "; ".join(f"{layout.name} ({layout.about})" for layout in LAYOUTS.values())
         raise WeightsError(
-            f"{path}: not an Inception-V1 in any known layout; its names begin {shown}. "
-            f"Known are {layouts}"
+            f"{path}: not an Inception-V1 in any known layout; its names begin with {shown}. "
+            f"Known layouts: {layouts}"
         )
     return best
 

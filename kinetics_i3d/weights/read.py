@@ -93,16 +93,16 @@ def resolve_weights(
     if isinstance(weights, str) and weights in PAIRS:
         if not pairs:
             raise WeightsError(
-                f"{weights}: a pair of two streams, where one is needed; "
-                f"use {' or '.join(PAIRS[weights].members)}"
+                f"{weights}: a pair of two streams, but one stream is needed; use "
+                f"{' or '.join(PAIRS[weights].members)}"
             )
         return tuple(WeightsSource(row) for row in find_entries(weights))
     entry = find_entry(weights)
     if isinstance(entry, ImageEntry) and not images:
         raise WeightsError(
-            f"{entry.name}: these weights are of an image network (InceptionV1), and a network of "
-            f"clips is needed; inflate them first: kinetics-i3d inflate {entry.name} "
-            "--output inflated.h5"
+            f"{entry.name}: these weights are for an image network (InceptionV1), but a video "
+            f"network is needed; inflate them first: kinetics-i3d inflate {entry.name} --output "
+            "inflated.h5"
         )
     if entry is not None:
         return (WeightsSource(entry),)
@@ -164,7 +164,7 @@ def fetch_weights(
 
 
 def list_weights() -> list[str]:
-    """The names that `weights=` accepts: networks of clips, and pairs of streams.
+    """The names that `weights=` accepts: video networks, and pairs of streams.
 
     `kinetics-i3d weights NAME` prints the details of one of them.
 

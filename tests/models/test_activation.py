@@ -58,7 +58,7 @@ def test_unknown_activation_in_a_file_is_refused(model, tmp_path):
     with h5py.File(path, "a") as file:
         text = file.attrs["kinetics_i3d"]
         file.attrs["kinetics_i3d"] = text.replace('"sigmoid"', '"relu"')
-    with pytest.raises(WeightsError, match="activation 'relu' is none of"):
+    with pytest.raises(WeightsError, match="activation 'relu' is not one of"):
         read_info(path)
     fields = json.loads(text)
     assert WeightsInfo.from_json(json.dumps(fields)).activation == "sigmoid"

@@ -104,9 +104,9 @@ def test_a_file_of_another_size_needs_no_shape(tmp_path):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"input_shape": (None, 112, 112, 3)}, "`input_shape` must have no None where include_top"),
+        ({"input_shape": (None, 112, 112, 3)}, "`input_shape` must have no None if include_top"),
         ({"input_shape": (112, 112, 3)}, r"`input_shape` must be \(frames, height, width"),
-        ({"architecture": "c4d"}, "`architecture` must be one of .*near: 'c3d'"),
+        ({"architecture": "c4d"}, "`architecture` must be one of .*similar: 'c3d'"),
         ({"head": "old"}, "`head` must be None or 'new'"),
     ],
 )

@@ -76,7 +76,7 @@ def test_endpoints_of_the_top_need_as_much_as_the_model(model, clip, endpoint):
 )
 def test_near_endpoints_are_named(model, wrong, near):
     with pytest.raises(
-        ValueError, match=rf"`endpoint` must name .* of mine; near: .*{near}"
+        ValueError, match=rf"`endpoint` must name .* of mine; similar names: .*{near}"
     ) as raised:
         feature_model(model, wrong)
     assert repr(wrong) in str(raised.value)

@@ -233,7 +233,7 @@ def test_the_smallest_clip_has_one_step(small):
     [
         ({"input_shape": (None, None, 3)}, r"`input_shape` must be \(frames, height, width, chan"),
         ({"include_top": False, "pooling": "mean"}, "`pooling` must be one of .*'avg', 'max'"),
-        ({"architecture": "inception_v2"}, "near: 'inception_v1'.*Received.*'inception_v2'"),
+        ({"architecture": "inception_v2"}, "similar: 'inception_v1'.*Received.*'inception_v2'"),
         ({"architecture": 7}, "`architecture` must be one of"),
     ],
 )

@@ -134,7 +134,7 @@ def streams(rgb, flow, *, rgb_batch=1, flow_batch=1, side=32):
     [
         (streams(8, 8), "needs 9 x 32 x 32"),
         (streams(9, 9, side=24), "needs 9 x 32 x 32"),
-        (streams(16, 9), "as many flow frames as rgb frames, times 1"),
+        (streams(16, 9), "flow and rgb frames in the ratio 1 to 1"),
         (streams(9, 9, rgb_batch=2), "rgb and flow of the same videos"),
     ],
 )
@@ -153,7 +153,7 @@ def test_snapshots_without_their_stacks_are_refused(short):
     model = TwoStream(architecture=short, classes=3)
     for count in (1, 2, 3):
         model.predict(streams(count, 10 * count), verbose=0)
-    with pytest.raises(REFUSALS, match="times 10"):
+    with pytest.raises(REFUSALS, match="ratio 10 to 1"):
         model.predict(streams(2, 10), verbose=0)
 
 

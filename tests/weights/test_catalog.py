@@ -175,7 +175,7 @@ def test_pairs_are_two_streams_of_one_kind():
 
 def test_a_pair_instead_of_a_stream_names_its_members():
     reason = (
-        "^kinetics400: a pair of two streams, where one is needed; "
+        "^kinetics400: a pair of two streams, but one stream is needed; "
         "use rgb_kinetics400 or flow_kinetics400$"
     )
     with pytest.raises(WeightsError, match=reason):

@@ -211,8 +211,8 @@ def test_files_without_a_checksum_are_read_and_can_be_given_one(path, arrays, tm
 
 SPEC = {"name": "x", "size": 32, "short_side": 36}
 REFUSED = {
-    "a number": ("1", "must be a JSON object, is int"),
-    "null": ("null", "must be a JSON object, is NoneType"),
+    "a number": ("1", "must be a JSON object, but is int"),
+    "null": ("null", "must be a JSON object, but is NoneType"),
     "nested too deeply": ("[" * 100_000, "nested too deeply"),
     "a list as architecture": (header(architecture=["a"]), "`architecture` of str"),
     "a rank of 7": (header(rank=7), "`rank` must be 2 or 3"),
@@ -222,14 +222,14 @@ REFUSED = {
     "a spec that is none": (header(clip_spec=3), "`clip_spec` of dict"),
     "very many frames": (header(clip_spec={**SPEC, "fps": 1e9}), "`fps` must be at most 1000"),
     "endless frames": (header(clip_spec={**SPEC, "fps": float("inf")}), "must be at most"),
-    "large pictures": (header(clip_spec={**SPEC, "short_side": 3000}), "`short_side` 2048"),
+    "large pictures": (header(clip_spec={**SPEC, "short_side": 3000}), "`short_side` at most 2048"),
     "half pixels": (header(clip_spec={**SPEC, "size": 32.5}), "`size` of int"),
     "a range that is not finite": (header(clip_spec={**SPEC, "high": 1e999}), "must be finite"),
     "one label for all": (header(labels=["same"] * 2), "1 are repeated"),
-    "a label that is none": (header(labels=["a", None]), "must be lines"),
-    "a label of two lines": (header(labels=["a", "b\n 99 % c"]), "must be lines"),
-    "a label that colours": (header(labels=["a", "\x1b[31mb"]), "must be lines"),
-    "too few labels": (header(labels=["a"]), "1 labels of 2 classes"),
+    "a label that is none": (header(labels=["a", None]), "must be single lines"),
+    "a label of two lines": (header(labels=["a", "b\n 99 % c"]), "must be single lines"),
+    "a label that colours": (header(labels=["a", "\x1b[31mb"]), "must be single lines"),
+    "too few labels": (header(labels=["a"]), "1 labels for 2 classes"),
 }
 
 

@@ -137,7 +137,7 @@ def load_pickle(file, path, dialect=TORCH):
     try:
         for number, (opcode, argument, position) in enumerate(pickletools.genops(file)):
             if position - start > dialect.max_bytes or number > dialect.max_opcodes:
-                raise WeightsError(f"{path}: its pickle is longer than that of any {dialect.about}")
+                raise WeightsError(f"{path}: its pickle is longer than in any {dialect.about}")
             machine.step(opcode.name, argument)
         return machine.pop()
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -208,7 +208,9 @@ class _Machine:
             push(self.storage(self.pop()))
         elif code not in ("PROTO", "FRAME", "STOP"):
             about = self.dialect.about
-            raise WeightsError(f"{self.path}: its pickle has a {code}, but no {about} has: refused")
+            raise WeightsError(
+                f"{self.path}: its pickle contains {code}, which no {about} contains: refused"
+            )
 
     def named(self, name):
         if name not in self.dialect.names:

@@ -57,7 +57,7 @@ def read_tensorflow(path):
     path = pathlib.Path(path)
     prefix = checkpoint_prefix(path)
     if prefix is None:
-        raise WeightsError(f"{path}: no checkpoint of TensorFlow, nor a folder with exactly one")
+        raise WeightsError(f"{path}: neither a TensorFlow checkpoint nor a folder with exactly one")
     if _index(prefix).is_file():
         _check_bundle(prefix)
     else:
@@ -67,7 +67,7 @@ def read_tensorflow(path):
         reader = tf.train.load_checkpoint(str(prefix))
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     except damage as error:
-        raise WeightsError(f"{prefix}: not a whole checkpoint ({first_line(error)})") from error
+        raise WeightsError(f"{prefix}: not a complete checkpoint ({first_line(error)})") from error
 
     def read(key):
         try:
@@ -178,7 +178,7 @@ def _check_bundle(prefix):
     for number in range(header.num_shards):
         shard = prefix.with_name(f"{prefix.name}.data-{number:05d}-of-{header.num_shards:05d}")
         if not shard.is_file():
-            raise WeightsError(f"{shard}: no such file, and {index.name} needs it")
+            raise WeightsError(f"{shard}: no such file, but {index.name} needs it")
         sizes.append(shard.stat().st_size)
     for key, entry in rows:
         elements = count([dim.size for dim in entry.shape.dim], key, index)
@@ -190,9 +190,11 @@ def _check_bundle(prefix):
         if entry.slices:
             continue  # their parts are entries of their own
         if width and entry.size != elements * width:
-            raise WeightsError(f"{index}: the tensor {key} has another size than its shape")
+            raise WeightsError(
+                f"{index}: the tensor {key} has a size that does not match its shape"
+            )
         if not 0 <= entry.shard_id < len(sizes) or entry.offset < 0 or entry.size < 0:
-            raise WeightsError(f"{index}: the tensor {key} lies in no data file")
+            raise WeightsError(f"{index}: the tensor {key} is in no data file")
         if entry.offset + entry.size > sizes[entry.shard_id]:
             raise WeightsError(f"{prefix}: the tensor {key} is damaged: its data file is truncated")
 

@@ -179,7 +179,7 @@ def _read_legacy(data, path):
         raise WeightsError(f"{path}: its list of storages is damaged")
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     if sorted(keys) != sorted(storages):
-        raise WeightsError(f"{path}: its list of storages is not that of its tensors")
+        raise WeightsError(f"{path}: its list of storages does not match its tensors")
     starts, at = {}, data.tell()
     for key in keys:
         size = int.from_bytes(data[at : at + 8], "little")

@@ -36,10 +36,10 @@ def test_every_way_of_naming_a_checkpoint(folder, saved_tensors):
 
 def test_what_is_missing_is_named(folder, tmp_path):
     (folder / "model.ckpt.data-00000-of-00001").unlink()
-    with pytest.raises(WeightsError, match=r"data-00000-of-00001: no such file, and model"):
+    with pytest.raises(WeightsError, match=r"data-00000-of-00001: no such file, but model"):
         read_tensorflow(folder)
     for path in (tmp_path / "none", tmp_path / "none.index"):
-        with pytest.raises(WeightsError, match=f"{path}: no checkpoint of TensorFlow"):
+        with pytest.raises(WeightsError, match=f"{path}: neither a TensorFlow checkpoint"):
             read_tensorflow(path)
 
 
