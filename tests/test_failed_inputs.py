@@ -166,7 +166,7 @@ def test_flow_stored_under_another_spec(cases, command, tmp_path, caplog):
     weights = ("--weights", "flow_kinetics_jhmdb")
     code, out, err = command("classify", folder / "kick.mp4", *weights)
     assert code == 0 and "%" in out, err
-    assert "the stored flow is of frames by 25fps_256px" in caplog.text
+    assert "the stored flow was computed from frames at 25fps_256px" in caplog.text
     code, out, err = command("evaluate", folder / "t.csv", *weights, "--json")
     assert code == 0 and json.loads(out)["videos"] == 1, err
 

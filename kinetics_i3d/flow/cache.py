@@ -218,8 +218,8 @@ class FlowFile:
         stop = len(self) if stop is None else stop
         if not 0 <= start <= stop <= len(self):
             raise ValueError(
-                f"`start` and `stop` must be in order and 0 to {len(self)}. "
-                f"Received: start={start!r}, stop={stop!r}"
+                f"`start` and `stop` must be in order, from 0 to {len(self)}. Received: "
+                f"start={start!r}, stop={stop!r}"
             )
         flows = np.empty((stop - start, *self.info.size, 2), np.uint8)
         for first in range(start - start % CHUNK, stop, CHUNK):

@@ -138,7 +138,7 @@ def flow_stream(frames, *, method="tvl1", backend=None, parameters=None, workers
         raise ValueError(f"`workers` must be a whole number above 0. Received: workers={workers!r}")
     function = functools.partial(pair_function(method, backend), parameters=parameters)
     if parameters == TVL1.fast():
-        logging.warning("TVL1.fast() is wrong by a pixel or more in places where motion is fast")
+        logging.warning("TVL1.fast() is wrong by a pixel or more where motion is fast")
     return _stream(_grey_frames(frames), function, workers)
 
 
@@ -294,6 +294,6 @@ def _of_one_shape(frames, path):
             if (height, width) != first:
                 raise VideoError(
                     f"{path}: frame {index} is {width} x {height} pixels after the resize, those "
-                    f"before it {first[1]} x {first[0]}; flow needs one size"
+                    f"before it {first[1]} x {first[0]}; flow needs frames of one size"
                 )
             yield frame

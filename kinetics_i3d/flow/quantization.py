@@ -13,7 +13,7 @@ ROUNDINGS = {"round": np.rint, "truncate": np.floor}
 def normalize_flow(flow, bound=BOUND):
     """Clips flow of shape (..., 2) in pixels to ±bound and scales it to [-1, 1], float32."""
     if not 0 < bound < np.inf:
-        raise ValueError(f"`bound` must be pixels, above 0. Received: bound={bound!r}")
+        raise ValueError(f"`bound` must be a number of pixels above 0. Received: bound={bound!r}")
     flow = np.asarray(flow, np.float32)
     if not np.isfinite(flow).all():
         raise ValueError("`flow` must be finite. Received: nan or infinity")

@@ -134,7 +134,9 @@ class FlowSettings:
             )
         number = isinstance(self.bound, (int, float)) and not isinstance(self.bound, bool)
         if not number or not 0 < self.bound < math.inf:
-            raise ValueError(f"`bound` must be pixels, above 0. Received: bound={self.bound!r}")
+            raise ValueError(
+                f"`bound` must be a number of pixels above 0. Received: bound={self.bound!r}"
+            )
         object.__setattr__(self, "bound", float(self.bound))  # 20 and 20.0 are stored alike
         if self.rounding not in ROUNDINGS:
             raise ValueError(

@@ -172,8 +172,8 @@ def open_stored(video, *, spec, settings=None, strict=False):
         differences = other.info.differences(spec=spec)
         reason = "; ".join(differences.values()) or "it is of another part of the video"
         raise FlowFileError(
-            f"{other.path}: {reason}; `kinetics-i3d flow` with the --spec or --weights that are "
-            "used here stores the required flow beside it"
+            f"{other.path}: {reason}; `kinetics-i3d flow` with the same --spec or --weights "
+            "stores the required flow beside it"
         )
     if other is not None:
         _warn_of_other_spec(video, other.info, spec)
@@ -192,9 +192,9 @@ def _warn_of_other_spec(video, info, spec):
             return
         _warned.add(key)
     logging.warning(
-        "%s: the stored flow is of frames by %s, but %s is needed, so flow is computed while "
-        "reading; `kinetics-i3d flow --weights NAME`, with the weights that read it, stores it "
-        "beside the existing one",
+        "%s: the stored flow was computed from frames at %s, but %s is needed, so flow is "
+        "computed while reading; `kinetics-i3d flow --weights NAME`, with the weights that read "
+        "it, stores it beside the existing flow",
         os.fspath(video),
         *tags,
     )

@@ -58,7 +58,9 @@ def flow_picture(flow, *, longest=None, legend=True):
         # 1 where nothing moves, which makes the picture white.
         longest = float(np.hypot(flow[..., 0], flow[..., 1]).max()) or 1.0
     if not 0 < longest < np.inf:
-        raise ValueError(f"`longest` must be pixels, above 0. Received: longest={longest!r}")
+        raise ValueError(
+            f"`longest` must be a number of pixels above 0. Received: longest={longest!r}"
+        )
     picture = _colours(flow / np.float32(longest))
     if legend:
         _add_legend(picture)
@@ -70,8 +72,8 @@ def beside_frame(frame, flow, *, longest=None, legend=True):
     frame, flow = np.asarray(frame), np.asarray(flow)
     if frame.dtype != np.uint8 or frame.shape != (*flow.shape[:2], 3):
         raise ValueError(
-            f"`frame` must be uint8 of shape {(*flow.shape[:2], 3)}, as the flow. "
-            f"Received: {frame.dtype} of shape {frame.shape}"
+            f"`frame` must be uint8 of shape {(*flow.shape[:2], 3)}, like the flow. Received: "
+            f"{frame.dtype} of shape {frame.shape}"
         )
     return np.concatenate([frame, flow_picture(flow, longest=longest, legend=legend)], axis=1)
 

@@ -70,8 +70,8 @@ class VideoLimits:
 def out_of_memory(path):
     """The `VideoError` of a video that needs too much memory."""
     return VideoError(
-        f"{path}: decoding it needs more memory than there is or is allowed "
-        f"({VARIABLE}=memory=N allows more)"
+        f"{path}: decoding it needs more memory than is available or allowed ({VARIABLE}=memory=N "
+        "allows more)"
     )
 
 

@@ -193,8 +193,8 @@ def source_kind(source):
     if _CAMERA.fullmatch(text):
         if not sys.platform.startswith("linux"):
             raise ValueError(
-                "`source` can be a camera on Linux only; elsewhere give the address of a stream. "
-                f"Received: source={source!r}"
+                "`source` can be a camera on Linux only; on other systems, pass the address of a "
+                f"stream. Received: source={source!r}"
             )
         return "camera"
     scheme = _SCHEME.match(text)

@@ -23,8 +23,8 @@ class VideoFrames:
     Args:
         frames: uint8 RGB pixels, 0 to 255, (frames, height, width, 3), or (frames, 3, height,
             width) as torchcodec returns them: an array, a tensor, a list or an iterator of
-            pictures, or the path of a `*.npy` file, which is mapped into memory. OpenCV's pictures
-            are BGR; convert them by `frame[..., ::-1]`.
+            pictures, or the path of a `*.npy` file, which is mapped into memory. OpenCV's frames
+            are BGR; convert them with `frame[..., ::-1]`.
         fps: Frames per second, a number or a fraction.
         name: The name in errors and results.
 
@@ -139,4 +139,6 @@ def _read(path):
     except FileNotFoundError as error:
         raise VideoError(f"{path}: there is no such file") from error
     except DAMAGE as error:
-        raise VideoError(f"{path}: not an array of np.save ({first_line(error)})") from error
+        raise VideoError(
+            f"{path}: not an array written by np.save ({first_line(error)})"
+        ) from error

@@ -101,7 +101,9 @@ def test_any_window_is_that_part_of_the_whole(written):
                     np.testing.assert_array_equal(file.quantized(start, stop), whole[start:stop])
         assert file.quantized(5, 5).shape == (0, 24, 34, 2)
         for start, stop in ((-1, 3), (4, 3), (0, 72), (72, None)):
-            with pytest.raises(ValueError, match="`start` and `stop` must be in order and 0 to 71"):
+            with pytest.raises(
+                ValueError, match="`start` and `stop` must be in order, from 0 to 71"
+            ):
                 file.quantized(start, stop)
 
 

@@ -36,7 +36,10 @@ WRONG = [
     ({"parameters": {"lam": 1}}, r"`parameters` must be a TVL1 for method='tvl1'. Received: param"),
     ({"backend": "cuda"}, r"`backend` must be None or one of \('numba', .*backend='cuda'"),
     ({"method": "dis", "backend": "numba"}, r"`backend` must be None or one of \('opencv',\)"),
-    *(({"bound": b}, "`bound` must be pixels, above 0. Rec") for b in (0, -1, np.inf, "20", True)),
+    *(
+        ({"bound": b}, "`bound` must be a number of pixels above 0. Rec")
+        for b in (0, -1, np.inf, "20", True)
+    ),
     ({"rounding": "floor"}, r"`rounding` must be one of \('round', 'truncate'\). Received: round"),
 ]
 

@@ -83,7 +83,7 @@ def test_flow_pictures_of_another_size_or_number_are_not_taken(frames, caplog):
     with caplog.at_level(logging.WARNING, logger="absl"):
         other = ClipSpec("other", short_side=48, size=32)
         assert open_stored(frames, spec=other) is None
-    assert "is of frames by 25fps_64px, but 25fps_48px is needed" in caplog.text
+    assert "was computed from frames at 25fps_64px, but 25fps_48px is needed" in caplog.text
     assert open_stored(f"{frames}#fps=5", spec=SPEC) is None
     with pytest.raises(FlowFileError, match="short_side is 64, requested is 48; `kinetics-i3d fl"):
         open_stored(frames, spec=other, strict=True)
@@ -99,6 +99,6 @@ def test_the_shared_flow_of_another_spec_is_passed_over(shared, caplog):
     jhmdb = ClipSpec("jhmdb_flow", stream="flow", short_side=208, size=192)
     with caplog.at_level(logging.WARNING, logger="absl"):
         assert open_stored(video, spec=jhmdb) is None
-    assert "is of frames by 25fps_256px, but 25fps_208px is needed" in caplog.text
+    assert "was computed from frames at 25fps_256px, but 25fps_208px is needed" in caplog.text
     with pytest.raises(FlowFileError, match="short_side is 256, requested is 208; `kinetics-i3d"):
         open_stored(video, spec=jhmdb, strict=True)

@@ -92,5 +92,5 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="`flow` must be finite"):
         flow_picture(np.full((4, 4, 2), np.nan))
     for longest in (0, -1, np.inf):
-        with pytest.raises(ValueError, match="`longest` must be pixels, above 0"):
+        with pytest.raises(ValueError, match="`longest` must be a number of pixels above 0"):
             flow_picture(np.zeros((4, 4, 2)), longest=longest)
