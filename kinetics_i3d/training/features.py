@@ -72,7 +72,7 @@ class FeatureSource:
         limit = config.feature_passes * len(self.clips.videos)
 
         def batches(start=(0, 0)):
-            logging.info("%s: computes the features of %d clips", self.folder, limit - start[0])
+            logging.info("%s: computing the features of %d clips", self.folder, limit - start[0])
             done = start[1]
             for clips, targets, numbers in self.clips.training(config.seed, start=tuple(start)):
                 done += 1
@@ -294,7 +294,7 @@ def _read_unfinished(folder, key):
         if not path.is_file() or path.stat().st_size < size:
             return None
         os.truncate(path, size)
-    logging.info("%s: continues after %d clips", folder, progress["rows"])
+    logging.info("%s: continuing after %d clips", folder, progress["rows"])
     return progress
 
 
@@ -312,7 +312,7 @@ def _link_from_neighbor(folder, key):
             logging.info("%s: cannot be used (%s)", path.parent, error)
             shutil.rmtree(temporary, ignore_errors=True)
             continue
-        logging.info("%s: uses the features of %s", folder, path.parent)
+        logging.info("%s: using the features of %s", folder, path.parent)
         return True
     return False
 

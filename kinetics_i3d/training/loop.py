@@ -164,7 +164,7 @@ class Loop:
                 )
             restore(self.variables, arrays, self.state_folder.path)
             self.plateau = Plateau(**self.state.plateau)
-            logging.info("resumes at step %d of %d", self.state.step, self.total_steps)
+            logging.info("resuming at step %d of %d", self.state.step, self.total_steps)
         return self.state.positions[self.process_rank], self.state.step
 
     def run(self, batches, request):

@@ -120,8 +120,8 @@ def _check_network(model, config, labels):
     """Raises `ValueError` where the clips or classes of a config do not fit its network."""
     if config.head == "keep" and config.weights is not None and model.labels != tuple(labels):
         raise ValueError(
-            f"`head` must be 'new' where the labels of the weights, {_summary(model.labels)}, are "
-            f"not those of the videos, {_summary(labels)}. Received: head='keep'"
+            f"`head` must be 'new' if the labels of the weights, {_summary(model.labels)}, differ "
+            f"from those of the videos, {_summary(labels)}. Received: head='keep'"
         )
     inputs = model.input if isinstance(model.input, dict) else {None: model.input}
     frames_by_stream = frames_of(config, model)

@@ -23,8 +23,9 @@ def check_backend():
 
     if keras.backend.backend() != "tensorflow":
         raise TrainingError(
-            f"training requires Keras' TensorFlow backend, and this is {keras.backend.backend()}; "
-            "unset KERAS_BACKEND, or use `fit` as in docs/distributed.md"
+            "training requires Keras' TensorFlow backend, but the backend is "
+            f"{keras.backend.backend()}; unset KERAS_BACKEND, or use `fit` as in "
+            "docs/distributed.md"
         )
 
 
@@ -48,8 +49,8 @@ def check_output(folder, config):
             for field, (before, now) in different.items()
         )
         raise FileExistsError(
-            f"{path}: from a run with another config; choose another output (only more `epochs` "
-            f"continue the run). Different: {listed}"
+            f"{path}: belongs to a run with a different config; choose another output (only more "
+            f"`epochs` continue the run). Different: {listed}"
         )
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     # Only a trial: a mistake in the config, found later, must not leave an empty folder behind.
@@ -63,8 +64,8 @@ def check_classes(folder, before, now):
     if tuple(before) != tuple(now):
         different = sorted({*before} ^ {*now}) or list(now)
         raise FileExistsError(
-            f"{folder}: from a run with other classes; choose another output. Different: "
-            f"{', '.join(map(repr, different[:5]))}"
+            f"{folder}: belongs to a run with different classes; choose another output. "
+            f"Different: {', '.join(map(repr, different[:5]))}"
         )
 
 
@@ -135,8 +136,8 @@ def training_and_validation(dataset, config):
     if share is None:
         if config.validation == config.split:
             raise DatasetError(
-                f"validation is the split {config.split!r} that is trained on; use another, or a "
-                "fraction such as 0.1"
+                f"the validation split {config.split!r} is also the training split; use another, "
+                "or a fraction such as 0.1"
             )
         return training, dataset.split(config.validation)
     _checked_share(share, config)

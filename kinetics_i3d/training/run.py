@@ -142,14 +142,14 @@ class Run:
         is_new = not loop.state.step
         # A state with transfer="fixed" holds the head alone: the backbone is adapted in each call.
         if reads_other_stream(config) and (config.transfer == "fixed" or is_new):
-            logging.info("measures batch norm on %s", " and ".join(self.clips.streams))
+            logging.info("measuring batch norm on %s", " and ".join(self.clips.streams))
             count = min(config.norm_batches, loop.steps_per_epoch)
             self._recalibrate(config.seed + 4, count, include_frozen=True)
         if config.head_start and is_new:
             clips = (batch[:2] for batch in self.clips.training(config.seed + 1))
             clips = self._until_stopped(clips, "fitting the classifier")
             steps = loop.steps_per_epoch * config.head_start
-            logging.info("fits the classifier to the features of %d clips", steps * config.batch)
+            logging.info("fitting the classifier to the features of %d clips", steps * config.batch)
             fit_linear_probe(self.model, clips, steps, batch=config.batch, loss=config.loss)
 
     def train(self, loop, position, request):

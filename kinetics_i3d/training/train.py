@@ -64,7 +64,7 @@ def train(
     """Trains a network on videos or on prepared records.
 
     Called again with the same config and output, a run that was stopped or killed resumes from its
-    last state and ends with the weights that it would have had, on one CPU to the bit; a finished
+    last state and ends with the weights that it would have had, bit for bit on one CPU; a finished
     run is only loaded. With more `epochs` and otherwise the same config, a finished run continues
     from its last state, at the learning rates of the longer run; the weights of the shorter one
     remain as `weights_before.h5`.
@@ -75,7 +75,7 @@ def train(
 
     Args:
         dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either. Of
-            videos without any split, such as a folder per class, a fifth is held out to validate.
+            videos without splits, such as a folder per class, a fifth is held out for validation.
         config: A `TrainConfig`, which also names the splits of the dataset.
         output: Folder for `weights.h5`, `config.json`, `history.csv` and the states; with
             validation also for `best.h5` and `videos.csv`, a table of the videos with the splits
@@ -95,8 +95,8 @@ def train(
     Raises:
         ValueError: If the config does not fit the network or the devices.
         UserError: If the videos or the weights do not fit, if `output` cannot be written or holds a
-            run with another config, if the data cannot be read further, with the state saved, or
-            if the loss is not finite; the batch is saved then.
+            run with another config, if the data can no longer be read (the state is saved), or if
+            the loss is not finite (the batch is saved).
         TrainingStopped: If the process received SIGTERM; the state is saved.
 
     Example:

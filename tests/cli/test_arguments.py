@@ -83,10 +83,10 @@ def test_train_names_the_classes_of_weights_that_keep_their_head(short, weights)
         test_short_side=36,
     )
     names = ("sit", "stand", "wave")
-    with pytest.raises(ValueError, match="`head` must be 'new' where the labels of the weights"):
+    with pytest.raises(ValueError, match="`head` must be 'new' if the labels of the weights"):
         build(config, names)
     assert build(config, names, weights_labels=names).labels == names
-    with pytest.raises(ValueError, match="`head` must be 'new' where the labels of the weights"):
+    with pytest.raises(ValueError, match="`head` must be 'new' if the labels of the weights"):
         build(config, names, weights_labels=names[::-1])  # each class would be another one's start
     with pytest.raises(ValueError, match="`weights_labels` must name the 3 classes of"):
         build(config, names, weights_labels=names[:2])

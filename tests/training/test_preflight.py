@@ -23,7 +23,7 @@ def test_old_config_without_newer_fields_matches(tiny, tmp_path, write_old_confi
         ({"loss": "sigmoid"}, "label_smoothing=0.1 there, 0.0 here, loss='softmax' there, "),
         ({"seed": 1, "epochs": 3}, "epochs=2 there, 3 here, seed=0 there, 1 here$"),
     ):
-        with pytest.raises(FileExistsError, match=f"with another config; .*{different}"):
+        with pytest.raises(FileExistsError, match=f"with a different config; .*{different}"):
             preflight.check_output(tmp_path, dataclasses.replace(tiny, **wrong))
     newer = json.loads((tmp_path / "config.json").read_text()) | {"later": 1}
     (tmp_path / "config.json").write_text(json.dumps(newer))
@@ -36,7 +36,7 @@ def test_old_config_without_newer_fields_matches(tiny, tmp_path, write_old_confi
 )
 def test_other_json_in_the_folder_of_a_run_is_another_config(tiny, tmp_path, text):
     (tmp_path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(FileExistsError, match="from a run with another config") as raised:
+    with pytest.raises(FileExistsError, match="belongs to a run with a different config") as raised:
         preflight.check_output(tmp_path, tiny)
     assert "\n" not in str(raised.value)
     assert not preflight.extends(tmp_path, tiny)

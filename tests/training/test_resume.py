@@ -118,7 +118,7 @@ def test_resume_after_sigkill_is_bit_exact(start, tmp_path, network, seed, kills
     assert whole.wait() == 0 and process.wait() == 0
     assert killed == kills, "the run was over before"
     one, other = tmp_path / "whole", tmp_path / "killed"
-    assert start.log.read_text().count("resumes at step") >= killed - 1
+    assert start.log.read_text().count("resuming at step") >= killed - 1
     assert values(one / "weights.h5") == values(other / "weights.h5")
     assert values(one / "best.h5") == values(other / "best.h5")
     assert curves(one / "history.csv") == curves(other / "history.csv")
@@ -142,7 +142,7 @@ def test_workers_resume_bit_exact_after_one_is_killed(start, cluster_of, tmp_pat
     assert "another of the 2 processes ended; restart all" in start.log.read_text()
     assert not (tmp_path / "killed" / "weights.h5").exists()
     assert [one.wait() for one in both("killed")] == [0, 0]
-    assert "resumes at step" in start.log.read_text()
+    assert "resuming at step" in start.log.read_text()
     one, other = tmp_path / "whole", tmp_path / "killed"
     assert values(one / "weights.h5") == values(other / "weights.h5")
     assert curves(one / "history.csv") == curves(other / "history.csv")

@@ -90,7 +90,9 @@ def test_run_writes_weights_config_and_history(noisy, tiny, tmp_path):
 
     other = dataclasses.replace(config, seed=1)
     before = {file: file.read_bytes() for file in output.iterdir() if file.is_file()}
-    with pytest.raises(FileExistsError, match=r"config\.json: from a run with another config"):
+    with pytest.raises(
+        FileExistsError, match=r"config\.json: belongs to a run with a different config"
+    ):
         train(noisy, other, output)
     again = train(noisy, config, output)  # only read
     np.testing.assert_array_equal(np.asarray(again(clips)), np.asarray(model(clips)))
@@ -266,7 +268,9 @@ def test_a_run_of_other_classes_is_not_continued(noisy, tiny, tmp_path):
     for finished in (True, False):
         if not finished:
             (tmp_path / "run" / "weights.h5").unlink()
-        with pytest.raises(FileExistsError, match=r"from a run with other classes.*'other "):
+        with pytest.raises(
+            FileExistsError, match=r"belongs to a run with different classes.*'other "
+        ):
             train(others, config, tmp_path / "run")
 
 
@@ -283,7 +287,7 @@ def test_finished_run_continues_with_more_epochs(noisy, tiny, tmp_path):
     assert len(read_history(tmp_path / "parts/history.csv")) == 2
     assert (tmp_path / "parts/weights_before.h5").read_bytes() == first
     for wrong in ({"epochs": 1}, {"epochs": 3, "seed": 1}, {"steps": 9}):
-        with pytest.raises(FileExistsError, match="with another config; choose another output"):
+        with pytest.raises(FileExistsError, match="with a different config; choose another output"):
             train(noisy, dataclasses.replace(config, **wrong), tmp_path / "parts")
 
 
@@ -387,7 +391,11 @@ def test_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(noisy, tiny, 
         ({"precision": "mixed_float16"}, ValueError, "`precision` must be .* on a CPU"),
         ({"split": "dev"}, DatasetError, "no videos in split 'dev'"),
         ({"validation": "dev"}, DatasetError, "no videos in split 'dev'"),
-        ({"validation": "train"}, DatasetError, "the split 'train' that is trained on"),
+        (
+            {"validation": "train"},
+            DatasetError,
+            "the validation split 'train' is also the training split",
+        ),
         ({"validation": "1.5"}, DatasetError, "a fraction above 0 and below 1, not 1.5"),
         ({"frames": 8}, ValueError, "`frames` must give InceptionI3D 9 or more"),
         ({"system": "I3D"}, ValueError, "`system` must be one of .*Received: system='I3D'"),
@@ -417,7 +425,9 @@ def test_unwritable_output_is_refused(noisy, tiny, tmp_path):
 
 def test_other_keras_backend_is_refused(noisy, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(TrainingError, match="Keras' TensorFlow backend, and this is jax; unset"):
+    with pytest.raises(
+        TrainingError, match="Keras' TensorFlow backend, but the backend is jax; unset"
+    ):
         train(noisy, tiny, tmp_path / "run")
 
 
