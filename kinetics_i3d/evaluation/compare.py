@@ -39,8 +39,8 @@ def combine(rgb_evaluation, flow_evaluation):
     repeated = first.logits.keys() & second.logits.keys()
     if repeated:
         raise ValueError(
-            "`flow_evaluation` must have a different stream from `rgb_evaluation`. "
-            f"Received: {sorted(repeated)} in both"
+            "`flow_evaluation` must be of a different stream than `rgb_evaluation`. Received: "
+            f"{sorted(repeated)} in both"
         )
     names = " and ".join("+".join(evaluation.logits) for evaluation in (first, second))
     check_labels(names, first.labels, second.labels)

@@ -111,7 +111,7 @@ def _check(real, generated):
         array = np.asarray(array, np.float64)
         if array.ndim != 2 or len(array) < 2 or array.shape[1] < 1:
             raise UserError(
-                f"`{name}` must be features of shape (videos, features) of two videos or more. "
+                f"`{name}` must be features of shape (videos, features), of at least two videos. "
                 f"Received: shape {array.shape}"
             )
         if not np.isfinite(array).all():

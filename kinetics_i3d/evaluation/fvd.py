@@ -67,8 +67,8 @@ def fvd(
         generated: As `real`.
         protocol: Name of a row in `FVD_PROTOCOLS` or an `FVDProtocol`: `"reference"`,
             `"stylegan_v"`, `"stylegan_v_128"` or `"avg_pool"`.
-        weights: A catalog name or path of an I3D of RGB with 400 classes. Not used if both sides
-            are features.
+        weights: A catalog name or path of an RGB I3D with 400 classes. Not used if both sides are
+            features.
         all_metrics: Whether to also compute KVD, precision and recall, on the same features.
         resamples: Number of bootstrap samples for `spread`; 0 for none.
         seed: Seed of random frames and of bootstrap samples.
@@ -98,8 +98,8 @@ def fvd(
     a, b = (features.values for features in sets)
     if min(len(a), len(b)) < a.shape[1]:
         logging.warning(
-            "%d and %d videos are fewer than the %d features: FVD is much larger than for many "
-            "videos; compare it only with FVD of equally many",
+            "%d and %d videos are fewer than the %d features: FVD is much larger than with many "
+            "videos; compare it only with FVD from the same numbers of videos",
             *(len(a), len(b), a.shape[1]),
         )
     kvd = precision = recall = spread = None

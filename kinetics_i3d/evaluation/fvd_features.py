@@ -113,7 +113,8 @@ def features_of_both(real, generated, *, protocol, weights, seed, batch_size):
         sets.append(features)
     if sets[0].weights != sets[1].weights:
         raise UserError(
-            "`real` and `generated` must be features of one network; use the same weights for both"
+            "`real` and `generated` must be features of the same network; use the same weights "
+            "for both"
         )
     return sets
 
@@ -126,7 +127,7 @@ def _check_protocol(features, protocol, name):
         if wanted != actual and field.name != "name":
             raise UserError(
                 f"`{name}` has features of another protocol: {field.name}={actual!r}, not "
-                f"{wanted!r}; such distances cannot be compared"
+                f"{wanted!r}; such features cannot be compared"
             )
 
 
@@ -234,8 +235,8 @@ class _Network:
         model = load_model(weights)
         if model.output_shape[-1] != FEATURES["logits"] or tuple(model.clip_specs) != ("rgb",):
             raise UserError(
-                f"`weights` must be an I3D of RGB with {FEATURES['logits']} classes. "
-                f"Received: {weights!r}"
+                f"`weights` must be an RGB I3D with {FEATURES['logits']} classes. Received: "
+                f"{weights!r}"
             )
         self.digest = weights_digest(model)
         self.half_pixel = protocol.resize == "half_pixel"

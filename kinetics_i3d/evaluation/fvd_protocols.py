@@ -19,7 +19,7 @@ MIN_FRAMES = 9  # for one time step of logits
 
 @dataclasses.dataclass(frozen=True)
 class FVDProtocol:
-    """The settings of FVD. Distances by different protocols cannot be compared.
+    """The settings of FVD. Distances under different protocols cannot be compared.
 
     Args:
         name: Name of the protocol.
@@ -84,7 +84,7 @@ class VideoFeatures:
 
     Args:
         values: float32, shape (videos, features).
-        protocol: The `FVDProtocol` that they were computed by.
+        protocol: The `FVDProtocol` that they were computed with.
         weights: A digest of the network's weights.
         names: The video of each row.
         skipped: Messages about videos that could not be used.

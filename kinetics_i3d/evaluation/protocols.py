@@ -152,7 +152,7 @@ def with_model_labels(model, dataset):
         if classes != len(dataset.labels):
             raise DatasetError(
                 f"{dataset.name} has {len(dataset.labels)} classes, but the model has {classes} "
-                "outputs and no labels; the numbers must be equal and the order the same"
+                "outputs and no labels; their number and order must be the same"
             )
         return dataset
     spelling, unknown = match_labels(dataset.labels, model.labels)
@@ -162,8 +162,7 @@ def with_model_labels(model, dataset):
             advice = [hint(label, model.labels) for label in unknown]
         named = [f"{label!r}{like}" for label, like in zip(unknown, advice, strict=True)]
         raise DatasetError(
-            f"{dataset.name} has labels that the model does not know: "
-            f"{join_items(named)}; it knows "
+            f"{dataset.name} has labels that the model does not have: {join_items(named)}; it has "
             f"{len(model.labels)}, such as {model.labels[0]!r}"
         )
     log_respelled(dataset.name, spelling, level=logging.WARNING)

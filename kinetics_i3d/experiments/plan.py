@@ -89,7 +89,7 @@ def plan_tables(
     for name in ("train", split):
         dataset.split(name)
     if split == "train":
-        raise DatasetError("the split to test on must not be 'train', which is trained on")
+        raise DatasetError("the split to test on must not be 'train', which is used for training")
     images = {}
     if scale.frames:
         images["frames"] = absolute_weights(pathlib.Path(output) / FRAMES_FOLDER / FRAMES_WEIGHTS)
@@ -206,7 +206,7 @@ class Sources:
                 if key in self.files:
                     raise WeightsError(
                         f"{member} and {self.files[key]}: both are weights of {' '.join(key)}; "
-                        "name only one of them"
+                        "pass only one of them"
                     )
                 self.files[key] = absolute_weights(member)
 

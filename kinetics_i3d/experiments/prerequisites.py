@@ -54,7 +54,7 @@ def write_flow_files(dataset, plan, *, finished=frozenset()):
             if result.error is not None:
                 logging.warning("no flow: %s", result.error)
     except (OSError, FlowFileError) as error:
-        logging.warning("no more flow files (%s): flow is computed during training", error)
+        logging.warning("writing flow files stopped (%s): flow is computed during training", error)
     return written
 
 

@@ -116,7 +116,7 @@ def do_runs(dataset, plan, output, *, save_every=500, progress=None):
     failures = (UserError, OSError, ValueError, RuntimeError, MemoryError, tf.errors.OpError)
     if dataset.multi_label:
         raise UserError(
-            f"{dataset.name}: the tables hold accuracies, but its videos may have several labels"
+            f"{dataset.name}: the tables report accuracies, but its videos may have several labels"
         )
     finished, failed = {}, {}
     digest = dataset_digest(dataset)
@@ -172,7 +172,7 @@ def _read_run(folder, settings):
         before = {name: result[name] for name in settings}
         check_fields("numbers", {name: result[name] for name in _NUMBERS}, _NUMBERS)
         if not all(0 <= result[name] <= 1 for name in ("top1", "top5")) or result["videos"] < 1:
-            raise ValueError("`top1` and `top5` must be shares, of one video or more")
+            raise ValueError("`top1` and `top5` must be fractions, of at least one video")
         if not isinstance(before["config"], (dict, type(None))):
             raise ValueError(f"`config` must be an object. Received: {before['config']!r:.200}")
     except DAMAGE as error:

@@ -91,7 +91,7 @@ def test_combine_rejects_duplicate_videos():
 
 
 def test_combine_rejects_two_of_one_stream():
-    with pytest.raises(ValueError, match=r"must have a different stream.*\['rgb'\] in both"):
+    with pytest.raises(ValueError, match=r"must be of a different stream.*\['rgb'\] in both"):
         combine(make_evaluation(), make_evaluation(seed=2))
 
 

@@ -108,7 +108,7 @@ def test_a_sample_as_far_as_the_last_neighbor_is_covered():
 @pytest.mark.parametrize(
     ("real", "generated", "words"),
     [
-        (np.zeros((1, 3)), np.zeros((4, 3)), "two videos or more"),
+        (np.zeros((1, 3)), np.zeros((4, 3)), "at least two videos"),
         (np.zeros((4, 3)), np.zeros((4, 2)), "same number of features"),
         (np.full((4, 3), np.nan), np.zeros((4, 3)), "finite"),
         (np.zeros(4), np.zeros((4, 3)), "shape"),

@@ -165,8 +165,8 @@ def test_only_rgb_networks_of_400_classes_are_accepted(short, tmp_path):
             ki3d.fvd_features(noise(1, 0, frames=5), weights=path)
         return str(error.value)
 
-    assert "must be an I3D of RGB with 400 classes" in message("rgb", 399)
-    assert "must be an I3D of RGB with 400 classes" in message("flow", 400)
+    assert "must be an RGB I3D with 400 classes" in message("rgb", 399)
+    assert "must be an RGB I3D with 400 classes" in message("flow", 400)
     assert "no video with 16 frames" in message("rgb", 400)
 
 
@@ -234,7 +234,7 @@ def test_features_of_another_protocol_or_network_are_refused(network, tmp_path):
     with pytest.raises(UserError, match=r"resize='legacy', not 'half_pixel'|start="):
         ki3d.fvd(real, real, protocol="stylegan_v")
     other = dataclasses.replace(real, weights="another")
-    with pytest.raises(UserError, match="features of one network"):
+    with pytest.raises(UserError, match="features of the same network"):
         ki3d.fvd(real, other)
 
 
