@@ -156,8 +156,9 @@ def class_names(model):
     classes = model.output_shape[-1]
     if not model.labels and classes not in BY_COUNT:
         raise ValueError(
-            f"`model` must name its {classes} classes; save_weights(model, path, labels=...) keeps "
-            f"the names with the weights. Received: {model.name} with labels={model.labels!r}"
+            f"`model` must name its {classes} classes; save_weights(model, path, labels=...) "
+            f"stores the names with the weights. Received: {model.name} with "
+            f"labels={model.labels!r}"
         )
     return tuple(model.labels) or label_list(BY_COUNT[classes])
 
@@ -184,7 +185,7 @@ def draw_filmstrip(
 
     Raises:
         UserError: If `path` is not a PNG, or Pillow is missing.
-        ValueError: If `frames` is below 1, or `classification` is none.
+        ValueError: If `frames` is below 1, or `classification` is not a `Classification`.
         VideoError: If the video cannot be decoded.
 
     Example:
@@ -195,8 +196,8 @@ def draw_filmstrip(
     check_picture_path(path)
     if not isinstance(classification, Classification):
         raise ValueError(
-            "`classification` must be what classify() returns. "
-            f"Received: {type(classification).__name__}"
+            "`classification` must be a result of classify(). Received: "
+            f"{type(classification).__name__}"
         )
     if spec is None:
         spec = next(iter(classification.clip_specs.values()))

@@ -75,14 +75,13 @@ class WholeVideoExtractor(FeatureExtractor):
         axis = self._axis(options.batch_frames)
         if axis is None:
             raise ValueError(
-                f"`endpoint` must have a time axis with window={WHOLE!r}, as Mixed_5c has and "
-                "Conv3d_0c_1x1, the logits of each step. "
-                f"Received: endpoint={options.endpoint!r}"
+                f"`endpoint` must have a time axis with window={WHOLE!r}, such as Mixed_5c or "
+                f"Conv3d_0c_1x1, the logits of each step. Received: endpoint={options.endpoint!r}"
             )
         fixed = {network.input_shape[1] for network in self._networks.values()} - {None}
         if fixed:
             raise ValueError(
-                f"`window` must be {min(fixed)}, the only length of clips that the network reads. "
+                f"`window` must be {min(fixed)}, the only clip length that the network reads. "
                 f"Received: window={options.window!r}"
             )
         # The phase of the grid, and with it the borders, depend on the length of the video.
@@ -190,8 +189,8 @@ class Stretches:
             return frames
         if self.short == "error":
             raise VideoError(
-                f"{video}: {len(frames)} frames at {float(self.rate):g} fps, but the network needs "
-                f"{self.min_frames}; short='loop' or short='pad' completes them"
+                f"{video}: {len(frames)} frames at {float(self.rate):g} fps, but the network "
+                f"needs {self.min_frames}; short='loop' or short='pad' extends them"
             )
         fill = frames * self.min_frames if self.short == "loop" else frames[-1:] * missing
         return frames + fill[:missing]

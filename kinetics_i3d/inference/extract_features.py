@@ -68,7 +68,7 @@ def extract_features(
         short: How to handle a video that is shorter than a window: `"loop"` repeats it from its
             beginning, as in the paper, `"pad"` repeats its last frame, `"error"` raises an error.
             With `align="center"` its first and last frame are repeated, except for `"error"`.
-        streams: `"rgb"`, `"flow"` or `"rgb,flow"`, of those of the weights; None for all.
+        streams: `"rgb"`, `"flow"` or `"rgb,flow"`, which the weights must read; None for all.
         batch_frames: Maximum number of frames per call of the network; more are faster and need
             more memory. With `window="whole"` the length of a stretch, which has to exceed the
             receptive field. Features do not depend on it.

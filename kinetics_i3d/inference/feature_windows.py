@@ -112,7 +112,7 @@ class SlidingWindows:
         if self.short == "error":
             raise VideoError(
                 f"{video}: {count} frames at {float(self.rate):g} fps, but a window has "
-                f"{self.window}; short='loop' or short='pad' completes it"
+                f"{self.window}; short='loop' or short='pad' extends the video"
             )
 
 

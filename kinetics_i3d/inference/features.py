@@ -265,15 +265,15 @@ def _networks(model, options):
     streams = options.streams or (*model.clip_specs,)
     if not {*streams} <= {*model.clip_specs}:
         raise ValueError(
-            f"`streams` must be among those of the weights, {(*model.clip_specs,)}. "
+            f"`streams` must be among the streams of the weights, {(*model.clip_specs,)}. "
             f"Received: streams={options.streams!r}"
         )
     parts = {stream: model.streams[stream] for stream in streams}
     joined = len(model.clip_specs) > 1 and any(part is model for part in parts.values())
     if joined or any(len(part.minimum) != 3 for part in parts.values()):
         raise ValueError(
-            "`weights` must be those of a network of clips for each stream, such as InceptionI3D "
-            f"or TwoStreamI3D. Received: {model.name}"
+            "`weights` must be for a network that reads clips of each stream, such as "
+            f"InceptionI3D or TwoStreamI3D. Received: {model.name}"
         )
     networks = {stream: feature_model(part, options.endpoint) for stream, part in parts.items()}
     for network in networks.values():

@@ -61,7 +61,7 @@ def optimize(model: ClipModel, *, precision: str = "float32", calibration: Any =
     if precision == "int8":
         return _in_8_bits(model, calibration)
     if precision == "bfloat16" and lacks_bfloat16():
-        logging.warning("this processor has no bfloat16: float32 is likely faster")
+        logging.warning("this processor does not support bfloat16: float32 is likely faster")
     with dtype_policy("float32"):
         return fold(model, "mixed_bfloat16" if precision == "bfloat16" else "float32")
 

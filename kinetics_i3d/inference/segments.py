@@ -107,7 +107,7 @@ def check_merging(*, threshold, min_length, max_gap):
     """Raises `ValueError` if an argument of `find_segments` is out of range."""
     if not 0 < threshold <= 1:
         raise ValueError(
-            f"`threshold` must be above 0 and up to 1. Received: threshold={threshold!r}"
+            f"`threshold` must be above 0 and at most 1. Received: threshold={threshold!r}"
         )
     for name, value in (("min_length", min_length), ("max_gap", max_gap)):
         if not 0 <= value < math.inf:
@@ -118,8 +118,8 @@ def check_timeline(timeline):
     """Raises `ValueError` for anything but a `Timeline`."""
     if not hasattr(timeline, "probabilities"):
         raise ValueError(
-            "`timeline` must be what classify_over_time() returns. "
-            f"Received: {type(timeline).__name__}"
+            "`timeline` must be a result of classify_over_time(). Received: "
+            f"{type(timeline).__name__}"
         )
 
 

@@ -90,20 +90,20 @@ def watch(
     Args:
         source: The number of a camera or its device, `/dev/video0` (Linux only); an address that
             begins with `http://`, `https://`, `rtsp://`, `rtsps://`, `rtmp://`, `rtmps://`,
-            `rtp://`, `tcp://` or `udp://`, which may open the network and no file; a video file,
-            also one that is being written in a format that can be read then (MPEG-TS, Matroska,
-            FLV, fragmented MP4); or `VideoFrames`.
+            `rtp://`, `tcp://` or `udp://`, which may open network connections but no files; a video
+            file, also one that is being written in a format that can be read then (MPEG-TS,
+            Matroska, FLV, fragmented MP4); or `VideoFrames`.
         model: A `ClipModel` that ends in logits, or weights as `load_model` takes them, by default
             `rgb_kinetics400` for the 400 actions of Kinetics. Flow is computed from the frames.
         top: Number of predictions, 1 or more; all classes if there are fewer.
         window: Number of frames that the network reads at once, at the rate of the model's
             `ClipSpec`; 64 by default, or the only length that the network reads. If the source ends
-            before, the frames are looped as in `classify`.
+            earlier, the frames are looped as in `classify`.
         every: Seconds of the video from one window to the next.
         realtime: Whether a file is played at its own rate, like a camera.
-        timeout: Seconds without data after which a growing file is complete, or the connection to
-            a camera or an address is lost.
-        reconnect: Whether to open a camera or an address again whenever it ends.
+        timeout: Seconds without data after which a growing file counts as complete, or the
+            connection to a camera or an address as lost.
+        reconnect: Whether to reopen a camera or an address whenever it ends.
 
     Returns:
         A generator of `LivePrediction`s. It ends with the source.

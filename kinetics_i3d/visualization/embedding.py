@@ -36,8 +36,8 @@ def draw_embedding(
 
     Args:
         path: The PNG to write, atomically.
-        features: (videos, channels), two videos or more, such as the means over time of what
-            `extract_features` returns.
+        features: (videos, channels), two videos or more, such as the means over time of the
+            results of `extract_features`.
         labels: A class name for each video; each has its own mark and color.
         videos: The file of each video, whose frame in the middle is drawn as a thumbnail.
         method: `"pca"`, the two principal components; or `"tsne"`, which needs scikit-learn and
@@ -45,7 +45,7 @@ def draw_embedding(
         title: The line above.
 
     Returns:
-        float64 (videos, 2), the places.
+        float64 (videos, 2), the positions on the plane.
 
     Raises:
         UserError: If `path` is not a PNG, or Matplotlib or scikit-learn is missing.
@@ -67,7 +67,8 @@ def draw_embedding(
     for name, values in (("labels", labels), ("videos", videos)):
         if values is not None and len(values) != len(features):
             raise ValueError(
-                f"`{name}` must be one for each of {len(features)} videos. Received: {len(values)}"
+                f"`{name}` must have one entry for each of {len(features)} videos. Received: "
+                f"{len(values)}"
             )
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {METHODS}. Received: method={method!r}")

@@ -29,12 +29,12 @@ def draw_flow(path: PathLike, video: PathLike | VideoFrames, *, frames: int = 25
         path: The file to write, atomically: a video, such as `*.mp4`; an animation, `*.gif`; or
             `*.png`, a picture of eight of the frames.
         video: A local video file, or `VideoFrames`.
-        frames: Number of frames to draw, at most; 25 are a second.
+        frames: Maximum number of frames to draw, of 25 per second.
 
     Raises:
         UserError: If `path` has another suffix, or Pillow, which GIF and PNG need, is missing.
         ValueError: If `frames` is below 1.
-        VideoError: If the video cannot be decoded, or has a single frame, hence no flow.
+        VideoError: If the video cannot be decoded, or has a single frame and therefore no flow.
 
     Example:
 

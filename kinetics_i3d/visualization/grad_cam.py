@@ -39,7 +39,7 @@ class GradCAM:
     Args:
         heatmap: float32 (frames, height, width), 0 to 1: how much a position at a time supports the
             class. The highest hundredth of the clip is 1; 0 everywhere if nothing supports it.
-        frames: uint8 (frames, height, width, 3), the frames that the stream saw; of flow, its
+        frames: uint8 (frames, height, width, 3), the frames that the stream saw; for flow, its
             directions as colors.
         fps: Frames per second.
         label: The name of the class.
@@ -77,23 +77,23 @@ def grad_cam(
     """Computes a Grad-CAM heatmap over the space and time of a clip.
 
     The channels of an activation are weighted by the mean gradient of the class's logit with
-    respect to them and added up; what is negative becomes 0. The map is resized linearly to the
+    respect to them and added up; negative values become 0. The map is resized linearly to the
     frames. It has the resolution of the activation: at `Mixed_5c` of an I3D one value for 8 frames
     and 32x32 pixels.
 
     Args:
         model: A `ClipModel` that ends in logits, or weights as `load_model` takes them.
-        clips: A video file or `VideoFrames`, whose first frames are read, 10 seconds at most, or
-            as many as the network reads at once; or the clips of one video, (1, frames, height,
-            width, channels) in the range of `model.clip_spec`, of two streams
+        clips: A video file or `VideoFrames`, whose first frames are read, 10 seconds at most, or as
+            many as the network reads at once; or the clips of one video, (1, frames, height, width,
+            channels) in the range of `model.clip_spec`, for two streams
             `{"rgb": ..., "flow": ...}`, as from `load_clip` and `load_streams`.
         label: The class, by its name or its index; `None` is the most probable one.
         endpoint: The paper's name of an activation within the stream's network, such as
             `"Mixed_4f"`. `None` is the last grid before the classifier: `"Mixed_5c"`, in C3D
             `"Conv3d_5b"`.
-        stream: Of a model of two streams, the one whose map is computed: `"rgb"`, the default, or
+        stream: For a model of two streams, the one whose map is computed: `"rgb"`, the default, or
             `"flow"`. The class is that of the whole model.
-        window: Number of frames to read from a video, at most.
+        window: Maximum number of frames to read from a video.
 
     Returns:
         A `GradCAM`.

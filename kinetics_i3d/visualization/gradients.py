@@ -40,8 +40,8 @@ def _check_endpoint(network, endpoint):
     shape = feature_model(network, endpoint).output.shape
     if len(shape) != len(network.inputs[0].shape):
         raise ValueError(
-            "`endpoint` must be an activation with axes of space. "
-            f"Received: endpoint={endpoint!r} of shape={tuple(shape)}"
+            f"`endpoint` must be an activation with spatial axes. Received: endpoint={endpoint!r} "
+            f"of shape={tuple(shape)}"
         )
 
 

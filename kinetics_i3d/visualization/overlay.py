@@ -25,8 +25,8 @@ _LINE = (255, 255, 255)
 def overlay_heatmap(frames: Any, heatmap: Any, *, opacity: float = 0.7) -> np.ndarray:
     """Draws a heatmap over frames, and a white line where it is 0.5.
 
-    Frames are faded to grey. Where the heatmap is 0 nothing covers them; where it is 1 its color
-    does, from violet by green to yellow, to the share `opacity`.
+    Frames are faded to grey. The colors of the heatmap, from violet through green to yellow, cover
+    them with an opacity that rises from 0 where the heatmap is 0 to `opacity` where it is 1.
 
     Args:
         frames: uint8 (frames, height, width, 3), RGB.
@@ -52,7 +52,7 @@ def overlay_heatmap(frames: Any, heatmap: Any, *, opacity: float = 0.7) -> np.nd
             f"channels. Received: {frames.dtype} of shape {frames.shape}, and {heatmap.shape}"
         )
     if not (heatmap.min() >= 0 and heatmap.max() <= 1):
-        raise ValueError("`heatmap` must be 0 to 1. Received: values outside of it")
+        raise ValueError("`heatmap` must be 0 to 1. Received: values outside this range")
     if not 0 <= opacity <= 1:
         raise ValueError(f"`opacity` must be 0 to 1. Received: opacity={opacity!r}")
     # One frame at a time: a video of floats would need four times its memory.
@@ -88,11 +88,11 @@ def draw_grad_cam(path: PathLike, cam: GradCAM) -> None:
     Args:
         path: The file to write, atomically: a video, such as `*.mp4`; an animation, `*.gif`; or
             `*.png`, a picture of eight of the frames.
-        cam: What `grad_cam` returns.
+        cam: The result of `grad_cam`.
 
     Raises:
         UserError: If `path` has another suffix, or Pillow, which GIF and PNG need, is missing.
-        ValueError: If `cam` is no `GradCAM`.
+        ValueError: If `cam` is not a `GradCAM`.
 
     Example:
 
@@ -101,6 +101,6 @@ def draw_grad_cam(path: PathLike, cam: GradCAM) -> None:
     """
     path = check_frames_path(path)
     if not isinstance(cam, GradCAM):
-        raise ValueError(f"`cam` must be what grad_cam() returns. Received: {type(cam).__name__}")
+        raise ValueError(f"`cam` must be a result of grad_cam(). Received: {type(cam).__name__}")
     title = f"{cam.label}, {100 * cam.probability:.1f} %"
     write_frames(path, overlay_heatmap(cam.frames, cam.heatmap), fps=cam.fps, title=title)

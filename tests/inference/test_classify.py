@@ -159,7 +159,10 @@ def test_flow_stored_for_another_spec_is_passed_over(two_streams, video, tmp_pat
     with caplog.at_level(logging.WARNING, logger="absl"):
         assert ki3d.classify(copy, flow).predictions == reference
         ki3d.classify(copy, flow)
-    assert caplog.text.count("flow is of frames by 25fps_256px, but 10fps_36px is needed") == 1
+    assert (
+        caplog.text.count("flow was computed from frames at 25fps_256px, but 10fps_36px is needed")
+        == 1
+    )
     assert "`kinetics-i3d flow --weights NAME`" in caplog.text
     # Beside it there may be that of this spec, which is taken.
     write_flow_file(copy, spec=flow.clip_spec, settings=quick)

@@ -159,7 +159,7 @@ def test_wrong_options_of_a_pass_are_named(model, options, message):
 
 def test_a_network_of_one_length_has_no_pass_over_longer_videos(short):
     fixed = ki3d.InceptionI3D(architecture=short, classes=3, input_shape=(16, 32, 32, 3))
-    with pytest.raises(ValueError, match="`window` must be 16, the only length"):
+    with pytest.raises(ValueError, match="`window` must be 16, the only clip length"):
         ki3d.extract_features("nowhere.mp4", fixed, window="whole")
 
 

@@ -394,7 +394,7 @@ def test_a_renamed_video_has_the_same_key_and_another_part_another(model, coded_
         ({"tail": "cut"}, "`tail` must be one of"),
         ({"short": "skip"}, "`short` must be one of"),
         ({"streams": "audio"}, "`streams` must be None, 'rgb', 'flow'"),
-        ({"streams": "flow"}, r"`streams` must be among those of the weights, \('rgb',\)"),
+        ({"streams": "flow"}, r"`streams` must be among the streams of the weights, \('rgb',\)"),
     ],
 )
 def test_wrong_arguments_are_named(model, options, message):
@@ -404,7 +404,7 @@ def test_wrong_arguments_are_named(model, options, message):
 
 def test_networks_without_a_stream_of_clips_are_refused():
     model = ki3d.ConvNetLSTM(architecture="inception_v1_quarter", classes=3)
-    with pytest.raises(ValueError, match="`weights` must be those of a network of clips"):
+    with pytest.raises(ValueError, match="`weights` must be for a network that reads clips"):
         ki3d.extract_features("nowhere.mp4", model)
 
 

@@ -108,7 +108,7 @@ def test_a_long_timeline_keeps_its_precision():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threshold": 0}, "`threshold` must be above 0 and up to 1. Received: threshold=0"),
+        ({"threshold": 0}, "`threshold` must be above 0 and at most 1. Received: threshold=0"),
         ({"threshold": 50}, "`threshold` must be"),
         ({"min_length": -1}, "`min_length` must be seconds, 0 or more"),
         ({"max_gap": float("nan")}, "`max_gap` must be seconds"),

@@ -161,7 +161,7 @@ def test_gradients_behind_max_pools_are_those_of_finite_differences(tiny, clips)
         ({"label": -1}, "`label` must be one of the 3 classes"),
         ({"stream": "flow"}, "`stream` must be one that"),
         ({"endpoint": "Mixed_9z"}, "`endpoint` must name an activation"),
-        ({"endpoint": "Logits"}, "`endpoint` must be an activation with axes of space"),
+        ({"endpoint": "Logits"}, "`endpoint` must be an activation with spatial axes"),
         ({"window": 9}, "`window` must be None"),
     ],
 )

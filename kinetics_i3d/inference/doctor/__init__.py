@@ -1,4 +1,4 @@
-"""The doctor: finds mistakes of preprocessing in a video, or in an array made of one.
+"""The doctor: finds preprocessing mistakes in a video, or in an array made from one.
 
 The most frequent mistakes with I3D are the range of the values, the order of the channels and the
 frame rate.
@@ -33,7 +33,7 @@ def examine(
     video: PathLike | VideoFrames | None = None,
     frames: int | None = None,
 ) -> Report:
-    """Checks a video, or an array made of one, for mistakes of preprocessing.
+    """Checks a video, or an array made from one, for preprocessing mistakes.
 
     Args:
         path: A video file, `VideoFrames`, or `*.npy` or `*.npz` with a clip.
@@ -45,7 +45,7 @@ def examine(
         A `Report`.
 
     Raises:
-        ValueError: If `video` is given for a video.
+        ValueError: If `video` is given and `path` is a video.
         UserError: If the file cannot be read; a `VideoError` if it is a video.
 
     Example:

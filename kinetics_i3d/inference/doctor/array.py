@@ -65,7 +65,7 @@ def read_array(path):
         raise UserError(f"{path}: there is no such file") from error
     except MemoryError as error:
         raise UserError(
-            f"{path}: reading it needs more memory than there is or is allowed"
+            f"{path}: reading it needs more memory than is available or allowed"
         ) from error
     except DAMAGE as error:
         reason = first_line(error)

@@ -88,7 +88,7 @@ def _examine_count(video):
         return Finding("ok", "frames", f"checked the first {count}, {video.times[-1]:.1f} s")
     if video.header_frames and video.header_frames != count:
         actual = f"{count} decoded, {video.header_frames} by the header"
-        return Finding("warning", "frames", actual, "equal", "trust the decoded ones")
+        return Finding("warning", "frames", actual, "equal", "trust the decoded count")
     seconds = "" if video.duration is None else f", {video.duration:.2f} s"
     return Finding("ok", "frames", f"{count}{seconds}")
 
