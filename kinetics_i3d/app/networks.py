@@ -48,7 +48,7 @@ class Networks:
     def weights(self, name):
         """The name in the catalog or the path of a choice; `UserError` for any other name."""
         if not isinstance(name, str) or name not in self._weights:
-            raise UserError(f"unknown weights {name!r}; there are {', '.join(self._weights)}")
+            raise UserError(f"unknown weights {name!r}; the page offers {', '.join(self._weights)}")
         return self._weights[name]
 
     def rgb_weights(self, name):

@@ -128,7 +128,7 @@ class Guard:
         if isinstance(content.get("path"), str):
             path = pathlib.PurePosixPath(content["path"])
             if path.parts[:2] != ("/", UPLOADS[1:]) or ".." in path.parts:
-                raise ValueError("A file must be named by the path that its upload returned")
+                raise ValueError("A file must be given as the path that its upload returned")
             # Gradio would fetch `url` where it differs.
             kept = {name: value for name, value in content.items() if name != "url"}
             return kept | {"path": str(pathlib.PurePosixPath(self.folder, *path.parts[2:]))}
@@ -251,7 +251,7 @@ def _check_arguments(content):
         if file is None or (isinstance(file, dict) and file.get("meta") == _FILE_META):
             return
     raise ValueError(
-        "`data` must be a list of two: a file, or null, and the name of weights, such as "
+        "`data` must be a list of two items: a file or null, and the name of weights, such as "
         '[{"path": "/uploads/...", "meta": {"_type": "gradio.FileData"}}, "rgb_figures"]'
     )
 

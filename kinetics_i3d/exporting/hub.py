@@ -113,7 +113,7 @@ def pooled_features(model):
     """
     grids = list(feature_tensors(model).values())
     if not grids:
-        raise ExportError(f"{model.name}: has no grid of both streams; use include_top=True")
+        raise ExportError(f"{model.name}: has no feature map of both streams; use include_top=True")
     means = [keras.ops.mean(grid, axis=tuple(range(1, len(grid.shape) - 1))) for grid in grids]
     return keras.Model(model.input, means[0] if len(means) == 1 else layers.Concatenate()(means))
 

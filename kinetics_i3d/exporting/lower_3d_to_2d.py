@@ -48,7 +48,7 @@ def lower_3d_to_2d(model, sizes, quantizer=None):
                 return _Lowered(layer, form(layer, units.get(id(layer)) or _Unit()))
         if getattr(layer, "weights", ()):
             raise ExportError(
-                f"{model.name}: {layer.name} ({type(layer).__name__}) has no form in 2D"
+                f"{model.name}: {layer.name} ({type(layer).__name__}) cannot be rewritten in 2D"
             )
         return type(layer).from_config(layer.get_config())
 
@@ -207,7 +207,7 @@ def _max_pool(layer, unit):
 def _average_pool(layer, unit):
     # With padding, the number of values in a mean depends on the position.
     if layer.padding != "valid":
-        raise ExportError(f"{layer.name}: a mean with padding has no form in 2D")
+        raise ExportError(f"{layer.name}: a mean with padding cannot be rewritten in 2D")
     return _pool(layer, functools.partial(ops.average_pool, data_format=CHANNELS_LAST))
 
 

@@ -47,8 +47,8 @@ def class_names(model):
     if classes in BY_COUNT:
         return label_list(BY_COUNT[classes])
     raise ExportError(
-        f"{model.name}: its {classes} classes have no names, and an exported model needs them; "
-        "save_weights(model, path, labels=...) keeps them with the weights"
+        f"{model.name}: its {classes} classes have no names, but an exported model needs them; "
+        "save_weights(model, path, labels=...) stores them with the weights"
     )
 
 

@@ -146,8 +146,8 @@ def export_serving(model, output, *, name="i3d", version=1, top=5, endpoints=Non
     # The rule of Kubernetes, the strictest of the programs that use the name.
     if not re.fullmatch(r"[A-Za-z]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", str(name or "")):
         raise ValueError(
-            "`name` must be a letter, then letters, digits, - and _, 63 at most and neither of "
-            f"these at the end. Received: name={name!r}"
+            "`name` must start with a letter, contain only letters, digits, - and _, end in a "
+            f"letter or digit, and have at most 63 characters. Received: name={name!r}"
         )
     if type(version) is not int or version < 1:
         raise ValueError(f"`version` must be a whole number above 0. Received: version={version!r}")

@@ -125,7 +125,7 @@ def run_in_subprocess(artifact, inputs, *, runtime, output):
             )
         if process.returncode != 0:
             reason = (process.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise ExportError(f"{output}: not written; it does not run by itself ({reason})")
+            raise ExportError(f"{output}: not written; it does not run on its own ({reason})")
         with np.load(files[1]) as arrays:
             return dict(arrays)
 

@@ -110,7 +110,7 @@ class World:
 def draw_world(seed):
     """The `World` of a seed, an integer from 0; the same in every process."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"`seed` must be an integer from 0 upwards. Received: seed={seed!r}")
+        raise ValueError(f"`seed` must be an integer of at least 0. Received: seed={seed!r}")
 
     # Separate random streams, so that a new draw in one part does not change the others.
     def stream(part):

@@ -83,7 +83,7 @@ class Cluster:
             total = int(ray.cluster_resources().get("CPU", 0))
             if total < needed:
                 raise UserError(
-                    f"scale needs {needed} processors, of which {self.cpus} for a network; the "
+                    f"scale needs {needed} processors, including {self.cpus} for a network; the "
                     f"cluster has {total}"
                 )
             context = ray.data.DataContext.get_current()
@@ -157,8 +157,8 @@ def losses_reported(ray, output):
         yield
     except lost as error:
         raise UserError(
-            f"{output}: the cluster has lost too many processes ({type(error).__name__}); finished "
-            "results are kept, and repeating the command completes the rest"
+            f"{output}: the cluster has lost too many processes ({type(error).__name__}); "
+            "finished results are kept, and rerunning the command completes the rest"
         ) from error
 
 

@@ -35,7 +35,7 @@ def prepare_on_cluster(dataset, folder, config=None, *, cluster=None):
     """
     cluster = Cluster() if cluster is None else cluster
     if SCHEME.match(str(folder)):
-        raise UserError(f"{folder}: records are written to a folder that all nodes share")
+        raise UserError(f"{folder}: records must be written to a folder that all nodes share")
 
     def write(missing, labels, config, identity, done):
         if not missing:

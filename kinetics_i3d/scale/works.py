@@ -129,8 +129,8 @@ class NetworkWork:
         """Raises `UserError` if a node has different weights from the machine of the command."""
         if digests != self.settings["weights"]:
             raise UserError(
-                f"{self.weights}: the weights on {platform.node()} are not those of the machine "
-                "that began the run"
+                f"{self.weights}: the weights on {platform.node()} differ from those on the "
+                "machine that started the run"
             )
 
     def compute(self, network, video):

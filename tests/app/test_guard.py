@@ -170,7 +170,7 @@ def test_a_request_can_name_no_other_file(path):
     content = {"data": [[{"video": {"path": path}}]]}
     status, _, body, _ = call(inner, "/call", JSON, [json.dumps(content).encode()])
     assert (status, inner.scope) == (400, None)
-    detail = "A file must be named by the path that its upload returned"
+    detail = "A file must be given as the path that its upload returned"
     assert json.loads(body) == {"detail": detail}
 
 
@@ -209,7 +209,7 @@ def test_a_call_with_other_arguments_is_refused_in_one_line(content):
     status, _, body, _ = call(inner, "/gradio_api/call/classify", JSON, [body])
     assert (status, inner.scope) == (400, None)
     detail = json.loads(body)["detail"]
-    assert detail.startswith("`data` must be a list of two: a file, or null, and the name of")
+    assert detail.startswith("`data` must be a list of two items: a file or null, and the name of")
     assert "\n" not in detail
 
 

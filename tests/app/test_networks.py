@@ -14,9 +14,9 @@ def test_weights_are_chosen_by_name_and_paths_without_folders(tmp_path):
     assert networks.weights("mine.h5") == str(path)
     assert networks.rgb_weights("kinetics_jhmdb") == "rgb_kinetics_jhmdb"
     assert networks.rgb_weights("rgb_figures") == "rgb_figures"
-    with pytest.raises(UserError, match="unknown weights '/etc/passwd'; there are rgb_figures,"):
+    with pytest.raises(UserError, match="'/etc/passwd'; the page offers rgb_figures,"):
         networks.weights("/etc/passwd")
-    with pytest.raises(UserError, match=r"unknown weights \[\[1\], {}\]; there are"):
+    with pytest.raises(UserError, match=r"unknown weights \[\[1\], {}\]; the page offers"):
         networks.weights([[1], {}])  # as a request may name them
 
 

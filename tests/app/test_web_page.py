@@ -146,7 +146,7 @@ def test_files_are_served_from_the_uploads_alone(server, examples):
         with pytest.raises(urllib.error.HTTPError, match=r"40[034]"):
             urllib.request.urlopen(f"{address}{other}")
     file = CLIENT["file_data"](str(ROOT / "examples" / "wave.mp4"))
-    with pytest.raises(RuntimeError, match="must be named by the path that its upload returned"):
+    with pytest.raises(RuntimeError, match="must be given as the path that its upload returned"):
         CLIENT["call"](server.address, "classify", file, "rgb_figures")
 
 

@@ -98,7 +98,7 @@ def test_names_for_kubernetes_are_dns_labels():
 
 @pytest.mark.parametrize("name", ["", "../x", "a b", "-a", "a-", "3d", "a" * 64, None])
 def test_an_invalid_name_is_refused(name, model, tmp_path):
-    with pytest.raises(ValueError, match="`name` must be a letter"):
+    with pytest.raises(ValueError, match="`name` must start with a letter"):
         ki3d.export(model, tmp_path / "x", to="serving", name=name)
     assert list(tmp_path.iterdir()) == []
 

@@ -69,7 +69,7 @@ def test_long_clips_repeat_or_hold(action):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"seed": -1}, "`seed` must be an integer from 0"),
+        ({"seed": -1}, "`seed` must be an integer of at least 0"),
         ({"seed": 1.5}, "seed=1.5"),
         ({"frames": 0}, "frames=0"),
         ({"frames": True}, "frames=True"),

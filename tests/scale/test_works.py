@@ -138,7 +138,9 @@ def test_other_weights_on_a_node_are_refused(videos, weights):
     work = FeatureWork.create(weights["rgb"], FeatureOptions(window=9))
     digests = {"rgb": {"name": weights["rgb"], "sha256": "0" * 64}}
     other = dataclasses.replace(work, settings={**work.settings, "weights": digests})
-    with pytest.raises(UserError, match=r"rgb\.h5: the weights on .* are not those of the machine"):
+    with pytest.raises(
+        UserError, match=r"rgb\.h5: the weights on .* differ from those on the machine"
+    ):
         other.load()
 
 
