@@ -1,8 +1,8 @@
 """Two-Stream Inflated 3D ConvNets for Keras: videos in, actions out.
 
-The public names load their modules when they are first used, so that the import does no work. What
-`.keras` files name is registered as soon as Keras is imported, so that `keras.models.load_model`
-reads them.
+The public names load their modules when they are first used, so that the import does no work. The
+objects that `.keras` files refer to are registered as soon as Keras is imported, so that
+`keras.models.load_model` can read them.
 """
 
 import importlib
