@@ -112,7 +112,7 @@ def _add_cluster_arguments(parser, *, networks):
         type=count,
         metavar="N",
         help="maximum number of processes that hold a network (default: one per GPU; without "
-        "GPUs, one per processor)",
+        "GPUs, as many as fit on all processors but one)",
     )
     group.add_argument(
         "--network-cpus",

@@ -26,8 +26,8 @@ class Cluster:
     Args:
         address: `HOST:PORT` of a running cluster's head node, or `"auto"` on one of its nodes; None
             is the cluster of the variable `RAY_ADDRESS`, or else this machine.
-        networks: Maximum number of processes with a network; None is one per GPU, or per processor
-            without GPUs.
+        networks: Maximum number of processes with a network; None is one per GPU; without
+            GPUs, as many as fit on all processors but one.
         cpus: Processors of each of these processes, including its threads.
         gpus: GPUs of each of these processes, which may be a fraction; None is 1 if the cluster has
             GPUs.
