@@ -165,9 +165,9 @@ def make_stage(folder):
     write_inception5h(folder / "inception5h.zip")
 
 
-def put_videos(folder, *, count):
-    """Writes a folder for each class of `ACTIONS`, with that many videos."""
-    for label, clip in ACTIONS.items():
+def put_videos(folder, *, count, actions=ACTIONS):
+    """Writes a folder for each class of {class: clip}, with that many videos."""
+    for label, clip in actions.items():
         (folder / label).mkdir(parents=True, exist_ok=True)
         for number in range(count):
             path = folder / label / f"{number}.mp4"
@@ -337,6 +337,12 @@ def _put_long_videos(patch, folder):
     patch.setattr(render, "render_figure", render_figure)
 
 
+def _put_figures(patch, folder):
+    """The dataset that other pages generate, of the classes of `rgb_figures`."""
+    for split in ("train", "test"):
+        put_videos(folder / "FIGURES" / split, count=1, actions={"wave": "wave", "kick": "kick"})
+
+
 def _put_folds(patch, folder):
     """As many videos of a class as a cross-validation has folds."""
     put_videos(folder / "FOLDER", count=5)
@@ -347,5 +353,6 @@ PREPARE = {
     "docs/examples.md": _put_folds,
     "docs/features.md": _put_long_videos,
     "docs/pictures.md": _put_runs,
+    "docs/python.md": _put_figures,
     "docs/weights.md": _put_releases,
 }
