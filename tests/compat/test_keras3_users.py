@@ -122,7 +122,8 @@ def test_the_page_trains_from_s3(lowest, s3, examples, tmp_path):
     paths = {"PYTHONPATH": str(root / "tests")}
     runner = root / "tests" / "page_runner.py"
     out = lowest.run(runner, *words, cwd=tmp_path, **variables, **paths)
-    assert out == "run/weights.h5\n" and len(losses(tmp_path / "run")) == 1
+    assert out == "run/weights.h5\n"
+    assert len(losses(tmp_path / "run")) == 2  # a step is an epoch of so few videos
 
 
 def test_flow_is_the_same_there(lowest, examples, tmp_path):
