@@ -142,7 +142,7 @@ def test_videos_of_several_labels_are_rows_of_targets(model, folder):
 def test_unknown_dataset_labels_raise(model, folder):
     videos = tuple(dataset(folder, "short").videos)
     strange = VideoDataset("tiny", ("sit", *(f"a{number}" for number in range(9))), videos)
-    with pytest.raises(DatasetError, match=r"not know: 'a0', .*'a4' and 4 more; it knows 3"):
+    with pytest.raises(DatasetError, match=r"not have: 'a0', .*'a4' and 4 more; it has 3"):
         evaluate(model, strange)
     nameless = ki3d.InceptionI3D(architecture=SHORT, classes=4)
     with pytest.raises(DatasetError, match="tiny has 3 classes, but the model has 4 outp"):

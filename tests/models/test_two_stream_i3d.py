@@ -245,7 +245,7 @@ def test_a_file_of_one_stream_is_refused(files):
     [
         ({"flow": (2, 8, 33, 40, 2)}, "9 x 32 x 32 .*frames=8"),
         ({"rgb": (2, 11, 31, 40, 3)}, "9 x 32 x 32 .*height=31"),
-        ({"flow": (2, 10, 33, 40, 2)}, "times 1. Received: 11 rgb frames, 10 flow frames"),
+        ({"flow": (2, 10, 33, 40, 2)}, "ratio 1 to 1. Received: 11 rgb frames, 10 flow frames"),
         ({"flow": (1, 11, 33, 40, 2)}, "same videos. Received: 2 rgb clips, 1 flow clips"),
         ({"depth": (2, 11, 33, 40, 1)}, r"keys \['rgb', 'flow'\].*'depth'"),
     ],
@@ -280,7 +280,10 @@ def test_views_of_both_streams_are_averaged_by_their_share(model, clips):
     ("specs", "why"),
     [
         ({"rgb": SPEC}, "Received: rgb 12.5"),
-        ({"rgb": SPEC, "flow": dataclasses.replace(FLOW_SPEC, fps=25)}, "ratio: rgb .*flow 25"),
+        (
+            {"rgb": SPEC, "flow": dataclasses.replace(FLOW_SPEC, fps=25)},
+            "ratio of their .*: rgb .*flow 25",
+        ),
         ({"rgb": FLOW_SPEC, "flow": SPEC}, "ClipSpec of that stream"),
     ],
 )

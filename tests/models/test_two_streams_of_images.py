@@ -98,12 +98,12 @@ def test_rgb_is_sampled_ten_times_more_rarely(constructor, known):
     assert model.streams["flow"].input_shape == (None, None, None, 20)
     assert model.streams["flow"].clip_spec == flow and model.streams["rgb"].clip_spec == rgb
     clips = random_clips(2)
-    with pytest.raises(ValueError, match=r"times 10. Received: 2 rgb frames, 19 flow frames"):
+    with pytest.raises(ValueError, match=r"ratio 10 to 1. Received: 2 rgb frames, 19 flow frames"):
         model(clips | {"flow": clips["flow"][:, :19]})
     with pytest.raises(ValueError, match=r"10 x 32 x 32 .*frames=9"):
         model({"rgb": clips["rgb"][:, :1], "flow": clips["flow"][:, :9]})
     shapes = {"rgb": (2, 64, 64, 3), "flow": (10, 64, 64, 2)}
-    with pytest.raises(ValueError, match="times 10"):
+    with pytest.raises(ValueError, match="ratio 10 to 1"):
         constructor(architecture="googlenet_narrow", input_shape=shapes)
 
 

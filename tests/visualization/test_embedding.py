@@ -48,8 +48,8 @@ def test_frames_in_the_middle_are_thumbnails(tmp_path):
     [
         (FEATURES[:1], {}, "`features` must be finite numbers"),
         (FEATURES * np.nan, {}, "`features` must be finite numbers"),
-        (FEATURES, {"labels": ("a",)}, "`labels` must be one for each of 9 videos"),
-        (FEATURES, {"videos": ("a.mp4",)}, "`videos` must be one for each of 9 videos"),
+        (FEATURES, {"labels": ("a",)}, "`labels` must have one entry for each of 9 videos"),
+        (FEATURES, {"videos": ("a.mp4",)}, "`videos` must have one entry for each of 9 videos"),
         (FEATURES, {"method": "umap"}, "`method` must be one of"),
     ],
 )
