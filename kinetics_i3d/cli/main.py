@@ -52,7 +52,11 @@ from kinetics_i3d.cli.parser import Parser
 from kinetics_i3d.cli.version import ShowVersion
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.file_warnings import one_warning_per_file
-from kinetics_i3d.core.interrupts import check_interrupt, remember_interrupts
+from kinetics_i3d.core.interrupts import (
+    check_interrupt,
+    interrupted_code,
+    remember_interrupts,
+)
 from kinetics_i3d.core.progress import hide_progress, show_progress
 from kinetics_i3d.video.bounded import bounded_decoder
 
@@ -125,7 +129,6 @@ def run():
     """The console command: runs `main` on the process's arguments and exits with its code."""
     open_standard_streams()
     set_up_logging()
-    signal.signal(signal.SIGTERM, _exit_on_signal)
     remember_interrupts()
     sys.excepthook = _report_bug
     try:
@@ -156,11 +159,6 @@ def _end_threads(code):
         os._exit(code)
 
 
-def _exit_on_signal(number, _frame):
-    """Exits through `finally` blocks, which remove unfinished files."""
-    raise SystemExit(128 + number)
-
-
 def main(arguments):
     """Runs one verb with the given arguments, and returns the exit code.
 
@@ -183,12 +181,15 @@ def main(arguments):
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader closed its end. Python would report that again when it flushes on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    except (UserError, OSError, ValueError) as error:
-        if isinstance(error, ValueError) and not is_about_argument(error):
+    except Exception as error:
+        if code := interrupted_code():  # a library has wrapped the exception of a signal
+            return code
+        if isinstance(error, BrokenPipeError):
+            # The reader closed its end. Python would report that again when it flushes on exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
+        is_argument = isinstance(error, ValueError) and is_about_argument(error)
+        if not (isinstance(error, (UserError, OSError)) or is_argument):
             raise
         if verbosity == VERBOSE:
             traceback.print_exc()
