@@ -6,6 +6,7 @@ https://docs.openvino.ai. In 8 bits the weights and the inputs of convolutions a
 
 import numpy as np
 
+from kinetics_i3d.core.errors import ExportError, first_line
 from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.exporting.model_card import descriptions, metadata, model_card
 from kinetics_i3d.exporting.serving_function import pixels_function, serving_function
@@ -76,7 +77,13 @@ def export_openvino(model, output, *, precision="float32", calibration=None, abo
             graph = openvino_graph(serving_function(model)[0])
         for key, text in metadata(model).items():
             graph.set_rt_info(text, ["kinetics_i3d", key])
-        openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
+        try:
+            openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
+        except RuntimeError as error:  # of a stream of C++, which does not say why
+            raise ExportError(
+                f"{output}: cannot be written, perhaps because the disk is full "
+                f"({first_line(error)})"
+            ) from error
         inputs = ", ".join(f'"{stream}": {stream}_frames' for stream in model.clip_specs)
         usage = _USAGE.format(inputs=f"{{{inputs}}}")
         card = model_card(model, about=about, usage=usage, library="openvino", folder="")

@@ -63,6 +63,16 @@ def test_sigmoid_weights_have_a_probability_for_each_class(
     assert inside.get_rt_info(["kinetics_i3d", "activation"]).astype(str) == "sigmoid"
 
 
+def test_a_full_disk_is_named_and_leaves_nothing(openvino, model, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("basic_ios::clear: iostream error")  # what it raises on a full disk
+
+    monkeypatch.setattr(openvino, "save_model", fail)
+    with pytest.raises(ki3d.ExportError, match=r"out: cannot be written, perhaps .* disk is full"):
+        ki3d.export(model, tmp_path / "out", to="openvino")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_labels_and_spec_are_beside_it_and_inside(openvino, folder, model):
     assert (folder / "labels.txt").read_text() == "sit\nstand\nwave\n"
     card = (folder / "README.md").read_text()
