@@ -160,7 +160,8 @@ def test_classify_prints_no_line_of_tensorflow_and_each_bad_file_once(folder):
 def test_export_prints_no_line_of_tensorflow(tmp_path):
     code, lines = start("export", "rgb_figures", "--to", "savedmodel", "--output", tmp_path / "out")
     assert code == 0 and (tmp_path / "out" / "saved_model.pb").is_file()
-    assert not [line for line in lines if not line.startswith("checking ")]
+    # Progress, on a machine under load.
+    assert not [line for line in lines if not line.startswith(("checking ", "writing "))]
 
 
 @pytest.mark.long
