@@ -87,7 +87,7 @@ def test_a_file_that_is_no_video_is_one_line(server, tmp_path, name, content, me
 
 
 def test_unknown_weights_and_no_video_are_one_line(server, examples):
-    with pytest.raises(RuntimeError, match=r"^unknown weights 'nonsense'; there are rgb_fig"):
+    with pytest.raises(RuntimeError, match=r"^unknown weights 'nonsense'; the page offers rgb_fig"):
         classify(server, examples["wave"], "nonsense")
     with pytest.raises(RuntimeError, match=r"^Choose, record or upload a video first$"):
         CLIENT["call"](server.address, "classify", None, "rgb_figures")
