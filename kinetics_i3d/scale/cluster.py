@@ -8,8 +8,10 @@ import contextlib
 import dataclasses
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.processors import usable_processors
@@ -96,10 +98,14 @@ class Cluster:
         if address == "local":
             options["num_cpus"] = max(usable_processors(), 1 + self.cpus)
             options["include_dashboard"] = False
+        handler = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=address, **options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise UserError(f"--address {address}: {first_line(error)}") from error
+        finally:  # Ray sets a handler that exits with code 15
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, handler)
 
     def _gpus_of_network(self, resources):
         if self.gpus is None:

@@ -1,5 +1,6 @@
 """`Cluster`: what is wrong with it is one line, before Ray is loaded."""
 
+import signal
 import socket
 import sys
 import types
@@ -58,23 +59,40 @@ def test_numbers_out_of_range_are_refused(fields, name):
         Cluster(**fields)
 
 
-def test_what_ray_prints_is_kept_out_of_the_results(installed, monkeypatch, capsys):
-    ended = []
+@pytest.fixture
+def ray(installed, monkeypatch):
+    """A stand-in for Ray that counts its ends."""
     ray = types.SimpleNamespace(
         is_initialized=lambda: False,
         init=lambda **options: None,
         cluster_resources=lambda: {"CPU": 8},
-        shutdown=lambda: ended.append(True),
+        shutdown=lambda: ray.ended.append(True),
         data=types.ModuleType("ray.data"),
+        ended=[],
     )
     context = types.SimpleNamespace(enable_progress_bars=True)
     ray.data.DataContext = types.SimpleNamespace(get_current=lambda: context)
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setitem(sys.modules, "ray.data", ray.data)
+    return ray
+
+
+def test_what_ray_prints_is_kept_out_of_the_results(ray, capsys):
     with Cluster().connected() as connected:
-        assert connected is ray and not ended
+        assert connected is ray and not ray.ended
         print("(raylet) a worker died")
     print("the results")
-    assert ended == [True] and not context.enable_progress_bars
+    context = ray.data.DataContext.get_current()
+    assert ray.ended == [True] and not context.enable_progress_bars
     out, err = capsys.readouterr()
     assert (out, err) == ("the results\n", "(raylet) a worker died\n")
+
+
+def test_sigterm_stays_as_it_was(ray):
+    before = signal.getsignal(signal.SIGTERM)
+    ray.init = lambda **options: signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))
+    try:
+        with Cluster().connected():
+            assert signal.getsignal(signal.SIGTERM) is before
+    finally:
+        signal.signal(signal.SIGTERM, before)
