@@ -7,6 +7,7 @@ import os
 import pathlib
 import pty
 import re
+import shlex
 import subprocess
 import sys
 
@@ -178,6 +179,12 @@ def test_train_prints_time_and_message_and_each_bad_file_once(folder, tmp_path):
     for name in ("broken", "broken_too"):
         reported = [line for line in lines if f"/{name}.mp4" in line]
         assert len(reported) == 1 and re.match(f"{TIME}warning: skipped: ", reported[0])
+
+
+def test_a_closed_stdout_is_no_error():
+    command = f"exec {shlex.quote(sys.executable)} -m kinetics_i3d weights >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_control_characters_are_escaped_on_stdout_and_in_errors(capsys):

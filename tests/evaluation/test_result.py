@@ -116,7 +116,9 @@ def test_cache_key_covers_what_the_logits_depend_on(cache, depends_on):
     assert same.get(VIDEO) is not None
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "text", "shape", "kind", "object", "folder"])
+@pytest.mark.parametrize(
+    "damage", ["empty", "cut", "text", "shape", "kind", "unknown", "object", "folder"]
+)
 def test_damaged_cache_file_is_a_miss_and_is_replaced(cache, damage, caplog):
     cache.put(VIDEO, LOGITS)
     path = cache.path(VIDEO)
@@ -130,6 +132,8 @@ def test_damaged_cache_file_is_a_miss_and_is_replaced(cache, damage, caplog):
         np.save(path, LOGITS[:2])
     elif damage == "kind":
         np.save(path, LOGITS.astype(np.float64))
+    elif damage == "unknown":
+        path.write_bytes(path.read_bytes().replace(b"<f4", b"<f6"))
     elif damage == "object":
         np.save(path, np.array([None, 1, 2], object), allow_pickle=True)
     else:
