@@ -153,7 +153,10 @@ def _name(error, path, temporary):
     named = error.filename is not None and os.fspath(error.filename) != os.fspath(temporary)
     # Without an error number, `str(error)` would show the path instead of the message.
     if not named and error.errno is not None:
-        error.filename = os.fspath(path)
+        try:
+            error.filename = os.fspath(path)
+        except AttributeError:  # PyAV's errors have a name that cannot be set
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def check_unicode(path):

@@ -1,6 +1,7 @@
 """Atomic writes: whole under the name, or not at all."""
 
 import ast
+import errno
 import io
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import zipfile
 
+import av
 import numpy as np
 import pytest
 
@@ -247,6 +249,15 @@ def test_the_temporary_name_is_not_in_errors(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot tell")
+def test_a_full_disk_in_a_video_is_reported_with_the_path(tmp_path):
+    """PyAV's errors name the temporary file, and their names cannot be set."""
+    path = tmp_path / "video.mp4"
+    with pytest.raises(OSError, match="No space left") as raised, atomic_path(path) as temporary:
+        raise av.error.OSError(errno.ENOSPC, "No space left on device", str(temporary))
+    assert raised.value.filename == str(path) and raised.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_space_is_checked_before_a_file_is_written(tmp_path):
     import resource
 
