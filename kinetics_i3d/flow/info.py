@@ -155,8 +155,9 @@ def file_fingerprint(file):
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     digest = hashlib.sha256(file.read(_ENDS))
-    file.seek(max(_ENDS, size - _ENDS))
-    digest.update(file.read(_ENDS))
+    if size > _ENDS:  # S3's files refuse to seek past their end
+        file.seek(max(_ENDS, size - _ENDS))
+        digest.update(file.read(_ENDS))
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 

@@ -15,7 +15,7 @@ from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.flow import cache as flow_cache
 from kinetics_i3d.flow.cache import FlowFile, FlowFileError, open_flow, write_flow_file
 from kinetics_i3d.flow.compute import read_flow
-from kinetics_i3d.flow.info import FlowInfo, fingerprint
+from kinetics_i3d.flow.info import FlowInfo, file_fingerprint, fingerprint
 from kinetics_i3d.flow.quantization import dequantize_flow, quantize_flow
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.writer import write_video
@@ -283,6 +283,21 @@ def test_a_fingerprint_covers_both_ends_of_a_long_file(tmp_path):
     for position in (0, 40_000, 65_536, 99_999):
         path.write_bytes(short[:position] + b"1" + short[position + 1 :])
         assert fingerprint(path) != plain
+
+
+class StrictFile(io.BytesIO):
+    """A file that refuses to seek past its end, as those of S3 do."""
+
+    def seek(self, position, whence=io.SEEK_SET):
+        assert whence != io.SEEK_SET or position <= len(self.getvalue())
+        return super().seek(position, whence)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+def test_the_fingerprint_of_an_open_file_needs_no_seek_past_its_end(tmp_path, size):
+    data = np.random.default_rng(size).bytes(size)
+    (tmp_path / "file").write_bytes(data)
+    assert file_fingerprint(StrictFile(data)) == fingerprint(tmp_path / "file")
 
 
 @pytest.fixture(scope="module")
