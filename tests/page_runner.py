@@ -5,25 +5,36 @@ of its own, as servers and the machines of a cluster need it.
 """
 
 import ast
-import contextlib
-import http.server
+import functools
 import json
-import os
 import pathlib
 import re
 import runpy
 import shlex
-import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
-import urllib.error
-import urllib.request
 
-import numpy as np
-from doc_pages import ROOT, put_short_trainings, put_small_networks, put_stand_ins
+from doc_pages import ROOT
+from page_clusters import (
+    RUNNER,
+    SLURM,
+    localize_workers,
+    run_by_hand,
+    run_manifest,
+    run_on_ray,
+    run_slurm,
+)
+from page_kotlin import run_kotlin
+from page_servers import (
+    answers,
+    free_ports,
+    process_of,
+    serve_compose,
+    serve_grpc,
+    serve_rest,
+    wait_until,
+)
+from page_stage import put_short_trainings, put_small_networks, put_stand_ins
 
 # Commands that serve until they are stopped: the address on the page, and a path that answers when
 # the server is ready.
@@ -36,7 +47,6 @@ CLIENTS = {
     "python examples/ask_web_page.py": ("--server", "127.0.0.1:7860", ""),
     "python examples/serve_video.py": ("--url", "localhost:8501", "/v1/models/i3d"),
 }
-READY = 300  # seconds, in which TensorFlow is imported on a busy machine
 
 
 class PageRunner:
@@ -51,13 +61,28 @@ class PageRunner:
     def __init__(self, page, monkeypatch, stack):
         self.page, self._patch, self._stack = page, monkeypatch, stack
         self._names = {"__name__": page}
-        self._addresses = {}  # {address on the page: address of the server}
+        self._printed = None  # the latest prediction of `watch`
+        # {address on the page: address of the server}, and {...: what starts the server}.
+        self._addresses = {}
+        folder = "served/models/i3d/1"
+        self._services = {
+            "localhost:8501": functools.partial(serve_rest, folder),
+            "localhost:8500": functools.partial(serve_grpc, folder),
+        }
 
     def run(self, block, text):
-        """Runs a Python block, or one of the commands of a block."""
+        """Runs a block, or one of the commands of a block."""
         if block.language == "python":
             text = "\n" * (block.line - 1) + self._with_addresses(text)
             exec(compile(text, self.page, "exec"), self._names)
+        elif block.language == "json":  # a line that the command before it prints
+            assert json.loads(text).keys() == self._printed.keys()
+        elif block.language == "yaml":
+            run_manifest(text)
+        elif block.language == "kotlin":
+            run_kotlin(text)
+        elif text.startswith(SLURM):
+            run_slurm(text)
         else:
             self.run_command(shlex.split(text))
 
@@ -72,20 +97,25 @@ class PageRunner:
                 self._patch.setenv(name, value)
         elif served:
             self._start_server(words, *SERVERS[served])
-        elif text.startswith("kinetics-i3d watch rtsp:"):
-            self._watch_stream(rest)
+        elif text.startswith("kinetics-i3d watch"):
+            self._watch(rest)
+        elif text.startswith("kinetics-i3d scale") and "--address" in rest:
+            run_on_ray(rest)
         elif text.startswith("kinetics-i3d scale"):  # the processes of Ray have no stand-ins
             subprocess.run([sys.executable, "-m", "kinetics_i3d", *rest], check=True)
         elif program == "kinetics-i3d" and "multiworker" in rest:
-            self._run_on_two_machines(rest)
+            run_by_hand(rest)
         elif program == "kinetics-i3d":
             self._run_verb(rest)
         elif program == "python":
             self._run_script(rest)
+        elif text.startswith("docker compose") and rest[-1] == "up":
+            folder = rest[rest.index("--project-directory") + 1]
+            self._services = serve_compose(folder)
         elif text.startswith("make demo"):
             self._make_demo(rest)
         else:
-            raise AssertionError(f"{text}: does not run; `NOT_RUN` must say why")
+            raise AssertionError(f"{text}: does not run; `RUN_ELSEWHERE` must say where it does")
 
     def _run_verb(self, words):
         from kinetics_i3d.cli.main import main
@@ -139,8 +169,8 @@ class PageRunner:
 
     def _address(self, address):
         """The address of the server that a page has at an address, which may start it."""
-        if address not in self._addresses and address in STARTED:
-            server = STARTED[address]("served/models/i3d/1")
+        if address not in self._addresses and address in self._services:
+            server = self._services[address]()
             self._addresses[address] = self._stack.enter_context(server)
         return self._addresses[address]
 
@@ -148,138 +178,47 @@ class PageRunner:
         """Starts a server at a free port instead of that on the page, and waits for it."""
         port = free_ports(1)[0]
         program, *rest = words
-        script = [str(pathlib.Path(__file__)), *rest] if program == "kinetics-i3d" else rest
+        script = [RUNNER, *rest] if program == "kinetics-i3d" else rest
         process = self._stack.enter_context(
             process_of([sys.executable, *script, "--port", str(port)])
         )
         self._addresses[address] = f"127.0.0.1:{port}"
         url = f"http://127.0.0.1:{port}{path}"
-        deadline = time.monotonic() + READY
-        while not answers(url):
-            assert process.poll() is None, f"{shlex.join(words)}: ended"
-            assert time.monotonic() < deadline, f"{shlex.join(words)}: does not answer"
-            time.sleep(0.2)
+        wait_until(lambda: answers(url), process, shlex.join(words))
 
-    def _watch_stream(self, words):
-        """Watches a stream over HTTP in place of a camera, until Ctrl-C after the first line."""
+    def _watch(self, words):
+        """Watches a video in place of a camera, or over HTTP, until Ctrl-C after the first line."""
         from kinetics_i3d.cli import watch as verb
 
         serve = runpy.run_path(str(ROOT / "benchmarks" / "live_server.py"))["serve_in_real_time"]
 
         def interrupt(prediction):
+            self._printed = prediction.to_dict()
             raise KeyboardInterrupt
 
         self._patch.setattr(verb, "_print_text", interrupt)
-        (source,) = [word for word in words if word.startswith("rtsp:")]
+        self._patch.setattr(verb, "_print_json", interrupt)
+        self._put_camera()
         with serve("VIDEO", seconds=3600) as address:
-            self._run_verb([address if word == source else word for word in words])
+            self._run_verb([address if word.startswith("rtsp:") else word for word in words])
 
-    def _run_on_two_machines(self, words):
-        """Runs a command once for each worker of `TF_CONFIG`, whose addresses become free ports."""
-        config = json.loads(os.environ["TF_CONFIG"])
-        workers = config["cluster"]["worker"]
-        config["cluster"]["worker"] = [f"127.0.0.1:{port}" for port in free_ports(len(workers))]
-        words = [word.replace("/shared/", f"{os.getcwd()}/shared/") for word in words]
-        with contextlib.ExitStack() as stack:
-            processes = []
-            for index in range(len(workers)):
-                config["task"]["index"] = index
-                command = [sys.executable, __file__, *words]
-                process = process_of(command, TF_CONFIG=json.dumps(config))
-                processes.append(stack.enter_context(process))
-            for process in processes:
-                assert process.wait(timeout=300) == 0, shlex.join(words)
+    def _put_camera(self):
+        """Makes the first camera's driver read a video."""
+        import av
 
+        from kinetics_i3d.video import live
 
-@contextlib.contextmanager
-def process_of(words, **environment):
-    """A process for a `with` block, which is stopped like by Ctrl-C if it has not ended."""
-    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": paths, **environment})
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        camera, whole = "/dev/video0", av.open
 
+        def open_camera(file, *arguments, **options):
+            if file == camera:
+                assert options.pop("format") == "v4l2"
+                file = "VIDEO"
+            return whole(file, *arguments, **options)
 
-def free_ports(count):
-    """Ports that nothing listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [server.getsockname()[1] for server in sockets]
-
-
-def answers(url):
-    """Whether a server answers at an address."""
-    try:
-        with urllib.request.urlopen(url, timeout=10):
-            return True
-    except (OSError, urllib.error.HTTPError):
-        return False
-
-
-def saved_model(folder):
-    """A function of a signature's name and arrays by name, as a server of the model has it."""
-    import tensorflow as tf
-
-    signatures = tf.saved_model.load(folder).signatures
-
-    def answer(name, **inputs):
-        tensors = {key: tf.constant(array) for key, array in inputs.items()}
-        outputs = signatures[name or "serving_default"](**tensors)
-        return {key: tensor.numpy() for key, tensor in outputs.items()}
-
-    return answer
-
-
-@contextlib.contextmanager
-def serve_rest(folder):
-    """Serves a SavedModel as TensorFlow Serving does over HTTP; yields `host:port`."""
-    answer = saved_model(folder)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            assert self.path == "/v1/models/i3d:predict", self.path
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            frames = np.array(request["instances"], np.uint8)
-            outputs = answer("serving_default", rgb=frames)
-            labels = [label.decode() for label in outputs["labels"][0]]
-            row = {"labels": labels, "scores": outputs["scores"][0].tolist()}
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps({"predictions": [row]}).encode())
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextlib.contextmanager
-def serve_grpc(folder):
-    """The same over gRPC."""
-    from grpc_service import serve
-
-    with serve(saved_model(folder)) as address:
-        yield address
-
-
-STARTED = {"localhost:8501": serve_rest, "localhost:8500": serve_grpc}
+        check = live.check_source
+        self._patch.setattr(live, "check_source", lambda source: source == "0" or check(source))
+        self._patch.setattr(av, "open", open_camera)
 
 
 class Patch:
@@ -296,6 +235,7 @@ class Patch:
 if __name__ == "__main__":
     from kinetics_i3d.cli.main import run
 
+    localize_workers()
     put_small_networks(Patch)
     put_short_trainings(Patch)
     if pathlib.Path("inception5h.zip").exists():  # in the stage
