@@ -39,12 +39,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test docs backends formats scale page acceptance compat faults fuzz bench \
-    coverage mutants audit format lock wheel clean
+.PHONY: help demo check test docs backends formats scale page acceptance installcheck compat faults fuzz \
+    bench coverage mutants audit format lock wheel clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
-	    while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+	    while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/.core $(VENV)/.weights  ## name the action in VIDEO=file.mp4 (default: an example clip), draw demo.png
 	$(BIN)/kinetics-i3d classify "$(VIDEO)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") --output "$(OUTPUT)"
@@ -75,7 +75,8 @@ formats: $(VENV)/.dev  ## every format of export, written and run (installs it; 
 	KINETICS_I3D_PAGES=packages $(PYTEST) -n 2 tests/test_pages.py \
 	    -k "runs_as and (examples or export_litert or export_onnx or export_serving or index)"
 
-scale: $(VENV)/.dev $(VENV)/.weights  ## many videos on Ray: runs that are killed, refused, repeated (installs it)
+# The server of S3 that a page needs is among the environments for Python 3.11.
+scale: $(VENV)/.dev $(VENV)/.weights $(if $(COMPAT_PYTHON),$(COMPAT)/s3/.done)  ## many videos on Ray: runs that are killed, refused, repeated; from and to S3 (installs it)
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/scale.txt
 	$(PYTEST) tests/scale
 	KINETICS_I3D_PAGES=packages $(PYTEST) tests/test_pages.py -k "runs_as and scale"
@@ -84,6 +85,9 @@ page: $(VENV)/.dev  ## the web page in a headless Chromium, if there is one, ope
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/demo.txt
 	$(PYTEST) tests/app
 	KINETICS_I3D_PAGES=packages $(PYTEST) tests/test_pages.py -k "runs_as and web_page"
+
+installcheck: $(VENV)/.dev  ## what the documentation installs with pip, in new environments from the package index (4 GB)
+	KINETICS_I3D_INSTALL=1 $(PYTEST) tests/test_installation.py
 
 compat: $(VENV)/.dev $(COMPAT_DONE)  ## TensorFlow 2.15, the lowest supported versions, the newest (installs 7 GB)
 	KINETICS_I3D_COMPAT=$(COMPAT) $(PYTEST) $(TWO) tests/compat
@@ -94,14 +98,14 @@ acceptance: $(VENV)/.dev $(VENV)/.weights  ## what a release must do, end to end
 	KINETICS_I3D_LONG=1 $(PYTEST) $(TWO) -m long
 	KINETICS_I3D_PAGES=1 $(PYTEST) -n 2 tests/test_pages.py tests/test_contributing.py tests/test_localize_example.py
 
-faults: $(VENV)/.dev  ## full disks, kills, signals and lost permissions in every verb that writes (as root: real full disks)
-	$(BIN)/python tests/faults/inject_faults.py
+faults: $(VENV)/.dev  ## full disks, kills, signals and lost permissions in every verb that writes, or in VERBS="convert train" (as root: real full disks)
+	$(BIN)/python tests/faults/inject_faults.py $(if $(VERBS),--only $(VERBS))
 
 fuzz: $(VENV)/.dev  ## damaged and hostile inputs for every reader, for MINUTES=5; failures go to fuzz-output/
 	$(BIN)/python -m fuzz $(if $(INPUTS),--inputs $(INPUTS),--minutes $(MINUTES))
 
-bench: $(VENV)/.dev  ## the quick benchmarks relative to a fixed reference, against the last record; RECORD=1 writes a new one
-	$(BIN)/python benchmarks/bench.py $(if $(RECORD),--record)
+bench: $(VENV)/.dev  ## the quick benchmarks relative to a fixed reference, against the last record; RECORD=1 writes a new one, ONLY=text chooses
+	$(BIN)/python benchmarks/bench.py $(if $(RECORD),--record) $(if $(ONLY),--only $(ONLY))
 
 coverage: $(VENV)/.dev $(VENV)/.weights  ## lines and branches of the package that the tests run, child processes too (installs it)
 	@$(BIN)/python -m pip install -qq --requirement requirements/measure.txt
