@@ -90,6 +90,7 @@ def test_what_limits(processors, decode, limit):
     assert speed.limit == limit and benchmark.LIMITS[limit] in benchmark.as_text(speed, "videos", 3)
 
 
+@pytest.mark.slow
 def test_speed_and_shares_are_those_of_the_pipeline(monkeypatch):
     """Stand-ins that take known times: 10 ms of work to decode a clip, 30 ms with the rest."""
 

@@ -33,6 +33,7 @@ def test_the_rows_say_what_they_are(command):
     assert "\n  by        shapes\n" in out
 
 
+@pytest.mark.slow
 def test_a_fetched_archive_without_a_hash_is_verified_by_shapes(command, mirror, tmp_path):
     slim_archive(mirror)
     path = tmp_path / "cache" / "imagenet_slim" / TAR

@@ -101,6 +101,7 @@ def test_a_child_that_is_killed_in_the_middle_is_reported():
         list(numbers)
 
 
+@pytest.mark.slow
 def test_the_time_of_the_caller_does_not_count():
     numbers = stream("numbers", 20, seconds=1)
     for _ in zip(range(3), numbers, strict=False):
@@ -108,6 +109,7 @@ def test_the_time_of_the_caller_does_not_count():
     assert len(list(numbers)) == 17
 
 
+@pytest.mark.slow
 def test_the_clock_starts_again_with_every_so_many_items():
     assert len(list(stream("numbers", 6, 0.3, seconds=1, items=1))) == 6
     with pytest.raises(ChildError, match="took more than 1 seconds"):

@@ -103,6 +103,7 @@ def test_a_single_item_and_quick_work_show_nothing(stderr, monkeypatch, is_termi
     assert stream.getvalue().strip("\r\033[K") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_nothing_is_shown_to_those_who_did_not_ask(stderr, is_terminal):
     stream = stderr(is_terminal)

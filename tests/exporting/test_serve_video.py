@@ -35,6 +35,8 @@ def server():
     received = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # answers `Expect: 100-continue`, as servers do
+
         def do_POST(self):
             text = self.rfile.read(int(self.headers["Content-Length"]))
             request = json.loads(text)
@@ -62,9 +64,11 @@ def server():
             received.append((self.path, frames))
             few = any(clip.shape[1] < 3 for clip in streams.values())
             self.send_response(400 if few else 200)
-            self.end_headers()
             answer = {"error": "rgb must have more"} if few else answer
-            self.wfile.write(json.dumps(answer).encode())
+            body = json.dumps(answer).encode()
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *_):
             pass

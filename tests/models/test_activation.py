@@ -31,6 +31,7 @@ def model():
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".h5", ".keras", ".safetensors"])
 def test_weights_keep_the_activation(model, tmp_path, suffix):
     save_weights(model, tmp_path / f"weights{suffix}")

@@ -70,6 +70,7 @@ def test_parameters_rgb(full):
     assert len(full.weights) == 230
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -120,6 +121,7 @@ def test_network_equals_plain_numpy(small, arrays_of, clips, row):
     assert np.ptp(expected["logits"], axis=0).max() > 1e-2  # the clips are told apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [9, 16, 17])
 def test_other_lengths_equal_plain_numpy(small, arrays_of, frames):
     model = small["inception_v1"]

@@ -44,6 +44,7 @@ def shapes_here(channels, classes):
     return {name: tuple(variable.shape) for name, variable in named_variables(model).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_tensor_of_the_release_has_its_variable(shared, release):
     import tensorflow as tf

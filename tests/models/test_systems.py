@@ -203,6 +203,7 @@ def test_multiply_adds_of_layers_that_can_be_counted_by_hand():
     assert multiply_adds(model) == conv + lstm + 18 * 7 * 3
 
 
+@pytest.mark.slow
 def test_a_cost_needs_a_size():
     with pytest.raises(
         ValueError, match=r"`model` must have a fixed input_shape\. Received: Conv2d"

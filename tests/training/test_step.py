@@ -148,6 +148,7 @@ def test_accumulation_matches_the_whole_batch(parts):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_moving_average_of_weights_matches_numpy():
     model, (clips, targets) = small(), data(6)
     step = make(model, dataclasses.replace(PLAIN, ema=0.8))

@@ -46,7 +46,7 @@ def website(tmp_path):
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Handler, directory=folder)
     )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield folder, f"http://127.0.0.1:{server.server_address[1]}", requests
     server.shutdown()
     server.server_close()

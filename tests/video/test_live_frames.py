@@ -15,6 +15,8 @@ from kinetics_i3d.video.live_frames import FrameQueue, LiveFrames
 from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.video_frames import VideoFrames
 
+pytestmark = pytest.mark.slow  # waits as live video does
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 serve_in_real_time = runpy.run_path(str(ROOT / "benchmarks" / "live_server.py"))[
     "serve_in_real_time"

@@ -108,6 +108,7 @@ def test_wrong_arguments_are_named_before_reading(change):
         read_frames("nowhere.mp4", **change)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(mux):
     path = mux("a.mp4", range(900), tick=Fraction(1, 25), options={"preset": "ultrafast"})
     tracemalloc.start()

@@ -8,6 +8,8 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.clip import load_clip, read_clip
 from kinetics_i3d.video.reader import read_frames, video_info
 
+pytestmark = pytest.mark.slow  # decodes many seconds of video
+
 # (frames stored, frames at 25 fps, height, width as shown). Stored: PyAV's plain decode of the
 # file. At 25 fps: seconds from the first picture to the end of the last, times 25, rounded.
 FILES = {

@@ -186,6 +186,7 @@ def slim(tmp_path_factory):
     return made
 
 
+@pytest.mark.slow
 def test_the_shapes_are_those_of_the_network():
     from kinetics_i3d.models.inception_v1 import InceptionV1
     from kinetics_i3d.weights.assign import named_variables

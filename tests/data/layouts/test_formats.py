@@ -308,6 +308,7 @@ def test_a_wrong_line_of_hmdb51(plant, line):
         open_dataset(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flat", [False, True])
 def test_the_official_splits_of_hmdb51(shared, tmp_path, flat):
     lists = sorted((shared / "reference/splits/hmdb51").glob("*.txt"))

@@ -82,6 +82,7 @@ def test_records_hold_all_labels_under_the_names_of_media_sequence(prepared, dat
     }
 
 
+@pytest.mark.slow
 def test_clips_have_the_targets_of_the_videos_themselves(prepared, dataset):
     """The grey of a clip tells which video it shows."""
     expected = targets_of(dataset, dataset.videos)
@@ -134,6 +135,7 @@ def test_wrong_format_of_several_labels_is_refused(prepared, tmp_path, change):
         Records(tmp_path)
 
 
+@pytest.mark.slow
 def test_records_written_before_several_labels_are_read(dataset, tmp_path):
     """Records of one label carry neither the new field nor the new format."""
     alone = [dataclasses.replace(video, labels=None, label="run") for video in dataset.videos]

@@ -27,6 +27,7 @@ def test_errors_are_those_of_examine(tmp_path):
         examine_array_bounded(tmp_path / "clip.npy", spec=DEEPMIND)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux limits memory")
 def test_an_archive_of_zeros_does_not_fill_the_memory(tmp_path, monkeypatch):
     path = tmp_path / "zeros.npz"
