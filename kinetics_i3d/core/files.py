@@ -216,6 +216,14 @@ def check_unpacked(archive):
         )
 
 
+def open_npz(file):
+    """The `NpzFile` of an open .npz file; `ValueError` if it is an .npy file under that name."""
+    loaded = np.load(file, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        raise ValueError("contains a single array; its name must end in .npy")
+    return loaded
+
+
 def only_array(file):
     """The array of an `NpzFile` with a single member; `ValueError` if the member is no array."""
     array = file[file.files[0]]

@@ -11,7 +11,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import DAMAGE, UserError, VideoError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
-from kinetics_i3d.core.files import check_unpacked, only_array
+from kinetics_i3d.core.files import check_unpacked, only_array, open_npz
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.evaluation.fvd_protocols import (
@@ -136,7 +136,7 @@ def _saved(source):
     if not isinstance(source, str | os.PathLike) or pathlib.Path(source).suffix != ".npz":
         return None
     try:
-        with open(source, "rb") as data, np.load(data, allow_pickle=False) as file:
+        with open(source, "rb") as data, open_npz(data) as file:
             if "fvd" not in file.files:
                 return None
     except DAMAGE as error:
@@ -178,7 +178,7 @@ def _load_array(path):
     try:
         if path.suffix == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
-        with open(path, "rb") as data, np.load(data, allow_pickle=False) as file:
+        with open(path, "rb") as data, open_npz(data) as file:
             if len(file.files) != 1:
                 raise UserError(
                     f"{path}: must hold one array of videos. Received: {', '.join(file.files)}"

@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 from kinetics_i3d.core.errors import DAMAGE, UserError
-from kinetics_i3d.core.files import atomic_path, check_unpacked
+from kinetics_i3d.core.files import atomic_path, check_unpacked, open_npz
 from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.types import PathLike
 
@@ -134,7 +134,7 @@ class VideoFeatures:
             UserError: If the file was not written by `save`.
         """
         try:
-            with open(path, "rb") as data, np.load(data, allow_pickle=False) as file:
+            with open(path, "rb") as data, open_npz(data) as file:
                 check_unpacked(file.zip)
                 about = parse_object(str(file["fvd"]))
                 values = np.asarray(file["values"], np.float32)

@@ -267,6 +267,16 @@ def test_pickled_videos_are_refused_unread(network, tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+def test_a_single_array_under_the_name_of_an_archive_is_refused(network, tmp_path):
+    np.save(tmp_path / "array.npy", noise(2, 1))
+    path = (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    message = r"array\.npz: .*contains a single array; its name must end in \.npy"
+    with pytest.raises(UserError, match=message):
+        ki3d.fvd(path, path)
+    with pytest.raises(UserError, match=message):
+        VideoFeatures.load(path)
+
+
 def test_a_damaged_file_of_features_is_refused(network, tmp_path):
     path = tmp_path / "features.npz"
     features = ki3d.fvd_features(noise(3, 6))
