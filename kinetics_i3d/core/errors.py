@@ -51,7 +51,8 @@ class ExportError(UserError):
     """An artifact cannot be made, or its outputs differ from those of its model."""
 
 
-_LONGEST = 300
+_LONGEST = 300  # characters of a line
+_LISTED = 5  # items of a list
 
 
 def first_line(error):
@@ -61,3 +62,26 @@ def first_line(error):
     """
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+
+
+def join_items(items):
+    """The first items of a list, joined with commas, and how many more there are.
+
+    Example:
+
+    >>> join_items(list("abcdefg"))
+    'a, b, c, d, e and 2 more'
+    """
+    rest = f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
+    return ", ".join(items[:_LISTED]) + rest
+
+
+def list_faults(faults):
+    """Items by the kind of fault as text; kinds without items are left out.
+
+    Example:
+
+    >>> list_faults({"missing": ["a", "b"], "unused": []})
+    'missing: a, b'
+    """
+    return "; ".join(f"{kind}: {join_items(items)}" for kind, items in faults.items() if items)

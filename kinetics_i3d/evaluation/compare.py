@@ -6,10 +6,8 @@ import pathlib
 
 import numpy as np
 
-from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.errors import DatasetError, join_items, list_faults
 from kinetics_i3d.evaluation.metrics import mcnemar_test
-
-_LISTED = 5  # items that an error message lists
 
 
 def combine(rgb_evaluation, flow_evaluation):
@@ -51,8 +49,7 @@ def combine(rgb_evaluation, flow_evaluation):
         for evaluation, other in ((first, second), (second, first))
     ]
     if any(paths for _, paths in only):
-        differences = "; ".join(f"{where}: {join_items(paths)}" for where, paths in only if paths)
-        raise DatasetError(f"{names}: the videos differ: {differences}")
+        raise DatasetError(f"{names}: the videos differ: {list_faults(dict(only))}")
     duplicates = [
         path
         for evaluation in (first, second)
@@ -99,18 +96,6 @@ def check_labels(names, first, second):
     if len(first) != len(second):
         differences.insert(0, f"{len(first)} and {len(second)} of them")
     raise DatasetError(f"{names}: the labels differ: {join_items(differences)}")
-
-
-def join_items(items):
-    """The first items, joined with commas, and how many more there are.
-
-    Example:
-
-    >>> join_items(list("abcdefg"))
-    'a, b, c, d, e and 2 more'
-    """
-    rest = f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
-    return ", ".join(items[:_LISTED]) + rest
 
 
 @dataclasses.dataclass(frozen=True)

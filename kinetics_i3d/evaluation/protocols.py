@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from kinetics_i3d.core.errors import DatasetError, VideoError
+from kinetics_i3d.core.errors import DatasetError, VideoError, join_items
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.core.types import PathLike, ProgressFunction, Weights
 from kinetics_i3d.data.dataset import Dataset
@@ -21,7 +21,7 @@ from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_lab
 from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.data.views import VIEWS, video_views
-from kinetics_i3d.evaluation.compare import check_labels, combine, join_items
+from kinetics_i3d.evaluation.compare import check_labels, combine
 from kinetics_i3d.evaluation.result import BOTH, Evaluation, LogitCache
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import fingerprint

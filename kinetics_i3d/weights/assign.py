@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import WeightsError, list_faults
 
 
 def named_variables(model):
@@ -37,7 +37,7 @@ def assign(model, arrays, *, ignore=(), keep=(), source="the weights"):
         source: Name of the arrays in errors, such as their path.
 
     Raises:
-        WeightsError: If names are missing or unused, or shapes differ; all in one message.
+        WeightsError: If names are missing or unused, or shapes differ; the first of each.
     """
     variables = {
         name: variable
@@ -51,14 +51,13 @@ def assign(model, arrays, *, ignore=(), keep=(), source="the weights"):
         if name not in variables and not any(re.match(pattern, name) for pattern in ignore)
     ]
     shapes = [
-        f"{name} has {tuple(arrays[name].shape)}, must have {tuple(variable.shape)}"
+        f"{name} is {tuple(arrays[name].shape)} instead of {tuple(variable.shape)}"
         for name, variable in variables.items()
         if name in arrays and tuple(arrays[name].shape) != tuple(variable.shape)
     ]
     faults = {"missing": missing, "unused": unused, "wrong shape": shapes}
     if any(faults.values()):
-        listed = "; ".join(f"{kind}: {names}" for kind, names in faults.items() if names)
-        raise WeightsError(f"{source} does not match {model.name}: {listed}")
+        raise WeightsError(f"{source} does not match {model.name}: {list_faults(faults)}")
     for name, variable in variables.items():
         variable.assign(arrays[name])
 

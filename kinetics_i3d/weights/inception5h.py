@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.clip_spec import INCEPTION5H
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import WeightsError, list_faults
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
 from kinetics_i3d.weights.readers.archive import open_archive
 from kinetics_i3d.weights.readers.hdf5 import read_hdf5
@@ -148,10 +148,9 @@ def _read_folder(folder):
     spare = {f"{stem}_{part}" for stem in UNUSED for part in "wb"}
     stems = {file.stem for file in folder.glob("*.h5")}
     missing, unknown = sorted(wanted - stems), sorted(stems - wanted - spare)
-    if missing or unknown:
-        raise WeightsError(
-            f"{folder}: not the inception5h release; missing: {missing}, unknown: {unknown}"
-        )
+    faults = {"missing": missing, "unknown": unknown}
+    if any(faults.values()):
+        raise WeightsError(f"{folder}: not the inception5h release; {list_faults(faults)}")
     arrays = {}
     for stem, layer in names.items():
         # (out, height, width, in) there, (height, width, in, out) in Keras.

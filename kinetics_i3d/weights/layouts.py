@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import WeightsError, list_faults
 from kinetics_i3d.core.labels import BY_COUNT, label_list
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
 
@@ -272,8 +272,7 @@ def translate(arrays, path):
         elif map_of.get(name, "").endswith("/moving_variance") and np.any(array < 0):
             faults.setdefault("negative", []).append(name)
     if any(faults.values()):
-        listed = "; ".join(f"{kind}: {names}" for kind, names in faults.items() if names)
-        raise WeightsError(f"{path}: read as {layout.name} ({layout.about}): {listed}")
+        raise WeightsError(f"{path}: read as {layout.name} ({layout.about}): {list_faults(faults)}")
     ours = {name: _arranged(name, array, layout) for name, array in ours.items()}
     for name in [name for name in ours if name.endswith("_bn/gamma")]:
         fold_scale(ours, name.removesuffix("_bn/gamma"), ours.pop(name), path)

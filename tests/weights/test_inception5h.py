@@ -69,7 +69,7 @@ def test_missing_and_unknown_files_are_reported_at_once(folder):
         read_inception5h(folder)
     assert str(raised.value) == (
         f"{folder}: not the inception5h release; "
-        "missing: ['mixed3a_1x1_w', 'mixed5b_3x3_b'], unknown: ['mixed6a_1x1_w']"
+        "missing: mixed3a_1x1_w, mixed5b_3x3_b; unknown: mixed6a_1x1_w"
     )
 
 

@@ -134,7 +134,7 @@ def test_a_file_without_classifier_has_no_classes(layout):
 def test_half_a_classifier_is_missing_something():
     arrays = made(LAYOUTS["torch"])
     del arrays["logits.conv3d.bias"]
-    with pytest.raises(WeightsError, match=r"missing: \['logits.conv3d.bias'\]"):
+    with pytest.raises(WeightsError, match=r"missing: logits\.conv3d\.bias"):
         translate(arrays, "file")
 
 
@@ -150,11 +150,11 @@ def test_everything_wrong_stands_in_one_message():
     message = str(raised.value)
     assert message.startswith("somewhere/x.pt: read as torch (")
     for part in (
-        "missing: ['Mixed_3b.b0.conv3d.weight', 'Mixed_5c.b3b.bn.bias']",
-        "unknown: ['fc.weight']",
-        "negative: ['Mixed_3c.b0.bn.running_var']",
-        "not finite: ['Mixed_4b.b0.bn.bias']",
-        "not of the rank of a kernel: ['Mixed_4c.b0.conv3d.weight']",
+        "missing: Mixed_3b.b0.conv3d.weight, Mixed_5c.b3b.bn.bias",
+        "unknown: fc.weight",
+        "negative: Mixed_3c.b0.bn.running_var",
+        "not finite: Mixed_4b.b0.bn.bias",
+        "not of the rank of a kernel: Mixed_4c.b0.conv3d.weight",
     ):
         assert part in message
 
