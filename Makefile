@@ -73,18 +73,18 @@ formats: $(VENV)/.dev  ## every format of export, written and run (installs it; 
 	@$(BIN)/python -m pip install -qq --no-deps --requirement requirements/formats.txt
 	$(PYTEST) $(TWO) tests/exporting tests/inference/test_optimize.py tests/inference/test_quantize.py
 	KINETICS_I3D_PAGES=packages $(PYTEST) -n 2 tests/test_pages.py \
-	    -k "runs_as and (examples or export_litert or export_onnx or export_serving or index)"
+	    -k "runs_as and (examples or export_litert or export_onnx or export_serving or index) or of_the_help and onnx"
 
 # The server of S3 that a page needs is among the environments for Python 3.11.
 scale: $(VENV)/.dev $(VENV)/.weights $(if $(COMPAT_PYTHON),$(COMPAT)/s3/.done)  ## many videos on Ray: runs that are killed, refused, repeated; from and to S3 (installs it)
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/scale.txt
 	$(PYTEST) tests/scale
-	KINETICS_I3D_PAGES=packages $(PYTEST) tests/test_pages.py -k "runs_as and scale"
+	KINETICS_I3D_PAGES=packages $(PYTEST) tests/test_pages.py -k "(runs_as or of_the_help) and scale"
 
 page: $(VENV)/.dev  ## the web page in a headless Chromium, if there is one, operated as a user would (installs it)
 	@$(BIN)/python -m pip install -qq --no-warn-conflicts --requirement requirements/demo.txt
 	$(PYTEST) tests/app
-	KINETICS_I3D_PAGES=packages $(PYTEST) tests/test_pages.py -k "runs_as and web_page"
+	KINETICS_I3D_PAGES=packages $(PYTEST) tests/test_pages.py -k "runs_as and web_page or of_the_help and demo"
 
 installcheck: $(VENV)/.dev  ## what the documentation installs with pip, in new environments from the package index (4 GB)
 	KINETICS_I3D_INSTALL=1 $(PYTEST) tests/test_installation.py

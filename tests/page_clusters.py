@@ -33,7 +33,7 @@ def run_by_hand(words):
     """Runs a command of `kinetics-i3d` on each of the machines of `TF_CONFIG`."""
     config = json.loads(os.environ["TF_CONFIG"])
     count = len(config["cluster"]["worker"])
-    shared = _script_variables(RUNNER, workers=count)
+    shared = script_variables(RUNNER, workers=count)
     rows = []
     for index in range(count):
         config["task"]["index"] = index
@@ -55,7 +55,7 @@ def run_manifest(text):
     assert manifest["kind"] == "Job" and spec["completionMode"] == "Indexed"
     assert spec["parallelism"] == spec["completions"]
     (container,) = spec["template"]["spec"]["containers"]
-    shared = _script_variables(RUNNER, workers=spec["completions"])
+    shared = script_variables(RUNNER, workers=spec["completions"])
     rows = [{**shared, "JOB_COMPLETION_INDEX": str(index)} for index in range(spec["completions"])]
     run_workers([*container["command"], *container["args"]], rows)
 
@@ -84,7 +84,7 @@ def run_slurm(text):
     }
     script = pathlib.Path("job.sh")
     script.write_text(_here(text))
-    shared = _script_variables(program, workers=len(HOSTS))
+    shared = script_variables(program, workers=len(HOSTS))
     with process_of(["bash", str(script)], **shared, **variables) as process:
         code = process.wait(timeout=900)
         stop(process, signal.SIGTERM)  # Slurm ends what a job leaves behind
@@ -101,7 +101,7 @@ def localize_workers():
         os.environ["TF_CONFIG"] = json.dumps(config)
 
 
-def _script_variables(program, *, workers):
+def script_variables(program, *, workers=1):
     """The variables of a new cluster, on which Python with these arguments is `kinetics-i3d`."""
     shutil.rmtree("shared/run", ignore_errors=True)  # it belongs to the cluster before
     folders = [str(PROGRAMS), str(pathlib.Path(sys.executable).parent), os.environ["PATH"]]

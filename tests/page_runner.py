@@ -7,6 +7,7 @@ of its own, as servers and the machines of a cluster need it.
 import ast
 import functools
 import json
+import os
 import pathlib
 import re
 import runpy
@@ -23,9 +24,11 @@ from page_clusters import (
     run_manifest,
     run_on_ray,
     run_slurm,
+    script_variables,
 )
 from page_kotlin import run_kotlin
 from page_servers import (
+    READY,
     answers,
     free_ports,
     process_of,
@@ -83,6 +86,16 @@ class PageRunner:
             run_kotlin(text)
         elif text.startswith(SLURM):
             run_slurm(text)
+        else:
+            self.run_command(shlex.split(text))
+
+    def run_text(self, text):
+        """Runs a command, by a shell if it needs one."""
+        if re.search(r"[$>~]", text):
+            variables = {**script_variables("-m kinetics_i3d"), "HOME": os.getcwd()}
+            pathlib.Path(".zfunc").mkdir()
+            with process_of(["bash", "-ec", text], **variables) as process:
+                assert process.wait(timeout=READY) == 0, text
         else:
             self.run_command(shlex.split(text))
 

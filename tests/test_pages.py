@@ -1,4 +1,4 @@
-"""The commands and snippets of README.md and docs/ run as they are written.
+"""The commands and snippets of README.md, docs/ and the help of the verbs run as they are written.
 
 Each page's blocks run from top to bottom in one folder and one namespace, on small stand-ins for
 networks, datasets and machines (page_stage.py, page_servers.py, page_clusters.py); nothing is left
@@ -26,12 +26,13 @@ from doc_pages import (
     options_of,
 )
 from page_clusters import SLURM
+from page_help import put_help
 from page_runner import PageRunner
 from page_servers import S3_PYTHON
 from page_stage import SHORT, make_stage, put_page, put_small_networks, put_stand_ins
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.cli.main import make_parser
+from kinetics_i3d.cli.main import VERBS, make_parser
 
 # test_contributing.py follows the recipes.
 BLOCKS = [block for path in PAGES for block in blocks_of(path) if not block.is_recipe]
@@ -77,6 +78,11 @@ NEEDS = (
     ("docs/scale.md", "s3://", ("moto",), None),
     ("docs/web_page.md", "demo|ask_web_page", ("gradio",), None),
     ("docs/web_page.md", "gradio_client", ("gradio_client",), None),
+    ("help of completion", "", ("shtab",), None),
+    ("help of demo", "", ("gradio",), None),
+    ("help of export", "onnx", ("onnx", "onnxruntime", "tf2onnx"), None),
+    ("help of scale", "", ("pyarrow", "ray"), None),
+    ("help of scale", "s3://", ("moto",), None),
 )
 # What `KINETICS_I3D_PAGES` may be: all pieces whose packages are installed, or those of `NEEDS`
 # alone, whose packages must be there.
@@ -117,6 +123,19 @@ def pieces(block):
     return [shlex.join(words) for words in commands_of(block)]
 
 
+def help_of(verb):
+    """The page of a verb's help, in `NEEDS`."""
+    return f"help of {verb}"
+
+
+HELP = [(verb, text) for verb, module in VERBS.items() for text in module.EXAMPLES]
+LONG_NETWORKS = (
+    "convert",
+    "demo",
+    "features",
+    "inflate",
+    "weights",
+)  # with the names of the released ones
 RUNNABLE = {b.page for b in BLOCKS if any(not runs_elsewhere(b.page, text) for text in pieces(b))}
 
 
@@ -131,6 +150,7 @@ def test_every_block_is_in_a_known_language():
 def test_what_a_row_is_about_is_still_on_its_page():
     for page, pattern, *_ in (*RUN_ELSEWHERE, *NEEDS):
         texts = [text for one in BLOCKS if one.page == page for text in pieces(one)]
+        texts += [text for verb, text in HELP if help_of(verb) == page]
         assert any(re.search(pattern, text) for text in texts), (page, pattern)
 
 
@@ -199,7 +219,7 @@ def test_modules_that_a_page_names_exist(path):
 
 @pytest.fixture(scope="module")
 def stage_of(tmp_path_factory):
-    """page -> the folder of its stand-ins, one for the pages with networks of the same depth."""
+    """Whether networks are short -> the folder of the stand-ins."""
 
     @functools.cache
     def make(short):
@@ -209,45 +229,72 @@ def stage_of(tmp_path_factory):
             make_stage(folder)
         return folder
 
-    return lambda page: make(page in SHORT)
+    return make
 
 
-@pytest.mark.skipif(
+RUNS = pytest.mark.skipif(
     MODE not in (ALL, PACKAGES), reason="takes minutes; `make acceptance` runs this"
 )
+
+
+@pytest.fixture
+def on_stage(stage_of, tmp_path, monkeypatch):
+    """Whether networks are short, and narrow -> a stage with them, which becomes current."""
+
+    def enter(*, short, narrow=True):
+        folder = tmp_path / "stage"
+        shutil.copytree(stage_of(short), folder, copy_function=os.link)
+        if narrow:
+            put_small_networks(monkeypatch, short=short)
+        put_stand_ins(monkeypatch, folder)
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("KINETICS_I3D_CACHE", str(folder / "cache"))
+        monkeypatch.setenv("KINETICS_I3D_SOURCE", str(folder))
+        return folder
+
+    return enter
+
+
+@RUNS
 @pytest.mark.slow
 @pytest.mark.parametrize("page", sorted(RUNNABLE))
-def test_a_page_runs_as_it_is_written(page, stage_of, tmp_path, monkeypatch):
-    chosen = list(chosen_pieces(page))
+def test_a_page_runs_as_it_is_written(page, on_stage, monkeypatch):
+    chosen = [
+        (block, text)
+        for block in BLOCKS
+        for text in (pieces(block) if block.page == page else [])
+        if not runs_elsewhere(page, text) and is_run(page, text)
+    ]
     if not chosen:
         pytest.skip("nothing of it needs further packages")
-    folder = tmp_path / "stage"
-    shutil.copytree(stage_of(page), folder, copy_function=os.link)
-    put_small_networks(monkeypatch, short=page in SHORT)
-    put_stand_ins(monkeypatch, folder)
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("KINETICS_I3D_CACHE", str(folder / "cache"))
-    monkeypatch.setenv("KINETICS_I3D_SOURCE", str(folder))
-    put_page(monkeypatch, page, folder)
+    put_page(monkeypatch, page, on_stage(short=page in SHORT))
     with contextlib.ExitStack() as stack:
         runner = PageRunner(page, monkeypatch, stack)
         for block, text in chosen:
             runner.run(block, text)
 
 
-def chosen_pieces(page):
-    """Yields (block, text) of what is run of a page; skips where packages are missing."""
-    for block in BLOCKS:
-        for text in pieces(block) if block.page == page else []:
-            if runs_elsewhere(page, text):
-                continue
-            packages = needs(page, text)
-            missing = {name for name in packages if not is_installed(name)}
-            if sys.version_info[:2] != (3, 11) and "moto" in missing:
-                continue  # its environment is for Python 3.11
-            if MODE == PACKAGES:
-                assert not missing, (text, missing)
-                if packages or is_earlier(page, text):
-                    yield block, text
-            elif not missing:
-                yield block, text
+@RUNS
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "text"), HELP)
+def test_an_example_of_the_help_runs(verb, text, on_stage, monkeypatch):
+    page = help_of(verb)
+    if not is_run(page, text):
+        pytest.skip("needs further packages, or none")
+    # The release of imagenet_slim has the width of the original network.
+    folder = on_stage(short=verb not in LONG_NETWORKS, narrow=verb != "inflate")
+    put_help(verb, monkeypatch, folder)
+    with contextlib.ExitStack() as stack:
+        PageRunner(page, monkeypatch, stack).run_text(text)
+
+
+def is_run(page, text):
+    """Whether a command or a block is run by the packages of this environment."""
+    packages = needs(page, text)
+    missing = {name for name in packages if not is_installed(name)}
+    if sys.version_info[:2] != (3, 11) and "moto" in missing:
+        return False  # its environment is for Python 3.11
+    if MODE == PACKAGES:
+        assert not missing, (text, missing)
+        return bool(packages) or is_earlier(page, text)
+    return not missing
