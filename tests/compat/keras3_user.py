@@ -3,7 +3,10 @@
 `python keras3_user.py WHAT ARGUMENTS...`, in the environments of Keras 3. The last line is JSON.
 """
 
+import ast
 import json
+import pathlib
+import re
 import sys
 
 import numpy as np
@@ -70,6 +73,21 @@ def layer(saved, hub_form, inputs, outputs):
     return history["loss"]
 
 
+def card(folder, inputs):
+    """Runs the Python of the card of the Hub's form; the shapes of its logits and labels."""
+    with np.load(inputs) as arrays:
+        clips = arrays["clips"][:1]
+    names = {"clips": clips, "frames": ((clips + 1) * 127.5).astype(np.uint8)}
+    text = pathlib.Path(folder, "README.md").read_text(encoding="utf-8")
+    shapes = []
+    for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        *lines, last = ast.parse(block.replace("PATH/TO/THIS/FOLDER", folder)).body
+        exec(compile(ast.Module(lines, []), "card", "exec"), names)
+        value = eval(compile(ast.Expression(last.value), "card", "eval"), names)
+        shapes.append(list(np.shape(value)))
+    return shapes
+
+
 if __name__ == "__main__":
     what, *arguments = sys.argv[1:]
     known = {
@@ -78,5 +96,6 @@ if __name__ == "__main__":
         "flow": flow,
         "formats": formats,
         "layer": layer,
+        "card": card,
     }
     print(json.dumps(known[what](*arguments)))
