@@ -131,7 +131,7 @@ def test_what_does_not_fit_is_refused(path, known):
     ):
         InceptionI3D(weights=path, architecture="googlenet_narrow")
     with pytest.raises(
-        WeightsError, match=r"does not match.*Conv3d_1a_7x7_conv/kernel has .*3, 8\), must"
+        WeightsError, match=r"does not match.*Conv3d_1a_7x7_conv/kernel is .*3, 8\) instead of"
     ):
         InceptionI3D(weights=path, input_shape=(None, None, None, 2))
     assert (

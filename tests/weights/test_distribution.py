@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import pathlib
 import pickle
+import re
 import sys
 
 import numpy as np
@@ -203,7 +204,7 @@ def test_a_flipped_bit_is_refused_by_the_name_of_its_tensor(install, content, ar
     broken[at + 3] = 0xFF
     broken[at + 2] = 0xFF
     path.write_bytes(broken)
-    assert "not finite: ['" in refused()
+    assert re.search(r"not finite: \S+/\w+", refused())
 
 
 def test_any_flipped_bit_is_refused(install, content):
