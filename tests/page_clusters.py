@@ -63,7 +63,8 @@ def run_manifest(text):
 def run_on_ray(words):
     """Runs `kinetics-i3d scale` on a cluster of one node, with the folder `bucket` on S3."""
     with contextlib.ExitStack() as stack:
-        variables = stack.enter_context(serve_s3("bucket", "bucket"))
+        address, variables = stack.enter_context(serve_s3("bucket", "bucket"))
+        variables["AWS_ENDPOINT_URL"] = f"http://{address}"
         stack.enter_context(start_ray(**variables))
         run_workers([sys.executable, "-m", "kinetics_i3d", *words], [variables])
 

@@ -4,9 +4,9 @@ import shutil
 
 import numpy as np
 from doc_pages import ROOT
-from page_stage import put_page, put_videos
+from page_stage import ACTIONS, put_curves, put_page, put_videos
 
-LABELS = ("sit", "wave")
+LABELS = tuple(ACTIONS)
 EXAMPLE = ROOT / "examples" / "wave.mp4"
 
 
@@ -35,7 +35,6 @@ def put_help(verb, patch, folder):
 def _put_run(folder):
     """The folder of a training: weights, videos and curves."""
     import kinetics_i3d as ki3d
-    from kinetics_i3d.training.outputs import write_history
 
     run = folder / "RUN"
     run.mkdir()
@@ -44,8 +43,7 @@ def _put_run(folder):
     ki3d.save_weights(model, run / "weights.h5", labels=LABELS, clip_spec=spec)
     rows = [f"{folder}/my_videos/{label}/0.mp4,{label},val" for label in LABELS]
     (run / "videos.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
-    row = {"epoch": 1, "step": 1, "loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1}
-    write_history(run / "history.csv", [row])
+    put_curves(run)
 
 
 def _put_hmdb51(folder):

@@ -81,7 +81,7 @@ def answers(url):
 
 @contextlib.contextmanager
 def serve_s3(folder, bucket):
-    """Serves a folder as a bucket of S3; yields the variables by which its server is found."""
+    """Serves a folder as a bucket of S3; yields (`host:port`, {variable: value} of a client)."""
     program = ROOT / "tests" / "compat" / "s3_server.py"
     server = subprocess.Popen(
         [S3_PYTHON, program, folder, bucket],
@@ -90,15 +90,11 @@ def serve_s3(folder, bucket):
         stderr=subprocess.DEVNULL,  # a line a request
         text=True,
     )
+    variables = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
     try:
         address = server.stdout.readline().strip()
         assert address.startswith("127.0.0.1:"), address
-        yield {
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{address}",
-        }
+        yield address, {**variables, "AWS_REGION": "us-east-1"}
     finally:
         server.communicate(timeout=30)  # its input ends, and so does it
 

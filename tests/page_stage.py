@@ -201,14 +201,19 @@ def _put_bucket(patch, folder):
         shutil.copytree(folder / "my_videos", folder / name / "videos")
 
 
-def _put_runs(patch, folder):
-    """Two runs and an evaluation, whose curves and confusion matrix are drawn."""
+def put_curves(run):
+    """Writes the history of a training of one epoch into its folder."""
     from kinetics_i3d.training.outputs import write_history
 
     row = {"epoch": 1, "step": 1, "loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1}
+    write_history(run / "history.csv", [row])
+
+
+def _put_runs(patch, folder):
+    """Two runs and an evaluation, whose curves and confusion matrix are drawn."""
     for name in ("RUN", "OTHER_RUN"):
         (folder / name).mkdir()
-        write_history(folder / name / "history.csv", [row])
+        put_curves(folder / name)
     classes = [{"label": "sit", "right": 3, "taken_for": {"wave": 1}}]
     classes += [{"label": "wave", "right": 2, "taken_for": {}}]
     (folder / "my_evaluation").mkdir()

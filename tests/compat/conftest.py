@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from page_servers import serve_s3
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXAMPLES = HERE.parents[1] / "examples"
@@ -103,28 +104,9 @@ def records(videos, tmp_path_factory):
 @pytest.fixture(scope="session")
 def s3(environment, records):
     """(address of the records, the variables by which tensorflow-io finds their server)."""
-    python = environment("s3").python
-    server = subprocess.Popen(
-        [python, HERE / "s3_server.py", records.parent, "videos"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # a line a request
-        text=True,
-    )
-    try:
-        address = server.stdout.readline().strip()
-        assert address.startswith("127.0.0.1:"), address
-        yield (
-            f"s3://videos/{records.name}",
-            {
-                "AWS_ACCESS_KEY_ID": "testing",
-                "AWS_SECRET_ACCESS_KEY": "testing",
-                "AWS_REGION": "us-east-1",
-                "S3_ENDPOINT": f"http://{address}",  # without http:// it would be asked by TLS
-            },
-        )
-    finally:
-        server.communicate(timeout=30)  # its input ends, and so does it
+    with serve_s3(records.parent, "videos") as (address, variables):
+        # Without http:// it would be asked by TLS.
+        yield f"s3://videos/{records.name}", {**variables, "S3_ENDPOINT": f"http://{address}"}
 
 
 @pytest.fixture(scope="session")

@@ -162,5 +162,5 @@ def test_the_page_builds_on_features_in_the_newest(environment, model, tmp_path)
 def test_the_python_of_the_hubs_card_runs_on_the_newest(environment, model, training, tmp_path):
     ki3d.export(model, tmp_path / "hub", to="hub")
     words = ("card", tmp_path / "hub", training)
-    found = environment("newest").ask(PROGRAM, *words, cwd=tmp_path, TF_USE_LEGACY_KERAS="1")
-    assert found == [[1, 12], [1, 5], [1, 12]]
+    shapes = environment("newest").ask(PROGRAM, *words, cwd=tmp_path, TF_USE_LEGACY_KERAS="1")
+    assert shapes == [[1, 12], [1, 5], [1, 12]]

@@ -53,10 +53,10 @@ def test_the_python_of_a_card_runs(kind, tmp_path):
     pixels = np.zeros((1, FRAMES, size, size, 3), np.uint8)
     names = {"rgb_frames": pixels}
     blocks = BLOCK.findall(card_of(kind, path))
-    found = []
+    results = []
     for text in blocks:
-        place = re.sub(r"PATH/TO/THIS/(FILE|FOLDER)", path.as_posix(), text)
-        assert place != text
-        result = value_of(place, names)
-        found.append(np.shape(result[0] if isinstance(result, list) else result))
-    assert found == shapes
+        code = re.sub(r"PATH/TO/THIS/(FILE|FOLDER)", path.as_posix(), text)
+        assert code != text
+        result = value_of(code, names)
+        results.append(np.shape(result[0] if isinstance(result, list) else result))
+    assert results == shapes
