@@ -71,7 +71,7 @@ backends: $(VENV)/.dev $(VENV)/.weights  ## the same logits on TensorFlow, JAX a
 # --no-deps: the file names all packages, and pip cannot hold a dependency's extra, tritonclient[http], against a hash.
 formats: $(VENV)/.dev  ## every format of export, written and run (installs it; locked for Linux on x86-64)
 	@$(BIN)/python -m pip install -qq --no-deps --requirement requirements/formats.txt
-	$(PYTEST) $(TWO) tests/exporting tests/inference/test_optimize.py tests/inference/test_quantize.py
+	KINETICS_I3D_LONG=1 $(PYTEST) $(TWO) tests/exporting tests/inference/test_optimize.py tests/inference/test_quantize.py
 	KINETICS_I3D_PAGES=packages $(PYTEST) -n 2 tests/test_pages.py \
 	    -k "runs_as and (examples or export_litert or export_onnx or export_serving or index) or of_the_help and onnx"
 

@@ -114,7 +114,7 @@ def test_grad_cam_draws_the_class_that_is_requested(run, tmp_path):
     assert out.startswith("clap, ") and (tmp_path / "cam.gif").stat().st_size > 10_000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_streams_compute_their_own_flow(run, tmp_path):
     rgb = tiny_weights(tmp_path / "rgb.h5")
     flow = tiny_weights(tmp_path / "flow.h5", stream="flow")
@@ -128,7 +128,7 @@ def test_two_streams_compute_their_own_flow(run, tmp_path):
     assert float(lines[-1].split()[1]) / 100 == pytest.approx(probability, abs=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_keras_layer(run, folder, tmp_path):
     rows = [
         f"{folder}/{label}/{number}.mp4,{label},{'test' if number == 3 else 'train'}"
@@ -165,7 +165,7 @@ def test_fvd_of_folders_keeps_the_features_of_the_real_videos(run, folder, tmp_p
         assert (tmp_path / "real_features.npz").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_quickstart_notebook_runs_and_has_no_outputs(monkeypatch):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     notebook = json.loads((EXAMPLES / "quickstart.ipynb").read_text(encoding="utf-8"))

@@ -33,6 +33,7 @@ def folder(tmp_path, monkeypatch):
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_short_video_becomes_known_step_by_step(figures, examples, folder):
     first, second, last = analyze(examples["wave"], figures, weights=WEIGHTS)
     assert (first.name, first.weights, first.classes) == ("wave.mp4", WEIGHTS, 12)
@@ -47,6 +48,7 @@ def test_a_short_video_becomes_known_step_by_step(figures, examples, folder):
     assert frame[90, 32:37].mean() < 0.7 * frame[90, 40:45].mean()
 
 
+@pytest.mark.long
 def test_a_long_video_is_classified_over_time(figures, examples, folder):
     *_, analysis = analyze(examples["all four"], figures, weights=WEIGHTS)
     labels = [segment.label for segment in analysis.segments]
@@ -104,6 +106,7 @@ def test_what_is_too_large_or_too_long_is_refused_before_it_is_decoded(
         check_file(examples["wave"], weights=WEIGHTS, limits=limits)
 
 
+@pytest.mark.long
 def test_a_header_that_is_silent_about_the_length_does_not_lift_the_limit(
     figures, examples, folder, monkeypatch
 ):

@@ -80,7 +80,7 @@ def on_terminal(*words, **variables):
     return b"".join(parts).decode().replace("\r\n", "\n")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_colors_are_for_terminals_without_no_color():
     help_text, mistake = on_terminal("fvd", "--help"), on_terminal("fvd")
     assert "\x1b[1moptions:\x1b[0m\n" in help_text and "\x1b[1musage:\x1b[0m " in help_text
@@ -148,7 +148,7 @@ def test_doctor_prints_no_line_of_tensorflow():
     assert start("doctor", video, "--weights", "rgb_figures") == (0, [])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_classify_prints_no_line_of_tensorflow_and_each_bad_file_once(folder):
     code, lines = start("classify", folder, "--weights", "rgb_figures")
     # A machine under load takes the 30 seconds after which the progress is printed.

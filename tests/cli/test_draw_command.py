@@ -35,6 +35,7 @@ def sources(tmp_path, videos):
     } | dict.fromkeys(("filmstrip", "grad-cam", "timeline"), (videos["two"],))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_writes_its_picture(command, weights, sources, tmp_path, kind):
     path = tmp_path / "out" / f"{kind}.png"
@@ -59,6 +60,7 @@ def test_grad_cam_takes_a_label_and_an_endpoint(command, weights, videos, tmp_pa
     assert code == 2 and "`label` must be one of the 3 classes" in err
 
 
+@pytest.mark.long
 def test_a_broken_video_of_an_embedding_is_reported_and_skipped(command, weights, videos, tmp_path):
     words = ("--weights", weights["good"], "--output", tmp_path / "a.png")
     good, bad = (videos["one"], videos["two"]), videos["text"]

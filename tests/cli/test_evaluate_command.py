@@ -112,7 +112,7 @@ def test_it_prints_and_writes_the_same_numbers(command, dataset, weights, tmp_pa
     assert "What changed" in page and "text.mp4" in page
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_streams_are_added_from_what_was_computed(
     command, dataset, weights, flow_weights, tmp_path, monkeypatch
 ):

@@ -45,6 +45,7 @@ def test_the_choices_are_those_of_the_library():
         feature_options.FeatureOptions(**preset.options)
 
 
+@pytest.mark.long
 def test_files_hold_what_the_library_computes(command, videos, weights, tmp_path):
     words = (videos["two"], "--weights", weights["good"], "--output", tmp_path / "out", *WINDOWS)
     code, out, _ = command("features", *words)
@@ -277,6 +278,7 @@ def test_activitynet_rows_are_at_the_rate_of_the_configuration(
     np.testing.assert_allclose(center, (np.arange(len(array)) * 16 + 8) / fps, atol=1 / fps)
 
 
+@pytest.mark.long
 def test_mstcn_files_load_as_its_batch_generator_loads_them(command, videos, weights, tmp_path):
     words = ("features", videos["two"], "--weights", weights["good"], "--output", tmp_path)
     assert command(*words, "--preset", "mstcn")[0] == 0

@@ -72,7 +72,7 @@ def test_verbs_of_clips_say_to_inflate_first(command, videos, tmp_path, verb):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_inflate_takes_the_name_and_labels(command, mirror, tmp_path):
     import kinetics_i3d as ki3d
 

@@ -172,7 +172,7 @@ main.run()
     assert not begun.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_bug_ends_the_process_in_spite_of_threads_that_wait():
     code = """
 import sys

@@ -26,6 +26,7 @@ def test_the_formats_are_those_of_the_library():
     assert verb.FORMATS == timeline.FORMATS
 
 
+@pytest.mark.long
 def test_windows_and_segments_are_printed(command, videos, weights):
     words = ("timeline", videos["two"], "--weights", weights["good"], *WINDOWS)
     expected = ki3d.classify_over_time(videos["two"], weights["good"], window=9, stride=4)

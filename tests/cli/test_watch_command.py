@@ -137,6 +137,7 @@ def _heed_ctrl_c():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_a_stream_with_a_summary(videos, tmp_path):
     with serve_in_real_time(ROOT / "examples" / "wave.mp4", seconds=3600) as address:
         words = ["watch", address, "--weights", "rgb_figures", "--window", "16", "--every", "0.4"]

@@ -140,7 +140,7 @@ def test_only_the_innermost_stage_is_shown(stderr):
     with show_progress(), waiting("outer"), waiting("inner"):
         before = len(stream.getvalue())  # a busy machine may be slow to begin the second
         time.sleep(0.2)
-    shown = stream.getvalue()[before:]
+        shown = stream.getvalue()[before:]
     assert "inner" in shown and "outer" not in shown
 
 

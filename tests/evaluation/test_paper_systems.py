@@ -118,7 +118,7 @@ def plain_logits(name, model, video):
     return np.average(logits, axis=0, weights=[share for _, share in CLIPS[name]])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", CLIPS)
 def test_system_is_tested_and_trained_on_the_frames_of_the_paper(name, videos):
     dataset, contents = videos

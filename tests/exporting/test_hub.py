@@ -39,6 +39,7 @@ def clips():
     return np.random.default_rng(0).uniform(-0.5, 2, (2, 10, 32, 33, 3)).astype("float32")
 
 
+@pytest.mark.long
 def test_a_call_gives_the_logits_of_the_model(folder, loaded, model, clips):
     expected = model(clips, training=False)
     np.testing.assert_allclose(loaded(clips), expected, rtol=1e-4, atol=1e-5)

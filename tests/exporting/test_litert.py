@@ -109,7 +109,7 @@ def test_lower_precisions_have_smaller_files(model, tmp_path, in_this_process, p
     assert path.stat().st_size < share * 4 * model.count_params()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_calibrates_int8_by_training_videos(
     model, dataset, tmp_path, in_this_process, monkeypatch, capsys
 ):

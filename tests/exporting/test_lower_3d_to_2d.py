@@ -43,7 +43,7 @@ def randomize(model):
             variable.assign(random.uniform(-0.3, 0.3, variable.shape))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("letter", SYSTEMS)
 def test_a_lowered_system_computes_the_same(letter, tmp_path):
     build, options, sizes = SYSTEMS[letter]

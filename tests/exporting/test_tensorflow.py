@@ -35,6 +35,7 @@ def expected(model, frames):
     return model(crop / 255 * 2.5 - 0.5, training=False).numpy()
 
 
+@pytest.mark.long
 def test_labels_and_scores_are_those_of_the_model(loaded, frames, expected):
     actual = loaded["serving_default"](rgb=tf.constant(frames))
     odds = softmax(expected)
@@ -111,6 +112,7 @@ def test_labels_and_spec_are_assets(saved, model):
     assert card.startswith("---\n") and "`assets/labels.txt`" in card and "(rgb=rgb_frames)" in card
 
 
+@pytest.mark.long
 def test_the_command_writes_a_saved_model_with_an_endpoint(tmp_path, capsys, monkeypatch, model):
     from kinetics_i3d.cli.main import main
 
@@ -166,6 +168,7 @@ def test_a_failed_parity_check_leaves_no_folder_and_reports_the_difference(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_an_artifact_that_does_not_run_is_reported_with_the_reason(tmp_path):
     with pytest.raises(ExportError, match=r"it does not run on its own \(.*exist"):
         run_in_subprocess(tmp_path / "nothing", {}, runtime="saved_model", output="out")

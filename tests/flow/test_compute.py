@@ -252,6 +252,7 @@ def test_a_batch_is_its_pairs(video):
     np.testing.assert_allclose(middle, (1, 0.5), atol=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["numba", pytest.param("tensorflow", marks=pytest.mark.slow)])
 def test_workers_and_streaming_change_no_bit(video, backend):
     pytest.importorskip(backend, reason=f"needs {backend}, an extra")

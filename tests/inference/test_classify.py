@@ -130,6 +130,7 @@ def flow_by_hand(video):
     return (crop * (2 / 255) - 1)[None]
 
 
+@pytest.mark.long
 def test_two_streams_see_one_video(two_streams, video):
     result = ki3d.classify(video, two_streams, top=3)
     rgb = ki3d.load_clip(video, spec=SPEC)[:, :33]  # the last frame has no flow
@@ -148,6 +149,7 @@ def test_a_model_of_flow_alone(two_streams, video):
     np.testing.assert_allclose([odds[x] for x in LABELS], softmax(logits), rtol=1e-3)
 
 
+@pytest.mark.long
 def test_flow_stored_for_another_spec_is_passed_over(two_streams, video, tmp_path, caplog):
     flow = two_streams.streams["flow"]
     flow.labels, flow.clip_spec = LABELS, two_streams.clip_specs["flow"]

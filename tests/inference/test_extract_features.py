@@ -36,6 +36,7 @@ def rows_of(extractor, video):
     ]
 
 
+@pytest.mark.long
 def test_features_equal_predict_on_the_same_frames(model):
     video = noise(150)
     found = ki3d.extract_features(video, model)
@@ -66,6 +67,7 @@ def test_pools_keep_the_axes_that_they_do_not_average(model, pool, axes, shape):
     np.testing.assert_allclose(found.features, expected, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("views", "count"), [("three_crop", 3), ("ten_crop", 10)])
 def test_views_are_those_of_the_protocols(model, views, count):
     video = noise(20, size=(48, 80))

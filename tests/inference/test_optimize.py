@@ -30,7 +30,7 @@ def int8(tiny, calibration_videos):
     return optimize(tiny, precision="int8", calibration=calibration_videos)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bfloat16_keeps_the_logits_in_float32_and_the_dtype_policy(tiny, calibration_videos):
     keras.config.set_dtype_policy("mixed_float16")
     try:

@@ -162,6 +162,7 @@ def test_streams_of_two_sizes_are_refused(video):
         ki3d.watch(video, pair)
 
 
+@pytest.mark.long
 def test_closing_the_generator_ends_the_thread(model, video):
     windows = ki3d.watch(video, model, window=9, every=0.1)
     next(windows)

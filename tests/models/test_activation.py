@@ -65,7 +65,7 @@ def test_unknown_activation_in_a_file_is_refused(model, tmp_path):
     assert WeightsInfo.from_json(json.dumps(fields)).activation == "sigmoid"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_streams_must_agree_on_the_activation(model, tmp_path):
     flow = InceptionI3D(architecture=SHORT, classes=3, input_shape=(None, None, None, 2))
     flow.labels, flow.clip_spec = LABELS, model.clip_spec.for_flow()
@@ -91,7 +91,7 @@ def test_decode_predictions_with_sigmoid():
         decode_predictions([[0.0, 2.0]], labels=("sit", "stand"), activation="relu")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_classify_and_exports_use_the_activation(model, tmp_path):
     frames = np.random.default_rng(2).integers(0, 255, (12, 40, 48, 3), np.uint8)
     write_video(tmp_path / "video.mp4", frames, fps=25)

@@ -85,6 +85,7 @@ def test_outputs_are_those_of_the_layer_of_keras_to_the_bit():
     np.testing.assert_array_equal(np.asarray(own(clips)), np.asarray(plain(clips)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("frames", [16, 9])
 def test_plain_keras_training_in_bfloat16_stays_finite_on_short_clips(short, in_bfloat16, frames):
     keras.utils.set_random_seed(1)
@@ -92,6 +93,7 @@ def test_plain_keras_training_in_bfloat16_stays_finite_on_short_clips(short, in_
     assert np.isfinite(losses).all() and losses[-1] < losses[0]
 
 
+@pytest.mark.long
 def test_the_handed_case_trains_with_fit(short, in_bfloat16):
     keras.utils.set_random_seed(1)
     model = InceptionI3D(architecture=short, classes=3)

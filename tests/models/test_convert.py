@@ -35,6 +35,7 @@ def source(tmp_path_factory, model):
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_format_holds_every_variable(ending, source, model, tmp_path):
     written = convert(source, tmp_path / f"mine{ending}")
@@ -47,11 +48,13 @@ def test_every_format_holds_every_variable(ending, source, model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [f"mine{ending}"]  # nothing beside it
 
 
+@pytest.mark.long
 def test_a_whole_model_loads_in_keras(source, model, tmp_path):
     loaded = keras.saving.load_model(convert(source, tmp_path / "mine.keras"))
     assert loaded.labels == LABELS and loaded.clip_spec == SPEC
 
 
+@pytest.mark.long
 def test_features_and_images_are_converted_too(tmp_path, known, randomize):
     features = randomize(InceptionI3D(architecture=ROW, include_top=False))
     save_weights(features, tmp_path / "features.h5")
@@ -86,6 +89,7 @@ def test_a_file_that_answers_otherwise_never_gets_its_name(source, tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("system", ["ConvNetLSTM", "TwoStream"])
 def test_systems_are_converted_where_the_format_tells_what_they_are(system, tmp_path, known):
     constructor = SYSTEMS[system].builder

@@ -59,7 +59,7 @@ def clips_of(name, count=2):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_copy_answers_alike(name, narrow, randomize):
     model, clips = randomize(build(name, narrow)), clips_of(name)

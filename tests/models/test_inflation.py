@@ -63,6 +63,7 @@ def out_of_reach(frames, third):
     return {"Conv3d_1a_7x7": first, "Mixed_5c": clean, "Conv3d_0c_1x1": logits}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("row", ["inception_v1", "googlenet"])
 def test_inner_frames_of_a_boring_video_are_those_of_the_image(flat, row):
     inflated, picture = inflate(flat[row]), image()

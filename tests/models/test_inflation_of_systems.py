@@ -101,7 +101,7 @@ def test_what_does_not_fit_is_refused(images, known):
         start_from_images(model, flat, temporal="first")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_release_of_2014_starts_every_system(shared):
     flat = InceptionV1(weights=shared / "reference" / "inception5h")
     backbone = feature_model(flat, "Mixed_5c")

@@ -45,6 +45,7 @@ def test_predict_refuses_few_frames_after_its_trace_was_relaxed(model):
         model.predict(clips_of(8), verbose=0)
 
 
+@pytest.mark.long
 def test_the_figures_weights_refuse_the_handed_case():
     model = InceptionI3D(weights="rgb_figures")
     zeros = [np.zeros((1, frames, 64, 64, 3), np.float32) for frames in (16, 20, 8)]
@@ -82,6 +83,7 @@ def test_tf_data_refuses_small_clips(model):
         model.predict(dataset, verbose=0)
 
 
+@pytest.mark.long
 def test_an_exported_saved_model_refuses_small_clips(model, tmp_path):
     signature = keras.layers.InputLayer((None, None, None, 3))
     model.export(tmp_path / "model", input_signature=[signature.output], verbose=False)
@@ -149,6 +151,7 @@ def test_two_streams_that_do_not_belong_together_are_refused(both, wrong, why):
         function(wrong)
 
 
+@pytest.mark.long
 def test_snapshots_without_their_stacks_are_refused(short):
     model = TwoStream(architecture=short, classes=3)
     for count in (1, 2, 3):

@@ -74,6 +74,7 @@ ORDERS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("order", ORDERS)
 def test_keras_files_load_in_a_new_process(files, order):
     code = f"""

@@ -63,6 +63,7 @@ def test_predictions_are_averaged_over_streams_and_snapshots(averaged, arrays_of
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(logits).max())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("row", ROWS)
 def test_the_fused_network_equals_plain_numpy(fused, arrays_of, row):
     model, clips = fused[row], random_clips(3, side=(64, 72), batch=1)
@@ -107,6 +108,7 @@ def test_rgb_is_sampled_ten_times_more_rarely(constructor, known):
         constructor(architecture="googlenet_narrow", input_shape=shapes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["averaged", "fused"])
 def test_files_give_the_same_model(tmp_path, request, kind):
     model, clips = request.getfixturevalue(kind)["inception_v1"], random_clips(1)

@@ -195,7 +195,7 @@ make_features(sys.argv[1], backbone, killing, key="1")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_features_resume_after_sigkill(backbone, tmp_path):
     words = [sys.executable, "-c", KILLED, str(tmp_path / "made"), __file__]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -51,6 +51,7 @@ def take(source, count, config=CONFIG, streams=("rgb",), **options):
     return list(training_batches(source, config, streams, **settings).take(count))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["videos", "records"])
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
 def test_training_batches_resume_after_any_batch(kind, mixup, request):

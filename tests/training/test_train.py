@@ -39,7 +39,7 @@ from kinetics_i3d.weights.checkpoint import read_info
 SHORT = register()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_run_writes_weights_config_and_history(noisy, tiny, tmp_path):
     policy = keras.config.dtype_policy()
     output = tmp_path / "run"
@@ -367,7 +367,7 @@ def test_failure_in_a_worker_is_one_line_and_saves_the_state(noisy, tiny, tmp_pa
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(noisy, tiny, tmp_path):
     config = dataclasses.replace(
         tiny, learning_rate=1e30, warmup=0.0, schedule="constant", optimizer="sgd"

@@ -180,6 +180,7 @@ def test_wrong_clips_are_named(tiny, clips, short):
         ki3d.grad_cam(features, clips)
 
 
+@pytest.mark.long
 def test_a_model_is_copied_once_and_not_kept_alive(clips):
     model = tiny_model()
     ki3d.grad_cam(model, clips)

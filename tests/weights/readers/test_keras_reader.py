@@ -60,6 +60,7 @@ def awkward():
     return model
 
 
+@pytest.mark.long
 def test_an_awkward_network(awkward, tmp_path):
     deep = awkward.get_layer("in").get_layer("deep")
     outer = [layer for layer in awkward.layers if layer.name != "in"]
