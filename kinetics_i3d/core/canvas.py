@@ -60,18 +60,6 @@ class Canvas:
         text = printable(text) if width is None else fit_text(text, size=size, width=width)
         self.draw.text(position, text, fill=color, font=font(size), anchor=anchor)
 
-    def slanted_text(self, position, text, *, size, color=INK, width=None):
-        """Writes one line that rises at 45 degrees from `position`."""
-        image_module, draw_module, _ = pillow()
-        text = printable(text) if width is None else fit_text(text, size=size, width=width)
-        side = 2 * (int(text_width(text, size=size)) + size)
-        ink = image_module.new("L", (side, side))
-        middle = (side // 2, side // 2)
-        draw_module.Draw(ink).text(middle, text, fill=255, font=font(size), anchor="lm")
-        ink = ink.rotate(45, resample=image_module.Resampling.BICUBIC)
-        corner = (int(position[0]) - side // 2, int(position[1]) - side // 2)
-        self.image.paste(color, corner, ink)
-
     def box(self, position, size, color, *, radius=0):
         """Fills a rectangle of `size` (width, height) pixels, its top left corner at `position`."""
         if min(size) >= 1:

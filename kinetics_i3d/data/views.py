@@ -77,27 +77,6 @@ VIEWS = {
 }
 
 
-def whole_video(path, *, spec, minimum=9, window=WINDOW):
-    """Reads a video from end to end in windows, one in memory at a time.
-
-    Args:
-        path: The video.
-        spec: A `ClipSpec`, of either stream.
-        minimum: Minimum number of frames of a window. A shorter video is looped; a shorter
-            remainder is completed with the frames before it.
-        window: Maximum number of frames of a window.
-
-    Yields:
-        (clips, clip_weight) as `video_views`.
-
-    Raises:
-        ValueError: If `window` is below `minimum`.
-        VideoError: If the video cannot be decoded.
-    """
-    streams = (spec.stream,)
-    yield from video_views(path, spec=spec, streams=streams, minimum=minimum, window=window)
-
-
 def video_views(
     path,
     *,

@@ -28,29 +28,6 @@ JOINTS = ("pelvis", "spine", "chest", "neck", "chin", "head", "nose", "hair") + 
 )
 JOINT = {name: index for index, name in enumerate(JOINTS)}
 
-BONES = (
-    ("pelvis", "spine"),
-    ("spine", "chest"),
-    ("chest", "neck"),
-    ("neck", "head"),
-    ("head", "nose"),
-) + tuple(
-    (f"{a}_{side}" if a in _SIDED else a, f"{b}_{side}")
-    for side in SIDES
-    for a, b in (
-        ("chest", "shoulder"),
-        ("shoulder", "elbow"),
-        ("elbow", "wrist"),
-        ("wrist", "hand"),
-        ("pelvis", "hip"),
-        ("hip", "knee"),
-        ("knee", "ankle"),
-        ("ankle", "heel"),
-        ("ankle", "toe"),
-    )
-)
-"""Pairs of joints whose distance no pose can change."""
-
 SOLE = 0.012  # from the heel's and the toe's joint down to the floor, in heights
 
 

@@ -256,7 +256,7 @@ class ClipModel(keras.Model):
         """Averages the outputs over the views of one video, weighted by their new frames.
 
         Args:
-            views: Iterable of (clips, weight), one clip each, as from `data.views.whole_video`;
+            views: Iterable of (clips, weight), one clip each, as from `data.views.video_views`;
                 clips of two streams are `{"rgb": ..., "flow": ...}`. Consecutive short clips of
                 the same size are batched.
 

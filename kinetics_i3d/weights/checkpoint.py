@@ -169,23 +169,6 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
         _append_checksum(temporary)
 
 
-def add_checksum(path):
-    """Adds the checksum to a file of an earlier version that has none.
-
-    Args:
-        path: The file, which is replaced atomically.
-
-    Raises:
-        WeightsError: If it is damaged, or not a checkpoint of this package.
-    """
-    path = pathlib.Path(path)
-    if not verify_checksum(path):
-        read_checkpoint(path)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(path.read_bytes())
-            _append_checksum(temporary)
-
-
 def verify_checksum(path):
     """Verifies the checksum at the end of a file, and returns whether there is one.
 

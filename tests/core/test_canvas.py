@@ -51,15 +51,6 @@ def test_text_that_fits_is_left_alone():
     assert fit_text("a\nb\udcff", size=16, width=100) == "a\ufffdb\ufffd"
 
 
-def test_slanted_text_rises_from_its_beginning():
-    canvas = Canvas(200, 200)
-    canvas.slanted_text((20, 180), "walk_backwards", size=16)
-    left, top, right, bottom = inked(canvas)
-    side = text_width("walk_backwards", size=16) / 2**0.5
-    assert abs(left - 20) < 10 and abs(bottom - 180) < 10
-    assert abs(right - left - side) < 20 and abs(bottom - top - side) < 20
-
-
 def test_pasted_pixels_are_kept_and_resized():
     canvas = Canvas(30, 30)
     block = np.full((4, 6, 3), (10, 20, 30), np.uint8)

@@ -9,7 +9,7 @@ import pytest
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.data import streams, views
-from kinetics_i3d.data.views import VIEWS, View, video_views, whole_video
+from kinetics_i3d.data.views import VIEWS, View, video_views
 from kinetics_i3d.video.clip import load_clip
 from kinetics_i3d.video.writer import write_video
 
@@ -39,7 +39,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_every_frame_counts_once(coded_video, numbers, case):
     (frames, minimum, window), expected = CASES[case]
-    found = list(whole_video(coded_video(frames), spec=SPEC, minimum=minimum, window=window))
+    found = list(video_views(coded_video(frames), spec=SPEC, minimum=minimum, window=window))
     assert [(numbers(clips[0], grey=0), share) for clips, share in found] == expected
     assert sum(share for _, share in found) == frames
     for clips, _ in found:
@@ -50,7 +50,7 @@ def test_a_view_is_what_load_clip_reads(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (10, 48, 80, 3), np.uint8)
     write_video(tmp_path / "noise.mp4", frames, fps=25)
     spec = ClipSpec("small", fps=12.5, short_side=40, size=32, low=-117.0, high=138.0)
-    ((clips, share),) = whole_video(tmp_path / "noise.mp4", spec=spec, minimum=1)
+    ((clips, share),) = video_views(tmp_path / "noise.mp4", spec=spec, minimum=1)
     assert share == 5
     np.testing.assert_array_equal(clips, load_clip(tmp_path / "noise.mp4", spec=spec))
 
@@ -75,7 +75,7 @@ def test_frames_are_read_as_views_are_taken(monkeypatch):
             yield np.zeros((64, 80, 3), np.uint8)
 
     monkeypatch.setattr(streams, "read_frames", endless)
-    taken = whole_video("some.mp4", spec=SPEC, window=20)
+    taken = video_views("some.mp4", spec=SPEC, window=20)
     assert read == []
     next(taken)
     assert len(read) == 20
@@ -92,7 +92,7 @@ def test_memory_is_that_of_one_window(monkeypatch):
     spec = ClipSpec("small", short_side=64, size=64)
     tracemalloc.start()
     try:
-        for clips, _ in whole_video("some.mp4", spec=spec, window=30):
+        for clips, _ in video_views("some.mp4", spec=spec, window=30):
             del clips
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -103,10 +103,10 @@ def test_memory_is_that_of_one_window(monkeypatch):
 
 def test_what_is_wrong(coded_video, tmp_path):
     with pytest.raises(ValueError, match=r"`window` must be .* Received: window=8, minimum=9"):
-        next(whole_video(coded_video(12), spec=SPEC, window=8))
+        next(video_views(coded_video(12), spec=SPEC, window=8))
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(VideoError, match=r"broken\.mp4"):
-        next(whole_video(tmp_path / "broken.mp4", spec=SPEC))
+        next(video_views(tmp_path / "broken.mp4", spec=SPEC))
 
 
 BOTH = ("rgb", "flow")
@@ -145,12 +145,12 @@ def test_both_streams_show_the_same_frames_but_for_the_last(
         assert quantized(clips["flow"][0]) == [shown, [255 - number for number in shown]]
         assert clips["flow"].dtype == np.float32 and clips["flow"].shape[2:] == (64, 64, 2)
     # The rgb of a video that ends one frame earlier.
-    alone = list(whole_video(coded_video(frames - 1), **options))
+    alone = list(video_views(coded_video(frames - 1), **options))
     assert [numbers(clips[0], grey=0) for clips, _ in alone] == [
         numbers(clips["rgb"][0], grey=0) for clips, _ in found
     ]
     flow = dataclasses.replace(SPEC, stream="flow")
-    only = list(whole_video(path, spec=flow, minimum=9, window=20))
+    only = list(video_views(path, spec=flow, streams=("flow",), minimum=9, window=20))
     for (clips, share), (both, other) in zip(only, found, strict=True):
         assert share == other
         np.testing.assert_array_equal(clips, both["flow"])

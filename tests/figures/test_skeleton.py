@@ -6,7 +6,6 @@ import pytest
 from kinetics_i3d.figures import ACTIONS
 from kinetics_i3d.figures.actions import TABLE, poses_at
 from kinetics_i3d.figures.skeleton import (
-    BONES,
     CHANNELS,
     JOINT,
     SOLE,
@@ -17,6 +16,15 @@ from kinetics_i3d.figures.skeleton import (
 )
 
 ENDS = [JOINT[f"{end}_{side}"] for side in "lr" for end in ("heel", "toe")]
+
+# Pairs of joints whose distance no pose can change.
+MIDDLE_BONES = ("pelvis spine", "spine chest", "chest neck", "neck head", "head nose")
+SIDE_BONES = (
+    *("chest shoulder_{0}", "shoulder_{0} elbow_{0}", "elbow_{0} wrist_{0}", "wrist_{0} hand_{0}"),
+    *("pelvis hip_{0}", "hip_{0} knee_{0}", "knee_{0} ankle_{0}"),
+    *("ankle_{0} heel_{0}", "ankle_{0} toe_{0}"),
+)
+BONES = [bone.format(side).split() for side in "lr" for bone in (*MIDDLE_BONES, *SIDE_BONES)]
 
 # Where joints of a body of 1 m are, (forward, left, up). Again with:
 #   joint_positions(poses_at(TABLE[action], [phase]), Body(height=1.0))[0, JOINT[joint]].round(3)

@@ -13,7 +13,6 @@ from kinetics_i3d.weights import catalog
 from kinetics_i3d.weights.checkpoint import (
     Checkpoint,
     WeightsInfo,
-    add_checksum,
     read_checkpoint,
     read_info,
     verify_checksum,
@@ -195,18 +194,11 @@ def test_every_flipped_bit_is_refused_before_hdf5_reads_the_file(path, monkeypat
     assert read_checkpoint(path).info == read.info
 
 
-def test_files_without_a_checksum_are_read_and_can_be_given_one(path, arrays, tmp_path):
+def test_files_without_a_checksum_are_read(path, arrays, tmp_path):
     old = tmp_path / "old.h5"
     old.write_bytes(path.read_bytes()[:-52])
     assert verify_checksum(path) and not verify_checksum(old)
     assert read_checkpoint(old).info == read_checkpoint(path).info
-    add_checksum(old)
-    assert old.read_bytes() == path.read_bytes()
-    add_checksum(old)
-    assert old.read_bytes() == path.read_bytes()
-    path.write_text("no weights")
-    with pytest.raises(WeightsError):
-        add_checksum(path)
 
 
 SPEC = {"name": "x", "size": 32, "short_side": 36}
