@@ -17,7 +17,7 @@ from decode import make_videos
 from report import publish
 
 from kinetics_i3d.core.child_process import kill_children
-from kinetics_i3d.video.bounded import bounded_decoder
+from kinetics_i3d.video.limits import bounded_decoder
 from kinetics_i3d.video.reader import read_frames, video_info
 
 SIZES = {"340x256": 256, "1280x720": 720, "1280x720 to 455x256": 256}

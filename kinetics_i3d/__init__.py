@@ -43,10 +43,10 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.inference.doctor import examine as examine
     from kinetics_i3d.inference.extract_features import extract_features as extract_features
     from kinetics_i3d.inference.optimize import optimize as optimize
-    from kinetics_i3d.inference.segments import Segment as Segment
-    from kinetics_i3d.inference.segments import find_segments as find_segments
+    from kinetics_i3d.inference.timeline import Segment as Segment
     from kinetics_i3d.inference.timeline import Timeline as Timeline
     from kinetics_i3d.inference.timeline import classify_over_time as classify_over_time
+    from kinetics_i3d.inference.timeline import find_segments as find_segments
     from kinetics_i3d.inference.timeline_picture import draw_timeline as draw_timeline
     from kinetics_i3d.inference.watch import watch as watch
     from kinetics_i3d.models.c3d import C3D as C3D
@@ -67,8 +67,8 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.training.config import TrainConfig as TrainConfig
     from kinetics_i3d.training.recipes import config_from_recipe as config_from_recipe
     from kinetics_i3d.training.train import train as train
-    from kinetics_i3d.video.bounded import set_bounded_decoder as set_bounded_decoder
     from kinetics_i3d.video.clip import load_clip as load_clip
+    from kinetics_i3d.video.limits import set_bounded_decoder as set_bounded_decoder
     from kinetics_i3d.video.reader import read_frames as read_frames
     from kinetics_i3d.video.reader import video_info as video_info
     from kinetics_i3d.video.video_frames import VideoFrames as VideoFrames
@@ -76,10 +76,10 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.visualization.embedding import draw_embedding as draw_embedding
     from kinetics_i3d.visualization.flow_frames import draw_flow as draw_flow
     from kinetics_i3d.visualization.grad_cam import GradCAM as GradCAM
+    from kinetics_i3d.visualization.grad_cam import draw_grad_cam as draw_grad_cam
     from kinetics_i3d.visualization.grad_cam import grad_cam as grad_cam
+    from kinetics_i3d.visualization.grad_cam import overlay_heatmap as overlay_heatmap
     from kinetics_i3d.visualization.kernels import draw_kernels as draw_kernels
-    from kinetics_i3d.visualization.overlay import draw_grad_cam as draw_grad_cam
-    from kinetics_i3d.visualization.overlay import overlay_heatmap as overlay_heatmap
     from kinetics_i3d.visualization.training_curves import (
         draw_training_curves as draw_training_curves,
     )
@@ -99,7 +99,7 @@ _PUBLIC = {
     "InceptionI3D": "models.inception_i3d",
     "InceptionV1": "models.inception_v1",
     "PrepareConfig": "data.records.prepare",
-    "Segment": "inference.segments",
+    "Segment": "inference.timeline",
     "Timeline": "inference.timeline",
     "TrainConfig": "training.config",
     "TwoStream": "models.two_stream",
@@ -122,7 +122,7 @@ _PUBLIC = {
     "draw_embedding": "visualization.embedding",
     "draw_filmstrip": "inference.classify",
     "draw_flow": "visualization.flow_frames",
-    "draw_grad_cam": "visualization.overlay",
+    "draw_grad_cam": "visualization.grad_cam",
     "draw_kernels": "visualization.kernels",
     "draw_timeline": "inference.timeline_picture",
     "draw_training_curves": "visualization.training_curves",
@@ -131,7 +131,7 @@ _PUBLIC = {
     "export": "exporting.export",
     "extract_features": "inference.extract_features",
     "feature_model": "models.load",
-    "find_segments": "inference.segments",
+    "find_segments": "inference.timeline",
     "fvd": "evaluation.fvd",
     "fvd_features": "evaluation.fvd_features",
     "grad_cam": "visualization.grad_cam",
@@ -143,12 +143,12 @@ _PUBLIC = {
     "open_dataset": "data.datasets",
     "optical_flow": "flow.compute",
     "optimize": "inference.optimize",
-    "overlay_heatmap": "visualization.overlay",
+    "overlay_heatmap": "visualization.grad_cam",
     "prepare": "data.records.prepare",
     "read_frames": "video.reader",
     "render_figure": "figures.render",
     "save_weights": "models.pretrained",
-    "set_bounded_decoder": "video.bounded",
+    "set_bounded_decoder": "video.limits",
     "set_input_checks": "models.input_checks",
     "show_progress": "core.progress",
     "start_from_images": "models.inflation",

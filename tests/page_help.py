@@ -74,7 +74,7 @@ def _put_ucf101(folder):
 def _put_records(patch, folder):
     """Records of both streams, and measurements of a second."""
     import kinetics_i3d as ki3d
-    from kinetics_i3d.data import input_benchmark as module
+    from kinetics_i3d.data import pipeline as module
 
     whole = module.measure_input
     short = {"seconds": 1.0}

@@ -23,15 +23,12 @@ from kinetics_i3d.flow.cache import write_flow_file
 from kinetics_i3d.flow.quantization import dequantize_flow
 from kinetics_i3d.flow.visualization import flow_picture
 from kinetics_i3d.inference.classify import classify
-from kinetics_i3d.inference.doctor import examine, is_array, spec_of_weights
-from kinetics_i3d.inference.doctor.bounded import examine_array_bounded
-from kinetics_i3d.inference.segments import find_segments
-from kinetics_i3d.inference.timeline import Timeline, classify_over_time
+from kinetics_i3d.inference.doctor import examine, examine_array_bounded, is_array, spec_of_weights
+from kinetics_i3d.inference.timeline import Timeline, classify_over_time, find_segments
 from kinetics_i3d.video.clip import darken_outside_crop
 from kinetics_i3d.video.reader import spread_frames, video_info
 from kinetics_i3d.video.span import Span
-from kinetics_i3d.visualization.grad_cam import grad_cam
-from kinetics_i3d.visualization.overlay import overlay_heatmap
+from kinetics_i3d.visualization.grad_cam import grad_cam, overlay_heatmap
 
 WINDOW = 2.56  # seconds of a prediction over time: the 64 frames that I3D was trained on
 STEPS = 0.64, 1.28  # seconds between two of them, and in videos longer than `LONG`

@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 
 from kinetics_i3d.core.canvas import pillow
-from kinetics_i3d.inference.segments import mean_over_windows
+from kinetics_i3d.inference.timeline import mean_over_windows
 from kinetics_i3d.inference.timeline_picture import clock
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"

@@ -60,7 +60,7 @@ def add_arguments(parser):
 def run(options):
     """Prints the measurements; returns the exit code."""
     load_keras()
-    from kinetics_i3d.data.input_benchmark import measure_input
+    from kinetics_i3d.data.pipeline import measure_input
 
     source = read_dataset(options).split(options.split)
     kind = "videos" if source.lists_videos else "records"

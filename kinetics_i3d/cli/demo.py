@@ -68,7 +68,7 @@ def run(options):
     from kinetics_i3d.app.limits import MEGABYTE, Limits
     from kinetics_i3d.app.networks import Networks
     from kinetics_i3d.app.server import bind, load_gradio, serve, upload_folder
-    from kinetics_i3d.video.bounded import bounded_decoder
+    from kinetics_i3d.video.limits import bounded_decoder
 
     # Checks that need no TensorFlow come first: it takes seconds to load.
     limits = Limits(size=round(options.max_size * MEGABYTE), seconds=options.max_seconds)

@@ -154,8 +154,7 @@ def _filmstrip(path, options):
 
 def _grad_cam(path, options):
     model = _model(options)
-    from kinetics_i3d.visualization.grad_cam import grad_cam
-    from kinetics_i3d.visualization.overlay import draw_grad_cam
+    from kinetics_i3d.visualization.grad_cam import draw_grad_cam, grad_cam
 
     choices = {"label": options.label, "endpoint": options.endpoint, "stream": options.map_of}
     draw_grad_cam(path, grad_cam(model, options.source, **choices))

@@ -11,15 +11,17 @@ import dataclasses
 import json
 
 from kinetics_i3d.cli.arguments import (
+    SHORTS,
     SOURCES,
+    TAILS,
     add_json_argument,
     add_network_arguments,
     add_output_argument,
+    add_window_arguments,
     chosen_weights,
     count,
 )
 from kinetics_i3d.cli.console import complain, load_keras, windows_progress
-from kinetics_i3d.cli.window_arguments import SHORTS, TAILS, add_window_arguments
 
 EXAMPLES = (
     "kinetics-i3d features my_videos --output my_features",

@@ -58,7 +58,7 @@ from kinetics_i3d.core.interrupts import (
     remember_interrupts,
 )
 from kinetics_i3d.core.progress import hide_progress, show_progress
-from kinetics_i3d.video.bounded import bounded_decoder
+from kinetics_i3d.video.limits import bounded_decoder
 
 # A verb is a module with `EXAMPLES`, `add_arguments(parser)` and `run(options) -> exit code`. Its
 # docstring is the help.

@@ -148,9 +148,8 @@ def run(options):
 
 
 def _run(options, cluster):
-    from kinetics_i3d.scale.inputs import find_inputs
     from kinetics_i3d.scale.run import run
-    from kinetics_i3d.scale.storage import open_storage
+    from kinetics_i3d.scale.storage import find_inputs, open_storage
 
     open_storage(options.output)  # reports a wrong address before the network is loaded
     find_inputs(options.source)
@@ -171,7 +170,7 @@ def _run(options, cluster):
 def _work(options):
     """The work of the options, with its network checked."""
     if options.work == "flow":
-        from kinetics_i3d.scale.flow_work import FlowWork
+        from kinetics_i3d.scale.works import FlowWork
 
         return FlowWork(*flow_choice(options))
     from kinetics_i3d.weights.read import fetch_weights

@@ -17,13 +17,13 @@ from kinetics_i3d.cli.arguments import (
     add_labels_argument,
     add_network_arguments,
     add_output_argument,
+    add_window_arguments,
     chosen_weights,
     count,
     read_labels_option,
     with_labels,
 )
 from kinetics_i3d.cli.console import complain, load_keras, windows_progress
-from kinetics_i3d.cli.window_arguments import add_window_arguments
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.figure import check_matplotlib
@@ -94,8 +94,7 @@ def run(options):
     from kinetics_i3d.inference.classify import class_names
     from kinetics_i3d.inference.extract_features import make_extractor
     from kinetics_i3d.inference.features_files import feature_jobs
-    from kinetics_i3d.inference.segments import check_merging
-    from kinetics_i3d.inference.timeline import timeline_options
+    from kinetics_i3d.inference.timeline import check_merging, timeline_options
 
     merging = {name: getattr(options, name) for name in ("threshold", "min_length", "max_gap")}
     check_merging(**merging)
@@ -159,8 +158,7 @@ def _timelines(jobs, extractor, options, progress):
 
 def _finish(job, timeline, merging, options):
     """Prints and writes the result for a video; returns it as a dictionary."""
-    from kinetics_i3d.inference.segments import find_segments
-    from kinetics_i3d.inference.timeline import write_timeline
+    from kinetics_i3d.inference.timeline import find_segments, write_timeline
     from kinetics_i3d.inference.timeline_picture import draw_timeline
 
     segments = find_segments(timeline, **merging)

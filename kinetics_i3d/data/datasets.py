@@ -15,7 +15,7 @@ from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.layouts.files import VideoFinder, cut, walk_videos
 from kinetics_i3d.data.layouts.formats import FORMATS, index_suffixes, recognize
-from kinetics_i3d.data.layouts.label_order import (
+from kinetics_i3d.data.layouts.labels import (
     check_labels,
     hint,
     labels_of,

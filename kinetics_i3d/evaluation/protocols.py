@@ -17,7 +17,7 @@ from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.core.types import PathLike, ProgressFunction, Weights
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.layouts.label_order import hint, log_respelled, match_labels
+from kinetics_i3d.data.layouts.labels import hint, log_respelled, match_labels
 from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.data.views import VIEWS, video_views

@@ -17,7 +17,7 @@ from absl import logging
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.core.threads import usable_processors
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.reader import read_frames

@@ -5,7 +5,6 @@ The video is decoded once, in bounded memory.
 """
 
 from kinetics_i3d.core.types import PathLike, Weights
-from kinetics_i3d.inference.convolutional import WholeVideoExtractor
 from kinetics_i3d.inference.feature_options import (
     BATCH_FRAMES,
     WHOLE,
@@ -13,6 +12,7 @@ from kinetics_i3d.inference.feature_options import (
     Features,
 )
 from kinetics_i3d.inference.features import FeatureExtractor
+from kinetics_i3d.inference.whole_video import WholeVideoExtractor
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.video.video_frames import VideoFrames
 

@@ -11,8 +11,8 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.data.streams import flow_identity
 from kinetics_i3d.flow.info import fingerprint
-from kinetics_i3d.inference.cropped_video import CroppedVideo
 from kinetics_i3d.inference.feature_options import BATCH_FRAMES
+from kinetics_i3d.inference.feature_windows import CroppedVideo
 from kinetics_i3d.inference.time_axis import time_axis
 from kinetics_i3d.video.frame_folder import split_rate
 from kinetics_i3d.video.header import read_header

@@ -12,7 +12,6 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.streams import count_frames, read_streams
 from kinetics_i3d.data.views import View, cropped_frames
-from kinetics_i3d.inference.cropped_video import CroppedVideo
 from kinetics_i3d.video.reader import timed_frames
 
 
@@ -167,3 +166,39 @@ def _window(frames, window, loop=False):
     indices = indices % len(crops) if loop else np.minimum(indices, len(crops) - 1)
     start, end = frames[0][0], frames[-1][1]
     return [crops[index] for index in indices], (start, end, (start + end) / 2)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CroppedVideo:
+    """The crops of a video's frames, instead of its path.
+
+    Args:
+        name: Its name in errors.
+        identity: The result of `identify` for the file.
+        first_picture: The result of `first_picture_time`.
+        rate: Frames per second: the result of `frame_rate`, or the rate of the clip spec.
+        count: The number of frames, by the header if known.
+        times: float64 array (frames, 2): the seconds at which each frame begins and ends.
+        crops: {stream: uint8 array (frames, crops, size, size, channels)}.
+    """
+
+    name: str
+    identity: dict
+    first_picture: float | None
+    rate: fractions.Fraction
+    count: int
+    times: np.ndarray
+    crops: dict
+
+    def __str__(self):
+        return self.name
+
+    def frames(self):
+        """Yields (begin, end, [{stream: square} for each crop]), as `timed_crops` does."""
+        count = next(iter(self.crops.values())).shape[1]
+        for index, (begin, end) in enumerate(self.times.tolist()):
+            parts = [
+                {stream: crops[index, crop] for stream, crops in self.crops.items()}
+                for crop in range(count)
+            ]
+            yield begin, end, parts

@@ -9,8 +9,8 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
-from kinetics_i3d.core.read_ahead import read_ahead
 from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.core.threads import read_ahead
 from kinetics_i3d.data.views import mirrored
 from kinetics_i3d.inference.feature_metadata import (
     content_key,

@@ -20,7 +20,7 @@ from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
 from kinetics_i3d.core.files import atomic_path, check_unpacked, parse_npy
 from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.locks import locked
-from kinetics_i3d.core.read_ahead import read_ahead
+from kinetics_i3d.core.threads import read_ahead
 from kinetics_i3d.inference.feature_options import Features
 from kinetics_i3d.inference.feature_presets import PRESETS
 from kinetics_i3d.video.frame_folder import split_rate

@@ -7,13 +7,13 @@ import numpy as np
 
 from kinetics_i3d.core.figure import ACCENT, FILL, INK, LINE, MUTED, new_figure, shorten
 from kinetics_i3d.core.types import PathLike
-from kinetics_i3d.inference.segments import (
+from kinetics_i3d.inference.timeline import (
     Segment,
+    Timeline,
     check_timeline,
     find_segments,
     mean_over_windows,
 )
-from kinetics_i3d.inference.timeline import Timeline
 
 _WIDTH, _ROW = 10.0, 0.62  # inches: of the picture, of a label's height
 _ROWS = 5, 12  # minimum and maximum number of labels

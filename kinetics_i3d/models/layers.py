@@ -15,9 +15,10 @@ from keras import layers, ops
 class Conv3D(layers.Conv3D):
     """`keras.layers.Conv3D` with the correct kernel gradient in bfloat16 on CPUs.
 
-    oneDNN's filter gradient of a 3D convolution in bfloat16 reads uninitialized memory if the input
-    has more than one frame but fewer than the kernel. Such layers compute that gradient in float32;
-    everything else, including the outputs, is unchanged.
+    TensorFlow 2.21 computes the filter gradient of a 3D convolution in bfloat16 with oneDNN, which
+    reads uninitialized memory if the input has more than one frame but fewer than the kernel: the
+    values are often finite, differ between calls, and destroy a network within a few steps. Such
+    layers compute that gradient in float32; everything else, including the outputs, is unchanged.
     """
 
     def convolution_op(self, inputs, kernel):

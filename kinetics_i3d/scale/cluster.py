@@ -14,7 +14,7 @@ import sys
 import threading
 
 from kinetics_i3d.core.errors import UserError, first_line
-from kinetics_i3d.core.processors import usable_processors
+from kinetics_i3d.core.threads import usable_processors
 from kinetics_i3d.scale.storage import require
 
 MAX_BLOCKS = 5000  # tasks that Ray tracks; with more videos, blocks have several of them

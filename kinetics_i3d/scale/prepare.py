@@ -14,7 +14,7 @@ from kinetics_i3d.data.records.manifest import Split
 from kinetics_i3d.data.records.prepare import prepare_by
 from kinetics_i3d.data.records.shards import write_shard
 from kinetics_i3d.scale.cluster import Cluster, dataset_of, losses_reported
-from kinetics_i3d.video.bounded import bounded_decoder, set_bounded_decoder
+from kinetics_i3d.video.limits import bounded_decoder, set_bounded_decoder
 
 
 def prepare_on_cluster(dataset, folder, config=None, *, cluster=None):

@@ -18,9 +18,8 @@ from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import UserError, VideoError, first_line
 from kinetics_i3d.core.progress import stage, track
 from kinetics_i3d.flow.cache import FlowFileError
-from kinetics_i3d.inference.cropped_video import CroppedVideo
+from kinetics_i3d.inference.feature_windows import CroppedVideo
 from kinetics_i3d.scale.cluster import Cluster, dataset_of, losses_reported
-from kinetics_i3d.scale.inputs import find_inputs
 from kinetics_i3d.scale.results import (
     claimed,
     finished_keys,
@@ -28,8 +27,8 @@ from kinetics_i3d.scale.results import (
     write_result,
     write_tables,
 )
-from kinetics_i3d.scale.storage import open_storage
-from kinetics_i3d.video.bounded import bounded_decoder, set_bounded_decoder
+from kinetics_i3d.scale.storage import find_inputs, open_storage
+from kinetics_i3d.video.limits import bounded_decoder, set_bounded_decoder
 
 BAD_VIDEO = (VideoError, FlowFileError)
 THREADS = 16  # for reading both ends of videos; they mostly wait

@@ -15,7 +15,6 @@ from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.pretrained import HEAD
 from kinetics_i3d.models.systems import SYSTEMS, system_of
 from kinetics_i3d.training.batch_norm import all_layers
-from kinetics_i3d.training.bfloat16 import use_float32_where_bfloat16_is_wrong
 from kinetics_i3d.training.config import check_choice
 from kinetics_i3d.weights.assign import named_variables
 from kinetics_i3d.weights.read import read_weights
@@ -83,10 +82,6 @@ def build(config, labels, *, weights_labels=None):
         head = {id(v) for name, v in named_variables(model).items() if re.match(HEAD, name)}
         for layer in all_layers(model):
             layer.trainable = any(id(variable) in head for variable in layer.variables)
-    size = (config.size, config.size)
-    clips = {stream: (frames, *size) for stream, frames in frames_of(config, model).items()}
-    shape = clips if len(clips) > 1 else next(iter(clips.values()))
-    use_float32_where_bfloat16_is_wrong(model, shape)
     return model
 
 

@@ -16,8 +16,7 @@ import numpy as np
 from kinetics_i3d.core import errors
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.file_warnings import warn_about
-from kinetics_i3d.video.bounded import call_bounded, is_bounded
-from kinetics_i3d.video.limits import current_limits
+from kinetics_i3d.video.limits import call_bounded, current_limits, is_bounded
 from kinetics_i3d.video.source import Source
 from kinetics_i3d.video.video_frames import VideoFrames
 

@@ -3,8 +3,8 @@
 import dataclasses
 import fractions
 
-from kinetics_i3d.video.bounded import call_bounded, is_bounded
 from kinetics_i3d.video.frame_folder import open_source
+from kinetics_i3d.video.limits import call_bounded, is_bounded
 
 
 @dataclasses.dataclass(frozen=True)

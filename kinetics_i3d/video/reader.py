@@ -15,9 +15,8 @@ from kinetics_i3d.core import clip_spec, errors
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.video import painter as pictures
-from kinetics_i3d.video.bounded import call_bounded, is_bounded, stream_bounded
 from kinetics_i3d.video.frame_folder import open_source
-from kinetics_i3d.video.limits import current_limits
+from kinetics_i3d.video.limits import call_bounded, current_limits, is_bounded, stream_bounded
 from kinetics_i3d.video.sampling import at_rate, between, presentation_times
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.video_frames import VideoFrames, check_video

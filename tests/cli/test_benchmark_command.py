@@ -8,9 +8,9 @@ import pytest
 
 from kinetics_i3d.cli import benchmark
 from kinetics_i3d.core.clip_spec import DEEPMIND, FVD, ClipSpec
-from kinetics_i3d.data import input_benchmark
+from kinetics_i3d.data import pipeline
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.input_benchmark import InputBenchmark
+from kinetics_i3d.data.pipeline import InputBenchmark
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 
 QUICK = ("--frames", "4", "--size", "56", "--batch", "2", "--seconds", "0.2")
@@ -105,11 +105,9 @@ def test_speed_and_shares_are_those_of_the_pipeline(monkeypatch):
         def batch(self, size):
             return work(0.01, size)
 
-    monkeypatch.setattr(input_benchmark, "decoded_clips", lambda *_, **__: Decoded())
-    monkeypatch.setattr(
-        input_benchmark, "training_clips", lambda *_, batch, **__: work(0.03, batch)
-    )
-    speed = input_benchmark.measure_input(None, spec=DEEPMIND, frames=6, batch=2, seconds=1.2)
+    monkeypatch.setattr(pipeline, "decoded_clips", lambda *_, **__: Decoded())
+    monkeypatch.setattr(pipeline, "training_clips", lambda *_, batch, **__: work(0.03, batch))
+    speed = pipeline.measure_input(None, spec=DEEPMIND, frames=6, batch=2, seconds=1.2)
     assert speed.decode == pytest.approx(1 / 3, abs=0.05)
     assert speed.clips <= 34 and speed.frames == pytest.approx(6 * speed.clips)
     assert speed.clips == pytest.approx(speed.processors / 0.03, rel=0.1)

@@ -9,7 +9,7 @@ import pytest
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.layouts import label_order
+from kinetics_i3d.data.layouts import labels as listing_labels
 from kinetics_i3d.data.layouts.formats import KINDS
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 
@@ -287,7 +287,7 @@ def test_labels_of_kinetics_have_the_order_of_the_released_weights(table, tmp_pa
 
 
 def test_the_order_of_the_released_weights_need_not_be_sorted(table, monkeypatch):
-    monkeypatch.setattr(label_order, "label_list", lambda name: ("stand", "run"))
+    monkeypatch.setattr(listing_labels, "label_list", lambda name: ("stand", "run"))
     lines = ("a.mp4,run,train", "b.mp4,stand,train")
     assert open_dataset(table(*lines)).labels == ("stand", "run")
     assert open_dataset(table(*lines, "c.mp4,sit,train")).labels == ("run", "sit", "stand")

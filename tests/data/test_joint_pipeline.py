@@ -15,7 +15,7 @@ from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data import pipeline, streams, transforms
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.pipeline import augmentation, training_clips
-from kinetics_i3d.data.records import writer as record_writer
+from kinetics_i3d.data.records import shards
 from kinetics_i3d.data.records.clips import record_clips
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 from kinetics_i3d.data.records.reader import RecordSplit
@@ -47,7 +47,7 @@ def numbered(path, *, spec, settings=None, start=0.0, workers=None):
 
 @pytest.fixture(autouse=True)
 def known_flow(monkeypatch):
-    for module in (flow_cache, streams, record_writer):
+    for module in (flow_cache, streams, shards):
         monkeypatch.setattr(module, "read_both", numbered)
 
 

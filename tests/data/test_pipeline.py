@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.core.threads import usable_processors
 from kinetics_i3d.data import pipeline, transforms
 from kinetics_i3d.data.pipeline import augmentation, training_clips
 from kinetics_i3d.data.streams import read_window

@@ -7,8 +7,7 @@ import pytest
 
 from kinetics_i3d.core.errors import UserError, WeightsError
 from kinetics_i3d.experiments.plan import make_plan
-from kinetics_i3d.experiments.prerequisites import flow_spec
-from kinetics_i3d.experiments.runner import do_runs
+from kinetics_i3d.experiments.runner import do_runs, flow_spec
 from kinetics_i3d.experiments.runs import run_folder
 from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.errors import TrainingStopped

@@ -83,7 +83,6 @@ PACKAGES = {
     "metrics": Package(
         (
             "evaluation/compare.py",
-            "evaluation/distances.py",
             "evaluation/fvd*.py",
             "evaluation/metrics.py",
             "evaluation/protocols.py",

@@ -11,8 +11,7 @@ from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.inference.feature_metadata import video_identity
-from kinetics_i3d.scale.inputs import find_inputs, remote_identity
-from kinetics_i3d.scale.storage import Storage, open_storage
+from kinetics_i3d.scale.storage import Storage, find_inputs, open_storage, remote_identity
 from kinetics_i3d.video.writer import write_video
 
 pytest.importorskip("pyarrow", reason="the extra `scale` is not installed")

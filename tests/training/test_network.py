@@ -9,10 +9,15 @@ import tensorflow as tf
 from short_network import register
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.models.inception_i3d import InceptionI3D
+from kinetics_i3d.models.inception_i3d import INCEPTION_V1, InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import save_weights
-from kinetics_i3d.training.network import build, frames_of, per_stream_logits, streams_of
+from kinetics_i3d.training.network import (
+    build,
+    frames_of,
+    per_stream_logits,
+    streams_of,
+)
 from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
 from kinetics_i3d.training.step import Step
 
@@ -21,6 +26,10 @@ SHORT = register()
 pytestmark = pytest.mark.slow  # each trains or runs whole networks
 
 LABELS = ("sit", "stand")
+pytestmark = pytest.mark.slow
+
+NARROW = dataclasses.replace(INCEPTION_V1, width=0.1)
+WIDE_THIRD = dataclasses.replace(NARROW, third_kernel=5)
 
 
 @pytest.fixture(scope="module")

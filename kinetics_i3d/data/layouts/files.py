@@ -15,7 +15,7 @@ from absl import logging
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.file_warnings import warn_about
-from kinetics_i3d.data.layouts.label_order import bare
+from kinetics_i3d.data.layouts.labels import bare
 from kinetics_i3d.data.layouts.listing import loose
 from kinetics_i3d.video.frame_folder import is_frame_folder, split_rate
 from kinetics_i3d.video.header import read_header

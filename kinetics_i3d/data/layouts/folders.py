@@ -5,7 +5,7 @@ The counterpart for videos of Keras' `image_dataset_from_directory`.
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.layouts.files import walk_videos
-from kinetics_i3d.data.layouts.label_order import kinetics_spelling
+from kinetics_i3d.data.layouts.labels import kinetics_spelling
 from kinetics_i3d.data.layouts.listing import (
     SPLITS,
     UNDIVIDED,

@@ -9,7 +9,7 @@ import re
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import at_line, read_lines
 from kinetics_i3d.data.layouts import hmdb51, ucf101
-from kinetics_i3d.data.layouts.label_order import (
+from kinetics_i3d.data.layouts.labels import (
     LABEL_FILES,
     SIMILAR,
     kinetics_spelling,

@@ -18,7 +18,7 @@ from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import at_line
 from kinetics_i3d.core.label_files import read_labels
 from kinetics_i3d.data.layouts.hmdb51 import source_film
-from kinetics_i3d.data.layouts.label_order import label_ids_for
+from kinetics_i3d.data.layouts.labels import label_ids_for
 from kinetics_i3d.data.layouts.listing import (
     UNDIVIDED,
     Listing,

@@ -8,7 +8,7 @@ import re
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import at_line, read_lines
 from kinetics_i3d.core.label_files import read_label_ids
-from kinetics_i3d.data.layouts.label_order import hint
+from kinetics_i3d.data.layouts.labels import hint
 from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name
 
 LOOKS_LIKE = "classInd.txt with trainlist01.txt and testlist01.txt"

@@ -11,12 +11,12 @@ from kinetics_i3d.core.clip_spec import resized
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.records.addresses import SCHEME
-from kinetics_i3d.data.records.framing import check_framing
 from kinetics_i3d.data.records.reader import (
     decode_flow_frames,
     decode_frames,
     parse_record,
 )
+from kinetics_i3d.data.records.shards import check_framing
 from kinetics_i3d.data.video_clips import clip_seeds, share_of
 
 OPEN_FILES = 8  # files that are read alternately

@@ -13,17 +13,16 @@ from kinetics_i3d.core.clip_spec import DEEPMIND, STREAMS, ClipSpec
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import check_unicode
 from kinetics_i3d.core.locks import locked
-from kinetics_i3d.core.processors import usable_processors
 from kinetics_i3d.core.settings import check_settings
+from kinetics_i3d.core.threads import usable_processors
 from kinetics_i3d.core.types import PathLike, ProgressFunction
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
-from kinetics_i3d.data.records.framing import check_framing
 from kinetics_i3d.data.records.manifest import digest
 from kinetics_i3d.data.records.reader import Records
-from kinetics_i3d.data.records.shards import ShardWriter, file_sha256, plan_shards
+from kinetics_i3d.data.records.shards import ShardWriter, check_framing, file_sha256, plan_shards
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 

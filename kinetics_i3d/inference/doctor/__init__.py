@@ -1,7 +1,8 @@
 """The doctor: finds preprocessing mistakes in a video, or in an array made from one.
 
 The most frequent mistakes with I3D are the range of the values, the order of the channels and the
-frame rate.
+frame rate. Untrusted arrays are examined in a child process, since a megabyte of an `*.npz` can
+hold gigabytes of zeros.
 """
 
 import dataclasses
@@ -11,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from kinetics_i3d.core.child_process import ChildError, call_in_child
 from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
+from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.inference.doctor.array import SUFFIXES, examine_array, flow_range, read_array
 from kinetics_i3d.inference.doctor.compare import compare_flow_with_video, compare_with_video
 from kinetics_i3d.inference.doctor.report import Finding, Report
 from kinetics_i3d.inference.doctor.video import examine_video
+from kinetics_i3d.video import limits
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
 from kinetics_i3d.weights.read import resolve_weights
 
@@ -122,3 +126,36 @@ def _examine_flow(sample, findings, spec, video):
     yield finding
     if video is not None:
         yield from compare_flow_with_video(sample, pixels, video, spec=spec)
+
+
+def examine_array_bounded(path, *, spec):
+    """The `Report` of `*.npy` or `*.npz`, as `examine` makes it.
+
+    Args:
+        path: The file.
+        spec: The `ClipSpec` of the model that will read it.
+
+    Raises:
+        UserError: As `examine`, or if the check exceeds the limits of the bounded decoder.
+    """
+    bounds = limits.current_limits()
+    try:
+        findings = call_in_child(
+            f"{__name__}:findings_of",
+            str(path),
+            spec.to_dict(),
+            seconds=bounds.seconds,
+            memory=bounds.memory,
+            imports=("numpy",),
+        )
+    except ChildError as error:
+        raise UserError(
+            f"{path}: the check of the array {error} "
+            f"({limits.VARIABLE}=seconds=N,memory=N sets its limits)"
+        ) from error
+    return Report(str(path), "array", spec, tuple(Finding(**fields) for fields in findings))
+
+
+def findings_of(path, spec):
+    """The findings of an array as dictionaries, by the fields of a spec; the child calls it."""
+    return [dataclasses.asdict(item) for item in examine(path, spec=ClipSpec(**spec)).findings]

@@ -7,8 +7,8 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.bounded import call_bounded, is_bounded
 from kinetics_i3d.video.frame_folder import FrameFolder, is_folder
+from kinetics_i3d.video.limits import call_bounded, is_bounded
 from kinetics_i3d.video.painter import orientation, upright_size
 from kinetics_i3d.video.sampling import at_rate, presentation_times
 from kinetics_i3d.video.source import Source

@@ -12,7 +12,7 @@ from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts.files import VideoFinder, walk_videos
 from kinetics_i3d.data.layouts.formats import recognize
-from kinetics_i3d.data.layouts.label_order import bare
+from kinetics_i3d.data.layouts.labels import bare
 from kinetics_i3d.data.layouts.listing import Row, read_csv
 from kinetics_i3d.data.video_dataset import Video
 

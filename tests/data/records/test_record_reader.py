@@ -21,7 +21,7 @@ from kinetics_i3d.data.records.reader import (
     decode_frames,
     parse_record,
 )
-from kinetics_i3d.data.records.writer import encode_video
+from kinetics_i3d.data.records.shards import encode_video
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.flow.compute import read_flow
 from kinetics_i3d.flow.settings import FlowSettings
@@ -253,7 +253,7 @@ def test_a_single_frame_has_no_flow(tmp_path):
 
 
 def test_a_video_too_long_for_a_record_is_refused(dataset, monkeypatch):
-    monkeypatch.setattr("kinetics_i3d.data.records.writer.MAX_BYTES", 5000)
+    monkeypatch.setattr("kinetics_i3d.data.records.shards.MAX_BYTES", 5000)
     with pytest.raises(VideoError, match="more than 2 GiB"):
         encode_video(dataset.videos[0], name="a", labels=LABELS, config=CONFIG)
 

@@ -7,8 +7,7 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.inference.doctor import examine
-from kinetics_i3d.inference.doctor.bounded import examine_array_bounded
+from kinetics_i3d.inference.doctor import examine, examine_array_bounded
 
 LIMITS = "KINETICS_I3D_VIDEO_LIMITS"
 

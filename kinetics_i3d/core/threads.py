@@ -1,9 +1,17 @@
-"""`read_ahead`: a generator that runs in a thread beside its reader."""
+"""Threads: `usable_processors` of this process, and `read_ahead`, a generator beside its reader."""
 
 import concurrent.futures
 import contextlib
+import os
 import queue
 import threading
+
+
+def usable_processors():
+    """The number of processors that this process may use, 1 or more."""
+    # macOS has no CPU affinity.
+    bound = getattr(os, "sched_getaffinity", None)
+    return len(bound(0)) if bound else os.cpu_count() or 1
 
 
 def read_ahead(items):

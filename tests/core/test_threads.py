@@ -3,7 +3,7 @@
 import pytest
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.core.read_ahead import read_ahead
+from kinetics_i3d.core.threads import read_ahead
 
 
 def test_errors_reach_the_reader_and_the_thread_stops():

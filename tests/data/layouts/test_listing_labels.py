@@ -1,4 +1,4 @@
-"""Labels in another spelling: matched where only one can be meant, and told otherwise."""
+"""Labels in another spelling: matched if only one class is meant, else reported."""
 
 import types
 
@@ -7,7 +7,7 @@ import pytest
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.data.datasets import open_dataset
-from kinetics_i3d.data.layouts.label_order import match_labels
+from kinetics_i3d.data.layouts.labels import match_labels
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.evaluation.protocols import with_model_labels
 

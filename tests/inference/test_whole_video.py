@@ -8,8 +8,8 @@ from feature_clips import SPEC, noise
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.inference.convolutional import Stretches, WholeVideoExtractor
 from kinetics_i3d.inference.feature_options import FeatureOptions
+from kinetics_i3d.inference.whole_video import Stretches, WholeVideoExtractor
 
 pytestmark = pytest.mark.slow
 
