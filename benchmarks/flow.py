@@ -19,7 +19,7 @@ import numpy as np
 from report import publish
 
 from kinetics_i3d.flow import TVL1
-from kinetics_i3d.flow.compute import to_grey
+from kinetics_i3d.flow.compute import to_gray
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.video.reader import read_frames
 
@@ -30,15 +30,15 @@ CLIPS = pathlib.Path(
 STARTS = {"cricket_shot.avi": 1.2, "arm_wrestling.mp4": 0.0}
 SIZES = ((224, 224), (256, 340))
 PROGRAMS = ("opencv", "numba", "tensorflow")
-NOISE = 2.5e-4  # grey levels
+NOISE = 2.5e-4  # gray levels
 
 
 def pairs_of(path, size, count, start=0.0):
-    """Pairs of consecutive grey frames, cropped at the center."""
+    """Pairs of consecutive gray frames, cropped at the center."""
     frames = []
     for frame in read_frames(path, fps=25, short_side=256, start=start):
         top, left = ((full - part) // 2 for full, part in zip(frame.shape, size, strict=False))
-        frames.append(to_grey(frame[top : top + size[0], left : left + size[1]]))
+        frames.append(to_gray(frame[top : top + size[0], left : left + size[1]]))
         if len(frames) > count:
             return list(itertools.pairwise(frames))
     raise SystemExit(f"{path}: fewer than {count + 1} frames")
@@ -88,7 +88,7 @@ def measure(pairs, rounds):
 
 
 def with_noise(pairs):
-    """OpenCV's flow of the same pairs with noise far below one grey level."""
+    """OpenCV's flow of the same pairs with noise far below one gray level."""
     import cv2
 
     random = np.random.default_rng(0)
@@ -167,7 +167,7 @@ def main(options):
             f"{options.rounds} rounds over {options.pairs} pairs of each clip, interleaved, "
             f"programs compiled before. With {versions}. Differences are end-point differences "
             "from OpenCV's flow of the same 8-bit frames. The last row of each block compares "
-            f"OpenCV with itself under normal noise of {NOISE:g} grey levels."
+            f"OpenCV with itself under normal noise of {NOISE:g} gray levels."
         ),
         data=data,
     )

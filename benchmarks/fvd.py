@@ -21,7 +21,7 @@ FRAMES = 16
 
 
 def noise(clip, level, random):
-    """Adds Gaussian noise of `level` grey levels."""
+    """Adds Gaussian noise of `level` gray levels."""
     noisy = clip + random.normal(scale=level, size=clip.shape)
     return np.rint(np.clip(noisy, 0, 255)).astype(np.uint8)
 
@@ -94,7 +94,7 @@ def main():
         f"python benchmarks/fvd.py DATA --videos {len(clips)}",
         rows,
         notes=f"The first {FRAMES} frames of {len(clips)} test videos of J-HMDB, protocol "
-        "`reference`. Levels: noise, standard deviation in grey levels; blur, radius of a square "
+        "`reference`. Levels: noise, standard deviation in gray levels; blur, radius of a square "
         "in pixels; "
         "shuffle, frames within which the order is changed; drop, one frame in so many is shown.",
     )

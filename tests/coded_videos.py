@@ -18,17 +18,17 @@ def coded_frame(number, *, side=64):
     return np.repeat(blocks[..., np.newaxis], 3, axis=-1)
 
 
-def number_of(frame, *, grey=127.5):
-    """The number that a square frame of any size shows; `grey` lies between black and white."""
+def number_of(frame, *, gray=127.5):
+    """The number that a square frame of any size shows; `gray` lies between black and white."""
     middles = (np.arange(4) * 2 + 1) * len(frame) // 8
-    bits = np.asarray(frame)[np.ix_(middles, middles)].mean(axis=-1).ravel() > grey
+    bits = np.asarray(frame)[np.ix_(middles, middles)].mean(axis=-1).ravel() > gray
     return sum(1 << bit for bit in range(BITS) if bits[bit])
 
 
 @pytest.fixture(scope="session")
 def numbers():
-    """(clip, grey=127.5) -> the list of the numbers of its frames."""
-    return lambda clip, grey=127.5: [number_of(frame, grey=grey) for frame in clip]
+    """(clip, gray=127.5) -> the list of the numbers of its frames."""
+    return lambda clip, gray=127.5: [number_of(frame, gray=gray) for frame in clip]
 
 
 @pytest.fixture(scope="session")

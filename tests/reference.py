@@ -47,7 +47,7 @@ def average_pool(x, window, stride):
 
 
 def batch_norm(x, beta, mean, variance):
-    """Normalisation by given statistics, without a gain, epsilon 1e-3."""
+    """Normalization by given statistics, without a gain, epsilon 1e-3."""
     return (x - mean) / np.sqrt(variance + 1e-3) + beta
 
 

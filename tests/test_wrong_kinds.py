@@ -152,7 +152,7 @@ def small_model():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A table of two grey videos."""
+    """A table of two gray videos."""
     folder = tmp_path_factory.mktemp("kinds")
     for name in "ab":
         write_video(folder / f"{name}.mp4", np.full((10, 40, 48, 3), 99, np.uint8), fps=25)

@@ -147,8 +147,8 @@ def color_jitter(*, brightness=0.2, contrast=0.3, saturation=0.4):
     def jitter(clip, seed):
         clip = tf.cast(clip, tf.float32)
         drawn = tf.random.stateless_uniform((3,), seed, -1.0, 1.0)
-        grey = tf.reduce_mean(clip, axis=-1, keepdims=True)
-        clip = grey + (clip - grey) * (1 + drawn[0] * saturation)
+        gray = tf.reduce_mean(clip, axis=-1, keepdims=True)
+        clip = gray + (clip - gray) * (1 + drawn[0] * saturation)
         mean = tf.reduce_mean(clip)
         clip = mean + (clip - mean) * (1 + drawn[1] * contrast) + drawn[2] * brightness * 255
         return tf.clip_by_value(clip, 0.0, 255.0)

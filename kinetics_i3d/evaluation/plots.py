@@ -1,6 +1,6 @@
 """Plots of an evaluation, drawn with Matplotlib: confusion matrix and reliability diagram.
 
-Colors differ in lightness, so the plots can be read in grey and with color vision deficiencies.
+Colors differ in lightness, so the plots can be read in gray and with color vision deficiencies.
 """
 
 import itertools

@@ -158,7 +158,7 @@ def _convolution(layer, unit):
     window, stride = (kernel.shape[0], layer.strides[0]) if in_time else (1, 1)
     kernels = [kernel, unit.round_kernel(kernel)]
     if in_time:
-        # The order of channels is that of `_stack_neighbours`: all of a frame, then the next.
+        # The order of channels is that of `_stack_neighbors`: all of a frame, then the next.
         kernels = [
             kernel.transpose(1, 2, 0, 3, 4).reshape(*kernel.shape[1:3], -1, kernel.shape[-1])
             for kernel in kernels
@@ -170,7 +170,7 @@ def _convolution(layer, unit):
         exact = unit.keeps_float32(frames)
         kernel, active = (exact_kernel, exact_unit) if exact else (rounded_kernel, unit)
         if window > 1 or stride > 1:
-            frames = _stack_neighbours(frames, window, stride, layer.padding)
+            frames = _stack_neighbors(frames, window, stride, layer.padding)
         frames, kernel = active.quantize_input(frames), active.quantize_kernel(kernel)
         output = _conv(frames, kernel, strides=layer.strides[-2:], padding=layer.padding)
         return active.finish(output + bias)
@@ -321,7 +321,7 @@ def _folded_weights(layer, norm):
     return kernel.astype(np.float32), bias.astype(np.float32)
 
 
-def _stack_neighbours(frames, window, stride, padding):
+def _stack_neighbors(frames, window, stride, padding):
     """The frames under each position of a window in time, stacked as channels.
 
     `"same"` padding adds black frames at both ends, as TensorFlow does. The result is

@@ -1,6 +1,6 @@
 """One figure performs one action in one world: times in, joints in the room out.
 
-The axes of the room are x to the right, y away from the camera and z up, in metres; the figure
+The axes of the room are x to the right, y away from the camera and z up, in meters; the figure
 stands above the origin. Everything is a function of time alone, so frames may have any rate.
 """
 
@@ -18,11 +18,11 @@ from kinetics_i3d.figures.skeleton import (
 
 _ORDINARY_SECONDS = 2.56  # 64 frames at 25 per second; a single act is over by then
 _ENTRY_SECONDS = 0.4
-_NEAREST, _FARTHEST = -1.2, 1.6  # how far someone on foot leaves the origin in depth, metres
+_NEAREST, _FARTHEST = -1.2, 1.6  # how far someone on foot leaves the origin in depth, meters
 
 
 def perform(name, world, times):
-    """Joints (times, joints, 3) in the room, metres, as `skeleton.JOINTS`, at times in seconds."""
+    """Joints (times, joints, 3) in the room, meters, as `skeleton.JOINTS`, at times in seconds."""
     action = find_action(name)
     times = np.asarray(times, dtype=float)
     phase, weight = _phase_at(action, world.timing, times)
@@ -104,7 +104,7 @@ def _planted(action, world):
 
 
 def _travel(action, world, phase, samples=97):
-    """Metres (times,) that a gait has moved the body; the foot on the floor does not slide."""
+    """Meters (times,) that a gait has moved the body; the foot on the floor does not slide."""
     cycle = np.linspace(0.0, 1.0, samples)
     poses = _styled(poses_at(action, cycle), world.timing, np.ones(samples))
     joints = joint_positions(_handed(poses, world), world.body, planted=None)

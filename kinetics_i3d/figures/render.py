@@ -16,21 +16,21 @@ from kinetics_i3d.figures.skeleton import JOINT, SIDES
 from kinetics_i3d.figures.world import draw_world, offsets, project
 
 
-def _paint_shadow(picture, centre, size, dark):
+def _paint_shadow(picture, center, size, dark):
     """Darkens a soft elliptical spot in place, by `dark` in the middle and 1/e of it at `size`."""
     height, width = picture.shape[:2]
     reach = 2.2 * size
-    x0, y0 = np.maximum((centre - reach).astype(int), 0)
-    x1, y1 = np.minimum((centre + reach).astype(int) + 2, (width, height))
+    x0, y0 = np.maximum((center - reach).astype(int), 0)
+    x1, y1 = np.minimum((center + reach).astype(int) + 2, (width, height))
     if x0 >= x1 or y0 >= y1:
         return
-    u = (np.arange(x0, x1, dtype=np.float32) + 0.5 - centre[0]) / size[0]
-    v = (np.arange(y0, y1, dtype=np.float32) + 0.5 - centre[1]) / size[1]
+    u = (np.arange(x0, x1, dtype=np.float32) + 0.5 - center[0]) / size[0]
+    v = (np.arange(y0, y1, dtype=np.float32) + 0.5 - center[1]) / size[1]
     spot = np.exp(-v * v)[:, None] * (dark * np.exp(-u * u))
     picture[y0:y1, x0:x1] *= (1.0 - spot).astype(np.float32)[..., None]
 
 
-def _paint_limb(picture, a, b, half_width, rounding, colour, light):
+def _paint_limb(picture, a, b, half_width, rounding, color, light):
     """Draws one limb into a float32 picture (height, width, 3), 0 to 255, in place.
 
     Its outline is a trapezoid about the line from a to b with rounded corners; where the rounding
@@ -42,7 +42,7 @@ def _paint_limb(picture, a, b, half_width, rounding, colour, light):
         b: The other end.
         half_width: Half the width of the limb at either end, pixels.
         rounding: Radius of the corners at either end, pixels, at most the half-width.
-        colour: Its (red, green, blue).
+        color: Its (red, green, blue).
         light: Direction towards the light: right, up, towards the camera; of length one.
     """
     height, width = picture.shape[:2]
@@ -84,13 +84,13 @@ def _paint_limb(picture, a, b, half_width, rounding, colour, light):
     shade = (ly * ux - lx * uy) * aside + end * over + lz * toward
     shade = np.maximum(shade, -0.15) * 0.52 + 0.58
     box = picture[y0:y1, x0:x1]
-    box += cover[..., None] * (shade[..., None] * colour - box)
+    box += cover[..., None] * (shade[..., None] * color - box)
 
 
 _NEEDS_CHAIR = ("sit_down", "stand_up")
 
 # From joint, to joint, half-width (across the body, from front to back) at either end in heights,
-# color, and how much nearer to the camera it counts, in metres, where depths are about equal.
+# color, and how much nearer to the camera it counts, in meters, where depths are about equal.
 _TRUNK = (
     ("pelvis", "spine", (0.080, 0.060), (0.070, 0.052), "shirt", 0.10),
     ("spine", "chest", (0.074, 0.053), (0.098, 0.050), "shirt", 0.11),
@@ -111,9 +111,9 @@ _LIMB = (
     ("eye", "eye", 0.0075, 0.0075, "eyes", 0.055),
 )
 _PARTS = _TRUNK + tuple(
-    (f"{a}_{side}", f"{b}_{side}", (start, start), (end, end), colour, nearer)
+    (f"{a}_{side}", f"{b}_{side}", (start, start), (end, end), color, nearer)
     for side in SIDES
-    for a, b, start, end, colour, nearer in _LIMB
+    for a, b, start, end, color, nearer in _LIMB
 )
 _SLENDER = ("skin", "hair", "eyes", "shoes")  # colors of the parts that no girth thickens
 
@@ -237,8 +237,8 @@ class _Limbs:
         # A little darker with depth: it tells the far leg from the near one.
         pelvis = joints[:, [JOINT["pelvis"]], 1]
         tone = np.clip(1.0 - 0.45 * (depth - pelvis), 0.72, 1.1)
-        colours = np.array([world.colours[row[4]] for row in _PARTS])
-        self.colours = (colours * tone[..., None]).astype(np.float32)
+        colors = np.array([world.colors[row[4]] for row in _PARTS])
+        self.colors = (colors * tone[..., None]).astype(np.float32)
         self.order = np.argsort(np.array([row[5] for row in _PARTS]) - depth, axis=1)
         # An eye shows only in front of the head.
         eyes = [i for i, row in enumerate(_PARTS) if row[4] == "eyes"]
@@ -263,8 +263,8 @@ class _Limbs:
     def paint(self, picture, index):
         """Draws the figure of frame `index` into a float32 picture."""
         spots = zip(self.spots[index], self.spot_size[index], self.spot_dark[index], strict=True)
-        for centre, size, dark in spots:
-            _paint_shadow(picture, centre, size, dark)
+        for center, size, dark in spots:
+            _paint_shadow(picture, center, size, dark)
         for part in self.order[index]:
             if self.hidden[index, part]:
                 continue
@@ -274,6 +274,6 @@ class _Limbs:
                 self.b[index, part],
                 (self.width_a[index, part], self.width_b[index, part]),
                 (self.round_a[index, part], self.round_b[index, part]),
-                self.colours[index, part],
+                self.colors[index, part],
                 self.light,
             )

@@ -8,7 +8,7 @@ import numpy as np
 
 from kinetics_i3d.figures.world import project
 
-# Parts of the chair about the middle of its seat: center, size (ahead, left, up), all in metres.
+# Parts of the chair about the middle of its seat: center, size (ahead, left, up), all in meters.
 _SEAT = (((0.04, 0.0, -0.02), (0.42, 0.42, 0.04)),)
 _BACK = (((-0.20, 0.0, 0.30), (0.03, 0.42, 0.24)),) + tuple(
     ((-0.20, side * 0.18, 0.10), (0.03, 0.03, 0.24)) for side in (-1.0, 1.0)
@@ -21,7 +21,7 @@ def paint_scenery(world, chair_at, window, side):
 
     Args:
         world: The `World`.
-        chair_at: ((x, y, z), heading) of the seat in metres and degrees, or None for no chair.
+        chair_at: ((x, y, z), heading) of the seat in meters and degrees, or None for no chair.
         window: (left, top, width, height) of the drawing in pixels from the optical axis.
         side: Length of the shorter side of the picture in pixels.
     """
@@ -61,8 +61,8 @@ def paint_scenery(world, chair_at, window, side):
 
 
 def _wall(world, lattice, x, z, pixel):
-    """Colors of the wall at x and z metres; `pixel` is a pixel's size there."""
-    base = np.array(world.colours["wall"])
+    """Colors of the wall at x and z meters; `pixel` is a pixel's size there."""
+    base = np.array(world.colors["wall"])
     if world.scene.outdoors:
         sky = base + 26.0 * np.clip(z / 22.0, 0.0, 1.2)[..., None] + 0.0 * x[..., None]
         hills = 1.0 + 7.0 * _noise(lattice, x / 60.0, 0.0 * x)
@@ -79,7 +79,7 @@ def _wall(world, lattice, x, z, pixel):
 
 
 def _floor(world, lattice, x, y, pixel):
-    """Colors of the floor at x and y metres; `pixel` is a pixel's width there."""
+    """Colors of the floor at x and y meters; `pixel` is a pixel's width there."""
     # A pixel covers more floor along the view than across it: lines that far off are let fade.
     tall = pixel * (y + world.camera.distance) / world.camera.height
     tone = 34.0 * (_noise(lattice, x / 1.3, y / 1.3) - 0.5) - 3.0 * np.minimum(y, 6.0)
@@ -88,11 +88,11 @@ def _floor(world, lattice, x, y, pixel):
         "tiles": np.maximum(_lines(x, 0.5, 0.01, pixel), _lines(y, 0.5, 0.01, tall)),
         "boards": _lines(y, 0.17, 0.008, tall),
     }[world.scene.floor_pattern]
-    return np.array(world.colours["floor"]) + (tone - 22.0 * lines)[..., None]
+    return np.array(world.colors["floor"]) + (tone - 22.0 * lines)[..., None]
 
 
 def _lines(at, period, half_width, pixel):
-    """Lines every `period` metres, smoothed over a pixel and faded where they are too fine."""
+    """Lines every `period` meters, smoothed over a pixel and faded where they are too fine."""
     off = np.abs((at / period + 0.5) % 1.0 - 0.5) * period
     strength = np.clip(1.6 - 3.0 * pixel / period, 0.0, 1.0)
     return strength * np.clip(0.5 + (half_width - off) / pixel, 0.0, 1.0)
@@ -119,10 +119,10 @@ def _box(canvas, world, rng):
     across, tall, x, shade = rng.random(4)
     size = np.array([0.45, 0.5 + 0.9 * across, 0.35 + 1.5 * tall * tall])
     y = 3.5 + 5.0 * shade if world.scene.outdoors else world.scene.wall_distance - 0.24
-    centre = np.array([7.0 * (x - 0.5), y, size[2] / 2.0])
-    colour = np.array(world.colours["boxes"]) * (0.8 + 0.4 * shade)
-    canvas.shadow(centre[0], y, size[1] * 0.6)
-    canvas.cuboid(centre, size, -90.0, colour)
+    center = np.array([7.0 * (x - 0.5), y, size[2] / 2.0])
+    color = np.array(world.colors["boxes"]) * (0.8 + 0.4 * shade)
+    canvas.shadow(center[0], y, size[1] * 0.6)
+    canvas.cuboid(center, size, -90.0, color)
 
 
 def _chair(canvas, world, chair_at):
@@ -140,8 +140,8 @@ def _chair(canvas, world, chair_at):
         placed.append((np.array([*ground, z + up]), np.array(size)))
     canvas.shadow(x, y, 0.36)
     # Legs before the seat, then from the far to the near.
-    for centre, size in sorted(placed, key=lambda part: (part[0][2] > z / 2.0 + 0.02, -part[0][1])):
-        canvas.cuboid(centre, size, heading, np.array(world.colours["chair"]))
+    for center, size in sorted(placed, key=lambda part: (part[0][2] > z / 2.0 + 0.02, -part[0][1])):
+        canvas.cuboid(center, size, heading, np.array(world.colors["chair"]))
 
 
 class _Canvas:
@@ -154,7 +154,7 @@ class _Canvas:
     def pixels(self, points):
         return project(points, self.camera)[0] * self.side - self.corner
 
-    def cuboid(self, centre, size, heading, colour):
+    def cuboid(self, center, size, heading, color):
         """Draws a box; `size` is its length along the heading, across it, and upwards."""
         angle = np.deg2rad(heading)
         axes = np.array(
@@ -171,7 +171,7 @@ class _Canvas:
             du, dv = size[(axis + 1) % 3] / 2.0, size[(axis + 2) % 3] / 2.0
             for sign in (-1.0, 1.0):
                 normal = sign * axes[axis]
-                middle = centre + normal * size[axis] / 2.0
+                middle = center + normal * size[axis] / 2.0
                 if normal @ (eye - middle) <= 0.0:
                     continue
                 corners = [
@@ -179,9 +179,9 @@ class _Canvas:
                     for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))
                 ]
                 shade = 0.62 + 0.42 * max(0.0, normal @ to_light)
-                self._polygon(self.pixels(np.array(corners)), colour * shade)
+                self._polygon(self.pixels(np.array(corners)), color * shade)
 
-    def _polygon(self, corners, colour):
+    def _polygon(self, corners, color):
         """Fills a convex polygon; its edges are smoothed over a pixel."""
         height, width = self.image.shape[:2]
         x0, y0 = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 1, 0)
@@ -204,16 +204,16 @@ class _Canvas:
         )
         cover = np.clip(0.5 - outside, 0.0, 1.0)[..., None]
         box = self.image[y0:y1, x0:x1]
-        box += (cover * (colour - box)).astype(np.float32)
+        box += (cover * (color - box)).astype(np.float32)
 
     def shadow(self, x, y, radius):
         """Darkens the floor softly about a point."""
         points, scale = project(np.array([x, y, 0.0]), self.camera)
         across = radius * scale * self.side
         along = across * points[1] / self.camera.zoom + 1e-3
-        centre = points * self.side - self.corner
+        center = points * self.side - self.corner
         height, width = self.image.shape[:2]
-        u = (np.arange(width) + 0.5 - centre[0]) / across
-        v = (np.arange(height) + 0.5 - centre[1]) / along
+        u = (np.arange(width) + 0.5 - center[0]) / across
+        v = (np.arange(height) + 0.5 - center[1]) / along
         dark = np.exp(-v * v)[:, None] * np.exp(-u * u)[None]
         self.image *= (1.0 - 0.4 * dark[..., None]).astype(np.float32)

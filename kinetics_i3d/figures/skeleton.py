@@ -36,7 +36,7 @@ class Body:
     """The build of one person.
 
     Args:
-        height: Standing height in metres.
+        height: Standing height in meters.
         legs: Length of the legs relative to the average; the torso makes up the difference.
         arms: Length of the arms relative to the average.
         shoulders: Width of the shoulders relative to the average.
@@ -91,7 +91,7 @@ def _turn(axis, degrees):
 
 
 def joint_positions(angles, body, *, planted=(0.5, 0.5)):
-    """Forward kinematics: positions (times, joints, 3), metres, x forward, y left, z up.
+    """Forward kinematics: positions (times, joints, 3), meters, x forward, y left, z up.
 
     The lowest heel or toe touches the floor (z = 0), raised by the channel `lift`.
 

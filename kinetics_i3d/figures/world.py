@@ -49,8 +49,8 @@ class Camera:
         view: Where the figure faces, in [-1, 1]: 0 towards the camera, +-1 as far from it as the
             action allows, mostly just past the profile.
         crosses: Whether someone who walks crosses the picture rather than walking in place.
-        distance: From the camera to the figure, metres.
-        height: Of the camera above the floor, metres.
+        distance: From the camera to the figure, meters.
+        height: Of the camera above the floor, meters.
         zoom: Focal length in units of the picture's shorter side.
         aim: Where the figure stands in the picture, (right, up) in shorter sides from the center.
         shake: Amplitude of the hand's tremor, in shorter sides.
@@ -75,7 +75,7 @@ class Scene:
 
     Args:
         outdoors: Whether there is a far horizon instead of a wall.
-        wall_distance: From the figure to the wall, metres.
+        wall_distance: From the figure to the wall, meters.
         wall_pattern: "plain", "stripes", "tiles" or "boards".
         floor_pattern: "plain", "tiles" or "boards".
         chair: Whether a chair stands behind the figure if the action does not need one.
@@ -98,10 +98,10 @@ class Scene:
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """Everything that a seed decides; `colours` maps a name to (red, green, blue), 0 to 255."""
+    """Everything that a seed decides; `colors` maps a name to (red, green, blue), 0 to 255."""
 
     body: Body
-    colours: dict
+    colors: dict
     timing: Timing
     camera: Camera
     scene: Scene
@@ -118,7 +118,7 @@ def draw_world(seed):
 
     return World(
         body=_draw_body(stream(0)),
-        colours=_draw_colours(stream(1)),
+        colors=_draw_colors(stream(1)),
         timing=_draw_timing(stream(2)),
         camera=_draw_camera(stream(3)),
         scene=_draw_scene(stream(4)),
@@ -186,7 +186,7 @@ def _draw_scene(rng):
     )
 
 
-def _draw_colours(rng):
+def _draw_colors(rng):
     """Skin first, a scene that contrasts with it, then clothes that contrast with the scene."""
     skin = np.array(_pick(rng, _SKIN), dtype=float)
     wall = _distinct(rng, [skin], low=40, high=230, vivid=0.35)
@@ -208,28 +208,28 @@ def _draw_colours(rng):
         "forearm": skin if bare_arms else shirt,
         "shank": skin if bare_legs else trousers,
     }
-    return {name: tuple(float(value) for value in colour) for name, colour in named.items()}
+    return {name: tuple(float(value) for value in color) for name, color in named.items()}
 
 
 def _distinct(rng, others, *, low, high, vivid):
     """The first of 64 colors at least `CONTRAST` from all the others, or else the farthest."""
-    grey = low + (high - low) * rng.random((64, 1))
-    colours = grey + vivid * 130.0 * (rng.random((64, 3)) - 0.5)
-    colours = np.clip(colours, low, high)
-    distance = np.linalg.norm(colours[:, None] - np.stack(others), axis=2).min(axis=1)
+    gray = low + (high - low) * rng.random((64, 1))
+    colors = gray + vivid * 130.0 * (rng.random((64, 3)) - 0.5)
+    colors = np.clip(colors, low, high)
+    distance = np.linalg.norm(colors[:, None] - np.stack(others), axis=2).min(axis=1)
     enough = np.flatnonzero(distance > CONTRAST)
-    return colours[enough[0] if len(enough) else distance.argmax()]
+    return colors[enough[0] if len(enough) else distance.argmax()]
 
 
-_MIDDLE = 0.98  # metres above the floor, the height aimed at
+_MIDDLE = 0.98  # meters above the floor, the height aimed at
 _FOLLOW = 0.25  # about how far a walker gets from the middle before the camera follows
 
 
 def project(points, camera):
-    """Projects points (..., 3) of the room, metres: x right, y away, z up.
+    """Projects points (..., 3) of the room, meters: x right, y away, z up.
 
     Returns (projected, scale): `projected` (..., 2), right and down from the optical axis in
-    shorter sides, and `scale` (...), shorter sides per metre at that depth.
+    shorter sides, and `scale` (...), shorter sides per meter at that depth.
     """
     points = np.asarray(points, dtype=float)
     scale = camera.zoom / (points[..., 1] + camera.distance)

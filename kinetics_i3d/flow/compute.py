@@ -43,7 +43,7 @@ def optical_flow(
     """Computes the flow of all pairs of consecutive frames.
 
     Args:
-        frames: uint8 array (frames, height, width, 3), RGB, or (frames, height, width, 1), grey,
+        frames: uint8 array (frames, height, width, 3), RGB, or (frames, height, width, 1), gray,
             0 to 255; at least two frames, of at least 16 pixels per side. An iterable of such
             frames, as `read_frames` returns, and `VideoFrames` work too.
         method: `"tvl1"`, which the networks' weights expect. `"dis"` and `"farneback"` are fast and
@@ -104,7 +104,7 @@ def flow_stream(frames, *, method="tvl1", backend=None, parameters=None, workers
     ends it once the pairs being computed are done.
 
     Args:
-        frames: Iterable of uint8 arrays (height, width, 3), RGB, or (height, width, 1), grey; read
+        frames: Iterable of uint8 arrays (height, width, 3), RGB, or (height, width, 1), gray; read
             as they are needed, in the caller's thread.
         method: As for `optical_flow`.
         backend: As for `optical_flow`.
@@ -139,15 +139,15 @@ def flow_stream(frames, *, method="tvl1", backend=None, parameters=None, workers
     function = functools.partial(pair_function(method, backend), parameters=parameters)
     if parameters == TVL1.fast():
         logging.warning("TVL1.fast() is wrong by a pixel or more where motion is fast")
-    return _stream(_grey_frames(frames), function, workers)
+    return _stream(_gray_frames(frames), function, workers)
 
 
-def _stream(greys, function, workers):
+def _stream(grays, function, workers):
     pending: collections.deque = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="flow")
     try:
-        first = next(greys, None)
-        for second in greys:
+        first = next(grays, None)
+        for second in grays:
             pending.append(pool.submit(function, first, second))
             first = second
             if len(pending) == 2 * workers:
@@ -158,8 +158,8 @@ def _stream(greys, function, workers):
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _grey_frames(frames):
-    """Yields grey pictures; raises an error for the first invalid frame."""
+def _gray_frames(frames):
+    """Yields gray pictures; raises an error for the first invalid frame."""
     shape = None
     for index, frame in enumerate(frames):
         frame = np.asarray(frame)
@@ -179,11 +179,11 @@ def _grey_frames(frames):
                 f"Received: frames[{index}] of shape {frame.shape}"
             )
         shape = frame.shape
-        yield to_grey(frame)
+        yield to_gray(frame)
 
 
-def to_grey(frames):
-    """Converts uint8 RGB frames (..., 3) to grey levels (...); (..., 1) is grey already."""
+def to_gray(frames):
+    """Converts uint8 RGB frames (..., 3) to gray levels (...); (..., 1) is gray already."""
     frames = np.asarray(frames)
     if frames.shape[-1] == 1:
         return frames[..., 0]

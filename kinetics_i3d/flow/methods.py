@@ -33,7 +33,7 @@ def pair_function(method, backend=None):
             installed and TensorFlow otherwise, and OpenCV for the other methods.
 
     Returns:
-        `function(first, second, parameters)`: two grey uint8 arrays (height, width) to float32
+        `function(first, second, parameters)`: two gray uint8 arrays (height, width) to float32
         (height, width, 2), x then y, in pixels. It holds no state.
 
     Raises:

@@ -1,7 +1,7 @@
 """`open_stored`: the stored flow of a video or of a part of it, in a flow file or as pictures.
 
 Pictures are those of denseflow and MMAction2, `flow_x_00001.jpg` and `flow_y_00001.jpg`: each
-direction as grey levels from -bound to bound, 20 pixels by default there as here. JPEG loses about
+direction as gray levels from -bound to bound, 20 pixels by default there as here. JPEG loses about
 half a level on average at quality 95.
 """
 

@@ -42,7 +42,7 @@ kernel = compiled(fastmath=_FAST_MATH)
 
 
 def tvl1(first, second, parameters):
-    """Flow of two grey pictures (height, width), 0 to 255: float32 (height, width, 2), pixels."""
+    """Flow of two gray pictures (height, width), 0 to 255: float32 (height, width, 2), pixels."""
     return _tvl1(
         _memory(*first.shape),
         np.ascontiguousarray(first, np.float32),
@@ -177,9 +177,9 @@ def _resize(source, target, step_y, step_x, factor):
     lefts, rights = np.empty(width, np.int32), np.empty(width, np.int32)
     shares = np.empty(width, np.float32)
     for x in range(width):
-        lefts[x], rights[x], shares[x] = _neighbours((x + 0.5) * step_x - 0.5, columns)
+        lefts[x], rights[x], shares[x] = _neighbors((x + 0.5) * step_x - 0.5, columns)
     for y in range(height):
-        above, below, share = _neighbours((y + 0.5) * step_y - 0.5, rows)
+        above, below, share = _neighbors((y + 0.5) * step_y - 0.5, rows)
         for x in range(width):
             left, right = lefts[x], rights[x]
             top = source[above, left] + (source[above, right] - source[above, left]) * shares[x]
@@ -188,7 +188,7 @@ def _resize(source, target, step_y, step_x, factor):
 
 
 @kernel
-def _neighbours(position, count):
+def _neighbors(position, count):
     """The pixels before and after a position, and the share of the second."""
     if position <= 0:
         return 0, 0, F32(0)

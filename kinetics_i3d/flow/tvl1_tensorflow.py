@@ -17,7 +17,7 @@ _SORT5 = ((0, 1), (3, 4), (2, 4), (2, 3), (1, 4), (0, 3), (0, 2), (1, 3), (1, 2)
 
 
 def tvl1(first, second, parameters):
-    """Flow of two grey pictures (height, width), 0 to 255: float32 (height, width, 2), pixels."""
+    """Flow of two gray pictures (height, width), 0 to 255: float32 (height, width, 2), pixels."""
     run = _compiled(*first.shape, parameters)
     return run(np.asarray(first, np.float32), np.asarray(second, np.float32)).numpy()
 

@@ -61,7 +61,7 @@ def flow_picture(flow, *, longest=None, legend=True):
         raise ValueError(
             f"`longest` must be a number of pixels above 0. Received: longest={longest!r}"
         )
-    picture = _colours(flow / np.float32(longest))
+    picture = _colors(flow / np.float32(longest))
     if legend:
         _add_legend(picture)
     return picture
@@ -78,14 +78,14 @@ def beside_frame(frame, flow, *, longest=None, legend=True):
     return np.concatenate([frame, flow_picture(flow, longest=longest, legend=legend)], axis=1)
 
 
-def _colours(flow):
+def _colors(flow):
     """uint8 colors of flow whose full length is 1."""
     x, y = flow[..., 0], flow[..., 1]
     length = np.hypot(x, y)[..., None]
-    colours, steps = zip(*_WHEEL, strict=True)
+    colors, steps = zip(*_WHEEL, strict=True)
     positions = np.cumsum((0, *steps)) / sum(steps)
     turn = np.arctan2(y, x) / (2 * np.pi) % 1  # clockwise as seen, since y points down
-    rims = np.array((*colours, colours[0]), np.float64).T
+    rims = np.array((*colors, colors[0]), np.float64).T
     rim = np.stack([np.interp(turn, positions, channel) for channel in rims], -1)
     inner = 255 - np.minimum(length, 1) * (255 - rim)
     # Lengths a little above 1 are rounding errors.
@@ -104,7 +104,7 @@ def _add_legend(picture):
     corner = picture[height - side - 1 : height - 1, width - side - 1 : width - 1]
     motions = np.stack([x, y], -1) / np.maximum(radius, distance)[..., None]
     inside = distance <= radius
-    corner[inside] = _colours(motions)[inside]
+    corner[inside] = _colors(motions)[inside]
     corner[(distance > radius) & (distance <= radius + 1.2)] = _EDGE
 
 

@@ -17,7 +17,7 @@ class VideoFrames:
     """Raw frames with their rate, accepted wherever a video file is.
 
     They are resampled, resized, cropped and scaled like those of a file. Without a resize the
-    values are exactly those of a lossless file. With a resize they may differ by a few grey levels:
+    values are exactly those of a lossless file. With a resize they may differ by a few gray levels:
     the pictures of a decoder are resized before the conversion to RGB, and rounded only once.
 
     Args:

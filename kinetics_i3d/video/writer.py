@@ -42,8 +42,8 @@ def write_video(path: PathLike, frames: Iterable[Any], *, fps: float | fractions
 
     Example:
 
-    >>> grey = np.full((25, 64, 64, 3), 128, np.uint8)
-    >>> write_video(folder / "grey.mp4", grey, fps=25)
+    >>> gray = np.full((25, 64, 64, 3), 128, np.uint8)
+    >>> write_video(folder / "gray.mp4", gray, fps=25)
     25
     """
     import av

@@ -72,7 +72,7 @@ def draw_embedding(
             )
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {METHODS}. Received: method={method!r}")
-    places, axis_names = _principal(features) if method == "pca" else _neighbours(features)
+    places, axis_names = _principal(features) if method == "pca" else _neighbors(features)
     thumbnails = [_thumbnail(video) for video in videos] if videos is not None else None
     with new_figure(path, width=_SIDE, height=_SIDE) as figure:
         axes = figure.add_axes((0, 0, 1, 1))
@@ -107,7 +107,7 @@ def _principal(features):
     return places, names
 
 
-def _neighbours(features):
+def _neighbors(features):
     try:
         from sklearn.manifold import TSNE
     except ImportError as error:

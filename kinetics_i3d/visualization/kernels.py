@@ -21,8 +21,8 @@ def draw_kernels(path: PathLike, model: ClipModel | Weights) -> None:
     """Draws the kernels of the first convolution over time.
 
     A panel for each time step of the kernels, in a row for rgb, in color, and a row each for x and
-    y of flow, in grey. Each kernel has the same position in every panel, and a scale of its own:
-    grey is 0, white and black are its largest absolute value.
+    y of flow, in gray. Each kernel has the same position in every panel, and a scale of its own:
+    gray is 0, white and black are its largest absolute value.
 
     Args:
         path: The PNG to write, atomically.

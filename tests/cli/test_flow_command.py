@@ -108,9 +108,9 @@ def test_two_videos_for_one_file_are_the_user_s_mistake(command, tree, tmp_path)
 def test_options_reach_the_file(command, tree, tmp_path, monkeypatch):
     plain, threads = compute._stream, []
 
-    def counted(greys, program, workers):
+    def counted(grays, program, workers):
         threads.append(workers)
-        return plain(greys, program, workers)
+        return plain(grays, program, workers)
 
     monkeypatch.setattr(compute, "_stream", counted)
     path = tree / "b.mp4.flow.npz"

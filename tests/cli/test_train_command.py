@@ -157,7 +157,7 @@ def test_weights_prevail_over_a_recipe(command, dataset, library, tmp_path, capl
     assert code == 2 and "`transfer` must be 'full' or 'fixed'" in err
 
 
-def test_records_are_recognised(command, dataset, library, tmp_path):
+def test_records_are_recognized(command, dataset, library, tmp_path):
     prepare(open_dataset(dataset), tmp_path / "records", PrepareConfig(streams=("rgb",)))
     words = ("train", "InceptionI3D", "--data", tmp_path / "records", "--output", tmp_path / "run")
     assert command(*words)[0] == 0

@@ -75,8 +75,8 @@ def test_a_wrong_line_is_named_by_its_number(table, lines, why):
 def test_a_path_without_a_table_is_refused(table, tmp_path):
     with pytest.raises(DatasetError, match=r"none.csv: no such file or folder"):
         open_dataset(tmp_path / "none.csv")
-    with pytest.raises(DatasetError, match=r"looked for .*; its first line is 'path,colour'"):
-        open_dataset(table("a.mp4,sit", header="path,colour"))
+    with pytest.raises(DatasetError, match=r"looked for .*; its first line is 'path,color'"):
+        open_dataset(table("a.mp4,sit", header="path,color"))
     with pytest.raises(DatasetError, match=r"videos\.csv: lists no videos$"):
         open_dataset(table())
     with pytest.raises(DatasetError, match="none of its 1 videos exist"):
@@ -229,8 +229,8 @@ def test_what_is_no_dataset_is_reported_with_what_was_looked_for(table, tmp_path
     assert "\n" not in text
     with pytest.raises(DatasetError, match="none: no such file or folder"):
         open_dataset(tmp_path / "none")
-    with pytest.raises(DatasetError, match=r"its first line is 'path,colour'$"):
-        open_dataset(table("a.mp4,sit", header="path,colour"))
+    with pytest.raises(DatasetError, match=r"its first line is 'path,color'$"):
+        open_dataset(table("a.mp4,sit", header="path,color"))
     (tmp_path / "film.mp4").write_bytes(b"\0\1\2")
     with pytest.raises(DatasetError, match=r"film.mp4: .*it is empty or no text$"):
         open_dataset(tmp_path / "film.mp4")

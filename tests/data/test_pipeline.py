@@ -50,7 +50,7 @@ def test_batches_are_clips_and_one_hot_targets(dataset, numbers):
         assert targets.shape == (3, 3) and targets.dtype == np.float32
         assert clips.min() >= -1 and clips.max() <= 1
         for clip, target in zip(clips, targets, strict=True):
-            shown = numbers(clip, grey=0)
+            shown = numbers(clip, gray=0)
             assert target.sum() == 1 and target[shown[0] // 1000] == 1
             assert shown == list(range(shown[0], shown[0] + 4))
             starts.add(shown[0])
@@ -128,7 +128,7 @@ def test_short_videos_are_looped(coded_video, numbers):
     dataset = VideoDataset("one", ("a",), (Video(path, "a", "train", "x"),))
     for clips, _ in take(dataset, 2, frames=8, batch=2):
         for clip in clips:
-            assert numbers(clip, grey=0) == [0, 1, 2, 0, 1, 2, 0, 1]
+            assert numbers(clip, gray=0) == [0, 1, 2, 0, 1, 2, 0, 1]
 
 
 def test_a_broken_video_is_logged_and_skipped(coded_video, tmp_path, caplog, numbers):
@@ -140,7 +140,7 @@ def test_a_broken_video_is_logged_and_skipped(coded_video, tmp_path, caplog, num
     with caplog.at_level(logging.WARNING, logger="absl"):
         batches = take(dataset, 2, batch=2)
     for clips, targets in batches:
-        assert all(40 <= numbers(clip, grey=0)[0] < 45 for clip in clips)
+        assert all(40 <= numbers(clip, gray=0)[0] < 45 for clip in clips)
         np.testing.assert_array_equal(targets, [[0, 1], [0, 1]])
     assert "skipped" in caplog.text and str(broken) in caplog.text
 

@@ -102,7 +102,7 @@ def test_resized_crops_have_the_area_and_the_requested_aspect(area, aspect):
     height, width = 120, 200
     op = on_rgb(transforms.random_resized_crop(8, area=area, aspect=aspect))
     clip = places(1, height, width).astype(np.float32)
-    areas, ratios, centres = [], [], []
+    areas, ratios, centers = [], [], []
     for seed in [(seed, 5) for seed in range(120)]:
         cut = op(clip, seed).numpy()[0]
         # Inner samples are evenly spaced: their step is a side's length / 8.
@@ -113,7 +113,7 @@ def test_resized_crops_have_the_area_and_the_requested_aspect(area, aspect):
         assert wide / 2 - 0.6 <= middle[1] <= width - wide / 2 + 0.6
         areas.append(tall * wide / height**2)
         ratios.append(wide / tall)
-        centres.append(middle)
+        centers.append(middle)
     slack = 1.06  # sides are whole pixels
     assert area[0] / slack <= min(areas) and max(areas) <= area[1] * slack
     assert aspect[0] / slack <= min(ratios) and max(ratios) <= aspect[1] * slack
@@ -122,7 +122,7 @@ def test_resized_crops_have_the_area_and_the_requested_aspect(area, aspect):
     if aspect[0] < aspect[1]:
         assert abs(np.log(ratios).mean()) < 0.1  # as often wide as tall
         assert abs(np.corrcoef(areas, ratios)[0, 1]) < 0.3  # drawn each by itself
-    assert np.ptp(np.array(centres)[:, 1]) > 60
+    assert np.ptp(np.array(centers)[:, 1]) > 60
 
 
 def test_a_side_longer_than_the_picture_is_cut_to_it():
@@ -153,7 +153,7 @@ def test_colors_change_alike_in_every_frame_and_stay_in_range(clip):
 
 def test_brightness_shifts_contrast_and_saturation_scale():
     clip = np.random.default_rng(2).uniform(100, 150, (2, 8, 8, 3)).astype(np.float32)
-    grey = clip.mean(axis=-1, keepdims=True)
+    gray = clip.mean(axis=-1, keepdims=True)
     off = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0}
 
     def jitter(**amounts):
@@ -172,10 +172,10 @@ def test_brightness_shifts_contrast_and_saturation_scale():
     for found in jitter(contrast=0.5)[:5]:
         np.testing.assert_allclose(found.mean(), clip.mean(), rtol=1e-4)
     colors = jitter(saturation=0.5)
-    factors = [(found - grey).std() / (clip - grey).std() for found in colors]
+    factors = [(found - gray).std() / (clip - gray).std() for found in colors]
     assert 0.5 <= min(factors) < 0.7 and 1.3 < max(factors) <= 1.5
     for found in colors[:5]:
-        np.testing.assert_allclose(found.mean(axis=-1, keepdims=True), grey, rtol=1e-4)
+        np.testing.assert_allclose(found.mean(axis=-1, keepdims=True), gray, rtol=1e-4)
 
 
 @pytest.mark.parametrize("spec", [DEEPMIND, INCEPTION5H])
@@ -203,7 +203,7 @@ def test_compose_gives_each_op_a_seed_of_its_own():
     assert not set(seen[6:]) & set(seen[:3])
 
 
-def test_mixup_blends_each_clip_and_its_target_with_its_neighbour():
+def test_mixup_blends_each_clip_and_its_target_with_its_neighbor():
     random = np.random.default_rng(3)
     clips = random.uniform(-1, 1, (4, 2, 3, 3, 3)).astype(np.float32)
     targets = np.eye(4, dtype=np.float32)

@@ -40,7 +40,7 @@ CASES = {
 def test_every_frame_counts_once(coded_video, numbers, case):
     (frames, minimum, window), expected = CASES[case]
     found = list(video_views(coded_video(frames), spec=SPEC, minimum=minimum, window=window))
-    assert [(numbers(clips[0], grey=0), share) for clips, share in found] == expected
+    assert [(numbers(clips[0], gray=0), share) for clips, share in found] == expected
     assert sum(share for _, share in found) == frames
     for clips, _ in found:
         assert clips.dtype == np.float32 and clips.shape[2:] == (64, 64, 3) and len(clips) == 1
@@ -141,13 +141,13 @@ def test_both_streams_show_the_same_frames_but_for_the_last(
     found = list(video_views(path, streams=BOTH, **options))
     assert sum(share for _, share in found) == frames - 1
     for clips, _ in found:
-        shown = numbers(clips["rgb"][0], grey=0)
+        shown = numbers(clips["rgb"][0], gray=0)
         assert quantized(clips["flow"][0]) == [shown, [255 - number for number in shown]]
         assert clips["flow"].dtype == np.float32 and clips["flow"].shape[2:] == (64, 64, 2)
     # The rgb of a video that ends one frame earlier.
     alone = list(video_views(coded_video(frames - 1), **options))
-    assert [numbers(clips[0], grey=0) for clips, _ in alone] == [
-        numbers(clips["rgb"][0], grey=0) for clips, _ in found
+    assert [numbers(clips[0], gray=0) for clips, _ in alone] == [
+        numbers(clips["rgb"][0], gray=0) for clips, _ in found
     ]
     flow = dataclasses.replace(SPEC, stream="flow")
     only = list(video_views(path, spec=flow, streams=("flow",), minimum=9, window=20))
@@ -242,7 +242,7 @@ def test_clips_are_spread_from_the_first_frame_to_the_last(
     view = View(clips=clips, frames=length)
     found = list(video_views(coded_video(frames), spec=SPEC, view=view))
     assert [share for _, share in found] == [1] * clips
-    assert [numbers(clip[0], grey=0) for clip, _ in found] == [
+    assert [numbers(clip[0], gray=0) for clip, _ in found] == [
         span(start, start + length) for start in starts
     ]
 
@@ -250,7 +250,7 @@ def test_clips_are_spread_from_the_first_frame_to_the_last(
 def test_clips_of_a_short_video_are_looped(coded_video, numbers, numbered_flow):
     view = View(clips=2, frames=12)
     for clips, _ in video_views(coded_video(6), spec=SPEC, view=view, streams=BOTH):
-        shown = numbers(clips["rgb"][0], grey=0)
+        shown = numbers(clips["rgb"][0], gray=0)
         assert shown == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1] == quantized(clips["flow"][0])[0]
 
 
@@ -261,7 +261,7 @@ def test_a_header_that_lies_costs_no_clip(monkeypatch, coded_video, numbers, dec
     monkeypatch.setattr(views, "count_frames", lambda *_, **__: declared)
     view = View(clips=3, frames=10)
     found = list(video_views(coded_video(20), spec=SPEC, view=view))
-    assert [numbers(clip[0], grey=0)[0] for clip, _ in found] == starts
+    assert [numbers(clip[0], gray=0)[0] for clip, _ in found] == starts
 
 
 def test_the_rows_of_the_table():
@@ -283,7 +283,7 @@ SLOW = {
 def shown_by_both(found, numbers):
     """(numbers of the rgb frames, of the flows, share) of each clip."""
     return [
-        (numbers(clips["rgb"][0], grey=0), quantized(clips["flow"][0])[0], share)
+        (numbers(clips["rgb"][0], gray=0), quantized(clips["flow"][0])[0], share)
         for clips, share in found
     ]
 

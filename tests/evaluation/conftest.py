@@ -1,4 +1,4 @@
-"""An evaluation of six grey videos, for the tests of reports and filmstrips."""
+"""An evaluation of six gray videos, for the tests of reports and filmstrips."""
 
 import dataclasses
 
@@ -14,9 +14,9 @@ SPEC = ClipSpec("tiny", fps=10, short_side=40, size=20)
 
 
 @pytest.fixture(scope="package")
-def greys(tmp_path_factory):
-    """Six videos in different greys, three predictions wrong; one file is missing."""
-    folder = tmp_path_factory.mktemp("greys")
+def grays(tmp_path_factory):
+    """Six videos in different grays, three predictions wrong; one file is missing."""
+    folder = tmp_path_factory.mktemp("grays")
     paths = [folder / f"v&{number}.mp4" for number in range(6)]
     for number, path in enumerate(paths[:5]):
         write_video(path, [np.full((48, 64, 3), 40 * number + 20, np.uint8)] * 6, fps=10)

@@ -69,9 +69,9 @@ def test_row_shares_of_an_empty_row_are_zero():
     assert row_shares([[3, 1], [0, 0]]).tolist() == [[0.75, 0.25], [0, 0]]
 
 
-def test_shades_can_be_distinguished_in_grey():
-    grey = [luminance(shade(share) / 255) for share in np.linspace(0, 1, 50)]
-    assert grey == sorted(grey, reverse=True) and len(set(grey)) == 50
+def test_shades_can_be_distinguished_in_gray():
+    gray = [luminance(shade(share) / 255) for share in np.linspace(0, 1, 50)]
+    assert gray == sorted(gray, reverse=True) and len(set(gray)) == 50
 
 
 def test_counts_stand_out_from_every_shade():

@@ -18,38 +18,38 @@ from kinetics_i3d.evaluation.result import Evaluation
 FILES = ("evaluation.json", "report.html", "confusion.png", "reliability.png", "worst_mistakes.png")
 
 
-def test_report_equals_a_plain_loop(greys):
+def test_report_equals_a_plain_loop(grays):
     about = {"dataset": "d", "split": "s", "weights": {"rgb": "one", "flow": "two"}, "missing": 4}
-    report = make_report(greys, **about)
+    report = make_report(grays, **about)
     assert json.loads(json.dumps(report)) == report
     for row, video in enumerate(report["videos_tested"]):
-        rgb, flow = greys.logits["rgb"][row], greys.logits["flow"][row]
+        rgb, flow = grays.logits["rgb"][row], grays.logits["flow"][row]
         logits = [float(rgb[label] + flow[label]) for label in range(3)]
         odds = [np.exp(value) / sum(np.exp(logits)) for value in logits]
-        target = int(greys.targets[row])
+        target = int(grays.targets[row])
         order = sorted(range(3), key=lambda label, logits=logits: (-logits[label], label))
-        assert video["path"] == greys.paths[row] and video["label"] == greys.labels[target]
-        assert video["prediction"] == greys.labels[order[0]]
+        assert video["path"] == grays.paths[row] and video["label"] == grays.labels[target]
+        assert video["prediction"] == grays.labels[order[0]]
         assert video["probability"] == pytest.approx(odds[order[0]])
         assert video["label_probability"] == pytest.approx(odds[target])
         assert video["rank"] == order.index(target) + 1
     assert [video["rank"] for video in report["videos_tested"]] == [1, 1, 1, 2, 3, 3]
     assert report["top1"] == 0.5 and report["streams"]["rgb"]["top1"] == pytest.approx(1 / 3)
     assert report["weights"]["flow"] == {"name": "two", "digest": "2" * 64}
-    assert ClipSpec(**report["clip_specs"]["flow"]) == greys.specs["flow"]
+    assert ClipSpec(**report["clip_specs"]["flow"]) == grays.specs["flow"]
     assert (report["dataset"], report["split"], report["missing"]) == ("d", "s", 4)
     assert report["views"] == "center" and report["format"] == 1
     for row, result in enumerate(report["classes"]):
-        counts = [result["taken_for"].get(label, 0) for label in greys.labels]
+        counts = [result["taken_for"].get(label, 0) for label in grays.labels]
         counts[row] = result["right"]
-        assert counts == greys.confusion()[row].tolist()
+        assert counts == grays.confusion()[row].tolist()
         assert result["videos"] == sum(counts)
 
 
-def test_the_keys_are_those_that_are_documented(greys):
-    report = make_report(greys)
+def test_the_keys_are_those_that_are_documented(grays):
+    report = make_report(grays)
     documented = set(re.findall(r"`(\w+)`", make_report.__doc__))
-    summary = set(greys.summary())
+    summary = set(grays.summary())
     assert {*report} - summary <= documented
     for rows in ("classes", "videos_tested"):
         assert {*report[rows][0]} <= documented
@@ -88,21 +88,21 @@ class Reader(html.parser.HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def written(greys, tmp_path_factory):
+def written(grays, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "new"
-    wrong = dataclasses.replace(greys, logits={"rgb": -greys.logits["rgb"]})
-    comparison = compare(make_report(wrong), make_report(greys))
-    about = {"dataset": "greys & co", "split": "test", "weights": {"rgb": "a/one.h5"}}
-    page = write_report(folder, greys, make_report(greys, **about), comparison=comparison)
+    wrong = dataclasses.replace(grays, logits={"rgb": -grays.logits["rgb"]})
+    comparison = compare(make_report(wrong), make_report(grays))
+    about = {"dataset": "grays & co", "split": "test", "weights": {"rgb": "a/one.h5"}}
+    page = write_report(folder, grays, make_report(grays, **about), comparison=comparison)
     return folder, page.read_text(encoding="utf-8")
 
 
-def test_all_files_are_written_and_the_json_reads_back(greys, written):
+def test_all_files_are_written_and_the_json_reads_back(grays, written):
     folder, _ = written
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     report = read_report(folder / "evaluation.json")
     assert report == read_report(folder) and report["top1"] == 0.5
-    assert {name: report[name] for name in greys.summary()} == greys.summary()
+    assert {name: report[name] for name in grays.summary()} == grays.summary()
 
 
 def test_page_is_well_formed_and_loads_nothing(written):
@@ -117,19 +117,19 @@ def test_page_is_well_formed_and_loads_nothing(written):
     assert not {tag for tag, _ in reader.tags} & {"link", "iframe", "object", "form"}
 
 
-def test_page_shows_the_numbers_in_escaped_text(greys, written):
+def test_page_shows_the_numbers_in_escaped_text(grays, written):
     _, page = written
     reader = Reader(page)
     text = " ".join(reader.text.split())
-    for reason in ("50.00 %", "33.33 %", "greys & co", "one.h5 + flow", "/x/<bad>.mp4: no video"):
+    for reason in ("50.00 %", "33.33 %", "grays & co", "one.h5 + flow", "/x/<bad>.mp4: no video"):
         assert reason in text
-    low, high = greys.summary()["top1_interval"]
+    low, high = grays.summary()["top1_interval"]
     assert f"{100 * low:.1f} % to {100 * high:.1f} %" in text
     assert "stand <up>" in text and "<up>" not in page
     assert "2 changed from right to wrong and 3 from wrong to right" in text
 
 
-def test_page_is_accessible(greys, written):
+def test_page_is_accessible(grays, written):
     _, page = written
     reader = Reader(page)
     assert reader.all("html")[0]["lang"] == "en" and len(reader.all("h1")) == 1
@@ -172,20 +172,20 @@ def test_page_text_has_contrast(written, theme, background):
         assert (high + 0.05) / (low + 0.05) >= 4.5, name
 
 
-def test_page_of_an_evaluation_without_mistakes(greys, tmp_path):
-    right = np.eye(3, dtype=np.float32)[greys.targets]
-    best = dataclasses.replace(greys, logits={"rgb": right}, skipped=())
+def test_page_of_an_evaluation_without_mistakes(grays, tmp_path):
+    right = np.eye(3, dtype=np.float32)[grays.targets]
+    best = dataclasses.replace(grays, logits={"rgb": right}, skipped=())
     page = write_report(tmp_path, best, make_report(best)).read_text(encoding="utf-8")
     assert "There are no mistakes." in page and "Skipped videos" not in page
     assert "What changed" not in page and "No class was confused with another" in page
     Reader(page)
 
 
-def test_page_shortens_long_lists_of_changes(greys, tmp_path):
+def test_page_shortens_long_lists_of_changes(grays, tmp_path):
     changes = tuple(Change(f"/d/{n}.mp4", "sit", "sit", "x") for n in range(30))
     numbers = {"top1": 0.5, "top5": 1.0, "mean_class": 0.5}
     comparison = Comparison(60, numbers, numbers, changes, (), 0.5)
-    page = write_report(tmp_path, greys, make_report(greys), comparison=comparison).read_text(
+    page = write_report(tmp_path, grays, make_report(grays), comparison=comparison).read_text(
         encoding="utf-8"
     )
     assert page.count("d/") >= 20 and "and 10 more" in page and "Right before, wrong now" in page
@@ -193,10 +193,10 @@ def test_page_shortens_long_lists_of_changes(greys, tmp_path):
 
 
 @pytest.mark.slow
-def test_reports_are_deterministic(greys, written, tmp_path):
+def test_reports_are_deterministic(grays, written, tmp_path):
     folder, _ = written
     for number in range(2):
-        write_report(tmp_path / str(number), greys, make_report(greys))
+        write_report(tmp_path / str(number), grays, make_report(grays))
     for name in FILES:
         first, second = ((tmp_path / str(number) / name).read_bytes() for number in range(2))
         assert first == second, name
@@ -206,11 +206,11 @@ def test_reports_are_deterministic(greys, written, tmp_path):
 
 @pytest.mark.parametrize("module", ["jinja2", "matplotlib", "PIL"])
 def test_without_the_reports_extra_the_json_is_written(
-    greys, tmp_path, monkeypatch, caplog, module
+    grays, tmp_path, monkeypatch, caplog, module
 ):
-    report = make_report(greys)
+    report = make_report(grays)
     monkeypatch.setitem(sys.modules, module, None)
-    assert write_report(tmp_path, greys, report) == tmp_path / "evaluation.json"
+    assert write_report(tmp_path, grays, report) == tmp_path / "evaluation.json"
     assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
     assert read_report(tmp_path) == report
     (record,) = caplog.records

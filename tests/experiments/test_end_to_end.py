@@ -71,7 +71,7 @@ def test_two_streams_are_trained_added_and_resumed(figures, smallest, tmp_path, 
         json.loads((output / "cells" / cell["name"] / "evaluation.json").read_text())
         for cell in (rgb, flow, both)
     ]
-    # softmax(a + b) is softmax(a) softmax(b), normalised: of two classes by hand.
+    # softmax(a + b) is softmax(a) softmax(b), normalized: of two classes by hand.
     for row in range(2):
         a, b, ab = (report["videos_tested"][row]["label_probability"] for report in reports)
         assert ab == pytest.approx(a * b / (a * b + (1 - a) * (1 - b)), abs=1e-5)

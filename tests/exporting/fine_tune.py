@@ -25,7 +25,7 @@ def tuned(folder, *, trainable, classes, optimizer=None, metrics=(), epochs=6):
     """
     keras.utils.set_random_seed(0)
     random = np.random.RandomState(0)
-    # A class is a grey level with noise: something that can be learnt at once.
+    # A class is a gray level with noise: something that can be learnt at once.
     labels = np.arange(6) % classes
     clips = labels[:, None, None, None, None] / classes + random.uniform(0, 0.3, (6, 9, 32, 32, 3))
     layer = hub.KerasLayer(folder, trainable=trainable)

@@ -19,8 +19,8 @@ def triangle(count, expected):
     """(wanted, count) weights of a triangle filter as wide as two pixels of the coarser grid."""
     ratio = count / expected
     width = max(ratio, 1.0)
-    centres = (np.arange(expected)[:, None] + 0.5) * ratio
-    weights = np.maximum(0, 1 - np.abs(np.arange(count) + 0.5 - centres) / width)
+    centers = (np.arange(expected)[:, None] + 0.5) * ratio
+    weights = np.maximum(0, 1 - np.abs(np.arange(count) + 0.5 - centers) / width)
     return weights / weights.sum(1, keepdims=True)
 
 

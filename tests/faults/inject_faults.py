@@ -567,11 +567,11 @@ def network_faults(work):
 
     from kinetics_i3d.weights import download
 
-    def serve(server, behaviour):
+    def serve(server, behavior):
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = server.accept()
-                threading.Thread(target=behaviour, args=(connection,), daemon=True).start()
+                threading.Thread(target=behavior, args=(connection,), daemon=True).start()
 
     def stall(connection):
         time.sleep(60)
@@ -594,12 +594,12 @@ def network_faults(work):
         download.fetch.__kwdefaults__["timeout"] = 1.0
         download.fetch.__kwdefaults__["tries"] = 2
 
-    for behaviour in (stall, trickle, break_off):
+    for behavior in (stall, trickle, break_off):
         server = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=serve, args=(server, behaviour), daemon=True).start()
+        threading.Thread(target=serve, args=(server, behavior), daemon=True).start()
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         for name in ("flow_imagenet_kinetics400", "imagenet_inception5h"):
-            log = work / f"network-{behaviour.__name__}"
+            log = work / f"network-{behavior.__name__}"
             cache = pathlib.Path(tempfile.mkdtemp(dir=work))
             code = wait(
                 start(
@@ -615,7 +615,7 @@ def network_faults(work):
                 problems.append(f"exit code {code}")
             finished = [path for path in visible(cache) if path.suffix not in (".part", ".json")]
             problems += [f"half-written: {path}" for path in finished]
-            yield "weights --fetch", f"network: {behaviour.__name__}", "one line", problems
+            yield "weights --fetch", f"network: {behavior.__name__}", "one line", problems
         server.close()
 
 

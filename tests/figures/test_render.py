@@ -32,7 +32,7 @@ def test_pixels_show_the_figures_clothes():
     place = project(joints, world.camera)[0] + offsets(world.camera, np.zeros(1))[:, None]
     chest = (place[0, JOINT["spine"]] * 120 + (80, 60)).astype(int)
     seen = clip[0, chest[1], chest[0]] / 255.0
-    worn = np.array(world.colours["shirt"]) / 255.0
+    worn = np.array(world.colors["shirt"]) / 255.0
     np.testing.assert_allclose(seen / seen.max(), worn / worn.max(), atol=0.06)
 
 

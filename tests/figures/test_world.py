@@ -22,9 +22,9 @@ def test_worlds_are_drawn_by_seed_alone_and_differ():
     assert {w.scene.wall_pattern for w in worlds} == {"plain", "stripes", "tiles", "boards"}
 
 
-def test_colours_of_people_contrast_with_their_place():
+def test_colors_of_people_contrast_with_their_place():
     for seed in range(100):
-        named = {k: np.array(v) for k, v in draw_world(seed).colours.items()}
+        named = {k: np.array(v) for k, v in draw_world(seed).colors.items()}
         for part in ("skin", "shirt", "trousers"):
             for place in ("wall", "floor"):
                 gap = np.linalg.norm(named[part] - named[place])

@@ -5,7 +5,7 @@ import pytest
 
 
 class Waves:
-    """A smooth texture over the plane, of grey levels well inside 0 to 255."""
+    """A smooth texture over the plane, of gray levels well inside 0 to 255."""
 
     def __init__(self, seed=0, count=40):
         random = np.random.default_rng(seed)
@@ -15,7 +15,7 @@ class Waves:
         self.height = length / length.sum() * 200
 
     def __call__(self, x, y):
-        """Grey levels, uint8, at coordinates of any shape."""
+        """Gray levels, uint8, at coordinates of any shape."""
         x, y = np.asarray(x)[..., None], np.asarray(y)[..., None]
         levels = self.height * np.sin(self.x * x + self.y * y + self.phase)
         return np.rint(np.clip(128 + levels.sum(-1), 0, 255)).astype(np.uint8)

@@ -14,7 +14,7 @@ from absl import logging
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.flow import compute, flow_stream, optical_flow
-from kinetics_i3d.flow.compute import flow_of_frames, read_both, read_flow, to_grey
+from kinetics_i3d.flow.compute import flow_of_frames, read_both, read_flow, to_gray
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.reader import read_frames
@@ -27,7 +27,7 @@ QUICK = FlowSettings(parameters=TVL1(scales=3, warps=2))
 
 
 def waves(x, y):
-    """Grey levels of a smooth texture at any place."""
+    """Gray levels of a smooth texture at any place."""
     levels = np.zeros(np.broadcast(x, y).shape)
     for k, (length, angle) in enumerate(((9, 0.3), (13, 1.4), (17, 2.2), (23, 2.9), (31, 0.9))):
         levels += np.sin(2 * np.pi / length * (np.cos(angle) * x + np.sin(angle) * y) + k)
@@ -58,13 +58,13 @@ def test_flow_is_that_of_each_frame_and_the_next_as_the_spec_samples_them(moving
     frames = list(
         read_frames(moving, fps=12.5, short_side=32, interpolation="area_cubic", start=0.04)
     )
-    greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     how = {"spec": spec, "settings": FlowSettings("farneback"), "start": 0.04}
     flows = list(read_flow(moving, **how, workers=3))
     assert len(frames) == 4 and len(flows) == 3 and flows[0].shape == (32, 43, 2)
     for k, flow in enumerate(flows):
         expected = cv2.calcOpticalFlowFarneback(
-            greys[k], greys[k + 1], None, 0.5, 3, 15, 3, 5, 1.2, 0
+            grays[k], grays[k + 1], None, 0.5, 3, 15, 3, 5, 1.2, 0
         )
         np.testing.assert_array_equal(flow, expected)
     both = list(read_both(moving, **how))
@@ -264,12 +264,12 @@ def test_workers_and_streaming_change_no_bit(video, backend):
     np.testing.assert_array_equal(np.stack(list(stream)), one)
 
 
-def test_rgb_is_weighed_to_grey_first(programs):
+def test_rgb_is_weighed_to_gray_first(programs):
     programs(levels)
     frames = np.random.default_rng(0).integers(0, 256, (3, 16, 18, 3), np.uint8)
     flows = optical_flow(frames)
-    np.testing.assert_array_equal(flows[..., 0], to_grey(frames[:-1]))
-    np.testing.assert_array_equal(flows[..., 1], to_grey(frames[1:]))
+    np.testing.assert_array_equal(flows[..., 0], to_gray(frames[:-1]))
+    np.testing.assert_array_equal(flows[..., 1], to_gray(frames[1:]))
 
 
 def test_frames_may_be_an_iterable_or_video_frames(programs):
@@ -426,11 +426,11 @@ def test_importing_flow_loads_nothing_heavy():
 def test_levels_are_the_weighed_sum_rounded():
     weights = [fractions.Fraction(w) for w in ("0.299", "0.587", "0.114")]
     pixels = np.random.default_rng(0).integers(0, 256, (500, 3), np.uint8)
-    for pixel, level in zip(pixels.tolist(), to_grey(pixels).tolist(), strict=True):
+    for pixel, level in zip(pixels.tolist(), to_gray(pixels).tolist(), strict=True):
         exact = sum(w * value for w, value in zip(weights, pixel, strict=True))
         assert abs(level - exact) < fractions.Fraction(51, 100)
-    greys = np.arange(256, dtype=np.uint8)
-    np.testing.assert_array_equal(to_grey(np.stack([greys] * 3, -1)), greys)
+    grays = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(to_gray(np.stack([grays] * 3, -1)), grays)
 
 
 def test_it_is_opencv_s_to_the_bit():
@@ -438,9 +438,9 @@ def test_it_is_opencv_s_to_the_bit():
     for red in (0, 1, 77, 128, 200, 255):
         green, blue = np.mgrid[:256, :256].astype(np.uint8)
         frame = np.stack([np.full_like(green, red), green, blue], -1)
-        np.testing.assert_array_equal(to_grey(frame), cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
+        np.testing.assert_array_equal(to_gray(frame), cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
 
 
-def test_one_channel_is_grey_already():
+def test_one_channel_is_gray_already():
     frames = np.random.default_rng(0).integers(0, 256, (2, 5, 6, 1), np.uint8)
-    np.testing.assert_array_equal(to_grey(frames), frames[..., 0])
+    np.testing.assert_array_equal(to_gray(frames), frames[..., 0])

@@ -24,8 +24,8 @@ def test_settings_survive_json(settings):
 def test_settings_default_to_the_release_s():
     assert FlowSettings.from_dict({}) == FlowSettings() == FlowSettings(parameters=TVL1(), bound=20)
     assert FlowSettings().parameters == TVL1() and FlowSettings("farneback").parameters is None
-    with pytest.raises(TypeError, match="colour"):
-        FlowSettings.from_dict({"colour": 1})
+    with pytest.raises(TypeError, match="color"):
+        FlowSettings.from_dict({"color": 1})
     assert FlowSettings(bound=10, rounding="truncate").quantize([0.0, 5.0]).tolist() == [127, 191]
     assert FlowSettings().quantize([0.0, 5.0]).tolist() == [128, 159]
 

@@ -43,7 +43,7 @@ def test_rounding_is_to_the_nearest_and_truncation_down():
     assert quantize_flow(np.array([5.0]), bound=5).tolist() == [255]
 
 
-def test_normalised_flow_is_clipped_and_not_rounded():
+def test_normalized_flow_is_clipped_and_not_rounded():
     flow = np.random.default_rng(0).uniform(-50, 50, (3, 4, 2))
     scaled = normalize_flow(flow)
     assert scaled.dtype == np.float32 and scaled.shape == flow.shape

@@ -5,7 +5,7 @@ import pytest
 from end_points import error
 
 from kinetics_i3d.flow import TVL1, optical_flow
-from kinetics_i3d.flow.compute import to_grey
+from kinetics_i3d.flow.compute import to_gray
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.video.reader import read_frames
 
@@ -32,7 +32,7 @@ def test_it_is_opencv_s_on_real_frames(shared, clip, backend):
     pytest.importorskip("cv2", reason="needs opencv-contrib-python-headless, an extra")
     if backend == "numba":
         pytest.importorskip("numba", reason="needs numba, an extra")
-    first, second = to_grey(frames(shared / "clips" / clip, 2, CLIPS[clip]))
+    first, second = to_gray(frames(shared / "clips" / clip, 2, CLIPS[clip]))
     ours = pair_function("tvl1", backend)(first, second, TVL1())
     theirs = pair_function("tvl1", "opencv")(first, second, TVL1())
     wrong = error(ours, theirs)

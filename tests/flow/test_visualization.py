@@ -1,4 +1,4 @@
-"""The colours of a flow: the wheel's corners, lengths, and where the legend stands."""
+"""The colors of a flow: the wheel's corners, lengths, and where the legend stands."""
 
 import colorsys
 
@@ -8,7 +8,7 @@ import pytest
 from kinetics_i3d.flow import beside_frame, flow_picture
 
 
-def colour(x, y, longest=1.0):
+def color(x, y, longest=1.0):
     flow = np.broadcast_to(np.array([x, y], np.float32), (8, 8, 2))
     picture = flow_picture(flow, longest=longest)
     assert picture.shape == (8, 8, 3) and picture.dtype == np.uint8
@@ -16,7 +16,7 @@ def colour(x, y, longest=1.0):
     return tuple(picture[0, 0].tolist())
 
 
-# Steps around the wheel of 55, clockwise from the right, and the colour there.
+# Steps around the wheel of 55, clockwise from the right, and the color there.
 CORNERS = {
     0: (255, 0, 0),
     15: (255, 255, 0),
@@ -28,29 +28,29 @@ CORNERS = {
 
 
 @pytest.mark.parametrize("step", CORNERS)
-def test_directions_have_the_wheel_s_colours(step):
+def test_directions_have_the_wheel_s_colors(step):
     angle = 2 * np.pi * step / 55
     x, y = np.cos(angle), np.sin(angle)
-    assert colour(0.999999 * x, 0.999999 * y) == CORNERS[step]
+    assert color(0.999999 * x, 0.999999 * y) == CORNERS[step]
     # Half the length: half way to white. Twice: darker.
-    half, twice = colour(x / 2, y / 2), colour(2 * x, 2 * y)
+    half, twice = color(x / 2, y / 2), color(2 * x, 2 * y)
     np.testing.assert_allclose(half, [(255 + c) / 2 for c in CORNERS[step]], atol=0.6)
     np.testing.assert_allclose(twice, [c * 0.75 for c in CORNERS[step]], atol=0.6)
-    assert colour(3 * x, 3 * y, longest=6.0) == half
+    assert color(3 * x, 3 * y, longest=6.0) == half
 
 
 def test_hue_grows_all_around_and_nothing_is_white():
-    assert colour(0, 0) == (255, 255, 255)
+    assert color(0, 0) == (255, 255, 255)
     hues = []
     for turn in np.linspace(0, 2 * np.pi, 100, endpoint=False):
-        red, green, blue = colour(np.cos(turn), np.sin(turn))
+        red, green, blue = color(np.cos(turn), np.sin(turn))
         hues.append(colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)[0])
     assert (np.diff(hues) > 0).all()
-    assert colorsys.rgb_to_hsv(*colour(0, 1))[0] * 360 == pytest.approx(55, abs=3)  # down: yellow
-    assert colorsys.rgb_to_hsv(*colour(0, -1))[0] * 360 == pytest.approx(262, abs=5)  # up: violet
+    assert colorsys.rgb_to_hsv(*color(0, 1))[0] * 360 == pytest.approx(55, abs=3)  # down: yellow
+    assert colorsys.rgb_to_hsv(*color(0, -1))[0] * 360 == pytest.approx(262, abs=5)  # up: violet
 
 
-def test_the_longest_motion_has_the_full_colour_by_default():
+def test_the_longest_motion_has_the_full_color_by_default():
     flow = np.zeros((40, 40, 2))
     flow[:10] = (3, 0)
     flow[10:20] = (1.5, 0)
@@ -68,9 +68,9 @@ def test_the_legend_stands_in_the_corner_and_shows_each_direction():
     assert rows.min() > 80 and columns.min() > 160 and rows.max() < 120 and columns.max() < 200
     middle, radius = (120 - 18, 200 - 18), 14
     assert picture[middle].tolist() == [255, 255, 255]
-    np.testing.assert_allclose(picture[middle[0], middle[1] + radius], colour(14 / 15, 0), atol=1)
-    np.testing.assert_allclose(picture[middle[0] + radius, middle[1]], colour(0, 14 / 15), atol=1)
-    np.testing.assert_allclose(picture[middle[0], middle[1] - radius], colour(-14 / 15, 0), atol=1)
+    np.testing.assert_allclose(picture[middle[0], middle[1] + radius], color(14 / 15, 0), atol=1)
+    np.testing.assert_allclose(picture[middle[0] + radius, middle[1]], color(0, 14 / 15), atol=1)
+    np.testing.assert_allclose(picture[middle[0], middle[1] - radius], color(-14 / 15, 0), atol=1)
 
 
 def test_a_frame_stands_beside_its_flow():

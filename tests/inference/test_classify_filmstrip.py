@@ -14,8 +14,8 @@ SPEC = ClipSpec("tiny", fps=25, short_side=40, size=20)
 RESULT = Classification("x", (("wave", 0.75), ("a long label " * 9, 0.25), ("sit", 0.0)), 1.5)
 
 
-def grey_video(path, count, height=48, width=64):
-    """Frame k is grey of value 2k + 20, so a frame tells its number."""
+def gray_video(path, count, height=48, width=64):
+    """Frame k is gray of value 2k + 20, so a frame tells its number."""
     frames = (np.full((height, width, 3), 2 * k + 20, np.uint8) for k in range(count))
     write_video(path, frames, fps=10)
     return path
@@ -28,7 +28,7 @@ def drawn(path):
 
 
 def test_bars_are_as_long_as_the_probabilities(tmp_path):
-    video = grey_video(tmp_path / "v.mp4", 4)
+    video = gray_video(tmp_path / "v.mp4", 4)
     draw_filmstrip(tmp_path / "out.png", video, RESULT, spec=SPEC)
     picture = drawn(tmp_path / "out.png")
     start = np.flatnonzero((picture == ACCENT).all(axis=-1).any(axis=0))[0]
@@ -42,15 +42,15 @@ def test_bars_are_as_long_as_the_probabilities(tmp_path):
 
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (256, 32), (32, 512), (16, 16)])
 def test_frames_of_any_shape_are_drawn_inside_the_picture(tmp_path, height, width):
-    video = grey_video(tmp_path / "v.mp4", 12, height, width)
+    video = gray_video(tmp_path / "v.mp4", 12, height, width)
     draw_filmstrip(tmp_path / "out.png", video, RESULT, spec=SPEC)
     picture = drawn(tmp_path / "out.png")
     assert picture.shape[1] == 1200 and 200 < picture.shape[0] < 1400
     assert (picture[:, :MARGIN] == 255).all() and (picture[:, -MARGIN:] == 255).all()
     middles = picture[TITLE : TITLE + 900]
-    greys = middles[(middles == middles[..., :1]).all(axis=-1)][:, 0]
+    grays = middles[(middles == middles[..., :1]).all(axis=-1)][:, 0]
     # The frames have levels from 20 to 42, drawn again at half of it outside of the crop.
-    assert len(np.unique(greys[greys < 50])) >= 8
+    assert len(np.unique(grays[grays < 50])) >= 8
 
 
 def test_the_part_outside_the_crop_is_dark(tmp_path):
@@ -63,7 +63,7 @@ def test_the_part_outside_the_crop_is_dark(tmp_path):
 
 
 def test_errors_leave_no_file(tmp_path):
-    video = grey_video(tmp_path / "v.mp4", 2)
+    video = gray_video(tmp_path / "v.mp4", 2)
     with pytest.raises(UserError, match=r"\.png"):
         draw_filmstrip(tmp_path / "out.gif", video, RESULT, spec=SPEC)
     with pytest.raises(ValueError, match="`frames`"):

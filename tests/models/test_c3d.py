@@ -73,7 +73,7 @@ def test_the_network_equals_plain_numpy(model, arrays_of):
     np.testing.assert_allclose(seen, grid, rtol=1e-3, atol=1e-3 * grid.max())
 
 
-def test_every_layer_but_the_classifier_is_normalised(model):
+def test_every_layer_but_the_classifier_is_normalized(model):
     biases = [v.path for v in model.weights if v.name == "bias"]
     assert [path.split("/")[-2] for path in biases] == ["Classifier"]
     assert sum(layer.name.endswith("_bn") for layer in model.layers) == 10

@@ -114,7 +114,7 @@ def test_a_picture_that_is_too_small_is_refused(narrow):
 
 
 def picture(path, *, short_side, size):
-    """Centre crop of an RGB picture, uint8 (1, size, size, 3)."""
+    """Center crop of an RGB picture, uint8 (1, size, size, 3)."""
     from PIL import Image
 
     image = Image.open(path).convert("RGB")
@@ -152,9 +152,9 @@ def test_the_imagenet_release_gives_features(shared, imagenet):
 def test_the_inflated_imagenet_release_knows_the_dog_too(shared, imagenet):
     dog = picture(shared / "reference/inception5h/dog.jpg", short_side=256, size=224)
     steady = np.repeat(INCEPTION5H.normalize(dog)[:, None], 9, axis=1)
-    centre = inflate(imagenet, temporal="center")
-    assert centre.labels == imagenet.labels
-    logits = centre.predict(steady, verbose=0)
+    center = inflate(imagenet, temporal="center")
+    assert center.labels == imagenet.labels
+    logits = center.predict(steady, verbose=0)
     np.testing.assert_allclose(logits, imagenet.predict(steady[:, 0], verbose=0), atol=1e-3)
     # The average reaches 180 frames far, so a smaller picture of the dog.
     dog = picture(shared / "reference/inception5h/dog.jpg", short_side=112, size=96)

@@ -187,7 +187,7 @@ def test_another_range_is_folded_into_the_first_unit(flat, spec):
     expected = np.asarray(feature_model(model, "Conv2d_1a_7x7")(INCEPTION5H.normalize(pixels)))
     clips = boring(spec.normalize(pixels), 9)
     found = np.asarray(feature_model(inflated, "Conv3d_1a_7x7")(clips))
-    # At the edge the zeros outside mean another grey in each range. At the ends nothing changes:
+    # At the edge the zeros outside mean another gray in each range. At the ends nothing changes:
     # the kernel's one frame is always inside.
     inner = (slice(1, -2), slice(1, -2))
     scale = expected.max()

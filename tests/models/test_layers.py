@@ -16,7 +16,7 @@ def test_response_norm_equals_plain_numpy(shape):
     np.testing.assert_allclose(LocalResponseNorm()(x.astype(np.float32)), expected, rtol=1e-4)
 
 
-def test_response_norm_sums_over_radius_neighbours_on_each_side():
+def test_response_norm_sums_over_radius_neighbors_on_each_side():
     x = np.zeros((1, 1, 1, 9), np.float32)
     x[..., 4] = 3.0
     ones = np.ones_like(x)

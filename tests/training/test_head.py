@@ -74,7 +74,7 @@ def test_dropout_belongs_to_the_head(tiny):
 
 @pytest.fixture
 def examples():
-    """Features of 6 channels of very unlike size around 3 centres, and their one-hot targets."""
+    """Features of 6 channels of very unlike size around 3 centers, and their one-hot targets."""
     random = np.random.default_rng(0)
     labels = np.arange(90) % 3
     features = random.normal(0, 0.3, (90, 6)) + random.normal(0, 2, (3, 6))[labels]

@@ -25,17 +25,17 @@ CONFIG = TrainConfig(frames=4, size=32, test_short_side=36, test_size=32, color=
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Seven videos of one grey each, 20, 40, ...; the third is none."""
-    folder, rows = tmp_path_factory.mktemp("greys"), []
+    """Seven videos of one gray each, 20, 40, ...; the third is none."""
+    folder, rows = tmp_path_factory.mktemp("grays"), []
     for number in range(7):
         path = folder / f"{number}.mp4"
         if number == 2:
             path.write_text("no video")
         else:
-            grey = np.full((8, 40, 48, 3), 20 + 30 * number, np.uint8)
-            write_video(path, grey, fps=25)
+            gray = np.full((8, 40, 48, 3), 20 + 30 * number, np.uint8)
+            write_video(path, gray, fps=25)
         rows.append(Video(path, "ab"[number % 2], "train", path.name))
-    return VideoDataset("greys", ("a", "b"), tuple(rows))
+    return VideoDataset("grays", ("a", "b"), tuple(rows))
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +79,13 @@ def test_validation_reads_each_video_once_and_repeatably(videos):
         seen = []
         for clips, targets, counts in validation_batches(videos, CONFIG, ("rgb",), batch=4, seed=1):
             assert clips.shape == (4, 4, 32, 32, 3)
-            greys = np.asarray((clips + 1) * 127.5).mean(axis=(1, 2, 3, 4)).round()
+            grays = np.asarray((clips + 1) * 127.5).mean(axis=(1, 2, 3, 4)).round()
             real = counts.numpy().astype(bool)
-            seen += list(zip(greys[real], targets.numpy().argmax(-1)[real], strict=True))
+            seen += list(zip(grays[real], targets.numpy().argmax(-1)[real], strict=True))
         passes.append(seen)
     assert passes[0] == passes[1]
     shown = sorted(passes[0])
-    assert [round((grey - 20) / 30) for grey, _ in shown] == [0, 1, 3, 4, 5, 6]
+    assert [round((gray - 20) / 30) for gray, _ in shown] == [0, 1, 3, 4, 5, 6]
     assert [label for _, label in shown] == [0, 1, 1, 0, 1, 0]
 
 
@@ -175,7 +175,7 @@ def test_record_that_announces_more_than_the_file_has_is_refused(records, tmp_pa
 @pytest.mark.parametrize("label", [-1, 2, 10**9])
 def test_label_outside_of_the_classes_is_refused(records, tmp_path, label):
     def relabel(data):
-        path = tmp_path / "relabelled"
+        path = tmp_path / "relabeled"
         (tmp_path / "plain").write_bytes(data)
         with tf.io.TFRecordWriter(str(path)) as writer:
             for raw in tf.data.TFRecordDataset(str(tmp_path / "plain")).as_numpy_iterator():

@@ -7,11 +7,11 @@ import threading
 import numpy as np
 import pytest
 
-BLOCK = 16  # Pixels; a macroblock, which any codec keeps apart from its neighbours.
+BLOCK = 16  # Pixels; a macroblock, which any codec keeps apart from its neighbors.
 
 
 def coded_frame(number):
-    """64x64 RGB frame of 4x4 grey blocks: the 16 bits of its number."""
+    """64x64 RGB frame of 4x4 gray blocks: the 16 bits of its number."""
     bits = [(number >> bit) & 1 for bit in range(16)]
     blocks = np.array(bits, np.uint8).reshape(4, 4) * 255
     return np.repeat(np.kron(blocks, np.ones((BLOCK, BLOCK), np.uint8))[..., None], 3, axis=2)

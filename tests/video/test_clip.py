@@ -88,7 +88,7 @@ def test_requested_frames_bound_the_reading(video, decoded):
 
 
 @pytest.mark.parametrize(("height", "width"), [(256, 400), (400, 256), (301, 256)])
-def test_crop_is_the_centre(tmp_path, height, width):
+def test_crop_is_the_center(tmp_path, height, width):
     ramp = np.zeros((2, height, width, 3), np.uint8)
     ramp[..., 0] = np.linspace(0, 255, height)[:, None]
     ramp[..., 1] = np.linspace(0, 255, width)
@@ -160,14 +160,14 @@ def test_loop_frames():
 
 def triangle(picture, size, axis):
     """Bilinear resize along an axis: each new pixel is a mean weighted by a triangle that is as
-    wide as the larger of an old and a new pixel, centres at half pixels."""
+    wide as the larger of an old and a new pixel, centers at half pixels."""
     old = picture.shape[axis]
     scale = max(1.0, old / size)
-    centres = (np.arange(size) + 0.5) * old / size - 0.5
+    centers = (np.arange(size) + 0.5) * old / size - 0.5
     weights = np.zeros((size, old))
-    for row, centre in enumerate(centres):
-        for column in range(int(np.floor(centre - scale)), int(np.ceil(centre + scale)) + 1):
-            weight = max(0.0, 1 - abs(column - centre) / scale)
+    for row, center in enumerate(centers):
+        for column in range(int(np.floor(center - scale)), int(np.ceil(center + scale)) + 1):
+            weight = max(0.0, 1 - abs(column - center) / scale)
             weights[row, min(max(column, 0), old - 1)] += weight
     weights /= weights.sum(axis=1, keepdims=True)
     return np.moveaxis(np.tensordot(weights, picture, (1, axis)), 0, axis)
@@ -176,8 +176,8 @@ def triangle(picture, size, axis):
 @pytest.mark.parametrize(("height", "width"), [(96, 160), (448, 300), (64, 64), (225, 224)])
 def test_stretch_is_bilinear_to_a_square(mux, height, width):
     rows, columns = np.mgrid[:height, :width]
-    grey = 128 + 60 * np.sin(rows / 9 + 1) + 50 * np.cos(columns / 7)
-    frames = np.repeat(np.rint(grey).astype(np.uint8)[None, ..., None], 3, axis=-1)
+    gray = 128 + 60 * np.sin(rows / 9 + 1) + 50 * np.cos(columns / 7)
+    frames = np.repeat(np.rint(gray).astype(np.uint8)[None, ..., None], 3, axis=-1)
     path = mux("a.mkv", [0], frames=list(frames), codec="ffv1", pix_fmt="bgra")
     clip = read_clip(path, spec=FVD)
     assert clip.shape == (1, 224, 224, 3)

@@ -1,4 +1,4 @@
-"""Sizes, colours and the way up of frames."""
+"""Sizes, colors and the way up of frames."""
 
 import fractions
 

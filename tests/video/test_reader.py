@@ -144,7 +144,7 @@ def test_video_info(mux, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 3, 8, 9, 64, 65, 100])
 def test_spread_frames_are_the_middles_of_equal_parts(tmp_path, count):
-    # Frame k is grey of value 2k + 20, so a frame tells its number.
+    # Frame k is gray of value 2k + 20, so a frame tells its number.
     frames = (np.full((48, 64, 3), 2 * number + 20, np.uint8) for number in range(count))
     write_video(tmp_path / "v.mp4", frames, fps=10)
     picked = reader.spread_frames(tmp_path / "v.mp4", 8, fps=10, short_side=48)

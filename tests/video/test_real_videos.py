@@ -61,7 +61,7 @@ def test_frames_at_25(file):
     assert sum(1 for _ in read_frames(path, fps=25, short_side=32)) == at_25
 
 
-# The two others lack pictures, for which the neighbours stand in.
+# The two others lack pictures, for which the neighbors stand in.
 @pytest.mark.parametrize("name", sorted(set(FILES) - GAPS))
 def test_own_rate_gives_every_frame_once(shared, name):
     path = shared / "clips" / name
@@ -108,7 +108,7 @@ def test_cricket_is_the_released_sample(shared):
     ours = read_clip(shared / "clips/cricket_shot.avi")
     theirs = np.stack(list(read_frames(shared / "clips/cricket_shot_rgb.gif")))
     assert ours.shape == (80, 224, 224, 3)
-    # The gif has 79 frames of a palette of 256 colours.
+    # The gif has 79 frames of a palette of 256 colors.
     error = np.abs(ours[:79].astype(int) - theirs).mean(axis=(1, 2, 3))
     assert error.max() < 12
 

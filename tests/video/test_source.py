@@ -30,7 +30,7 @@ def test_cut_off_file_gives_its_beginning(mux, numbers, coded, tmp_path, name, p
     cut.write_bytes(whole[: int(part * len(whole))])
     frames = numbers(read_frames(cut))
     assert 100 * part - 12 <= len(frames) <= 100 * part + 12
-    # At the cut the decoder may lack a picture and patch its neighbours.
+    # At the cut the decoder may lack a picture and patch its neighbors.
     assert frames[:-4] == list(range(len(frames) - 4))
     assert numbers(read_frames(cut, fps=25))[: len(frames) - 4] == frames[:-4]
 

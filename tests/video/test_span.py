@@ -14,7 +14,7 @@ from kinetics_i3d.video.writer import write_video
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    """64 frames at 25 a second; the grey level of frame k is 4 k."""
+    """64 frames at 25 a second; the gray level of frame k is 4 k."""
     path = tmp_path_factory.mktemp("span") / "a #1.mp4"
     write_video(path, [np.full((48, 64, 3), 4 * k, np.uint8) for k in range(60)], fps=25)
     return path

@@ -43,8 +43,8 @@ def test_frames_are_sampled_and_sized_as_those_of_a_file(video, fps):
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "area_cubic"])
-def test_a_clip_is_within_a_grey_level_of_that_of_a_file(video, interpolation):
-    """A file's colours are resized before they become RGB, hence not to the bit."""
+def test_a_clip_is_within_a_gray_level_of_that_of_a_file(video, interpolation):
+    """A file's colors are resized before they become RGB, hence not to the bit."""
     spec = ClipSpec("small", short_side=48, size=32, interpolation=interpolation)
     stored = VideoFrames(np.stack(list(read_frames(video))), fps=30)
     clip, wanted = (ki3d.load_clip(one, spec=spec) for one in (stored, video))
@@ -53,7 +53,7 @@ def test_a_clip_is_within_a_grey_level_of_that_of_a_file(video, interpolation):
     assert off.max() < 4.1 and off.mean() < 0.75
 
 
-def test_real_videos_are_within_a_grey_level_on_average(shared):
+def test_real_videos_are_within_a_gray_level_on_average(shared):
     path = shared / "clips" / "cricket_shot.avi"
     stored = VideoFrames(np.stack(list(read_frames(path))), fps=ki3d.video_info(path).fps)
     clip, wanted = (ki3d.load_clip(one) for one in (stored, path))

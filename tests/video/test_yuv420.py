@@ -44,7 +44,7 @@ def quick(monkeypatch):
 
 
 def noise(size, seed=0, pix_fmt="yuv420p", colorspace=2, color_range=0):
-    """A picture whose planes are random numbers, colours that no camera makes among them."""
+    """A picture whose planes are random numbers, colors that no camera makes among them."""
     random = np.random.default_rng(seed)
     picture = av.VideoFrame(size[1], size[0], pix_fmt)
     for plane in picture.planes:
@@ -133,7 +133,7 @@ def test_what_swscale_paints_otherwise_is_never_taken(quick, monkeypatch):
     assert not quick
 
 
-def test_a_video_without_colour_is_not_compared_for_ever(quick, monkeypatch):
+def test_a_video_without_color_is_not_compared_for_ever(quick, monkeypatch):
     calls = []
     converted = yuv420.converted
     monkeypatch.setattr(yuv420, "converted", lambda *a: calls.append(1) or converted(*a))

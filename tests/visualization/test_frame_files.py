@@ -8,7 +8,7 @@ import kinetics_i3d as ki3d
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.visualization.frame_files import check_frames_path, spread, write_frames
 
-# Frame k is grey of value 20 k + 10.
+# Frame k is gray of value 20 k + 10.
 FRAMES = np.arange(10, 210, 20, dtype=np.uint8)[:, None, None, None].repeat(32, 1).repeat(48, 2)
 FRAMES = FRAMES.repeat(3, 3)
 
@@ -19,8 +19,8 @@ def test_a_gif_has_all_frames_at_their_rate_and_repeats(tmp_path):
         assert (gif.n_frames, gif.info["duration"], gif.info["loop"]) == (10, 80, 0)
         for number in range(10):
             gif.seek(number)
-            grey = np.asarray(gif.convert("RGB")).astype(int)
-            assert grey.shape == (32, 48, 3) and np.abs(grey - FRAMES[number]).max() < 12
+            gray = np.asarray(gif.convert("RGB")).astype(int)
+            assert gray.shape == (32, 48, 3) and np.abs(gray - FRAMES[number]).max() < 12
 
 
 def test_a_video_has_all_frames_at_their_rate(tmp_path):

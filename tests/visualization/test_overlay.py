@@ -29,8 +29,8 @@ def test_a_white_line_surrounds_the_hottest_half():
 def test_colors_become_lighter_with_the_heat():
     black = np.zeros((10, 16, 24, 3), np.uint8)
     drawn = ki3d.overlay_heatmap(black, ramp(), opacity=1.0)
-    grey = drawn[0, 0].astype(float) @ (0.299, 0.587, 0.114)
-    assert (np.diff(np.delete(grey, 12)) > 0).all()
+    gray = drawn[0, 0].astype(float) @ (0.299, 0.587, 0.114)
+    assert (np.diff(np.delete(gray, 12)) > 0).all()
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ DAMAGE = {
     "a number": lambda path: other_hdf5(path, 7),
     "a later format": lambda path: other_hdf5(path, header(format=2)),
     "no format": lambda path: other_hdf5(path, header().replace("format", "form")),
-    "a strange field": lambda path: other_hdf5(path, header(colour="red")),
+    "a strange field": lambda path: other_hdf5(path, header(color="red")),
     "a wrong spec": lambda path: other_hdf5(path, header(clip_spec={"name": "x", "fps": -1})),
     "no labels": lambda path: other_hdf5(path, header(labels=None)),
 }
@@ -220,7 +220,7 @@ REFUSED = {
     "one label for all": (header(labels=["same"] * 2), "1 are repeated"),
     "a label that is none": (header(labels=["a", None]), "must be single lines"),
     "a label of two lines": (header(labels=["a", "b\n 99 % c"]), "must be single lines"),
-    "a label that colours": (header(labels=["a", "\x1b[31mb"]), "must be single lines"),
+    "a label that colors": (header(labels=["a", "\x1b[31mb"]), "must be single lines"),
     "too few labels": (header(labels=["a"]), "1 labels for 2 classes"),
 }
 

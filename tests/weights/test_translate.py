@@ -42,7 +42,7 @@ def layout(request):
     return request.param
 
 
-def test_each_layout_is_recognised_and_read_whole(layout):
+def test_each_layout_is_recognized_and_read_whole(layout):
     read = translate(made(layout), "file")
     assert len(read.arrays) == 57 * 4 + 2
     assert read.info.rank == layout.rank and read.info.architecture is None

@@ -95,8 +95,8 @@ class Split:
             classes,
             tuple((entry["path"], entry["message"]) for entry in fields["failures"]),
         )
-        labelled = split.records if multi_label else sum(split.classes.values())
-        if not split.records == fields["records"] == labelled:
+        labeled = split.records if multi_label else sum(split.classes.values())
+        if not split.records == fields["records"] == labeled:
             raise ValueError("its numbers of records are inconsistent")
         counts = [*classes.values(), *(shard.records for shard in split.shards)]
         if min(counts, default=0) < 0:

@@ -117,7 +117,7 @@ def _examine_layout(array, channels):
     clip = array[0] if batched else array
     axes = _axes(clip.shape, channels)
     if axes is None:
-        kind = {2: "optical flow", 3: "rgb", 1: "grey"}.get(shape[-1])
+        kind = {2: "optical flow", 3: "rgb", 1: "gray"}.get(shape[-1])
         actual = f"{shape}" + (f", which would be {kind}" if kind else "")
         return Finding("error", "shape", actual, expected), None
     actual = f"{shape}" + (

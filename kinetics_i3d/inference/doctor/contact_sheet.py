@@ -118,7 +118,7 @@ def _read_array(path, spec):
 
 
 def _as_pixels(values, spec):
-    """Values of a model's range as uint8 RGB; flow as x in red and y in green about grey."""
+    """Values of a model's range as uint8 RGB; flow as x in red and y in green about gray."""
     pixels = spec.denormalize(values)
     if pixels.shape[-1] == 3:
         return pixels

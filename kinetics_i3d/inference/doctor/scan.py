@@ -92,7 +92,7 @@ class _RecordingFolder(_DamageRecorder, FrameFolder):
 
 
 def scan(path, *, limit=_MAX_PICTURES):
-    """Decodes a video and measures its pictures, small and grey.
+    """Decodes a video and measures its pictures, small and gray.
 
     Args:
         path: A file or a folder of frames, optionally followed by a span.
@@ -138,16 +138,16 @@ def _scan(path, limit):
                 width, height = (
                     max(2, round(side * scale)) for side in (picture.width, picture.height)
                 )
-            grey = reformatter.reformat(
+            gray = reformatter.reformat(
                 picture, width, height, format="gray", threads=1
             ).to_ndarray()
             interlaced += bool(picture.interlaced_frame)
             shown.append((time, length, None))
-            means.append(grey.mean())
-            contrasts.append(grey.std())
-            still.append(before is not None and np.array_equal(grey, before))
-            brightest = grey.copy() if before is None else np.maximum(brightest, grey)
-            before = grey
+            means.append(gray.mean())
+            contrasts.append(gray.std())
+            still.append(before is not None and np.array_equal(gray, before))
+            brightest = gray.copy() if before is None else np.maximum(brightest, gray)
+            before = gray
         whole = next(timed, None) is None
         height, width = upright_size(first)
         rotation = _degrees(*orientation(first))

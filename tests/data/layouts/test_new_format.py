@@ -58,7 +58,7 @@ def test_one_row_makes_a_format_known_to_everything_that_opens_datasets(folder):
     assert len(training) == len(held_out) == 1
 
 
-def test_a_format_is_not_recognised_without_its_row(folder, monkeypatch):
+def test_a_format_is_not_recognized_without_its_row(folder, monkeypatch):
     monkeypatch.delitem(FORMATS, "xml")
     with pytest.raises(DatasetError, match="no dataset of a known kind"):
         open_dataset(folder / "clips.xml")

@@ -46,7 +46,7 @@ def film(tmp_path_factory):
 
 
 def pictures(folder, count, *, form="img_{:05d}.jpg", first=1):
-    """A folder of pictures; the grey level of picture k is 5 k."""
+    """A folder of pictures; the gray level of picture k is 5 k."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         picture = np.full((36, 48, 3), 5 * number, np.uint8)
@@ -76,8 +76,8 @@ def found(folder, **options):
 )
 def test_a_folder_of_frames_is_read_like_a_video(tmp_path, form, first):
     folder = pictures(tmp_path / "frames", 12, form=form, first=first)
-    grey = [round(frame.mean() / 5) for frame in read_frames(folder, fps=25, short_side=36)]
-    assert grey == list(range(12))
+    gray = [round(frame.mean() / 5) for frame in read_frames(folder, fps=25, short_side=36)]
+    assert gray == list(range(12))
     info = video_info(folder)
     assert (info.width, info.height, info.fps, info.duration) == (48, 36, 25.0, 0.48)
     assert len(list(read_frames(f"{folder}#fps=5", fps=25))) == 60
@@ -105,8 +105,8 @@ def test_damaged_pictures_are_left_out_and_logged_once(tmp_path, caplog):
     (folder / "img_00003.jpg").write_bytes(b"")
     (folder / "img_00004.jpg").write_text("no picture")
     with caplog.at_level(logging.WARNING, logger="absl"):
-        grey = [round(frame.mean() / 5) for frame in read_frames(folder, fps=25)]
-    assert len(grey) == 6 and set(grey) == {0, 1, 4, 5}
+        gray = [round(frame.mean() / 5) for frame in read_frames(folder, fps=25)]
+    assert len(gray) == 6 and set(gray) == {0, 1, 4, 5}
     assert caplog.text.count("is damaged") == 1
 
 

@@ -70,9 +70,9 @@ def test_commas_part_what_are_labels_by_themselves(table):
     # Nothing says that these are two.
     whole = open_dataset(table("path,labels,split", *lines[:2]))
     assert whole.labels == ("sit, wave", "wave") and not whole.multi_label
-    labelled = table("path,labels,split", *lines[:2], name="labelled.csv")
-    labelled.with_name("labelled.labels.txt").write_text("wave\nsit\n")
-    assert classes(open_dataset(labelled))["a.mp4"] == ("sit", "wave")
+    labeled = table("path,labels,split", *lines[:2], name="labeled.csv")
+    labeled.with_name("labeled.labels.txt").write_text("wave\nsit\n")
+    assert classes(open_dataset(labeled))["a.mp4"] == ("sit", "wave")
 
 
 def test_several_labels_in_a_column_for_one_are_reported(table, caplog):

@@ -24,12 +24,12 @@ ROWS = {"a": "sit;wave", "b": "wave", "c": "", "d": "run;wave;sit", "e": "run"}
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """A table of five grey videos; of the third no label is known."""
+    """A table of five gray videos; of the third no label is known."""
     folder = tmp_path_factory.mktemp("videos")
     lines = ["path,labels,split"]
     for number, (name, labels) in enumerate(ROWS.items()):
-        grey = np.full((6, 40, 48, 3), 20 + 40 * number, np.uint8)
-        write_video(folder / f"{name}.mp4", grey, fps=25)
+        gray = np.full((6, 40, 48, 3), 20 + 40 * number, np.uint8)
+        write_video(folder / f"{name}.mp4", gray, fps=25)
         lines.append(f"{name}.mp4,{labels},{'test' if name == 'e' else 'train'}")
     (folder / "videos.csv").write_text("\n".join(lines) + "\n")
     return folder / "videos.csv"
@@ -84,7 +84,7 @@ def test_records_hold_all_labels_under_the_names_of_media_sequence(prepared, dat
 
 @pytest.mark.slow
 def test_clips_have_the_targets_of_the_videos_themselves(prepared, dataset):
-    """The grey of a clip tells which video it shows."""
+    """The gray of a clip tells which video it shows."""
     expected = targets_of(dataset, dataset.videos)
     options = {"specs": StreamSpecs(SPEC), "frames": 4, "workers": 1}
     for source in (Records(prepared).split("train"), dataset.split("train")):

@@ -10,7 +10,7 @@ from kinetics_i3d.video.writer import write_video
 
 @pytest.fixture(scope="session")
 def video(tmp_path_factory):
-    """A camera that pans over a coloured texture: 40 frames, 64x96, 25 a second."""
+    """A camera that pans over a colored texture: 40 frames, 64x96, 25 a second."""
     wall = texture(64, 300)
     wall[20:23], wall[23:26] = 0, 255  # something black and something white
     path = tmp_path_factory.mktemp("doctor") / "pan.mp4"

@@ -11,7 +11,7 @@ FLOW = dataclasses.replace(SPEC, name="small_flow", stream="flow")
 
 
 def texture(height, width, seed=0, coarse=8):
-    """A smooth coloured picture, float (height, width, 3), 0 to 255."""
+    """A smooth colored picture, float (height, width, 3), 0 to 255."""
     cells = np.random.default_rng(seed).uniform(
         0, 255, (height // coarse + 2, width // coarse + 2, 3)
     )

@@ -1,4 +1,4 @@
-"""The doctor: files that it cannot read, colours, and the spec of weights."""
+"""The doctor: files that it cannot read, colors, and the spec of weights."""
 
 import numpy as np
 import pytest

@@ -31,7 +31,7 @@ def test_the_contact_sheet_shows_the_input_of_the_model(tmp_path, video, clip):
         with Image.open(tmp_path / f"{name}.png") as picture:
             pictures[name] = np.asarray(picture).astype(float)
     first = (slice(70, 160), slice(60, 150))
-    # Values of [0, 1] read as [-1, 1] are the upper half: grey to white.
+    # Values of [0, 1] read as [-1, 1] are the upper half: gray to white.
     assert pictures["right"][first].mean() + 40 < pictures["wrong"][first].mean()
     assert pictures["wrong"][first].min() >= 100 > pictures["right"][first].min()
     draw_contact_sheet(tmp_path / "video.png", examine(video, spec=SPEC))

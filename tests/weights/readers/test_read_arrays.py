@@ -27,7 +27,7 @@ FORMATS = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_format_is_recognised(files, tmp_path, name):
+def test_a_format_is_recognized(files, tmp_path, name):
     path = files[name]
     kind, arrays = read_arrays(str(path))
     assert kind == FORMATS[name] and arrays
