@@ -1,6 +1,6 @@
 """`analyze` and `check_file`: what the web page shows of a video, as plain Python without Gradio.
 
-A video is a stranger's: its size and length are checked before it is decoded, it is read under its
+Videos are untrusted: the size and length are checked before it is decoded, it is read under its
 own name in a folder that is removed afterwards, and errors name no folder of the server.
 """
 
@@ -112,13 +112,13 @@ def analyze(
             folders.
     """
     limits = limits or Limits()
-    with _private_copy(video, limits) as (path, name):
+    with _in_private_folder(video, limits) as (path, name):
         duration = video_info(path).duration
         limits.check_length(name, duration)
         # Headers may be wrong or say nothing, as those of recordings in a browser.
         source = Span(0, limits.seconds).located(path)
         if "flow" in model.clip_specs:
-            write_flow_file(source, spec=model.clip_specs["flow"])  # which all that follows reads
+            write_flow_file(source, spec=model.clip_specs["flow"])  # everything below reads it
         result = classify(source, model, top=_TOP)
         classes = model.output_shape[-1]
         analysis = Analysis(name, weights, classes, result.predictions, result.seconds)
@@ -133,7 +133,7 @@ def analyze(
             yield analysis
         best = 0.0  # seconds at which the window of the Grad-CAM begins
         if over_time and (duration is None or duration > WINDOW + STEPS[0]):
-            step = STEPS[duration is None or duration > LONG]
+            step = STEPS[1] if duration is None or duration > LONG else STEPS[0]
             timeline = classify_over_time(source, model, window=f"{WINDOW}s", stride=f"{step}s")
             if len(timeline) > 1:
                 segments = find_segments(timeline)
@@ -162,13 +162,14 @@ def check_file(path, *, weights, limits: Limits | None = None):
         UserError: As `analyze`.
     """
     limits = limits or Limits()
-    with _private_copy(path, limits) as (path, name):
+    with _in_private_folder(path, limits) as (path, name):
         spec = spec_of_weights(weights)
         if is_array(path):
             report = examine_array_bounded(path, spec=spec)
         else:
             limits.check_length(name, video_info(path).duration)
-            report = examine(path, spec=spec)
+            source = Span(0, limits.seconds).located(path)  # as in `analyze`
+            report = examine(source, spec=spec)
     return dataclasses.replace(report, path=name)
 
 
@@ -186,7 +187,7 @@ def without_folders(text, *folders):
 
 
 @contextlib.contextmanager
-def _private_copy(path, limits):
+def _in_private_folder(path, limits):
     """(path, name) of a file in a folder of its own; a `UserError` of the block loses its folders.
 
     Flow files are written beside a video, and a name may end like a span.
@@ -206,7 +207,7 @@ def _private_copy(path, limits):
 
 
 def _rate(path, model):
-    """Frames a second of which neighbours differ."""
+    """The sampling rate at which consecutive frames differ."""
     return min(model.clip_spec.fps, video_info(path).fps)
 
 
@@ -224,7 +225,7 @@ def _flow_strip(source, model, times):
             if number in wanted:
                 flows[number] = last
     chosen = [dequantize_flow(flows.get(number, last), bound=FLOW_BOUND) for number in wanted]
-    # One scale for all: colours of a picture by itself would not compare.
+    # A shared scale; otherwise the colors could not be compared.
     lengths = [np.percentile(np.hypot(flow[..., 0], flow[..., 1]), 99.5) for flow in chosen]
     longest = max(1.0, *map(float, lengths))
     return [flow_picture(flow, longest=longest, legend=False) for flow in chosen]

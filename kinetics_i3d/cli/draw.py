@@ -10,6 +10,7 @@ import pathlib
 
 from kinetics_i3d.cli.arguments import (
     SOURCES,
+    add_decoder_argument,
     add_json_argument,
     add_labels_argument,
     add_network_arguments,
@@ -51,6 +52,7 @@ KINDS = {
     ),
 }
 SEVERAL = ("curves", "embedding")
+DECODING = ("filmstrip", "grad-cam", "flow", "timeline", "embedding")
 PLOTS = ("timeline", "kernels", "confusion", "curves", "embedding")  # by Matplotlib
 _SOURCES = {
     "VIDEO": "video file",
@@ -78,6 +80,8 @@ def add_arguments(parser):
         if name in ("filmstrip", "grad-cam", "timeline"):
             add_labels_argument(kind)
         _ADD.get(name, lambda _: None)(kind)
+        if name in DECODING:
+            add_decoder_argument(kind)
         add_json_argument(kind)
 
 

@@ -46,7 +46,7 @@ def add_arguments(parser):
         type=int,
         default=0,
         metavar="N",
-        help="bootstrap samples for the standard deviation of FVD (default: 0, none)",
+        help="bootstrap samples for the standard deviation of FVD, 2 or more (default: 0, none)",
     )
     parser.add_argument(
         "--seed",

@@ -1,7 +1,7 @@
-"""`kinetics-i3d VERB`: results on stdout, logs on stderr, a user's mistake in one line.
+"""`kinetics-i3d VERB`: results on stdout, logs on stderr, a user's mistake on one line.
 
-Exit codes: 0 success, 1 some of several inputs failed, 2 the user's mistake, 75 a training stopped
-by SIGTERM with its state saved, 130 interrupted, 143 ended by SIGTERM.
+Exit codes: 0 success, 1 some of several inputs failed or a bug, 2 the user's mistake, 75 a training
+stopped by SIGTERM with its state saved, 130 interrupted, 141 stdout closed, 143 ended by SIGTERM.
 """
 
 import contextlib
@@ -94,7 +94,7 @@ TOPICS = {
     "Reproduce the paper": {"systems": systems, "tables": tables},
     "Set up the shell": {"completion": completion},
 }
-# Verbs that decode files of others; `scale` has an option of its own.
+# Verbs that decode untrusted files; `draw` and `scale` add the option themselves.
 DECODING = (
     *("classify", "timeline", "features", "doctor", "evaluate", "fvd"),
     *("train", "prepare", "flow"),

@@ -1,4 +1,4 @@
-"""Fréchet Video Distance (FVD) between real and generated videos, by named protocols.
+"""Fréchet Video Distance (FVD), KVD, precision and recall of generated videos, by named protocols.
 
 Unterthiner et al., "Towards Accurate Generative Models of Video: A New Metric & Challenges", 2018.
 Its network is the I3D whose weights are called `rgb_kinetics400` here. All distances are computed
@@ -73,7 +73,7 @@ def fvd(
         weights: A catalog name or path of an RGB I3D with 400 classes. Not used if both sides are
             features.
         all_metrics: Whether to also compute KVD, precision and recall, on the same features.
-        resamples: Number of bootstrap samples for `spread`; 0 for none.
+        resamples: Number of bootstrap samples for `spread`, 2 or more; 0 for none.
         seed: Seed of random frames and of bootstrap samples.
         batch_size: Number of clips per call of the network. Only these are in memory.
 
@@ -92,8 +92,8 @@ def fvd(
     >>> result.fvd  # doctest: +SKIP
     0.0
     """
-    if resamples < 0:
-        raise ValueError(f"`resamples` must be 0 or more. Received: resamples={resamples!r}")
+    if resamples < 0 or resamples == 1:
+        raise ValueError(f"`resamples` must be 0, or 2 or more. Received: resamples={resamples!r}")
     protocol = find_protocol(protocol)
     sets = features_of_both(
         real, generated, protocol=protocol, weights=weights, seed=seed, batch_size=batch_size
@@ -119,7 +119,7 @@ def fvd(
             )
             for _ in range(resamples)
         ]
-        spread = float(np.std(draws, ddof=1)) if resamples > 1 else 0.0
+        spread = float(np.std(draws, ddof=1))
     return FVDResult(
         fvd=frechet_distance(a, b, biased=protocol.biased),
         kvd=kvd,
@@ -137,8 +137,8 @@ def frechet_distance(real, generated, *, biased=False):
 
     ``|mean_r - mean_g|² + trace(C_r + C_g - 2 (C_r C_g)^½)``. The trace of the square root is
     taken from the eigenvalues of the symmetric product ``C_r^½ C_g C_r^½``, which has the same
-    ones as ``C_r C_g``. So the result is real and finite for singular covariances too, as with
-    fewer videos than features.
+    ones as ``C_r C_g``. The result is therefore real and finite for singular covariances too, as
+    with fewer videos than features.
 
     Args:
         real: Array of shape (samples, features), two samples or more.

@@ -122,6 +122,16 @@ def test_a_header_that_is_silent_about_the_length_does_not_lift_the_limit(
     assert analysis.timeline.end[-1] == 4
 
 
+def test_the_doctor_reads_a_video_up_to_the_limit(examples, folder, monkeypatch):
+    info = ki3d.video_info
+    monkeypatch.setattr(
+        "kinetics_i3d.app.analysis.video_info",
+        lambda path: dataclasses.replace(info(path), duration=None),
+    )
+    report = check_file(examples["all four"], weights=WEIGHTS, limits=Limits(seconds=1))
+    assert "25, 1.00 s" in [finding.actual for finding in report.findings]
+
+
 def test_errors_are_one_line_without_folders(figures, folder):
     bad = folder / "talk#t=1,2.mp4"
     bad.write_text("no video\n" * 100)

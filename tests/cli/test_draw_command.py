@@ -7,6 +7,7 @@ import pytest
 
 from kinetics_i3d.cli.draw import KINDS, _read_confusion
 from kinetics_i3d.training.outputs import write_history
+from kinetics_i3d.video.limits import is_bounded
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +50,20 @@ def test_a_confusion_matrix_is_that_of_the_report(sources, tmp_path):
     counts, labels = _read_confusion(tmp_path / "evaluation.json")
     assert labels == ["sit", "stand"]
     np.testing.assert_array_equal(counts, [[3, 1], [0, 2]])
+
+
+def test_untrusted_videos_may_be_decoded_in_a_child_process(
+    command, sources, tmp_path, monkeypatch
+):
+    bounded = []
+    monkeypatch.setattr(
+        "kinetics_i3d.visualization.flow_frames.draw_flow",
+        lambda path, *_, **__: bounded.append(is_bounded(path)),
+    )
+    for words in ((), ("--bounded-decoder",)):
+        output = tmp_path / "flow.png"
+        assert command("draw", "flow", *sources["flow"], "--output", output, *words)[0] == 0
+    assert bounded == [False, True]
 
 
 def test_grad_cam_takes_a_label_and_an_endpoint(command, weights, videos, tmp_path):

@@ -68,7 +68,7 @@ def legacy_bilinear(frame, side):
 
 
 def half_pixel_bilinear(frame, side):
-    """PyTorch's `interpolate(align_corners=False)`: pixel centres lie on pixel centres."""
+    """PyTorch's `interpolate(align_corners=False)`: pixel centers lie on pixel centers."""
     result = frame.astype(np.float64)
     for axis in (0, 1):
         size = result.shape[axis]
@@ -317,7 +317,9 @@ def test_all_metrics_and_spread(network):
     assert again == result
     features = ki3d.fvd_features(noise(4, 11))
     few = dataclasses.replace(features, values=features.values[:, :5])
-    assert ki3d.fvd(few, few, resamples=1).spread == 0.0  # of one number
+    for resamples in (-1, 1):
+        with pytest.raises(ValueError, match="`resamples` must be 0, or 2 or more"):
+            ki3d.fvd(few, few, resamples=resamples)
     assert ki3d.fvd(few, few).spread is None
 
 
@@ -419,7 +421,7 @@ def test_frechet_distance_of_fewer_videos_than_features_is_finite_and_positive()
 
 @pytest.mark.slow
 def test_frechet_distance_of_fewer_videos_than_features_is_that_of_singular_values():
-    """trace((C_r C_g)^½) is the sum of the singular values of A Bᵀ, of centred rows A and B."""
+    """trace((C_r C_g)^½) is the sum of the singular values of A Bᵀ, of centerd rows A and B."""
     real, generated = features(50, 400, 4), features(40, 400, 5, shift=0.2)
     a, b = (x - x.mean(0) for x in (real, generated))
     root = np.linalg.svd(a @ b.T, compute_uv=False).sum() / np.sqrt(49 * 39)
