@@ -55,6 +55,19 @@ def check_class_names(names):
         )
 
 
+def labels_or_known(labels, classes):
+    """The labels; without any, those of Kinetics for 400 or 600 classes, else `None`.
+
+    Example:
+
+    >>> labels_or_known((), 400)[5], labels_or_known((), 21)
+    ('archery', None)
+    """
+    if labels:
+        return tuple(labels)
+    return label_list(BY_COUNT[classes]) if classes in BY_COUNT else None
+
+
 def softmax(logits):
     """Probabilities along the last axis, float64."""
     logits = np.asarray(logits, np.float64)

@@ -7,7 +7,7 @@ import json
 import pathlib
 
 from kinetics_i3d.core.errors import ExportError, WeightsError
-from kinetics_i3d.core.labels import BY_COUNT, label_list
+from kinetics_i3d.core.labels import BY_COUNT, labels_or_known
 from kinetics_i3d.exporting.card_metadata import UNKNOWN, front_matter, hugging_face_fields, slug
 from kinetics_i3d.weights.catalog import CATALOG, IMAGES, PAIRS, PAPER
 from kinetics_i3d.weights.checkpoint import read_info
@@ -42,14 +42,13 @@ def class_names(model):
         ExportError: If the classes have no names.
     """
     classes = model.output_shape[-1]
-    if model.labels:
-        return model.labels
-    if classes in BY_COUNT:
-        return label_list(BY_COUNT[classes])
-    raise ExportError(
-        f"{model.name}: its {classes} classes have no names, but an exported model needs them; "
-        "save_weights(model, path, labels=...) stores them with the weights"
-    )
+    labels = labels_or_known(model.labels, classes)
+    if labels is None:
+        raise ExportError(
+            f"{model.name}: its {classes} classes have no names, but an exported model needs them; "
+            "save_weights(model, path, labels=...) stores them with the weights"
+        )
+    return labels
 
 
 def descriptions(model):

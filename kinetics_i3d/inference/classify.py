@@ -20,7 +20,7 @@ from kinetics_i3d.core.canvas import (
     text_width,
 )
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.labels import BY_COUNT, decode_predictions, label_list
+from kinetics_i3d.core.labels import decode_predictions, labels_or_known
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
@@ -154,13 +154,14 @@ def class_names(model):
     """The names of a model's classes; `ValueError` unless it maps clips to logits of named ones."""
     check_ends_in_logits(model)
     classes = model.output_shape[-1]
-    if not model.labels and classes not in BY_COUNT:
+    labels = labels_or_known(model.labels, classes)
+    if labels is None:
         raise ValueError(
             f"`model` must name its {classes} classes; save_weights(model, path, labels=...) "
             f"stores the names with the weights. Received: {model.name} with "
             f"labels={model.labels!r}"
         )
-    return tuple(model.labels) or label_list(BY_COUNT[classes])
+    return labels
 
 
 def draw_filmstrip(

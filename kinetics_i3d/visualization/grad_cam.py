@@ -2,9 +2,9 @@
 
 Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization", ICCV 2017, https://arxiv.org/abs/1610.02391, with the mean of the gradients taken
-over time as well as over space. Heatmaps are colored in viridis by van der Walt and Smith,
-https://bids.github.io/colormap, which is monotonic in lightness, so that it can be read in grey and
-with color vision deficiencies.
+over time as well as over space. `overlay_heatmap` and `draw_grad_cam` show it in viridis by van der
+Walt and Smith, https://bids.github.io/colormap, which is monotonic in lightness, so that it can be
+read in grayscale and with color vision deficiencies.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kinetics_i3d.core.labels import ACTIVATIONS, BY_COUNT, label_list
+from kinetics_i3d.core.labels import ACTIVATIONS, labels_or_known
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.views import video_views
@@ -33,14 +33,6 @@ from kinetics_i3d.visualization.gradients import backward, probed_model
 # The last grid of features before the classifier, of the Inception networks and of C3D.
 LAST_GRIDS = ("Mixed_5c", "Conv3d_5b")
 _SCALE = 0.99  # quantile of a map that becomes 1
-# At equal steps from 0 to 1, RGB.
-_VIRIDIS = (
-    *((68, 1, 84), (72, 40, 120), (62, 73, 137), (49, 104, 142), (38, 130, 142)),
-    *((31, 158, 137), (53, 183, 121), (110, 206, 88), (181, 222, 43), (253, 231, 37)),
-)
-_FADED = 0.6  # share of grey in frames below the colors
-_LEVEL = 0.5  # of the line around the hottest part
-_LINE = (255, 255, 255)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,9 +172,7 @@ def _default_endpoint(model, stream):
 
 def _class_names(model):
     classes = model.output_shape[-1]
-    if model.labels:
-        return model.labels
-    return label_list(BY_COUNT[classes]) if classes in BY_COUNT else [*map(str, range(classes))]
+    return labels_or_known(model.labels, classes) or [*map(str, range(classes))]
 
 
 def _class_index(label, names):
@@ -248,10 +238,26 @@ def _resize(heat, shape):
     return heat.astype(np.float32)
 
 
+# At equal steps from 0 to 1, RGB.
+_VIRIDIS = (
+    *((68, 1, 84), (72, 40, 120), (62, 73, 137), (49, 104, 142), (38, 130, 142)),
+    *((31, 158, 137), (53, 183, 121), (110, 206, 88), (181, 222, 43), (253, 231, 37)),
+)
+
+
+_FADED = 0.6  # share of gray in frames below the colors
+
+
+_LEVEL = 0.5  # of the line around the hottest part
+
+
+_LINE = (255, 255, 255)
+
+
 def overlay_heatmap(frames: Any, heatmap: Any, *, opacity: float = 0.7) -> np.ndarray:
     """Draws a heatmap over frames, and a white line where it is 0.5.
 
-    Frames are faded to grey. The colors of the heatmap, from violet through green to yellow, cover
+    Frames are faded to gray. The colors of the heatmap, from violet through green to yellow, cover
     them with an opacity that rises from 0 where the heatmap is 0 to `opacity` where it is 1.
 
     Args:
@@ -287,8 +293,8 @@ def overlay_heatmap(frames: Any, heatmap: Any, *, opacity: float = 0.7) -> np.nd
 
 
 def _overlay(frame, heat, opacity):
-    grey = frame.mean(axis=-1, keepdims=True)
-    faded = _FADED * grey + (1 - _FADED) * frame
+    gray = frame.mean(axis=-1, keepdims=True)
+    faded = _FADED * gray + (1 - _FADED) * frame
     share = opacity * heat[..., None]
     picture = np.rint((1 - share) * faded + share * _colors(heat)).astype(np.uint8)
     picture[_edge(heat >= _LEVEL)] = _LINE
