@@ -95,8 +95,8 @@ def as_text(speed, kind, examples):
     """An `InputBenchmark` of `examples` `"records"` or `"videos"`, in aligned lines."""
     lines = [
         ("source", f"{examples} {kind}"),
-        ("clips a second", f"{speed.clips:.2f}"),
-        ("frames a second", f"{speed.frames:.0f}"),
+        ("clips per second", f"{speed.clips:.2f}"),
+        ("frames per second", f"{speed.frames:.0f}"),
         ("read and decode", f"{100 * speed.decode:.0f} % of the processor time"),
         ("augment and batch", f"{100 * (1 - speed.decode):.0f} % of the processor time"),
         ("processors busy", f"{speed.processors:.1f} of {speed.available}"),

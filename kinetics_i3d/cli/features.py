@@ -135,9 +135,7 @@ def run(options):
     file_format = options.format or ("npy" if preset else "npz")
     features_files.check_format(file_format, options.preset)
     settings = feature_options(options, preset.options if preset else {})
-    jobs = features_files.feature_jobs(
-        trees, options.output, one_folder=bool(preset and preset.one_folder)
-    )
+    jobs = features_files.feature_jobs(trees, options.output, one_folder=preset is not None)
     extractor = make_extractor(weights, settings)
     results: list = []
     failures = []

@@ -200,12 +200,12 @@ def flow_spec(weights):
 
 def show(result, folder):
     """Writes the video for viewing, unless it exists; returns the error if that fails."""
-    from kinetics_i3d.data.datasets import SHOWN
+    from kinetics_i3d.data.datasets import FLOW_VIDEO_SUFFIX
     from kinetics_i3d.flow.cache import FlowFileError
     from kinetics_i3d.flow.visualization import show_flow
 
     name = result.job.name
-    path = pathlib.Path(folder) / name.with_name(name.name + SHOWN)
+    path = pathlib.Path(folder) / name.with_name(name.name + FLOW_VIDEO_SUFFIX)
     shown = path.exists() and path.stat().st_mtime >= result.job.path.stat().st_mtime
     if shown or not result.flows:
         return None

@@ -64,8 +64,8 @@ def _holds(value):
 
 def _at(path, text, key):
     """The path with the line of a key or a value in its JSON."""
-    for spelt in (json.dumps(key), json.dumps(key, ensure_ascii=False)):
-        position = text.find(spelt)
+    for written in (json.dumps(key), json.dumps(key, ensure_ascii=False)):
+        position = text.find(written)
         if position >= 0:
             return f"{path}, line {text.count(chr(10), 0, position) + 1}"
     return str(path)

@@ -1,4 +1,4 @@
-"""Threads: `usable_processors` of this process, and `read_ahead`, a generator beside its reader."""
+"""Threads: `usable_processors`, and `read_ahead`, which runs a generator in a background thread."""
 
 import concurrent.futures
 import contextlib
@@ -15,7 +15,7 @@ def usable_processors():
 
 
 def read_ahead(items):
-    """Runs a generator one item ahead, in a thread, and yields its items."""
+    """Yields the items of a generator that runs in a thread, up to two items ahead."""
     ready: queue.Queue = queue.Queue(1)
     stopped, end = threading.Event(), object()
 
@@ -35,7 +35,7 @@ def read_ahead(items):
         finally:
             put(end)
 
-    with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
+    with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="read_ahead") as pool:
         done = pool.submit(work)
         try:
             while (item := ready.get()) is not end:

@@ -28,7 +28,7 @@ from kinetics_i3d.video.frame_folder import is_frame_folder
 from kinetics_i3d.video.source import VIDEO_SUFFIXES
 from kinetics_i3d.video.span import split_span
 
-SHOWN = ".flow.mp4"  # written by `show_flow`; `find_videos` leaves it out
+FLOW_VIDEO_SUFFIX = ".flow.mp4"  # written by `show_flow`; `find_videos` leaves it out
 
 
 def open_dataset(
@@ -172,14 +172,14 @@ def _log_listing(listing, videos, missing):
             several[0].path.name,
             ", ".join(several[0].classes),
         )
-    unlabelled = [video for video in videos if not video.classes]
-    if unlabelled:
+    unlabeled = [video for video in videos if not video.classes]
+    if unlabeled:
         logging.warning(
             "%s: %d of %d videos have no label, such as %s",
             listing.path,
-            len(unlabelled),
+            len(unlabeled),
             total,
-            unlabelled[0].path.name,
+            unlabeled[0].path.name,
         )
 
 
@@ -193,7 +193,8 @@ def find_videos(source):
 
     Returns:
         (root, paths): the folder that contains all of them, and a list of strings in alphabetical
-        order. A path that does not exist is returned unchanged; reading it raises the error.
+        order, or in that of the list or table. A path that does not exist is returned unchanged;
+        reading it raises the error.
 
     Raises:
         DatasetError: If a list or table cannot be read.
@@ -202,7 +203,8 @@ def find_videos(source):
     source = os.fspath(source)
     path = split_span(source)[0]
     if os.path.isdir(path) and not is_frame_folder(path):
-        names = sorted(name for name in walk_videos(path, empty=True) if not name.endswith(SHOWN))
+        videos = walk_videos(path, empty=True)
+        names = sorted(name for name in videos if not name.endswith(FLOW_VIDEO_SUFFIX))
         if not names:
             raise UserError(
                 f"{source}: no video in this folder; names of videos end in "

@@ -49,8 +49,8 @@ def make_tables(dataset, output, plan, *, kind=None, save_every=500, progress=No
         output: Folder for `cells/` with a folder for each run, `logits/`, `tables.md`,
             `tables.json`, and the charts `systems.png` and `transfer.png`.
         plan: The result of `plan_tables`.
-        kind: Kind of the dataset, a name in `data.layouts.KINDS`; for those of the paper its
-            numbers are shown too.
+        kind: Kind of the dataset, a name in `data.layouts.formats.KINDS`; for those of the paper
+            its numbers are shown too.
         save_every: Steps between training states.
         progress: Called with the number of runs done.
 
@@ -114,7 +114,7 @@ def do_runs(dataset, plan, output, *, save_every=500, progress=None):
         progress: Called with the number of runs done.
 
     Returns:
-        ({run name: content of its cell.json}, {run name: error message}).
+        ({run name: content of its `RUN_FILE`}, {run name: error message}).
 
     Raises:
         TrainingStopped: If the process received SIGTERM; the next call resumes the run.
@@ -161,12 +161,12 @@ def do_runs(dataset, plan, output, *, save_every=500, progress=None):
 
 
 def _read_run(folder, settings):
-    """The content of the cell.json of a finished run.
+    """The content of the `RUN_FILE` of a finished run.
 
     Args:
         folder: The run's folder.
-        settings: The values that the file must have: `config`, `parts`, `dataset`, `split`. Fields
-            of a config that an earlier version did not have count as their defaults.
+        settings: The values that the file must have, as `do_runs` makes them. Fields of a config
+            that an earlier version did not have count as their defaults.
 
     Returns:
         A dictionary; `None` if the run is not finished, or added other weights than there are now.
@@ -205,7 +205,7 @@ def _read_run(folder, settings):
 
 
 def _read_result(path):
-    """The dictionary in a cell.json."""
+    """The dictionary in a `RUN_FILE`."""
     try:
         return parse_object(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

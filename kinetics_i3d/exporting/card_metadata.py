@@ -100,7 +100,7 @@ def kaggle_fields(about, *, description, instance):
         instance: The fields of the instance that depend on its files.
 
     Returns:
-        (fields of the model, fields of the instance). The three fields that begin with INSERT have
+        (fields of the model, fields of the instance). The values that begin with INSERT have
         to be filled in.
     """
     terms = license_of(about)

@@ -165,7 +165,7 @@ def hub_page(model, called, *, about=None):
     Returns:
         {file name: text}: `README.md`, the model card; `model-metadata.json` and
         `model-instance-metadata.json`, which `kaggle models create` and `kaggle models instances
-        create` read once the three fields that begin with INSERT are filled in.
+        create` read once the values that begin with INSERT are filled in.
     """
     about = about or {}
     usage = _usage(model, called, path="PATH/TO/THIS/FOLDER", head="###")

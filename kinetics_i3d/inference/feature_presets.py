@@ -10,7 +10,6 @@ class Preset:
     Args:
         options: Arguments of `extract_features`.
         source: The tool's file that reads or writes them.
-        one_folder: Whether all files are in one folder.
         by_stream: Whether each stream has its own files, `NAME_rgb.npy` and `NAME_flow.npy`, beside
             `NAME_fps.npy` and `NAME_timestamps_ms.npy`.
         channels_first: Whether the channels are the first axis of the array.
@@ -18,7 +17,6 @@ class Preset:
 
     options: dict
     source: str
-    one_folder: bool = False
     by_stream: bool = False
     channels_first: bool = False
 
@@ -37,33 +35,28 @@ PRESETS = {
             "tail": "drop",
         },
         "v-iashin/video_features: models/i3d/extract_i3d.py, utils/utils.py",
-        one_folder=True,
         by_stream=True,
     ),
     # (windows, 2048): feat_stride 4, num_frames 16, at the fps of each video in the annotations.
     "actionformer_thumos": Preset(
         _THUMOS,
         "happyharrycn/actionformer_release: configs/thumos_i3d.yaml, libs/datasets/thumos14.py",
-        one_folder=True,
     ),
     # (windows, 2048): feat_stride 16, num_frames 16, default_fps 25, files v_ID.npy.
     "actionformer_anet": Preset(
         {"window": 16, "stride": 16, "fps": 25, "tail": "drop"},
         "happyharrycn/actionformer_release: configs/anet_i3d.yaml, libs/datasets/anet.py",
-        one_folder=True,
     ),
     # (windows, channels): feature_stride 4, offset_frames 8; frames of the video.
     "opentad_thumos": Preset(
         _THUMOS,
         "sming256/OpenTAD: configs/_base_/datasets/thumos-14/features_i3d_pad.py, "
         "opentad/datasets/transforms/loading.py",
-        one_folder=True,
     ),
     # (windows, channels): feature_stride 16, offset_frames 8, fps 15, files v_ID.npy.
     "opentad_anet": Preset(
         {"window": 16, "stride": 16, "fps": 15, "tail": "drop"},
         "sming256/OpenTAD: configs/_base_/datasets/activitynet-1.3/features_tsp_pad.py",
-        one_folder=True,
     ),
     # (channels, frames): a row for each frame of the file, of 21 frames around it; the last
     # average pool. At the ends of the video the first and the last frame are repeated.
@@ -77,7 +70,6 @@ PRESETS = {
         },
         "yabufarha/ms-tcn: batch_gen.py; ahsaniqbal/Kinetics-FeatureExtractor: LazyLoader.cpp, "
         "extractor_lazy.py",
-        one_folder=True,
         channels_first=True,
     ),
     # (windows, 1024): 16 frames at 25 a second, each window one frame further; the last window
@@ -92,12 +84,10 @@ PRESETS = {
             "short": "pad",
         },
         "gulvarol/bsl1k: demo/demo.py",
-        one_folder=True,
     ),
     # (windows, 10, channels); test_10crop.py repeats a score for 16 frames of the file.
     "rtfm": Preset(
         {"window": 16, "stride": 16, "fps": "source", "views": "ten_crop", "tail": "drop"},
         "tianyu0207/RTFM: dataset.py, test_10crop.py",
-        one_folder=True,
     ),
 }

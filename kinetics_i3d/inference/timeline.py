@@ -1,7 +1,7 @@
 """`classify_over_time`: the actions in a long video, window by window, with their times.
 
-`find_segments` merges them into segments of one label each; `write_timeline` writes both to text
-files.
+`find_segments` merges the predictions into segments of one label each; `write_timeline` writes both
+to text files.
 """
 
 import csv
@@ -132,54 +132,6 @@ def timeline_of(features, model, labels, *, path):
     return Timeline(str(path), tuple(labels), probabilities, *times, model.activation)
 
 
-def write_timeline(path, timeline, segments, *, file_format="jsonl", top=5):
-    """Writes `PATH.jsonl` and `PATH.segments.jsonl`, or `.csv` files of the same names.
-
-    Args:
-        path: Path without a suffix.
-        timeline: A `Timeline`.
-        segments: Its `Segment`s.
-        file_format: `"jsonl"`, a JSON object in each line; or `"csv"`, a table with a row for each
-            label of each window.
-        top: Labels of each window, the most probable ones.
-
-    Returns:
-        The paths of both files.
-    """
-    if file_format not in FORMATS:
-        raise ValueError(f"`format` must be one of {FORMATS}. Received: format={file_format!r}")
-    video = {"video": timeline.path}
-    windows = (video | row for row in timeline.to_dicts(top))
-    merged = [video | segment.to_dict() for segment in segments]
-    paths = [path.with_name(f"{path.name}{part}.{file_format}") for part in ("", ".segments")]
-    if file_format == "jsonl":
-        _write_lines(paths[0], windows)
-        _write_lines(paths[1], merged)
-    else:
-        times = ["video", "start", "end"]
-        predictions = (
-            {name: row[name] for name in times} | prediction
-            for row in windows
-            for prediction in row["predictions"]
-        )
-        _write_table(paths[0], [*times, "label", "probability"], predictions)
-        _write_table(paths[1], [*times, "label", "score"], merged)
-    return paths
-
-
-def _write_lines(path, rows):
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def _write_table(path, columns, rows):
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 @dataclasses.dataclass(frozen=True)
 class Segment:
     """A part of a video that shows one action.
@@ -275,6 +227,54 @@ def find_segments(
     return sorted(segments, key=lambda segment: (segment.start, segment.end, segment.label))
 
 
+def write_timeline(path, timeline, segments, *, file_format="jsonl", top=5):
+    """Writes `PATH.jsonl` and `PATH.segments.jsonl`, or `.csv` files of the same names.
+
+    Args:
+        path: Path without a suffix.
+        timeline: A `Timeline`.
+        segments: Its `Segment`s.
+        file_format: `"jsonl"`, a JSON object in each line; or `"csv"`, a table with a row for each
+            label of each window.
+        top: Labels of each window, the most probable ones.
+
+    Returns:
+        The paths of both files.
+    """
+    if file_format not in FORMATS:
+        raise ValueError(f"`format` must be one of {FORMATS}. Received: format={file_format!r}")
+    video = {"video": timeline.path}
+    windows = (video | row for row in timeline.to_dicts(top))
+    merged = [video | segment.to_dict() for segment in segments]
+    paths = [path.with_name(f"{path.name}{part}.{file_format}") for part in ("", ".segments")]
+    if file_format == "jsonl":
+        _write_lines(paths[0], windows)
+        _write_lines(paths[1], merged)
+    else:
+        times = ["video", "start", "end"]
+        predictions = (
+            {name: row[name] for name in times} | prediction
+            for row in windows
+            for prediction in row["predictions"]
+        )
+        _write_table(paths[0], [*times, "label", "probability"], predictions)
+        _write_table(paths[1], [*times, "label", "score"], merged)
+    return paths
+
+
+def _write_lines(path, rows):
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _write_table(path, columns, rows):
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def check_merging(*, threshold, min_length, max_gap):
     """Raises `ValueError` if an argument of `find_segments` is out of range."""
     if not 0 < threshold <= 1:
@@ -288,7 +288,7 @@ def check_merging(*, threshold, min_length, max_gap):
 
 def check_timeline(timeline):
     """Raises `ValueError` for anything but a `Timeline`."""
-    if not hasattr(timeline, "probabilities"):
+    if not isinstance(timeline, Timeline):
         raise ValueError(
             "`timeline` must be a result of classify_over_time(). Received: "
             f"{type(timeline).__name__}"

@@ -1,4 +1,4 @@
-"""Storage: a local folder, or an address such as s3://bucket/videos, by Arrow's file systems.
+"""Storage: a local folder, or an address such as s3://bucket/videos, through Arrow's file systems.
 
 File systems: https://arrow.apache.org/docs/python/filesystems.html. Each has its documented source
 of credentials, such as `AWS_ACCESS_KEY_ID` or `GOOGLE_APPLICATION_CREDENTIALS`.
@@ -15,7 +15,7 @@ import typing
 import uuid
 
 from kinetics_i3d.core.errors import UserError, VideoError, first_line
-from kinetics_i3d.data.datasets import SHOWN, find_videos
+from kinetics_i3d.data.datasets import FLOW_VIDEO_SUFFIX, find_videos
 from kinetics_i3d.data.records.addresses import SCHEME
 from kinetics_i3d.flow.info import file_fingerprint
 from kinetics_i3d.flow.stored import possible_paths
@@ -185,7 +185,7 @@ def find_inputs(source):
 
     Returns:
         (storage, names): the `Storage` of the folder that contains all videos, and their names in
-        it, sorted, each with its span where it has one.
+        it, sorted or in the order of the list, each with its span where it has one.
 
     Raises:
         UserError: If there is no video, or the address cannot be read.
@@ -223,7 +223,7 @@ def _at_address(source):
 
 def _is_input(name):
     hidden = any(part.startswith(".") for part in name.split("/"))
-    return is_video_name(name) and not name.endswith(SHOWN) and not hidden
+    return is_video_name(name) and not name.endswith(FLOW_VIDEO_SUFFIX) and not hidden
 
 
 def remote_identity(source, video):

@@ -85,7 +85,7 @@ class NetworkWork:
         raise NotImplementedError
 
     def is_finished(self, output, video):
-        """Whether nothing but the rows is missing: True."""
+        """Whether everything except the rows exists; always True here."""
         del output, video
         return True
 
@@ -175,20 +175,20 @@ class FeatureWork(NetworkWork):
         return cls(weights, windows.specs, positions, {**settings, **chosen}, extractor, options)
 
     def needs_file(self):
-        """As of `NetworkWork`; the frame rate is in the header."""
+        """As in `NetworkWork`; the frame rate is in the header."""
         return self.options.fps == "source" or super().needs_file()
 
     def fields(self, path, identity):
-        """As of `NetworkWork`."""
+        """As in `NetworkWork`."""
         windows = self.network.windows(path)
         return self.network.fields(windows, identity or identify(path, windows.specs))
 
     def read(self, path):
-        """As of `NetworkWork`; None for one pass over a whole video, see `compute`."""
+        """As in `NetworkWork`; None for one pass over a whole video, see `compute`."""
         return None if self.options.window == WHOLE else super().read(path)
 
     def open(self, path):
-        """As of `NetworkWork`."""
+        """As in `NetworkWork`."""
         is_source = self.options.fps == "source"
         rate = frame_rate(path) if is_source else as_rate(self.specs.fastest.fps)
         specs = specs_at(self.specs, rate)
@@ -248,11 +248,11 @@ class ClassifyWork(NetworkWork):
         return cls(weights, specs, positions, settings, model, streams, top, clips)
 
     def fields(self, path, identity):
-        """As of `NetworkWork`."""
+        """As in `NetworkWork`."""
         return {**self.settings, **(identity or identify(path, self.specs))}
 
     def open(self, path):
-        """As of `NetworkWork`; the frames have no times."""
+        """As in `NetworkWork`; the frames have no times."""
         return self.specs, as_rate(self.specs.fastest.fps), self._frames(path)
 
     def _frames(self, path):
@@ -295,22 +295,6 @@ class ClassifyWork(NetworkWork):
         entry = pyarrow.struct({"label": pyarrow.string(), "probability": pyarrow.float64()})
         table = pyarrow.table({"predictions": pyarrow.array([rows], pyarrow.list_(entry))})
         return table, content_key(self.fields(None, identify(video, self.specs)))
-
-
-def _load_model(weights, streams):
-    from kinetics_i3d.models.load import load_model
-
-    name = None if streams is None else streams[0] if len(streams) == 1 else "both"
-    return load_model(weights, streams=name)
-
-
-def _digests(model, weights):
-    from kinetics_i3d.weights.assign import weights_digest
-
-    digest = weights_digest(model)
-    return {
-        stream: {"name": name_of(weights, stream), "sha256": digest} for stream in model.clip_specs
-    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -379,3 +363,19 @@ class FlowWork:
             if not output.is_local:
                 output.write(name, result.job.path.read_bytes())
         return pyarrow.table({"path": [name], "flows": [result.flows]})
+
+
+def _load_model(weights, streams):
+    from kinetics_i3d.models.load import load_model
+
+    name = None if streams is None else streams[0] if len(streams) == 1 else "both"
+    return load_model(weights, streams=name)
+
+
+def _digests(model, weights):
+    from kinetics_i3d.weights.assign import weights_digest
+
+    digest = weights_digest(model)
+    return {
+        stream: {"name": name_of(weights, stream), "sha256": digest} for stream in model.clip_specs
+    }

@@ -111,6 +111,17 @@ def per_stream_logits(model):
     return keras.Model(model.input, model.get_layer("Logits").input)
 
 
+def reads_other_stream(config):
+    """Whether the initial weights were trained on a different stream from the config's.
+
+    The statistics of batch norm fit the config's stream only after they are measured on it.
+    """
+    if not SYSTEMS[config.system].reads_one or config.weights is None or not config.streams:
+        return False
+    spec = read_weights(config.weights).info.clip_spec
+    return spec is not None and spec.stream != config.streams[0]
+
+
 def _check_network(model, config, labels):
     """Raises `ValueError` where the clips or classes of a config do not fit its network."""
     if config.head == "keep" and config.weights is not None and model.labels != tuple(labels):
@@ -187,17 +198,6 @@ def _begin(config, streams, classes):
         images = InceptionV1(weights=config.inflate, architecture=config.architecture)
         start_from_images(model, images, temporal=config.temporal)
     return model
-
-
-def reads_other_stream(config):
-    """Whether the initial weights were trained on the other stream than the config's.
-
-    The statistics of batch norm fit the config's stream only after they are measured on it.
-    """
-    if not SYSTEMS[config.system].reads_one or config.weights is None or not config.streams:
-        return False
-    spec = read_weights(config.weights).info.clip_spec
-    return spec is not None and spec.stream != config.streams[0]
 
 
 def _weights_of_stream(weights, stream):

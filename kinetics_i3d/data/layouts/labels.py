@@ -88,13 +88,13 @@ def match_labels(dataset_labels, model_labels):
     ({'run': 'run', 'Sit_Down': 'sit down'}, ['fly'])
     """
     dataset_labels, allowed = sorted(set(dataset_labels)), set(model_labels)
-    spelt: dict = {}
+    by_spelling: dict = {}
     for label in allowed:
-        spelt.setdefault(bare(label), []).append(label)
+        by_spelling.setdefault(bare(label), []).append(label)
     matched = {label: label for label in dataset_labels if label in allowed}
     likely: dict = {}
     for label in dataset_labels:
-        names: list = spelt.get(bare(label), []) if bare(label) else []
+        names: list = by_spelling.get(bare(label), []) if bare(label) else []
         if label not in matched and len(names) == 1:
             likely.setdefault(names[0], []).append(label)
     for name, labels in likely.items():
@@ -125,9 +125,9 @@ def hint(label, labels):
     >>> hint("Sit_Down", ("run", "sit down"))
     "; did you mean 'sit down'?"
     """
-    spelt = {bare(name): name for name in labels}
-    like = difflib.get_close_matches(bare(label), spelt, n=1)
-    return f"; did you mean {spelt[like[0]]!r}?" if like else ""
+    by_spelling = {bare(name): name for name in labels}
+    like = difflib.get_close_matches(bare(label), by_spelling, n=1)
+    return f"; did you mean {by_spelling[like[0]]!r}?" if like else ""
 
 
 # The usual names, in order of preference.
@@ -169,16 +169,15 @@ def label_ids_for(files, *, own=None, numbers=(), similar=True):
                 if SIMILAR.fullmatch(path.name)
                 and path not in files
                 and path.is_file()
-                # Those of other tables.
+                # Label files of other tables are ignored.
                 and not path.name.endswith(".labels.txt")
             )
     if not paths:
         return {}
     named = read_label_ids(paths[0])
+    in_order = [label for _, label in sorted(named.items())]
     for other in paths[1:]:
-        if [*dict(sorted(named.items())).values()] != [
-            *dict(sorted(read_label_ids(other).items())).values()
-        ]:
+        if in_order != [label for _, label in sorted(read_label_ids(other).items())]:
             raise DatasetError(
                 f"{folder}: the label files {paths[0].name} and {other.name} differ; keep one of "
                 "them beside the lists"

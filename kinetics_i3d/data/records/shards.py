@@ -1,4 +1,4 @@
-"""The shards of prepared records: the assignment of videos to them, their content, their writer.
+"""The shards of prepared records: which videos they contain, how they are written and checked.
 
 The fields of a record are those of MediaSequence, https://github.com/google-ai-edge/mediapipe
 (`util/sequence`). Flow is stored as by its `FlowToImageCalculator`, but rounded by default instead
@@ -25,99 +25,7 @@ from kinetics_i3d.flow.compute import read_both
 from kinetics_i3d.video.reader import read_frames
 
 MICROSECONDS = 1_000_000
-MAX_BYTES = 2**31 - 2**20  # of the pictures of a record; protobuf is limited to 2 GiB
-_HEAD, _TAIL = 12, 4
-
-
-def write_shard(path, videos, labels, config, identity):
-    """Writes one shard with one thread, unless it exists.
-
-    Args:
-        path: The file.
-        videos: List of (name, `Video`).
-        labels: Class names in order.
-        config: A `PrepareConfig`.
-        identity: The digest of the settings.
-
-    Returns:
-        The `Split` of this shard.
-
-    Raises:
-        DatasetError: If it cannot be written.
-    """
-    split = manifests.read_shard_manifest(path, identity)
-    if split is None:
-        split = ShardWriter(labels, config, identity, 1, None).write({path: videos})[path]
-    return split
-
-
-class ShardWriter:
-    """Encodes videos in threads, and writes them to their shards in the planned order."""
-
-    def __init__(self, labels, config, settings, workers, progress):
-        self.labels, self.config, self.settings = labels, config, settings
-        self.workers, self.progress = workers, progress
-        self.videos = 0
-        self.stop = threading.Event()
-
-    def write(self, shards):
-        """Writes the shards of {path: videos}; returns {path: `Split`}."""
-        # One queue over all shards, so that no thread waits at the end of each.
-        queue = ((name, video) for videos in shards.values() for name, video in videos)
-        with contextlib.closing(self._encoded(queue)) as encoded:
-            return {
-                path: self._write_shard(path, videos, encoded) for path, videos in shards.items()
-            }
-
-    def report(self, videos):
-        """Reports videos as finished."""
-        self.videos += videos
-        if self.progress is not None and videos:
-            self.progress(self.videos)
-
-    def _write_shard(self, path, videos, encoded):
-        import tensorflow as tf
-
-        classes: collections.Counter = collections.Counter()
-        records, failures = 0, []
-        try:
-            with atomic_path(path) as temporary:
-                with tf.io.TFRecordWriter(os.fspath(temporary)) as file:
-                    for name, video in videos:
-                        try:
-                            file.write(next(encoded).result())
-                            classes.update(video.classes)
-                            records += 1
-                        except VideoError as error:
-                            failures.append((name, str(error).removeprefix(f"{video.path}: ")))
-                        self.report(1)
-                size, checksum = temporary.stat().st_size, file_sha256(temporary)
-        except tf.errors.OpError as error:
-            raise DatasetError(f"{path}: cannot be written ({first_line(error)})") from error
-        shard = manifests.Shard(path.name, records, size, checksum)
-        split = manifests.Split((shard,), dict(sorted(classes.items())), tuple(failures))
-        manifests.write_shard_manifest(path, split, self.settings)
-        return split
-
-    def _encoded(self, queue):
-        """Yields a future per video, in order, with enough videos ahead for all threads."""
-        pending: collections.deque = collections.deque()
-        pool = concurrent.futures.ThreadPoolExecutor(self.workers, thread_name_prefix="prepare")
-        try:
-            for name, video in queue:
-                pending.append(pool.submit(self._encode, name, video))
-                if len(pending) == 2 * self.workers:
-                    yield pending.popleft()
-            while pending:
-                yield pending.popleft()
-        finally:
-            self.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _encode(self, name, video):
-        return encode_video(
-            video, name=name, labels=self.labels, config=self.config, stop=self.stop
-        )
+MAX_RECORD_BYTES = 2**31 - 2**20  # of the pictures of a record; protobuf is limited to 2 GiB
 
 
 def plan_shards(dataset, *, size, seed=0):
@@ -159,6 +67,105 @@ def plan_shards(dataset, *, size, seed=0):
             for index, part in enumerate(parts)
         ]
     return plan
+
+
+def write_shard(path, videos, labels, config, identity):
+    """Writes one shard with one thread, unless it exists.
+
+    Args:
+        path: The file.
+        videos: List of (name, `Video`).
+        labels: Class names in order.
+        config: A `PrepareConfig`.
+        identity: The digest of the settings.
+
+    Returns:
+        The `Split` of this shard.
+
+    Raises:
+        DatasetError: If it cannot be written.
+    """
+    split = manifests.read_shard_manifest(path, identity)
+    if split is None:
+        split = ShardWriter(labels, config, identity, 1, None).write({path: videos})[path]
+    return split
+
+
+class ShardWriter:
+    """Encodes videos in threads, and writes them to their shards in the planned order, once.
+
+    Args:
+        labels: Class names in order.
+        config: A `PrepareConfig`.
+        identity: The digest of the settings, as of `write_shard`.
+        workers: Number of threads.
+        progress: Called with the number of finished videos, or `None`.
+    """
+
+    def __init__(self, labels, config, identity, workers, progress):
+        self.labels, self.config, self.identity = labels, config, identity
+        self.workers, self.progress = workers, progress
+        self.videos = 0
+        self.stop = threading.Event()
+
+    def write(self, shards):
+        """Writes the shards of {path: videos}; returns {path: `Split`}."""
+        # One queue over all shards, so that no thread waits at the end of each.
+        queue = ((name, video) for videos in shards.values() for name, video in videos)
+        with contextlib.closing(self._encoded(queue)) as encoded:
+            return {
+                path: self._write_shard(path, videos, encoded) for path, videos in shards.items()
+            }
+
+    def report(self, videos):
+        """Reports videos as finished."""
+        self.videos += videos
+        if self.progress is not None and videos:
+            self.progress(self.videos)
+
+    def _write_shard(self, path, videos, encoded):
+        import tensorflow as tf
+
+        classes: collections.Counter = collections.Counter()
+        records, failures = 0, []
+        try:
+            with atomic_path(path) as temporary:
+                with tf.io.TFRecordWriter(os.fspath(temporary)) as file:
+                    for name, video in videos:
+                        try:
+                            file.write(next(encoded).result())
+                            classes.update(video.classes)
+                            records += 1
+                        except VideoError as error:
+                            failures.append((name, str(error).removeprefix(f"{video.path}: ")))
+                        self.report(1)
+                size, checksum = temporary.stat().st_size, file_sha256(temporary)
+        except tf.errors.OpError as error:
+            raise DatasetError(f"{path}: cannot be written ({first_line(error)})") from error
+        shard = manifests.Shard(path.name, records, size, checksum)
+        split = manifests.Split((shard,), dict(sorted(classes.items())), tuple(failures))
+        manifests.write_shard_manifest(path, split, self.identity)
+        return split
+
+    def _encoded(self, queue):
+        """Yields a future per video, in order, with enough videos ahead for all threads."""
+        pending: collections.deque = collections.deque()
+        pool = concurrent.futures.ThreadPoolExecutor(self.workers, thread_name_prefix="prepare")
+        try:
+            for name, video in queue:
+                pending.append(pool.submit(self._encode, name, video))
+                if len(pending) == 2 * self.workers:
+                    yield pending.popleft()
+            while pending:
+                yield pending.popleft()
+        finally:
+            self.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _encode(self, name, video):
+        return encode_video(
+            video, name=name, labels=self.labels, config=self.config, stop=self.stop
+        )
 
 
 def file_sha256(path):
@@ -203,7 +210,7 @@ def encode_video(video, *, name, labels, config, stop=None):
                 quantized = flow.quantize(motion)
                 jpegs["flow"].append(encode_flow_frame(quantized, quality=config.flow_quality))
                 total += len(jpegs["flow"][-1])
-            if total > MAX_BYTES:
+            if total > MAX_RECORD_BYTES:
                 raise VideoError(f"{video.path}: too long for a record (more than 2 GiB)")
     if "flow" in jpegs and not jpegs["flow"]:
         raise VideoError(f"{video.path}: a single frame, which has no flow")
@@ -248,7 +255,7 @@ def make_record(jpegs, *, size, fps, classes, name, labels, bound=None):
     Args:
         jpegs: {stream: list of JPEG bytes}.
         size: (height, width) of every picture.
-        fps: Frames a second.
+        fps: Frames per second.
         classes: The video's classes, some of `labels`.
         name: The video's path in the dataset.
         labels: Class names in order.
@@ -279,6 +286,9 @@ def make_record(jpegs, *, size, fps, classes, name, labels, bound=None):
     return example.SerializeToString(deterministic=True)
 
 
+_HEAD, _TAIL = 12, 4  # bytes before and after the data of a record
+
+
 def check_framing(path):
     """Raises `DatasetError` unless the records of a shard end where the file does.
 
@@ -290,11 +300,11 @@ def check_framing(path):
     Only the lengths are read, and once per file and process.
     """
     state = os.stat(path)
-    _check(os.fspath(path), state.st_size, state.st_mtime_ns)
+    _check_lengths(os.fspath(path), state.st_size, state.st_mtime_ns)
 
 
 @functools.cache
-def _check(path, size, _time):
+def _check_lengths(path, size, _time):
     offset = 0
     with open(path, "rb", buffering=0) as file:
         while offset < size:

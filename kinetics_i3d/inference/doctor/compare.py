@@ -142,7 +142,7 @@ def _geometry(best, spec):
         expected = f"{spec.resize} to {spec.short_side}, then the center {spec.size}"
         yield Finding("warning", "crop", crop, expected, "resize and crop as the spec says")
     if rate != 1.0:
-        actual = f"{spec.fps / rate:.4g} frames a second"
+        actual = f"{spec.fps / rate:.4g} frames per second"
         fix = "sample by time, as read_frames does"
         yield Finding("error", "fps", actual, f"{spec.fps:g}", fix)
     if start:
@@ -157,7 +157,7 @@ def _channel_order(array, frames):
     # Compares the differences between channels; the part that they share would hide them.
     color = frames - frames.mean(-1, keepdims=True)
     if color.std() < 0.02 * max(frames.std(), 1e-9):
-        return Finding("ok", "channels", "the video is grey, so their order does not matter")
+        return Finding("ok", "channels", "the video is gray, so their order does not matter")
     a, b = _standardize(array), _standardize(frames)
     orders = list(itertools.permutations(range(3)))
     errors = [float(((a[..., order] - b) ** 2).mean()) for order in orders]
@@ -197,15 +197,15 @@ def compare_flow_with_video(sample, pixels, video, *, spec):
         VideoError: If the video cannot be decoded.
     """
     rgb = dataclasses.replace(spec, stream="rgb")
-    grey = read_clip(video, spec=rgb).mean(-1)
-    findings = [_count_pairs(sample.count, len(grey))]
-    if pixels.shape[1:3] != grey.shape[1:3]:
+    gray = read_clip(video, spec=rgb).mean(-1)
+    findings = [_count_pairs(sample.count, len(gray))]
+    if pixels.shape[1:3] != gray.shape[1:3]:
         actual = "not compared with the video, because the sizes differ"
         return [*findings, Finding("warning", "motion", actual, f"{spec.size}x{spec.size}")]
-    inside = sample.indices < len(grey) - 1
+    inside = sample.indices < len(gray) - 1
     indices = sample.indices[inside]
     if len(indices):
-        findings.append(judge_flow(pixels[inside], grey[indices], grey[indices + 1]))
+        findings.append(judge_flow(pixels[inside], gray[indices], gray[indices + 1]))
     return findings
 
 
@@ -221,7 +221,7 @@ def judge_flow(flow, first, second):
 
     Args:
         flow: (frames, height, width, 2): x, then y, in pixels.
-        first: Grey frames (frames, height, width).
+        first: Gray frames (frames, height, width).
         second: The frames that follow them.
 
     Returns:

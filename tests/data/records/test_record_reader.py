@@ -36,7 +36,7 @@ FRAMES = 7
 
 
 def moving_picture(seed, frames=FRAMES):
-    """uint8 (frames, 60, 80, 3): smooth noise, a little coloured, 2 pixels a frame to the right."""
+    """uint8 (frames, 60, 80, 3): smooth noise, a little colored, 2 pixels a frame to the right."""
     noise = np.random.default_rng(seed).normal(0, 1, (60, 80, 3))
     noise += 4 * noise[..., :1]
     waves = np.fft.fftfreq(60)[:, None] ** 2 + np.fft.fftfreq(80)[None] ** 2
@@ -128,7 +128,7 @@ def test_frames_are_those_of_the_video(record, dataset):
     theirs = np.stack([opened(jpeg) for jpeg in jpegs.numpy()])
     for found in (ours, theirs):
         assert np.abs(found.astype(int) - frames).mean() < 1.5
-    # Each is nearest to its own frame, not to a neighbour.
+    # Each is nearest to its own frame, not to a neighbor.
     distance = np.abs(ours[:, None].astype(int) - frames[None]).mean((2, 3, 4))
     assert distance.argmin(1).tolist() == [*range(FRAMES)]
 
@@ -181,7 +181,7 @@ def test_qualities_and_rounding_are_those_requested(dataset):
     assert low < 0.6 * image and same == flow
     (same, low), _ = record(flow_quality=50)
     assert low < 0.9 * flow and same == image
-    # In still parts JPEG's change of colour space brings both roundings to the same codes.
+    # In still parts JPEG's change of color space brings both roundings to the same codes.
     cut = record(flow=dataclasses.replace(FLOW, rounding="truncate"))[1]
     assert (cut != quantized).numpy().any()
     wide = record(flow=dataclasses.replace(FLOW, bound=40.0))[1]
@@ -253,7 +253,7 @@ def test_a_single_frame_has_no_flow(tmp_path):
 
 
 def test_a_video_too_long_for_a_record_is_refused(dataset, monkeypatch):
-    monkeypatch.setattr("kinetics_i3d.data.records.shards.MAX_BYTES", 5000)
+    monkeypatch.setattr("kinetics_i3d.data.records.shards.MAX_RECORD_BYTES", 5000)
     with pytest.raises(VideoError, match="more than 2 GiB"):
         encode_video(dataset.videos[0], name="a", labels=LABELS, config=CONFIG)
 
