@@ -11,7 +11,9 @@ from short_network import register
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.models.inception_i3d import INCEPTION_V1, InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
+from kinetics_i3d.models.layers import Conv3D
 from kinetics_i3d.models.pretrained import save_weights
+from kinetics_i3d.training.batch_norm import all_layers
 from kinetics_i3d.training.network import (
     build,
     frames_of,
@@ -114,10 +116,9 @@ def test_norm_freeze_keeps_batch_norm_statistics(tiny, norm, trained):
     assert (norms[0].moving_mean.numpy().any()) == trained
 
 
-def test_bfloat16_keeps_affected_convolutions_in_float32(tiny):
+def test_precision_is_that_of_the_network_alone(tiny):
     model = build(dataclasses.replace(tiny, precision="mixed_bfloat16"), LABELS)
     assert model.get_layer("Conv3d_1a_7x7_conv").compute_dtype == "bfloat16"
-    assert model.get_layer("Mixed_5c_Branch_1_Conv3d_0b_3x3_conv").compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
 
 
@@ -138,6 +139,10 @@ def test_inputs_and_outputs_of_every_system(tiny, system):
     config = dataclasses.replace(tiny, system=system, **fields)
     model = build(config, LABELS)
     assert frames_of(config, model) == frames and tuple(model.clip_specs) == streams_of(config)
+    # Plain convolutions over time have wrong gradients in bfloat16.
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.Conv3D) and layer.kernel_size[0] > 1:
+            assert isinstance(layer, Conv3D)
     outputs = tf.nest.flatten(per_stream_logits(model).output)
     assert len(outputs) == (2 if system == "TwoStreamI3D" else 1)
     assert outputs[0].shape == ((None, None, 2) if system == "ConvNetLSTM" else (None, 2))
