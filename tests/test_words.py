@@ -83,6 +83,15 @@ PHRASES = {
     "what has to be": "what it is",
     "whoever": "say who or what",
     "whole or not at all": "atomically",
+    # American spelling, as in Keras.
+    "behaviour": "behavior",
+    "centre": "center",
+    "colour": "color",
+    "colours": "colors",
+    "grey": "gray",
+    "neighbour": "neighbor",
+    "neighbours": "neighbors",
+    "unlabelled": "unlabeled",
 }
 PHRASE = re.compile("|".join(rf"\b{re.escape(phrase)}\b" for phrase in PHRASES), re.IGNORECASE)
 
