@@ -33,7 +33,9 @@ def test_videos_in_text(command, table):
     assert code == 0 and "Traceback" not in err
     lines = {line[:18].strip(): line[18:] for line in out.splitlines()}
     assert lines["source"] == "2 videos"
-    assert float(lines["frames a second"]) == pytest.approx(4 * float(lines["clips a second"]), 0.2)
+    assert float(lines["frames per second"]) == pytest.approx(
+        4 * float(lines["clips per second"]), 0.2
+    )
     shares = [int(lines[name].split()[0]) for name in ("read and decode", "augment and batch")]
     assert sum(shares) == pytest.approx(100, abs=1)
     assert lines["limited by"] in benchmark.LIMITS.values()
