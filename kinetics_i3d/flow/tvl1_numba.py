@@ -9,11 +9,12 @@ in tvl1_simd.py, touch this one.
 
 The following makes the loops fast, according to measurements:
 
-- Rows are sliced before the loop over x: LLVM does not vectorize computed row indices. - No loop
-  touches more than seven rows, or LLVM silently stops vectorizing. - The iteration, most of the
-  time, has its vectors written out (`tvl1_simd`). - Memory is reused for all pairs (`_memory`). -
-  Rows have the length of a whole number of vectors plus 16. Columns beyond the picture are computed
-  like the others, and kept from mattering by `inside`, which is 0 there.
+- Rows are sliced before the loop over x: LLVM does not vectorize computed row indices.
+- No loop touches more than seven rows, or LLVM silently stops vectorizing.
+- The iteration, which takes most of the time, has its vectors written out (`tvl1_simd`).
+- Memory is reused for all pairs (`_memory`).
+- Rows have the length of a whole number of vectors plus 16. Columns beyond the picture are computed
+  like the others; `inside`, which is 0 there, keeps them from affecting the result.
 """
 
 import functools

@@ -52,7 +52,7 @@ class FeatureOptions:
         if self.window == WHOLE:
             self._check_whole()
         else:
-            frame_count("window", self.window, 25)
+            frame_count("window", self.window, 25)  # any rate: only the value is checked
         frame_count("stride", self.stride, 25)
         if not isinstance(self.batch_frames, int) or self.batch_frames < 1:
             raise ValueError(

@@ -21,7 +21,7 @@ class SlidingWindows:
 
     Args:
         specs: `StreamSpecs` of one frame rate.
-        view: A `View`, whose crops are taken of each frame.
+        view: A `View`, whose crops are taken from each frame.
         window: Frames of a window.
         stride: Frames from one window to the next.
         align: `"start"`, the first window begins with the video; `"center"`, it is centered on the

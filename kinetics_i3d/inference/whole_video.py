@@ -119,7 +119,7 @@ class Stretches:
 
     Args:
         specs: `StreamSpecs` of one frame rate.
-        view: A `View`, whose crops are taken of each frame.
+        view: A `View`, whose crops are taken from each frame.
         axis: Function from the length of a clip to the `TimeAxis` of the network's output.
         max_frames: Maximum number of frames of a stretch.
         min_frames: Minimum number of frames that the network needs.

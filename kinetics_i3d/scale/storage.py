@@ -118,7 +118,7 @@ class Storage:
 
     @contextlib.contextmanager
     def local_video(self, name, *, flow_spec=None):
-        """Yields the local path of a video, for a `with` block.
+        """Yields the local path of a video.
 
         Args:
             name: Its name in the folder, with or without a span.

@@ -1,7 +1,8 @@
 """The work on each video: `FeatureWork` and `ClassifyWork` of a network, and `FlowWork`.
 
-They call the functions that are used in a single process, so that the results are the same. Workers
-decode with `read`, and the process of the network runs `compute`.
+They call the functions that are used in a single process, so that the results are the same. A
+`NetworkWork` has two steps: workers decode with `read`, and the process of the network runs
+`compute`. `FlowWork` has one, `make`.
 """
 
 import contextlib

@@ -40,8 +40,9 @@ class GradCAM:
     """The result of `grad_cam`.
 
     Args:
-        heatmap: float32 (frames, height, width), 0 to 1: how much a position at a time supports the
-            class. The highest hundredth of the clip is 1; 0 everywhere if nothing supports it.
+        heatmap: float32 (frames, height, width), 0 to 1: how much each position of each frame
+            supports the class. The highest hundredth of the clip is 1; all are 0 if nothing
+            supports it.
         frames: uint8 (frames, height, width, 3), the frames that the stream saw; for flow, its
             directions as colors.
         fps: Frames per second.
@@ -214,7 +215,7 @@ def _single_clip(clips, model):
 def _heat(activation, gradient):
     """The map of an activation (steps, height, width, channels) before the resize, 0 to 1.
 
-    The batch axis has length 1, or is the stacks of frames that an image network ran on.
+    The batch axis has length 1, or one entry per stack of frames that an image network ran on.
     """
     activation, gradient = (
         array.reshape(-1, *array.shape[-3:]) for array in (activation, gradient)
