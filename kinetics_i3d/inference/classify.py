@@ -84,7 +84,8 @@ def classify(
 ) -> Classification:
     """Classifies the action in a video, with the clips of the paper's test protocol.
 
-    Most models see the whole video.
+    Most models read the whole video; those that the paper tests on a fixed number of clips, such
+    as `TwoStream`, read these clips.
 
     Args:
         path: A local video file, or `VideoFrames`.
@@ -135,7 +136,7 @@ def classify(
 
 
 def predict_labels(model, views, video, *, top):
-    """The (label, probability) of the best classes of the views of one video, best first."""
+    """(label, probability) of the best classes for the views of one video, best first."""
     logits = model.predict_views(views)
     check_finite_logits(logits, model.name, video)
     (predictions,) = decode_predictions(
@@ -151,7 +152,7 @@ def _default_model():
 
 
 def class_names(model):
-    """The names of a model's classes; `ValueError` unless it maps clips to logits of named ones."""
+    """The names of a model's classes; `ValueError` unless it ends in logits of named classes."""
     check_ends_in_logits(model)
     classes = model.output_shape[-1]
     labels = labels_or_known(model.labels, classes)
@@ -181,7 +182,7 @@ def draw_filmstrip(
         path: The PNG to write, atomically.
         video: The video file.
         classification: The result of `classify` for it.
-        spec: The `ClipSpec` of the crop; None for that of the classification.
+        spec: The `ClipSpec` of the crop; by default the first one of the classification.
         frames: Number of frames to draw; all of them if there are fewer.
 
     Raises:

@@ -52,7 +52,8 @@ def extract_features(
         window: Frames of a window, or seconds as text: `"2.56s"`; or `"whole"`, for which the video
             is decoded twice, the first time to count its frames.
         stride: Frames from the beginning of a window to that of the next, or seconds as text. With
-            `window="whole"` it is that of the endpoint, and `align` and `tail` do not apply either.
+            `window="whole"` the stride is that of the endpoint: `stride`, `align` and `tail` must
+            be left at their defaults.
         fps: Frames per second at which the video is sampled: a number, or `"source"` for the rate
             in the file's header, as in many public tools. None is the rate of the weights'
             `ClipSpec`, at which they were trained.
@@ -69,9 +70,9 @@ def extract_features(
             beginning, as in the paper, `"pad"` repeats its last frame, `"error"` raises an error.
             With `align="center"` its first and last frame are repeated, except for `"error"`.
         streams: `"rgb"`, `"flow"` or `"rgb,flow"`, which the weights must read; None for all.
-        batch_frames: Maximum number of frames per call of the network; more are faster and need
-            more memory. With `window="whole"` the length of a stretch, which has to exceed the
-            receptive field. Features do not depend on it.
+        batch_frames: Maximum number of frames per call of the network; a larger number is faster
+            and needs more memory. With `window="whole"` it is the maximum length of a stretch,
+            which has to exceed the receptive field. Features do not depend on it.
 
     Returns:
         A `Features`, whose arrays are `features`, float32 (windows, channels) by default, and
@@ -94,8 +95,8 @@ def extract_features(
     >>> [(float(start), float(end)) for start, end in zip(rows.start, rows.end)]
     [(0.0, 0.64), (0.32, 0.96), (0.64, 1.0)]
 
-    Source: Carreira & Zisserman, CVPR 2017, section 2; the windows and crops are those that
-    temporal localization and anomaly detection read.
+    Source: Carreira & Zisserman, CVPR 2017, section 2. The windows and crops are those that methods
+    for temporal localization and anomaly detection use.
     """
     options = FeatureOptions(
         endpoint=endpoint,

@@ -76,8 +76,8 @@ def content_key(fields):
     """The SHA-256 of everything that a result depends on.
 
     Args:
-        fields: JSON-ready: `video`, as returned by `identify`, and the settings; for networks with
-            the fields `weights` and `clip_specs`.
+        fields: A JSON-ready dictionary: `video` as returned by `identify`, the settings and, if a
+            network computes the result, `weights` and `clip_specs`.
     """
     text = json.dumps(_key_fields(fields), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -96,7 +96,7 @@ def _key_fields(fields):
 
 
 def first_picture_time(video):
-    """The time of the first picture by the file's clock, at which `start` and `end` are 0."""
+    """The time of the first picture by the file's clock; `start` and `end` count from it."""
     if isinstance(video, CroppedVideo):
         return video.first_picture
     if isinstance(video, VideoFrames):

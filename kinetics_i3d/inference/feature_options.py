@@ -1,4 +1,4 @@
-"""`FeatureOptions`, the settings of timed features, and `Features`, the result."""
+"""`FeatureOptions`, the settings of timed features; `Features`, the result; `frame_count`."""
 
 import dataclasses
 import fractions
@@ -16,8 +16,8 @@ SHORTS = ("loop", "pad", "error")
 ALIGNS = ("start", "center")
 CROPS = {"center": VIEWS["center"], "three_crop": View(crops=THREE), "ten_crop": VIEWS["ten_crop"]}
 WHOLE = "whole"  # as a window: one pass over the whole video
-BATCH_FRAMES = 250  # of one network call, as many as the paper's longest clip
-MAX_FRAMES = 20_000  # of a window: 12 GB of values at 224 x 224
+BATCH_FRAMES = 250  # per call of the network: the length of the paper's longest clip
+MAX_FRAMES = 20_000  # per window: 12 GB of values at 224 x 224
 SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
 
 
@@ -49,6 +49,8 @@ class FeatureOptions:
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
+        # Lengths in seconds are checked at 25 fps, the usual rate; the actual rate may depend on
+        # the video.
         if self.window == WHOLE:
             self._check_whole()
         else:
@@ -92,7 +94,7 @@ class FeatureOptions:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Features:
-    """The features of one video, a row for each window.
+    """The features of one video, a row for each window or time step.
 
     Args:
         features: float32 array, (windows[, time[, height, width]][, views], channels). The channels
@@ -103,7 +105,7 @@ class Features:
         center: float64 array (windows,): the middle of both; for windows that are centered on a
             frame, the middle of that frame.
         metadata: A JSON-ready dictionary: how the features were computed, and `key`, which
-            identifies everything that they depend on.
+            identifies everything that the features depend on.
     """
 
     features: np.ndarray
@@ -117,7 +119,13 @@ class Features:
 
 
 def frame_count(name, value, rate):
-    """A number of frames, given as such or as seconds with a unit."""
+    """The number of frames in a length that is given in frames, or in seconds such as "2.56s".
+
+    Args:
+        name: `"window"` or `"stride"`, for the error.
+        value: The length.
+        rate: Frames per second, an int or a fraction.
+    """
     count = 0
     if isinstance(value, str):
         match = SECONDS.fullmatch(value)

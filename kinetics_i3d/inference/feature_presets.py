@@ -58,8 +58,8 @@ PRESETS = {
         {"window": 16, "stride": 16, "fps": 15, "tail": "drop"},
         "sming256/OpenTAD: configs/_base_/datasets/activitynet-1.3/features_tsp_pad.py",
     ),
-    # (channels, frames): a row for each frame of the file, of 21 frames around it; the last
-    # average pool. At the ends of the video the first and the last frame are repeated.
+    # (channels, frames): a column for each frame of the file, from the 21 frames around it; the
+    # last average pool. At the ends of the video the first and the last frame are repeated.
     "mstcn": Preset(
         {
             "endpoint": "AvgPool_0a_7x7",
@@ -72,8 +72,8 @@ PRESETS = {
         "extractor_lazy.py",
         channels_first=True,
     ),
-    # (windows, 1024): 16 frames at 25 a second, each window one frame further; the last window
-    # ends with the video, and short videos repeat their last frame.
+    # (windows, 1024): 16 frames at 25 fps with a stride of one frame; the last window ends with the
+    # video, and short videos repeat their last frame.
     "sign_language": Preset(
         {
             "endpoint": "AvgPool_0a_7x7",
@@ -85,7 +85,7 @@ PRESETS = {
         },
         "gulvarol/bsl1k: demo/demo.py",
     ),
-    # (windows, 10, channels); test_10crop.py repeats a score for 16 frames of the file.
+    # (windows, 10, channels); test_10crop.py repeats each score for 16 frames of the file.
     "rtfm": Preset(
         {"window": 16, "stride": 16, "fps": "source", "views": "ten_crop", "tail": "drop"},
         "tianyu0207/RTFM: dataset.py, test_10crop.py",

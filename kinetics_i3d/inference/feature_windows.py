@@ -1,4 +1,8 @@
-"""`SlidingWindows`: the frames and the times of each window of a video, in bounded memory."""
+"""`SlidingWindows`: the frames and the times of each window of a video, in bounded memory.
+
+`CroppedVideo` holds decoded crops, and takes the place of a path where another process has decoded
+the video.
+"""
 
 import collections
 import contextlib
@@ -25,7 +29,7 @@ class SlidingWindows:
         window: Frames of a window.
         stride: Frames from one window to the next.
         align: `"start"`, the first window begins with the video; `"center"`, it is centered on the
-            first frame, and beyond both ends of the video the first and the last frame repeat.
+            first frame, and the first and the last frame are repeated beyond the ends of the video.
         tail: As for `extract_features`, if windows are aligned at their start.
         short: As for `extract_features`.
     """
@@ -124,10 +128,10 @@ def specs_at(specs, rate):
 
 
 def timed_crops(video, specs, crops, *, workers=None):
-    """Yields (begin, end, [{stream: square} for each crop]); the last frame has no flow.
+    """Yields (begin, end, [{stream: square} for each crop]) of each frame.
 
-    The flow of `workers` pairs of frames is computed at the same time, by default of one pair per
-    processor.
+    If flow is read, the last frame is left out, since it has none. Flow is computed for `workers`
+    pairs of frames at the same time, by default one pair per processor.
     """
     if isinstance(video, CroppedVideo):
         yield from video.frames()

@@ -80,7 +80,7 @@ class FeatureExtractor:
             )
 
     def extract(self, video):
-        """The `Features` of a video; decodes ahead of the network, in a thread."""
+        """The `Features` of a video, which a thread decodes ahead of the network."""
         video = check_video(video)
         metadata = self.describe(video)
         outputs, spans = [], []
@@ -167,7 +167,10 @@ class FeatureExtractor:
         return specs_at(self.specs, rate)
 
     def _rate_of(self, video):
-        """The rate at which a video is sampled; None for a rate that depends on the video."""
+        """The rate at which a video is sampled.
+
+        With `fps="source"` and no video, this is the rate of the clip spec.
+        """
         fps = self.options.fps
         if fps == "source":
             return self._spec_rate if video is None else frame_rate(video)
@@ -212,8 +215,8 @@ class FeatureExtractor:
     def _write(self, frames, crop, flip, inputs, index):
         """Writes a view of frames as clip `index` of the inputs.
 
-        Frame by frame into its final place: whole clips in between are as much work again for the
-        processor that the network runs on.
+        Frames are normalized directly into the inputs. Building each clip first and copying it
+        would double the work of the processor that the network runs on.
         """
         for stream, spec in self.specs.items():
             for frame, values in zip(frames, inputs[stream][index], strict=True):

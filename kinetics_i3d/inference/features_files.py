@@ -1,4 +1,4 @@
-"""`write_feature_files`: the features of many videos in files, also in formats of public tools.
+"""`write_feature_files`: writes the features of many videos, also in the formats of public tools.
 
 Repeating a run that was stopped completes it: a file is kept if its content key is still that of
 the video, the weights and the options.
@@ -41,7 +41,10 @@ class FeatureJob:
 
 @dataclasses.dataclass(frozen=True)
 class FeatureResult:
-    """The result of a `FeatureJob`: its files and the number of rows, or the error."""
+    """The result of a `FeatureJob`: its files and the number of rows, or the error.
+
+    `made` is whether the files were written now; otherwise existing ones were kept.
+    """
 
     job: FeatureJob
     paths: tuple = ()
@@ -126,15 +129,15 @@ def write_feature_files(jobs, extractor, *, output, file_format="npz", preset=No
     Args:
         jobs: `FeatureJob`s.
         extractor: A `FeatureExtractor`.
-        output: The folder; only one run at a time may write to it.
+        output: The folder, which a run locks against other runs.
         file_format: A name in `FORMATS`.
         preset: A name in `PRESETS`, or None.
         progress: Called after each call of the network with (windows of this video so far, frames
             per second since the run began).
 
     Yields:
-        A `FeatureResult` for each job, in their order. A video that cannot be read is
-        skipped.
+        A `FeatureResult` for each job, in order. A video that cannot be read gives a result with
+        the error.
 
     Raises:
         OSError: If a file cannot be written.

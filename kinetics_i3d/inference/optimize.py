@@ -34,8 +34,8 @@ def optimize(model: ClipModel, *, precision: str = "float32", calibration: Any =
             is calibrated on videos, which takes a minute, quantized, and run by OpenVINO, on the
             CPU and with the TensorFlow backend only.
         calibration: For `"int8"`: videos on which the ranges of the activations are measured,
-            preferably training videos of the model. A dataset, of which the split `"train"` is used
-            if there is one, or paths of videos, all of which are used.
+            preferably training videos of the model. A dataset, whose split `"train"` is used if it
+            has one, or paths of videos, which are all used.
 
     Returns:
         A `ClipModel`. With `"int8"` the network is one layer, or one layer per stream of a

@@ -30,7 +30,7 @@ _LARGEST_STEP = 127  # of a weight: the range is symmetric
 
 
 def check_precision(precision, calibration, allowed):
-    """Raises `ValueError` for an unknown precision, or calibration videos without `"int8"`."""
+    """Raises `ValueError` for an unknown precision, or unless only `"int8"` comes with videos."""
     if precision not in allowed:
         raise ValueError(f"`precision` must be one of {allowed}. Received: precision={precision!r}")
     if (calibration is not None) != (precision == "int8"):
@@ -44,8 +44,8 @@ def calibration_clips(videos, model, sizes, *, count=_CALIBRATION_CLIPS, seed=0)
     """Reads the first clip of each calibration video, prepared as the model's spec says.
 
     Args:
-        videos: A dataset as `open_dataset` takes it, of which `count` videos are sampled, from the
-            split `"train"` if there is one; or an iterable of paths, all of which are read.
+        videos: A dataset as `open_dataset` takes it, from which `count` videos are sampled, from
+            its split `"train"` if it has one; or an iterable of paths, which are all read.
         model: A `ClipModel`.
         sizes: {stream: (1, frames, height, width, channels)} of the clips.
         count: Number of videos sampled from a dataset.
@@ -56,7 +56,7 @@ def calibration_clips(videos, model, sizes, *, count=_CALIBRATION_CLIPS, seed=0)
 
     Raises:
         DatasetError: If a dataset cannot be read.
-        ExportError: If there is no video, or a clip has another size than the model reads.
+        ExportError: If there is no video, or a clip does not have the size that the model reads.
         VideoError: If a video cannot be read.
     """
     if isinstance(videos, str | os.PathLike):

@@ -111,7 +111,7 @@ class Chunk:
 
 
 def min_frames_of(axis):
-    """The minimum length of a chunk that gives a step which no border affects."""
+    """The minimum length of a chunk with at least one step that no border affects."""
     border = -(axis.first // axis.stride)
     # Lengths have the same remainder by the stride as the video: `stride - 1` frames may be lost.
     return border * axis.stride + axis.last + axis.stride

@@ -89,8 +89,8 @@ def classify_over_time(
             `load_model` takes them, by default `rgb_kinetics400` for the 400 actions of Kinetics.
         window: Frames of a window at the rate of the model's `ClipSpec`, or seconds as text:
             `"2.56s"`; or `"whole"`: the network runs once over the whole video, see
-            `extract_features`, and each time step before the mean over time counts as a window; for
-            an I3D, windows of 16 frames in steps of 8.
+            `extract_features`, and each time step before the mean over time counts as a window of
+            16 frames, with a stride of 8.
         stride: Frames from the beginning of a window to that of the next, or seconds as text.
         tail: As for `extract_features`.
         short: As for `extract_features`.
@@ -119,7 +119,7 @@ def classify_over_time(
 
 
 def timeline_options(**options):
-    """The `FeatureOptions` of the logits of each window."""
+    """The `FeatureOptions` that extract the logits of each window."""
     endpoint = LOGITS_OF_STEPS if options.get("window") == WHOLE else "Logits"
     return FeatureOptions(endpoint=endpoint, **options)
 
@@ -190,7 +190,7 @@ def find_segments(
         other.
 
     Raises:
-        ValueError: If a number is out of its range.
+        ValueError: If a number is out of its range, or `timeline` is not a `Timeline`.
 
     Example:
 
@@ -231,7 +231,7 @@ def write_timeline(path, timeline, segments, *, file_format="jsonl", top=5):
     """Writes `PATH.jsonl` and `PATH.segments.jsonl`, or `.csv` files of the same names.
 
     Args:
-        path: Path without a suffix.
+        path: A `pathlib.Path` without a suffix.
         timeline: A `Timeline`.
         segments: Its `Segment`s.
         file_format: `"jsonl"`, a JSON object in each line; or `"csv"`, a table with a row for each

@@ -1,4 +1,4 @@
-"""`draw_timeline`: draws the predictions along a video and its segments."""
+"""`draw_timeline`: draws the predictions along a video and its segments; `clock` formats times."""
 
 import pathlib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from kinetics_i3d.inference.timeline import (
     mean_over_windows,
 )
 
-_WIDTH, _ROW = 10.0, 0.62  # inches: of the picture, of a label's height
+_WIDTH, _ROW = 10.0, 0.62  # inches: width of the picture, height of a label's row
 _ROWS = 5, 12  # minimum and maximum number of labels
 _COLUMNS = 2000  # maximum points of a curve; longer ones are reduced to the maxima of equal parts
 _NAME_LENGTH = 28
@@ -30,9 +30,9 @@ def draw_timeline(
 ) -> None:
     """Draws the probability of the most important labels over time, and the segments.
 
-    A row for each label: its probability, averaged over the windows that overlap, as an area, and
+    Each label has a row: its probability, averaged over the windows that overlap, as an area, and
     its segments as black bars below, with their scores if there is room. Labels with segments come
-    first, in the order of their first segment, followed by the most probable ones if they are few.
+    first, in the order of their first segment. If they are few, the most probable others follow.
 
     Args:
         path: The PNG to write, atomically.
@@ -42,6 +42,7 @@ def draw_timeline(
 
     Raises:
         UserError: If `path` is not a PNG, or Matplotlib is missing.
+        ValueError: If `timeline` is not a `Timeline`.
 
     Example:
 
@@ -76,7 +77,7 @@ def draw_timeline(
 
 
 def _choose(timeline, means, lengths, segments):
-    """(numbers of the labels to draw, number of other labels with segments)."""
+    """(indices of the labels to draw, number of other labels with segments)."""
     totals = dict.fromkeys((segment.label for segment in segments), 0.0)
     for segment in segments:
         totals[segment.label] += segment.end - segment.start

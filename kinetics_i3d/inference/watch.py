@@ -1,7 +1,7 @@
 """`watch`: the actions in a live video, window after window.
 
-The preprocessing, the flow and the network are those of `classify`: a window of a file has the
-probabilities that `classify` gives for a video of these frames.
+The preprocessing, the flow and the network are those of `classify`: a window of a file gets the
+same probabilities as a video of just these frames does from `classify`.
 """
 
 import collections
@@ -42,8 +42,8 @@ class LivePrediction:
         predictions: (label, probability) of the best classes, best first.
         latency: Seconds from the arrival of the window's last picture, which is when this process
             has decoded it, to this result.
-        dropped: The number of frames dropped before this window since the beginning, because the
-            network was too slow.
+        dropped: The total number of frames dropped before this window because the network was too
+            slow.
     """
 
     start: float
@@ -91,8 +91,8 @@ def watch(
         source: The number of a camera or its device, `/dev/video0` (Linux only); an address that
             begins with `http://`, `https://`, `rtsp://`, `rtsps://`, `rtmp://`, `rtmps://`,
             `rtp://`, `tcp://` or `udp://`, which may open network connections but no files; a video
-            file, also one that is being written in a format that can be read then (MPEG-TS,
-            Matroska, FLV, fragmented MP4); or `VideoFrames`.
+            file, also one that is still being written if its format allows it (MPEG-TS, Matroska,
+            FLV, fragmented MP4); or `VideoFrames`.
         model: A `ClipModel` that ends in logits, or weights as `load_model` takes them, by default
             `rgb_kinetics400` for the 400 actions of Kinetics. Flow is computed from the frames.
         top: Number of predictions, 1 or more; all classes if there are fewer.
@@ -187,7 +187,7 @@ def _predictions(live, windows, model, *, hop, top):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Crops:
-    """The crops of a frame, {stream: uint8 square}; flow is that from this frame to the next."""
+    """The crops of a frame, {stream: uint8 square}; its flow is the motion to the next frame."""
 
     number: int
     arrived: float

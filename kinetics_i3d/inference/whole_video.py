@@ -41,7 +41,7 @@ class WholeVideoExtractor(FeatureExtractor):
     def batches(self, video):
         """Decodes the video, and yields (inputs, spans) for each call of the network.
 
-        The inputs are a `StretchInputs` of one view; the spans are (start, end, center) of its time
+        The inputs are a `StretchInputs` of one view; the spans are (start, end, center) of the time
         steps that are kept. The views of a stretch are consecutive.
         """
         with contextlib.closing(self.windows(video).read(video)) as stretches:
@@ -183,7 +183,7 @@ class Stretches:
         return count
 
     def _filled(self, frames, video):
-        """The frames of a video that is too short, looped or with the last frame repeated."""
+        """The frames of a stretch; if the video is too short, looped or its last frame repeated."""
         missing = self.min_frames - len(frames)
         if missing <= 0:
             return frames

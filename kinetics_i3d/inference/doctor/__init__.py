@@ -129,11 +129,14 @@ def _examine_flow(sample, findings, spec, video):
 
 
 def examine_array_bounded(path, *, spec):
-    """The `Report` of `*.npy` or `*.npz`, as `examine` makes it.
+    """Examines `*.npy` or `*.npz` in a child process with limits on time and memory.
 
     Args:
         path: The file.
         spec: The `ClipSpec` of the model that will read it.
+
+    Returns:
+        A `Report`, as from `examine`.
 
     Raises:
         UserError: As `examine`, or if the check exceeds the limits of the bounded decoder.
@@ -157,5 +160,8 @@ def examine_array_bounded(path, *, spec):
 
 
 def findings_of(path, spec):
-    """The findings of an array as dictionaries, by the fields of a spec; the child calls it."""
+    """The findings about an array as dictionaries; runs in the child process.
+
+    `spec` holds the fields of a `ClipSpec`.
+    """
     return [dataclasses.asdict(item) for item in examine(path, spec=ClipSpec(**spec)).findings]

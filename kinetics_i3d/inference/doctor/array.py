@@ -34,7 +34,7 @@ class Sample:
     """Some frames of an array.
 
     Args:
-        frames: (frames, height, width, channels), evenly spaced, float32 or as stored.
+        frames: (frames, height, width, channels), evenly spaced, in the dtype of the array.
         indices: Their indices in the clip.
         count: Number of frames of the clip.
     """

@@ -46,7 +46,7 @@ _CLEARLY_BETTER = 0.9  # ratio of two errors
 
 
 def compare_with_video(sample, video, *, spec, in_range=True):
-    """Finds how an rgb array differs from the clip that the spec makes of its video.
+    """Finds how an rgb array differs from the clip that its video gives by the spec.
 
     Args:
         sample: A `Sample` of the array.

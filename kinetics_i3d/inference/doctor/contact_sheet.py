@@ -1,4 +1,4 @@
-"""`draw_contact_sheet`: the input of a model from a video or an array, as one picture.
+"""`draw_contact_sheet`: one picture of the input that a model gets from a video or an array.
 
 The frames are drawn from the values that the model reads, so that a wrong range looks wrong.
 """
@@ -85,7 +85,7 @@ def draw_contact_sheet(path_out, report):
 
 
 def _read_video(path, spec):
-    """Frames over the whole length of a video, or `None` if the crop does not fit."""
+    """Frames spread over the scanned part of a video, or `None` if the crop does not fit."""
     rgb = dataclasses.replace(spec, stream="rgb")
     video = scan(path)
     height, width = rgb.resized(video.height, video.width)

@@ -15,8 +15,8 @@ class Finding:
         severity: `"ok"`; `"warning"` for a possible problem; `"error"` for one that makes
             predictions wrong.
         topic: The property in one word, such as `"range"`.
-        actual: The property of the file.
-        expected: The property that the spec or the model expects; empty if there is no problem.
+        actual: The value of the property in the file.
+        expected: The value that the spec or the model expects; empty if there is no problem.
         fix: A line of NumPy, a command or an option that fixes it.
 
     Raises:

@@ -27,20 +27,20 @@ class _VideoScan:
     Args:
         codec: The codec's short name.
         pixels: The pixel format.
-        depth: Bits of a sample.
-        height, width: Of a picture as it is shown.
+        depth: Bits per sample.
+        height, width: Size of a picture as it is shown.
         rotation: Degrees clockwise by which stored pictures are turned.
         tick: The time base, a fraction.
         fps: Frames per second by the header.
         header_frames: Number of frames by the header, 0 if it has none.
         duration: Seconds by the header, or `None`.
-        timed: (exact start in seconds, seconds, `None`) of each picture.
+        timed: (exact start in seconds, length in seconds, `None`) of each picture.
         whole: Whether the file was read to its end.
         interlaced: Number of pictures that consist of two fields.
         damage: The messages of the decoder.
         bars: (top, bottom, left, right) black borders, as fractions of the sides.
         means, contrasts: Mean and deviation of each picture's brightness, 0 to 255.
-        still: For each picture whether it equals the one before.
+        still: For each picture, whether it equals the one before.
     """
 
     codec: str
@@ -84,11 +84,11 @@ class _DamageRecorder:
 
 
 class _RecordingFile(_DamageRecorder, Source):
-    """Of a file."""
+    """A `Source` that collects the decoder's messages."""
 
 
 class _RecordingFolder(_DamageRecorder, FrameFolder):
-    """Of a folder of frames."""
+    """A `FrameFolder` that collects the decoder's messages."""
 
 
 def scan(path, *, limit=_MAX_PICTURES):
@@ -96,7 +96,7 @@ def scan(path, *, limit=_MAX_PICTURES):
 
     Args:
         path: A file or a folder of frames, optionally followed by a span.
-        limit: Number of pictures to read.
+        limit: Maximum number of pictures to measure.
 
     Returns:
         A `_VideoScan`.

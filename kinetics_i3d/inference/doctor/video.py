@@ -1,4 +1,4 @@
-"""Findings about a video file, which is decoded once and checked against its header and a spec.
+"""Findings about a video file, which is decoded and checked against its header and a spec.
 
 With these thresholds, all findings about ordinary videos of people are "ok". Frames are timed by
 presentation, as when a clip is sampled: see `kinetics_i3d.video.sampling`.
@@ -10,12 +10,12 @@ from kinetics_i3d.inference.doctor.report import Finding
 from kinetics_i3d.inference.doctor.scan import scan
 from kinetics_i3d.video.clip import read_clip
 
-MINIMUM_FRAMES = 9  # of I3D with its classifier
+MINIMUM_FRAMES = 9  # that I3D with its classifier can read
 _CLIP_FRAMES = 64  # frames of the clip whose values are checked
 
 
 def examine_video(path, *, spec, frames=None):
-    """Checks a video and the clip that a spec makes of it.
+    """Checks a video and the clip that it gives by a spec.
 
     Args:
         path: The file.
