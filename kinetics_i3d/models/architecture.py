@@ -11,7 +11,7 @@ from kinetics_i3d.models import layers as parts
 
 
 class Conv(NamedTuple):
-    """A unit with a cubic kernel."""
+    """A `conv_unit` with a cubic kernel."""
 
     name: str
     filters: int
@@ -22,7 +22,7 @@ class Conv(NamedTuple):
 class MaxPool(NamedTuple):
     """A max pool. Window and stride are (frames, height, width); rank 2 drops the first.
 
-    The default window is the architecture's `last_pool`.
+    A window of `None` is a cube with the architecture's `last_pool` as its side.
     """
 
     name: str

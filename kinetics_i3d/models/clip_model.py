@@ -136,7 +136,7 @@ class ClipModel(keras.Model):
             return super().__call__(inputs, *args, **kwargs)
 
     def check_values(self, inputs):
-        """Raises `ValueError` for values outside the specs, and warns once of suspicious ones."""
+        """Raises `ValueError` for values outside the specs; warns once about suspicious ones."""
         if not checks_enabled():
             return
         for stream, spec, clips in self._by_stream(inputs):
@@ -208,7 +208,7 @@ class ClipModel(keras.Model):
         return super().predict_step(*self._guard_batch(args), **kwargs)
 
     def _guard_batch(self, args):
-        """The arguments of a step; in TensorFlow the clips of its batch with assertions."""
+        """The arguments of a step; in TensorFlow, the clips of the batch get assertions."""
         if keras.backend.backend() != "tensorflow" or not checks_enabled() or len(args) != 1:
             return args
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(args[0])
@@ -343,7 +343,7 @@ def fixed_size(model, stream):
 
 
 def _with_own_convolutions(config):
-    """The configuration with this package's `Conv3D` for that of Keras, which older files name."""
+    """The configuration with this package's `Conv3D` instead of Keras', which older files name."""
     if isinstance(config, dict):
         config = {key: _with_own_convolutions(value) for key, value in config.items()}
         if (config.get("class_name"), config.get("module")) == ("Conv3D", "keras.layers"):

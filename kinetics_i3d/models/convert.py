@@ -45,10 +45,10 @@ def convert(
     The network is run from both files, and `output` is written only if the outputs agree.
 
     Args:
-        source: A catalog name or a path, as `weights=` takes it.
+        source: A catalog name or a path, as for `weights=`.
         output: The file to write.
         to: `"h5"` (the format of this package, with spec and labels), `"keras"` (a whole model),
-            `"weights.h5"`, `"safetensors"`, or `"torch"` (a state dict under the names of PyTorch's
+            `"weights.h5"`, `"safetensors"`, or `"torch"` (a state dict with the names of PyTorch's
             I3D). By default chosen by the suffix of `output`.
         architecture: A name in `ARCHITECTURES`, for a source that does not name it.
         labels: Class names in the order of the outputs, for weights without them; `.h5`, `.keras`

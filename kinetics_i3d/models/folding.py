@@ -25,7 +25,7 @@ def fold(model, policy="float32"):
 
     Returns:
         A frozen `ClipModel` with the same layer names, in which folded batch norms are identities.
-        Its weights are of no architecture and cannot be saved: save `model` instead.
+        Its weights match no architecture and cannot be saved: save `model` instead.
     """
     copy = _copy(model, policy)
     copy.trainable = False

@@ -51,7 +51,9 @@ def inflate(
         An `InceptionI3D` of the same architecture.
 
     Raises:
-        ValueError: If `model` is not an image model, or `temporal` is unknown.
+        ValueError: If `model` is not an image model, `temporal` is unknown, or the range of
+            `clip_spec` cannot be folded into the first kernel.
+        WeightsError: If the architecture of `model` is unknown.
 
     Example:
 
@@ -141,7 +143,7 @@ def adapt_to_stream(checkpoint, stream):
         stream: `"rgb"` or `"flow"`.
 
     Returns:
-        A `Checkpoint` whose `clip_spec` is of `stream`; `checkpoint` itself if it is already.
+        A `Checkpoint` whose `clip_spec` is of `stream`; `checkpoint` itself if that is already so.
 
     Raises:
         WeightsError: If the checkpoint is not that of an `InceptionI3D`.

@@ -106,8 +106,8 @@ def check_values(clips, spec, *, stream=None):
     """Checks a sample of the values of clips.
 
     Args:
-        clips: An array or tensor. Of a symbolic tensor only the dtype is checked.
-        spec: The `ClipSpec` that it should follow.
+        clips: An array or tensor. For a symbolic tensor, only the dtype is checked.
+        spec: The `ClipSpec` that the clips should follow.
         stream: The key of the clips in a dictionary, or `None`.
 
     Returns:

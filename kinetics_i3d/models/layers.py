@@ -164,7 +164,7 @@ def mixed_module(x, name, filters, *, third_kernel, rank, batch_norm):
 
     Args:
         x: (batch, [frames,] height, width, channels).
-        name: Such as `"Mixed_3b"`.
+        name: Name of the module, such as `"Mixed_3b"`.
         filters: Six numbers: 1x1 | reduce, 3x3 | reduce, third | pool projection.
         third_kernel: 3 in the released I3D, 5 in the network of 2014.
         rank: 2 or 3.

@@ -1,4 +1,4 @@
-"""`load_model`: the model of given weights; `feature_model`: a model up to an activation."""
+"""`load_model`, `as_model`: the model of weights; `feature_model`: a model up to an activation."""
 
 import difflib
 import os
@@ -100,8 +100,8 @@ def feature_model(model: ClipModel | Weights, endpoint: str) -> ClipModel:
     """Returns a model up to a named activation.
 
     Args:
-        model: A `ClipModel` with its backbone, such as `InceptionI3D()`, one of the `streams` of a
-            larger one, or weights as `load_model` takes them.
+        model: A `ClipModel` that has the activation, such as `InceptionI3D()`, or one of the
+            `streams` of a larger one; or weights as `load_model` takes them.
         endpoint: The paper's name of an activation, such as `"Mixed_4f"` or `"Conv3d_1a_7x7"`.
 
     Returns:

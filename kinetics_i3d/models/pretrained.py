@@ -1,4 +1,4 @@
-"""Resolves `weights=`: from a name or a path to an architecture, its information and its arrays."""
+"""Models from weights and back: `resolve` and `assemble` for `weights=`, and `save_weights`."""
 
 import dataclasses
 import difflib
@@ -22,7 +22,7 @@ from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_check
 from kinetics_i3d.weights.read import read_weights
 from kinetics_i3d.weights.readers.safetensors import write_safetensors
 
-# The classifier's variables, of each stream where there are several.
+# Names of the classifier's variables, of each stream if there are two.
 HEAD = r"((rgb|flow)/)?(Conv[23]d_0c_1x1|Classifier)/"
 
 
@@ -31,7 +31,8 @@ def resolve(weights, architecture, rows, default, *, rank, system=None):
 
     Args:
         weights: A catalog name, a path, a `Checkpoint`, or `None`.
-        architecture: A name in `rows`, an `Architecture`, or `None` for the weights' or `default`.
+        architecture: A name in `rows`, an `Architecture`, or `None` for that of the weights or, if
+            there are none, `default`.
         rows: Known architectures by name.
         default: The `Architecture` without weights.
         rank: 2 or 3, the rank of the model to build.

@@ -1,6 +1,6 @@
-"""Checks of the clips of a model: their size, and that two streams show the same video.
+"""The clips of one or two streams: their shapes, and checks that they fit a model.
 
-The streams may differ in size; their frames are at the same times.
+Two streams may differ in frame rate and size. Their clips must have the same duration.
 """
 
 import dataclasses

@@ -1,4 +1,6 @@
-"""`SYSTEMS`: one row per network of clips; no other module lists them.
+"""`SYSTEMS`: one row per video network; no other module lists them.
+
+`clips_at_test` samples a system's test clips, and `multiply_adds` counts its operations.
 
 Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017, section 2 and table 1.
 """
@@ -41,7 +43,7 @@ class System:
         endpoints: Names of the activations before the classifier, within each separate stream.
         loss: `"last"`, on one prediction per clip, or `"all steps"`, on one per time step.
         reads_one: Whether it reads only one of its streams, chosen when it is built.
-        stream_system: The system of each stream, where streams are trained separately and their
+        stream_system: The system of each stream, if the streams are trained separately and their
             logits are added at test; `None` for systems trained as a whole.
         test_clips: Number of clips of minimum length, spread evenly over a video, at test; `None`
             to cover the whole video with clips of at most `test_frames`.

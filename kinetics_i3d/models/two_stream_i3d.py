@@ -148,7 +148,7 @@ def _read_streams(weights):
         weights: As `TwoStreamI3D` takes them, or a `Checkpoint` of both.
 
     Returns:
-        {stream: `Checkpoint`}, or {stream: `None`} where `weights` is `None`.
+        {stream: `Checkpoint`}, or {stream: `None`} if `weights` is `None`.
 
     Raises:
         ValueError: If a dictionary lacks `"rgb"` or `"flow"`, or a value is `None`.

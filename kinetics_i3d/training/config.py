@@ -26,7 +26,7 @@ TRANSFER_DEFAULTS = {
     "fixed": {"learning_rate": 3e-3, "epochs": 60},
     "full": {"learning_rate": 1e-4, "epochs": 20},
 }
-# Fields that the config.json of an earlier version may lack, with what that version did.
+# Fields that the config.json of an earlier version may lack, with the values it used implicitly.
 NEW_FIELDS = {"loss": "softmax", "class_weights": "none"}
 _LABEL_SMOOTHING = {"softmax": 0.1, "sigmoid": 0.0}
 _MINIMUMS = {

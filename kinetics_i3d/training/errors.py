@@ -1,4 +1,4 @@
-"""The ways a run ends early: its errors, and SIGTERM as a request to stop."""
+"""How a run ends early: its errors, including failed writes, and SIGTERM as a request to stop."""
 
 import contextlib
 import itertools

@@ -1,4 +1,4 @@
-"""Features of a frozen backbone: computed once, kept on disk, and read as batches.
+"""Features of a frozen backbone: computed once, kept on disk, and read in batches.
 
 Carreira & Zisserman, CVPR 2017, section 5.1 and table 4 ("fixed"): only the classifier is trained,
 so the backbone runs once over each clip.
@@ -45,12 +45,12 @@ class FeatureSource:
     """Batches of features instead of the clips of a `ClipSource`.
 
     Features are computed again only for other clips or another backbone: a run with another
-    learning rate uses those of a run in a neighboring folder.
+    learning rate reuses those of a run in a neighboring folder.
 
     Args:
         clips: A `ClipSource` of a single process.
-        backbone: A functional model, as of `split_head`.
-        folder: Where the features are kept.
+        backbone: A functional model, as returned by `split_head`.
+        folder: The folder in which the features are kept.
     """
 
     def __init__(self, clips, backbone, folder):
@@ -58,12 +58,12 @@ class FeatureSource:
         self.steps_per_epoch = clips.steps_per_epoch
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
-        """Endless batches, as of `Features.training`; there is no mixup."""
+        """Endless batches, as from `Features.training`; there is no mixup."""
         del mixup
         return self._training.training(batch=self.clips.config.batch, seed=seed, start=start[0])
 
     def validation(self):
-        """One pass, as of `Features.validation`."""
+        """One pass, as from `Features.validation`."""
         return self._validation.validation(batch=self.clips.config.batch)
 
     @functools.cached_property
@@ -148,20 +148,20 @@ class Features:
         return len(self.targets)
 
     def take(self, rows):
-        """(features, targets) of some rows as tensors, as the head reads them."""
+        """(features, targets) of some rows as tensors, in the form that the head reads."""
         tensors = {name: tf.constant(array[rows]) for name, array in self._arrays.items()}
         return tensors.get(_ONLY, tensors), tf.constant(self.targets[rows])
 
     def training(self, *, batch, seed, start=0):
-        """Endless batches; each pass has all rows once, in an order of its own.
+        """Endless batches; each pass has all rows once, in a new order.
 
         Args:
             batch: Rows per batch.
             seed: Seed of the orders.
-            start: Number of rows to skip; the rest is the same as after them.
+            start: Number of rows to skip; the batches are those that would follow them.
 
         Yields:
-            (features, targets, numbers), as of `training_batches`.
+            (features, targets, numbers), as from `training_batches`.
         """
         count = len(self)
 
@@ -183,11 +183,11 @@ class Features:
             batch: Rows per batch.
 
         Yields:
-            (features, targets, counts), as of `validation_batches`.
+            (features, targets, counts), as from `validation_batches`.
         """
         for first in range(0, len(self), batch):
             rows = np.arange(first, first + batch)
-            # The last batch is filled up from the beginning; those rows count 0.
+            # The last batch is filled up with rows from the beginning, whose count is 0.
             yield *self.take(rows % len(self)), tf.constant(rows < len(self), tf.float32)
 
 
@@ -199,7 +199,7 @@ def make_features(folder, backbone, batches, *, key=None, total=None):
         backbone: A functional model from clips to a tensor, or to {stream: tensor}.
         batches: A function that returns an iterable of (clips, targets, counts); rows whose count
             is 0 are left out. With a `key` the iterable is of (clips, targets, counts, position),
-            and `batches(position)` continues behind that batch; positions are JSON-ready.
+            and `batches(position)` continues after that batch; positions are JSON-ready.
         key: A checksum of everything that the features depend on. It identifies the features of
             other runs, and the unfinished ones of a run that was stopped. Without it only `folder`
             is examined.
@@ -276,7 +276,7 @@ def _write_json(path, fields):
 
 
 def _read_json(path, key):
-    """The fields in a file, or `None` if they are not of this key."""
+    """The fields in a file; `None` if it cannot be read or has another key."""
     try:
         fields = parse_object(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The classifier of a network by itself: split from its backbone, or set to a linear probe.
+"""The classifier of a network alone: split from its backbone, or set to a linear probe.
 
 Carreira & Zisserman, CVPR 2017, section 5.1: "fixed" trains a classifier on frozen features. Kumar
 et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution", ICLR
@@ -24,13 +24,13 @@ def split_head(model):
     Both parts share the layers of the model: training the head trains the model.
 
     Args:
-        model: A `ClipModel` of logits.
+        model: A `ClipModel` that ends in logits.
 
     Returns:
         (backbone, head): functional models from clips to features and from features to logits.
-        Features are a tensor, or {stream: tensor} where each stream has a classifier of its own.
-        Where the logits of streams are trained separately, as `per_stream_logits` says, the head's
-        output is a list of them.
+        Features are a tensor, or {stream: tensor} if each stream has its own classifier. If the
+        logits of the streams are trained separately, see `per_stream_logits`, the head's output is
+        a list of them.
     """
     streams = {name: network for name, network in model.streams.items() if network is not model}
     if not any(_classifier(network) for network in streams.values()):
@@ -61,7 +61,7 @@ def split_head(model):
 
 
 def sum_logits(head):
-    """A head with a single output: the sum where `split_head` gave a list of logits."""
+    """A head with a single output: the sum, if `split_head` returned a list of logits."""
     if not isinstance(head.output, list):
         return head
     return keras.Model(head.input, layers.Add(dtype="float32")(head.output))
@@ -122,7 +122,7 @@ def linear_probe(
         loss: `"softmax"` for multinomial regression, `"sigmoid"` for independent classes.
 
     Returns:
-        (kernel, bias), (channels, classes) and (classes,), for the features as they were passed.
+        (kernel, bias), (channels, classes) and (classes,), for the features in their own scale.
     """
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     # Keeps a channel that is almost always 0 from being scaled up to the size of the others.

@@ -94,11 +94,11 @@ class Throughput:
 
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
-    """Functions that a loop calls; `None` for no call.
+    """Functions that a `Loop` calls; `None` for no call.
 
     Args:
-        validate: Called with a function that tells whether to stop; returns columns of the
-            history, `val_loss` among them.
+        validate: Called with a function that returns whether to stop; returns columns of the
+            history, including `val_loss`.
         end_epoch: Called with (`TrainState`, improved) after each epoch, before its state is saved.
         write_scalars: Called with (step, {name: value}) every 30 seconds and after each epoch.
     """
@@ -109,7 +109,7 @@ class Callbacks:
 
 
 class Loop:
-    """Steps until the last one.
+    """Trains until the last step, and keeps the state on disk.
 
     Args:
         config: A `TrainConfig`.
@@ -117,7 +117,7 @@ class Loop:
         output: Folder of the run, a `pathlib.Path`; states go into `state/`.
         steps_per_epoch: Steps of an epoch.
         process_rank, world_size: Index of this process, and number of processes. Rank 0 writes.
-        save_every: Steps between states; each epoch ends with one in any case.
+        save_every: Steps between states; a state is also saved at the end of each epoch.
         callbacks: `Callbacks`.
     """
 
@@ -151,7 +151,8 @@ class Loop:
             (examples, batches) that this process has already taken from its data.
 
         Raises:
-            TrainingError: If the states are damaged, or of another network or number of processes.
+            TrainingError: If the states are damaged, or belong to another network or to another
+                number of processes.
         """
         stored = self.state_folder.load()
         if stored is not None:
@@ -232,7 +233,7 @@ class Loop:
                 self.throughput.restart()
 
     def _next(self, batches):
-        """The next batch; if there is none because data are damaged, the steps so far are saved."""
+        """The next batch; if it cannot be read, the state is saved before the error is raised."""
         try:
             return next(batches)
         except UserError:
@@ -334,7 +335,7 @@ class Loop:
         return f"{self._means()}, {line}"
 
     def _epoch_means(self):
-        """Means of the steps of the current epoch; it must have one."""
+        """Means over the steps of the current epoch, of which there must be at least one."""
         state = self.state
         steps = state.step - len(state.history) * self.steps_per_epoch
         return {"loss": state.loss / steps, "accuracy": state.right / steps}

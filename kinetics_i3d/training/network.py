@@ -1,4 +1,4 @@
-"""The network of a config: its system, its initial weights, and which layers are trained.
+"""The network of a config: its system, its initial weights, and the layers that are trained.
 
 Carreira & Zisserman, CVPR 2017, table 4: trained on the target videos alone ("original"), with
 frozen features ("fixed"), or fine-tuned ("full").
@@ -50,10 +50,10 @@ def build(config, labels, *, weights_labels=None):
     Args:
         config: A `TrainConfig`.
         labels: Class names of the dataset.
-        weights_labels: Class names of `config.weights`, where their file has none.
+        weights_labels: Class names of `config.weights`, if their file has none.
 
     Returns:
-        A `ClipModel` with logits; at all time steps if the system is trained on those.
+        A `ClipModel` that ends in logits, of all time steps if the system is trained on these.
 
     Raises:
         ValueError: If the config does not fit the network.
@@ -99,11 +99,11 @@ def frames_of(config, model):
 
 
 def per_stream_logits(model):
-    """The network to train: the model, or where streams are trained separately, its parts.
+    """The network to train: the model, or its parts if the streams are trained separately.
 
     Returns:
-        A functional model to logits (batch, ...), or to a list of those of each stream, whose sum
-        is the prediction.
+        A functional model from clips to logits (batch, ...), or to a list of the logits of each
+        stream, whose sum is the prediction.
     """
     # Separate streams are trained to predict alone; their sum is taken at test only.
     if not system_of(model).is_separate:
@@ -123,7 +123,7 @@ def reads_other_stream(config):
 
 
 def _check_network(model, config, labels):
-    """Raises `ValueError` where the clips or classes of a config do not fit its network."""
+    """Raises `ValueError` if the clips or classes of a config do not fit its network."""
     if config.head == "keep" and config.weights is not None and model.labels != tuple(labels):
         raise ValueError(
             f"`head` must be 'new' if the labels of the weights, {_summary(model.labels)}, differ "

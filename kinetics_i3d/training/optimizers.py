@@ -3,9 +3,9 @@
 AdamW, or SGD with momentum 0.9 as in the paper. Weight decay is decoupled from the gradients in
 both: Loshchilov & Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
 
-Schedules are rows of fractions, which fit a run of any length. The drops are those of the code
-released with Carreira & Zisserman, CVPR 2017; the paper itself says only that the rate fell tenfold
-when the validation loss saturated.
+Schedules are tables of fractions of a run, so that they fit a run of any length. The drops are
+those of the code released with Carreira & Zisserman, CVPR 2017; the paper itself says only that the
+rate fell tenfold when the validation loss saturated.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def make_optimizer(config):
 def prepare_optimizer(optimizer, model):
     """Creates the variables of an optimizer for a model, and excludes vectors from weight decay.
 
-    Layers that are not to be trained have to be frozen before.
+    Layers that are not to be trained must already be frozen.
     """
     # Biases and batch norm's offsets do not overfit, so pulling them to 0 only makes the fit worse.
     vectors = [variable for variable in model.trainable_variables if len(variable.shape) <= 1]
@@ -134,7 +134,7 @@ class Plateau:
         patience: Validations without progress before a cut.
         least: Progress is a loss lower than the best by at least this fraction of it.
         best: Lowest validation loss so far.
-        waited: Validations since then.
+        waited: Validations without progress since then, or since the last cut.
         factor: Current factor of the learning rate.
     """
 
@@ -145,7 +145,7 @@ class Plateau:
     factor: float = 1.0
 
     def update(self, loss):
-        """Takes a validation loss; returns `factor`."""
+        """Records a validation loss; returns `factor`."""
         # The first loss is compared with infinity, of which no fraction can be taken.
         if loss < self.best - self.least * abs(self.best if math.isfinite(self.best) else 0):
             self.best, self.waited = loss, 0

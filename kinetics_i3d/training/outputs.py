@@ -1,4 +1,4 @@
-"""What a run writes besides its state: curves, weights, lists of videos, TensorBoard events.
+"""The files that a run writes besides its state: curves, weights, videos, TensorBoard events.
 
 TensorBoard's events are written without `tf.summary.scalar` and `.image`, which need TensorBoard to
 be installed where the run is.
@@ -42,10 +42,10 @@ def write_history(path, rows):
 def read_history(path):
     """The rows of a `history.csv` as dictionaries of floats.
 
-    A last line without an end is left out: that of a run that was killed, or is being written.
+    A last line without a line end is left out: the run was killed, or is still writing it.
 
     Raises:
-        DatasetError: If the file cannot be read, or a value is no number.
+        DatasetError: If the file cannot be read, or a value is not a number.
     """
     text = read_text(path)
     reader = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
@@ -83,7 +83,7 @@ def keep_weights(model, folder, *, epoch, keep, improved, **metadata):
     Args:
         model: The model.
         folder: A `pathlib.Path`.
-        epoch: Its number.
+        epoch: The number of the epoch, from 1.
         keep: Number of epochs whose weights are kept; 0 writes none.
         improved: Whether to write them to `best.h5` too.
         metadata: Arguments of `save_weights`.

@@ -18,7 +18,7 @@ from kinetics_i3d.training.errors import TrainingError
 
 
 def check_backend():
-    """Raises `TrainingError` on another Keras backend than TensorFlow."""
+    """Raises `TrainingError` unless TensorFlow is the backend of Keras."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -30,7 +30,7 @@ def check_backend():
 
 
 def check_output(folder, config):
-    """Raises where a run cannot use its output folder.
+    """Raises an error if a run cannot use its output folder.
 
     Args:
         folder: A `pathlib.Path`, which may be missing.
@@ -60,7 +60,7 @@ def check_output(folder, config):
 
 
 def check_classes(folder, before, now):
-    """Raises `FileExistsError` where the run in a folder is of other classes, in any order."""
+    """Raises `FileExistsError` if the run in a folder has other classes, or another order."""
     if tuple(before) != tuple(now):
         different = sorted({*before} ^ {*now}) or list(now)
         raise FileExistsError(
@@ -83,8 +83,8 @@ def extends(folder, config):
 def differences(folder, config):
     """The fields in which a config differs from the run in a folder.
 
-    A field that is younger than the run counts as its default then. A field that depends on the
-    dataset is compared by the value that it would get.
+    A field that did not exist when the run began counts as its value in `NEW_FIELDS`. A field that
+    depends on the dataset is compared by the value that it would get.
 
     Args:
         folder: A `pathlib.Path` with a `config.json`.
@@ -111,7 +111,7 @@ def differences(folder, config):
 def training_and_validation(dataset, config):
     """The videos to train on, and those to validate on.
 
-    Of videos without any split, a fraction of each class is held out; `split="all"` trains on all.
+    If the videos have no splits, a fraction of each class is held out; `split="all"` trains on all.
 
     Args:
         dataset: A `VideoDataset` or `Records`.
@@ -147,7 +147,7 @@ def training_and_validation(dataset, config):
 
 
 def warn_about_copies(training, validation):
-    """Logs a warning if videos to validate on are among those to train on, by whatever paths."""
+    """Logs a warning if videos to validate on are also trained on, even under other paths."""
     if validation is None or not (training.lists_videos and validation.lists_videos):
         return
     copies = copies_across({"training": training.videos, "validation": validation.videos})
@@ -161,7 +161,7 @@ def warn_about_copies(training, validation):
 
 
 def check_run(config, training, strategy):
-    """Raises `ValueError` where a config does not fit the devices or the videos.
+    """Raises `ValueError` if a config does not fit the devices or the videos.
 
     Args:
         config: A `TrainConfig`.

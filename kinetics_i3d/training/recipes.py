@@ -132,7 +132,7 @@ def config_from_recipe(name: str | None, **settings: Any) -> TrainConfig:
     replaced, and the change is logged: `architecture`, `stride` and unset `streams` become those of
     the weights, `transfer="original"` becomes `"full"`, and `inflate` and `weights` replace each
     other. With `transfer="fixed"`, `learning_rate` and `epochs` default to those of a classifier on
-    frozen features, whatever the recipe says.
+    frozen features, regardless of the recipe.
 
     Args:
         name: A key of `RECIPES`, or `None` for the defaults of `TrainConfig`.
@@ -233,7 +233,7 @@ def _changes(recipe, settings):
 
 
 def _described_by(weights):
-    """(architecture, {stream: `ClipSpec`}) of weights; `None` and {} where unknown."""
+    """(architecture, {stream: `ClipSpec`}) of weights; `None` and {} if unknown."""
     from kinetics_i3d.weights.read import resolve_weights
 
     infos = [source.info() for source in resolve_weights(weights, images=True, pairs=True)]

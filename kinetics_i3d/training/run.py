@@ -49,12 +49,12 @@ class Run:
     """The parts of a run, and its stages.
 
     Args:
-        config: A `TrainConfig` whose loss is decided.
-        output: Its folder.
+        config: A `TrainConfig` whose `loss` is not `"auto"`.
+        output: The output folder.
         model: The whole network.
-        optimizer: Its optimizer.
+        optimizer: The optimizer of `model`.
         clips: The `ClipSource`.
-        source: Source of the batches of the steps: `clips`, or with `transfer="fixed"` a
+        source: The source of the training batches: `clips`, or with `transfer="fixed"` a
             `FeatureSource`.
         step: The `Step`, of the model or of its head.
         metadata: Arguments of `save_weights`.
@@ -135,7 +135,7 @@ class Run:
             logging.info("%s lists the training and validation videos", path)
 
     def adapt_to_data(self, loop, request):
-        """Before the first step: measures batch norm for another stream, fits the classifier."""
+        """Before the first step, measures batch norm on a new stream and fits the classifier."""
         config = self.config
         # Several processes would have to agree to stop, which they do only in the steps.
         self.clips.stop_request = request if self.clips.world_size == 1 else None
@@ -170,7 +170,7 @@ class Run:
                 loop.run(batches, request)
 
     def finish(self):
-        """After the last step: takes the average of the weights, and fits batch norm to them."""
+        """After the last step, takes the average of the weights and recalibrates batch norm."""
         self.optimizer.finalize_variable_values(self.model.trainable_variables)
         if self.config.norm == "recalibrate":
             self._recalibrate(self.config.seed + 2, self.config.norm_batches)

@@ -1,8 +1,8 @@
 """`ClipSource`: the training and validation clips of a run.
 
-Training clips are endless, and can start at any example; validation clips come once. Carreira &
-Zisserman, CVPR 2017, section 2.5, for what is random; the draws themselves, each from (seed, number
-of the example), are those of `data.pipeline`.
+Training clips are endless, and can start at any example; validation clips come once. The random
+augmentation is that of Carreira & Zisserman, CVPR 2017, section 2.5. `data.pipeline` draws it, from
+(seed, number of the example).
 """
 
 import math
@@ -31,11 +31,11 @@ class ClipSource:
         self.config, self.streams = config, streams
         self.process_rank, self.world_size = process_rank, world_size
         self.videos, self.held_out = training, held_out
-        self.stop_request: typing.Any = None  # a `StopRequest`, while the run listens to one
+        self.stop_request: typing.Any = None  # a `StopRequest` while the run can be stopped
         self.steps_per_epoch = math.ceil(len(training) / config.batch)
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
-        """Endless batches, as of `training_batches`."""
+        """Endless batches, as from `training_batches`."""
         batches = training_batches(
             self.videos,
             self.config,
@@ -49,7 +49,7 @@ class ClipSource:
         return read_batches(batches, self.videos)
 
     def validation(self):
-        """One pass, as of `validation_batches`."""
+        """One pass, as from `validation_batches`."""
         config = self.config
         return validation_batches(
             self.held_out,
@@ -75,7 +75,7 @@ def training_batches(
         seed: Seed of all draws.
         mixup: Alpha of mixup; 0 for none.
         shard: (process_rank, world_size).
-        start: (examples, batches) to skip; the rest is the same as after them.
+        start: (examples, batches) to skip; the batches are those that would follow them.
 
     Returns:
         A `tf.data.Dataset` of (clips, targets, numbers): clips as the model reads them, one-hot
@@ -100,7 +100,7 @@ def training_batches(
 def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
     """One pass over videos: a center crop of each, at a time that is the same in each pass.
 
-    Videos are divided among processes. Of records each process reads all.
+    Videos are divided among the processes. Records are read completely by each process.
 
     Yields:
         (clips, targets, counts): `counts` is float32 (batch,), 1.0, or 0.0 for the clips that only
@@ -186,7 +186,7 @@ def one_pass(batches, limit):
 
 
 def _augmentation_of(config, specs):
-    """The op (clip, seed) -> clip of a config."""
+    """The augmentation of a config: a function from (clip, seed) to a clip."""
     if config.crop == "resized":
         return augmentation(specs, area=config.area, flip=config.flip, color=config.color)
     ops = [transforms.random_crop(config.size)]

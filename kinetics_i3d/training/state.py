@@ -109,7 +109,7 @@ class StateFolder:
             self.file(old).unlink(missing_ok=True)
 
     def load(self):
-        """(arrays, state) of the newest undamaged file, or `None` where there are no files.
+        """(arrays, state) of the newest undamaged file, or `None` if there are no files.
 
         Raises:
             TrainingError: If all files are damaged.
@@ -128,7 +128,7 @@ class StateFolder:
 
 
 def _read(path):
-    """(arrays, state) of a file; an error of `DAMAGE` unless it is whole."""
+    """(arrays, state) of a file; raises one of the errors in `DAMAGE` if it is damaged."""
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
         if any(member.compress_type != zipfile.ZIP_STORED for member in stored.zip.infolist()):
             raise ValueError("it is compressed")  # it could expand to any size
@@ -152,7 +152,7 @@ def _read(path):
 
 
 def variables_of(model, optimizer):
-    """The variables that a state holds: those of the model, dropout's seeds, the optimizer's."""
+    """The variables in a state: the model's, including dropout's seeds, and the optimizer's."""
     return [*model.variables, *optimizer.variables]
 
 
@@ -165,7 +165,7 @@ def restore(variables, arrays, path):
         path: The state's path, for the error.
 
     Raises:
-        TrainingError: If the shapes are those of another network.
+        TrainingError: If the shapes do not match.
     """
     shapes = [tuple(variable.shape) for variable in variables]
     if shapes != [array.shape for array in arrays]:

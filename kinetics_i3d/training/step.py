@@ -1,7 +1,7 @@
 """One step of training: the loss, its gradients and the update, on one device or on several.
 
-This is a loop of its own instead of Keras' `fit`, which does not know the position in the data and
-has no exact resume. The same code runs under every strategy of tf.distribute.
+It replaces Keras' `fit`, which does not know the position in the data and cannot resume exactly.
+The same code runs under every strategy of tf.distribute.
 
 Carreira & Zisserman, CVPR 2017, section 2.1: the LSTM is trained on its outputs at every time step.
 """
@@ -27,7 +27,7 @@ def cross_entropy(logits, targets, *, smoothing=0.0):
         targets: (batch, classes); each row a distribution.
         smoothing: Share of each target that is spread over all classes, 0 to 1.
     """
-    # Losses are in float32 also where the network is in half precision.
+    # Losses are in float32 even if the network is in half precision.
     logits, targets = tf.cast(logits, tf.float32), tf.cast(targets, tf.float32)
     if smoothing:
         targets = targets * (1 - smoothing) + smoothing / targets.shape[-1]
@@ -83,11 +83,11 @@ class Objective:
     """The loss of a step, and when a prediction counts as correct.
 
     Args:
-        loss: `"softmax"`, one class a clip, or `"sigmoid"`, any number of classes.
+        loss: `"softmax"`, one class per clip, or `"sigmoid"`, any number of classes.
         smoothing: Label smoothing, 0 to 1.
-        class_weights: (classes,), as `balanced_weights` gives, or `None`. With softmax they weight
-            a clip's training loss by its class, or by the mean over its target if that is blended;
-            with sigmoid they weight the positive term of each class.
+        class_weights: (classes,), as `balanced_weights` returns, or `None`. With softmax they
+            weight the training loss of a clip by its class, or by the mean over its target if
+            mixup has blended it; with sigmoid they weight the positive term of each class.
     """
 
     loss: str = "softmax"
@@ -119,12 +119,13 @@ class Step:
 
     Args:
         model: A model of clips; its outputs are logits, of each time step or of the last.
-        optimizer: Of `make_optimizer`, prepared for this model.
-        network: A model of the same layers to a list of logits that are trained separately and
-            whose sum is the prediction; by default `model`.
+        optimizer: The result of `make_optimizer`, prepared for this model.
+        network: A model that shares the layers of `model` and returns the logits to train: those of
+            `model`, or a list whose members are trained separately and whose sum is the prediction.
+            By default `model`.
         objective: An `Objective`.
-        accumulate: Number of parts that each device runs its clips in. Their gradients add up to
-            those of the whole, except that batch norm sees the clips of one part at a time.
+        accumulate: Number of parts into which each device splits its clips. The gradients of the
+            parts add up to those of the whole, except that batch norm sees one part at a time.
         clip_norm: Largest norm of all gradients together; 0 for no limit.
         strategy: A `tf.distribute.Strategy`; by default the one in scope.
     """
@@ -290,9 +291,9 @@ class Step:
         return gradients, loss, share * tf.reduce_mean(correct)
 
     def _clipped(self, gradients):
-        """The gradients with the norm of the global batch's limited to `clip_norm`.
+        """The gradients, with the norm of those of the global batch limited to `clip_norm`.
 
-        The optimizer sums the gradients of all devices itself.
+        Each device returns its share, since the optimizer sums the gradients of all devices.
         """
         has_loss_scale = hasattr(self.optimizer, "inner_optimizer")
         if not self.clip_norm and not (has_loss_scale and self.replicas > 1):
@@ -310,7 +311,7 @@ class Step:
 
 
 def _signature_of_any_batch_size(batch):
-    """The signature of tensors with an unknown batch size; `None` for those of several devices.
+    """The signature of a batch with an unknown batch size; `None` for one of several devices.
 
     With all sizes known, Grappler's memory optimizer rewrites a large sum of gradients to add each
     term as soon as it is computed. The order of three terms then depends on timing, and two runs

@@ -74,8 +74,8 @@ def train(
     of their labels, and validation also gives the mean average precision.
 
     Args:
-        dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either. Of
-            videos without splits, such as a folder per class, a fifth is held out for validation.
+        dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either. If the
+            videos have no splits, as in a folder per class, a fifth is held out for validation.
         config: A `TrainConfig`, which also names the splits of the dataset.
         output: Folder for `weights.h5`, `config.json`, `history.csv` and the states; with
             validation also for `best.h5` and `videos.csv`, a table of the videos with the splits
@@ -83,20 +83,21 @@ def train(
         spec_name: Name of the `ClipSpec` that is stored with the weights.
         about: A JSON-ready dictionary that is stored with the weights.
         distribute: The devices to use: `"none"` for one, `"auto"`, `"mirrored"` or `"multiworker"`.
-        save_every: Steps between states. Each epoch ends with a state in any case.
+        save_every: Steps between states. A state is also saved at the end of each epoch.
         tensorboard: Whether to also write curves and some clips for TensorBoard, into
             `tensorboard/`.
-        weights_labels: Class names of `config.weights` where their file has none, for
-            `head="keep"`, which requires the classes of the dataset in the same order.
+        weights_labels: Class names of `config.weights` if their file has none, for `head="keep"`,
+            which requires the classes of the dataset in the same order.
 
     Returns:
         The trained model, in float32.
 
     Raises:
         ValueError: If the config does not fit the network or the devices.
-        UserError: If the videos or the weights do not fit, if `output` cannot be written or holds a
-            run with another config, if the data can no longer be read (the state is saved), or if
-            the loss is not finite (the batch is saved).
+        FileExistsError: If `output` holds a run with another config or other classes.
+        UserError: If the videos or the weights do not fit, if `output` cannot be written, if the
+            data can no longer be read (the state is saved), or if the loss is not finite (the batch
+            is saved).
         TrainingStopped: If the process received SIGTERM; the state is saved.
 
     Example:
