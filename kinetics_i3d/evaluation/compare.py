@@ -85,7 +85,7 @@ def _class_names(evaluation, target):
 
 
 def check_labels(names, first, second):
-    """Raises `DatasetError` if two lists of labels differ; `names` is how it calls the two."""
+    """Raises `DatasetError` if two lists of labels differ; `names` identifies both in the error."""
     if tuple(first) == tuple(second):
         return
     differences = [
@@ -118,8 +118,8 @@ class Comparison:
         new: The same of the later evaluation.
         lost: A `Change` for each video that was right and is now wrong.
         won: A `Change` for each video that was wrong and is now right.
-        p_value: Probability of a difference as large as between `lost` and `won` if both models
-            were equally good (McNemar).
+        p_value: Probability of a difference at least as large as that between `lost` and `won` if
+            both models were equally good (McNemar).
         only_old: Videos that only the earlier evaluation tested.
         only_new: Videos that only the later evaluation tested.
     """

@@ -248,7 +248,7 @@ def _check(real, generated):
 
 
 def _kernel_sum(first, second, *, diagonal=True):
-    """The kernel summed over all pairs; without `diagonal`, a sample and itself are no pair."""
+    """The kernel summed over all pairs; pairs of a sample with itself count only if `diagonal`."""
     features = first.shape[1]
     total = 0.0
     for begin in range(0, len(first), BLOCK):
@@ -265,7 +265,7 @@ def _distances(rows, to):
 
 
 def _share_covered(samples, *, by, neighbors):
-    """The share of samples inside a ball around some row of `by`, out to its k-th neighbor."""
+    """The share of samples no farther from some row of `by` than that row's k-th neighbor."""
     radii = np.concatenate(
         [
             # A row is its own nearest neighbor, at distance 0.

@@ -47,6 +47,7 @@ def fvd_features(
 
     Raises:
         UserError: If the source has no usable videos.
+        ValueError: If an argument is out of its range.
         WeightsError: If the weights cannot be found or read.
 
     Example:
@@ -145,7 +146,7 @@ def _saved(source):
 
 
 def _check_source(videos):
-    """Raises an error for a missing path, and for what holds no videos."""
+    """Raises an error for a missing path, and for an object that cannot hold videos."""
     if isinstance(videos, VideoFeatures):
         return
     if isinstance(videos, str | os.PathLike):
@@ -159,7 +160,7 @@ def _check_source(videos):
 
 
 def _sources(videos):
-    """A list of (name, function that returns an iterator of its frames) of each video."""
+    """[(name, function that returns an iterator over the frames)] of the videos."""
     from kinetics_i3d.data.datasets import find_videos
 
     _check_source(videos)

@@ -33,7 +33,7 @@ def wilson_interval(correct, videos, z=1.959964):
     Args:
         correct: Number of videos classified correctly.
         videos: Number of videos, 1 or more.
-        z: Half width in standard deviations; the default gives 95 %.
+        z: Half the width in standard deviations; the default gives 95 %.
 
     Returns:
         (low, high), 0 to 1.

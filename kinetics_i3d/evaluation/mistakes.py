@@ -27,9 +27,9 @@ def draw_mistakes(path, evaluation, *, count=24, title=None, strips=None):
         path: The PNG to write, atomically.
         evaluation: An `Evaluation`.
         count: Largest number of mistakes.
-        title: Line above the picture.
-        strips: The result of `mistake_strips` for the same mistakes, to save reading the videos
-            again.
+        title: The first part of the heading.
+        strips: The result of `mistake_strips` for the same mistakes, so that the videos are not
+            read again.
 
     Raises:
         UserError: If `path` is not a PNG, or Pillow is missing.

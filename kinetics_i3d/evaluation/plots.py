@@ -14,7 +14,7 @@ from kinetics_i3d.evaluation.metrics import reliability_curve
 
 SHADES = "Blues"  # from white to dark blue, monotonic in lightness
 OTHERS = "any other class"
-_ALL_CLASSES = 60  # maximum number of classes that are all drawn; of more, the _MOST_CONFUSED
+_ALL_CLASSES = 60  # with more classes, only the `_MOST_CONFUSED` are drawn
 _MOST_CONFUSED = 40
 _NAME_LENGTH = 32  # characters of a class name
 
@@ -24,8 +24,8 @@ def draw_confusion(
 ) -> None:
     """Draws a confusion matrix with the accuracy of each class.
 
-    Each row is colored by its shares; the cells show counts. With more than 60 classes, the 40 that
-    are confused most are drawn, with one more column for all others.
+    A cell shows a count, and its color the share of the row. With more than 60 classes, the 40 most
+    confused ones are drawn, with one more column for all others.
 
     Args:
         path: The PNG to write, atomically.
@@ -152,8 +152,8 @@ def text_color(share):
 def select_classes(counts, labels):
     """(counts, row names, column names) of the part of a confusion matrix that is drawn.
 
-    Up to 60 classes are all drawn. Of more, the 40 most confused ones are drawn, with a last column
-    for the sums of all others.
+    Up to 60 classes are all drawn. If there are more, the 40 most confused ones are drawn, with a
+    last column for the sums of all others.
     """
     if len(labels) <= _ALL_CLASSES:
         return counts, labels, labels
@@ -165,7 +165,7 @@ def select_classes(counts, labels):
 
 
 def most_confused(counts, classes):
-    """The numbers, sorted, of the `classes` classes in the most frequent confusions.
+    """The sorted indices of the `classes` classes with the most frequent confusions.
 
     Confusions count in both directions. If too few classes are confused, the first of the others
     are added.

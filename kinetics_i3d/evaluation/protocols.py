@@ -36,7 +36,7 @@ from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import weights_digest
 
 _UNREADABLE = (VideoError, FlowFileError)
-_MISSPELT = 3  # unknown labels; where more are unknown, the model is of other classes
+_MISSPELT = 3  # unknown labels; if there are more, the model probably has other classes
 
 
 @one_warning_per_file()
@@ -67,8 +67,8 @@ def evaluate(
         An `Evaluation`. Videos that cannot be decoded are logged, listed in it and left out.
 
     Raises:
-        DatasetError: If the model does not know the labels, two models have different labels, or
-            none of the videos can be decoded.
+        DatasetError: If the model does not know the labels, two models have different labels, none
+            of the videos can be decoded, or none has a label.
         ValueError: If `views` is unknown, `model` does not map clips to logits, or two models read
             the same stream.
         WeightsError: If logits are not finite.
@@ -266,8 +266,8 @@ def _predict_videos(network, videos, *, views, cache, progress):
             if cached is not None:
                 return key, cached, None
             rest = network.read_views(video.location, views)
-            # Decoding happens here, in the thread: the first view is read, the others follow
-            # while they are predicted, so that a long video need not fit into memory.
+            # The thread decodes only the first view here. The others are decoded during the
+            # prediction, so that a long video need not fit into memory.
             return key, None, ([next(rest)], rest)
         except _UNREADABLE as error:
             return error

@@ -25,7 +25,7 @@ _FORMAT = 1
 _MAX_MISTAKES = 24
 _MAX_CHANGES = 20  # changed videos that the page lists, of each kind
 _TOP_CLASSES = 5  # of each video with several labels, whose probabilities are reported
-_READABLE_CLASSES = 30  # up to this many, the confusion matrix may be shrunk to fit the page
+_READABLE_CLASSES = 30  # with at most this many, the confusion matrix may be shrunk to fit the page
 _JPEG_QUALITY = 85
 _EXTRA = {"jinja2": "Jinja2", "matplotlib": "Matplotlib", "PIL": "Pillow"}
 _METRICS = {
@@ -38,7 +38,7 @@ _MULTI_LABEL_METRICS = {
     "map": "Mean average precision",
     "hit1": "Highest score is a label of the video",
 }
-# Of a video in an evaluation.json, whose other fields are not read.
+# The fields of a video in an evaluation.json that are read.
 _ROW = {"path": str, "label": str, "prediction": str, "rank": int}
 _RESIZED = {
     "short_side": "short side resized to",
@@ -207,7 +207,7 @@ def reports_installed(what):
 
 
 def _title(report):
-    """What was evaluated, such as `rgb_figures on figures, test`."""
+    """The weights and the dataset, such as `rgb_figures on figures, test`."""
     names = " + ".join(
         pathlib.Path(weights["name"] or stream).name
         for stream, weights in report["weights"].items()
@@ -288,7 +288,7 @@ def _uri(kind, data):
 
 
 def _jpeg(pixels):
-    """(data URI, width, height) of a filmstrip; Nones without one."""
+    """(data URI, width, height) of a filmstrip; three times None without one."""
     if pixels is None:
         return None, None, None
     data = io.BytesIO()

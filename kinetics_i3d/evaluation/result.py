@@ -222,7 +222,7 @@ class LogitCache:
     """A folder of logits, one file per video and network; safe with several processes.
 
     Args:
-        folder: Where; created with the first file.
+        folder: The folder, created with the first file.
         depends_on: JSON-ready dictionary of everything except the video that the logits depend on:
             weights, views, specs.
         classes: Number of logits of a video.

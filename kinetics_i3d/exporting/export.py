@@ -33,13 +33,15 @@ def export(
 ) -> pathlib.Path:
     """Exports a model as an artifact that takes pixels and carries its labels and its clip spec.
 
-    The artifact is run in a process where this package cannot be imported. It gets its name only if
-    its outputs equal those of the Keras model. After an error nothing is left.
+    The artifact is written under a temporary name, and run in a process where this package cannot
+    be imported. It is renamed to `output` only if its outputs equal those of the Keras model; after
+    an error it is removed.
 
     Args:
         weights: Name of an entry or of a pair in the catalog; a path; `{"rgb": ..., "flow": ...}`;
             or a `ClipModel` that ends in logits.
-        output: The file or folder to write. It must not exist.
+        output: The file or folder to write. It must not exist, except as an empty folder for a
+            format that is a folder.
         to: One of `FORMATS`: `"savedmodel"`, a folder with the signatures `serving_default`,
             `logits`, `features`, `float_clips` and, for one stream, `default`, the name in
             TensorFlow Hub's tutorial; `"hub"`, a reusable SavedModel that can be trained further,

@@ -1,7 +1,8 @@
-"""Preprocessing of raw frames by a `ClipSpec` as TensorFlow operations.
+"""Preprocessing of raw frames and 8-bit flow by a `ClipSpec`, as TensorFlow operations.
 
 `video.painter` does the same with swscale: the same size, the same crop, triangle filters that
-widen as they shrink, pixels rounded before they are scaled.
+widen as they shrink, and pixels that are rounded before they are scaled. `check_clips` adds
+assertions on the inputs.
 """
 
 from kinetics_i3d.models.clip_model import fixed_size
@@ -18,10 +19,10 @@ def require(condition, message, received):
 
 
 def check_clips(clips, model):
-    """{stream: clips} behind assertions on rank, channels and numbers of frames and videos.
+    """{stream: clips} with assertions on rank, channels, and numbers of frames and videos.
 
-    The clips (batch, frames, height, width, channels) contain pixels or values. Computing an
-    invalid clip fails with a one-line message.
+    The clips (batch, frames, height, width, channels) contain pixels or scaled values. Evaluating
+    an invalid clip fails with a one-line message.
     """
     import tensorflow as tf
 
@@ -107,7 +108,7 @@ def frames_to_clips(frames, spec):
 
 
 def quantized_flow_to_clips(flow, spec):
-    """Crops and scales 8-bit optical flow, as `flow.quantize_flow` makes it.
+    """Crops and scales 8-bit optical flow, as returned by `quantize_flow`.
 
     Flow is in pixels of the resized frames, so it must not be resized: it has to be computed from
     frames resized by the spec, cropped or not.

@@ -1,6 +1,6 @@
-"""TensorFlow Hub's reusable SavedModel: prepared clips to logits or features, open to training.
+"""TensorFlow Hub's reusable SavedModel: prepared clips to logits or features, trainable.
 
-The form: https://www.tensorflow.org/hub/reusable_saved_models. Kaggle Models hosts such models.
+See https://www.tensorflow.org/hub/reusable_saved_models. Kaggle Models hosts such models.
 """
 
 import json
@@ -71,9 +71,9 @@ def export_hub(model, output, *, include_top=True, top=5, endpoints=None, about=
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The folder to write; it must not exist, or be empty.
-        include_top: Whether a call returns logits, or the mean of the last grid before the
-            classifier, for a classifier of other classes. The signatures are the same.
+        output: The folder to write; it must be empty, or not exist.
+        include_top: Whether a call returns logits; otherwise it returns the mean of the last grid
+            before the classifier, for a classifier of other classes. The signatures are the same.
         top: Number of labels that `serving_default` returns.
         endpoints: Activations that the signature `features` returns.
         about: Texts for the card, see `model_card.provenance`.
@@ -104,9 +104,9 @@ def export_hub(model, output, *, include_top=True, top=5, endpoints=None, about=
 
 
 def pooled_features(model):
-    """The model from clips to the mean of the last grid, of two streams joined.
+    """The model from clips to the mean of the last grid; the means of two streams are joined.
 
-    The result is a `keras.Model` that shares the layers.
+    The result is a `keras.Model` that shares the layers of `model`.
 
     Raises:
         ExportError: If the model has no such grid.
@@ -131,8 +131,8 @@ def make_reusable(root, model, called):
     @tf.function(autograph=False)
     def call(inputs, training=False):
         clips = inputs if isinstance(inputs, dict) else {model.clip_spec.stream: inputs}
-        # A loader traces it again for static shapes. They are made unknown here, so that a wrong
-        # shape fails in the graph's own assertions, not in a layer deep inside.
+        # A loader traces this function again for static shapes. They are made unknown here, so that
+        # a wrong shape fails in the graph's own assertions, not in some inner layer.
         clips = {
             stream: tf.raw_ops.PlaceholderWithDefault(input=clip, shape=[None] * 5)
             for stream, clip in clips.items()

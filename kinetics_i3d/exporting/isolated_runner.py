@@ -1,9 +1,9 @@
 """Runs an exported artifact in an interpreter that cannot import this package.
 
-A program of its own: `python -P isolated_runner.py RUNTIME ARTIFACT INPUTS.npz OUTPUTS.npz`, where
+A standalone program: `python -P isolated_runner.py RUNTIME ARTIFACT INPUTS.npz OUTPUTS.npz`, where
 RUNTIME is a key of `RUNTIMES`. The arrays of INPUTS are called `call/stream`, those of OUTPUTS
-`call/output`; a call is a signature of a SavedModel or of a LiteRT file, and any name elsewhere.
-Nothing but NumPy and the runtime is imported, so that an artifact that needs the package fails.
+`call/output`; a call is a signature of a SavedModel, and any name for the other formats. Only NumPy
+and the runtime are imported, so that an artifact that needs the package fails.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""LiteRT: one file for phones and small machines, of builtin operations, in four precisions.
+"""LiteRT: one file of builtin operations for phones and small machines, in four precisions.
 
 https://ai.google.dev/edge/litert. The network is rewritten in 2D first, see `lower_3d_to_2d`: there
-is no builtin 3D pool, and 3D convolutions cannot be quantized. On 8 bits:
+is no builtin 3D pool, and 3D convolutions cannot be quantized. For 8 bits, see
 https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/post_training_quantization.
 """
 
@@ -36,8 +36,8 @@ network({inputs})["logits"]  # uint8 (1, frames, size, size, channels), resized 
 This file is also a zip archive of this card and the files that it names.
 """
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
-# Tolerances of the logits, relative to the largest one. In 8 bits they only detect broken files;
-# the loss of accuracy is measured on a test set.
+# Tolerances of the logits, relative to the largest one. For 8 bits they only detect broken files;
+# the loss of accuracy must be measured on a test set.
 _TOLERANCES = {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.35, "int8": 0.35}
 _FRAMES = 64
 # Minimum range relative to the widest one: runtimes refuse a convolution whose output has far
@@ -55,8 +55,9 @@ def export_litert(
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The file, such as `"mine.tflite"`. It is also a zip, of `README.md` (the model
-            card), `labels.txt`, `clip_spec.json`, `activation.txt` and `operations.json`.
+        output: The file, such as `"mine.tflite"`. It is also a zip archive that contains
+            `README.md` (the model card), `labels.txt`, `clip_spec.json`, `activation.txt` and
+            `operations.json`.
         precision: `"float32"`; `"float16"` for weights of half the size; `"dynamic_int8"` for
             weights in 8 bits; `"int8"` for activations too, except in the classifier.
         frames: Frames of a clip, of the slowest stream; by default the model's fixed number, or 64,
@@ -132,7 +133,7 @@ def clip_sizes(model, frames=None):
 
 
 def _parity_inputs(model, sizes, clips):
-    """The inputs of the parity check, and the calibration clips, of which it takes the first."""
+    """(inputs of the parity check, calibration clips); the inputs are the first of these clips."""
     clips = iter(clips)
     first = next(clips, None)
     if first is not None:  # noise would be outside the calibrated ranges
@@ -207,7 +208,7 @@ def convert(model, sizes, *, precision="float32", clips=()):
 def count_operations(file):
     """{name: count} of the operations in the bytes of a LiteRT file, sorted by name.
 
-    Operations that are not builtin are called such as `"custom FlexMaxPool3D"`.
+    An operation that is not builtin has a name such as `"custom FlexMaxPool3D"`.
     """
     from tensorflow.lite.python import schema_py_generated as schema
 

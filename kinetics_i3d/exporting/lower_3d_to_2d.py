@@ -22,7 +22,7 @@ _conv = functools.partial(ops.conv, data_format=CHANNELS_LAST)
 
 
 def lower_3d_to_2d(model, sizes, quantizer=None):
-    """Builds a 2D model that computes the same as a model of clips does at test.
+    """Builds a 2D model that computes the same outputs as a model of clips at test.
 
     Weights become constants, and batch norms become part of kernels.
 
@@ -100,7 +100,8 @@ class _Unit:
         quantize_input, quantize_output: Functions of activations.
         quantize_kernel: A function of its 2D kernel.
         round_kernel: A function of its kernel (..., channels, filters), applied once before that.
-        keeps_float32: Whether none of them applies, a function of the frames that the layer reads.
+        keeps_float32: A function of the frames that the layer reads: whether none of the quantizing
+            functions is applied.
     """
 
     norm: Callable | None = None

@@ -86,8 +86,8 @@ def provenance(weights):
     """The information about weights in the catalog or in the weights file, for their card.
 
     Args:
-        weights: As for `export`, or the name of weights that classify images; a model has no
-            information.
+        weights: As for `export`, or the name of weights that classify images. The result for a
+            model is empty.
 
     Returns:
         A dictionary of the texts `name`, `data`, `accuracy`, `license` and `command`, and of the
@@ -134,7 +134,7 @@ def _from_file(path):
 
 
 def _as_text(value):
-    """A text unchanged; a summary of `evaluate` in percent, with the number of videos."""
+    """The value as text; a summary of an `Evaluation` with its accuracies in percent."""
     if not isinstance(value, dict):
         return str(value)
     parts = [

@@ -50,7 +50,7 @@ def export_openvino(model, output, *, precision="float32", calibration=None, abo
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The folder to write; it must not exist, or be empty.
+        output: The folder to write; it must be empty, or not exist.
         precision: `"float32"`, or `"int8"` for weights and activations in 8 bits.
         calibration: For `"int8"`: a dataset or paths of videos, as for `optimize`.
         about: Texts for the card, see `model_card.provenance`.
@@ -79,7 +79,7 @@ def export_openvino(model, output, *, precision="float32", calibration=None, abo
             graph.set_rt_info(text, ["kinetics_i3d", key])
         try:
             openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
-        except RuntimeError as error:  # of a stream of C++, which does not say why
+        except RuntimeError as error:  # from a C++ stream, which gives no reason
             raise ExportError(
                 f"{output}: cannot be written, perhaps because the disk is full "
                 f"({first_line(error)})"
@@ -108,7 +108,7 @@ def _joined(preprocessing, network):
 def _verify_quantized(model, path, clips, *, output):
     """Compares an 8-bit model with the Keras model on a clip of a real video.
 
-    Noise would be outside of the calibrated ranges.
+    Noise would be outside the calibrated ranges.
     """
     inputs = ParityInputs.from_clips(model, clips)
     frames = {

@@ -127,7 +127,7 @@ def export_serving(model, output, *, name="i3d", version=1, top=5, endpoints=Non
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The folder to write; it must not exist, or be empty.
+        output: The folder to write; it must be empty, or not exist.
         name: The model's name on the server: a letter, then letters, digits, `-` and `_`.
         version: Its version, 1 or more.
         top: Number of labels that `serving_default` returns.
@@ -249,7 +249,7 @@ def _field(number, payload):
 
 
 def varint(number):
-    """A whole number of 0 or more in seven bits per byte, lowest first."""
+    """A whole number of 0 or more as a protocol buffer's varint: seven bits per byte, low first."""
     parts = []
     while number > 127:
         parts.append(number & 127 | 128)

@@ -1,9 +1,9 @@
-"""Raw frames to logits as one TensorFlow function, for converters to formats without this resize.
+"""Raw frames to logits as one TensorFlow function, for formats without TensorFlow's resize.
 
 It consists of basic operations: no assertions, no strings, no resize operation. Frames are resized
 by matrix products; a row of a matrix contains the filter weights of an output pixel, with the
 filters of `graph_preprocessing`. Clips that a model cannot read are refused by a reshape that
-fails: runtimes report the name of the failed operation, so its name is the message.
+fails. Runtimes report the name of the failed operation, so its name is the message.
 """
 
 import re

@@ -43,7 +43,7 @@ def export_saved_model(model, output, *, top=5, endpoints=None, about=None):
 
     Args:
         model: A `ClipModel` that ends in logits.
-        output: The folder to write; it must not exist, or be empty.
+        output: The folder to write; it must be empty, or not exist.
         top: Number of labels that `serving_default` returns.
         endpoints: Activations that the signature `features` returns, such as `("Mixed_4f",)`; by
             default the one before the classifier.
@@ -137,8 +137,9 @@ def feature_tensors(model, endpoints=None):
 
     Args:
         model: A `ClipModel`.
-        endpoints: Names of activations, looked up in each stream of a Two-Stream I3D, where the
-            outputs are called such as `"flow_Mixed_5c"`; by default the one before the classifier.
+        endpoints: Names of activations. In a Two-Stream I3D they are looked up in each stream, and
+            the outputs have names such as `"flow_Mixed_5c"`. By default the one before the
+            classifier.
 
     Raises:
         ValueError: If there is no such activation.
@@ -236,7 +237,7 @@ def _preprocess(frames, model):
 
 
 def check_values(clips, model):
-    """{stream: prepared clips} behind assertions on their size and their values."""
+    """{stream: prepared clips} with assertions on their size and their values."""
     import tensorflow as tf
 
     checked = {}
@@ -244,7 +245,7 @@ def check_values(clips, model):
         spec, minimum = model.clip_specs[stream], model.minimums[stream][1:]
         shape = tf.shape(clip)
         size = f"{stream} must be {minimum[0]} x {minimum[1]} pixels or more."
-        # A resize in floats may overshoot, but not by half the range. NaN compares as too large.
+        # A resize in floats may overshoot, but not by half the range. NaN fails this comparison.
         distance = tf.abs(clip - (spec.low + spec.high) / 2)
         scaled = f"{stream} must be scaled to {spec.low:g} to {spec.high:g}, and finite."
         extremes = tf.stack([tf.reduce_min(clip), tf.reduce_max(clip)])

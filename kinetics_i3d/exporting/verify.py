@@ -1,6 +1,6 @@
-"""The parity check: an artifact must reproduce its Keras model before it gets its name.
+"""The parity check: an artifact must reproduce its Keras model before it gets its final name.
 
-Both get the same clips, the artifact as pixels and in a process without this package.
+Both read the same clips. The artifact reads them as pixels, in a process without this package.
 """
 
 import dataclasses
@@ -53,7 +53,7 @@ class ParityInputs:
 
     @classmethod
     def noise(cls, model, *, seed=0):
-        """Noise of the minimum number of frames that a model reads."""
+        """Clips of noise with the minimum number of frames that a model reads."""
         random, pixels, clips = np.random.default_rng(seed), {}, {}
         for stream, spec in model.clip_specs.items():
             frames = fixed_size(model, stream)[0] or model.minimums[stream][0]
@@ -88,7 +88,7 @@ class ParityInputs:
         return ParityInputs(pixels, clips)
 
     def run_model(self, model):
-        """The outputs of a Keras model of these clips, an array or {name: array}."""
+        """The outputs of a Keras model for these clips, an array or {name: array}."""
         from keras import ops, tree
 
         clips = self.clips if len(self.clips) > 1 else next(iter(self.clips.values()))
@@ -135,7 +135,7 @@ def check_parity(actual, expected, *, what, path, tolerance=TOLERANCE):
 
     Args:
         actual: An array, (batch, classes) if it is logits.
-        expected: That of the Keras model.
+        expected: The same array of the Keras model.
         what: The array's name, for the error.
         path: The artifact's path, for the error.
         tolerance: Largest difference, relative to the largest value.
@@ -144,7 +144,8 @@ def check_parity(actual, expected, *, what, path, tolerance=TOLERANCE):
         The largest difference, relative to the largest value.
 
     Raises:
-        ExportError: If they differ by more, in shape or, for logits, in the best class.
+        ExportError: If they differ by more than `tolerance`, in shape or, for logits, in the best
+            class.
     """
     if actual.shape != expected.shape:
         raise ExportError(
