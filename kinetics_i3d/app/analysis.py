@@ -1,7 +1,7 @@
-"""`analyze` and `check_file`: what the web page shows of a video, as plain Python without Gradio.
+"""`analyze` and `check_file`: the results that the web page shows, as plain Python without Gradio.
 
-Videos are untrusted: the size and length are checked before it is decoded, it is read under its
-own name in a folder that is removed afterwards, and errors name no folder of the server.
+Videos are untrusted: the size and length of a file are checked before it is decoded, it is read
+under its own name in a folder that is removed afterwards, and errors name no folder of the server.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/\s:'\"]+/)+")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Analysis:
-    """What is known about a video so far; fields that are not computed yet are None.
+    """The results for a video so far; fields that are not computed yet are None.
 
     Args:
         name: The file, without folders.
@@ -93,7 +93,7 @@ def analyze(
     pictures: bool = True,
     over_time: bool = True,
 ) -> Iterator[Analysis]:
-    """Classifies a video and shows why, step by step.
+    """Classifies a video and explains the result, step by step.
 
     Args:
         video: The path of the file.
@@ -188,9 +188,11 @@ def without_folders(text, *folders):
 
 @contextlib.contextmanager
 def _in_private_folder(path, limits):
-    """(path, name) of a file in a folder of its own; a `UserError` of the block loses its folders.
+    """Yields (path, name) of a link to a file in a private folder.
 
-    Flow files are written beside a video, and a name may end like a span.
+    Folders are removed from the message of a `UserError` that the block raises. The private folder
+    takes the flow file that is written beside the video. In the name, `#` is replaced, since the
+    end of the name could otherwise be read as a span.
     """
     path = pathlib.Path(path)
     name = path.name.replace("#", "_")
@@ -212,7 +214,7 @@ def _rate(path, model):
 
 
 def _flow_strip(source, model, times):
-    """Pictures of the flow at the given seconds, or None of a network that reads no flow."""
+    """Pictures of the flow at the given seconds, or None for a network that reads no flow."""
     if "flow" not in model.clip_specs:
         return None
     specs = StreamSpecs({"flow": model.clip_specs["flow"]}, apart=True)
@@ -232,7 +234,7 @@ def _flow_strip(source, model, times):
 
 
 def _attention_strip(path, model, label, start):
-    """[(seconds, frame)] under the Grad-CAM of a label, of the window that begins at `start`."""
+    """[(seconds, frame)] of the window that begins at `start`, under the Grad-CAM of a label."""
     window = Span(start, start + WINDOW).located(path)
     cam = grad_cam(model, window, label=label)
     chosen = np.unique(np.linspace(0, len(cam.frames) - 1, STRIP).round().astype(int))

@@ -12,14 +12,14 @@ FOLDER = pathlib.Path(__file__).parents[2] / "examples"  # of a checkout
 SEED, SIZE, FPS = 2_000_001, (240, 320), 25
 ACTIONS = ("kick", "sit_down", "stand_up", "wave")
 ALL = "all four"
-WEIGHTS = "rgb_figures"  # weights trained on these actions
+WEIGHTS = "rgb_figures"  # were trained on these actions
 
 
 def write_examples(folder):
-    """Puts the example videos into a folder: those of the checkout, else rendered again.
+    """Writes the example videos to a folder: copies from the checkout, or else new renderings.
 
     Returns:
-        {name: path}: one for each action, and one of all of them in a row.
+        {name: path}: one video for each action, and one of all actions in a row.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`Limits`: how large and how long a file may be that a stranger uploads."""
+"""`Limits`: the maximum size and length of an uploaded file."""
 
 import dataclasses
 
@@ -9,11 +9,11 @@ MEGABYTE = 1_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What the page accepts.
+    """The limits of the page.
 
     Args:
-        size: Bytes of a file.
-        seconds: Length of a video.
+        size: Maximum number of bytes of a file.
+        seconds: Maximum length of a video.
     """
 
     size: int = 100 * MEGABYTE

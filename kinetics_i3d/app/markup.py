@@ -1,4 +1,4 @@
-"""What the web page shows of an analysis, as HTML: templates of Jinja2, all text escaped.
+"""The HTML of analyses and reports on the web page: templates of Jinja2, all text escaped.
 
 Pictures are data URIs, so that no file is left behind and none has an address.
 """
@@ -21,7 +21,7 @@ _QUALITY = 82  # of JPEG
 
 
 def results_html(analysis):
-    """Labels, bars and the timeline of an `Analysis`; text for no analysis."""
+    """Labels, bars and the timeline of an `Analysis`."""
     actions = dict.fromkeys(segment.label for segment in analysis.segments or ())
     return _render(
         "results.html.jinja",
@@ -37,7 +37,7 @@ def pictures_html(analysis):
 
 
 def comparison_html(analyses):
-    """The labels of several `Analysis` side by side; None in place of one that is computed."""
+    """The labels of several `Analysis` side by side; an item is None until it is computed."""
     return _render("comparison.html.jinja", analyses=analyses)
 
 
@@ -62,7 +62,7 @@ def error_html(message):
 
 
 def style():
-    """The style sheet of all of these, and of the page."""
+    """The style sheet of the page."""
     return (TEMPLATES / "page.css").read_text(encoding="utf-8")
 
 
@@ -105,7 +105,7 @@ def timeline_rows(analysis):
 
 
 def _chosen_labels(timeline, means, segments):
-    """Numbers of the labels to draw: those of segments in their order, then the most probable."""
+    """Indices of the labels to draw: those of segments in their order, then the most probable."""
     ranked = np.argsort(-means.max(axis=0), kind="stable")
     chosen = [timeline.labels.index(segment.label) for segment in segments]
     return list(dict.fromkeys([*chosen, *map(int, ranked)]))[: max(_ROWS, len(set(chosen)))][:8]

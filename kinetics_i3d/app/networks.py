@@ -13,15 +13,15 @@ SHIPPED = ("rgb_kinetics_jhmdb", "kinetics_jhmdb", "rgb_figures")
 
 
 class Networks:
-    """Networks by the names that people choose them by.
+    """Networks by their display names.
 
     Args:
         weights: Names in the catalog, or paths. None is the default of `classify`, and the weights
-            that ship with the package; the default is left out, with a warning, where it can be
+            that ship with the package; the default is left out, with a warning, if it can be
             neither found nor downloaded.
 
     Raises:
-        UserError: If two paths have one name.
+        UserError: If two items have the same display name.
         WeightsError: If weights are unknown or cannot be downloaded.
     """
 
@@ -52,14 +52,14 @@ class Networks:
         return self._weights[name]
 
     def rgb_weights(self, name):
-        """As `weights`; of a pair, those of rgb."""
+        """As `weights`, but for a pair the weights of rgb."""
         from kinetics_i3d.weights.catalog import PAIRS
 
         weights = self.weights(name)
         return PAIRS[weights].rgb if weights in PAIRS else weights
 
     def load(self, name):
-        """The `ClipModel` of a choice. One thread at a time may call this."""
+        """The `ClipModel` of a choice; not thread-safe."""
         from kinetics_i3d.models.load import load_model
 
         weights = self.weights(name)
@@ -69,7 +69,7 @@ class Networks:
 
 
 def display_name(weights):
-    """Weights as people see them: a path without its folders.
+    """The display name of weights: a path without its folders.
 
     Example:
 

@@ -15,7 +15,7 @@ TITLE = "Actions in a video"
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
 _MONOSPACE = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 _CLEAN_EVERY, _KEEP = 300, 3600  # seconds: uploads older than an hour are removed
-_NETWORK = "network"  # the queue of everything that runs a network
+_NETWORK = "network"  # the queue of all functions that run a network
 
 
 def make_app(networks: Networks, *, limits: Limits, queue: int, folder):
@@ -24,8 +24,8 @@ def make_app(networks: Networks, *, limits: Limits, queue: int, folder):
     Args:
         networks: The `Networks` to choose from.
         limits: `Limits` of a file.
-        queue: Requests that may wait, at most; more are refused.
-        folder: The folder of uploads, of `upload_folder`.
+        queue: Maximum number of requests that wait; more are refused.
+        folder: The folder of uploads, as yielded by `upload_folder`.
 
     Returns:
         An ASGI application.
@@ -44,7 +44,7 @@ def make_app(networks: Networks, *, limits: Limits, queue: int, folder):
         outer,
         blocks,
         path="/",
-        show_error=False,  # those of this package say what is wrong; others would show paths
+        show_error=False,  # errors of this package are shown anyway; others would show paths
         max_file_size=limits.size,
         allowed_paths=[str(folder / "examples")],
         footer_links=[],
@@ -76,7 +76,7 @@ def _make_blocks(gradio, networks, limits, examples):
         delete_cache=(_CLEAN_EVERY, _KEEP),
         fill_width=True,
     ) as blocks:
-        _add_api(gradio, actions, names)  # first, as later endpoints of one name get a number
+        _add_api(gradio, actions, names)  # first: later endpoints of the same name get a number
         gradio.Markdown(
             f"# {TITLE}\nWhat a network recognizes, when, and where it looks. At most {limits}."
         )
@@ -132,10 +132,10 @@ def _make_blocks(gradio, networks, limits, examples):
 
 
 def _add_api(gradio, actions, names):
-    """The endpoints of the HTTP API, by components that the page does not show."""
+    """Adds the endpoints of the HTTP API, with components that the page does not show."""
     video = gradio.Video(visible=False, label="video")
     file = gradio.File(visible=False, label="file")
-    # Any text, of which an unknown one is refused in the words of this package.
+    # Accepts any text: unknown weights are refused by this package, not by Gradio.
     weights = gradio.Dropdown(
         names, value=names[0], visible=False, label="weights", allow_custom_value=True
     )
@@ -160,7 +160,7 @@ def _add_api(gradio, actions, names):
 
 
 class _Actions:
-    """What the buttons of the page and the endpoints of the API do."""
+    """The functions behind the buttons of the page and the endpoints of the API."""
 
     def __init__(self, gradio, networks, limits):
         self._gradio, self._networks, self._limits = gradio, networks, limits

@@ -1,7 +1,8 @@
-"""`serve`: the page on an address, and `Guard`: what a request may be and what an answer may say.
+"""`serve` runs the page on an address; `Guard` checks its requests and its responses.
 
 Gradio reads and names files by their paths on the server, fetches files that a request names by an
-address, and reads a request's body before it knows how much is wanted. The guard stands before it.
+address, and reads the body of a request without a limit on its size. The guard wraps Gradio's
+application and prevents all three.
 """
 
 import asyncio
@@ -16,20 +17,20 @@ import tempfile
 from kinetics_i3d.app.limits import MEGABYTE
 from kinetics_i3d.core.errors import UserError
 
-UPLOADS = "/uploads"  # what the folder of uploads is called in answers and requests
+UPLOADS = "/uploads"  # the name of the folder of uploads in requests and responses
 _UPLOAD = "/gradio_api/upload"  # Gradio's route that takes files; all others take JSON
 _CALL = "/gradio_api/call/"  # the endpoints that programs call
 _FILE_META = {"_type": "gradio.FileData"}
 # The browser itself keeps the page from loading anything from other servers.
 _POLICY = b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
 _FORM = 64 * 1024  # bytes of an upload around the file itself
-_DISCARD = 2.0  # seconds in which what follows a refusal is discarded
+_DISCARD = 2.0  # seconds in which the rest of a refused body is discarded
 _MESSAGE = 1 * MEGABYTE  # bytes of any other request
 _KEPT = 20  # files of the largest size that the folder of uploads may hold
 
 
 class TooLargeError(Exception):
-    """The body of a request is larger than it may be."""
+    """The body of a request exceeds its limit."""
 
 
 class Guard:
@@ -38,7 +39,7 @@ class Guard:
     Args:
         app: The ASGI application.
         folder: The folder of uploads.
-        size: Bytes of a file, at most.
+        size: Maximum number of bytes of a file.
     """
 
     def __init__(self, app, *, folder, size):
@@ -59,7 +60,7 @@ class Guard:
             return
         scope = self._with_real_path(scope)
         body = _Body(receive, self._most(is_upload))
-        # Whatever its type is called: Gradio also reads "application/x+json" as JSON.
+        # Regardless of the content type: Gradio also reads "application/x+json" as JSON.
         if not is_upload and _has_body(headers):
             try:
                 text = self._checked(await body.whole(), scope["path"])
@@ -85,7 +86,7 @@ class Guard:
                 await self._refuse(send, 413, self._size_message(is_upload), receive)
 
     def _most(self, is_upload):
-        """Bytes of a body, at most."""
+        """The maximum number of bytes of a body."""
         return self.size + _FORM if is_upload else _MESSAGE
 
     def _refusal(self, headers, is_upload):
@@ -103,7 +104,7 @@ class Guard:
         return f"{what} is too large: at most {most / MEGABYTE:.4g} MB are accepted"
 
     def _with_real_path(self, scope):
-        """The scope, in which the address of a file has its path on the server."""
+        """The scope, with the server's path of a file in place of its shown one."""
         shown, real = f"file={UPLOADS}/", f"file={self.folder}/"
         return scope | {
             "path": scope["path"].replace(shown, real),
@@ -129,13 +130,13 @@ class Guard:
             path = pathlib.PurePosixPath(content["path"])
             if path.parts[:2] != ("/", UPLOADS[1:]) or ".." in path.parts:
                 raise ValueError("A file must be given as the path that its upload returned")
-            # Gradio would fetch `url` where it differs.
+            # Gradio would fetch `url` if it differs.
             kept = {name: value for name, value in content.items() if name != "url"}
             return kept | {"path": str(pathlib.PurePosixPath(self.folder, *path.parts[2:]))}
         return {name: self._with_real_files(value) for name, value in content.items()}
 
     def _hiding(self, send):
-        """`send` in which text has `UPLOADS` in place of the folder."""
+        """`send`, with `UPLOADS` in place of the folder in all text."""
         begun, text, parts = {}, False, []
 
         async def hide(message):
@@ -172,10 +173,10 @@ class Guard:
         return body.replace(self.folder.encode(), UPLOADS.encode())
 
     async def _refuse(self, send, status, message, rest=None):
-        """Answers in one line; discards the `rest` of a body for a moment.
+        """Answers in one line; discards the `rest` of a body for at most `_DISCARD` seconds.
 
-        Most clients look for an answer when they have sent all, and a connection that is closed
-        before takes it away from them.
+        Most clients read the response only after they have sent the whole body, and would lose it
+        if the connection were closed earlier.
         """
         body = json.dumps({"detail": message}).encode()
         headers = [
@@ -200,7 +201,7 @@ async def _discard(receive):
 
 
 class _Body:
-    """The body of a request, which ends early where it is larger than `most` bytes."""
+    """The body of a request, which ends early if it is larger than `most` bytes."""
 
     def __init__(self, receive, most):
         self._receive, self._left = receive, most
@@ -216,7 +217,7 @@ class _Body:
         return message
 
     async def whole(self):
-        """All of the body; raises `TooLargeError`."""
+        """The whole body; raises `TooLargeError` if it is too large."""
         parts = []
         while True:
             message = await self.receive()
@@ -228,7 +229,7 @@ class _Body:
 
 
 def _size_of_files(folder):
-    """Bytes of the files below a folder, from which others may be removed meanwhile."""
+    """The total bytes of the files below a folder, some of which may be removed meanwhile."""
     total = 0
     for path in pathlib.Path(folder).rglob("*"):
         with contextlib.suppress(OSError):
@@ -241,9 +242,9 @@ def _has_body(headers):
 
 
 def _check_arguments(content):
-    """Raises `ValueError` unless a call has a file, or none, and the name of weights.
+    """Raises `ValueError` unless a call has a file or null, and the name of weights.
 
-    Gradio would answer by a traceback on stderr.
+    Gradio would print a traceback on stderr.
     """
     data = content.get("data") if isinstance(content, dict) else None
     if isinstance(data, list) and len(data) == 2:
@@ -257,7 +258,7 @@ def _check_arguments(content):
 
 
 def _replay(body, receive):
-    """ASGI's `receive` of a body that was read; then that of the connection."""
+    """An ASGI `receive` that first returns a body already read, then that of the connection."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay():
@@ -272,7 +273,7 @@ def _with_length(headers, length):
 
 
 def bind(host, port):
-    """A listening socket; `UserError` where there can be none."""
+    """A listening socket; `UserError` if none can be opened."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
@@ -284,7 +285,10 @@ def bind(host, port):
 
 @contextlib.contextmanager
 def upload_folder():
-    """A folder for what people upload, which is removed at the end; Gradio must not be loaded."""
+    """Yields a folder for uploads, which is removed at the end.
+
+    Gradio must not have been imported before.
+    """
     with tempfile.TemporaryDirectory(prefix="kinetics_i3d-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         yield pathlib.Path(folder)

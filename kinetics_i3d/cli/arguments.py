@@ -115,7 +115,7 @@ def add_split_argument(group, *, default, purpose, default_text=None):
     """Adds --split, a part of the dataset by name.
 
     Args:
-        group: A parser or a group of one.
+        group: A parser, or a group of a parser.
         default: The name of the default, or None.
         purpose: What the videos are for, such as "to test on".
         default_text: The default in words, if it is not a name.
@@ -194,7 +194,7 @@ def chosen_weights(options):
 
 
 def streams_name(names):
-    """--streams as `load_model` takes it."""
+    """The value of --streams as `load_model` takes it."""
     return None if names is None else names[0] if len(names) == 1 else "both"
 
 

@@ -179,7 +179,7 @@ def set_up_logging():
 def load_keras():
     """Imports Keras without TensorFlow's messages on stderr. The first import takes seconds.
 
-    They would hide the single line that reports a user's mistake.
+    The messages would hide the single line that reports a user's mistake.
     """
     # Level 3 shows only fatal errors; 2 would still report a missing GPU. Messages about oneDNN and
     # CUDA are printed before TensorFlow reads this level, so stderr is buffered too.
@@ -241,7 +241,8 @@ def windows_progress(jobs, extractor, results):
         results: A list with an item for each video that is done.
 
     Yields:
-        (`Progress`, function of the windows of the current video and its frames per second).
+        (`Progress`, function to call with the windows of the current video and the frames per
+        second).
     """
     total, noun = len(jobs), "videos"
     if total == 1:

@@ -166,7 +166,7 @@ def run(options):
 
 
 def _rate(text):
-    """A number where it is one; the library says what else is allowed."""
+    """A number, or the text itself, which the library then checks."""
     try:
         return float(text)
     except ValueError:

@@ -249,5 +249,5 @@ class FlowProgress(Progress):
         super().__call__(done, note)
 
     def flows(self, done):
-        """Shows that `done` flows are of the next video."""
+        """Shows that `done` flows of the next video are computed."""
         super().__call__(self.done, f"{done} flows of the next")

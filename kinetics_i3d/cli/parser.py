@@ -79,7 +79,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {self.prog} --help")
 
     def _check_value(self, action, value):
-        """Names the choice that a wrong one resembles, in place of all of them."""
+        """Names the choice that a wrong one resembles, instead of listing all choices."""
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
@@ -112,7 +112,10 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_known_args(self, args=None, namespace=None):
-        """As `argparse`, fills the options of `take_word`, and refuses the rest by its own name."""
+        """As `argparse`; also fills the options of `take_word`, and refuses remaining words.
+
+        The error names this verb's own parser, not that of all verbs.
+        """
         namespace, rest = super().parse_known_args(args, namespace)
         rest = self._fill_options(namespace, rest)
         missing = [

@@ -279,7 +279,7 @@ def describe_inputs(row):
 
 
 def describe_size(row):
-    """Bytes of all files of a row; None where a shipped one is missing or the size is unknown."""
+    """Bytes of all files of a row; None if a shipped one is missing or the size is unknown."""
     if row.release is not None:
         return _size_in_cache(row) if row.release.size is None else row.release.size
     try:

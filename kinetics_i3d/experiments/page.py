@@ -57,7 +57,7 @@ def as_markdown(results, *, charts=()):
     """The content of tables.md, given the results and the (title, file name) of each chart.
 
     Accuracies are means over seeds, with the sample standard deviation after ± and the number of
-    seeds in round brackets; the paper's number is in square brackets.
+    seeds in parentheses; the paper's number is in square brackets.
     """
     groups = {
         tuple(group[name] for name in ("system", "stream", "init", "transfer")): group
@@ -77,7 +77,7 @@ def as_markdown(results, *, charts=()):
 
 
 def _format_group(group):
-    """Such as `63.2 ± 1.4 (3) [71.1]`, for a group of the results or `None`."""
+    """A group of the results as text, such as `63.2 ± 1.4 (3) [71.1]`; a dash for `None`."""
     if group is None:
         return _NO_NUMBER
     spread = "" if group["spread"] is None else f" ± {group['spread']:.1f}"

@@ -51,8 +51,8 @@ FROM_SCRATCH: dict = {
     },
 }
 
-# After Kinetics: {initialization there: (original, fixed, full)}, of RGB for (a) and (b), else of
-# both streams.
+# After Kinetics: {initialization on Kinetics: (original, fixed, full)}; (a) and (b) with RGB, the
+# others with both streams.
 TRANSFER: dict = {
     "ucf101": {
         "ConvNetLSTM": {"imagenet": (81.0, 88.1, 91.0), "scratch": (54.2, 82.6, 86.8)},
@@ -70,8 +70,8 @@ TRANSFER: dict = {
     },
 }
 
-# ((system, stream) that the paper has above, (system, stream) below), with the same initialization
-# and transfer (sections 4 and 5).
+# ((system, stream) that ranks higher in the paper, (system, stream) that ranks lower), with the
+# same initialization and transfer (sections 4 and 5).
 _RANKING = (
     (("TwoStreamI3D", "rgb"), ("ConvNetLSTM", "rgb")),
     (("TwoStreamI3D", "rgb"), ("C3D", "rgb")),
@@ -109,10 +109,10 @@ def paper_number(kind, group):
 def check_hypotheses(scores):
     """Tests the paper's rankings on measured accuracies.
 
-    A difference counts if it is larger than the spread over the seeds of both sides and the
-    standard error of so few test videos together. Both sides were tested on the same videos, so
-    that is the standard error of the differences video by video. A hypothesis is tested if both
-    sides have two seeds or more.
+    A difference counts if it is larger than the root of the sum of two squares: the spread over the
+    seeds of both sides, and the standard error due to the number of test videos. Both sides were
+    tested on the same videos, so this is the standard error of the differences video by video. A
+    hypothesis is tested if both sides have two seeds or more.
 
     Args:
         scores: {(system, stream, init, transfer): `Score`}.
@@ -169,7 +169,10 @@ def check_hypotheses(scores):
 
 
 def _standard_error(first, second):
-    """Of the mean difference between {video: share}s on their common videos, in percent."""
+    """The standard error, in percent, of the mean difference of two {video: share}.
+
+    Only videos that are in both count.
+    """
     differences = [share - second[video] for video, share in first.items() if video in second]
     if len(differences) < 2:
         return 100.0

@@ -73,9 +73,9 @@ def plan_tables(
         output: Output folder of the tables.
         scale: A `Scale`.
         seeds: Number of seeds; `None` for the scale's.
-        pattern: Glob, or several with commas between them, of run names.
+        pattern: A glob of run names, or several separated by commas.
         imagenet: Weights of an `InceptionV1`, or `None`.
-        sources: Arguments of `Sources`: where `fixed` and `full` start from.
+        sources: The names that `Sources` takes: the weights that `fixed` and `full` start from.
         split: The split to test on.
 
     Returns:
@@ -221,7 +221,7 @@ class Sources:
     def find(self, run):
         """The name or path of the weights that a run starts from; `None` if there are none.
 
-        In earlier tables those of the same seed are taken, else those of seed 0.
+        From earlier tables, the weights of the same seed are taken, or else those of seed 0.
         """
         # Without flow weights, rgb weights are used: training adapts the first kernel.
         streams = (run.stream, "rgb") if run.stream == "flow" else (run.stream,)
@@ -256,10 +256,10 @@ def _source_key(name):
 
 
 def training_cost(config, *, videos, classes):
-    """Number of multiply-adds of a training, counted on its network.
+    """The number of multiply-adds of a training run, counted on its network.
 
     A backward pass costs two forward passes. Decoding, flow and the test are not counted. `videos`
-    and `classes` are numbers; the config `None` of a sum costs nothing.
+    and `classes` are numbers; the config `None`, that of a sum, costs nothing.
 
     Example:
 

@@ -16,11 +16,11 @@ _LIBRARIES = ("kinetics-i3d", "keras", "tensorflow", "numpy")
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Accuracies of a group of runs that differ in their seed only.
+    """Accuracies of a group of runs that differ only in their seed.
 
     Args:
-        top1: Percent of the test videos, one per seed.
-        top5: The same for the five best classes.
+        top1: Top-1 accuracies in percent of the test videos, one per seed.
+        top5: Top-5 accuracies in percent, one per seed.
         seeds: The seeds.
         videos: Number of test videos.
         right: {video: share of the seeds that classified it correctly}, of the videos that all

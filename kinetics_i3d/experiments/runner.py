@@ -1,7 +1,7 @@
 """`make_tables`: trains and tests the runs of a plan and writes the paper's tables.
 
-The flow files and the image network that runs need are made first. Each run has a folder of its
-own. Finished runs are only read, so an interrupted call is resumed.
+The flow files and the image network that runs need are made first. Each run has its own folder.
+Finished runs are only read, so a repeated call resumes an interrupted one.
 """
 
 import dataclasses
@@ -49,8 +49,8 @@ def make_tables(dataset, output, plan, *, kind=None, save_every=500, progress=No
         output: Folder for `cells/` with a folder for each run, `logits/`, `tables.md`,
             `tables.json`, and the charts `systems.png` and `transfer.png`.
         plan: The result of `plan_tables`.
-        kind: Kind of the dataset, a name in `data.layouts.formats.KINDS`; for those of the paper
-            its numbers are shown too.
+        kind: Kind of the dataset, a name in `data.layouts.formats.KINDS`. For datasets of the
+            paper, its numbers are shown too.
         save_every: Steps between training states.
         progress: Called with the number of runs done.
 
@@ -59,7 +59,7 @@ def make_tables(dataset, output, plan, *, kind=None, save_every=500, progress=No
 
     Raises:
         TrainingStopped: If the process received SIGTERM; the next call resumes the run.
-        UserError: If nothing can be written there.
+        UserError: If `output` cannot be written, or videos may have several labels.
     """
     output = pathlib.Path(output)
     finished = {
@@ -166,10 +166,10 @@ def _read_run(folder, settings):
     Args:
         folder: The run's folder.
         settings: The values that the file must have, as `do_runs` makes them. Fields of a config
-            that an earlier version did not have count as their defaults.
+            that an earlier version did not have count as their values in `NEW_FIELDS`.
 
     Returns:
-        A dictionary; `None` if the run is not finished, or added other weights than there are now.
+        A dictionary; `None` if the run is not finished, or is a sum of weights that have changed.
 
     Raises:
         UserError: If the file cannot be read, or settings differ; the message names them.
@@ -302,8 +302,8 @@ def flow_spec(plan):
 def write_flow_files(dataset, plan, *, finished=frozenset()):
     """Computes the missing flow files, one beside each video, and returns how many were written.
 
-    `finished` holds names of runs that need no flow any more. Videos that cannot be read are
-    logged; if files cannot be written there, flow is computed during training.
+    `finished` holds the names of runs that no longer need flow. Videos that cannot be read are
+    logged. If the files cannot be written, flow is computed during training.
     """
     open_jobs = tuple(job for job in plan.jobs if job.run.name not in finished)
     spec = flow_spec(dataclasses.replace(plan, jobs=open_jobs))
@@ -340,9 +340,9 @@ def _has_flow(video, spec):
 def train_on_frames(dataset, scale, folder, *, save_every=500):
     """Trains an `InceptionV1` on single frames of the videos; returns the path of its weights.
 
-    It replaces ImageNet weights if the networks of a scale are too narrow for these. It is trained
-    on the same videos as the systems, which the tables mention. Its classifier is random. A
-    finished network is only read, and an interrupted training is resumed.
+    It replaces ImageNet weights if the networks of a scale are too narrow for them. It is trained
+    on the same videos as the systems, as the tables state. Its classifier is random. A finished
+    network is not trained again, and an interrupted training is resumed.
     """
     folder = pathlib.Path(folder)
     path = folder / FRAMES_WEIGHTS

@@ -84,8 +84,8 @@ class Run:
 def all_runs(*, inits=("scratch",), transfers=("original",), seeds=(0,), pattern="*"):
     """The runs of the tables, seed by seed; a sum comes after the runs that it adds.
 
-    `pattern` is a glob, or several with commas between them, of run names. Image initializations
-    are left out for systems without an Inception-V1, and `given` weights have no `original`.
+    `pattern` is a glob of run names, or several separated by commas. Image initializations are left
+    out for systems without an Inception-V1, and `given` weights have no `original`.
 
     Example:
 
@@ -112,7 +112,7 @@ def all_runs(*, inits=("scratch",), transfers=("original",), seeds=(0,), pattern
 
 
 def group_title(group):
-    """A group, or its (system, stream), in words, such as `I3D RGB+Flow`."""
+    """The title of a group, or of its (system, stream), such as `I3D RGB+Flow`."""
     from kinetics_i3d.models.systems import SYSTEMS
 
     system, stream = SYSTEMS[group[0]], group[1]

@@ -17,7 +17,7 @@ class Scale:
     Args:
         name: Value of `--scale`.
         about: One line for the help and the page.
-        seeds: Number of runs that differ in their seed only.
+        seeds: Number of runs that differ only in their seed.
         configs: {system: `TrainConfig`} for training from scratch.
         transfers: {transfer mode: {field: value}}, the fields of `configs` that a mode changes.
         frames: Whether to train an image network on single frames of the videos, because no

@@ -1,4 +1,4 @@
-"""The actions as tables of key poses, and what is between the poses.
+"""The actions as tables of key poses, and the interpolation between the poses.
 
 A new action is a new row of `TABLE`: contact, passing, push-off and so on, with the phase at which
 each pose is reached, as animators write it. Angles are read off a picture, see `skeleton.CHANNELS`.
@@ -7,7 +7,7 @@ analysis (D. Winter, see `skeleton`).
 
 The interpolation is the monotone cubic of F. Fritsch and J. Butland, "A Method for Constructing
 Local Monotone Piecewise Cubic Interpolants" (1984). It never overshoots its keys, so that no knee
-bends the wrong way between two of them, and it is the same forwards and backwards.
+bends the wrong way between two of them, and it is the same forward and backward.
 """
 
 import dataclasses
@@ -110,7 +110,7 @@ def gait(leg, arm, elbow, **torso):
 
 
 def turning(steps=6):
-    """Keys of one turn in place by small steps of the left and the right foot in turn."""
+    """Keys of one turn in place, by small steps of the left and the right foot alternately."""
     keys = []
     for half in range(2 * steps + 1):
         raised = {}

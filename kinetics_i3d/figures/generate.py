@@ -27,7 +27,7 @@ _SEEDS_A_BASE = (
 def world_seed(split, index, *, seed=0):
     """Returns the seed of a split's world: even for "train", odd for "test".
 
-    No world of any test split is therefore in any train split, whatever the base seeds. All actions
+    No world of any test split is therefore in any train split, for any base seeds. All actions
     share the worlds of their split: scene and clothes carry no information about the action.
 
     Args:
@@ -36,7 +36,7 @@ def world_seed(split, index, *, seed=0):
         seed: The base seed of the dataset.
 
     Returns:
-        The seed for `render_clip`.
+        The seed for `render_figure`.
 
     Raises:
         ValueError: For another split, or an index or seed outside its range.
@@ -69,19 +69,19 @@ def write_figures(
 
     The videos are `folder/<action>/<action>_<world seed>.mp4`; the table `folder/figures.csv` has
     the columns path (relative to the table), label (the action) and split, and is written last.
-    Existing videos are kept, so an interrupted call is finished by repeating it, and a dataset
-    grows with larger numbers; `folder/figures.json` records how they were made.
+    Existing videos are kept, so repeating an interrupted call completes it, and larger numbers
+    extend a dataset. `folder/figures.json` records the settings.
 
     Args:
-        folder: The folder of the dataset; made if missing.
+        folder: The folder of the dataset; created if missing.
         train_per_action: Videos of each action in the split "train", 0 or more.
         test_per_action: Videos of each action in the split "test", 0 or more.
-        seed: Base seed, which decides the worlds, see `world_seed`.
+        seed: Base seed, which determines the worlds, see `world_seed`.
         frames: Frames of each video.
         fps: Frames per second.
         size: (height, width) in pixels, both even (H.264 stores colors for pairs of pixels).
-        workers: Number of processes that render. Above 1 the calling script needs the usual
-            `if __name__ == "__main__":`.
+        workers: Number of processes that render. With more than one, the calling script needs an
+            `if __name__ == "__main__":` guard.
 
     Returns:
         Path of the table.
@@ -136,7 +136,7 @@ def write_figures(
 
 
 def _record_settings(folder, settings):
-    """Records the settings in a new folder; refuses one whose videos were made with others."""
+    """Records the settings in a new folder; refuses a folder with other settings."""
     note = folder / _SETTINGS_NAME
     if note.exists():
         try:

@@ -1,4 +1,4 @@
-"""One figure performs one action in one world: times in, joints in the room out.
+"""One figure performs one action in one world: maps times to joint positions in the room.
 
 The axes of the room are x to the right, y away from the camera and z up, in meters; the figure
 stands above the origin. Everything is a function of time alone, so frames may have any rate.
@@ -39,7 +39,7 @@ def perform(name, world, times):
 
 
 def heading(name, world):
-    """Where the figure faces, degrees: -90 is at the camera, 0 to the right of the picture."""
+    """Where the figure faces, in degrees: -90 is toward the camera, 0 to the right."""
     view = world.camera.view
     action = find_action(name)
     if action.planted is None and world.camera.crosses:
@@ -59,7 +59,7 @@ def seat(name, world):
 
 
 def _phase_at(action, timing, times):
-    """Phase of the action, and how much of it shows (0: still standing, 1: all of it)."""
+    """Phase of the action, and its weight (0: still standing, 1: fully in action)."""
     seconds = action.seconds / timing.speed
     if action.cyclic:
         begin = 0.15 + 0.5 * timing.start if action.entry and timing.enters else -1e3

@@ -1,4 +1,4 @@
-"""Clips of the figure: `render_clip(action, seed=...)` performs, films and draws.
+"""Clips of the figure: `render_figure(action, seed=...)` performs, films and draws.
 
 The body is a table of tapered, rounded limbs. Each is drawn from its signed distance (I. Quilez,
 https://iquilezles.org/articles/distfunctions2d), distant ones first, shaded as a round shape, and
@@ -43,7 +43,7 @@ def _paint_limb(picture, a, b, half_width, rounding, color, light):
         half_width: Half the width of the limb at either end, pixels.
         rounding: Radius of the corners at either end, pixels, at most the half-width.
         color: Its (red, green, blue).
-        light: Direction towards the light: right, up, towards the camera; of length one.
+        light: Unit vector toward the light: right, up, toward the camera.
     """
     height, width = picture.shape[:2]
     wide_a, wide_b = map(float, half_width)
@@ -75,7 +75,7 @@ def _paint_limb(picture, a, b, half_width, rounding, color, light):
     flank = np.maximum(np.abs(across) - (wide - curve), 0.0)
     square = flank * flank + beyond * beyond
     cover = np.clip(curve - np.sqrt(square) + 0.5, 0.0, 1.0)
-    # The surface's normal: out to the side, out over the end, and the rest towards the camera.
+    # The surface's normal: out to the side, out over the end, and the rest toward the camera.
     over = beyond / curve
     toward = np.sqrt(np.maximum(1.0 - aside * aside, 0.0))
     lx, ly, lz = light[0], -light[1], light[2]
@@ -90,7 +90,7 @@ def _paint_limb(picture, a, b, half_width, rounding, color, light):
 _NEEDS_CHAIR = ("sit_down", "stand_up")
 
 # From joint, to joint, half-width (across the body, from front to back) at either end in heights,
-# color, and how much nearer to the camera it counts, in meters, where depths are about equal.
+# color, and meters that are subtracted from its depth when the parts are sorted.
 _TRUNK = (
     ("pelvis", "spine", (0.080, 0.060), (0.070, 0.052), "shirt", 0.10),
     ("spine", "chest", (0.074, 0.053), (0.098, 0.050), "shirt", 0.11),
@@ -115,7 +115,7 @@ _PARTS = _TRUNK + tuple(
     for side in SIDES
     for a, b, start, end, color, nearer in _LIMB
 )
-_SLENDER = ("skin", "hair", "eyes", "shoes")  # colors of the parts that no girth thickens
+_SLENDER = ("skin", "hair", "eyes", "shoes")  # colors of the parts that ignore the girth
 
 
 def render_figure(
@@ -128,7 +128,7 @@ def render_figure(
 ) -> np.ndarray:
     """Renders one clip of one figure that performs one action.
 
-    The seed decides everything else: person, clothes, scene, camera, tempo and the hand used. It
+    The seed determines everything else: person, clothes, scene, camera, tempo and handedness. It
     does so independently of the other arguments, so another rate or size films the same
     performance. The action is over (or has been repeated) within 2.56 seconds; longer clips repeat
     it or hold its last pose.
@@ -202,7 +202,7 @@ def _chair_at(action, world, gait):
 
 
 def _window(scenery, corner, height, width):
-    """Cuts a frame out of the scenery, between its pixels if necessary."""
+    """Cuts a frame out of the scenery, interpolated between its pixels."""
     x, y = np.floor(corner).astype(int)
     fx, fy = (corner - (x, y)).astype(np.float32)
     box = scenery[y : y + height + 1, x : x + width + 1]

@@ -80,7 +80,7 @@ def _wall(world, lattice, x, z, pixel):
 
 def _floor(world, lattice, x, y, pixel):
     """Colors of the floor at x and y meters; `pixel` is a pixel's width there."""
-    # A pixel covers more floor along the view than across it: lines that far off are let fade.
+    # A pixel covers more floor along the view than across it, so distant lines fade.
     tall = pixel * (y + world.camera.distance) / world.camera.height
     tone = 34.0 * (_noise(lattice, x / 1.3, y / 1.3) - 0.5) - 3.0 * np.minimum(y, 6.0)
     lines = {
@@ -115,7 +115,7 @@ def _noise(lattice, x, y):
 
 
 def _box(canvas, world, rng):
-    """A cupboard or a crate by the wall, in a darker shade of it, which hides no figure."""
+    """Draws a cupboard or a crate by the wall, in a darker shade of the wall's color."""
     across, tall, x, shade = rng.random(4)
     size = np.array([0.45, 0.5 + 0.9 * across, 0.35 + 1.5 * tall * tall])
     y = 3.5 + 5.0 * shade if world.scene.outdoors else world.scene.wall_distance - 0.24
@@ -145,7 +145,7 @@ def _chair(canvas, world, chair_at):
 
 
 class _Canvas:
-    """An unfinished picture, with what is needed to draw solids of the room into it."""
+    """An unfinished picture, with the camera and the light that solids are drawn with."""
 
     def __init__(self, camera, corner, side, light):
         self.camera, self.corner, self.side, self.light = camera, np.array(corner), side, light
@@ -155,7 +155,7 @@ class _Canvas:
         return project(points, self.camera)[0] * self.side - self.corner
 
     def cuboid(self, center, size, heading, color):
-        """Draws a box; `size` is its length along the heading, across it, and upwards."""
+        """Draws a box; `size` is its length along the heading, across it, and upward."""
         angle = np.deg2rad(heading)
         axes = np.array(
             [

@@ -1,9 +1,9 @@
-"""A human skeleton: angles of a pose in, positions of its joints out.
+"""A human skeleton: maps the angles of a pose to the positions of its joints.
 
 Proportions follow D. Winter, "Biomechanics and Motor Control of Human Movement" (segment lengths
 as fractions of the height). Angles are in degrees and measured against the vertical rather than
 against the neighboring bone: `lean=60` is a torso 60 degrees off upright and `thigh=90` is a
-level thigh, whatever the rest of the body does. A pose can therefore be read off a picture,
+level thigh, regardless of the rest of the body. A pose can therefore be read off a picture,
 arms hang down by themselves when the figure bows, and soles stay flat when it squats.
 """
 

@@ -5,8 +5,8 @@ seed therefore happen in the same scene, and differ only in the figure's movemen
 
 The pinhole camera shifts its picture instead of turning. That keeps walls upright and moves the
 scene and the figure alike, so the tremor of the hand, a slow pan and the following of a walker cost
-one offset per frame, and no foot slides on the floor. Lengths in the picture are in shorter sides,
-which makes them independent of its size.
+one offset per frame, and no foot slides on the floor. Lengths in the picture are in units of its
+shorter side, which makes them independent of its size.
 """
 
 import dataclasses
@@ -46,8 +46,8 @@ class Camera:
     """Where the picture is taken from.
 
     Args:
-        view: Where the figure faces, in [-1, 1]: 0 towards the camera, +-1 as far from it as the
-            action allows, mostly just past the profile.
+        view: Where the figure faces, in [-1, 1]: 0 toward the camera, +-1 as far away from it as
+            the action allows, mostly just past the profile.
         crosses: Whether someone who walks crosses the picture rather than walking in place.
         distance: From the camera to the figure, meters.
         height: Of the camera above the floor, meters.
@@ -78,10 +78,10 @@ class Scene:
         wall_distance: From the figure to the wall, meters.
         wall_pattern: "plain", "stripes", "tiles" or "boards".
         floor_pattern: "plain", "tiles" or "boards".
-        chair: Whether a chair stands behind the figure if the action does not need one.
-        backrest: Whether the chair has one.
+        chair: Whether a chair stands behind the figure even if the action does not need one.
+        backrest: Whether the chair has a backrest.
         boxes: Number of cupboards and crates along the wall.
-        light: Direction towards the light: right, up, towards the camera; of length one.
+        light: Unit vector toward the light: right, up, toward the camera.
         texture_seed: Seed of the noise.
     """
 
@@ -98,7 +98,7 @@ class Scene:
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """Everything that a seed decides; `colors` maps a name to (red, green, blue), 0 to 255."""
+    """Everything that a seed determines; `colors` maps names to (red, green, blue), 0 to 255."""
 
     body: Body
     colors: dict
@@ -221,8 +221,8 @@ def _distinct(rng, others, *, low, high, vivid):
     return colors[enough[0] if len(enough) else distance.argmax()]
 
 
-_MIDDLE = 0.98  # meters above the floor, the height aimed at
-_FOLLOW = 0.25  # about how far a walker gets from the middle before the camera follows
+_MIDDLE = 0.98  # meters above the floor at which the camera aims
+_FOLLOW = 0.25  # how far a walker gets from the middle before the camera follows, approximately
 
 
 def project(points, camera):

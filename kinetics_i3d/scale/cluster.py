@@ -1,7 +1,7 @@
-"""`Cluster`: Ray on one or on many machines, and the distribution of work.
+"""`Cluster`: Ray on one machine or many, and its options for the distribution of work.
 
-Ray Data streams blocks from one operator to the next, and recomputes those that a killed process
-has lost: https://docs.ray.io/en/latest/data/data.html.
+Ray Data streams blocks from one operator to the next, and recomputes blocks that are lost with a
+killed process: https://docs.ray.io/en/latest/data/data.html.
 """
 
 import contextlib
@@ -28,8 +28,8 @@ class Cluster:
     Args:
         address: `HOST:PORT` of a running cluster's head node, or `"auto"` on one of its nodes; None
             is the cluster of the variable `RAY_ADDRESS`, or else this machine.
-        networks: Maximum number of processes with a network; None is one per GPU; without
-            GPUs, as many as fit on all processors but one.
+        networks: Maximum number of processes with a network; None is one per GPU or, without GPUs,
+            as many as fit on all processors but one.
         cpus: Processors of each of these processes, including its threads.
         gpus: GPUs of each of these processes, which may be a fraction; None is 1 if the cluster has
             GPUs.

@@ -1,4 +1,4 @@
-"""`prepare_on_cluster`: the records of `prepare`, each shard written by a process of a cluster.
+"""`prepare_on_cluster`: writes the records of `prepare`, each shard in a process of a cluster.
 
 A shard is the unit of work: its bytes depend only on its videos and the settings, it is written
 atomically, and a small manifest beside it marks it as complete.

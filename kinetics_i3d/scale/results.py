@@ -2,7 +2,7 @@
 
 `results/shard=3f/KEY.parquet` has the rows of the videos with this key; the first two digits of the
 key are its partition. The file is written atomically, and its existence alone marks the work as
-done. So killing a process never loses or duplicates a row, on any file system, and runs that
+done. Therefore killing a process never loses or duplicates a row, on any file system, and runs that
 process the same video write the same file.
 
 `videos.parquet` has the key of each video, `failures.parquet` the reason of each failure, and
@@ -111,8 +111,8 @@ def write_tables(output, keys, failures):
 
     Args:
         output: A `Storage`.
-        keys: {video: content key} of those that succeeded.
-        failures: {video: error} of the others.
+        keys: {video: content key} of the videos that succeeded.
+        failures: {video: error} of the other videos.
     """
     current = {**keys, **failures}
     for file, column, rows in ((VIDEOS, "key", keys), (FAILURES, "error", failures)):

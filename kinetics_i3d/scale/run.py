@@ -1,7 +1,7 @@
 """`run`: features, labels or flow of many videos, on one machine or on a cluster.
 
-Workers decode and compute flow on processors, actors run the network. A video is one unit of work,
-which is written as soon as it is finished; `results.py` documents the layout of the output.
+Ray tasks decode videos and compute flow; actors run the network. A video is one unit of work, and
+its results are written as soon as it is finished. `results.py` documents the layout of the output.
 """
 
 import collections
@@ -112,9 +112,9 @@ class Plan:
 
     Args:
         keys: {video: content key} of all videos that can be opened.
-        missing: {content key: video} of unfinished videos. Of videos with the same content, only
+        missing: {content key: video} of unfinished videos. If videos have the same content, only
             the first is processed.
-        failures: {video: error} of the others.
+        failures: {video: error} of the videos that cannot be opened.
     """
 
     keys: dict
@@ -136,7 +136,7 @@ def make_plan(work, source, videos, output):
 
     Args:
         work: The work: `key(source, video)` returns the content key, and `is_finished(output,
-            video)` whether files in addition to the rows exist.
+            video)` whether the files that it writes in addition to the rows exist.
         source: The `Storage` of the videos.
         videos: Their names in it.
         output: The `Storage` of the results.

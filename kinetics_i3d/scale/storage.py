@@ -1,7 +1,8 @@
-"""Storage: a local folder, or an address such as s3://bucket/videos, through Arrow's file systems.
+"""`Storage`: a local folder, or an address such as s3://bucket/videos.
 
-File systems: https://arrow.apache.org/docs/python/filesystems.html. Each has its documented source
-of credentials, such as `AWS_ACCESS_KEY_ID` or `GOOGLE_APPLICATION_CREDENTIALS`.
+It uses the file systems of Arrow, https://arrow.apache.org/docs/python/filesystems.html. Each reads
+credentials as its documentation says, such as `AWS_ACCESS_KEY_ID` or
+`GOOGLE_APPLICATION_CREDENTIALS`.
 """
 
 import contextlib
@@ -23,7 +24,8 @@ from kinetics_i3d.inference.feature_metadata import file_identity
 from kinetics_i3d.video.source import is_video_name
 from kinetics_i3d.video.span import split_span
 
-# Files of object stores become visible when they are complete; elsewhere they are renamed.
+# Here a file becomes visible only when it is complete; elsewhere it is written under another name
+# and renamed.
 OBJECT_STORES = ("s3", "gcs", "abfs")
 _PART = 16 << 20  # bytes of a download at a time
 
@@ -122,7 +124,7 @@ class Storage:
 
         Args:
             name: Its name in the folder, with or without a span.
-            flow_spec: The `ClipSpec` of stored flow that is read too; None reads no flow.
+            flow_spec: The `ClipSpec` of the stored flow to download too; None downloads no flow.
 
         Raises:
             VideoError: If the video cannot be read.
@@ -227,7 +229,7 @@ def _is_input(name):
 
 
 def remote_identity(source, video):
-    """The `video_identity` of a file of a `Storage`, of which both ends are read.
+    """The `video_identity` of a file of a `Storage`; only both ends of the file are read.
 
     Raises:
         VideoError: If it cannot be read.

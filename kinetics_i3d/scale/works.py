@@ -1,8 +1,8 @@
-"""The work on each video: `FeatureWork` and `ClassifyWork` of a network, and `FlowWork`.
+"""The work on each video: `FeatureWork` and `ClassifyWork`, both a `NetworkWork`, and `FlowWork`.
 
 They call the functions that are used in a single process, so that the results are the same. A
-`NetworkWork` has two steps: workers decode with `read`, and the process of the network runs
-`compute`. `FlowWork` has one, `make`.
+`NetworkWork` decodes with `read` in a task, and runs its network with `compute` in an actor.
+`FlowWork` has no network: its `make` does both in a task.
 """
 
 import contextlib
@@ -47,9 +47,10 @@ class NetworkWork:
         weights: As for `load_model`; the name or path must be valid on every node.
         specs: `StreamSpecs` of the frames.
         positions: Positions of the crops.
-        settings: The settings of all rows, JSON-ready, and `weights`: {stream: {"name": ...,
-            "sha256": ...}}.
-        network: The result of `load` in the process that started the run; it is not pickled.
+        settings: The settings that all rows share, JSON-ready, including `weights`: {stream:
+            {"name": ..., "sha256": ...}}.
+        network: The network in the process that started the run, of the type that `load` returns;
+            it is not pickled.
     """
 
     weights: typing.Any
@@ -82,7 +83,10 @@ class NetworkWork:
         return self.flow_spec is not None
 
     def fields(self, path, identity):
-        """Everything that the rows of a video depend on, by its path or its `identify` result."""
+        """Everything that the rows of a video depend on, from its path or the result of `identify`.
+
+        Either `path` or `identity` is None.
+        """
         raise NotImplementedError
 
     def is_finished(self, output, video):
@@ -94,8 +98,8 @@ class NetworkWork:
         """Decodes a video.
 
         Returns:
-            A `CroppedVideo`; None for a video that is too long to be sent, which is decoded in the
-            process of the network.
+            A `CroppedVideo`; None for a video whose frames are too large to send, which the process
+            of the network decodes instead.
 
         Raises:
             VideoError: If it cannot be decoded.
@@ -125,7 +129,7 @@ class NetworkWork:
         )
 
     def open(self, path):
-        """(`StreamSpecs`, frames a second, generator as of `timed_crops`) of a video."""
+        """(`StreamSpecs`, frames per second, generator like `timed_crops`) of a video."""
         raise NotImplementedError
 
     def load(self):
@@ -133,7 +137,7 @@ class NetworkWork:
         raise NotImplementedError
 
     def check_digests(self, digests):
-        """Raises `UserError` if a node has different weights from the machine of the command."""
+        """Raises `UserError` if the weights on this node differ from those in the settings."""
         if digests != self.settings["weights"]:
             raise UserError(
                 f"{self.weights}: the weights on {platform.node()} differ from those on the "
@@ -148,7 +152,8 @@ class NetworkWork:
             video: A `CroppedVideo`, or the local path of a video for which `read` returned None.
 
         Returns:
-            A `pyarrow.Table` without the names of the video and of the key, and the content key.
+            (table, key): a `pyarrow.Table` without the columns `video` and `key`, and the content
+            key.
         """
         raise NotImplementedError
 
@@ -163,7 +168,7 @@ class FeatureWork(NetworkWork):
 
     @classmethod
     def create(cls, weights, options):
-        """The work with weights and `FeatureOptions`; loads the network once to check them."""
+        """The work for weights and `FeatureOptions`; loads the network once to check them."""
         from kinetics_i3d.inference.extract_features import make_extractor
 
         extractor = make_extractor(weights, options)
@@ -230,7 +235,7 @@ class ClassifyWork(NetworkWork):
 
     @classmethod
     def create(cls, weights, *, streams=None, top=5):
-        """The work with weights; loads the network once to check them."""
+        """The work for weights; loads the network once to check them."""
         from kinetics_i3d.inference.classify import class_names
         from kinetics_i3d.models.systems import clips_at_test
 
@@ -268,7 +273,7 @@ class ClassifyWork(NetworkWork):
         return model
 
     def compute(self, network, video):
-        """A row: predictions, the (label, probability) of the best classes."""
+        """One row: `predictions`, the (label, probability) of the best classes."""
         import pyarrow
 
         from kinetics_i3d.inference.classify import predict_labels
@@ -300,7 +305,7 @@ class ClassifyWork(NetworkWork):
 
 @dataclasses.dataclass(frozen=True)
 class FlowWork:
-    """The flow files of `make_flow`, in the folders of the videos below the output.
+    """The flow files of `make_flow`, in the same subfolders of the output as the videos.
 
     Args:
         spec: A `ClipSpec`: how frames are sampled and resized.

@@ -1,7 +1,7 @@
 """`draw_embedding`: features of videos as thumbnails on a plane, similar ones close together.
 
-Principal components by NumPy; t-SNE (van der Maaten and Hinton, JMLR 2008) by scikit-learn,
-https://scikit-learn.org, where it is installed.
+Principal components are computed by NumPy, and t-SNE (van der Maaten and Hinton, JMLR 2008) by
+scikit-learn, https://scikit-learn.org, if it is installed.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _SIDE = 9.0  # inches
 _PIXELS = 64  # of a thumbnail
 _MARKS = "osD^vPX*<>"
 _MOST_LABELS = 20
-_FPS = 2.0  # at which the frame in the middle is looked for
+_FPS = 2.0  # the rate at which the middle frame is searched
 
 
 def draw_embedding(
@@ -39,10 +39,10 @@ def draw_embedding(
         features: (videos, channels), two videos or more, such as the means over time of the
             results of `extract_features`.
         labels: A class name for each video; each has its own mark and color.
-        videos: The file of each video, whose frame in the middle is drawn as a thumbnail.
-        method: `"pca"`, the two principal components; or `"tsne"`, which needs scikit-learn and
-            more than 30 videos to be of use.
-        title: The line above.
+        videos: The file of each video, whose middle frame is drawn as a thumbnail.
+        method: `"pca"`, the first two principal components; or `"tsne"`, which needs scikit-learn
+            and is useful only for more than 30 videos.
+        title: The title of the plot.
 
     Returns:
         float64 (videos, 2), the positions on the plane.
@@ -118,7 +118,7 @@ def _neighbors(features):
 
 
 def _colors(names):
-    """{label: (color, mark)}, colors even in lightness from dark to light."""
+    """{label: (color, mark)}; the colors go from dark to light in equal steps."""
     import matplotlib
 
     scale = matplotlib.colormaps["viridis"]

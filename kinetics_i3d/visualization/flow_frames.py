@@ -1,4 +1,4 @@
-"""`draw_flow`: a video beside its optical flow, as colors."""
+"""`draw_flow`: a video beside its optical flow in colors."""
 
 import contextlib
 import itertools
@@ -21,15 +21,15 @@ _SHORTEST = 1.0  # pixels: shorter motion has pale colors
 def draw_flow(path: PathLike, video: PathLike | VideoFrames, *, frames: int = 250) -> None:
     """Draws the frames of a video beside their optical flow.
 
-    The hue is the direction and the saturation the length of the motion, with one length of full
-    saturation for the whole video. Flow is read from the file that `kinetics-i3d flow` has stored
-    beside the video, else computed.
+    The hue is the direction and the saturation the length of the motion, on one scale for the whole
+    video. Flow is read from the file that `kinetics-i3d flow` has stored beside the video, or else
+    computed.
 
     Args:
         path: The file to write, atomically: a video, such as `*.mp4`; an animation, `*.gif`; or
             `*.png`, a picture of eight of the frames.
         video: A local video file, or `VideoFrames`.
-        frames: Maximum number of frames to draw, of 25 per second.
+        frames: Maximum number of frames to draw, sampled at 25 per second.
 
     Raises:
         UserError: If `path` has another suffix, or Pillow, which GIF and PNG need, is missing.
@@ -59,7 +59,7 @@ def draw_flow(path: PathLike, video: PathLike | VideoFrames, *, frames: int = 25
 
 
 def flow_frames(values, *, legend=False):
-    """Pictures (frames, height, width, 3) of flow, -1 to 1, in colors of one length for all."""
+    """Pictures (frames, height, width, 3) of flow, -1 to 1, in colors on one scale for all."""
     pixels = np.asarray(values, np.float32) * FLOW_BOUND
     still = 1.5 * FLOW_BOUND / 255  # no 8-bit value stands for 0
     pixels = np.where(np.abs(pixels).max(axis=-1, keepdims=True) < still, 0, pixels)

@@ -1,4 +1,4 @@
-"""`write_frames`: frames to a video, an animated GIF, or a PNG of some of them, by the suffix."""
+"""`write_frames`: writes frames as a video, an animated GIF, or a PNG of some of them."""
 
 import math
 import pathlib
@@ -11,7 +11,7 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.video.writer import SUFFIXES, write_video
 
 _COLUMNS, _ROWS = 4, 2
-_CELL, _GAP, _MARGIN = 224, 8, 16  # pixels of a frame's longer side, and around frames
+_CELL, _GAP, _MARGIN = 224, 8, 16  # pixels: longer side of a frame, between frames, border
 _LINE = 28  # height of a line of text
 _PALETTE_FRAMES = 16
 
@@ -41,7 +41,7 @@ def write_frames(path, frames, *, fps, title=""):
             times.
         frames: uint8 (frames, height, width, 3), RGB.
         fps: Frames per second.
-        title: The line above the frames of a PNG.
+        title: The title above the frames of a PNG.
 
     Raises:
         UserError: As `check_frames_path`.
@@ -56,7 +56,7 @@ def write_frames(path, frames, *, fps, title=""):
 
 
 def spread(count, most):
-    """The indices of the middles of `most` equal parts of `count`; all of them if fewer."""
+    """The indices in the middle of `most` equal parts of `count` items; all if there are fewer."""
     parts = min(count, most)
     return [int((part + 0.5) * count / parts) for part in range(parts)]
 
@@ -86,8 +86,8 @@ def _write_strip(path, frames, fps, title):
 
 def _write_gif(path, frames, fps):
     image_module, _, _ = pillow()
-    # One palette for all frames, so that colors that stay do not flicker; of all colors that occur,
-    # since the hottest ones of a map are few.
+    # One palette for all frames, so that constant colors do not flicker. It covers all colors that
+    # occur, since the hottest ones of a map have few pixels.
     sample = np.concatenate([frames[index] for index in spread(len(frames), _PALETTE_FRAMES)])
     palette = image_module.fromarray(sample).quantize(256, image_module.Quantize.MAXCOVERAGE)
     images = [

@@ -40,16 +40,16 @@ class GradCAM:
     """The result of `grad_cam`.
 
     Args:
-        heatmap: float32 (frames, height, width), 0 to 1: how much each position of each frame
-            supports the class. The highest hundredth of the clip is 1; all are 0 if nothing
-            supports it.
+        heatmap: float32 (frames, height, width), 0 to 1: how strongly each position of each frame
+            supports the class. The highest 1 % of the values are 1; all are 0 if nothing supports
+            the class.
         frames: uint8 (frames, height, width, 3), the frames that the stream saw; for flow, its
             directions as colors.
         fps: Frames per second.
         label: The name of the class.
         probability: The probability that the model gives to it, 0 to 1.
         stream: `"rgb"` or `"flow"`.
-        endpoint: The activation that the map was computed at.
+        endpoint: The activation at which the map was computed.
         video: The path or name of the video; empty for clips.
 
     Example:
@@ -89,8 +89,8 @@ def grad_cam(
         model: A `ClipModel` that ends in logits, or weights as `load_model` takes them.
         clips: A video file or `VideoFrames`, whose first frames are read, 10 seconds at most, or as
             many as the network reads at once; or the clips of one video, (1, frames, height, width,
-            channels) in the range of `model.clip_spec`, for two streams
-            `{"rgb": ..., "flow": ...}`, as from `load_clip` and `load_streams`.
+            channels) in the range of `model.clip_spec`, or `{"rgb": ..., "flow": ...}` for two
+            streams, as from `load_clip` and `load_streams`.
         label: The class, by its name or its index; `None` is the most probable one.
         endpoint: The paper's name of an activation within the stream's network, such as
             `"Mixed_4f"`. `None` is the last grid before the classifier: `"Mixed_5c"`, in C3D
@@ -215,7 +215,7 @@ def _single_clip(clips, model):
 def _heat(activation, gradient):
     """The map of an activation (steps, height, width, channels) before the resize, 0 to 1.
 
-    The batch axis has length 1, or one entry per stack of frames that an image network ran on.
+    The batch axis has length 1, or holds the stacks of frames that an image network ran on.
     """
     activation, gradient = (
         array.reshape(-1, *array.shape[-3:]) for array in (activation, gradient)

@@ -26,7 +26,7 @@ class _Probe(keras.layers.Layer):
 
 
 def probed_model(model, stream, endpoint):
-    """A `keras.Model` with the same layers, and a `_Probe`, from clips to [activation, logits]."""
+    """A `keras.Model` of the same layers and a `_Probe`, from clips to [activation, logits]."""
     copies = _PROBED.setdefault(model, {})
     if (stream, endpoint) not in copies:
         network = model.streams[stream]
@@ -46,7 +46,7 @@ def _check_endpoint(network, endpoint):
 
 
 def _insert_probe(network, endpoint):
-    """A network with a `_Probe` behind an activation, to [activation, output]."""
+    """A network with a `_Probe` after an activation, to [activation, output]."""
     activations: list = []
 
     def call(layer, *args, **kwargs):
@@ -76,10 +76,10 @@ def _replace(model, network, copy):
 
 
 def _run(layer, *args, **kwargs):
-    """The output of a layer behind the activation, whose gradient is that of one maximum.
+    """The output of a layer after the activation; max pools pass the gradient to one maximum.
 
     TensorFlow's gradient of `MaxPooling3D` on a CPU passes a window's gradient to each of several
-    equal maxima, which the many zeros of ReLUs are. In training ReLU's own gradient is 0 there.
+    equal maxima, such as the many zeros of ReLUs. In training, ReLU's own gradient is 0 there.
     """
     if isinstance(layer, keras.layers.MaxPooling3D):
         layer = _MaxPool(layer)
@@ -87,7 +87,7 @@ def _run(layer, *args, **kwargs):
 
 
 class _MaxPool(keras.layers.Layer):
-    """Calculates a 3D max pool by one over space, and the maximum of consecutive steps."""
+    """Computes a 3D max pool as a 2D max pool and the maximum over consecutive time steps."""
 
     def __init__(self, pool):
         super().__init__()
@@ -105,7 +105,7 @@ class _MaxPool(keras.layers.Layer):
         grid = ops.reshape(images, (*grid.shape[:2], *images.shape[1:]))
         if padding == "same":
             missing = max(0, (-(-grid.shape[1] // stride) - 1) * stride + window - grid.shape[1])
-            # Borders that are repeated leave a maximum as it is.
+            # Repeating the border does not change a maximum.
             before, after = [grid[:, :1]] * (missing // 2), [grid[:, -1:]] * (-(-missing // 2))
             grid = ops.concatenate([*before, grid, *after], axis=1)
         reach = (grid.shape[1] - window) // stride * stride + 1

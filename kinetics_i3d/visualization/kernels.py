@@ -20,9 +20,9 @@ _CHANNELS = {"rgb": ("rgb",), "flow": ("x", "y")}
 def draw_kernels(path: PathLike, model: ClipModel | Weights) -> None:
     """Draws the kernels of the first convolution over time.
 
-    A panel for each time step of the kernels, in a row for rgb, in color, and a row each for x and
-    y of flow, in gray. Each kernel has the same position in every panel, and a scale of its own:
-    gray is 0, white and black are its largest absolute value.
+    There is a panel for each time step of the kernels: one row of panels for rgb, in color, and one
+    row each for x and y of flow, in gray. Each kernel has the same position in every panel, and its
+    own scale: gray is 0, white and black are its largest absolute value.
 
     Args:
         path: The PNG to write, atomically.

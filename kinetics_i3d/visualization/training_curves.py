@@ -1,4 +1,4 @@
-"""`draw_training_curves`: loss, accuracy and learning rate of one run or several."""
+"""`draw_training_curves`: the loss, accuracy and learning rate of one run or several."""
 
 import os
 import pathlib
@@ -9,8 +9,8 @@ from kinetics_i3d.core.figure import LINE, new_figure, shorten
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.training.outputs import read_history
 
-# Okabe and Ito, https://jfly.uni-koeln.de/color, told apart with color vision deficiencies; marks
-# tell them apart in black and white.
+# Okabe and Ito, https://jfly.uni-koeln.de/color: distinct with color vision deficiencies. Marks
+# make the curves distinct in black and white.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKS = "osD^vPX"
 _NAME_LENGTH = 40
