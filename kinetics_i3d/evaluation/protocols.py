@@ -32,6 +32,7 @@ from kinetics_i3d.models.clip_model import (
 )
 from kinetics_i3d.models.load import as_model
 from kinetics_i3d.models.systems import clips_at_test, system_of
+from kinetics_i3d.video.frame_folder import split_rate
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import weights_digest
 
@@ -218,9 +219,12 @@ class Network:
     def fingerprint(self, path):
         """JSON-ready dictionary that identifies a video and the flow that belongs to it."""
         key = {"video": fingerprint(path)}
-        span = split_span(path)[1]
+        file, span = split_span(path)
         if span is not None:
             key["span"] = [span.start, span.end]
+        rate = split_rate(file)[1]
+        if rate is not None:
+            key["fps"] = float(rate)
         if "flow" in self.specs:
             key["flow"] = flow_identity(path, self.specs)
         return key

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 from short_network import register
 
 import kinetics_i3d as ki3d
@@ -295,9 +296,19 @@ def test_the_names_in_the_keys_of_existing_caches_stay(model, folder):
     (network,) = networks_of(model)
     part = network.fingerprint(f"{folder / 'usual.mp4'}#t=0.2,0.5")
     assert sorted(part) == ["span", "video"] and part["span"] == [0.2, 0.5]
+    assert network.fingerprint(folder / "usual.mp4").keys() == {"video"}
     key = network.cache_key("center")
     assert sorted(key) == ["clips", "precision", "specs", "views", "weights"]
     assert sorted(key["clips"]) == ["minimum", "snapshots", "window"]
+
+
+def test_the_rate_of_a_folder_of_frames_is_in_the_key(model, tmp_path):
+    (network,) = networks_of(model)
+    for number in range(12):
+        pixels = np.full((48, 64, 3), 20 * number, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"img_{number:05d}.png")
+    slow, fast = (network.fingerprint(f"{tmp_path}#fps={fps}") for fps in (5, 25))
+    assert slow["fps"] == 5 and fast["fps"] == 25 and slow["video"] == fast["video"]
 
 
 def test_cache_is_keyed_by_weights_views_specs_and_video(model, folder, tmp_path, monkeypatch):
