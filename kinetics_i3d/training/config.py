@@ -202,16 +202,18 @@ class TrainConfig:
             value = getattr(self, field)
             if value is not None and not 0 <= value < 1:
                 self._refuse(field, "in [0, 1)")
+        if len(self.area) != 2 or not 0 < self.area[0] <= self.area[1] <= 1:
+            self._refuse("area", "two shares (low, high) with 0 < low <= high <= 1")
         for stream in self.streams:
             check_choice("streams", stream, STREAMS)
         if self.weights is not None and self.inflate is not None:
-            self._refuse("inflate", "None where `weights` are given")
+            self._refuse("inflate", "None if `weights` is given")
         if self.weights is not None and self.transfer == "original":
-            self._refuse("transfer", "'full' or 'fixed' where `weights` are given")
+            self._refuse("transfer", "'full' or 'fixed' if `weights` is given")
         if self.weights is None and self.inflate is None and self.transfer != "original":
             self._refuse("weights", f"given (or `inflate`) for transfer={self.transfer!r}")
         if self.weights is None and self.head == "keep":
-            self._refuse("head", "'new' where no `weights` are given")
+            self._refuse("head", "'new' if `weights` is not given")
         if self.transfer == "fixed" and self.mixup:
             self._refuse("mixup", "0 for transfer='fixed', whose features are computed once")
         if self.batch % self.accumulate:

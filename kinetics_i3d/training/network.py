@@ -71,6 +71,15 @@ def build(config, labels, *, weights_labels=None):
     if config.loss != "auto":
         model.activation = config.loss
     _check_network(model, config, labels)
+    names = [layer.name for layer in all_layers(model)]
+    unmatched = [
+        prefix for prefix in config.freeze if not any(name.startswith(prefix) for name in names)
+    ]
+    if unmatched:
+        raise ValueError(
+            f"`freeze` must be prefixes of names of layers of {config.system}. Received: "
+            f"{', '.join(map(repr, unmatched))}, which match none"
+        )
     for layer in all_layers(model):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         if is_norm:

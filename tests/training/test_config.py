@@ -71,13 +71,15 @@ def test_shipped_recipes_are_unchanged():
         ({"ema": 1.0}, r"`ema` must be in \[0, 1\). Received: ema=1.0"),
         ({"dropout": -0.1}, r"`dropout` must be in \[0, 1\)"),
         ({"label_smoothing": 1}, r"`label_smoothing` must be in \[0, 1\)"),
+        ({"area": (2.0, -1.0)}, r"`area` must be two shares \(low, high\) with 0 < low"),
+        ({"area": (0.5,)}, "`area` must be two shares"),
         ({"batch": 6, "accumulate": 4}, "`accumulate` must be a divisor of batch=6"),
         ({"schedule": "plateau"}, "`validation` must be given for schedule='plateau'"),
         ({"transfer": "full"}, r"`weights` must be given \(or `inflate`\) for transfer='full'"),
-        ({"weights": "x"}, "`transfer` must be 'full' or 'fixed' where `weights` are given"),
+        ({"weights": "x"}, "`transfer` must be 'full' or 'fixed' if `weights` is given"),
         (
             {"weights": "x", "inflate": "y", "transfer": "full"},
-            "`inflate` must be None where `weights` are given",
+            "`inflate` must be None if `weights` is given",
         ),
     ],
 )

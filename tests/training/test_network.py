@@ -186,6 +186,7 @@ def test_systems_can_start_from_image_weights(tiny, tmp_path):
             {"streams": ("rgb", "flow")},
             "`streams` must be one of .* for InceptionI3D; TwoStream",
         ),
+        ({"freeze": ("Conv3d_1a", "Mixd_3")}, "`freeze` must be prefixes .* 'Mixd_3', which match"),
         ({"system": "C3D", "streams": ("flow",)}, r"`streams` must be \('rgb',\) for C3D"),
         ({"frames": 8}, "`frames` must give InceptionI3D 9 or more of rgb. Received: frames=8"),
         ({"size": 31}, "`size` must give InceptionI3D 32 or more of rgb. Received: size=31"),

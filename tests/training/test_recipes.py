@@ -63,7 +63,7 @@ def test_explicit_settings_are_kept_and_may_be_refused():
     assert config.architecture == "googlenet"  # refused when the network is built
     with pytest.raises(ValueError, match="`transfer` must be 'full' or 'fixed'"):
         config_from_recipe("jhmdb", weights="rgb_kinetics400", transfer="original")
-    with pytest.raises(ValueError, match="`inflate` must be None where `weights` are given"):
+    with pytest.raises(ValueError, match="`inflate` must be None if `weights` is given"):
         config_from_recipe("jhmdb", weights="rgb_kinetics400", inflate="x")
 
 
