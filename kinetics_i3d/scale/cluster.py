@@ -88,6 +88,11 @@ class Cluster:
                     f"scale needs {needed} processors, including {self.cpus} for a network; the "
                     f"cluster has {total}"
                 )
+            gpus = ray.cluster_resources().get("GPU", 0)
+            if (self.gpus or 0) > gpus:
+                raise UserError(
+                    f"scale needs {self.gpus:g} GPUs for a network; the cluster has {gpus:g}"
+                )
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
             logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -104,7 +109,8 @@ class Cluster:
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise UserError(f"--address {address}: {first_line(error)}") from error
         finally:  # Ray sets a handler that exits with code 15
-            if threading.current_thread() is threading.main_thread():
+            is_main = threading.current_thread() is threading.main_thread()
+            if is_main and handler is not None:  # None: a handler that Python has not set
                 signal.signal(signal.SIGTERM, handler)
 
     def _gpus_of_network(self, resources):

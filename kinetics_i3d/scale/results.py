@@ -14,6 +14,7 @@ import json
 import posixpath
 
 from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.settings import check_settings
 
@@ -78,7 +79,7 @@ def claimed(output, work, settings):
                 raise UserError(f"{output}: another run writes there; wait for it to end")
         if output.exists(SETTINGS):
             try:
-                recorded = json.loads(output.read(SETTINGS))
+                recorded = parse_object(output.read(SETTINGS))
             except ValueError as error:
                 raise UserError(
                     f"{output}/{SETTINGS}: damaged ({error}); choose another output"

@@ -88,6 +88,19 @@ def test_what_ray_prints_is_kept_out_of_the_results(ray, capsys):
     assert (out, err) == ("the results\n", "(raylet) a worker died\n")
 
 
+def test_more_gpus_than_there_are_is_one_line(ray):
+    message = "scale needs 1 GPUs for a network; the cluster has 0"
+    with pytest.raises(UserError, match=message), Cluster(gpus=1).connected():
+        pass
+    assert ray.ended == [True]
+
+
+def test_a_handler_that_python_has_not_set_is_left_alone(ray, monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    with Cluster().connected():
+        pass
+
+
 def test_sigterm_stays_as_it_was(ray):
     before = signal.getsignal(signal.SIGTERM)
     ray.init = lambda **options: signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))

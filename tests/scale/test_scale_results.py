@@ -121,6 +121,15 @@ def test_other_settings_or_other_work_are_refused_in_one_line(output):
     assert json.loads(output.read("settings.json"))["window"] == 64
 
 
+def test_damaged_settings_are_one_line(output):
+    output.write("settings.json", b"[]")
+    with (
+        pytest.raises(UserError, match=r"settings\.json: damaged .* choose another output"),
+        results.claimed(output, "features", SETTINGS),
+    ):
+        pass
+
+
 def test_renamed_weights_with_the_same_digest_are_the_same_settings(output):
     before = {"weights": {"rgb": {"name": "a.h5", "sha256": "ab"}}}
     after = {"weights": {"rgb": {"name": "b.h5", "sha256": "ab"}}}
