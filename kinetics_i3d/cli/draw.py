@@ -30,6 +30,7 @@ from kinetics_i3d.core.errors import DatasetError, UserError, VideoError
 from kinetics_i3d.core.figure import check_matplotlib
 from kinetics_i3d.core.files import read_text
 from kinetics_i3d.core.progress import Progress
+from kinetics_i3d.flow.cache import FlowFileError
 
 EXAMPLES = (
     "kinetics-i3d draw grad-cam video.mp4 --output grad_cam.gif",
@@ -235,7 +236,7 @@ def _embedding(path, options):
         for done, video in enumerate(videos, 1):
             try:
                 features[video] = extract_features(video, model).features.mean(axis=0).ravel()
-            except VideoError as error:
+            except (VideoError, FlowFileError) as error:
                 progress.clear()
                 complain(error)
             progress(done)

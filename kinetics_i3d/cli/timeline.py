@@ -27,6 +27,7 @@ from kinetics_i3d.cli.console import complain, load_keras, windows_progress
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.figure import check_matplotlib
+from kinetics_i3d.flow.cache import FlowFileError
 
 EXAMPLES = (
     "kinetics-i3d timeline talk.mp4 --segments",
@@ -137,7 +138,7 @@ def _timelines(jobs, extractor, options, progress):
         for job in jobs:
             try:
                 features = extractor.extract(job.video)
-            except VideoError as error:
+            except (VideoError, FlowFileError) as error:
                 yield job, error
             else:
                 yield job, timeline(job, features)
