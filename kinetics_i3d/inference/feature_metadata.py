@@ -120,5 +120,9 @@ def versions():
     import keras
 
     backend = keras.backend.backend()
-    names = {"kinetics_i3d": "kinetics-i3d", "keras": "keras", backend: backend}
-    return {name: importlib.metadata.version(package) for name, package in names.items()}
+    # Not by the metadata of a distribution: TensorFlow is distributed under several names.
+    return {
+        "kinetics_i3d": importlib.metadata.version("kinetics-i3d"),
+        "keras": keras.__version__,
+        backend: importlib.import_module(backend).__version__,
+    }

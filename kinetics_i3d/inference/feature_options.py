@@ -37,6 +37,11 @@ class FeatureOptions:
     streams: tuple | str | None = None
     batch_frames: int = BATCH_FRAMES
 
+    @property
+    def _nominal_rate(self):
+        """The rate at which lengths in seconds are checked; 25 fps if it depends on the video."""
+        return 25 if self.fps is None or isinstance(self.fps, str) else as_rate(self.fps)
+
     def __post_init__(self):
         choices = {
             "pool": POOLS,
@@ -49,13 +54,11 @@ class FeatureOptions:
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
-        # Lengths in seconds are checked at 25 fps, the usual rate; the actual rate may depend on
-        # the video.
         if self.window == WHOLE:
             self._check_whole()
         else:
-            frame_count("window", self.window, 25)  # any rate: only the value is checked
-        frame_count("stride", self.stride, 25)
+            frame_count("window", self.window, self._nominal_rate)
+        frame_count("stride", self.stride, self._nominal_rate)
         if not isinstance(self.batch_frames, int) or self.batch_frames < 1:
             raise ValueError(
                 "`batch_frames` must be a whole number above 0. "

@@ -146,10 +146,13 @@ class FeatureExtractor:
     def windows(self, video):
         """The `SlidingWindows` over a video; with `fps="source"` they depend on its rate."""
         options, rate = self.options, self._rate_of(video)
-        window = frame_count("window", options.window, rate)
+        try:
+            window = frame_count("window", options.window, rate)
+        except ValueError as error:  # the options were checked at 25 fps
+            raise VideoError(f"{video}: at {float(rate):g} fps, {error}") from error
         if window < self._min_frames:
             raise VideoError(
-                f"{video}: {options.window} are {window} frames at {float(rate):g} fps, but "
+                f"{video}: window={options.window} is {window} frames at {float(rate):g} fps, but "
                 f"{options.endpoint} needs {self._min_frames}"
             )
         return SlidingWindows(

@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -57,6 +58,8 @@ def optimize(model: ClipModel, *, precision: str = "float32", calibration: Any =
     True
     """
     check_precision(precision, calibration, PRECISIONS)
+    if isinstance(calibration, Iterator):
+        calibration = list(calibration)  # each stream reads them
     model = as_model(model)
     if precision == "int8":
         return _in_8_bits(model, calibration)

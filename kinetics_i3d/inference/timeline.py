@@ -17,7 +17,7 @@ from kinetics_i3d.core.types import PathLike, Weights
 from kinetics_i3d.inference.classify import class_names
 from kinetics_i3d.inference.extract_features import make_extractor
 from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
-from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.models.clip_model import ClipModel, check_finite_logits
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
 from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
@@ -126,6 +126,7 @@ def timeline_options(**options):
 
 def timeline_of(features, model, labels, *, path):
     """The `Timeline` of logits that were extracted by `timeline_options`."""
+    check_finite_logits(features.features, model.name, path)
     logits = features.features.reshape(len(features), -1, len(labels)).sum(axis=1)
     probabilities = ACTIVATIONS[model.activation](logits).astype(np.float32)
     times = (features.start, features.end)

@@ -21,7 +21,7 @@ from kinetics_i3d.data.views import MIDDLE, cropped_frames, to_model_values
 from kinetics_i3d.flow.compute import flow_of_frames
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.inference.classify import class_names
-from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.models.clip_model import ClipModel, check_finite_logits
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.clip import loop_frames
@@ -155,6 +155,7 @@ def watch(
 def _predictions(live, windows, model, *, hop, top):
     def predict():
         logits = model.predict_views([(windows.clip(), 1)])
+        check_finite_logits(logits, model.name, "the live video")
         (best,) = decode_predictions(
             logits[None], top=top, labels=model.labels, activation=model.activation
         )

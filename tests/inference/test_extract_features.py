@@ -180,8 +180,19 @@ def test_a_window_in_seconds_that_is_too_short_at_the_rate_of_a_file_is_named(mo
     options = FeatureOptions(endpoint="AvgPool_0a_7x7", window="0.5s", fps="source")
     extractor = FeatureExtractor(model, options)
     assert len(rows_of(extractor, coded_video(100, fps=25))) > 1
-    with pytest.raises(VideoError, match=r"0.5s are 5 frames at 10 fps, but \S+ needs 9"):
+    with pytest.raises(VideoError, match=r"window=0.5s is 5 frames at 10 fps, but \S+ needs 9"):
         extractor.describe(coded_video(20, fps=10))
+
+
+def test_a_window_that_is_too_long_at_the_rate_of_a_file_is_an_error_of_this_file(
+    model, coded_video
+):
+    extractor = FeatureExtractor(model, FeatureOptions(window="700s", fps="source"))
+    with pytest.raises(VideoError, match="at 50 fps, `window` must be at most 20000 frames"):
+        extractor.windows(coded_video(20, fps=50))
+    assert FeatureOptions(window="1000s", fps=5).window == "1000s"  # 5000 frames
+    with pytest.raises(ValueError, match="`window` must be at most 20000 frames"):
+        FeatureOptions(window="1000s", fps=25)
 
 
 @pytest.mark.parametrize(("stride", "window"), [(1, 21), (4, 16)])

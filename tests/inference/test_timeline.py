@@ -8,7 +8,7 @@ import pytest
 from short_network import tiny_model
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.errors import VideoError, WeightsError
 from kinetics_i3d.core.labels import sigmoid, softmax
 from kinetics_i3d.inference.feature_options import Features
 from kinetics_i3d.inference.timeline import Segment, mean_over_windows, timeline_of, write_timeline
@@ -74,6 +74,13 @@ def test_logits_of_two_streams_are_added(model):
     expected = softmax(logits[:, :3] + logits[:, 3:])
     np.testing.assert_allclose(timeline.probabilities, expected, atol=1e-6)
     assert timeline.end.tolist() == [2, 3, 4, 5]
+
+
+def test_logits_that_are_not_finite_are_refused(model):
+    logits = np.full((1, 3), np.nan, np.float32)
+    times = (np.zeros(1), np.ones(1), np.ones(1))
+    with pytest.raises(WeightsError, match=r"the logits for v\.mp4 are not finite"):
+        timeline_of(Features(logits, *times, {}), model, model.labels, path="v.mp4")
 
 
 def test_rows_are_ready_for_json(model, video):
