@@ -9,6 +9,7 @@ import pytest
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli import timeline as verb
+from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.inference import features as library
 from kinetics_i3d.inference import features_files, timeline
 from kinetics_i3d.models import load
@@ -24,6 +25,22 @@ def lines_of(path):
 
 def test_the_formats_are_those_of_the_library():
     assert verb.FORMATS == timeline.FORMATS
+
+
+def test_a_damaged_flow_file_is_reported_and_its_video_skipped(
+    command, videos, weights, monkeypatch
+):
+    extract = library.FeatureExtractor.extract
+
+    def damaged(self, video):
+        if str(video) == str(videos["one"]):
+            raise FlowFileError("one.mp4.flow.npz: damaged")
+        return extract(self, video)
+
+    monkeypatch.setattr(library.FeatureExtractor, "extract", damaged)
+    words = ("--weights", weights["good"], *WINDOWS)
+    code, out, err = command("timeline", videos["one"], videos["two"], *words)
+    assert code == 1 and "one.mp4.flow.npz: damaged" in err and str(videos["two"]) in out
 
 
 @pytest.mark.long
