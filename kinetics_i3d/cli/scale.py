@@ -170,7 +170,7 @@ def _run(options, cluster):
 def _work(options):
     """The work of the options, with its network checked."""
     if options.work == "flow":
-        from kinetics_i3d.scale.works import FlowWork
+        from kinetics_i3d.scale.flow_work import FlowWork
 
         return FlowWork(*flow_choice(options))
     from kinetics_i3d.weights.read import fetch_weights

@@ -1,28 +1,23 @@
-"""The work on each video: `FeatureWork` and `ClassifyWork`, both a `NetworkWork`, and `FlowWork`.
+"""The work on each video: `FeatureWork` and `ClassifyWork`, both a `NetworkWork`.
 
 They call the functions that are used in a single process, so that the results are the same. A
 `NetworkWork` decodes with `read` in a task, and runs its network with `compute` in an actor.
-`FlowWork` has no network: its `make` does both in a task.
+`flow_work.FlowWork` needs no network and has neither.
 """
 
 import contextlib
 import dataclasses
-import pathlib
 import platform
-import tempfile
 import typing
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import ClipSpec, as_rate
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.core.threads import read_ahead
 from kinetics_i3d.data.streams import count_frames, read_streams
 from kinetics_i3d.data.views import VIEWS, clip_views, cropped_frames, video_views
-from kinetics_i3d.flow.info import flow_path, path_for_spec, reading
-from kinetics_i3d.flow.methods import pair_function
-from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.flow.tree import FlowJob, make_flow
 from kinetics_i3d.inference.feature_metadata import (
     content_key,
     dtypes_of,
@@ -30,7 +25,6 @@ from kinetics_i3d.inference.feature_metadata import (
     frame_rate,
     identify,
     name_of,
-    video_identity,
 )
 from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
 from kinetics_i3d.inference.feature_windows import CroppedVideo, specs_at, timed_crops
@@ -210,7 +204,6 @@ class FeatureWork(NetworkWork):
 
     def compute(self, network, video):
         """A row for each window: start, end, center and features."""
-        from kinetics_i3d.core.threads import read_ahead
         from kinetics_i3d.inference.features_files import features_table
 
         metadata = network.describe(video)
@@ -301,74 +294,6 @@ class ClassifyWork(NetworkWork):
         entry = pyarrow.struct({"label": pyarrow.string(), "probability": pyarrow.float64()})
         table = pyarrow.table({"predictions": pyarrow.array([rows], pyarrow.list_(entry))})
         return table, content_key(self.fields(None, identify(video, self.specs)))
-
-
-@dataclasses.dataclass(frozen=True)
-class FlowWork:
-    """The flow files of `make_flow`, in the same subfolders of the output as the videos.
-
-    Args:
-        spec: A `ClipSpec`: how frames are sampled and resized.
-        flow: A `FlowSettings`.
-
-    Raises:
-        UserError: If a package is missing.
-    """
-
-    spec: ClipSpec
-    flow: FlowSettings
-
-    name: typing.ClassVar[str] = "flow"
-    has_network: typing.ClassVar[bool] = False
-
-    def __post_init__(self):
-        pair_function(self.flow.method, self.flow.backend)
-
-    @property
-    def settings(self):
-        """Everything that the flow depends on except the video, JSON-ready."""
-        flow = self.flow.to_dict()
-        del flow["backend"]  # backends differ by less than the flow's own errors
-        return {"reading": reading(self.spec), "flow": flow}
-
-    def key(self, source, video):
-        """The content key of a video of a `Storage`, including the path of its flow file."""
-        if source.is_local:
-            identity = video_identity(source.path(video))
-        else:
-            identity = remote_identity(source, video)
-        return content_key({**self.settings, "video": identity, "file": video})
-
-    def is_finished(self, output, video):
-        """Whether the flow file exists."""
-        path = flow_path(video)
-        names = (path, path_for_spec(path, self.spec))
-        return any(output.exists(name.as_posix()) for name in names)
-
-    def make(self, source, video, output):
-        """Writes the flow file of a video.
-
-        Returns:
-            A `pyarrow.Table` of one row: path, flows.
-
-        Raises:
-            FlowFileError: If the file cannot be made.
-            OSError: If the disk is full.
-            VideoError: If the video cannot be decoded.
-        """
-        import pyarrow
-
-        name = flow_path(video)
-        with source.local_video(video) as path, tempfile.TemporaryDirectory() as folder:
-            below = pathlib.Path(output.path("") if output.is_local else folder)
-            job = FlowJob(pathlib.Path(path), below / name, pathlib.Path(video))
-            (result,) = make_flow([job], spec=self.spec, settings=self.flow, workers=1)
-            if result.error is not None:
-                raise result.error
-            name = result.job.path.relative_to(below).as_posix()
-            if not output.is_local:
-                output.write(name, result.job.path.read_bytes())
-        return pyarrow.table({"path": [name], "flows": [result.flows]})
 
 
 def _load_model(weights, streams):

@@ -17,10 +17,11 @@ from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.inference.feature_options import FeatureOptions
 from kinetics_i3d.scale import run as module
 from kinetics_i3d.scale.cluster import Cluster
+from kinetics_i3d.scale.flow_work import FlowWork
 from kinetics_i3d.scale.results import claimed
 from kinetics_i3d.scale.run import run
 from kinetics_i3d.scale.storage import open_storage
-from kinetics_i3d.scale.works import FeatureWork, FlowWork
+from kinetics_i3d.scale.works import FeatureWork
 from kinetics_i3d.video.writer import write_video
 
 pytestmark = [

@@ -16,9 +16,10 @@ from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.inference.feature_options import FeatureOptions
 from kinetics_i3d.scale import run, works
 from kinetics_i3d.scale.cluster import Cluster
+from kinetics_i3d.scale.flow_work import FlowWork
 from kinetics_i3d.scale.run import _packed, _unpacked
 from kinetics_i3d.scale.storage import open_storage
-from kinetics_i3d.scale.works import ClassifyWork, FeatureWork, FlowWork
+from kinetics_i3d.scale.works import ClassifyWork, FeatureWork
 
 pytest.importorskip("pyarrow", reason="the extra `scale` is not installed")
 
