@@ -127,17 +127,16 @@ def decode_predictions(
             f"`predictions` must be (batch, classes). Received: shape={predictions.shape}"
         )
     classes = predictions.shape[1]
-    if not labels:
-        if classes not in BY_COUNT:
-            raise ValueError(
-                "`labels` must name the classes; it can be left out only if their number is one "
-                f"of {sorted(BY_COUNT)}. Received: labels={labels!r} and {classes} classes"
-            )
-        labels = label_list(BY_COUNT[classes])
-    if len(labels) != classes:
-        raise ValueError(f"`labels` must name {classes} classes. Received: {len(labels)} labels")
+    names = labels_or_known(labels, classes)
+    if names is None:
+        raise ValueError(
+            "`labels` must name the classes; it can be left out only if their number is one of "
+            f"{sorted(BY_COUNT)}. Received: labels={labels!r} and {classes} classes"
+        )
+    if len(names) != classes:
+        raise ValueError(f"`labels` must name {classes} classes. Received: {len(names)} labels")
     probabilities = ACTIVATIONS[activation](predictions) if from_logits else predictions
     return [
-        [(labels[index], float(row[index])) for index in np.argsort(-row, kind="stable")[:top]]
+        [(names[index], float(row[index])) for index in np.argsort(-row, kind="stable")[:top]]
         for row in probabilities
     ]

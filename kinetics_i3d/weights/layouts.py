@@ -12,7 +12,7 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW
 from kinetics_i3d.core.errors import WeightsError, list_faults
-from kinetics_i3d.core.labels import BY_COUNT, label_list
+from kinetics_i3d.core.labels import labels_or_known
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
 
 STEM = ("1a_7x7", "2b_1x1", "2c_3x3")
@@ -291,10 +291,10 @@ def describe(arrays, layout):
     """The default `WeightsInfo` of arrays: the release's spec and the labels of Kinetics."""
     bias = arrays.get(f"Conv{layout.rank}d_0c_1x1/bias", ())
     channels, filters = arrays[f"Conv{layout.rank}d_1a_7x7_conv/kernel"].shape[-2:]
-    labels = label_list(BY_COUNT[len(bias)]) if layout.labels and len(bias) in BY_COUNT else ()
+    labels = labels_or_known((), len(bias)) if layout.labels else None
     spec = DEEPMIND_FLOW if channels == 2 else DEEPMIND
     architecture = "inception_v1" if filters == 64 else None  # None: another width
-    return WeightsInfo(architecture, layout.rank, spec, len(bias), tuple(labels))
+    return WeightsInfo(architecture, layout.rank, spec, len(bias), labels or ())
 
 
 def required(layout):
