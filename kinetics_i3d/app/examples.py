@@ -12,7 +12,7 @@ FOLDER = pathlib.Path(__file__).parents[2] / "examples"  # of a checkout
 SEED, SIZE, FPS = 2_000_001, (240, 320), 25
 ACTIONS = ("kick", "sit_down", "stand_up", "wave")
 ALL = "all four"
-WEIGHTS = "rgb_figures"  # were trained on these actions
+WEIGHTS = "rgb_figures"  # trained on these actions
 
 
 def write_examples(folder):

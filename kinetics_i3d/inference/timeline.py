@@ -89,8 +89,8 @@ def classify_over_time(
             `load_model` takes them, by default `rgb_kinetics400` for the 400 actions of Kinetics.
         window: Frames of a window at the rate of the model's `ClipSpec`, or seconds as text:
             `"2.56s"`; or `"whole"`: the network runs once over the whole video, see
-            `extract_features`, and each time step before the mean over time counts as a window of
-            16 frames, with a stride of 8.
+            `extract_features`, and each time step before the mean over time counts as a window;
+            for an I3D, of 16 frames with a stride of 8.
         stride: Frames from the beginning of a window to that of the next, or seconds as text.
         tail: As for `extract_features`.
         short: As for `extract_features`.

@@ -39,10 +39,10 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_every_frame_counts_once(coded_video, numbers, case):
     (frames, minimum, window), expected = CASES[case]
-    found = list(video_views(coded_video(frames), spec=SPEC, minimum=minimum, window=window))
-    assert [(numbers(clips[0], gray=0), share) for clips, share in found] == expected
-    assert sum(share for _, share in found) == frames
-    for clips, _ in found:
+    pairs = list(video_views(coded_video(frames), spec=SPEC, minimum=minimum, window=window))
+    assert [(numbers(clips[0], gray=0), share) for clips, share in pairs] == expected
+    assert sum(share for _, share in pairs) == frames
+    for clips, _ in pairs:
         assert clips.dtype == np.float32 and clips.shape[2:] == (64, 64, 3) and len(clips) == 1
 
 

@@ -421,7 +421,7 @@ def test_frechet_distance_of_fewer_videos_than_features_is_finite_and_positive()
 
 @pytest.mark.slow
 def test_frechet_distance_of_fewer_videos_than_features_is_that_of_singular_values():
-    """trace((C_r C_g)^½) is the sum of the singular values of A Bᵀ, of centerd rows A and B."""
+    """trace((C_r C_g)^½) is the sum of the singular values of A Bᵀ, of centered rows A and B."""
     real, generated = features(50, 400, 4), features(40, 400, 5, shift=0.2)
     a, b = (x - x.mean(0) for x in (real, generated))
     root = np.linalg.svd(a @ b.T, compute_uv=False).sum() / np.sqrt(49 * 39)
