@@ -37,7 +37,7 @@ def assign(model, arrays, *, ignore=(), keep=(), source="the weights"):
         source: Name of the arrays in errors, such as their path.
 
     Raises:
-        WeightsError: If names are missing or unused, or shapes differ; the first of each.
+        WeightsError: If names are missing or unused, or shapes differ; the first of each are named.
     """
     variables = {
         name: variable

@@ -101,7 +101,7 @@ class ImageEntry:
 
     Args:
         name: Its name for `InceptionV1(weights=...)`, `inflate` and `train --inflate`.
-        release: The `Release` of one archive that it is downloaded from.
+        release: The `Release` from which it is downloaded, a single archive.
         architecture: Name of a row in `ARCHITECTURES`.
         clip_spec: Preprocessing of its images; the frame rate is unused.
         classes: Number of outputs.

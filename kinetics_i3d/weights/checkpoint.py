@@ -47,14 +47,14 @@ _DEFAULTS = {
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
-    """The information needed to build the model of weights and to prepare its inputs.
+    """The information needed to build the model that weights belong to and to prepare its inputs.
 
     Args:
         architecture: Name of a row in `ARCHITECTURES`.
         rank: 2 for images, 3 for clips.
         clip_spec: Preprocessing of the inputs.
         classes: Number of outputs of the classifier; 0 without one.
-        labels: Their names in order; empty if unknown.
+        labels: Class names in the order of the outputs; empty if unknown.
         about: Further information, such as command, accuracy, versions and terms.
         system: Name of the constructor; `None` for `InceptionV1` and `InceptionI3D`.
         flow_spec: Preprocessing of the flow of a two-stream model, whose `clip_spec` is that of
@@ -149,7 +149,7 @@ def write_checkpoint(path, checkpoint, *, dtype="float32"):
 
     if checkpoint.info.architecture is not None:
         checkpoint.info.check()
-    # In memory: on a full disk HDF5 fails a second time, differently, when it closes the file.
+    # In memory: on a full disk, HDF5 would fail again, with another error, when closing the file.
     data = io.BytesIO()
     # HDF5 1.10 stores a dataset of one chunk without an index; the index would be larger than most
     # of our datasets.
@@ -215,7 +215,7 @@ def read_info(path):
         path: Any file.
 
     Returns:
-        A `WeightsInfo`, or `None` for another file.
+        A `WeightsInfo`, or `None` for any other file.
 
     Raises:
         WeightsError: If the information cannot be read.

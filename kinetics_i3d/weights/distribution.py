@@ -1,4 +1,7 @@
-"""Weights in an installed Python distribution, found by its metadata without importing it."""
+"""Weights in an installed Python distribution, found by its metadata without importing it.
+
+`masked_crc32c` is the checksum by which they are compared with the release.
+"""
 
 import dataclasses
 import functools
@@ -136,7 +139,7 @@ def _advice(distribution, name):
 
 _POLYNOMIAL = 0x82F63B78  # with reversed bits
 _MASK_DELTA = 0xA282EAD8  # added after a rotation by 15 bits: tensorflow/core/lib/hash/crc32c.h
-_WORD = 2  # log2 of the bytes that the fold starts with
+_WORD = 2  # log2 of the bytes of a word, the unit that folding starts with
 
 
 def masked_crc32c(data):

@@ -33,7 +33,7 @@ NO_ROUTE = (errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENE
 
 
 class _TryError(Exception):
-    """A try failed, and another may succeed: from the first byte if `restart`."""
+    """A try failed, and another may succeed; with `restart`, it starts at the first byte."""
 
     def __init__(self, why, *, restart=False, unreachable=False):
         super().__init__(why)
@@ -130,7 +130,7 @@ def find_source(source=None, *, default=ADDRESS):
         raise WeightsError(f"{text}: a source of weights must be an http(s) address or a folder")
     try:
         parts = urllib.parse.urlsplit(text)
-        parts.port  # noqa: B018 - raises where it is no number
+        parts.port  # noqa: B018 - raises if it is not a number
         name = (parts.hostname or "").encode("idna")
     except ValueError as error:
         raise WeightsError(f"{text}: not an address ({error})") from error

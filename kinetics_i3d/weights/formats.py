@@ -1,7 +1,7 @@
 """`read_path`: reads the weights in a file or folder of any known format.
 
-The format is recognized once, by content. Every reader returns {name: array} under the names of the
-file, which `layouts` translates.
+Tar archives and frozen graphs (`.pb`) are recognized by their suffixes, all other formats by their
+content. Every reader returns {name: array} under the names of the file, which `layouts` translates.
 """
 
 import dataclasses

@@ -22,7 +22,7 @@ def check_slim(path):
         path: A tar archive.
 
     Raises:
-        WeightsError: If it cannot be read, or a tensor is missing or has a wrong shape.
+        WeightsError: If it cannot be read, or a tensor is missing, unknown or of a wrong shape.
     """
     with checkpoint_in_tar(path) as prefix:
         arrays = read_path(prefix).arrays

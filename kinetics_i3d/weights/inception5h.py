@@ -83,7 +83,7 @@ def read_inception5h(path):
     """Reads the release into the names of `InceptionV1(architecture="googlenet")`.
 
     Args:
-        path: `inception5h.zip`; its `tensorflow_inception_graph.pb`, or the folder of it; or a
+        path: `inception5h.zip`; its `tensorflow_inception_graph.pb`, or the folder with it; or a
             folder with `conv2d0_w.h5` ... `softmax2_b.h5` and `synsets.txt`. An archive is not
             unpacked.
 
@@ -121,7 +121,7 @@ def read_inception5h(path):
         raise WeightsError(f"{path}: not the inception5h release; missing constants: {missing}")
     arrays = {}
     for stem, layer in names.items():
-        kernel = constants[f"{stem}_w"]  # (height, width, in, out); the last is a matrix there
+        kernel = constants[f"{stem}_w"]  # (height, width, in, out); of softmax2 a matrix
         if kernel.ndim == 2:
             kernel = kernel[None, None]
         if kernel.ndim != 4:
@@ -153,7 +153,7 @@ def _read_folder(folder):
         raise WeightsError(f"{folder}: not the inception5h release; {list_faults(faults)}")
     arrays = {}
     for stem, layer in names.items():
-        # (out, height, width, in) there, (height, width, in, out) in Keras.
+        # (out, height, width, in) in the files, (height, width, in, out) in Keras.
         arrays[f"{layer}/kernel"] = _read(folder, f"{stem}_w").transpose(1, 2, 3, 0)
         arrays[f"{layer}/bias"] = _read(folder, f"{stem}_b")
     synsets = folder / "synsets.txt"

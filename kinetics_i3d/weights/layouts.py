@@ -1,7 +1,7 @@
 """Name maps: the variable names and layouts of other implementations of Inception-V1.
 
-A map is a finite dictionary, total and one-to-one, and is used in both directions. The names are
-those of the released checkpoints, of PyTorch, Keras and Flax conversions of them, and of TF-Slim.
+Each map covers all variables and is one-to-one, so it is used in both directions. The names are
+those of the released checkpoints, of their PyTorch, Keras and Flax conversions, and of TF-Slim.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ class Layout:
 
     Args:
         name: Its name in messages and in `convert`.
-        about: The software that writes such files.
+        about: Where such files come from, for messages.
         rank: 2 for images, 3 for clips.
         prefixes: Possible prefixes of all names.
         stem: Pattern of the first three units, of {stem}.
@@ -45,7 +45,7 @@ class Layout:
         misspelt: Whether `Mixed_5b` has a unit 0a_3x3 instead of 0b_3x3.
         kernel_axes: Transposition of kernels into our layout, or `None`.
         ignored: Patterns (`re.fullmatch`) of names that inference does not use.
-        labels: Whether files with 400 or 600 classes are labeled as Kinetics.
+        labels: Whether files with 400 or 600 classes get the labels of Kinetics.
     """
 
     name: str

@@ -1,7 +1,8 @@
-"""`resolve_weights` and `read_weights`: from a name or a path to weights.
+"""Finds, downloads and reads weights by name or path: `read_weights`, `fetch_weights` and others.
 
-The sources of a name in the catalog are a shipped file; or the cache, an installed distribution
-that contains the weights, and the address of the release, in this order.
+A name in the catalog refers to a shipped file or to released weights. Released weights come from
+the cache, else from an installed distribution that contains them, else from the address of the
+release.
 """
 
 import dataclasses
@@ -42,7 +43,7 @@ class WeightsSource:
         return str(self.path) if self.entry is None else self.entry.name
 
     def fetch(self) -> pathlib.Path:
-        """The local path of the weights, which are downloaded if needed."""
+        """Downloads the weights if needed, and returns their local path."""
         return self.path if self.entry is None else locate(self.entry)[1]
 
     def info(self) -> WeightsInfo:
@@ -79,9 +80,9 @@ def resolve_weights(
         A tuple with one `WeightsSource`, or with two, rgb first.
 
     Raises:
-        ValueError: If `weights` is no name and no path.
-        WeightsError: If there is no such name or path (similar names are listed), or the weights
-            are of a pair or an image network, which is not accepted.
+        ValueError: If `weights` is neither a name nor a path.
+        WeightsError: If there is no such name or path (similar names are listed), or if the weights
+            are those of a pair or of an image network and these are not accepted.
 
     Example:
 
@@ -226,10 +227,11 @@ def locate(row: Entry) -> tuple[str, pathlib.Path]:
     """Finds the weights of a row in the first of its sources that has them.
 
     Returns:
-        (one of `row.sources`, path).
+        (source, path), the source being one of `row.sources`. Without a distribution, it is
+        `"download"` even if the files are in the cache.
 
     Raises:
-        WeightsError: As `fetch_weights`.
+        WeightsError: As for `fetch_weights`.
 
     Example:
 

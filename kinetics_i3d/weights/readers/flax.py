@@ -1,4 +1,4 @@
-"""`read_flax`: pickled dictionaries of NumPy arrays, in which Flax parameters are often shared."""
+"""`read_flax`: reads pickled dictionaries of NumPy arrays, a common format for Flax parameters."""
 
 import math
 import mmap
@@ -47,8 +47,8 @@ def read_flax(path, *, warn=True):
     with path.open("rb") as file:
         if file.read(1) != b"\x80":
             raise WeightsError(f"{path}: not a pickle of protocol 2 or later")
-        # Unlike a file, a memory map never allocates more than its own size, whatever length a
-        # pickle declares.
+        # Unlike a file, a memory map never allocates more than its own size, even if a pickle
+        # declares a greater length.
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     with data:
         tree = load_pickle(data, path, NUMPY)
@@ -57,7 +57,7 @@ def read_flax(path, *, warn=True):
     described = _flatten(tree, path)
     for name, array in described.items():
         _check(array, name, path)
-    # They are read as float32, whatever their dtype in the file.
+    # All are read as float32, regardless of their dtype in the file.
     check_total(sum(4 * math.prod(array.shape) for array in described.values()), path)
     del tree
     arrays = {}

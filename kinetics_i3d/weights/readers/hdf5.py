@@ -22,7 +22,7 @@ MAX_DEPTH = 64
 MAX_ITEMS = 100_000
 MAX_RATIO = 1100  # of deflate
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# The attributes that readers use: Keras' names, this package's information, and that of features.
+# The attributes that readers use: Keras' names, and the metadata of weights and of features.
 ATTRIBUTES = ("kinetics_i3d", "layer_names", "metadata", "name", "weight_names")
 _SECONDS, _BYTES_PER_SECOND = 15, 10_000_000
 _MEMORY, _MEMORY_PER_BYTE = 2**30, 4
@@ -56,7 +56,7 @@ def read_hdf5(path, *, member=None, trusted=False):
     Args:
         path: The file.
         member: Its name in the zip archive `path`, or None if `path` is the HDF5 file.
-        trusted: Whether it is read in this process; for files that ship with the package.
+        trusted: Whether to read it in this process; only for files that ship with the package.
 
     Returns:
         An `Hdf5`.
@@ -220,7 +220,7 @@ def _plain(value):
 
 
 def _is_standard(dataset):
-    """Whether its floats are IEEE floats; HDF5 can describe others, for example after bit flips."""
+    """Whether a dataset holds IEEE floats; a flipped bit in a file can make it describe others."""
     from h5py import h5t
 
     # Only little-endian: big-endian files do not occur in practice, but a flipped bit can produce

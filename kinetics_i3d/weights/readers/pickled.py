@@ -66,7 +66,7 @@ class Dialect:
     max_opcodes: int
 
 
-# An opcode takes at least one byte, so the limit on bytes bounds those of PyTorch too.
+# An opcode takes at least one byte, so for PyTorch the limit on bytes also bounds the opcodes.
 TORCH = Dialect("state dict", frozenset(NAMES), MAX_PICKLE, MAX_PICKLE)
 NUMPY = Dialect("dictionary of arrays", frozenset(NUMPY_NAMES), MAX_BYTES, MAX_OPCODES)
 

@@ -122,7 +122,7 @@ def write_safetensors(path, arrays, metadata=None):
     metadata = dict(metadata or {})
     if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
         raise ValueError(f"`metadata` must be {{text: text}}. Received: metadata={metadata!r}")
-    # The library writes the memory of an array, whatever its strides. (Not np.ascontiguousarray,
+    # The library writes the memory of an array and ignores its strides. (Not np.ascontiguousarray,
     # which makes a scalar a vector.)
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     for name, array in arrays.items():

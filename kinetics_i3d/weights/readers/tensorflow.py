@@ -1,7 +1,8 @@
 """`read_tensorflow`: TensorFlow's checkpoints of both versions, object checkpoints and SavedModels.
 
-TensorFlow's own reader reads them and verifies the CRC of each tensor. Values that it trusts, and
-that could crash the process, are checked first.
+TensorFlow's own reader reads the values and verifies the CRC of each tensor. It trusts sizes and
+offsets that could crash the process, so `table_entries` and the functions that use it check them
+first.
 """
 
 import math
@@ -288,7 +289,7 @@ def _handle(data, at, file):
 
 
 def _block(data, start, size):
-    """The entries of a block; a key is stored without the prefix it shares with the one before."""
+    """The entries of a block; keys are stored without the prefix shared with the previous one."""
     block, kind = bytes(data[start : start + size]), data[start + size]
     if kind == 1:
         length, _ = read_varint(block, 0)
@@ -313,18 +314,18 @@ def _block(data, start, size):
 
 
 def read_varint(data, at):
-    """Reads an unsigned integer of up to 64 bits, seven bits per byte, the lowest first.
+    """Reads an unsigned integer of up to ten bytes, seven bits per byte, the lowest first.
 
     Args:
         data: Bytes.
-        at: Its offset.
+        at: Offset of the integer.
 
     Returns:
         (the integer, the offset after it).
 
     Raises:
         IndexError: If the data end first.
-        ValueError: If it has more than 64 bits.
+        ValueError: If it has more than ten bytes.
 
     Example:
 

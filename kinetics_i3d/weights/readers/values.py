@@ -1,4 +1,4 @@
-"""`as_float32`: the rule of all readers for which arrays may become weights.
+"""The checks and conversions that all readers share, and digests of tensors.
 
 Sizes are checked before memory is allocated, since a file may declare any size.
 """
@@ -28,7 +28,7 @@ def as_float32(array, name, path):
         A C-contiguous array that owns its memory.
 
     Raises:
-        WeightsError: If the dtype holds no weights, or a value is too large for float32.
+        WeightsError: If weights cannot have this dtype, or a value is too large for float32.
     """
     kind = str(array.dtype.newbyteorder("="))
     if kind in ("float16", "bfloat16", "float32", "float64"):
