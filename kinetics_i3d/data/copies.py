@@ -16,7 +16,7 @@ def copies_across(parts):
     """Finds videos that are in more than one part of a dataset.
 
     Files are compared by their sizes and the bytes at both ends, folders of pictures by their
-    paths without links. Spans of a video are different videos.
+    paths with links resolved. Different spans of a video are different videos.
 
     Args:
         parts: {name of a split: `Video`s}.

@@ -6,8 +6,9 @@ import typing
 class Dataset:
     """The result of `open_dataset`: labeled videos, or records prepared from them.
 
-    Subclasses have a `name`; `labels`, class names in the order of a model's outputs; `videos` and
-    `missing`, which raise `DatasetError` for records; and a length, the number of examples.
+    Subclasses have a `name`; `labels`, class names in the order of a model's outputs; `videos`,
+    which raises `DatasetError` for records; `missing`, the videos that do not exist; and a length,
+    the number of examples.
 
     Example:
 
@@ -58,7 +59,7 @@ class Dataset:
         raise NotImplementedError
 
     def shared_sources(self):
-        """Sources of which a class has examples in several splits, where sources are known."""
+        """(label, source) pairs with examples in several splits; none if sources are unknown."""
         return ()
 
     def split(self, name):

@@ -1,8 +1,8 @@
 """The training pipeline: from videos or records to batches of augmented clips, with tf.data.
 
 Carreira & Zisserman, CVPR 2017, section 2.5: random start among those early enough, short videos
-looped, random crop and flip the same for the whole clip, of both streams. `measure_input` measures
-how many clips it yields per second, and what limits it.
+looped, the same random crop and flip for the whole clip and both streams. `measure_input` measures
+how many clips the pipeline yields per second, and what limits it.
 """
 
 import dataclasses
@@ -75,8 +75,8 @@ def training_clips(
 ) -> tf.data.Dataset:
     """Endless shuffled batches of augmented clips.
 
-    Flow of videos is read from the flow files beside them, as `kinetics-i3d flow` makes them; where
-    there is none it is computed while reading, which is slow.
+    Flow of videos is read from the flow files beside them, which `kinetics-i3d flow` writes. If
+    there is none, it is computed while reading, which is slow.
 
     Args:
         source: A split of a `Dataset`: videos or prepared records.
@@ -84,12 +84,12 @@ def training_clips(
             last frame has no flow.
         spec: The `ClipSpec` of the model to train, or {stream: `ClipSpec`} of one that reads both.
         frames: Frames per clip, of each stream; if their rates differ, of the faster one, flow:
-            with the specs of a `TwoStream`, 10 are 1 rgb frame and 10 flow frames.
+            with the specs of a `TwoStream`, 10 means 1 rgb frame and 10 flow frames.
         batch: Clips per batch.
         augment: A function `(clip, seed) -> clip` of {stream: tensor}, such as
             `augmentation(spec)`; flow is quantized to uint8.
-        mixup: Alpha of `transforms.mixup`; 0 leaves it out.
-        seed: The same seed gives the same batches, whatever `workers` is.
+        mixup: Alpha of `transforms.mixup`; 0 disables it.
+        seed: The same seed gives the same batches for any number of `workers`.
         workers: Videos decoded at the same time; None is one per processor.
         shard: (index, count) of one of several processes that share the source; each example is
             seen by exactly one of them.
@@ -138,7 +138,7 @@ def training_clips(
     }
 
     def finish(clip, clip_seed, label, number):
-        # Videos of several classes bring their targets.
+        # If videos may have several classes, the label is the multi-hot target already.
         target = label if label.shape.rank else tf.one_hot(label, len(source.labels))
         clip = augment(clip, clip_seed)
         clip = {name: tf.ensure_shape(clip[name], shape) for name, shape in shapes.items()}
@@ -190,7 +190,7 @@ class InputBenchmark:
         processors: Busy processors on average.
         available: Processors that the process may use.
         peak_mb: Peak memory of the process so far, in megabytes.
-        seconds: Duration of the measurement.
+        seconds: Duration of the measurement of the whole pipeline.
     """
 
     clips: float
@@ -262,7 +262,7 @@ def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds
 
 
 def _drawn(batches, batch, seconds):
-    """(clips, seconds, processor seconds) of drawing for some time, after the first batch."""
+    """(clips, seconds, processor seconds) of drawing batches for `seconds`, after the first."""
     drawn = iter(batches)
     next(drawn)
     count, start, processor = 0, time.perf_counter(), time.process_time()
@@ -275,5 +275,5 @@ def _drawn(batches, batch, seconds):
 
 
 def _peak_mb():
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

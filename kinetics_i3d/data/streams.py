@@ -1,4 +1,4 @@
-"""`read_streams`: the frames of a video and their flow; the only module that obtains flow.
+"""`read_streams`: reads the frames of a video and their flow, which is stored or computed.
 
 Flow is read from the file or the pictures stored beside the video if they were computed with the
 same spec. Otherwise it is computed while reading, which takes about fifty times as long as
@@ -29,20 +29,20 @@ from kinetics_i3d.video.video_frames import VideoFrames
 
 
 def read_streams(video, specs, *, start=0, settings=None, workers=None):
-    """Reads the frames of all streams, one after the other, at the rate of the fastest stream.
+    """Reads a video frame by frame, for all streams at once, at the rate of the fastest stream.
 
     Args:
         video: A path, or `VideoFrames`.
         specs: `StreamSpecs`; rate and resize are used, crop and range are not.
-        start: Seconds from the first picture, also a `fractions.Fraction`.
+        start: Seconds from the first picture, a number or a `fractions.Fraction`.
         settings: The `FlowSettings` of the flow. None accepts any stored flow, and computes missing
             flow with the default settings.
         workers: Number of pairs whose flow is computed at the same time; None is one per
             processor.
 
     Returns:
-        A generator of {stream: uint8 array (height, width, channels)}: pixels; and quantized flow,
-        x then y.
+        A generator of {stream: uint8 array (height, width, channels)}: RGB pixels; and quantized
+        flow, x then y.
 
     Raises:
         FlowFileError: If stored flow is damaged, or of another video or other settings.
@@ -68,7 +68,7 @@ def _read_rgb(video, spec, start):
 
 
 def _read_joint(video, spec, streams, settings, first, workers):
-    """The frames from number `first` on of streams with the same resize."""
+    """Yields the frames, from number `first` on, of streams with the same resize."""
     stored = _open_stored(video, spec, settings)
     if stored is not None:
         yield from _read_stored(video, stored, spec, streams, first)
@@ -119,7 +119,7 @@ def read_window(video, specs, *, frames, position, settings=None):
         video: As for `read_streams`.
         specs: As for `read_streams`.
         frames: Length of the window, in frames of the fastest stream.
-        position: 0 for the earliest window, 1 for the latest that has flow to its end.
+        position: 0 for the earliest window, 1 for the latest; with flow, that has flow to its end.
         settings: As for `read_streams`.
 
     Returns:
@@ -136,7 +136,7 @@ def read_window(video, specs, *, frames, position, settings=None):
         latest = _seconds(min(spare, int(position * (spare + 1))), spec)
     else:
         latest = max(0.0, duration(video) - frames / spec.fps) * position
-    # The header may declare more frames than there are; only flow relies on its count.
+    # The header may declare more frames than there are; with flow, position 0 is next.
     for start in sorted({latest, 0}, reverse=True) if has_flow else [latest]:
         # One worker: training reads windows of several videos at the same time.
         stream = read_streams(video, specs, start=start, settings=settings, workers=1)
@@ -156,7 +156,7 @@ def read_window(video, specs, *, frames, position, settings=None):
 
 
 def no_flow(video):
-    """The `VideoError` of a video of one frame."""
+    """The `VideoError` for a video of one frame."""
     return VideoError(f"{video}: a single frame has no flow; two are needed")
 
 

@@ -2,9 +2,9 @@
 
 A clip is {stream: tensor}: `"rgb"` (frames, height, width, 3), `"flow"` (frames, height, width, 2)
 or both, of equal size; all streams are cropped and flipped alike. Flow is quantized to uint8, or
-float32, where 0 is no motion. An op draws once per clip, and only from `seed`, two int32 numbers:
-the same seed gives the same clip on every machine. Flipping negates the x of flow: Carreira &
-Zisserman, CVPR 2017, section 2.5.
+float32, where 0 is no motion. An op draws its random numbers once per clip, only from `seed`, two
+int32 numbers: the same seed gives the same clip on every machine. Flipping negates the x of flow:
+Carreira & Zisserman, CVPR 2017, section 2.5.
 """
 
 import tensorflow as tf
@@ -85,7 +85,7 @@ def random_resized_crop(size, *, area=(0.3, 1.0), aspect=(3 / 4, 4 / 3)):
         aspect: Range of width / height.
 
     Returns:
-        An op to float32 (frames, size, size, channels).
+        An op that returns float32 (frames, size, size, channels).
     """
 
     def op(clip, seed):
@@ -141,7 +141,7 @@ def color_jitter(*, brightness=0.2, contrast=0.3, saturation=0.4):
         saturation: Maximum deviation of the saturation factor from 1.
 
     Returns:
-        An op on pixels 0 to 255, to float32 0 to 255; flow is unchanged.
+        An op that takes pixels 0 to 255 and returns float32 0 to 255; flow is unchanged.
     """
 
     def jitter(clip, seed):

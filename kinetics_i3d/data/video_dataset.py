@@ -54,7 +54,7 @@ class Video:
 
     @property
     def location(self):
-        """The path followed by the span, as every reader of videos takes it."""
+        """The path followed by the span, which every reader of videos accepts."""
         return self.path if self.span is None else pathlib.Path(self.span.located(self.path))
 
 
@@ -106,7 +106,7 @@ class VideoDataset(Dataset):
         """Selects the videos of one split.
 
         Args:
-            name: A split; or `"source=NAME"`, the videos of one source whatever their split, or
+            name: A split; or `"source=NAME"`, the videos of one source in all splits, or
                 `"source!=NAME"`, all others, for leave-one-group-out protocols.
 
         Returns:
@@ -194,7 +194,7 @@ class VideoDataset(Dataset):
             yield str(video.location), label, times
 
     def shared_sources(self):
-        """Sources of which a class has videos in more than one split.
+        """Finds the sources whose videos of one class are in more than one split.
 
         A model should not be tested on a part of a video that it was trained on.
 
@@ -262,7 +262,7 @@ def _class_of_source(video):
 
 
 def split_undivided(dataset, *, share=SHARE, seed=0):
-    """Divides videos that are not assigned to splits, and logs how.
+    """Divides videos that are not assigned to splits, and logs how they were divided.
 
     Clips cut from the same longer video look alike, so a model that was trained on some of them
     cannot be tested on the others. They stay together if their file names identify their source.

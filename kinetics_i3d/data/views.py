@@ -2,9 +2,8 @@
 
 Carreira & Zisserman, CVPR 2017, section 2.5: the whole video, center crop, predictions averaged
 over time. The paper's longest clip, 250 frames, bounds the memory. Ten crops: Krizhevsky et al.,
-NIPS 2012; clips with three crops: Wang et al., "Non-local Neural Networks", CVPR 2018. A number of
-clips evenly spread: Simonyan & Zisserman, "Two-Stream Convolutional Networks", NIPS 2014, section
-5.
+NIPS 2012; clips with three crops: Wang et al., "Non-local Neural Networks", CVPR 2018. Evenly
+spread clips: Simonyan & Zisserman, "Two-Stream Convolutional Networks", NIPS 2014, section 5.
 """
 
 import collections
@@ -204,7 +203,8 @@ def load_streams(
         start: Seconds from the first frame.
         frames: Number of frames, of the fastest stream: a multiple of the ratio of the rates. A
             shorter video is looped. None reads to the end.
-        settings: A `FlowSettings`; None is the release's.
+        settings: The `FlowSettings`; None accepts any stored flow, and computes missing flow with
+            the default settings.
 
     Returns:
         `{stream: clips}` for two streams, the clips alone for one: float32 (1, frames, spec.size,

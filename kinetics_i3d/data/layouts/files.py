@@ -32,7 +32,7 @@ class VideoFinder:
         self._stems = None
 
     def has(self, name):
-        """Whether there is a video at a listed path, or with a name that `loose` returned."""
+        """Whether there is a video at a listed path, or elsewhere under the same name."""
         name, stems, _ = loose(name)
         if self._listed(name) is not None:
             return True
@@ -141,7 +141,7 @@ def walk_videos(folder, *, empty=False):
 
 
 def kind_of(entry):
-    """`"folder"` or `"file"`; None for an `os.DirEntry` of neither, such as a link to itself."""
+    """`"folder"` or `"file"`; None for any other `os.DirEntry`, such as a link to itself."""
     try:
         return "folder" if entry.is_dir() else "file" if entry.is_file() else None
     except OSError:
@@ -191,12 +191,12 @@ def cut(files, where):
     upload, which is recognized by its duration.
 
     Args:
-        files: (row, path, stem) of each row, as `VideoFinder.find_stem` gives them.
+        files: (row, path, stem) of each row, with the path and stem of `VideoFinder.find_stem`.
         where: Name of the dataset, for the log.
 
     Returns:
-        A list of (row, path, span). The path is also None if the file has only an id that several
-        rows share; the span is None for the entire file.
+        A list of (row, path, span). The path is also None if the file is named only by an id that
+        several rows share; the span is None for the entire file.
     """
     unsure = sorted({path for row, path, stem in files if path and stem in row.whole})
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:

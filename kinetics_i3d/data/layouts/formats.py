@@ -170,7 +170,7 @@ def recognize(path, *, kind=None, videos=None):
     Lists take precedence over folders: videos in class folders are a dataset even without lists.
 
     Args:
-        path: A list, a folder, or an address, which is always one of records.
+        path: A list, a folder, or an address, which always refers to records.
         kind: The kind, if it is known.
         videos: The folder of the videos, if it is not that of their list.
 
@@ -269,7 +269,7 @@ def _describe_mismatch(location, kind):
 
 
 def _describe_folder(location):
-    """What is wrong with a folder that holds nothing, or videos that no class has; or None."""
+    """The error for a folder that is empty, or holds videos but no folders of classes; or None."""
     names = [name for name in os.listdir(location.path) if not name.startswith(".")]
     if not names:
         return f"{location.path}: this folder is empty"

@@ -12,7 +12,7 @@ from kinetics_i3d.data.layouts.listing import Listing, Row, folder_name
 LOOKS_LIKE = "files <class>_test_split1.txt"
 FILES = re.compile(r"(.+)_test_split(\d)\.txt")
 PARTS = {"0": None, "1": "train", "2": "test"}
-# How much of the body, camera motion, people, view, quality, number.
+# Visible body parts, camera motion, number of people, view, quality, number of the clip.
 MANNER = r"[a-z]+_[a-z]+_np\d+_[a-z]+_[a-z]+_\d+"
 
 

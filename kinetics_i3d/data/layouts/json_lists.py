@@ -176,7 +176,7 @@ def _of_glosses(file, entries):
 
 
 def _of_templates(file, entries):
-    """Rows of Something-Something: [{"id", "template"}]; the test has ids alone."""
+    """Rows of Something-Something: [{"id", "template"}]; the test set has only ids."""
     rows, bare = [], 0
     for entry in entries:
         video, template = str(entry.get("id", "")).strip(), entry.get("template")

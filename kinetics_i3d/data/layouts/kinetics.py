@@ -91,7 +91,7 @@ def _row(file, line, row, times):
 
 
 def piece(video, start, end, *, label, split, file, line, shared):
-    """The `Row` of a part of a video; its file is named as by Kinetics' tools, or by the id."""
+    """The `Row` of a part of a video, whose file is named by the id, with or without the times."""
     stem = f"{video}_{int(start):06d}_{int(end):06d}"
     return Row(
         f"{stem}.mp4",

@@ -128,7 +128,7 @@ def split_by_name(stem):
 
 
 def folder_name(path):
-    """The name of a folder, also of `"."`."""
+    """The name of a folder, even for `"."`."""
     return pathlib.Path(path).absolute().name
 
 

@@ -1,4 +1,4 @@
-"""Tables with the columns path, label and split: custom ones, those of J-HMDB and of figures.
+"""Tables with the columns path, label and split: custom tables, J-HMDB and figures.
 
 With the columns start and end, in seconds, a row is a part of its video. A video has several labels
 if a column `labels` lists them, or if several rows give it different labels.
@@ -71,7 +71,7 @@ FIGURES_LOOKS_LIKE = "figures.csv"
 JHMDB_TABLES = re.compile(r"split(\d)\.csv")
 FIGURES_TABLE = "figures.csv"
 TIME = re.compile(r"(?:\d+:){0,2}\d+(?:\.\d*)?")
-# Columns of parts of videos in other units, which are not read.
+# Columns that select parts of videos in other units; they are not read.
 OTHER_TIMES = re.compile(
     r"(?:start|begin|end|stop|first|last)_?(?:frame|idx|ms|msec)s?"
     r"|(?:frame|idx|ms|msec)s?_?(?:start|begin|end|stop)|t_?(?:0|1|start|end)"
@@ -200,7 +200,7 @@ def read_one(path, *, source=None):
 
 
 def _check_columns(path, columns, usual):
-    """Refuses a column that is there twice; warns of parts of videos that are not read."""
+    """Refuses a repeated column; warns if columns that select parts of videos are not read."""
     twice = sorted(name for name in {*usual.values()} if columns.count(name) > 1)
     if twice:
         raise DatasetError(

@@ -40,7 +40,7 @@ class Address:
     """A read-only subset of `pathlib.Path` for TensorFlow's file systems.
 
     No file system is accessed before a method needs it. Failures raise a `DatasetError` that names
-    the address, except for a missing file.
+    the address; for a missing file, `is_file` returns False.
 
     Args:
         text: The address with its scheme.

@@ -175,7 +175,7 @@ def _checked_path(path):
 
 
 def _shrunk(clip, spec):
-    """A clip, resized by a spec."""
+    """Resizes a clip as a spec says."""
 
     def size(shape):
         return np.array(resized(tuple(shape.tolist()), spec.short_side, spec.resize), np.int32)

@@ -1,6 +1,7 @@
 """`prepare` decodes the videos of a dataset once, into TFRecords, from which training is faster.
 
-`verify_records` checks them. Flow is that of the I3D release, in 8 bits.
+`verify_records` checks them. By default, flow is computed as for the I3D release; it is stored in
+8 bits.
 """
 
 import contextlib
@@ -106,7 +107,7 @@ def prepare_by(write, dataset, folder, config=None):
         )
     check_unicode(folder)
     if "flow" in config.streams:
-        pair_function(config.flow.method, config.flow.backend)  # a missing package: before any file
+        pair_function(config.flow.method, config.flow.backend)  # refuses a missing package
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)
     settings = {
         "labels": list(dataset.labels),
@@ -119,14 +120,14 @@ def prepare_by(write, dataset, folder, config=None):
     shards = {folder / file: videos for split in plan.values() for file, videos in split}
     with _exclusive(folder):
         begun = _claim(folder, settings)
-        # Of the settings as read from the file, where 25 may be 25.0.
+        # The digest of the settings as read from the file, where 25 may be 25.0.
         identity = manifests.digest(begun.settings)
         done = {
             path: manifests.read_shard_manifest(path, identity, multi_label=dataset.multi_label)
             for path in shards
         }
         missing = {path: videos for path, videos in shards.items() if done[path] is None}
-        if missing:  # it may have been complete before
+        if missing:  # the records may have been complete before
             manifests.write_manifest(folder, begun)
         finished = sum(len(shards[path]) for path in shards if path not in missing)
         done |= write(missing, dataset.labels, config, identity, finished)

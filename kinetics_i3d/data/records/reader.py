@@ -249,10 +249,14 @@ def parse_record(serialized, *, streams, classes=None):
         classes: The number of classes of records that may have several labels; None for one label.
 
     Returns:
-        A dictionary of tensors: `"image"` string (frames,) with rgb, `"flow"` string (frames - 1,)
-        with flow, `"label"` int64 () or, with `classes`, float32 (classes,) with 1.0 for each class
-        of the video, `"timestamps"` int64 (frames,), microseconds from the first
-        frame (of flow alone: frames - 1), and `"name"` string (), the video's path in its dataset.
+        A dictionary of tensors:
+
+        - `"image"`: string (frames,), with rgb.
+        - `"flow"`: string (frames - 1,), with flow.
+        - `"label"`: int64 (); with `classes`, float32 (classes,), 1.0 for each class of the video.
+        - `"timestamps"`: int64 (frames,), or (frames - 1,) of flow alone; microseconds from the
+          first frame.
+        - `"name"`: string (), the video's path in its dataset.
     """
     import tensorflow as tf
 

@@ -1,8 +1,8 @@
 """The shards of prepared records: which videos they contain, how they are written and checked.
 
 The fields of a record are those of MediaSequence, https://github.com/google-ai-edge/mediapipe
-(`util/sequence`). Flow is stored as by its `FlowToImageCalculator`, but rounded by default instead
-of truncated.
+(`util/sequence`). Flow is stored in the format of its `FlowToImageCalculator`, but by default it is
+rounded instead of truncated.
 """
 
 import collections
@@ -92,12 +92,14 @@ def write_shard(path, videos, labels, config, identity):
 
 
 class ShardWriter:
-    """Encodes videos in threads, and writes them to their shards in the planned order, once.
+    """Encodes videos in threads, and writes them to their shards in the planned order.
+
+    An instance can write only once.
 
     Args:
         labels: Class names in order.
         config: A `PrepareConfig`.
-        identity: The digest of the settings, as of `write_shard`.
+        identity: The digest of the settings.
         workers: Number of threads.
         progress: Called with the number of finished videos, or `None`.
     """
@@ -259,7 +261,7 @@ def make_record(jpegs, *, size, fps, classes, name, labels, bound=None):
         classes: The video's classes, some of `labels`.
         name: The video's path in the dataset.
         labels: Class names in order.
-        bound: Pixels of flow that 0 and 255 stand for, if there is flow.
+        bound: Pixels of flow that 255 stands for, and 0 for its negative, if there is flow.
     """
     import tensorflow as tf
 
@@ -293,7 +295,7 @@ def check_framing(path):
     """Raises `DatasetError` unless the records of a shard end where the file does.
 
     A record of a TFRecord file consists of its length (8 bytes), a checksum of the length (4), the
-    data, and a checksum of the data (4). TensorFlow allocates whatever length a file declares,
+    data, and a checksum of the data (4). TensorFlow allocates the length that a file declares,
     which can crash the process.
     https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 
