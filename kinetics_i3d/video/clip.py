@@ -34,7 +34,7 @@ def load_clip(
         spec: A `ClipSpec`, such as `model.clip_spec`, or the name of one.
         start: Seconds from the first picture.
         frames: Number of frames to return. A shorter video is looped as often as needed, as in the
-            paper; if `start` leaves too few frames, a warning is logged. None returns all frames to
+            paper; if `start` leaves too few frames, a warning is issued. None returns all frames to
             the end. Models raise an error for fewer frames than they can read.
         threads: Threads of the decoder.
 
@@ -58,7 +58,7 @@ def load_clip(
 
 
 def read_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=1):
-    """As `load_clip`, but pixels: uint8 array (frames, spec.size, spec.size, 3), RGB."""
+    """As `load_clip`, but returns pixels: uint8 array (frames, spec.size, spec.size, 3), RGB."""
     spec = _rgb_spec(spec)
     if frames is not None:
         _check_count("frames", frames)
@@ -97,7 +97,7 @@ def crop_frames(frames, *, spec, path):
 
 
 def center_crop(clip, size):
-    """Cuts the center square out of (..., height, width, channels), rounded up and left; a view."""
+    """A view of the center square of (..., height, width, channels), rounded to the top left."""
     _check_count("size", size)
     height, width = np.shape(clip)[-3:-1]
     if size > min(height, width):

@@ -1,7 +1,7 @@
 """`FrameFolder`: the pictures of a folder (img_00001.jpg, ...) read as a video.
 
 These are the "rawframes" of MMAction2, TSN and denseflow, and the folders of Jester and
-Something-Something. Pictures have no frame rate: 25 a second is assumed, and `folder#fps=30` sets
+Something-Something. Pictures have no frame rate: 25 per second is assumed; `folder#fps=30` sets
 another rate.
 """
 
@@ -38,7 +38,7 @@ _LOCATED = re.compile(r"(?s)(.+)#fps=(\d+(?:\.\d+)?)")
 
 
 def split_rate(path):
-    """Splits `folder#fps=30` into (path as text, frames a second as a fraction or None)."""
+    """Splits `folder#fps=30` into (path as text, frames per second as a fraction or None)."""
     path = os.fspath(path)
     match = _LOCATED.fullmatch(path) if isinstance(path, str) and "#fps=" in path else None
     if match is None or not float(match[2]):
@@ -63,7 +63,7 @@ def numbered_pictures(folder):
 
 
 def is_frame_folder(path):
-    """Whether a path is a folder whose first file is a numbered picture."""
+    """Whether a path is a folder whose first file, except text files, is a numbered picture."""
     path, _ = split_rate(path)
     try:
         with os.scandir(path) as entries:

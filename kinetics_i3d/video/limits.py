@@ -1,8 +1,8 @@
 """Limits on the time and memory that a video file may take, and decoding in a child process.
 
 A file of 200 kB can contain pictures of gigabytes, and two pictures can be ten hours apart:
-`VideoLimits` refuses them. If FFmpeg's decoders hang, exhaust memory or crash,
-`set_bounded_decoder` lets only that video fail, not the process that reads it.
+`VideoLimits` refuses them. FFmpeg's decoders may also hang, exhaust memory or crash; with
+`set_bounded_decoder`, only that video fails, not the process that reads it.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ class VideoLimits:
         pixels: Maximum pixels of a picture, as stored and after its resize. The default is that of
             8K cinema; a decoder needs about 30 bytes per pixel.
         aspect: Maximum ratio of the longer to the shorter side of a picture that is resized.
-        frames: Number of frames allowed for any video, regardless of its number of pictures.
+        frames: Number of frames that any video may have, even one with few pictures.
         frames_per_picture: Number of frames that each picture may add. Pictures are repeated if a
             video has a lower rate than is sampled; slides are shown for minutes.
         seconds: Maximum time of a bounded decoder for the first frame, and for every 100 frames.
@@ -89,7 +89,7 @@ def current_limits():
     `pixels=100000000,frames=1000000`.
 
     Raises:
-        UserError: If it cannot be read.
+        UserError: If the variable is invalid.
 
     Example:
 
@@ -118,10 +118,9 @@ def set_bounded_decoder(enabled: bool) -> bool:
     """Switches decoding in a child process on or off, for this process and those that it starts.
 
     Video files and folders of pictures are then decoded in a child process that is reused. If a
-    decoder exceeds the `seconds` or the `memory` of `VideoLimits`, or crashes, a `VideoError` is
-    raised, and the next video gets a new process. By default a decoder may take 60 seconds for the
-    first frame and for every 100 frames, and 2 GiB of memory (on Linux). The frames are the same.
-    Servers that decode untrusted files should switch it on.
+    decoder takes longer than 60 seconds for the first frame or for any 100 frames, needs more than
+    2 GiB of memory (on Linux), or crashes, a `VideoError` is raised, and the next video gets a new
+    process. The frames are the same. Servers that decode untrusted files should switch it on.
 
     The environment variable `KINETICS_I3D_BOUNDED_DECODER=1` does the same, and
     `KINETICS_I3D_VIDEO_LIMITS=seconds=10,memory=1000000000` changes the limits. `watch` decodes

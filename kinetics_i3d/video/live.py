@@ -209,7 +209,7 @@ def source_kind(source):
 
 
 def check_source(source):
-    """Returns the kind of a source, see `source_kind`, whose file or device exists.
+    """Returns the kind of a source as `source_kind`, and checks that its file or device exists.
 
     Raises:
         ValueError: As `source_kind`.

@@ -165,7 +165,7 @@ class LiveFrames:
 
     def _read_on(self):
         """Reads one connection, or several one after the other."""
-        warned_at = 0  # frame of the last warning, so that an outage gives one line
+        warned_at = 0  # frame of the last warning, so that an outage logs one line
         while True:
             reason = "the stream ended"
             try:

@@ -9,8 +9,8 @@ from kinetics_i3d.core.clip_spec import resized
 from kinetics_i3d.core.errors import VideoError, first_line
 from kinetics_i3d.video.limits import current_limits, out_of_memory
 
-# The most common pixel formats. swscale has fast code from these to separate planes, but not to
-# packed pixels: converting to planes first halves the time.
+# The most common pixel formats. swscale has fast code that converts them to separate planes, but
+# none to packed pixels: converting to planes first halves the time.
 _PLANAR = ("yuv420p", "yuvj420p")
 
 
@@ -107,7 +107,7 @@ class Painter:
         return rgb
 
     def _settle(self, size):
-        """Sets the size of all pictures by that of the first."""
+        """Sets the size of all pictures from that of the first."""
         self._size = size
         if self._short_side is None:
             return
@@ -136,7 +136,7 @@ def compile_shortcut():
 
 
 def same_by_planes(picture, height):
-    """Whether swscale gives the same bilinear RGB, bit for bit, by way of separate planes.
+    """Whether swscale computes the same bilinear RGB, bit for bit, via separate planes.
 
     For packed pixels swscale rounds differently where two lines are combined: if the height grows,
     or hardly shrinks. `height` is that of the result, as stored.
@@ -166,7 +166,8 @@ def _unknown_type(types, number):
 def orientation(picture):
     """(transposed, left_right, up_down): how players turn a picture, from its display matrix.
 
-    Swap the axes, then flip the columns and the rows. Other angles are rounded to right ones.
+    The axes are swapped first; then the columns and the rows are flipped. Other angles are rounded
+    to multiples of 90 degrees.
     """
     matrix = _side_data(picture).get("DISPLAYMATRIX")
     if matrix is None:

@@ -1,4 +1,4 @@
-"""`read_frames`, `timed_frames`, `video_info`: read a video as a stream of upright RGB frames.
+"""Reads a video as a stream of upright RGB frames: `read_frames` and others; and `video_info`.
 
 Frames are sampled by presentation time; `kinetics_i3d.video.sampling` has the rule.
 """
@@ -23,7 +23,7 @@ from kinetics_i3d.video.video_frames import VideoFrames, check_video
 
 # Seconds; below this, decoding from the beginning is cheaper than seeking.
 _SEEK_FROM = fractions.Fraction(1)
-# Seeking goes by decoding time, which is up to 16 pictures earlier than presentation time.
+# Seeking uses decoding times, which are up to 16 pictures earlier than presentation times.
 _SEEK_EARLIER = fractions.Fraction(1, 2)
 
 
@@ -121,7 +121,7 @@ def read_frames(
     """Reads the frames of a video one after the other; only a few are in memory at a time.
 
     With `fps`, frame k is the one nearest in time to `start + k / fps`, or still shown then: a
-    video of that rate gives each of its frames once, a slower one repeats some. There are
+    video of that rate yields each of its frames once, a slower one repeats some. There are
     `round(fps * seconds)` frames, at least one.
 
     Frames come as players show them, rotated by their metadata. Interlaced frames stay interlaced,
@@ -320,7 +320,7 @@ def _timed(source, start):
 
 
 def _after_seek(source, start, first):
-    """As `_timed`, by seeking; None unless it certainly leads to an early enough keyframe."""
+    """As `_timed`, by seeking; None if it may not lead to a keyframe at or before `start`."""
     tick = source.tick
     if not source.seek(first + int(max(0, start - _SEEK_EARLIER) / tick)):
         return None
@@ -354,7 +354,7 @@ def spread_frames(path, count, *, fps, short_side):
 
     Returns:
         A list of (seconds, uint8 (height, width, 3)): the middles of `count` equal parts, or all
-        frames of a video that has no more.
+        frames of a video that has no more than that.
 
     Raises:
         ValueError: If `count` is below 1.

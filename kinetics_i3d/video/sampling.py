@@ -1,13 +1,13 @@
 """Presentation times of pictures, and sampling at a frame rate.
 
 The rule is that of FFmpeg's fps filter: a picture belongs to the tick that its time rounds to, and
-stays until the next. Where several round to one tick, the nearest wins (the filter takes the last).
+stays until the next. If several round to one tick, the nearest is used (the filter uses the last).
 """
 
 import fractions
 import math
 
-# Matroska and FLV round times to milliseconds: two times are off by at most 2 in sum.
+# Matroska and FLV round times to milliseconds: the errors of two times add up to at most 2 ms.
 _SLACK = fractions.Fraction(2, 1000)
 
 

@@ -13,7 +13,7 @@ from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.video.limits import current_limits, out_of_memory
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
 
-# Names of video files.
+# Suffixes of video files.
 # fmt: off
 VIDEO_SUFFIXES = frozenset([
     ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
@@ -91,8 +91,8 @@ class Source:
     def clock(self):
         """The time stamp of pictures: `"pts"`, or `"dts"` in AVI, which stores no other.
 
-        libav invents AVI's presentation times, wrongly where pictures are stored out of order; its
-        decoding times come with the pictures in presentation order.
+        The presentation times that libav makes up for AVI are wrong where pictures are stored out
+        of order. The decoding times of its pictures are in presentation order.
         """
         if self._memory is not None:
             return "pts"
@@ -143,7 +143,7 @@ class Source:
         return self.container.duration / 1e6 if self.container.duration else None
 
     def seek(self, stamp):
-        """Seeks a keyframe at or before a time stamp; returns whether the format agreed."""
+        """Seeks a keyframe at or before a time stamp; returns whether this succeeded."""
         from av.error import FFmpegError
 
         if self._memory is not None:
@@ -204,7 +204,7 @@ class Source:
                     break
                 # Some formats find the next packet after the damage, so reading continues.
                 self._log(reason_of(error))
-        yield None  # flushes the decoder, as demux itself does at the end of a sound file
+        yield None  # flushes the decoder, as demux itself does at the end of an intact file
 
     def _check_memory(self, error):
         """Raises `VideoError` if memory is short, since then the video is not damaged."""

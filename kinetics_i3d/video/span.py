@@ -62,7 +62,7 @@ class Span:
         return first / rate, None if stop is None else stop / rate
 
     def length(self, duration):
-        """The seconds of this span in a video of a duration; 0 if the video ends before it."""
+        """Seconds of this span in a video of `duration` seconds; 0 if the video ends before it."""
         end = duration if self.end is None else min(self.end, duration)
         return max(0.0, end - self.start)
 

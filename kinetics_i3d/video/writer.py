@@ -16,20 +16,20 @@ from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.types import PathLike
 
 SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".ts")
-_CRF = 18  # of x264's 0 to 51; at 18 people see no difference to the source
+_CRF = 18  # of x264's 0 to 51; at 18, people see no difference from the source
 
 
 def write_video(path: PathLike, frames: Iterable[Any], *, fps: float | fractions.Fraction) -> int:
     """Writes frames as an H.264 video; the same frames give the same bytes.
 
-    4:2:0 has even sizes only: an odd height or width is padded by repeating the last line, so that
-    no line is lost; the video is then one pixel larger than the frames.
+    4:2:0 requires even sizes: an odd height or width is padded by repeating the last row or column,
+    so that none is lost; the video is then one pixel larger than the frames.
 
     Args:
         path: The video. Its suffix chooses the container and is one of `SUFFIXES`. Missing folders
-            are made.
+            are created.
         frames: uint8 array (frames, height, width, 3), RGB, 0 to 255, or any iterable of such
-            (height, width, 3) frames, all of one size; an iterable is not held as a whole.
+            (height, width, 3) frames, all of one size; an iterable is read frame by frame.
         fps: Frames per second, a number or a `fractions.Fraction` (30000/1001 is kept exactly).
 
     Returns:

@@ -1,8 +1,8 @@
-"""`Shortcut`: compiled conversion of 4:2:0 pictures to RGB of the same size, bit-exact to swscale.
+"""`Shortcut`: converts 4:2:0 pictures to RGB of the same size, compiled, bit-exact with swscale.
 
 This is what swscale computes with full chroma and accurate rounding: chroma is interpolated between
-the two nearest lines and columns, and the matrix is applied in fixed point of 13 bits. At equal
-size no sum before the matrix is rounded, so a single pass in integers takes a third of the time.
+the two nearest lines and columns, and the matrix is applied in 13-bit fixed point. At equal size no
+sum before the matrix is rounded, so a single pass in integers takes a third of the time.
 """
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy as np
 from kinetics_i3d.core.compiled import compiled, numba
 
 TRIES = 50  # pictures of a video that are compared before it is left to swscale
-# Eighths of a chroma column and of its neighbor, (at even, at odd columns): between two columns of
-# luma as in MPEG-1, or on the even ones as in MPEG-2 and H.264.
+# Weights, in eighths, of the nearest chroma column and of its neighbor, for even and for odd luma
+# columns. Chroma lies between two luma columns as in MPEG-1, or on the even ones as in MPEG-2 and
+# H.264.
 SITINGS = ((6, 2, 6, 2), (8, 0, 4, 4))
 # ITU-R BT.601 and BT.709 as in libswscale/yuv2rgb.c: V to R, U to B, U to G, V to G, in 16 bits.
 BT601 = (104597, 132201, 25675, 53279)
@@ -37,14 +38,14 @@ class Shortcut:
         return None if conversion is None else converted(picture, *conversion)
 
     def learn(self, picture, rgb):
-        """Compares with swscale's RGB of a picture, uint8 (height, width, 3)."""
+        """Compares the conversion of a picture with swscale's: RGB, uint8 (height, width, 3)."""
         upright = all(plane.line_size > 0 for plane in picture.planes)
         if self._tries and upright and picture.colorspace in MATRICES:
             self._tries -= 1
             numbers = coefficients(MATRICES[picture.colorspace], full=_is_full(picture))
             candidates = [(weights, numbers) for weights in SITINGS]
             right = [way for way in candidates if np.array_equal(converted(picture, *way), rgb)]
-            if len(right) == 1:  # both are right without color to tell them apart
+            if len(right) == 1:  # without color, both are right
                 self._conversions[_tags(picture)] = right[0]
 
 
@@ -82,13 +83,13 @@ def converted(picture, weights, numbers):
 def coefficients(matrix, *, full):
     """(black, luma, V to R, V to G, U to G, U to B) in fixed point.
 
-    As `ff_yuv2rgb_c_init_tables` rounds a matrix with 16 bits after the point. `full` means levels
-    from 0 to 255 rather than 16 to 235 (chroma 240).
+    Rounded as in `ff_yuv2rgb_c_init_tables`, from a matrix with 16 fractional bits. `full` means
+    levels from 0 to 255 rather than 16 to 235 (chroma 240).
     """
     red, blue, green_of_blue, green_of_red = matrix
     black, luma = (0, 1 << 16) if full else (16 << 9, (255 << 16) // 219)
     chroma: tuple[int, ...] = (red, -green_of_red, -green_of_blue, blue)
-    if full:  # towards zero, as C divides
+    if full:  # toward zero, as C divides
         chroma = tuple(int(number * 224 / 255) for number in chroma)
     rounded = [((number << 13) + (1 << 15)) >> 16 for number in (luma, *chroma)]
     return (black, *rounded)
@@ -104,7 +105,7 @@ def _convert(luma, blues, reds, weights, numbers, rgb):
     even, before = np.int32(weights[0]), np.int32(weights[1])
     odd, behind = np.int32(weights[2]), np.int32(weights[3])
     few = np.empty((2, half + 2), np.int32)  # chroma of a line, in quarters
-    many = np.empty((2, width), np.int32)  # of each pixel, 512 a level as luma
+    many = np.empty((2, width), np.int32)  # of each pixel, 512 per level, like luma
     line = np.empty((3, width), np.uint8)
     for y in range(height):
         near = y // 2
