@@ -1,4 +1,4 @@
-"""`Canvas`: drawing of result pictures: colors, text that fits, and atomic PNG files.
+"""`Canvas`: draws pictures of results: boxes, pixels and fitted text, saved as PNG atomically.
 
 Drawn with Pillow, https://pillow.readthedocs.io, and its built-in font.
 """

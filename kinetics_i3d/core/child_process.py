@@ -73,7 +73,7 @@ def stream_in_child(function, *arguments, seconds, memory, variables=None, impor
         memory: As for `call_in_child`.
         variables: As for `call_in_child`.
         imports: As for `call_in_child`.
-        items: See `seconds`.
+        items: The number of items that `seconds` applies to.
 
     Yields:
         Plain values and arrays; arrays own their memory.

@@ -30,7 +30,7 @@ class ClipSpec:
         fps: Frames per second, sampled by presentation time.
         short_side: Length in pixels of the side that `resize` sets; for `"stretch"` of both sides,
             equal to `size`.
-        size: Side of the square crop in pixels; centered at test, random in training.
+        size: Side of the square crop in pixels; centered at test time, random in training.
         low: The value of a black pixel (0).
         high: The value of a white pixel (255).
         resize: `"short_side"` resizes the smaller side to `short_side` and keeps the aspect ratio;
@@ -107,7 +107,7 @@ class ClipSpec:
     def normalize(self, clip: Any, *, out: Any = None) -> Any:
         """Scales uint8 pixels, 0 to 255, to float32 values, `low` to `high`; fills `out` if set."""
         scale = np.float32((self.high - self.low) / 255.0)
-        # Only one array of this size is allocated: a clip of 10 s has 150 MB.
+        # Only one array of this size is allocated: a clip of 10 s takes 150 MB.
         values = np.multiply(clip, scale, out=out, dtype=np.float32)
         values += np.float32(self.low)
         return values
@@ -202,7 +202,7 @@ DEEPMIND = ClipSpec("deepmind")
 DEEPMIND_FLOW = ClipSpec("deepmind_flow", stream="flow")
 FLOW_BOUND = 20.0
 
-# Its graph outputs rgb in [0, 1] and flow in [-20, 20]; its caller scales both to [-1, 1].
+# MediaPipe's graph outputs rgb in [0, 1] and flow in [-20, 20]; callers scale both to [-1, 1].
 MEDIAPIPE = ClipSpec("mediapipe", resize="height", interpolation="area_cubic")
 
 # FVD takes frames at any rate; `fps` is that of the Kinetics videos its network was trained on.

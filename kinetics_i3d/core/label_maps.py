@@ -12,7 +12,7 @@ _ITEM_FIELD = re.compile(r"""\b(id|name|display_name|label)\s*:\s*(?:"([^"]*)"|'
 
 
 def item_rows(path, text):
-    """[(line, id, label)] of the `item { id: name: }` entries of the object detection API."""
+    """[(line, id, label)] of the `item { id: name: }` entries of TensorFlow's detection API."""
     rows = []
     for match in _ITEM.finditer(text):
         fields = {

@@ -96,7 +96,7 @@ def decode_predictions(
 
     Args:
         predictions: Array (batch, classes), as a model's `predict` returns.
-        top: Number of classes per row; all of them if there are fewer.
+        top: Number of classes per row; all of them if there are fewer, or if it is None.
         labels: Class names in order, usually `model.labels`. Without them, 400 and 600 outputs are
             read as Kinetics-400 and Kinetics-600.
         from_logits: Whether `predictions` are logits rather than probabilities.

@@ -1,8 +1,8 @@
 """Locks between processes: `locked` guards a block, `locked_path` a file that is being written.
 
-The operating system releases the lock of a process that ends, however it ends. A file system
-without locks gets a file that names its owner; when that process is dead, the next one on the same
-machine takes its place.
+The operating system releases the lock of a process that ends, however it ends. On a file system
+without locks, the lock is a file that names its owner; if that process is dead, the next one on the
+same machine takes the lock.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ def locked(path, *, wait=True, name=None):
     """Holds the lock file `path` within the block, and removes it at the end.
 
     Args:
-        path: The lock file. Missing folders are made.
+        path: The lock file. Missing folders are created.
         wait: Whether to wait while another process holds the lock; waiting is logged.
         name: Name of the lock in the log; by default the path.
 
@@ -42,8 +42,8 @@ def locked(path, *, wait=True, name=None):
     try:
         yield True
     finally:
-        # Processes that wait for a file that is gone open the next one of its name. An owner's file
-        # is removed by its release; on Windows an open file cannot be.
+        # Processes that wait for a removed file open the next one of that name. A file that names
+        # its owner is removed by `release`; on Windows an open file cannot be removed.
         if os.fspath(path) == lock.lock_file:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -58,7 +58,7 @@ def locked_path(path, *, wait=True):
     The name is always the same, so that the next process overwrites the remains of a killed one.
 
     Args:
-        path: The name of the finished file. Missing folders are made.
+        path: The name of the finished file. Missing folders are created.
         wait: Whether to wait while another process is writing the file.
 
     Yields:

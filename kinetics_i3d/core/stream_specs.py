@@ -1,7 +1,7 @@
 """`StreamSpecs`: the compatible `ClipSpec`s of one or several streams.
 
 Carreira & Zisserman, CVPR 2017, section 2.5: both streams see the same crop of the same frames in
-training; table 1: systems (c) and (d) read one frame per ten flows. At test the streams of a
+training; table 1: systems (c) and (d) read one frame per ten flows. At test time, the streams of a
 Two-Stream I3D, which were trained separately, may have different sizes.
 """
 
@@ -18,13 +18,13 @@ class StreamSpecs(Mapping):
     """A read-only `{stream: ClipSpec}` in the order of `STREAMS`.
 
     Clips of several streams are a dictionary `{stream: clips}`, those of one stream a single array.
-    `wrap` and `unwrap` convert between both, so that the code in between uses only dictionaries.
+    `wrap` and `unwrap` convert between the two, so that the code in between uses only dictionaries.
 
     Args:
         spec: `{stream: ClipSpec}`, such as `model.clip_specs`; or one `ClipSpec`, which is used for
             its own stream and, with the range -1 to 1, for flow beside rgb.
         streams: Names from `STREAMS`; None for all of `spec`.
-        apart: Whether streams may be resized and cropped differently, as at test.
+        apart: Whether streams may be resized and cropped differently, as at test time.
 
     Raises:
         ValueError: If `streams` is empty, unknown or repeated, a spec is missing or of another
@@ -124,7 +124,7 @@ class StreamSpecs(Mapping):
             fps: The frame rate at which the video is read; None is the fastest stream's.
 
         Returns:
-            `{stream: 1 or more}`; 1 for flow, since skipping flows does not give larger motion.
+            `{stream: 1 or more}`; 1 for flow, since skipping flows does not make motion larger.
 
         Raises:
             ValueError: If a stream's rate does not divide `fps`, or flow's differs from it.

@@ -1,4 +1,7 @@
-"""Optical flow: methods, quantization to 8 bits, files and pictures; the import does no work."""
+"""Optical flow: methods, quantization to 8 bits, files and pictures.
+
+Importing it loads no backend.
+"""
 
 from kinetics_i3d.flow.compute import flow_stream, optical_flow
 from kinetics_i3d.flow.quantization import dequantize_flow, normalize_flow, quantize_flow

@@ -32,7 +32,7 @@ class FlowFileError(UserError):
 
 
 def free_path(path, spec):
-    """`path`, or `path_for_spec` where flow by another spec has that name."""
+    """`path`, or `path_for_spec` if flow with another spec already has that name."""
     try:
         with FlowFile(path) as file:
             other = file.info.differences(spec=spec)
@@ -50,12 +50,12 @@ def write_flow_file(
 
     Args:
         video: A local video file, with or without a span.
-        path: The file; None means `flow_path(video)`, or `flow_path(video, spec)` where the flow by
-            another spec has that name.
+        path: The file; None means `flow_path(video)`, or `flow_path(video, spec)` if flow with
+            another spec already has that name.
         spec: A `ClipSpec`: how frames are sampled and resized. They are not cropped.
         settings: A `FlowSettings`; None means those of the release.
         workers: As for `optical_flow`.
-        progress: Called with the number of flows done after each.
+        progress: Called after each flow with the number of flows done.
 
     Returns:
         The `FlowInfo`.
@@ -79,7 +79,7 @@ def write_flow_file(
 
 
 def write_flows(video, file, *, spec=DEEPMIND_FLOW, settings=None, workers=None, progress=None):
-    """As `write_flow_file`, not atomically: after an error the file is incomplete."""
+    """As `write_flow_file`, but not atomic: after an error the file is incomplete."""
     settings = FlowSettings() if settings is None else settings
     source, span = split_span(video)
     marks = {"name": pathlib.Path(source).name, **fingerprint(source)}
@@ -138,8 +138,8 @@ def open_flow(path, *, video=None, spec=None, settings=None):
         A `FlowFile`; use it in a `with` block.
 
     Raises:
-        FlowFileError: If the file is missing, damaged, or of other flow; the message names the
-            fields that differ.
+        FlowFileError: If the file is missing, damaged, or contains other flow; the message names
+            the fields that differ.
         VideoError: If `video` cannot be read.
 
     Example:
@@ -206,7 +206,7 @@ class FlowFile:
 
         Args:
             start: The first, counted from 0.
-            stop: The end; None is that of the file.
+            stop: The end, exclusive; None is that of the file.
 
         Returns:
             uint8 array (stop - start, height, width, 2), x then y.
@@ -248,7 +248,7 @@ class FlowFile:
         return dequantize_flow(flows if size is None else center_crop(flows, size))
 
     def check(self):
-        """Reads the whole file, and raises `FlowFileError` where it is damaged."""
+        """Reads the whole file, and raises `FlowFileError` if it is damaged."""
         for first in range(0, len(self), CHUNK):
             self.quantized(first, min(first + CHUNK, len(self)))
 

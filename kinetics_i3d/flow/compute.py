@@ -25,7 +25,7 @@ from kinetics_i3d.video.video_frames import VideoFrames
 
 SMALLEST = 16  # pixels of a side; TV-L1's pyramid has no smaller level either
 
-# ITU-R BT.601's weights of R', G', B', in the fixed point of OpenCV's `cvtColor`, exact to the bit.
+# ITU-R BT.601's weights of R', G', B', in the fixed point of OpenCV's `cvtColor`; bit-exact.
 _SHIFT = 15
 _RED, _GREEN = round(0.299 * 2**_SHIFT), round(0.587 * 2**_SHIFT)
 _BLUE = 2**_SHIFT - _RED - _GREEN  # 0.114, rounded so that white stays white
@@ -227,7 +227,7 @@ def read_flow(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=Non
 
 
 def read_both(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=None):
-    """As `read_flow`, with the frames: yields (frame, flow), the flow of the last frame is None.
+    """As `read_flow`, with the frames: yields (frame, flow); the flow of the last frame is None.
 
     The video is decoded once. About `2 * workers` frames are in memory.
     """
@@ -241,7 +241,7 @@ def read_both(path, *, spec=DEEPMIND_FLOW, settings=None, start=0.0, workers=Non
 
 
 def flow_of_frames(frames, *, settings=None, workers=None):
-    """As `read_both`, of an iterable of uint8 RGB frames; a generator is closed at the end."""
+    """As `read_both`, for an iterable of uint8 RGB frames; a generator is closed at the end."""
     settings = FlowSettings() if settings is None else settings
     waiting: collections.deque = collections.deque()
     stream = flow_stream(

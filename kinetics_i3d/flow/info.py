@@ -19,7 +19,7 @@ from kinetics_i3d.video.frame_folder import frames_of, split_rate
 from kinetics_i3d.video.source import file_state
 from kinetics_i3d.video.span import Span, split_span
 
-CHUNK = 32  # flows that a file stores, and is read, together
+CHUNK = 32  # flows that are stored and read together
 _SUFFIX = ".flow.npz"
 _FORMAT = 1
 _ENDS = 1 << 16  # bytes at the beginning and at the end of a video that its fingerprint covers
@@ -96,7 +96,7 @@ class FlowInfo:
             video: The video. It is identified by its size and by the bytes at both ends, so it may
                 have been renamed.
             spec: The `ClipSpec` by which its frames must have been sampled and resized.
-            settings: The `FlowSettings`; any backend will do.
+            settings: The `FlowSettings`; backends are not compared.
 
         Returns:
             {field: phrase with both values}, as `setting_differences` returns.
@@ -134,7 +134,7 @@ def _describe(name, marks):
 
 
 def fingerprint(video):
-    """{"bytes", "sha256"} that identify a video; of a file, only both ends are read.
+    """{"bytes", "sha256"} that identify a video; of a file, only the beginning and end are read.
 
     A span after the path is ignored. For a folder of pictures, `bytes` is the sum of their sizes,
     and `sha256` covers their names and sizes and the first and last picture.
@@ -191,8 +191,8 @@ def flow_path(video, spec=None):
 
     Args:
         video: The path of a video, with or without a span.
-        spec: A `ClipSpec`, for the alternative name, which is used if flow by another spec has the
-            default name.
+        spec: A `ClipSpec`, for the alternative name, which is used if flow with another spec has
+            the default name.
 
     Returns:
         A `pathlib.Path`.
@@ -216,7 +216,7 @@ def flow_path(video, spec=None):
 
 
 def path_for_spec(path, spec):
-    """The path beside a flow file's for flow by another spec."""
+    """The alternative path of a flow file, beside it, for flow with this spec."""
     return path.with_name(
         f"{path.name.removesuffix(_SUFFIX)}.{reading_tag(reading(spec))}{_SUFFIX}"
     )

@@ -38,7 +38,7 @@ def pair_function(method, backend=None):
 
     Raises:
         UserError: If a package is missing or cannot be used.
-        ValueError: If there is no such method, or the backend does not have it.
+        ValueError: If there is no such method, or the backend does not support it.
 
     Example:
 

@@ -24,8 +24,8 @@ def quantize_flow(flow, bound=BOUND, rounding="round"):
     """Quantizes flow to 8 bits: -bound becomes 0, +bound 255, and 0 is between 127 and 128.
 
     No value stands for "no motion". Rounding makes 0 pixels 128, which dequantizes to +1/255 of the
-    bound (0.078 pixels of 20); truncation makes it 127, or -1/255. Networks must be given what they
-    were trained with, so the rounding is recorded beside whatever is stored.
+    bound (0.078 pixels of 20); truncation makes it 127, or -1/255. A network needs the rounding it
+    was trained with, so the rounding is recorded with all stored flow.
 
     Args:
         flow: Array (..., 2) in pixels, finite.
@@ -59,8 +59,8 @@ def dequantize_flow(quantized, bound=1.0):
 
     Args:
         quantized: uint8 array, as `quantize_flow` returns.
-        bound: The value of 255: 1 gives the range that networks read, the bound of `quantize_flow`
-            gives pixels.
+        bound: The value of 255: 1 for the range that networks read, the bound of `quantize_flow`
+            for pixels.
 
     Returns:
         float32 array of the same shape.
@@ -78,5 +78,5 @@ def dequantize_flow(quantized, bound=1.0):
         raise ValueError(f"`quantized` must be uint8. Received: dtype {quantized.dtype}")
     if not 0 < bound < np.inf:
         raise ValueError(f"`bound` must be above 0. Received: bound={bound!r}")
-    # Odd integers over 255, which float32 holds: symmetric about 0, and exact at both ends.
+    # Odd integers over 255: symmetric about 0, and exact at both ends.
     return (2 * quantized.astype(np.float32) - 255) * np.float32(bound) / np.float32(255)

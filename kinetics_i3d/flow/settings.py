@@ -29,7 +29,7 @@ class TVL1:
         theta: Tightness of the coupling between the data term's flow and the smooth flow.
         scales: Maximum number of pyramid levels. No level has a side below 16 pixels.
         warps: Number of linearizations per level.
-        epsilon: Stop iterating once the flow changes by less, in pixels, root mean square.
+        epsilon: Iteration stops once the root mean square change of the flow, in pixels, is lower.
         inner: Maximum number of iterations between two median filters.
         outer: Maximum number of rounds of `inner` iterations per warp.
         scale_step: Size of a level relative to the next finer one, between 0 and 1.
@@ -144,11 +144,11 @@ class FlowSettings:
             )
 
     def quantize(self, flow):
-        """Quantizes flow in pixels by this bound and rounding."""
+        """Quantizes flow in pixels with this bound and rounding."""
         return quantize_flow(flow, self.bound, self.rounding)
 
     def with_backend(self):
-        """These settings with the backend that is used on this machine, where none is named."""
+        """These settings with the backend that is used on this machine, if they name none."""
         return dataclasses.replace(self, backend=choose_backend(self.method, self.backend))
 
     def to_dict(self):

@@ -1,8 +1,8 @@
 """`open_stored`: the stored flow of a video or of a part of it, in a flow file or as pictures.
 
 Pictures are those of denseflow and MMAction2, `flow_x_00001.jpg` and `flow_y_00001.jpg`: each
-direction as gray levels from -bound to bound, 20 pixels by default there as here. JPEG loses about
-half a level on average at quality 95.
+direction as gray levels from -bound to bound, by default 20 pixels, as in this package. JPEG loses
+about half a level on average at quality 95.
 """
 
 import os
@@ -120,21 +120,21 @@ class FlowPictures:
 def open_stored(video, *, spec, settings=None, strict=False):
     """Opens the stored flow of a video, if it was computed with this spec.
 
-    Flow by another spec is not used; a warning is logged once per folder and spec.
+    Flow with another spec is not used; a warning is logged once per folder and spec.
 
     Args:
         video: The path of a video, with or without a span. For a span, the flow of the whole video
             is used too.
         spec: The `ClipSpec` by which frames must have been sampled and resized.
         settings: The `FlowSettings` of the flow; None accepts any.
-        strict: Whether flow by another spec is an error.
+        strict: Whether flow with another spec is an error.
 
     Returns:
-        A `FlowFile`, `FlowPart` or `FlowPictures` to be used in a `with` block, or None.
+        A `FlowFile`, `FlowPart` or `FlowPictures`, for use in a `with` block; or None.
 
     Raises:
         FlowFileError: If the file is damaged, or of another video or other settings; if `strict`,
-            also if it is by another spec.
+            also if it has another spec.
         VideoError: If `video` cannot be read.
 
     Example:
@@ -201,12 +201,12 @@ def _warn_of_other_spec(video, info, spec):
 
 
 def stored_paths(video, spec):
-    """The files that may contain the flow of a video by a spec: of its span, then of all of it."""
+    """The files that may contain the flow of a video for a spec: of its span, then of all of it."""
     return [path for path in possible_paths(video, spec) if path.is_file()]
 
 
 def possible_paths(video, spec):
-    """The paths of `stored_paths`, whether there is a file or not."""
+    """The paths of `stored_paths`, whether or not the files exist."""
     file, span = split_span(video)
     usual = (flow_path(video), *([] if span is None else [flow_path(file)]))
     return [path for name in usual for path in (name, path_for_spec(name, spec))]

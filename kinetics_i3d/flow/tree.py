@@ -101,9 +101,9 @@ def make_flow(
         settings: A `FlowSettings`; None means those of the release.
         workers: As for `optical_flow`.
         replace: Whether to recompute flow that was made with another `spec` or other `settings`.
-            Otherwise flow by another spec is kept, and the new file gets its own name beside it;
+            Otherwise flow with another spec is kept, and the new file gets its own name beside it;
             other settings of the same spec are an error, since the file may have taken days.
-        progress: Called with the number of flows done of the current video.
+        progress: Called with the number of finished flows of the current video.
 
     Returns:
         A generator of a `FlowResult` for each job, in the order of completion: videos that another

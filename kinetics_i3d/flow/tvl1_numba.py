@@ -1,4 +1,4 @@
-"""TV-L1 optical flow of one pair of pictures, compiled by Numba: one thread, no Python inside.
+"""TV-L1 optical flow of one pair of pictures, compiled by Numba; it uses one thread.
 
 Zach, Pock and Bischof, "A Duality Based Approach for Realtime TV-L1 Optical Flow", DAGM 2007, in
 the form of Sánchez Pérez et al., IPOL 2013, with OpenCV's pyramid, filters and stopping rule.
@@ -7,7 +7,7 @@ The unknown is the flow u = (x, y); its dual variable p has a vector for each co
 share this file because Numba's cache on disk does not notice changes in other files: after a change
 in tvl1_simd.py, touch this one.
 
-The following makes the loops fast, according to measurements:
+According to measurements, the loops are fast because of the following:
 
 - Rows are sliced before the loop over x: LLVM does not vectorize computed row indices.
 - No loop touches more than seven rows, or LLVM silently stops vectorizing.
@@ -156,7 +156,7 @@ def _grow(memory, flow, shape, target, scale_step):
 
 @kernel
 def _pyramid(memory, picture, scales, step):
-    """The picture and smaller and smaller ones, none with a side below 16."""
+    """The picture and successively smaller ones, none with a side below 16."""
     levels = [picture]
     for _ in range(1, scales):
         height, width = levels[-1].shape
@@ -164,7 +164,7 @@ def _pyramid(memory, picture, scales, step):
         if height < 16 or width < 16:
             break
         smaller = _room(memory, (height, width))
-        # Exactly 1 / step apart whatever the rounded size, as OpenCV: some right pixels are lost.
+        # Exactly 1 / step apart for any rounded size, as in OpenCV: some right pixels are lost.
         _resize(levels[-1], smaller, 1 / step, 1 / step, F32(1))
         levels.append(smaller)
     return levels
@@ -262,7 +262,7 @@ def _positions(row, offset, along, size, width, starts, weights):
     w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
     last = np.int32(size + 1)
     for x in range(width):
-        # Two pixels outside everything is black already, and the frame ends soon after.
+        # Two pixels outside the picture all is black already, and the frame ends soon after.
         position = min(max(offset + along * F32(x) + row[x], F32(-2)), F32(size + 1))
         whole = np.floor(position)
         # Again as integers: with extreme parameters it may be nan, and nothing checks bounds.

@@ -2,8 +2,8 @@
 
 `primal_row` and `dual_row` are the two halves of the iteration for one row of pixels (Zach, Pock
 and Bischof, DAGM 2007). Their formulas are written once, for NumPy's rows and for LLVM's vectors of
-sixteen pixels. Left to itself, Numba makes five loops of them, each of which reads again what the
-previous one has written; these two take two thirds of the time.
+sixteen pixels. Numba would compile them to five loops, each of which reads again what the previous
+one has written; these two functions take two thirds of that time.
 
 `four_by_four` fetches a warped pixel: a weighted sum of 4x4 pixels, whose four channels are one
 vector. Numba vectorizes loops over many pixels but not over a few adjacent numbers; this halves the
@@ -27,7 +27,7 @@ except ModuleNotFoundError:
 LANES = 16  # float32 numbers in the widest vector
 CHANNELS = 4  # of a pixel of `four_by_four`
 
-# As the loops that Numba compiles in `tvl1_numba`.
+# The flags of the loops that Numba compiles in `tvl1_numba`.
 _FAST_MATH = ("nnan", "nsz", "arcp", "contract", "reassoc", "afn")
 _INSTRUCTIONS = {np.add: "fadd", np.subtract: "fsub", np.multiply: "fmul", np.divide: "fdiv"}
 
@@ -185,7 +185,7 @@ class _Rows:
         *self.shape, self.length = cgutils.unpack_tuple(builder, self.array.shape)
 
     def at(self, *indices):
-        """A function (x, behind=0) to a pointer to pixel x + behind of one row."""
+        """A function (x, behind=0) that returns a pointer to pixel x + behind of one row."""
         builder, row = self.builder, self.length.type(0)
         for index, size in zip(indices, self.shape, strict=True):
             index = row.type(index) if isinstance(index, int) else index

@@ -1,7 +1,7 @@
 """TV-L1 optical flow of one pair of pictures in TensorFlow, compiled by XLA for each size.
 
-Zach et al., DAGM 2007, and Sánchez Pérez et al., IPOL 2013, as in `tvl1_numba`: the same flow
-without Numba, wherever XLA runs, but slower, and compiled for seconds in each process.
+Zach et al., DAGM 2007, and Sánchez Pérez et al., IPOL 2013, as in `tvl1_numba`. The flow is the
+same without Numba, wherever XLA runs, but slower, and each process compiles for seconds.
 """
 
 import functools
@@ -53,13 +53,13 @@ def _tvl1(first, second, parameters):
 
 
 def _pyramid(picture, scales, step):
-    """The picture and smaller and smaller ones, none with a side below 16."""
+    """The picture and successively smaller ones, none with a side below 16."""
     levels = [picture]
     for _ in range(1, scales):
         shape = tuple(round(side * step) for side in levels[-1].shape)
         if min(shape) < 16:
             break
-        # Exactly 1 / step apart whatever the rounded size, as OpenCV: some right pixels are lost.
+        # Exactly 1 / step apart for any rounded size, as in OpenCV: some right pixels are lost.
         levels.append(_resize(levels[-1], shape, (1 / step, 1 / step)))
     return levels
 
@@ -125,7 +125,7 @@ def _linearise(source, first, flow):
     import tensorflow as tf
 
     height, width = first.shape
-    # Two pixels outside everything is black already, and the frame ends soon after.
+    # Two pixels outside the picture all is black already, and the frame ends soon after.
     x = tf.clip_by_value(np.arange(width, dtype=np.float32) + flow[0], -2.0, width + 1.0)
     y = tf.clip_by_value(np.arange(height, dtype=np.float32)[:, None] + flow[1], -2.0, height + 1.0)
     left, top = tf.floor(x), tf.floor(y)

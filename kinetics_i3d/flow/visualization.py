@@ -24,7 +24,7 @@ _WHEEL = (
 )
 _BEYOND = 0.75  # brightness of motion longer than `longest`
 _EDGE = (96, 96, 96)  # the line around the legend
-_SHARE = 99.5  # percent of a video's pixels within the color wheel; the rest is drawn darker
+_SHARE = 99.5  # percent of a video's pixels that are within the color wheel; the rest are darker
 _SHORTEST = 1.0  # pixels: shorter motion has pale colors
 
 
@@ -159,7 +159,7 @@ def _pixels(file):
 
 
 def _longest(file):
-    """A length that almost all pixels of a file are below."""
+    """The length of motion that `_SHARE` percent of all pixels of a file stay below."""
     limit = file.info.settings.bound * np.sqrt(2)
     counts: np.ndarray = np.zeros(1000, np.int64)
     for pixels in _pixels(file):
