@@ -114,6 +114,7 @@ def _find_listed(listing, *, videos=None, labels=None):
     _check_rows(listing, spelling, labels)
     finder = VideoFinder(folder)
     files = [(row, *finder.find_stem(row)) for row in listing.rows]
+    several = any(row.labels is not None for row in listing.rows)  # in one of several tables
     present: list = []
     missing: list = []
     for row, path, span in cut(files, listing.path):
@@ -124,7 +125,7 @@ def _find_listed(listing, *, videos=None, labels=None):
             row.split,
             row.source,
             span,
-            labels=None if row.labels is None else classes,
+            labels=classes if several else None,
         )
         (missing if path is None else present).append(video)
     if not present:

@@ -3,6 +3,7 @@
 import collections
 import csv
 import dataclasses
+import json
 import os
 import pathlib
 import random
@@ -209,7 +210,8 @@ class VideoDataset(Dataset):
     def write_table(self, path: PathLike) -> None:
         """Writes the videos as a csv table that `open_dataset` reads; missing ones are left out.
 
-        The order of the labels is written to `<name>.labels.txt` beside it.
+        The order of the labels is written to `<name>.labels.txt` beside it. If videos may have
+        several labels, those of a video are written as a JSON list.
 
         Args:
             path: The csv file. Videos below its folder are written relative to it, others by their
@@ -230,12 +232,14 @@ class VideoDataset(Dataset):
         ):
             writer = csv.writer(file, lineterminator="\n")
             spans = any(video.span is not None for video in self.videos)
-            columns = ("path", LABELS, "split") if self.multi_label else COLUMNS
+            several = self.multi_label
+            columns = ("path", LABELS, "split") if several else COLUMNS
             writer.writerow((*columns, SOURCE, *(TIMES if spans else ())))
             for video in self.videos:
                 name = os.path.abspath(video.path).removeprefix(root).replace(os.sep, "/")
                 times = ("", "") if video.span is None else dataclasses.astuple(video.span)
-                label = ";".join(video.classes)
+                classes = json.dumps(video.classes, ensure_ascii=False)
+                label = classes if several else video.label
                 row = (name, label, video.split, video.source, *(times if spans else ()))
                 writer.writerow(row)
 

@@ -12,7 +12,7 @@ from kinetics_i3d.core.progress import stage
 from kinetics_i3d.data.records.addresses import SCHEME
 from kinetics_i3d.data.records.manifest import Split
 from kinetics_i3d.data.records.prepare import prepare_by
-from kinetics_i3d.data.records.shards import write_shard
+from kinetics_i3d.data.records.shards import has_several_labels, write_shard
 from kinetics_i3d.scale.cluster import Cluster, dataset_of, losses_reported
 from kinetics_i3d.video.limits import bounded_decoder, set_bounded_decoder
 
@@ -81,7 +81,8 @@ def _write(ray, missing, labels, config, identity, is_bounded, done, show):
         if row["fatal"] is not None:
             raise UserError(row["fatal"])
         path = pathlib.Path(row["path"])
-        splits[path] = Split.from_dict(json.loads(row["split"]))
+        fields, several = json.loads(row["split"]), has_several_labels(missing[path])
+        splits[path] = Split.from_dict(fields, multi_label=several)
         done += len(missing[path])
         show(done)
     return splits

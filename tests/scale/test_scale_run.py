@@ -1,5 +1,6 @@
 """Runs on Ray on this machine: complete, each row once, equal to one process, also when killed."""
 
+import dataclasses
 import importlib.util
 import os
 import pathlib
@@ -119,7 +120,8 @@ def test_flow_files_lie_as_those_of_the_verb(ray, videos, tmp_path):
     assert run(work, videos, tmp_path / "out").made == 1
 
 
-def test_records_equal_those_of_prepare(ray, videos, tmp_path):
+@pytest.mark.parametrize("several", [False, True], ids=["one label", "several labels"])
+def test_records_equal_those_of_prepare(ray, videos, tmp_path, several):
     from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
     from kinetics_i3d.scale.prepare import prepare_on_cluster
 
@@ -130,6 +132,9 @@ def test_records_equal_those_of_prepare(ray, videos, tmp_path):
         path.write_bytes((videos / name).read_bytes())
     config = PrepareConfig(streams=("rgb",), shard_size=1)
     dataset = ki3d.open_dataset(folder)
+    if several:
+        labeled = [dataclasses.replace(each, labels=dataset.labels) for each in dataset.videos]
+        dataset = dataclasses.replace(dataset, videos=tuple(labeled))
     expected = prepare(dataset, tmp_path / "one", config, workers=1)
     records = prepare_on_cluster(dataset, tmp_path / "many", config)
     assert not verify_records(tmp_path / "many")

@@ -40,7 +40,7 @@ def warn_about_joined_labels(path, column, rows):
 def cell_splitter(texts, labels):
     """Returns the function that splits cells into labels, at the separator used in `texts`."""
     whole = {cell.strip() for cell in texts} - {""}
-    if whole and all(_listed(cell) is not None for cell in whole):
+    if are_lists(texts):
         return lambda cell: _listed(cell.strip()) or []
     parts = [part.strip() for cell in texts for part in cell.split(";") if part.strip()]
     if parts and all(CHARADES_ACTION.fullmatch(part) for part in parts):
@@ -61,6 +61,12 @@ def cell_splitter(texts, labels):
     return lambda cell: [cell.strip()] if cell.strip() else []
 
 
+def are_lists(texts):
+    """Whether each cell that is not empty contains a list of labels."""
+    whole = {cell.strip() for cell in texts} - {""}
+    return bool(whole) and all(_listed(cell) is not None for cell in whole)
+
+
 def _listed(cell):
     """The labels of a cell that contains a list, as written by pandas or JSON; otherwise None."""
     if not (cell.startswith("[") and cell.endswith("]")):
@@ -73,8 +79,12 @@ def _listed(cell):
     return [str(label).strip() for label in labels] if is_list else None
 
 
-def merge_rows(rows):
-    """Merges the rows of a video that have different labels."""
+def merge_rows(rows, *, are_lists):
+    """Merges the rows of a video that have different labels.
+
+    Videos of one label each are read as those of a column for one label, unless `are_lists`: a list
+    of one label shows that a video may have several.
+    """
     by_video: dict = {}
     for row in rows:
         key = (row.name, row.start, row.end, row.split, row.source)
@@ -86,7 +96,7 @@ def merge_rows(rows):
             merged += same  # repeated rows are reported later
         else:
             merged.append(dataclasses.replace(same[0], labels=tuple(classes)))
-    if all(len(row.classes) == 1 for row in merged):
+    if not are_lists and all(len(row.classes) == 1 for row in merged):
         return [dataclasses.replace(row, labels=None) for row in merged]
     return [dataclasses.replace(row, labels=row.classes) for row in merged]
 

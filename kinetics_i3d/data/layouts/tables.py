@@ -34,6 +34,7 @@ from kinetics_i3d.data.layouts.listing import (
 )
 from kinetics_i3d.data.layouts.table_labels import (
     LABELS,
+    are_lists,
     cell_splitter,
     merge_rows,
     name_charades_classes,
@@ -154,7 +155,7 @@ def read_one(path, *, source=None):
     columns, lines = read_csv(path)
     usual = _usual(columns or ())
     if not set(COLUMNS[:2]) <= set(usual):
-        raise DatasetError(f"{path}: needs the columns {COLUMNS}, but has {columns}")
+        raise DatasetError(f"{path}: needs the columns {COLUMNS[:2]}, but has {columns}")
     _check_columns(path, columns, usual)
     divided = "split" in usual
     needed = COLUMNS if divided else COLUMNS[:2]
@@ -162,7 +163,8 @@ def read_one(path, *, source=None):
     beside = labels_file(path)
     order = read_labels(beside) if beside.is_file() else ()
     several = usual["label"] in SEVERAL
-    split_cell = cell_splitter([row[usual["label"]] for _, row in lines], order)
+    cells = [row[usual["label"]] for _, row in lines]
+    split_cell = cell_splitter(cells, order)
     charades = usual["label"] == CHARADES_LABELS
     may_be_none = charades or usual["label"] == LABELS
     read = []
@@ -187,7 +189,7 @@ def read_one(path, *, source=None):
         )
     if not several:
         warn_about_joined_labels(path, usual["label"], read)
-    read = merge_rows(read)
+    read = merge_rows(read, are_lists=several and are_lists(cells))
     if charades and not order:
         read, order = name_charades_classes(read, path.parent)
     numbers = {label for row in read for label in row.classes}

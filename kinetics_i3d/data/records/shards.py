@@ -85,10 +85,15 @@ def write_shard(path, videos, labels, config, identity):
     Raises:
         DatasetError: If it cannot be written.
     """
-    split = manifests.read_shard_manifest(path, identity)
+    split = manifests.read_shard_manifest(path, identity, multi_label=has_several_labels(videos))
     if split is None:
         split = ShardWriter(labels, config, identity, 1, None).write({path: videos})[path]
     return split
+
+
+def has_several_labels(videos):
+    """Whether the videos of a shard, a list of (name, `Video`), may have several labels or none."""
+    return any(video.labels is not None for _, video in videos)
 
 
 class ShardWriter:

@@ -147,7 +147,7 @@ def test_several_labels_survive_a_table_and_single_ones_are_written_as_before(
     dataset.write_table(tmp_path / "copy.csv")
     assert (tmp_path / "copy.csv").read_text().splitlines()[:2] == [
         "path,labels,split,source",
-        "a.mp4,sit;wave,train,a.mp4",
+        'a.mp4,"[""sit"", ""wave""]",train,a.mp4',
     ]
     again = open_dataset(tmp_path / "copy.csv")
     assert "1 of 2 videos have no label, such as b.mp4" in caplog.text
@@ -156,6 +156,25 @@ def test_several_labels_survive_a_table_and_single_ones_are_written_as_before(
     single.write_table(tmp_path / "copy.csv")
     assert (tmp_path / "copy.csv").read_text().splitlines()[0] == "path,label,split,source"
     assert targets_of(single, single.videos) == [0]
+
+
+def test_a_written_table_keeps_that_videos_may_have_several_labels(table, tmp_path):
+    lines = ("a.mp4,sit;wave,train", "b.mp4,wave,test", "c.mp4,sit,test")
+    open_dataset(table("path,labels,split", *lines)).split("test").write_table(tmp_path / "one.csv")
+    again = open_dataset(tmp_path / "one.csv")
+    assert [video.labels for video in again.videos] == [("wave",), ("sit",)]
+
+
+def test_labels_with_separators_survive_a_table(table, tmp_path):
+    dataset = open_dataset(table("path,labels,split", 'a.mp4,"[""sit; up"", ""1|2""]",train'))
+    dataset.write_table(tmp_path / "copy.csv")
+    assert classes(open_dataset(tmp_path / "copy.csv")) == {"a.mp4": ("sit; up", "1|2")}
+
+
+def test_several_labels_in_one_of_two_tables_hold_for_both(table, tmp_path):
+    table("path,labels", "a.mp4,sit;wave", name="train.csv")
+    table("path,labels", "b.mp4,wave", name="test.csv")
+    assert open_dataset(tmp_path).split("test").multi_label
 
 
 def test_no_source_is_on_both_sides_of_a_part_that_is_held_out(table):

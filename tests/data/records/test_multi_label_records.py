@@ -14,6 +14,7 @@ from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare, verify_records
 from kinetics_i3d.data.records.reader import Records, parse_record
+from kinetics_i3d.data.records.shards import write_shard
 from kinetics_i3d.data.video_clips import targets_of
 from kinetics_i3d.video.writer import write_video
 
@@ -61,6 +62,15 @@ def test_manifest_states_the_layout_and_counts_each_label(prepared):
     assert records.class_counts() == {"run": 2, "sit": 2, "wave": 3}
     assert records.split("train").class_counts() == {"run": 1, "sit": 2, "wave": 3}
     assert verify_records(prepared) == []
+
+
+def test_finished_shards_of_several_labels_are_not_written_again(dataset, tmp_path):
+    videos = [(video.path.name, video) for video in dataset.videos[:2]]
+    path, identity = tmp_path / "train-00000-of-00001.tfrecord", "0" * 64
+    first = write_shard(path, videos, dataset.labels, CONFIG, identity)
+    written = path.stat().st_mtime_ns
+    assert write_shard(path, videos, dataset.labels, CONFIG, identity) == first
+    assert path.stat().st_mtime_ns == written
 
 
 def test_records_hold_all_labels_under_the_names_of_media_sequence(prepared, dataset):
