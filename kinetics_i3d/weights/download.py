@@ -179,7 +179,7 @@ def _complete(address, part, file, show, *, timeout, tries, sleep):
                 with _reporting_write_errors(part):
                     part.unlink(missing_ok=True)
             # Offline, further tries are pointless.
-            if tried == (min(tries, 2) if error.unreachable else tries):
+            if tried >= (min(tries, 2) if error.unreachable else tries):
                 raise
             wait = BACKOFF * 2 ** (tried - 1) * random.uniform(1.0, 1.5)
             logging.warning("%s: %s; trying again in %.1f seconds", address, error, wait)

@@ -207,6 +207,9 @@ def read_frozen_graph(path):
     path = pathlib.Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
+    size = path.stat().st_size
+    if size > MAX_GRAPH:
+        raise WeightsError(f"{path}: has {size} bytes; a frozen graph has at most {MAX_GRAPH}")
     arrays = parse_frozen_graph(path.read_bytes(), path)
     warn_unchecked(path)
     return arrays
@@ -226,6 +229,7 @@ def parse_frozen_graph(data, path):
         WeightsError: If the bytes are not a graph with constants, or a name occurs twice.
     """
     arrays: dict = {}
+    total = 0
     try:
         for number, node in _fields(memoryview(data)):
             if number != NODE:
@@ -237,7 +241,8 @@ def parse_frozen_graph(data, path):
             if name in arrays:
                 raise WeightsError(f"{path}: {name} occurs twice")
             arrays[name] = array
-            check_total(sum(array.nbytes for array in arrays.values()), path)
+            total += array.nbytes
+            check_total(total, path)
     except (ValueError, IndexError, TypeError) as error:
         raise WeightsError(f"{path}: not a frozen graph of TensorFlow ({error})") from error
     if not arrays:
@@ -303,4 +308,6 @@ def _fields(data):
 
 
 def _text(data):
+    if isinstance(data, int):
+        raise TypeError("a number in place of a text")
     return bytes(data).decode("utf-8", "replace")

@@ -258,6 +258,7 @@ def translate(arrays, path):
     faults = {
         "missing": [name for name in map_of if name not in arrays and name not in optional],
         "unknown": [name for name in arrays if name not in map_of and not ignored.fullmatch(name)],
+        "scalars": [name for name in map_of if name in arrays and not np.ndim(arrays[name])],
         "not of the rank of a kernel": [
             name
             for name, renamed in map_of.items()
@@ -345,4 +346,4 @@ def _arranged(name, array, layout):
     if name.endswith("/kernel"):
         return array.transpose(layout.kernel_axes) if layout.kernel_axes else array
     # The release of 2018 has statistics of shape (1, 1, 1, 1, channels).
-    return array.reshape(-1) if array.size == array.shape[-1:][0] else array
+    return array.reshape(-1) if array.shape[-1:] == (array.size,) else array

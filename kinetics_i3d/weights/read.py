@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from absl import logging
 
+from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.types import PathLike, Weights
 from kinetics_i3d.weights.catalog import CATALOG, IMAGES, PAIRS, CatalogEntry, ImageEntry
@@ -80,7 +81,8 @@ def resolve_weights(
         A tuple with one `WeightsSource`, or with two, rgb first.
 
     Raises:
-        ValueError: If `weights` is neither a name nor a path.
+        ValueError: If `weights` is neither a name nor a path, or a dictionary without the keys of
+            both streams.
         WeightsError: If there is no such name or path (similar names are listed), or if the weights
             are those of a pair or of an image network and these are not accepted.
 
@@ -90,7 +92,12 @@ def resolve_weights(
     ['rgb_kinetics400', 'flow_kinetics400']
     """
     if pairs and isinstance(weights, Mapping):
-        return tuple(resolve_weights(member)[0] for member in weights.values())
+        if weights.keys() != {*STREAMS}:
+            raise ValueError(
+                "`weights` must have the keys 'rgb' and 'flow'. Received: "
+                f"weights={dict(weights)!r}"
+            )
+        return tuple(resolve_weights(weights[stream])[0] for stream in STREAMS)
     if isinstance(weights, str) and weights in PAIRS:
         if not pairs:
             raise WeightsError(
@@ -114,7 +121,8 @@ def resolve_weights(
             f"`weights` must be a name or a path of weights. Received: {type(weights).__name__}"
         )
     path = pathlib.Path(weights)
-    if path.exists() or path.with_name(f"{path.name}.index").is_file():
+    # Unlike methods of `Path`, these are False for a name that is too long for a file.
+    if os.path.exists(path) or os.path.isfile(f"{path}.index"):
         return (WeightsSource(path=path),)
     if path.suffix or os.sep in str(weights):
         raise WeightsError(f"{path}: no such weights file")
@@ -210,7 +218,7 @@ def find_entry(name) -> Entry | None:
     if not isinstance(name, str):
         return None
     row = CATALOG.get(name) or IMAGES.get(name)
-    if row is None and not pathlib.Path(name).exists():
+    if row is None and not os.path.exists(name):
         row = next((row for row in IMAGES.values() if name in row.aliases), None)
     return row
 

@@ -14,7 +14,7 @@ from kinetics_i3d.weights.catalog import (
     CatalogEntry,
 )
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo, write_checkpoint
-from kinetics_i3d.weights.read import fetch_weights, find_entries, read_weights
+from kinetics_i3d.weights.read import fetch_weights, find_entries, read_weights, resolve_weights
 from kinetics_i3d.weights.released import RELEASES
 
 LABELS = ("sit", "stand")
@@ -200,3 +200,16 @@ def test_a_released_row_is_fetched(monkeypatch):
     assert fetched == [CATALOG["flow_kinetics400"]]
     with pytest.raises(WeightsError, match="flow_kinetics400: not shipped; fetch_weights"):
         CATALOG["flow_kinetics400"].path  # noqa: B018
+
+
+def test_two_networks_are_resolved_rgb_first():
+    pair = {"flow": "flow_kinetics400", "rgb": "rgb_kinetics400"}
+    names = [source.name for source in resolve_weights(pair, pairs=True)]
+    assert names == ["rgb_kinetics400", "flow_kinetics400"]
+    with pytest.raises(ValueError, match="must have the keys 'rgb' and 'flow'"):
+        resolve_weights({"rgb": "rgb_kinetics400", "depth": "x"}, pairs=True)
+
+
+def test_a_name_that_is_too_long_for_a_file_is_unknown():
+    with pytest.raises(WeightsError, match="x" * 300):
+        resolve_weights("x" * 300)

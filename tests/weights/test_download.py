@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import hashlib
 import http.server
+import itertools
 import os
 import re
 import socket
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -431,6 +434,21 @@ def test_a_part_of_a_range_is_taken(get, server, folder, part):
     get()
     assert_whole(folder)
     assert server.of_data() == [1000, 1100]
+
+
+def test_data_received_before_the_host_vanished_are_kept(get, server, folder, monkeypatch):
+    server.script = [cut, hang_up]
+    tries, connect = itertools.count(), urllib.request.urlopen
+
+    def vanish(request, **options):
+        if request.full_url.endswith(DATA_NAME) and next(tries) == 2:
+            raise urllib.error.URLError(socket.gaierror("no such host"))
+        return connect(request, **options)
+
+    monkeypatch.setattr(urllib.request, "urlopen", vanish)
+    with pytest.raises(WeightsError, match="no such host"):
+        get()
+    assert (folder / f"{DATA_NAME}.part").stat().st_size == HALF
 
 
 def test_refused_connections_say_what_to_do(get, folder, waits):

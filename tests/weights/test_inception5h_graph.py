@@ -119,6 +119,7 @@ def test_missing_constants_are_listed(archive, arrays, tmp_path):
         (b"text that is no graph", "not a frozen graph"),
         (field(1, b"\x0a\xff\xff\xff\xff\x7f"), "longer than its message"),
         (b"\xff" * 12, "more than 64 bits"),
+        (field(1, field(1, 2**50)), "a number in place of a text"),
         (node("bad", [1.0, 2.0], shape=(3,)), "2 values for the shape"),
         (node("huge", [1.0], shape=(2**40,)), "GiB of tensors"),
         (node("twice", [1.0, 2.0]) * 2, "twice"),
@@ -127,6 +128,13 @@ def test_missing_constants_are_listed(archive, arrays, tmp_path):
 def test_damaged_and_hostile_graphs_are_refused(tmp_path, data, why):
     (tmp_path / "graph.pb").write_bytes(data)
     with pytest.raises(WeightsError, match=why):
+        read_frozen_graph(tmp_path / "graph.pb")
+
+
+def test_a_graph_of_too_many_bytes_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr("kinetics_i3d.weights.inception5h.MAX_GRAPH", 10)
+    (tmp_path / "graph.pb").write_bytes(b"x" * 11)
+    with pytest.raises(WeightsError, match="has 11 bytes; a frozen graph has at most 10"):
         read_frozen_graph(tmp_path / "graph.pb")
 
 

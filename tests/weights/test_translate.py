@@ -103,6 +103,13 @@ def test_statistics_of_rank_five_become_vectors():
         np.testing.assert_array_equal(read[name], array)
 
 
+def test_a_bias_without_axes_is_refused():
+    arrays = made(LAYOUTS["deepmind"], scales=False)
+    name = "RGB/inception_i3d/Logits/Conv3d_0c_1x1/conv_3d/b"
+    with pytest.raises(WeightsError, match=f"scalars: .*{name}"):
+        translate(arrays | {name: np.float32(1)}, "file")
+
+
 @pytest.mark.parametrize(("classes", "name"), [(400, "kinetics400"), (600, "kinetics600")])
 def test_the_releases_class_counts_bring_kinetics_labels(classes, name):
     read = translate(made(LAYOUTS["torch"], classes=classes), "file")

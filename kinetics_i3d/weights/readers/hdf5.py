@@ -188,6 +188,8 @@ class _OpenFile:
                 self.datasets[inner] = item
 
     def _check(self, dataset, name):
+        if dataset.shape is None:
+            raise WeightsError(f"{self._path}: {name} is a dataset without values")
         stored, claimed = dataset.id.get_storage_size(), dataset.nbytes
         packed = dataset.compression is not None
         if dataset.dtype.kind == "f" and not _is_standard(dataset):

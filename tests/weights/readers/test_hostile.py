@@ -591,6 +591,7 @@ HDF5 = {
     "a gap": (lambda v: v.__setitem__("1", np.ones(2, "f4")), "lacks a variable"),
     "no number": (lambda v: v.__setitem__("x", np.ones(2, "f4")), "is not a variable of a Keras"),
     "too large for float32": (lambda v: v.__setitem__("0", np.array([1e300])), "do not fit"),
+    "no values": (lambda v: v.__setitem__("0", h5py.Empty("f4")), "a dataset without values"),
     "empty": (lambda v: None, "without Keras weights"),
 }
 
