@@ -136,14 +136,14 @@ def read_window(video, specs, *, frames, position, settings=None):
         latest = _seconds(min(spare, int(position * (spare + 1))), spec)
     else:
         latest = max(0.0, duration(video) - frames / spec.fps) * position
-    # The header may declare more frames than there are; with flow, position 0 is next.
-    for start in sorted({latest, 0}, reverse=True) if has_flow else [latest]:
+    # The header may declare more frames than there are; then position 0 is read.
+    for start in sorted({latest, 0}, reverse=True):
         # One worker: training reads windows of several videos at the same time.
         stream = read_streams(video, specs, start=start, settings=settings, workers=1)
         try:
             window = list(itertools.islice(stream, frames))
         except VideoError:
-            if not start or not has_flow:
+            if not start:
                 raise
             continue
         finally:

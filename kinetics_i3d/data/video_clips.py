@@ -41,7 +41,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
     paths = [str(video.location) for video in videos]
     labels = targets_of(dataset, videos)
     settings = shared_flow_settings(paths, specs) if "flow" in specs else None
-    failed = set()
+    failed, different = set(), len({*paths})
     painter.compile_shortcut()
 
     def decode(path, position):
@@ -53,7 +53,7 @@ def video_clips(dataset, *, specs, frames, seed=0, workers, shard=(0, 1), start=
         except (VideoError, FlowFileError) as error:
             warn_about(split_span(path.decode())[0], "skipped: %s", error)
             failed.add(path)
-            if len(failed) == len(paths):  # or else the search would never end
+            if len(failed) == different:  # or else the search would never end
                 raise DatasetError(f"{dataset.name}: no video can be decoded") from error
             # An exception would end the pass; empty clips are filtered out below.
             return [np.zeros((0, 1, 1, spec.channels), np.uint8) for spec in specs.values()]

@@ -5,6 +5,7 @@ Decoder: FFmpeg's libraries through PyAV, https://pyav.basswood-io.com.
 
 import fractions
 import os
+import re
 import stat
 
 from kinetics_i3d.core.child_worker import memory_is_short
@@ -27,6 +28,8 @@ FORMATS = (
     "asf,av1,avi,avs,avs2,avs3,cavsvideo,dirac,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,m4v,"
     "matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe"
 )
+# The tag with the duration of one stream in Matroska and WebM, which have no field for it.
+_DURATION = re.compile(r"(\d+):(\d{2}):(\d{2}(?:\.\d*)?)")
 
 
 class Source:
@@ -69,11 +72,11 @@ class Source:
         self.container = self._open_container()
         try:
             self.stream = _best_stream(self.container, self.path)
+            codec, limits = self.stream.codec_context, current_limits()
+            limits.check_picture(self.path, codec.width, codec.height)
         except BaseException:
             self.close()
             raise
-        codec, limits = self.stream.codec_context, current_limits()
-        limits.check_picture(self.path, codec.width, codec.height)
         # Later pictures may be larger than the header says.
         codec.options = {**codec.options, "max_pixels": str(limits.pixels)}
         codec.thread_count = self.threads
@@ -139,6 +142,10 @@ class Source:
             return self._memory.duration
         if self.stream.duration:
             return float(self.stream.duration * self.stream.time_base)
+        tagged = _DURATION.fullmatch(self.stream.metadata.get("DURATION", ""))
+        if tagged:
+            hours, minutes, seconds = tagged.groups()
+            return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
         # The container's duration is in microseconds, and may be that of longer audio.
         return self.container.duration / 1e6 if self.container.duration else None
 

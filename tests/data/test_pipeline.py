@@ -145,6 +145,14 @@ def test_a_broken_video_is_logged_and_skipped(coded_video, tmp_path, caplog, num
     assert "skipped" in caplog.text and str(broken) in caplog.text
 
 
+def test_only_broken_videos_end_the_search_even_if_one_is_listed_twice(tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    videos = (Video(broken, "a", "train", "x"), Video(broken, "a", "val", "x"))
+    with pytest.raises(Exception, match="no video can be decoded"):
+        take(VideoDataset("two", ("a", "b"), videos), 1, batch=1)
+
+
 def window(path, spec, **options):
     return read_window(path, StreamSpecs(spec), **options)["rgb"]
 
@@ -169,6 +177,12 @@ def test_every_position_gives_frames_in_order(coded_video, numbers):
         assert shown == sorted(shown) and 16 <= shown[-1] - shown[0] <= 20  # 25 of 30 frames
         starts.add(shown[0])
     assert len(starts) > 15 and min(starts) == 0 and max(starts) >= 20
+
+
+def test_the_first_window_replaces_one_after_the_end(coded_video, numbers, monkeypatch):
+    monkeypatch.setattr("kinetics_i3d.data.streams.duration", lambda video: 100.0)
+    clip = window(coded_video(20), SPEC, frames=8, position=0.9)
+    assert numbers(clip) == list(range(8))
 
 
 def test_frames_are_resized_and_sampled_at_the_specs_rate(coded_video, numbers):

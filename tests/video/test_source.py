@@ -67,15 +67,32 @@ def test_header_that_overstates_its_frames(mux, numbers):
     assert numbers(read_frames(path, fps=25)) == list(range(30))
 
 
+def add_silence(out, stream, parts):
+    """Writes `parts` times 0.128 seconds of silence to an audio stream of 8 kHz."""
+    for k in range(parts):
+        samples = np.zeros((1, 1024), np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 8000, 1024 * k
+        out.mux(stream.encode(frame))
+    out.mux(stream.encode(None))
+
+
+def test_duration_is_that_of_the_video_where_the_audio_is_longer(tmp_path):
+    with av.open(str(tmp_path / "talk.mkv"), "w") as out:
+        video, audio = out.add_stream("libx264", rate=25), out.add_stream("aac", rate=8000)
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        for number in range(50):
+            picture = np.full((64, 64, 3), 4 * number, np.uint8)
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(video.encode(None))
+        add_silence(out, audio, 100)
+    info = video_info(tmp_path / "talk.mkv")
+    assert (info.duration, info.frames) == (pytest.approx(2.0, abs=0.05), 50)
+
+
 def audio_only(path):
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("aac", rate=8000)
-        for k in range(4):
-            samples = np.zeros((1, 1024), np.float32)
-            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = 8000, 1024 * k
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
+        add_silence(out, out.add_stream("aac", rate=8000), 4)
 
 
 def sound_with_a_cover(path):
