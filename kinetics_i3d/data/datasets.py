@@ -217,9 +217,10 @@ def find_videos(source):
             return _listed_videos(source)
         return pathlib.Path(source).parent, [source]
     if glob.has_magic(source):
-        names = sorted(glob.glob(source, recursive=True))
+        matches = glob.glob(source, recursive=True)
+        names = sorted(name for name in matches if not name.endswith(FLOW_VIDEO_SUFFIX))
         if not names:
-            raise UserError(f"{source}: no file matches this pattern")
+            raise UserError(f"{source}: no video matches this pattern")
         root = os.path.commonpath([os.path.dirname(name) or "." for name in names])
         inside = [name for entry in names for name in find_videos(entry)[1]]
         return pathlib.Path(root), list(dict.fromkeys(inside))

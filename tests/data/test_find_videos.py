@@ -29,6 +29,7 @@ def test_folders_and_patterns(tree):
     assert expand_videos(["*.avi", "in/*", "b.mp4"]) == [*names[:1], *names[2:], "b.mp4"]
     assert expand_videos(["**/*.gif"]) == ["in/d.gif"]
     assert expand_videos(["i?"]) == names[2:]  # a folder
+    assert expand_videos(["*.mp4"]) == ["b.mp4"]  # without the video of its flow
 
 
 def test_every_suffix_of_a_video_is_found_by_all(tree):
@@ -74,7 +75,7 @@ def test_nothing_to_find_is_reported(tree):
         UserError, match=r"empty: no video in this folder; names of videos end in \.3gp"
     ):
         expand_videos(["empty"])
-    with pytest.raises(UserError, match=r"\*\.mkv: no file matches this pattern"):
+    with pytest.raises(UserError, match=r"\*\.mkv: no video matches this pattern"):
         expand_videos(["*.mkv"])
 
 

@@ -167,19 +167,18 @@ def read_csv(path):
     header = lines[bool(names_separator)] if len(lines) > bool(names_separator) else ""
     mark = delimiter(header)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    filled = (values for values in reader if any(cell.strip() for cell in values))
     try:
         if names_separator:
-            next(reader)
-        header = next(reader, None)
+            next(filled)
+        header = next(filled, None)
         columns = None if header is None else columns_of(header)
         rows = []
-        for values in reader:
-            if not any(cell.strip() for cell in values):
-                continue
+        for values in filled:
             if any(cell.strip() for cell in values[len(columns) :]):
                 raise DatasetError(
-                    f"{path}, line {reader.line_num}: must have {len(columns)} cells as the header,"
-                    f" has {len(values)}; a cell with {mark!r} needs quotes"
+                    f"{path}, line {reader.line_num}: must have {len(columns)} cells, like the "
+                    f"header, but has {len(values)}; a cell with {mark!r} needs quotes"
                 )
             values += [""] * (len(columns) - len(values))
             rows.append((reader.line_num, dict(zip(columns, values, strict=False))))

@@ -109,6 +109,12 @@ def test_blanks_part_class_ids_and_known_labels_alone(table):
     assert classes(open_dataset(path))["a.mp4"] == ("sit", "down")
 
 
+def test_blank_lines_before_the_header_are_skipped(table):
+    for first in ("", "\nsep=,"):
+        dataset = open_dataset(table(first, "path,label,split", "a.mp4,sit,train"))
+        assert dataset.labels == ("sit",)
+
+
 def test_charades(table, tmp_path):
     header = "id,subject,scene,script,actions,length"
     table(header, 'a,S,Kitchen,"x, y",c001 11.90 21.20;c000 0.00 12.6;c001 1 2,30', "b,S,K,x,,9",
