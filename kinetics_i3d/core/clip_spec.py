@@ -66,6 +66,10 @@ class ClipSpec:
             value = getattr(self, field)
             if not isinstance(value, numbers.Real) or isinstance(value, bool):
                 raise ValueError(f"`{field}` must be a number. Received: {field}={value!r}")
+        for field in ("short_side", "size"):
+            value = getattr(self, field)
+            if not isinstance(value, numbers.Integral):
+                raise ValueError(f"`{field}` must be a whole number. Received: {field}={value!r}")
         if not self.fps > 0:
             raise ValueError(f"`fps` must be above 0. Received: fps={self.fps!r}")
         if not 1 <= self.size <= self.short_side:

@@ -185,18 +185,20 @@ _warning = threading.Lock()
 
 
 def _warn_of_other_spec(video, info, spec):
-    tags = reading_tag(info.reading), reading_tag(reading(spec))
-    key = (str(pathlib.Path(video).parent), *tags)
+    stored, needed = reading_tag(info.reading), reading_tag(reading(spec))
+    key = (str(pathlib.Path(video).parent), stored, needed)
     with _warning:
         if key in _warned:
             return
         _warned.add(key)
+    reason = f"was computed from frames at {stored}, but {needed} is needed"
+    if not info.differences(spec=spec):
+        reason = "is that of another part of the video"
     logging.warning(
-        "%s: the stored flow was computed from frames at %s, but %s is needed, so flow is "
-        "computed while reading; `kinetics-i3d flow --weights NAME`, with the weights that read "
-        "it, stores it beside the existing flow",
+        "%s: the stored flow %s, so flow is computed while reading; `kinetics-i3d flow --weights "
+        "NAME`, with the weights that read it, stores it beside the existing flow",
         os.fspath(video),
-        *tags,
+        reason,
     )
 
 

@@ -187,7 +187,8 @@ def draw_filmstrip(
 
     Raises:
         UserError: If `path` is not a PNG, or Pillow is missing.
-        ValueError: If `frames` is below 1, or `classification` is not a `Classification`.
+        ValueError: If `frames` is below 1, `classification` is not a `Classification`, or neither
+            it nor `spec` names the crop.
         VideoError: If the video cannot be decoded.
 
     Example:
@@ -201,6 +202,8 @@ def draw_filmstrip(
             "`classification` must be a result of classify(). Received: "
             f"{type(classification).__name__}"
         )
+    if spec is None and not classification.clip_specs:
+        raise ValueError("`spec` is required if the classification has no `clip_specs`")
     if spec is None:
         spec = next(iter(classification.clip_specs.values()))
     # At a rate above the video's own, neighbors would be the same frame.

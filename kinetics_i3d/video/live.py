@@ -32,7 +32,7 @@ PROTOCOLS = {
 # Formats of network streams and of files; HLS playlists refer to segments and to separate audio.
 _STREAM_FORMATS = f"{FORMATS},hls,mpjpeg,rtp,rtsp,aac,ac3,eac3,mp3"
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_PASSWORD = re.compile(r"(://[^/@:]*):[^/@]*@")
+_PASSWORD = re.compile(r"(://[^/@:]*):.*@")  # to the last @, which a password may contain too
 _CAMERA = re.compile(r"\d+|/dev/video\d+")
 _POLL = 0.05  # seconds between checks of a file that has not grown
 

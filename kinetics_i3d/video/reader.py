@@ -343,32 +343,32 @@ def _after_seek(source, start, first):
     )
 
 
-def spread_frames(path, count, *, fps, short_side):
+def spread_frames(path, frames, *, fps, short_side):
     """Returns evenly spaced frames of a video of any length, with only a few in memory at a time.
 
     Args:
         path: The video.
-        count: Number of frames, 1 or more.
+        frames: Number of frames, 1 or more.
         fps: Frames per second to choose from.
         short_side: Their smaller side in pixels.
 
     Returns:
-        A list of (seconds, uint8 (height, width, 3)): the middles of `count` equal parts, or all
+        A list of (seconds, uint8 (height, width, 3)): the middles of `frames` equal parts, or all
         frames of a video that has no more than that.
 
     Raises:
-        ValueError: If `count` is below 1.
+        ValueError: If `frames` is below 1.
         VideoError: If the file cannot be decoded.
     """
-    if not isinstance(count, int) or count < 1:
-        raise ValueError(f"`frames` must be a whole number above 0. Received: frames={count!r}")
+    if not isinstance(frames, int) or frames < 1:
+        raise ValueError(f"`frames` must be a whole number above 0. Received: frames={frames!r}")
     kept, step = [], 1
     for index, frame in enumerate(read_frames(path, fps=fps, short_side=short_side)):
         if index % step == 0:
             kept.append((index / fps, frame))
         # The length is only known at the end, so the spacing doubles while the video is read.
-        if len(kept) > 8 * count:
+        if len(kept) > 8 * frames:
             kept, step = kept[::2], 2 * step
-    if len(kept) <= count:
+    if len(kept) <= frames:
         return kept
-    return [kept[int((part + 0.5) * len(kept) / count)] for part in range(count)]
+    return [kept[int((part + 0.5) * len(kept) / frames)] for part in range(frames)]

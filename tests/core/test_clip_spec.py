@@ -90,6 +90,8 @@ def test_specs_are_listed_by_their_names():
         ({"fps": 0}, "`fps` must be above 0. Received: fps=0"),
         ({"fps": float("nan")}, "`fps` must be above 0. Received: fps=nan"),
         ({"size": 0}, "`size` must be at least 1 .* Received: size=0, short_side=256"),
+        ({"size": 111.5}, "`size` must be a whole number. Received: size=111.5"),
+        ({"short_side": 256.5}, "`short_side` must be a whole number. Received: short_side=256.5"),
         ({"size": 257}, "no more than `short_side`. Received: size=257, short_side=256"),
         ({"low": 1.0}, "`low` must be below `high`. Received: low=1.0, high=1.0"),
         ({"high": float("nan")}, "`low` must be below `high`"),

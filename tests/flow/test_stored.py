@@ -102,3 +102,14 @@ def test_the_shared_flow_of_another_spec_is_passed_over(shared, caplog):
     assert "was computed from frames at 25fps_256px, but 25fps_208px is needed" in caplog.text
     with pytest.raises(FlowFileError, match="short_side is 256, requested is 208; `kinetics-i3d"):
         open_stored(video, spec=jhmdb, strict=True)
+
+
+def test_stored_flow_of_another_part_is_named(coded_video, tmp_path, caplog):
+    video = tmp_path / "video.mp4"
+    video.write_bytes(coded_video(12).read_bytes())
+    settings = FlowSettings("farneback")
+    write_flow_file(f"{video}#t=0,0.2", spec=SPEC, settings=settings)
+    flow_path(f"{video}#t=0,0.2").rename(flow_path(video))
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        assert open_stored(video, spec=SPEC) is None
+    assert "the stored flow is that of another part of the video" in caplog.text

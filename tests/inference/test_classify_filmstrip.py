@@ -71,3 +71,8 @@ def test_errors_leave_no_file(tmp_path):
     with pytest.raises(VideoError):
         draw_filmstrip(tmp_path / "out.png", tmp_path / "none.mp4", RESULT, spec=SPEC)
     assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_the_crop_must_be_known(coded_video, tmp_path):
+    with pytest.raises(ValueError, match="`spec` is required"):
+        draw_filmstrip(tmp_path / "out.png", coded_video(4), RESULT)

@@ -159,6 +159,7 @@ def test_no_address_may_open_a_file():
         ("/dev/video2", "camera", "/dev/video2"),
         ("HTTP://a.example/b", "address", "HTTP://a.example/b"),
         ("rtsp://me:pass@a.example/b", "address", "rtsp://me:***@a.example/b"),
+        ("rtsp://me:p@s/:s@a.example/b", "address", "rtsp://me:***@a.example/b"),
         ("talk.mp4", "file", "talk.mp4"),
         (pathlib.Path("folder/1"), "file", "folder/1"),
         ("a:b.mp4", "file", "a:b.mp4"),
