@@ -78,18 +78,25 @@ def checkout(tmp_path_factory):
     return copy, wheels
 
 
+@pytest.fixture
+def environment(tmp_path):
+    """A new virtual environment, up to 4 GB, that is removed even if the test fails."""
+    yield tmp_path / "venv"
+    shutil.rmtree(tmp_path / "venv", ignore_errors=True)
+
+
 @pytest.mark.skipif(
     not os.environ.get("KINETICS_I3D_INSTALL"),
     reason="takes minutes; `make installcheck` runs this",
 )
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_what_the_pages_install_works(name, checkout, tmp_path):
+def test_what_the_pages_install_works(name, checkout, environment):
     if name == "io" and sys.version_info >= (3, 13):
         pytest.skip("tensorflow-io has no version for this Python, as the page says")
     copy, wheels = checkout
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    programs = tmp_path / "venv" / "bin"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    programs = environment / "bin"
     places = " ".join([os.environ.get("PIP_FIND_LINKS", ""), str(wheels)]).strip()
     variables = {**os.environ, "PIP_FIND_LINKS": places}
     variables["PATH"] = os.pathsep.join([str(programs), variables["PATH"]])
