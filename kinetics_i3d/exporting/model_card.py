@@ -5,6 +5,7 @@ The card's headings follow Mitchell et al., "Model Cards for Model Reporting", 2
 
 import json
 import pathlib
+from collections.abc import Mapping
 
 from kinetics_i3d.core.errors import ExportError, WeightsError
 from kinetics_i3d.core.labels import BY_COUNT, labels_or_known
@@ -87,14 +88,14 @@ def provenance(weights):
 
     Args:
         weights: As for `export`, or the name of weights that classify images. The result for a
-            model is empty.
+            model or a `Checkpoint` is empty.
 
     Returns:
         A dictionary of the texts `name`, `data`, `accuracy`, `license` and `command`, and of the
         fields `task`, `trained_on`, `tested_on`, `source` and `accuracies` ({measure: percent}) for
         programs. Unknown fields are missing.
     """
-    if isinstance(weights, dict):
+    if isinstance(weights, Mapping):
         return _joined({stream: provenance(member) for stream, member in weights.items()})
     if not isinstance(weights, str | pathlib.Path):
         return {}
@@ -151,7 +152,8 @@ def _joined(streams):
         key: "; ".join(f"{name}: {texts[key]}" for name, texts in streams.items() if key in texts)
         for key in keys
     }
-    return {**joined, "name": " and ".join(texts["name"] for texts in streams.values())}
+    names = [texts["name"] for texts in streams.values() if "name" in texts]
+    return {**joined, "name": " and ".join(names)} if names else joined
 
 
 def model_card(model, *, about=None, usage="", library="tensorflow", folder="assets/"):

@@ -1,6 +1,7 @@
 """The model card, provenance of weights, and the texts that artifacts carry."""
 
 import json
+from types import MappingProxyType
 
 import pytest
 
@@ -13,6 +14,7 @@ from kinetics_i3d.exporting.model_card import (
     provenance,
 )
 from kinetics_i3d.weights.catalog import CATALOG, PAIRS
+from kinetics_i3d.weights.read import read_weights
 
 
 def test_the_card_has_known_texts_and_marks_unknown_ones(model):
@@ -45,6 +47,9 @@ def test_provenance_of_names_files_and_pairs(tmp_path, model):
     assert both["name"] == "mine.h5 and flow_kinetics400"
     assert both["license"].startswith("rgb: mine alone; flow: Released by DeepMind")
     assert provenance(model) == {}
+    checkpoint = read_weights(path)
+    assert provenance({"rgb": checkpoint, "flow": checkpoint}) == {}
+    assert provenance(MappingProxyType({"rgb": path, "flow": "flow_kinetics400"})) == both
     (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n, and no more")
     assert provenance(tmp_path / "broken.h5") == {"name": "broken.h5"}
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import FLOW_BOUND
 from kinetics_i3d.inference.doctor.report import Finding
-from kinetics_i3d.video.clip import center_crop, read_clip
+from kinetics_i3d.video.clip import center_crop, crop_frames
 from kinetics_i3d.video.reader import read_frames, video_info
 
 _GRID = 16  # cells per side of a small picture
@@ -197,15 +197,22 @@ def compare_flow_with_video(sample, pixels, video, *, spec):
         VideoError: If the video cannot be decoded.
     """
     rgb = dataclasses.replace(spec, stream="rgb")
-    gray = read_clip(video, spec=rgb).mean(-1)
-    findings = [_count_pairs(sample.count, len(gray))]
-    if pixels.shape[1:3] != gray.shape[1:3]:
+    needed = {*sample.indices.tolist(), *(sample.indices + 1).tolist()}
+    gray, count = {}, 0
+    frames = read_frames(video, **rgb.reading)
+    for frame in crop_frames(frames, spec=rgb, path=video):
+        if count in needed:
+            gray[count] = frame.mean(-1)
+        count += 1
+    findings = [_count_pairs(sample.count, count)]
+    if pixels.shape[1:3] != (spec.size, spec.size):
         actual = "not compared with the video, because the sizes differ"
         return [*findings, Finding("warning", "motion", actual, f"{spec.size}x{spec.size}")]
-    inside = sample.indices < len(gray) - 1
-    indices = sample.indices[inside]
-    if len(indices):
-        findings.append(judge_flow(pixels[inside], gray[indices], gray[indices + 1]))
+    inside = sample.indices < count - 1
+    indices = sample.indices[inside].tolist()
+    if indices:
+        first, second = (np.stack([gray[index + step] for index in indices]) for step in (0, 1))
+        findings.append(judge_flow(pixels[inside], first, second))
     return findings
 
 

@@ -163,7 +163,8 @@ def _draw_histogram(canvas, position, values, spec):
     # Bins are multiples of an 8-bit step; otherwise pixels would be distributed unevenly.
     step = span / 255
     width = max(1, np.ceil((high - low) / step / _BINS)) * step
-    edges = np.arange(spec.low - step / 2 - width * np.ceil((spec.low - low) / width), high, width)
+    first = spec.low - step / 2 - width * np.ceil((spec.low - low) / width)
+    edges = np.arange(first, high + width, width)
 
     def column(value):
         return left + (value - low) / (high - low) * (right - left)

@@ -39,5 +39,7 @@ def test_the_contact_sheet_shows_the_input_of_the_model(tmp_path, video, clip):
         assert picture.size[0] == 1200
     flow = np.random.default_rng(0).normal(0, 0.2, (9, 64, 64, 2)).clip(-1, 1)
     draw_contact_sheet(tmp_path / "flow.png", examine(save(tmp_path, flow), spec=FLOW))
+    constant = np.full_like(clip, 1000.0)  # all in one bin
+    draw_contact_sheet(tmp_path / "constant.png", examine(save(tmp_path, constant), spec=SPEC))
     with pytest.raises(UserError, match=r"\.png"):
         draw_contact_sheet(tmp_path / "sheet.jpg", examine(video, spec=SPEC))
