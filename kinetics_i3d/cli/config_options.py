@@ -10,7 +10,7 @@ from kinetics_i3d.cli.arguments import (
 )
 from kinetics_i3d.training.config import CHOICES
 
-DATA, START, CLIPS, OPTIMISATION, DEVICES, CHECKPOINTS = (
+DATA, START, CLIPS, OPTIMIZATION, DEVICES, CHECKPOINTS = (
     "data",
     "network and start",
     "clips and augmentation",
@@ -153,77 +153,77 @@ FIELDS = (
     ),
     Field(
         "epochs",
-        OPTIMISATION,
+        OPTIMIZATION,
         "N",
         "passes over the training videos (default: 20; 60 with --transfer fixed)",
     ),
-    Field("batch", OPTIMISATION, "N", "clips per step, on all devices together"),
+    Field("batch", OPTIMIZATION, "N", "clips per step, on all devices together"),
     Field(
         "learning_rate",
-        OPTIMISATION,
+        OPTIMIZATION,
         "RATE",
         "largest learning rate (default: 0.0001; 0.003 with --transfer fixed)",
     ),
-    Field("steps", OPTIMISATION, "N", "training steps, instead of --epochs; 0 uses --epochs"),
-    Field("optimizer", OPTIMISATION, None, "adamw, or sgd with momentum 0.9"),
-    Field("schedule", OPTIMISATION, None, "how the learning rate changes over the run"),
+    Field("steps", OPTIMIZATION, "N", "training steps, instead of --epochs; 0 uses --epochs"),
+    Field("optimizer", OPTIMIZATION, None, "adamw, or sgd with momentum 0.9"),
+    Field("schedule", OPTIMIZATION, None, "how the learning rate changes over the run"),
     Field(
         "warmup",
-        OPTIMISATION,
+        OPTIMIZATION,
         "EPOCHS",
         "epochs in which the learning rate rises linearly from 0",
     ),
     Field(
         "head_start",
-        OPTIMISATION,
+        OPTIMIZATION,
         "EPOCHS",
         "epochs that train the classifier alone before the other layers",
     ),
     Field(
         "weight_decay",
-        OPTIMISATION,
+        OPTIMIZATION,
         "SHARE",
         "decoupled weight decay: each step shrinks the kernels by this share of the learning "
         "rate; biases and batch norm are not decayed",
     ),
     Field(
         "label_smoothing",
-        OPTIMISATION,
+        OPTIMIZATION,
         "SHARE",
         "share of each target that is spread over all classes, 0 to 1 (default: 0.1; 0 with --loss "
         "sigmoid)",
     ),
     Field(
         "loss",
-        OPTIMISATION,
+        OPTIMIZATION,
         None,
         "softmax for one class per video, sigmoid for several or none; auto chooses from the "
         "dataset",
     ),
     Field(
         "class_weights",
-        OPTIMISATION,
+        OPTIMIZATION,
         None,
         "balanced weights each clip's loss by the inverse frequency of its class; none weights "
         "all clips equally",
     ),
     Field(
-        "clip_norm", OPTIMISATION, "NORM", "largest global norm of the gradients; 0 for no limit"
+        "clip_norm", OPTIMIZATION, "NORM", "largest global norm of the gradients; 0 for no limit"
     ),
     Field(
         "ema",
-        OPTIMISATION,
+        OPTIMIZATION,
         "DECAY",
         "decay per step of an exponential moving average of the weights, which is evaluated and "
         "saved; 0 saves the last weights",
     ),
     Field(
         "patience",
-        OPTIMISATION,
+        OPTIMIZATION,
         "N",
         "validations without progress before the schedules plateau and paper divide the rate by 10",
     ),
-    Field("seed", OPTIMISATION, "N", "seed of all randomness"),
+    Field("seed", OPTIMIZATION, "N", "seed of all randomness"),
     Field(
         "precision",
         DEVICES,

@@ -25,7 +25,7 @@ from kinetics_i3d.cli.config_options import (
     CLIPS,
     DATA,
     DEVICES,
-    OPTIMISATION,
+    OPTIMIZATION,
     START,
     add_fields,
     read_fields,
@@ -53,7 +53,7 @@ def add_arguments(parser):
         help="InceptionI3D, or one of the paper's systems that `kinetics-i3d systems` lists",
     )
     topics = {DATA: add_dataset_arguments(parser, bare=False, records=True)[0]}
-    for topic in (START, CLIPS, OPTIMISATION, DEVICES, CHECKPOINTS):
+    for topic in (START, CLIPS, OPTIMIZATION, DEVICES, CHECKPOINTS):
         topics[topic] = parser.add_argument_group(topic)
     topics[START].add_argument(
         "--recipe",

@@ -267,7 +267,7 @@ class _Child:
         except EOFError:
             raise self._death() from None
         except MessageError as error:
-            raise ChildError(f"sent no message ({error})") from None
+            raise ChildError(f"sent an invalid message ({error})") from None
 
     def _death(self):
         """The `ChildError` of a process that has closed its pipe."""

@@ -37,7 +37,7 @@ from kinetics_i3d.video.span import split_span
 from kinetics_i3d.weights.assign import weights_digest
 
 _UNREADABLE = (VideoError, FlowFileError)
-_MISSPELT = 3  # unknown labels; if there are more, the model probably has other classes
+_MISSPELLED = 3  # unknown labels; if there are more, the model probably has other classes
 
 
 @one_warning_per_file()
@@ -159,7 +159,7 @@ def with_model_labels(model, dataset):
     spelling, unknown = match_labels(dataset.labels, model.labels)
     if unknown:
         advice = [""] * len(unknown)
-        if len(unknown) <= _MISSPELT:
+        if len(unknown) <= _MISSPELLED:
             advice = [hint(label, model.labels) for label in unknown]
         named = [f"{label!r}{like}" for label, like in zip(unknown, advice, strict=True)]
         raise DatasetError(

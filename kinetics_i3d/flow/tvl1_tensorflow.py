@@ -87,7 +87,7 @@ def _one_scale(first, second, flow, parameters):
     duals = (tf.zeros_like(flow), tf.zeros_like(flow))  # along x and y; kept from warp to warp
 
     def warp_once(count, flow, *duals):
-        rest, slopes, inverse = _linearise(source, first, flow)
+        rest, slopes, inverse = _linearize(source, first, flow)
         return (count + 1, *_solve(rest, slopes, inverse, flow, duals, parameters))
 
     _, flow, *_ = tf.while_loop(
@@ -116,7 +116,7 @@ def _cubic(t):
     return w0, w1, w2, 1 - w0 - w1 - w2
 
 
-def _linearise(source, first, flow):
+def _linearize(source, first, flow):
     """Fetches the second picture and its slopes from where the flow points.
 
     Returns:

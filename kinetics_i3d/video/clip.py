@@ -141,7 +141,7 @@ def _rgb_spec(spec):
     if isinstance(spec, str):
         if spec not in clip_spec.SPECS:
             near = difflib.get_close_matches(spec, clip_spec.SPECS, cutoff=0.4)
-            hint = f" Near: {', '.join(near)}." if near else ""
+            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(
                 f"`spec` must be a ClipSpec, such as model.clip_spec, or one of "
                 f"{tuple(clip_spec.SPECS)}. Received: spec={spec!r}.{hint}"

@@ -59,8 +59,8 @@ class VideoLimits:
             )
         if resized[0] * resized[1] > self.pixels:
             raise VideoError(
-                f"{begin} {min(resized)}: that is {resized[1]} x {resized[0]} pixels, and at most "
-                f"{self.pixels} are made ({VARIABLE}=pixels=N allows more)"
+                f"{begin} {min(resized)}: {resized[1]} x {resized[0]} pixels, but at most "
+                f"{self.pixels} are allowed ({VARIABLE}=pixels=N allows more)"
             )
 
     def check_frames(self, path, frames, pictures):
@@ -69,7 +69,7 @@ class VideoLimits:
             raise VideoError(
                 f"{path}: {int(frames)} frames would be made of the first {pictures} pictures, "
                 "whose times may be damaged; at most "
-                f"{self.frames} and {self.frames_per_picture} per picture are made "
+                f"{self.frames} and {self.frames_per_picture} per picture are allowed "
                 f"({VARIABLE}=frames=N allows more)"
             )
 

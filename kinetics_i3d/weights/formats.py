@@ -19,6 +19,7 @@ from kinetics_i3d.weights.inception5h import is_inception5h, read_inception5h
 from kinetics_i3d.weights.layouts import translate
 from kinetics_i3d.weights.readers.archive import checkpoint_in_tar, is_tar, open_archive
 from kinetics_i3d.weights.readers.flax import read_flax
+from kinetics_i3d.weights.readers.hdf5 import SIGNATURE
 from kinetics_i3d.weights.readers.keras import read_keras
 from kinetics_i3d.weights.readers.safetensors import read_safetensors, read_safetensors_metadata
 from kinetics_i3d.weights.readers.tensorflow import checkpoint_prefix, read_tensorflow
@@ -35,7 +36,6 @@ _KNOWN = (
     "TensorFlow checkpoints and SavedModels, PyTorch state dicts (.pt, .pth), safetensors, "
     "Keras' .keras, .weights.h5 and .h5, and pickled dictionaries of NumPy arrays (Flax)"
 )
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 # {rank of the network: a variable that only files with this package's names have}.
 _OWN_NAMES = {rank: f"Mixed_3b_Branch_0_Conv{rank}d_0a_1x1_conv/kernel" for rank in (2, 3)}
 _HEAD_BIAS = re.compile(r"((rgb|flow)/)?(Conv[23]d_0c_1x1|Classifier)/bias")
@@ -64,7 +64,8 @@ def read_path(path):
     info = checkpoint.info
     classes = {len(array) for name, array in checkpoint.arrays.items() if _is_head_bias(name)}
     if info.architecture is not None and classes - {info.classes}:
-        raise WeightsError(f"{path}: has {classes} outputs, but declares {info.classes}")
+        outputs = " and ".join(map(str, sorted(classes)))
+        raise WeightsError(f"{path}: has {outputs} outputs, but declares {info.classes}")
     return checkpoint
 
 
@@ -130,7 +131,7 @@ def recognize(path):
         start = file.read(32)
     if start.startswith(b"PK"):
         return _recognize_zip(path)
-    if start.startswith(_HDF5):
+    if start.startswith(SIGNATURE):
         return "keras"
     # Before pickles: the header length of safetensors may begin with any byte.
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:

@@ -42,7 +42,7 @@ class Layout:
         unit: Pattern of a unit in a module, of {module} and the fields of `UNITS`.
         leaves: {suffix after the name of a unit: our variable name}.
         head: {name of a classifier variable: `"kernel"` or `"bias"`}.
-        misspelt: Whether `Mixed_5b` has a unit 0a_3x3 instead of 0b_3x3.
+        misspelled: Whether `Mixed_5b` has a unit 0a_3x3 instead of 0b_3x3.
         kernel_axes: Transposition of kernels into our layout, or `None`.
         ignored: Patterns (`re.fullmatch`) of names that inference does not use.
         labels: Whether files with 400 or 600 classes get the labels of Kinetics.
@@ -56,7 +56,7 @@ class Layout:
     unit: str
     leaves: dict
     head: dict
-    misspelt: bool = False
+    misspelled: bool = False
     kernel_axes: tuple | None = None
     ignored: tuple = ()
     labels: bool = True
@@ -70,7 +70,7 @@ class Layout:
         for stem in STEM:
             names |= self._unit_names(self.stem.format(stem=stem), f"Conv{self.rank}d_{stem}")
         for module, unit in itertools.product(MODULES, UNITS):
-            theirs = {**unit, "letter": _letter(module, unit, self.misspelt)}
+            theirs = {**unit, "letter": _letter(module, unit, self.misspelled)}
             ours = {**unit, "letter": _letter(module, unit, self.rank == 3)}
             names |= self._unit_names(
                 self.unit.format(module=module, **theirs),
@@ -85,8 +85,8 @@ class Layout:
         return {f"{theirs}{leaf}": f"{ours}_{variable}" for leaf, variable in self.leaves.items()}
 
 
-def _letter(module, unit, misspelt):
-    wrong = misspelt and module == "5b" and unit["short"] == "b2b"
+def _letter(module, unit, misspelled):
+    wrong = misspelled and module == "5b" and unit["short"] == "b2b"
     return "a" if wrong else unit["letter"]
 
 
@@ -119,7 +119,7 @@ LAYOUTS = {
                 "Logits/Conv3d_0c_1x1/conv_3d/w": "kernel",
                 "Logits/Conv3d_0c_1x1/conv_3d/b": "bias",
             },
-            misspelt=True,
+            misspelled=True,
             ignored=(r".*/Momentum", r"(.*/)?global_step"),
         ),
         Layout(
@@ -184,7 +184,7 @@ LAYOUTS = {
                 "InceptionV1/Logits/Conv2d_0c_1x1/weights": "kernel",
                 "InceptionV1/Logits/Conv2d_0c_1x1/biases": "bias",
             },
-            misspelt=True,
+            misspelled=True,
             ignored=(
                 r"global_step",
                 r".*/(Momentum|RMSProp(_1)?|ExponentialMovingAverage)",

@@ -66,7 +66,7 @@ def test_the_help_groups_options_by_topic_and_tells_every_default(capsys):
         make_parser().parse_args(["train", "--help"])
     text = capsys.readouterr().out
     titles = re.findall(r"^([a-z ]+):$", text, re.MULTILINE)
-    topics = [train.DATA, train.START, train.CLIPS, train.OPTIMISATION, train.DEVICES]
+    topics = [train.DATA, train.START, train.CLIPS, train.OPTIMIZATION, train.DEVICES]
     assert titles == ["positional arguments", *topics, train.CHECKPOINTS, "options"]
     first = [re.search(rf"^{topic}:\n  (--[a-z-]+)", text, re.MULTILINE)[1] for topic in topics]
     assert first == ["--data", "--recipe", "--frames", "--epochs", "--precision"]

@@ -113,7 +113,7 @@ def test_spec_by_name(video):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"spec": "deepmnd"}, r"`spec`.*'deepmind'.*spec='deepmnd'.*Near: deepmind"),
+        ({"spec": "deepmnd"}, r"`spec`.*'deepmind'.*spec='deepmnd'.*Did you mean 'deepmind'\?"),
         ({"spec": "qqqq"}, r"`spec`.*'deepmind'.*spec='qqqq'\.$"),
         ({"spec": None}, "`spec`.*None"),
         ({"spec": ClipSpec("flow", stream="flow")}, "rgb.*stream='flow'"),

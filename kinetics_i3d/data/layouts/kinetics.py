@@ -20,8 +20,8 @@ from kinetics_i3d.data.layouts.listing import (
 )
 
 LOOKS_LIKE = "csv tables with the columns label, youtube_id, time_start, time_end, split"
-UNLABELLED = ("youtube_id", "time_start", "time_end", "split")
-COLUMNS = ("label", *UNLABELLED)
+UNLABELED = ("youtube_id", "time_start", "time_end", "split")
+COLUMNS = ("label", *UNLABELED)
 
 
 def find(location):
@@ -30,7 +30,7 @@ def find(location):
         file
         for file in location.files
         if location.head(file)
-        and set(UNLABELLED[:3]) <= set(columns_of(cells_of(location.head(file)[0])))
+        and set(UNLABELED[:3]) <= set(columns_of(cells_of(location.head(file)[0])))
     )
 
 

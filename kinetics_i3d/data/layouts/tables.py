@@ -163,8 +163,8 @@ def read_one(path, *, source=None):
     beside = labels_file(path)
     order = read_labels(beside) if beside.is_file() else ()
     several = usual["label"] in SEVERAL
-    cells = [row[usual["label"]] for _, row in lines]
-    split_cell = cell_splitter(cells, order)
+    texts = [row[usual["label"]] for _, row in lines]
+    split_cell = cell_splitter(texts, order)
     charades = usual["label"] == CHARADES_LABELS
     may_be_none = charades or usual["label"] == LABELS
     read = []
@@ -189,7 +189,7 @@ def read_one(path, *, source=None):
         )
     if not several:
         warn_about_joined_labels(path, usual["label"], read)
-    read = merge_rows(read, are_lists=several and are_lists(cells))
+    read = merge_rows(read, are_lists=several and are_lists(texts))
     if charades and not order:
         read, order = name_charades_classes(read, path.parent)
     numbers = {label for row in read for label in row.classes}

@@ -39,7 +39,7 @@ class Archive:
             raise WeightsError(f"{path}: the archive has duplicate names, or too many members")
         total = sum(self.sizes.values())
         if total > _MAX_TOTAL:
-            raise WeightsError(f"{path}: would unpack to {total / 2**30:.1f} GiB; 4 are read")
+            raise WeightsError(f"{path}: unpacks to {total / 2**30:.1f} GiB; at most 4 are read")
         for info in infos:
             if info.file_size > _SMALL and info.file_size > _MAX_RATIO * info.compress_size:
                 raise WeightsError(

@@ -201,7 +201,9 @@ class _OpenFile:
                 f"{self._path}: {name} declares {claimed} bytes, but {stored} are stored"
             )
         if not packed and dataset.chunks is None and claimed != stored:
-            raise WeightsError(f"{self._path}: {name} declares {claimed} of {stored} bytes")
+            raise WeightsError(
+                f"{self._path}: {name} declares {claimed} bytes, but {stored} are stored"
+            )
 
 
 def _attributes(group):

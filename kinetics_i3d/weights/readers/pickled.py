@@ -215,7 +215,7 @@ class _Machine:
     def named(self, name):
         if name not in self.dialect.names:
             shown = ".".join(name.split(" "))[:80]
-            raise WeightsError(f"{self.path}: wants to call {shown!r}: refused")
+            raise WeightsError(f"{self.path}: its pickle calls {shown!r}: refused")
         return Name(name)
 
     def fill(self, target, keys, values):

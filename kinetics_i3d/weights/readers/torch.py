@@ -22,7 +22,7 @@ from kinetics_i3d.weights.readers.values import as_float32, check_total, count, 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = b"\x8a\n" + LEGACY_MAGIC.to_bytes(10, "little") + b"."  # its pickle
 LEGACY_VERSION = 1001
-SAVE = "torch.save({}.state_dict(), 'weights.pt') saves one; give that file"
+SAVE = "torch.save({}.state_dict(), 'weights.pt') saves one; pass that file"
 WRAPPERS = (
     *("state_dict", "model_state_dict", "model", "net", "network"),
     *("ema", "model_ema", "state_dict_ema", "ema_state_dict", "params"),
@@ -136,7 +136,7 @@ def _read_zip(path):
     with open_archive(path) as archive:
         pickles = [name for name in archive.sizes if name.split("/")[1:] == ["data.pkl"]]
         if len(pickles) != 1:
-            raise WeightsError(f"{path}: not a file of torch.save: no single data.pkl inside")
+            raise WeightsError(f"{path}: not a file of torch.save: needs exactly one data.pkl")
         root = pickles[0].removesuffix("data.pkl")
         if f"{root}byteorder" in archive.sizes:
             _check_order(archive.read(f"{root}byteorder", 16) == b"little", path)

@@ -144,7 +144,7 @@ def test_kinetics_in_several_tables_whose_test_has_no_labels(plant, caplog):
         ("sit,aaaaaaaaaaa,0.5,10,train,0", "line 3: times must be whole seconds. Received: '0.5'"),
         ("sit,aaaaaaaaaaa,0,,train,0", "line 3: times must be whole seconds. Received: ''"),
         ("sit,aaaaaaaaaaa,-1,9,train,0", "line 3: times must be whole seconds. Received: '-1'"),
-        ("sit, down,aaaaaaaaaaa,0,10,train,0", "line 3: must have 6 cells .* has 7"),
+        ("sit, down,aaaaaaaaaaa,0,10,train,0", "line 3: must have 6 cells, .* has 7"),
         ('"sit,aaaaaaaaaaa,0,10,train,0', "line 3: not a csv row"),
         (
             "sit,zzzzzzzzzzz,0,10,train,0",
