@@ -6,7 +6,7 @@ import pathlib
 
 from kinetics_i3d.cli.console import load_keras, notify
 from kinetics_i3d.cli.parser import FORMER
-from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.core.clip_spec import STREAMS, streams_name
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.data.layouts.formats import KINDS
 from kinetics_i3d.data.records.addresses import Address, path_or_address
@@ -191,11 +191,6 @@ def chosen_weights(options):
     """The weights of --weights and --flow-weights, or the default ones of --streams."""
     weights = options.weights or default_weights(options.streams)
     return {"rgb": weights, "flow": options.flow_weights} if options.flow_weights else weights
-
-
-def streams_name(names):
-    """The value of --streams as `load_model` takes it."""
-    return None if names is None else names[0] if len(names) == 1 else "both"
 
 
 def add_labels_argument(parser):

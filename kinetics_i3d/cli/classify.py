@@ -19,12 +19,12 @@ from kinetics_i3d.cli.arguments import (
     count,
     expand_videos,
     read_labels_option,
-    streams_name,
     with_labels,
     with_precision,
 )
 from kinetics_i3d.cli.console import complain, inform, load_keras
 from kinetics_i3d.core.canvas import check_picture_path
+from kinetics_i3d.core.clip_spec import streams_name
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.progress import Progress
 

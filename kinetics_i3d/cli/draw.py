@@ -20,12 +20,11 @@ from kinetics_i3d.cli.arguments import (
     expand_videos,
     print_result,
     read_labels_option,
-    streams_name,
     with_labels,
 )
 from kinetics_i3d.cli.console import complain, load_keras, load_keras_for_flow
 from kinetics_i3d.core.canvas import check_picture_path
-from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.core.clip_spec import STREAMS, streams_name
 from kinetics_i3d.core.errors import DatasetError, UserError, VideoError
 from kinetics_i3d.core.figure import check_matplotlib
 from kinetics_i3d.core.files import read_text

@@ -24,11 +24,11 @@ from kinetics_i3d.cli.arguments import (
     count,
     default_weights,
     read_labels_option,
-    streams_name,
     with_labels,
     with_precision,
 )
 from kinetics_i3d.cli.console import complain, inform, load_keras
+from kinetics_i3d.core.clip_spec import streams_name
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.interrupts import forget_interrupt
 

@@ -218,6 +218,17 @@ INCEPTION5H = ClipSpec("inception5h", low=-117.0, high=138.0)
 SPECS = {spec.name: spec for spec in (DEEPMIND, DEEPMIND_FLOW, MEDIAPIPE, FVD, INCEPTION5H)}
 
 
+def streams_name(streams):
+    """A tuple of streams as `load_model` takes them: `None`, `"rgb"`, `"flow"` or `"both"`.
+
+    Example:
+
+    >>> streams_name(None), streams_name(("flow",)), streams_name(("rgb", "flow"))
+    (None, 'flow', 'both')
+    """
+    return None if streams is None else streams[0] if len(streams) == 1 else "both"
+
+
 def as_rate(fps):
     """A frame rate as an exact `fractions.Fraction`; `ValueError` if it is not above 0.
 

@@ -12,7 +12,7 @@ import typing
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import as_rate
+from kinetics_i3d.core.clip_spec import as_rate, streams_name
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.threads import read_ahead
@@ -299,8 +299,7 @@ class ClassifyWork(NetworkWork):
 def _load_model(weights, streams):
     from kinetics_i3d.models.load import load_model
 
-    name = None if streams is None else streams[0] if len(streams) == 1 else "both"
-    return load_model(weights, streams=name)
+    return load_model(weights, streams=streams_name(streams))
 
 
 def _digests(model, weights):

@@ -27,10 +27,11 @@ def check_slim(path):
     with checkpoint_in_tar(path) as prefix:
         arrays = read_path(prefix).arrays
     wanted = slim_shapes()
-    wrong = [
-        f"{name} {np.shape(arrays.get(name))}, not {shape}"
+    wrong = [f"{name} is missing" for name in wanted if name not in arrays]
+    wrong += [
+        f"{name} has the shape {np.shape(arrays[name])}, not {shape}"
         for name, shape in wanted.items()
-        if np.shape(arrays.get(name)) != shape
+        if name in arrays and np.shape(arrays[name]) != shape
     ]
     wrong += [f"{name} is unknown" for name in arrays if name not in wanted]
     if wrong:

@@ -239,7 +239,7 @@ def test_flow_of_patterns_lists_tables_and_spans(command, tree, tmp_path):
     )
     assert code == 0 and {*contents(tmp_path / "out")} == {"a.avi.flow.npz", "b.mp4.flow.npz"}
     code, _, err = command("flow", f"{tree}/*.webm", *QUICK)
-    assert code == 2 and "no file matches this pattern" in err
+    assert code == 2 and "no video matches this pattern" in err
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "another video"])

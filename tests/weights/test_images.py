@@ -223,7 +223,7 @@ def widen(arrays):
     ("change", "damage", "message"),
     [
         (drop, None, "missing: .*Mixed_4d/Branch_1/Conv2d_0b_3x3/weights"),
-        (widen, None, r"Conv2d_0c_1x1/kernel \(1, 1, 1024, 1000\), not \(1, 1, 1024, 1001\)"),
+        (widen, None, r"kernel has the shape \(1, 1, 1024, 1000\), not \(1, 1, 1024, 1001\)"),
         (None, flip, "damaged|not a complete TensorFlow checkpoint"),
         (None, lambda content: content[: len(content) // 2], "inception_v1.ckpt: unknown format"),
     ],
