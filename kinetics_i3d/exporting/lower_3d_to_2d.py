@@ -16,6 +16,7 @@ from keras import layers, ops
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.inference.quantize import round_kernel
+from kinetics_i3d.models.folding import folded, scale_and_offset
 from kinetics_i3d.models.layers import CHANNELS_LAST, LocalResponseNorm
 
 _conv = functools.partial(ops.conv, data_format=CHANNELS_LAST)
@@ -154,7 +155,7 @@ def _find_units(model, quantizer=None):
 
 def _convolution(layer, unit):
     """A 3D or 2D convolution, its batch norm and its ReLU, as one 2D convolution."""
-    kernel, bias = _folded_weights(layer, unit.norm)
+    kernel, bias = folded(layer, unit.norm)
     in_time = kernel.ndim == 5
     window, stride = (kernel.shape[0], layer.strides[0]) if in_time else (1, 1)
     kernels = [kernel, unit.round_kernel(kernel)]
@@ -184,7 +185,7 @@ def _dense(layer, unit):
 
     The converter rounds kernels of convolutions per filter, those of dense layers per tensor.
     """
-    kernel, bias = _folded_weights(layer, unit.norm)
+    kernel, bias = folded(layer, unit.norm)
     kernel = kernel[np.newaxis, np.newaxis]
 
     def function(x):
@@ -197,7 +198,7 @@ def _dense(layer, unit):
 
 def _normalization(layer, unit):
     """A batch norm that follows no convolution."""
-    scale, offset = (np.asarray(part, np.float32) for part in _scale_and_offset(layer))
+    scale, offset = (part.astype(np.float32) for part in scale_and_offset(layer))
     return lambda x: unit.finish(x * scale + offset)
 
 
@@ -295,31 +296,6 @@ _FORMS = {
     layers.LSTM: _recurrence,
     LocalResponseNorm: _response_norm,
 }
-
-
-def _scale_and_offset(norm):
-    """The scale and the offset of a batch norm at test, arrays (channels,)."""
-    gamma, beta, mean, variance = (
-        default if part is None else ops.convert_to_numpy(part)
-        for part, default in (
-            (norm.gamma, 1.0),
-            (norm.beta, 0.0),
-            (norm.moving_mean, None),
-            (norm.moving_variance, None),
-        )
-    )
-    scale = gamma / np.sqrt(variance + norm.epsilon)
-    return scale, beta - mean * scale
-
-
-def _folded_weights(layer, norm):
-    """(kernel, bias) of a layer with its batch norm folded in, float32."""
-    kernel = ops.convert_to_numpy(layer.kernel)
-    bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
-    if norm is not None:
-        scale, offset = _scale_and_offset(norm)
-        kernel, bias = kernel * scale, bias * scale + offset
-    return kernel.astype(np.float32), bias.astype(np.float32)
 
 
 def _stack_neighbors(frames, window, stride, padding):

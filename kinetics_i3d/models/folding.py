@@ -115,12 +115,22 @@ def foldable(model):
     }
 
 
-def folded(layer, norm):
-    """[kernel, bias], float32, equivalent to a layer followed by a batch norm."""
+def folded(layer, norm=None):
+    """[kernel, bias], float32, equivalent to a layer followed by a batch norm, if there is one."""
+    kernel, bias = _value(layer.kernel), _value(layer.bias)
+    if norm is not None:
+        scale, offset = scale_and_offset(norm)
+        kernel, bias = kernel * scale, bias * scale + offset
+    elif layer.bias is None:
+        bias = np.zeros(kernel.shape[-1])
+    return [kernel.astype(np.float32), bias.astype(np.float32)]
 
-    def value(variable, otherwise=0.0):
-        return otherwise if variable is None else np.asarray(variable.numpy(), np.float64)
 
-    scale = value(norm.gamma, 1.0) / np.sqrt(value(norm.moving_variance) + norm.epsilon)
-    bias = value(norm.beta) + (value(layer.bias) - value(norm.moving_mean)) * scale
-    return [(value(layer.kernel) * scale).astype(np.float32), bias.astype(np.float32)]
+def scale_and_offset(norm):
+    """The factor and the summand, float64 (channels,), that a batch norm is at inference."""
+    scale = _value(norm.gamma, 1.0) / np.sqrt(_value(norm.moving_variance) + norm.epsilon)
+    return scale, _value(norm.beta) - _value(norm.moving_mean) * scale
+
+
+def _value(variable, default=0.0):
+    return default if variable is None else np.asarray(variable.numpy(), np.float64)
