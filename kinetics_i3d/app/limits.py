@@ -26,11 +26,12 @@ class Limits:
         """Raises `UserError` for a file of too many bytes."""
         if size > self.size:
             raise UserError(
-                f"{name}: {size / MEGABYTE:.4g} MB; at most {self.size / MEGABYTE:.4g} MB are read"
+                f"{name}: {size / MEGABYTE:.4g} MB; "
+                f"at most {self.size / MEGABYTE:.4g} MB are allowed"
             )
 
     def check_length(self, name, seconds):
         """Raises `VideoError` for a video that is too long; `None` is an unknown length."""
         if seconds is not None and seconds > self.seconds:
             length = f"{seconds:.4g}" if seconds < 1000 else f"{seconds:.0f}"
-            raise VideoError(f"{name}: {length} s long; at most {self.seconds:.4g} s are read")
+            raise VideoError(f"{name}: {length} s long; at most {self.seconds:.4g} s are allowed")

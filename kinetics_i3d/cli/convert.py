@@ -1,7 +1,8 @@
 """`kinetics-i3d convert`: convert weights from any supported format to another.
 
 Reads TensorFlow and PyTorch checkpoints, safetensors, Keras files, SavedModels and inception5h. The
-network is run with both files, and the results are compared, before the new file gets its name.
+network is run with both files, and the results are compared, before the new file is renamed to
+OUTPUT.
 """
 
 from kinetics_i3d.cli.arguments import (

@@ -1,7 +1,7 @@
 """`kinetics-i3d export`: write a model as an artifact that runs without this package.
 
 The artifact takes raw frames and contains its preprocessing and its labels. It is run and compared
-with the model before it gets its name.
+with the model before it is renamed to OUTPUT.
 """
 
 from kinetics_i3d.cli.arguments import (

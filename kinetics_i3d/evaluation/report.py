@@ -31,7 +31,7 @@ _EXTRA = {"jinja2": "Jinja2", "matplotlib": "Matplotlib", "PIL": "Pillow"}
 _METRICS = {
     "top1": "Top-1",
     "top5": "Top-5",
-    "mean_class": "Mean of the classes",
+    "mean_class": "Mean class accuracy",
     "calibration_error": "Calibration error",
 }
 _MULTI_LABEL_METRICS = {

@@ -93,7 +93,7 @@ def _header(results):
         "",
         f"Top-1 accuracy in % on {about['test_videos']} videos of the split `{about['split']}`, "
         f"{about['classes']} classes; {about['training_videos']} training videos. Mean ± sample "
-        "standard deviation over seeds, with the number of seeds in brackets.",
+        "standard deviation over seeds, with the number of seeds in parentheses.",
     ]
     if any(group["paper"] is not None for group in results["groups"]):
         lines[-1] += " The paper's number is in square brackets."

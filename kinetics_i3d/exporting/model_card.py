@@ -171,7 +171,7 @@ def model_card(model, *, about=None, usage="", library="tensorflow", folder="ass
     tags = (model.system or "InceptionI3D", "keras", *model.clip_specs)
     fields = hugging_face_fields(about, library=library, tags=tuple(map(slug, tags)))
     listed = "Kinetics'" if len(names) in BY_COUNT else ", ".join(names)
-    trained = f"\n\nTrained by `{about['command']}`." if "command" in about else ""
+    trained = f"\n\nTrained with `{about['command']}`." if "command" in about else ""
     return f"""\
 {front_matter(fields)}
 # {about["name"]}
@@ -195,7 +195,7 @@ A video classifier of the kind {model.system or "InceptionI3D"} ({model.architec
 
 {about.get("accuracy", UNKNOWN)}
 
-## Limits
+## Limitations
 
 {_LIMITS}
 ## License
@@ -217,7 +217,7 @@ def input_table(model, *, folder="assets/"):
         for stream, spec in model.clip_specs.items()
     )
     return f"""\
-| stream | frames per second | fewest frames | resize | crop | range |
+| stream | frames per second | minimum frames | resize | crop | range |
 |---|---|---|---|---|---|
 {rows}
 Frames are RGB. The same numbers are in `{folder}clip_spec.json`.

@@ -144,7 +144,7 @@ def frame_count(name, value, rate):
     if count:
         return count
     raise ValueError(
-        f"`{name}` must be frames, a whole number above 0, or seconds such as '2.56s'"
+        f"`{name}` must be a whole number of frames above 0, or seconds such as '2.56s'"
         + (f", or {WHOLE!r}. " if name == "window" else ". ")
         + f"Received: {name}={value!r}"
     )

@@ -92,8 +92,8 @@ def test_networks_of_two_streams_show_their_flow(short, folder):
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        (Limits(size=1000), "wave.mp4: 0.03041 MB; at most 0.001 MB are read"),
-        (Limits(seconds=2), "wave.mp4: 2.56 s long; at most 2 s are read"),
+        (Limits(size=1000), "wave.mp4: 0.03041 MB; at most 0.001 MB are allowed"),
+        (Limits(seconds=2), "wave.mp4: 2.56 s long; at most 2 s are allowed"),
     ],
 )
 def test_what_is_too_large_or_too_long_is_refused_before_it_is_decoded(

@@ -100,7 +100,7 @@ def test_a_video_that_is_too_long_is_one_line(server, examples, tmp_path):
 
     frame = next(ki3d.read_frames(examples["wave"], short_side=48))
     ki3d.write_video(tmp_path / "long.mp4", itertools.repeat(frame, 210), fps=10)
-    with pytest.raises(RuntimeError, match=r"^long.mp4: 21 s long; at most 20 s are read$"):
+    with pytest.raises(RuntimeError, match=r"^long.mp4: 21 s long; at most 20 s are allowed$"):
         classify(server, tmp_path / "long.mp4")
 
 

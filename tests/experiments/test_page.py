@@ -59,8 +59,8 @@ PAGE = """\
 # The paper's tables on toy
 
 Top-1 accuracy in % on 30 videos of the split `test`, 51 classes; 70 training videos. Mean ± \
-sample standard deviation over seeds, with the number of seeds in brackets. The paper's number is \
-in square brackets.
+sample standard deviation over seeds, with the number of seeds in parentheses. The paper's number \
+is in square brackets.
 
 Scale `mini`: narrow networks, tiny clips and few steps, for `kinetics-i3d figures`: tests the \
 pipeline, not the systems.

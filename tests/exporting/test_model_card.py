@@ -21,7 +21,7 @@ def test_the_card_has_known_texts_and_marks_unknown_ones(model):
     card = model_card(model, about={"accuracy": "half of them", "command": "train it"})
     assert "| rgb | 10 | 9 | short_side to 36, bilinear | 32 x 32, the middle | -0.5 to 2 |" in card
     assert "## Accuracy\n\nhalf of them\n" in card and card.count(UNKNOWN) == 2
-    assert "Trained by `train it`." in card
+    assert "Trained with `train it`." in card
     assert "3 (sit, stand, wave)" in card and "Flow is x then y" not in card
     assert f"of\n{model.count_params() / 1e6:.1f} million parameters" in card
 

@@ -21,7 +21,7 @@ ATTRIBUTE = "/.ATTRIBUTES/VARIABLE_VALUE"
 # Variables of object checkpoints that are not weights: step counters, optimizers, random
 # generators and metrics.
 STATE = re.compile(
-    r"save_counter|(.*/)?\.OPTIMIZER_SLOT/.*|.*/\.OPTIMIZER_SLOT/.*|(.*/)?keras_api/.*"
+    r"save_counter|(.*/)?\.OPTIMIZER_SLOT/.*|(.*/)?keras_api/.*"
     r"|(.*/)?_?optimizer/(_variables/.*|_?iter(ations)?|_?learning_rate|decay|beta_[12]|momentum"
     r"|rho|epsilon)|(.*/)?_?seed_generators?(/.*)?"
 )
