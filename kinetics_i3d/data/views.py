@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.streams import count_frames, no_flow, read_streams
 from kinetics_i3d.flow.settings import FlowSettings
+from kinetics_i3d.video.clip import check_width
 from kinetics_i3d.video.video_frames import VideoFrames
 
 WINDOW = 250
@@ -291,12 +291,8 @@ def cropped_frames(frames, positions, specs, path):
 
 def _corners(frame, positions, spec, path):
     """(top, left) of the square at each position in a frame."""
+    check_width(frame, spec=spec, path=path)
     height, width = frame.shape[:2]
-    if width < spec.size:  # only `resize="height"` leaves a side that the spec does not bound
-        raise VideoError(
-            f"{path}: {width} pixels wide at a height of {height}, and the spec {spec.name!r} "
-            f"crops {spec.size}; use a spec that resizes the short side for portrait videos"
-        )
     turned = [position if height > width else position[::-1] for position in positions]
     return [
         (int((height - spec.size) * down), int((width - spec.size) * right))

@@ -83,17 +83,21 @@ def crop_frames(frames, *, spec, path):
     """Yields the center crops of a generator of frames, which it closes at the end."""
     try:
         for frame in frames:
-            # Only `resize="height"` does not bound the width.
-            if frame.shape[1] < spec.size:
-                raise VideoError(
-                    f"{path}: {frame.shape[1]} pixels wide at a height of {spec.short_side}, and "
-                    f"the spec {spec.name!r} crops {spec.size}; use a spec that resizes the "
-                    "short side for portrait videos"
-                )
+            check_width(frame, spec=spec, path=path)
             # A view would keep the whole frame in memory.
             yield center_crop(frame, spec.size).copy()
     finally:
         frames.close()
+
+
+def check_width(frame, *, spec, path):
+    """Raises `VideoError` if a frame is narrower than the crop, as `resize="height"` allows."""
+    height, width = frame.shape[:2]
+    if width < spec.size:
+        raise VideoError(
+            f"{path}: {width} pixels wide at a height of {height}, and the spec {spec.name!r} "
+            f"crops {spec.size}; use a spec that resizes the short side for portrait videos"
+        )
 
 
 def center_crop(clip, size):
