@@ -79,11 +79,11 @@ def _listed(cell):
     return [str(label).strip() for label in labels] if is_list else None
 
 
-def merge_rows(rows, *, are_lists):
+def merge_rows(rows, *, listed):
     """Merges the rows of a video that have different labels.
 
-    Videos of one label each are read as those of a column for one label, unless `are_lists`: a list
-    of one label shows that a video may have several.
+    Videos of one label each are read as those of a column for one label, unless `listed`: a list of
+    one label shows that a video may have several.
     """
     by_video: dict = {}
     for row in rows:
@@ -96,7 +96,7 @@ def merge_rows(rows, *, are_lists):
             merged += same  # repeated rows are reported later
         else:
             merged.append(dataclasses.replace(same[0], labels=tuple(classes)))
-    if not are_lists and all(len(row.classes) == 1 for row in merged):
+    if not listed and all(len(row.classes) == 1 for row in merged):
         return [dataclasses.replace(row, labels=None) for row in merged]
     return [dataclasses.replace(row, labels=row.classes) for row in merged]
 

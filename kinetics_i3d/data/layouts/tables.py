@@ -189,7 +189,7 @@ def read_one(path, *, source=None):
         )
     if not several:
         warn_about_joined_labels(path, usual["label"], read)
-    read = merge_rows(read, are_lists=several and are_lists(texts))
+    read = merge_rows(read, listed=several and are_lists(texts))
     if charades and not order:
         read, order = name_charades_classes(read, path.parent)
     numbers = {label for row in read for label in row.classes}
