@@ -3,6 +3,8 @@
 import dataclasses
 import difflib
 import json
+import numbers
+import os
 
 from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec
 from kinetics_i3d.training.optimizers import SCHEDULES
@@ -34,7 +36,7 @@ _MINIMUMS = {
         *("frames", "stride", "size", "test_size", "epochs", "batch", "accumulate", "patience"),
         *("feature_passes", "norm_batches", "validate_every"),
     ),
-    0: ("steps", "warmup", "weight_decay", "clip_norm", "mixup", "head_start", "keep"),
+    0: ("steps", "warmup", "weight_decay", "clip_norm", "mixup", "head_start", "keep", "seed"),
 }
 
 
@@ -183,6 +185,7 @@ class TrainConfig:
     class_weights: str = "none"
 
     def __post_init__(self):
+        self._convert()
         for field, allowed in CHOICES.items():
             check_choice(field, getattr(self, field), allowed)
         defaults = dict(TRANSFER_DEFAULTS[self.transfer])
@@ -195,6 +198,8 @@ class TrainConfig:
             for field in fields:
                 if not getattr(self, field) >= minimum:
                     self._refuse(field, f"at least {minimum}")
+        if self.seed >= 2**32:
+            self._refuse("seed", "below 2**32")
         for field in ("fps", "learning_rate"):
             if not getattr(self, field) > 0:
                 self._refuse(field, "above 0")
@@ -220,6 +225,30 @@ class TrainConfig:
             self._refuse("accumulate", f"a divisor of batch={self.batch}")
         if SCHEDULES[self.schedule].plateau and self.validation is None:
             self._refuse("validation", f"given for schedule={self.schedule!r}, which depends on it")
+
+    def _convert(self):
+        """Converts values to the types that JSON has; `ValueError` for one of another type."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            if field.type in (int, int | None):
+                if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+                    self._refuse(field.name, "a whole number")
+                value = int(value)
+            elif field.type in (float, float | None):
+                if isinstance(value, bool) or not isinstance(value, numbers.Real):
+                    self._refuse(field.name, "a number")
+                value = value if isinstance(value, int) else float(value)
+            elif field.name in ("weights", "inflate"):
+                value = os.fspath(value)
+            elif field.name == "validation":
+                value = str(value)
+            elif isinstance(field.default, tuple):
+                if isinstance(value, str):
+                    self._refuse(field.name, "a list or tuple")
+                value = tuple(value)
+            object.__setattr__(self, field.name, value)
 
     def _refuse(self, field, right):
         raise ValueError(f"`{field}` must be {right}. Received: {field}={getattr(self, field)!r}")

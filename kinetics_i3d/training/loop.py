@@ -151,8 +151,8 @@ class Loop:
             (examples, batches) that this process has already taken from its data.
 
         Raises:
-            TrainingError: If the states are damaged, or belong to another network or to another
-                number of processes.
+            TrainingError: If the states are damaged, or belong to another network, to another
+                number of processes or to another number of videos.
         """
         stored = self.state_folder.load()
         if stored is not None:
@@ -163,10 +163,22 @@ class Loop:
                     f"{self.state_folder.path}: belongs to a run of {len(self.state.positions)} "
                     f"processes; it cannot be resumed with {self.world_size}"
                 )
+            self._check_epoch_length()
             restore(self.variables, arrays, self.state_folder.path)
             self.plateau = Plateau(**self.state.plateau)
             logging.info("resuming at step %d of %d", self.state.step, self.total_steps)
         return self.state.positions[self.process_rank], self.state.step
+
+    def _check_epoch_length(self):
+        """Raises `TrainingError` if the epochs of the state had another number of steps."""
+        if not self.state.history:
+            return
+        before, now = self.state.history[0]["step"], min(self.steps_per_epoch, self.total_steps)
+        if before != now:
+            raise TrainingError(
+                f"{self.output}: its first epoch had {before} steps, but has {now} with these "
+                "videos; choose another output, or start a new run from its weights"
+            )
 
     def run(self, batches, request):
         """Trains until the last step.
@@ -241,13 +253,14 @@ class Loop:
                 self._save()
             raise
 
-    def learning_rate(self):
-        """The learning rate of the next step."""
+    def learning_rate(self, step=None):
+        """The learning rate of a step, by default of the next one."""
         config = self.config
+        warmup = round(config.warmup * self.steps_per_epoch)
         share = SCHEDULES[config.schedule].rate(
-            self.state.step,
+            self.state.step if step is None else step,
             steps=self.total_steps,
-            warmup=round(config.warmup * self.steps_per_epoch),
+            warmup=min(warmup, self.total_steps - 1),  # one step alone would have the rate 0
         )
         return config.learning_rate * share * self.plateau.factor
 
@@ -280,7 +293,7 @@ class Loop:
             "epoch": len(state.history),
             "step": state.step,
             **self._epoch_means(),
-            "learning_rate": self.learning_rate(),
+            "learning_rate": self.learning_rate(state.step - 1),
             **self.throughput.rates(),
         }
         improved = False

@@ -29,6 +29,8 @@ COLUMNS = (
 _MAP = "val_map"  # a column only of multi-label runs
 _EPOCH = re.compile(r"weights-epoch-(\d+)\.h5")
 
+CLASSES = "videos.labels.txt"  # beside the table of the run's videos
+
 
 def write_history(path, rows):
     """Writes the curves of a run, a dictionary per epoch; missing values stay empty."""

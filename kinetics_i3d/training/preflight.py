@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import tempfile
 
@@ -104,8 +105,15 @@ def differences(folder, config):
     return {
         field: (before.get(field), now.get(field))
         for field in (*now, *(field for field in before if field not in now))
-        if field not in before or field not in now or before[field] != now[field]
+        if field not in before or field not in now or not _same(field, before[field], now[field])
     }
+
+
+def _same(field, before, now):
+    """Whether two values of a field are equal; paths of one file are."""
+    if field in ("weights", "inflate") and None not in (before, now) and os.path.exists(now):
+        return os.path.realpath(before) == os.path.realpath(now)
+    return before == now
 
 
 def training_and_validation(dataset, config):
@@ -124,7 +132,7 @@ def training_and_validation(dataset, config):
         DatasetError: If a split is missing or empty, or the validation split is a fraction of
             records.
     """
-    share = config.validation_share
+    share = None if config.validation in dataset.splits else config.validation_share
     if _has_to_be_split(dataset, config):
         share = SHARE if share is None else _checked_share(share, config)
         training, held_out = split_undivided(dataset, share=share, seed=config.seed)
@@ -192,6 +200,8 @@ def check_run(config, training, strategy):
             f"`head_start` must be 0 for {config.system}. "
             f"Received: head_start={config.head_start!r}"
         )
+    if not class_counts(training).any():
+        raise DatasetError(f"{training.name}: no training video has a label")
     if config.loss == "softmax" and training.multi_label:
         raise ValueError(
             f"`loss` must be 'sigmoid' (or 'auto') for {training.name}, whose videos may have "

@@ -130,9 +130,9 @@ def config_from_recipe(name: str | None, **settings: Any) -> TrainConfig:
 
     Explicit settings are always kept. A field of the recipe that contradicts them or the weights is
     replaced, and the change is logged: `architecture`, `stride` and unset `streams` become those of
-    the weights, `transfer="original"` becomes `"full"`, and `inflate` and `weights` replace each
-    other. With `transfer="fixed"`, `learning_rate` and `epochs` default to those of a classifier on
-    frozen features, regardless of the recipe.
+    the weights, `transfer="original"` becomes `"full"`, `inflate` and `weights` replace each
+    other, and `epochs` replaces `steps`. With `transfer="fixed"`, `learning_rate` and `epochs`
+    default to those of a classifier on frozen features, regardless of the recipe.
 
     Args:
         name: A key of `RECIPES`, or `None` for the defaults of `TrainConfig`.
@@ -208,8 +208,11 @@ def _changes(recipe, settings):
         replace("inflate", None, "weights")
     elif settings.get("inflate") is not None:
         replace("weights", None, "inflate")
+    if settings.get("epochs") is not None:
+        replace("steps", 0, "epochs")
     if fields["transfer"] == "fixed":
         replace("mixup", 0.0, "transfer")  # the features are computed once
+        replace("steps", 0, "transfer")
     if fields["weights"] is not None:
         if fields["transfer"] == "original":
             replace("transfer", "full", "weights")

@@ -11,6 +11,7 @@ from absl import logging
 
 from kinetics_i3d.core.average_precision import mean_average_precision
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.label_files import write_labels
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.training.batch_norm import recalibrate
 from kinetics_i3d.training.config import TrainConfig
@@ -31,6 +32,7 @@ from kinetics_i3d.training.network import (
 )
 from kinetics_i3d.training.optimizers import averaged_weights
 from kinetics_i3d.training.outputs import (
+    CLASSES,
     keep_weights,
     tensorboard_writer,
     write_clips_to_tensorboard,
@@ -129,6 +131,7 @@ class Run:
                 os.replace(self.output / "weights.h5", self.output / "weights_before.h5")
         with atomic_path(self.output / "config.json") as temporary:
             temporary.write_text(self.config.to_json(), encoding="utf-8")
+        write_labels(self.output / CLASSES, self.clips.videos.labels)
         if self.clips.held_out is not None and self.clips.held_out.lists_videos:
             path = self.output / "videos.csv"
             write_videos(path, self.clips.videos, self.clips.held_out)

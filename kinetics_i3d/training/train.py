@@ -16,6 +16,7 @@ from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.distribute import (
@@ -33,6 +34,7 @@ from kinetics_i3d.training.network import (
 )
 from kinetics_i3d.training.optimizers import make_optimizer, prepare_optimizer
 from kinetics_i3d.training.outputs import (
+    CLASSES,
     write_history,
 )
 from kinetics_i3d.training.preflight import (
@@ -112,13 +114,16 @@ def train(
     """
     if not isinstance(config, TrainConfig):
         raise ValueError(f"`config` must be a TrainConfig. Received: config={config!r}")
+    if save_every < 1:
+        raise ValueError(f"`save_every` must be 1 or more. Received: save_every={save_every!r}")
     output = pathlib.Path(output)
     check_backend()
     check_output(output, config)
     is_extended = extends(output, config)
     if not is_extended and _is_finished(output):
         logging.info("%s: already trained", output)
-        trained = builder_of(config)(weights=output / "weights.h5")
+        with dtype_policy("float32"):
+            trained = builder_of(config)(weights=output / "weights.h5")
         if isinstance(dataset, Dataset):
             check_classes(output, trained.labels, dataset.labels)
         return trained
@@ -161,9 +166,9 @@ def train(
     )
     loop = run.loop(save_every)
 
+    position = loop.resume()
     if run.is_first_process:
         run.claim_output(keep_old_weights=is_extended)
-    position = loop.resume()
     if run.is_first_process:
         write_history(output / "history.csv", loop.state.history)
     with stop_on_sigterm() as request:
@@ -174,10 +179,8 @@ def train(
         return model
     with reporting_write_errors(output / "weights.h5"):
         save_weights(model, output / "weights.h5", **run.metadata)
-    return builder_of(config)(weights=output / "weights.h5")
-
-
-CLASSES = "videos.labels.txt"  # beside the table of the run's videos
+    with dtype_policy("float32"):
+        return builder_of(config)(weights=output / "weights.h5")
 
 
 def _is_finished(output):

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import pathlib
 
+import numpy as np
 import pytest
 
 from kinetics_i3d.training.config import TrainConfig
@@ -61,6 +63,13 @@ def test_shipped_recipes_are_unchanged():
         ({"transfer": "fix"}, "Did you mean 'fixed'"),
         ({"norm": "frozen"}, "`norm` must be one of .*norm='frozen'"),
         ({"streams": ("rbg",)}, "`streams` must be one of .*Did you mean 'rgb'"),
+        ({"seed": -1}, "`seed` must be at least 0"),
+        ({"seed": 2**32}, r"`seed` must be below 2\*\*32"),
+        ({"epochs": "2"}, "`epochs` must be a whole number. Received: epochs='2'"),
+        ({"epochs": 1.5}, "`epochs` must be a whole number"),
+        ({"batch": None}, "`batch` must be a whole number. Received: batch=None"),
+        ({"fps": "25"}, "`fps` must be a number"),
+        ({"freeze": "Mixed_5"}, "`freeze` must be a list or tuple. Received: freeze='Mixed_5'"),
         ({"frames": 0}, "`frames` must be at least 1. Received: frames=0"),
         ({"batch": 0}, "`batch` must be at least 1"),
         ({"epochs": 0}, "`epochs` must be at least 1"),
@@ -108,3 +117,17 @@ def test_defaults_depend_on_transfer_and_loss():
     kept = TrainConfig(label_smoothing=0.3).for_labels(multi_label=True)
     assert (kept.loss, kept.label_smoothing) == ("sigmoid", 0.3)
     assert kept.for_labels(multi_label=False) == kept
+
+
+def test_numbers_of_numpy_and_paths_become_those_of_json():
+    config = TrainConfig(
+        epochs=np.int64(3),
+        learning_rate=np.float32(0.5),
+        freeze=["Mixed_5c"],
+        validation=0.2,
+        weights=pathlib.Path("w.h5"),
+        transfer="full",
+    )
+    fields = json.loads(config.to_json())
+    assert (fields["epochs"], fields["learning_rate"], fields["validation"]) == (3, 0.5, "0.2")
+    assert fields["weights"] == "w.h5" and config.freeze == ("Mixed_5c",)

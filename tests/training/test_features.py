@@ -52,6 +52,18 @@ def test_features_are_computed_once(backbone, tmp_path):
     assert len(again) == len(Features(tmp_path / "made")) == 7
 
 
+def test_features_of_another_key_are_computed_again(backbone, tmp_path):
+    def placed(position=0):
+        yield from ((*batch, position) for batch in batches())
+
+    folder = tmp_path / "run" / "features" / "training"
+    make_features(folder, backbone, placed, key="old")
+    doubled = keras.Sequential([backbone, keras.layers.Rescaling(2.0)])
+    assert make_features(folder, None, None, key="old").take(np.arange(7))[0].numpy().max() == 12.0
+    made = make_features(folder, doubled, placed, key="new")
+    assert made.take(np.arange(7))[0].numpy().max() == 24.0
+
+
 def test_unfinished_features_without_a_key_are_computed_again(backbone, tmp_path):
     left = tmp_path / ".made-unfinished"
     left.mkdir()

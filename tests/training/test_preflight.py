@@ -7,6 +7,7 @@ import pytest
 
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.training import preflight
+from kinetics_i3d.training.distribute import make_strategy
 
 
 def test_old_config_without_newer_fields_matches(tiny, tmp_path, write_old_config):
@@ -108,3 +109,32 @@ def test_the_fields_of_another_config_are_reported_in_one_line(tiny, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(fields))
     with pytest.raises(FileExistsError, match=r", a field=1 there, None here$"):
         preflight.check_output(tmp_path, tiny)
+
+
+def test_a_split_that_is_named_like_a_number_is_a_split(noisy, tiny):
+    videos = [dataclasses.replace(v, split=str(n % 3)) for n, v in enumerate(noisy.videos)]
+    numbered = dataclasses.replace(noisy, videos=tuple(videos))
+    config = dataclasses.replace(tiny, split="1", validation="2")
+    training, validation = preflight.training_and_validation(numbered, config)
+    assert {video.split for video in training.videos} == {"1"}
+    assert {video.split for video in validation.videos} == {"2"}
+
+
+def test_weights_of_two_spellings_of_one_path_are_the_same(tiny, tmp_path, monkeypatch):
+    (tmp_path / "w.h5").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    config = dataclasses.replace(tiny, weights="w.h5", transfer="full", loss="softmax")
+    (tmp_path / "config.json").write_text(config.to_json())
+    absolute = dataclasses.replace(config, weights=str(tmp_path / "w.h5"))
+    assert preflight.differences(tmp_path, absolute) == {}
+    other = dataclasses.replace(config, weights=str(tmp_path / "v.h5"))
+    assert preflight.differences(tmp_path, other).keys() == {"weights"}
+
+
+def test_training_without_any_label_is_refused(noisy, tiny):
+    videos = tuple(dataclasses.replace(video, label="", labels=()) for video in noisy.videos)
+    config = dataclasses.replace(tiny, loss="sigmoid", label_smoothing=0.0)
+    with pytest.raises(DatasetError, match="no training video has a label"):
+        preflight.check_run(
+            config, dataclasses.replace(noisy, videos=videos), make_strategy("none")
+        )

@@ -139,3 +139,12 @@ def test_fixed_transfer_has_its_own_defaults_and_logs_them(messages):
     )
     assert (config.learning_rate, config.epochs) == (1e-4, 20)
     assert len(messages()) == 3
+
+
+@pytest.mark.parametrize("name", ["kinetics_rgb", "paper_c3d"])
+def test_epochs_replace_the_steps_of_a_recipe(messages, name):
+    config = config_from_recipe(name, epochs=3)
+    assert (config.epochs, config.steps) == (3, 0)
+    replaced = f"recipe '{name}': steps={RECIPES[name].steps} is replaced by 0"
+    assert f"{replaced} because of epochs=3" in messages()
+    assert config_from_recipe(name, epochs=3, steps=7).steps == 7

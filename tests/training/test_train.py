@@ -257,6 +257,46 @@ def test_sigterm_stops_outside_the_steps(noisy, tiny, tmp_path, monkeypatch, fie
 
 @pytest.mark.long
 @pytest.mark.slow
+def test_a_run_of_other_videos_is_not_continued(noisy, tiny, tmp_path):
+    train(noisy, dataclasses.replace(tiny, epochs=1), tmp_path / "run")
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    for videos in (noisy.videos[:4], noisy.videos * 2):
+        other = dataclasses.replace(noisy, videos=videos)
+        with pytest.raises(TrainingError, match=r"first epoch had 3 steps, but has [26] with"):
+            train(other, tiny, tmp_path / "run")
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+    assert not (tmp_path / "run" / "weights_before.h5").exists()
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_classes_are_compared_without_validation(noisy, tiny, tmp_path):
+    train(noisy, dataclasses.replace(tiny, epochs=1), tmp_path / "run")
+    renamed = {"sit": "walk", "stand": "run"}
+    videos = [dataclasses.replace(video, label=renamed[video.label]) for video in noisy.videos]
+    other = dataclasses.replace(noisy, labels=("run", "walk"), videos=tuple(videos))
+    with pytest.raises(FileExistsError, match="different classes"):
+        train(other, tiny, tmp_path / "run")
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_one_step_trains_and_its_rate_is_recorded(noisy, tiny, tmp_path, monkeypatch):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        config = dataclasses.replace(tiny, epochs=1, batch=6)
+        model = train(noisy, config, tmp_path / "run")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.dtype_policy.name == "float32"
+    (row,) = read_history(tmp_path / "run" / "history.csv")
+    assert row["learning_rate"] == pytest.approx(tiny.learning_rate)
+    with pytest.raises(ValueError, match="`save_every` must be 1 or more"):
+        train(noisy, config, tmp_path / "two", save_every=0)
+
+
+@pytest.mark.long
+@pytest.mark.slow
 def test_a_run_of_other_classes_is_not_continued(noisy, tiny, tmp_path):
     config = dataclasses.replace(tiny, validation="0.3", steps=1)
     train(noisy, config, tmp_path / "run")
