@@ -119,21 +119,24 @@ class Guard:
             raise ValueError("The request is not JSON") from error
         if path.startswith(_CALL):
             _check_arguments(content)
-        return json.dumps(self._with_real_files(content)).encode()
+        try:
+            return json.dumps(self._with_real_files(content)).encode()
+        except RecursionError as error:
+            raise ValueError("The request is nested too deeply") from error
 
     def _with_real_files(self, content):
         if isinstance(content, list):
             return [self._with_real_files(item) for item in content]
         if not isinstance(content, dict):
             return content
+        fields = {name: self._with_real_files(value) for name, value in content.items()}
         if isinstance(content.get("path"), str):
             path = pathlib.PurePosixPath(content["path"])
             if path.parts[:2] != ("/", UPLOADS[1:]) or ".." in path.parts:
                 raise ValueError("A file must be given as the path that its upload returned")
-            # Gradio would fetch `url` if it differs.
-            kept = {name: value for name, value in content.items() if name != "url"}
-            return kept | {"path": str(pathlib.PurePosixPath(self.folder, *path.parts[2:]))}
-        return {name: self._with_real_files(value) for name, value in content.items()}
+            fields.pop("url", None)  # Gradio would fetch it if it differs
+            fields["path"] = str(pathlib.PurePosixPath(self.folder, *path.parts[2:]))
+        return fields
 
     def _hiding(self, send):
         """`send`, with `UPLOADS` in place of the folder in all text."""

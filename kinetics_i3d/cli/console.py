@@ -7,6 +7,7 @@ import contextlib
 import gc
 import importlib.util
 import io
+import json
 import logging
 import os
 import pathlib
@@ -145,11 +146,17 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u
 
 
 def escape_controls(text):
-    r"""Text with its control characters, other than tabs and line ends, escaped, such as `\x1b`.
+    r"""Text with its control characters, other than tabs and line ends, escaped, such as `\u001b`.
 
-    Labels and file names are untrusted, and could otherwise move the cursor of a terminal.
+    Labels and file names are untrusted, and could otherwise move the cursor of a terminal. The
+    escapes are those of JSON, which remains valid.
     """
-    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
+    return _CONTROLS.sub(_escape, text)
+
+
+def _escape(match):
+    code = ord(match[0])
+    return f"\\u{code:04x}" if code < 0x100 else json.dumps(match[0])[1:-1]
 
 
 class EscapedText(io.TextIOWrapper):

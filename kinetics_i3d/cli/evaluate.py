@@ -119,7 +119,11 @@ def run(options):
             for number, stream in enumerate(evaluation.logits)
         },
     )
-    comparison = compare(earlier, report) if earlier else None
+    comparison = mismatch = None
+    try:
+        comparison = compare(earlier, report) if earlier else None
+    except DatasetError as error:  # the results are kept
+        mismatch = error
     if folder:
         write_report(folder, evaluation, report, comparison=comparison)
     numbers = evaluation.summary() | {"streams": report["streams"]}
@@ -128,6 +132,8 @@ def run(options):
         numbers["comparison"] = comparison.to_dict()
         text += f"\n\n{comparison_text(comparison)}"
     print_result(options, text, numbers)
+    if mismatch is not None:
+        raise mismatch
     return 0
 
 

@@ -104,6 +104,8 @@ def run(options):
     extractor = make_extractor(weights, timeline_options(**chosen))
     class_names(with_labels(extractor.model, labels))
     jobs = feature_jobs(trees, options.output or ".")
+    if options.output is not None:
+        check_segment_names(jobs)
     results: list = []
     failures = []
     with windows_progress(jobs, extractor, results) as (progress, show):
@@ -121,6 +123,17 @@ def run(options):
     for error in failures:
         complain(error)
     return 0 if not failures else 2 if len(failures) == len(results) else 1
+
+
+def check_segment_names(jobs):
+    """Raises `UserError` if the segments of a video would replace the windows of another one."""
+    videos = {job.path: job.video for job in jobs}
+    for path, video in videos.items():
+        other = videos.get(path.with_name(f"{path.name}.segments"))
+        if other is not None:
+            raise UserError(
+                f"{other}: its file would have the name of the segments of {video}; rename one"
+            )
 
 
 def _timelines(jobs, extractor, options, progress):

@@ -30,7 +30,7 @@ def draw_confusion(
     Args:
         path: The PNG to write, atomically.
         counts: int (classes, classes), true classes in rows, such as `Evaluation.confusion()`.
-        labels: Class names, 2 or more.
+        labels: Class names.
         title: Line above the matrix.
 
     Raises:
@@ -42,9 +42,9 @@ def draw_confusion(
     >>> draw_confusion(folder / "confusion.png", [[3, 1], [0, 4]], ("sit", "stand"))
     """
     counts = np.asarray(counts)
-    if counts.shape != (len(labels),) * 2 or len(labels) < 2 or counts.min() < 0:
+    if counts.shape != (len(labels),) * 2 or not len(labels) or counts.min() < 0:
         raise ValueError(
-            "`counts` must be numbers of videos, (classes, classes) for 2 or more `labels`. "
+            "`counts` must be numbers of videos, (classes, classes) for the `labels`. "
             f"Received: shape {counts.shape} and {len(labels)} labels"
         )
     note = ""

@@ -4,6 +4,7 @@
 to text files.
 """
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -263,14 +264,22 @@ def write_timeline(path, timeline, segments, *, file_format="jsonl", top=5):
     return paths
 
 
+@contextlib.contextmanager
+def _text_file(path):
+    """A text file that is written atomically; bytes of names that are not UTF-8 are escaped."""
+    options = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+    with atomic_path(path) as temporary, temporary.open("w", **options) as file:
+        yield file
+
+
 def _write_lines(path, rows):
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with _text_file(path) as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _write_table(path, columns, rows):
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with _text_file(path) as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

@@ -174,6 +174,20 @@ def test_a_request_can_name_no_other_file(path):
     assert json.loads(body) == {"detail": detail}
 
 
+def test_a_file_inside_a_file_is_checked_too():
+    inner = Inner()
+    content = {"path": "/uploads/a", "x": {"path": "/etc/passwd"}}
+    assert call(inner, "/call", JSON, [json.dumps(content).encode()])[0] == 400
+    content = {"path": "/uploads/a", "x": {"path": "/uploads/b", "url": "http://elsewhere"}}
+    assert call(inner, "/call", JSON, [json.dumps(content).encode()])[0] == 200
+    assert json.loads(inner.request) == {"path": f"{FOLDER}/a", "x": {"path": f"{FOLDER}/b"}}
+
+
+def test_a_request_that_is_nested_too_deeply_is_refused():
+    body = b"[" * 950 + b"]" * 950
+    assert call(Inner(), "/call", JSON, [body])[0] == 400
+
+
 @pytest.mark.parametrize(
     "kind", ["Application/JSON", "application/x+json", "application/vnd.api+json", "text/plain", ""]
 )

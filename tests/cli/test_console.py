@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import logging
 import os
 import pathlib
@@ -191,6 +192,12 @@ def test_control_characters_are_escaped_on_stdout_and_in_errors(capsys):
     stream = console.EscapedText(io.BytesIO(), encoding="utf-8")
     stream.write("\x1b[31mwave\tünïcode\u202e\n")
     stream.flush()
-    assert stream.buffer.getvalue().decode() == "\\x1b[31mwave\tünïcode\\u202e\n"
+    assert stream.buffer.getvalue().decode() == "\\u001b[31mwave\tünïcode\\u202e\n"
     console.complain(ValueError("a\x1b]0;b\nc"))
-    assert capsys.readouterr().err == "kinetics-i3d: error: a\\x1b]0;b c\n"
+    assert capsys.readouterr().err == "kinetics-i3d: error: a\\u001b]0;b c\n"
+
+
+def test_escaped_json_remains_json():
+    text = "a\x7fb\x85c\u202ed"
+    escaped = console.escape_controls(json.dumps(text, ensure_ascii=False))
+    assert "\x7f" not in escaped and json.loads(escaped) == text

@@ -110,6 +110,13 @@ def test_it_prints_and_writes_the_same_numbers(command, dataset, weights, tmp_pa
     assert sorted(path.name for path in output.iterdir()) == FILES
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "What changed" in page and "text.mp4" in page
+    # An evaluation of other videos cannot be compared with; the results are printed nevertheless.
+    for row in report["videos_tested"]:
+        row["path"] = f"other_{row['label']}.mp4"
+    (tmp_path / "other.json").write_text(json.dumps(report))
+    code, out, err = command(*words, "--json", "--compare", tmp_path / "other.json")
+    assert code == 2 and "the evaluations share no video" in err
+    assert json.loads(out)["top1"] == summary["top1"]
 
 
 @pytest.mark.long

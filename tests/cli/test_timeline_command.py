@@ -168,3 +168,11 @@ def test_picture_without_matplotlib_is_one_line(command, videos, weights, tmp_pa
     code, out, err = command("timeline", videos["one"], *words)
     assert (code, out, err.count("\n")) == (2, "", 1) and "kinetics-i3d[reports]" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_segments_do_not_replace_the_windows_of_another_video(command, videos, weights, tmp_path):
+    for name in ("talk", "talk.segments"):
+        (tmp_path / f"{name}.mp4").write_bytes(videos["two"].read_bytes())
+    words = ("timeline", tmp_path, "--weights", weights["good"], "--output", tmp_path / "out")
+    code, _, err = command(*words, *WINDOWS)
+    assert code == 2 and "talk.segments.mp4: its file would have the name of the segments" in err

@@ -52,6 +52,7 @@ def test_confusion_matrix_fits_the_picture(tmp_path, classes):
 
 
 def test_confusion_cells_are_colored_by_their_share_of_the_row(tmp_path):
+    draw_confusion(tmp_path / "one.png", [[3]], ("sit",))
     draw_confusion(tmp_path / "c.png", [[3, 1], [0, 0]], ("sit", "stand"))
     pixels = pixels_of(tmp_path / "c.png")
     corners = []
@@ -83,7 +84,7 @@ def test_counts_stand_out_from_every_shade():
 
 @pytest.mark.parametrize(
     ("counts", "labels"),
-    [([[1, 2]], ("a", "b")), ([[1]], ("a",)), ([[1, 2], [3, 4]], "abc"), ([[1, -1], [0, 1]], "ab")],
+    [([[1, 2]], ("a", "b")), ([[1]], ()), ([[1, 2], [3, 4]], "abc"), ([[1, -1], [0, 1]], "ab")],
 )
 def test_invalid_counts_raise(tmp_path, counts, labels):
     with pytest.raises(ValueError, match="`counts` must be"):

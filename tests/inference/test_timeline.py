@@ -1,6 +1,7 @@
 """`classify_over_time` against `classify`, and `find_segments`: smoothing, gaps, minimum length."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -115,6 +116,14 @@ def test_both_formats_hold_the_same(model, video, tmp_path):
         assert list(csv.DictReader(file)) == [{name: str(part) for name, part in segment.items()}]
     with pytest.raises(ValueError, match="`format` must be one of"):
         write_timeline(tmp_path / "v", timeline, [], file_format="tsv")
+
+
+def test_names_that_are_not_utf_8_are_escaped(tmp_path):
+    named = dataclasses.replace(timeline([RUN]), path="b\udcff.mp4")
+    for name in ("jsonl", "csv"):
+        path, _ = write_timeline(tmp_path / "v", named, [], file_format=name)
+        assert "b\\udcff.mp4" in path.read_text()
+    assert json.loads((tmp_path / "v.jsonl").read_text())["video"] == "b\udcff.mp4"
 
 
 def test_what_is_no_classifier_is_refused(model, short):
