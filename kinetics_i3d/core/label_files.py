@@ -87,7 +87,9 @@ def write_labels(path, labels):
             if _parse(path, text) == dict(enumerate(labels)):
                 break
     else:
-        raise DatasetError(f"{path}: cannot be a label file of {labels!r}")
+        spaced = [label for label in labels if label != label.strip()]
+        reason = f"; {spaced[0]!r} begins or ends with a space" if spaced else ""
+        raise DatasetError(f"{path}: cannot be a label file of {labels!r}{reason}")
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 

@@ -72,6 +72,8 @@ def open_dataset(
         raise ValueError(
             f"`path` must be the path of a dataset, or a Dataset. Received: {type(path).__name__}"
         )
+    if not str(path):
+        raise ValueError("`path` must be the path of a dataset. Received: path=''")
     names = check_labels(labels)
     if isinstance(split_number, bool) or not isinstance(split_number, int) or split_number < 1:
         raise ValueError(

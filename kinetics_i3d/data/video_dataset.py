@@ -17,7 +17,7 @@ from kinetics_i3d.core.label_files import write_labels
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.layouts.hmdb51 import source_film
-from kinetics_i3d.data.layouts.listing import UNDIVIDED
+from kinetics_i3d.data.layouts.listing import UNDIVIDED, split_name
 from kinetics_i3d.data.layouts.tables import COLUMNS, LABELS, SOURCE, TIMES, labels_file
 from kinetics_i3d.data.layouts.ucf101 import VIDEO as UCF_VIDEO
 from kinetics_i3d.video.span import Span
@@ -139,9 +139,9 @@ class VideoDataset(Dataset):
                 f"{', '.join(sources[:5])}"
             )
         gone = f" (all {len(chosen.missing)} are missing)" if chosen.missing else ""
-        raise DatasetError(
-            f"{self.name}: no videos in split {name!r}{gone}; there are {[*self.splits]}"
-        )
+        near = [split for split in self.splits if split_name(split) == name]
+        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {[*self.splits]}"
+        raise DatasetError(f"{self.name}: no videos in split {name!r}{gone}{hint}")
 
     def hold_out(self, fraction: float, *, seed: int = 0) -> "tuple[VideoDataset, VideoDataset]":
         """Divides the videos so that no source of a class is on both sides.

@@ -155,6 +155,8 @@ def test_labels_are_read_as_they_were_written(tmp_path, labels):
     assert read_labels(path) == labels
     with pytest.raises(DatasetError, match="cannot be a label file of"):
         write_labels(path, ("sit", "sit"))
+    with pytest.raises(DatasetError, match="' stand' begins or ends with a space"):
+        write_labels(path, ("sit", " stand"))
     assert read_labels(path) == labels
 
 

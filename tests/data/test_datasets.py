@@ -395,3 +395,16 @@ def test_one_source_can_be_left_out(table):
         dataset.split("source=g4")
     with pytest.raises(DatasetError, match="no videos in split 'val'"):
         dataset.split("val")
+
+
+def test_an_empty_path_is_refused():
+    with pytest.raises(ValueError, match="`path` must be the path of a dataset"):
+        open_dataset("")
+
+
+def test_spaces_around_the_name_of_a_class_folder_are_removed(tmp_path):
+    for name in (" sit", "stand"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.mp4").write_bytes(b"x")
+    dataset = open_dataset(tmp_path)
+    assert dataset.labels == ("sit", "stand") and all(v.path.is_file() for v in dataset.videos)

@@ -126,3 +126,9 @@ def test_groups_are_read_from_the_names_of_public_datasets(name, label, group):
 def test_only_videos_without_any_split_are_undivided():
     assert PLAIN.is_undivided
     assert not dataset_of(["a/1.mp4"], split="train").is_undivided
+
+
+def test_a_split_of_another_spelling_is_suggested():
+    videos = (Video(pathlib.Path("a.mp4"), "sit", "Train", "a"),)
+    with pytest.raises(DatasetError, match="no videos in split 'train'; did you mean 'Train'"):
+        VideoDataset("x", ("sit",), videos).split("train")

@@ -48,8 +48,8 @@ def read(names, *, root, split, labels):
         if len(parts) != usual.count("/") + 1:
             raise DatasetError(f"{root / name}: must be in {root} as {usual}")
     spelling = kinetics_spelling(parts[-2] for parts in split_names)
-    rows = tuple(
-        Row(name, spelling[parts[-2]], split_name(parts[0]) if splits else UNDIVIDED, name, root, 0)
-        for name, parts in zip(names, split_names, strict=True)
-    )
-    return Listing(root, folder_name(root), root, rows)
+    rows = []
+    for name, parts in zip(names, split_names, strict=True):
+        split = split_name(parts[0]) if splits else UNDIVIDED
+        rows.append(Row(name, spelling[parts[-2]].strip(), split, name, root, 0))
+    return Listing(root, folder_name(root), root, tuple(rows))
