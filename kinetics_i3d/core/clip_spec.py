@@ -70,6 +70,10 @@ class ClipSpec:
             value = getattr(self, field)
             if not isinstance(value, numbers.Integral):
                 raise ValueError(f"`{field}` must be a whole number. Received: {field}={value!r}")
+            object.__setattr__(self, field, int(value))
+        for field in ("fps", "low", "high"):  # JSON has no numbers of NumPy and no fractions
+            if not isinstance(getattr(self, field), (int, float)):
+                object.__setattr__(self, field, float(getattr(self, field)))
         if not self.fps > 0:
             raise ValueError(f"`fps` must be above 0. Received: fps={self.fps!r}")
         if not 1 <= self.size <= self.short_side:

@@ -15,7 +15,7 @@ from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.json_objects import check_fields, parse_object
 from kinetics_i3d.core.settings import setting_differences
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.video.frame_folder import frames_of, split_rate
+from kinetics_i3d.video.frame_folder import RATE, frames_of, split_rate
 from kinetics_i3d.video.source import file_state
 from kinetics_i3d.video.span import Span, split_span
 
@@ -137,13 +137,13 @@ def fingerprint(video):
     """{"bytes", "sha256"} that identify a video; of a file, only the beginning and end are read.
 
     A span after the path is ignored. For a folder of pictures, `bytes` is the sum of their sizes,
-    and `sha256` covers their names and sizes and the first and last picture.
+    and `sha256` covers their names, sizes and rate and the first and last picture.
     """
-    path, _ = split_rate(split_span(video)[0])
+    path, rate = split_rate(split_span(video)[0])
     file_state(path)  # reports a missing file
     try:
         if os.path.isdir(path):
-            return _fingerprint_of_folder(path)
+            return _fingerprint_of_folder(path, rate)
         with open(path, "rb") as file:
             return file_fingerprint(file)
     except OSError as error:
@@ -161,9 +161,11 @@ def file_fingerprint(file):
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def _fingerprint_of_folder(path):
+def _fingerprint_of_folder(path, rate):
     files = frames_of(path)
     digest, total = hashlib.sha256(), 0
+    if rate not in (None, RATE):
+        digest.update(f"{rate} frames per second\n".encode())
     for number, file in enumerate(files):
         size = os.stat(file).st_size
         total += size

@@ -8,6 +8,7 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.labels import check_class_names
 from kinetics_i3d.models.input_checks import (
     check_layout,
     check_values,
@@ -75,6 +76,23 @@ class ClipModel(keras.Model):
         self._has_warned = False
         # Converters to formats without assertions disable it, see `inference.quantize`.
         self.guards_graph = True
+
+    @property
+    def labels(self):
+        """The class names in the order of the outputs, a tuple; empty if they are unknown.
+
+        Setting it raises `ValueError` for names that cannot be saved.
+        """
+        return self._labels
+
+    @labels.setter
+    def labels(self, labels):
+        if isinstance(labels, str):
+            raise ValueError(f"`labels` must be a list of class names. Received: labels={labels!r}")
+        names = () if labels is None else labels
+        names = tuple(str(name) if isinstance(name, str) else name for name in names)
+        check_class_names(names)
+        self._labels = names
 
     @property
     def clip_spec(self):

@@ -200,7 +200,8 @@ def save_weights(
 
     Raises:
         ValueError: If `model` is not a `ClipModel`, the number of labels is not the number of
-            classes, or the format of `path` is unknown or cannot hold the arguments.
+            classes, `dtype` is another one, or the format of `path` is unknown or cannot hold the
+            arguments.
         WeightsError: If a value is not finite in `dtype`.
 
     Example:
@@ -215,6 +216,8 @@ def save_weights(
             f"Received: model={model!r}"
         )
     to = _format_of(path)
+    if str(dtype) not in ("float32", "float16"):
+        raise ValueError(f"`dtype` must be 'float32' or 'float16'. Received: dtype={dtype!r}")
     checkpoint = checkpoint_of(model, labels=labels, clip_spec=clip_spec, about=about)
     if to == "h5":
         write_checkpoint(path, checkpoint, dtype=dtype)

@@ -30,6 +30,7 @@ _CODECS = {
     ".ppm": "ppm",
 }
 RATE = 25
+_EXAMINED = 1000  # pictures of a folder
 _NUMBERED = re.compile(r"(?s)(.*?)(\d+)(\.[A-Za-z]+)")
 _FLOW = re.compile(r"(?i)(?:flow_?[xy]|[xyuv]|flow)_?")
 # Prefixes of frames, in order of preference, for folders that also contain other pictures.
@@ -63,8 +64,12 @@ def numbered_pictures(folder):
 
 
 def is_frame_folder(path):
-    """Whether a path is a folder whose first file, except text files, is a numbered picture."""
+    """Whether a path is a folder of numbered pictures, text files and nothing else.
+
+    Of a large folder only some files are examined.
+    """
     path, _ = split_rate(path)
+    pictures = 0
     try:
         with os.scandir(path) as entries:
             for entry in entries:
@@ -72,12 +77,14 @@ def is_frame_folder(path):
                     continue
                 match = _NUMBERED.fullmatch(entry.name)
                 if match and match[3].lower() in _CODECS:
-                    return True
-                if os.path.splitext(entry.name)[1].lower() not in (".txt", ".json", ".csv"):
+                    pictures += 1
+                    if pictures == _EXAMINED:
+                        break
+                elif os.path.splitext(entry.name)[1].lower() not in (".txt", ".json", ".csv"):
                     return False
     except (OSError, ValueError):  # for example a name that is too long, or has a null byte
         return False
-    return False
+    return pictures > 0
 
 
 def is_folder(path):

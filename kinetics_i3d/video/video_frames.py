@@ -49,6 +49,9 @@ class VideoFrames:
         self.fps = as_rate(fps)
         self.name = name
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self.frames)
+
     def __len__(self) -> int:
         return len(self.frames)
 

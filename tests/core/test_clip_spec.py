@@ -198,3 +198,10 @@ def test_sizes_after_the_resize(size, deepmind, mediapipe, fvd):
     found = [spec.resized(*size) for spec in (DEEPMIND, MEDIAPIPE, FVD)]
     assert found == [deepmind, mediapipe, fvd]
     assert resized(size, 256) == deepmind
+
+
+def test_numbers_of_numpy_and_fractions_become_those_of_json():
+    spec = ClipSpec("a", fps=Fraction(30000, 1001), short_side=np.int64(64), size=np.int32(32))
+    assert json.loads(json.dumps(spec.to_dict()))["size"] == 32
+    assert as_rate(spec.fps) == Fraction(30000, 1001)
+    assert ClipSpec("a", fps=np.float32(25), low=np.float32(-0.5)).to_dict()["low"] == -0.5

@@ -113,3 +113,21 @@ def test_stored_flow_of_another_part_is_named(coded_video, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="absl"):
         assert open_stored(video, spec=SPEC) is None
     assert "the stored flow is that of another part of the video" in caplog.text
+
+
+def test_flow_of_a_folder_at_another_rate_is_not_taken(tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(1, 6):
+        picture = random.integers(0, 256, (64, 80, 3), np.uint8)
+        Image.fromarray(picture).save(folder / f"img_{number:05d}.png")
+    write_flow_file(f"{folder}#fps=12.5", spec=SPEC, settings=FlowSettings("farneback"))
+    with open_stored(f"{folder}#fps=12.5", spec=SPEC) as flow:
+        assert len(flow) == 9
+    with pytest.raises(
+        FlowFileError, match=r"video is \"frames#fps=12\.5 of .* requested is \"frames of"
+    ):
+        open_stored(folder, spec=SPEC)

@@ -118,3 +118,14 @@ def test_unknown_sizes_pass_and_small_ones_are_named():
     check_minimum(None, (9, 32, 32))
     with pytest.raises(ValueError, match=r"width=31 in shape=\(2, None, 31, 3\)"):
         check_minimum((2, None, 31, 3), (32, 32))
+
+
+def test_labels_are_checked_when_they_are_set(model):
+    copy = ClipModel.from_config(model.get_config())
+    copy.labels = np.array(["a", "b", "c"])
+    assert copy.labels == ("a", "b", "c") and type(copy.labels[0]) is str
+    copy.labels = None
+    assert copy.labels == ()
+    for wrong in ("abc", ["a", 1, "c"], ["a", "a", "b"], ["a", "b\nc", "d"]):
+        with pytest.raises(ValueError, match="must be"):
+            copy.labels = wrong

@@ -149,3 +149,10 @@ def test_weights_of_flow_bring_their_channels(tmp_path, known):
     model = InceptionI3D(architecture="googlenet_narrow", classes=2, input_shape=(None,) * 3 + (2,))
     save_weights(model, tmp_path / "flow.h5", clip_spec=ClipSpec("flow", stream="flow"))
     assert InceptionI3D(weights=tmp_path / "flow.h5").input_shape == (None, None, None, None, 2)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16", "float64"])
+def test_weights_are_saved_as_float32_or_float16_only(tmp_path, model, dtype):
+    with pytest.raises(ValueError, match="`dtype` must be 'float32' or 'float16'"):
+        save_weights(model, tmp_path / "new.h5", dtype=dtype)
+    assert list(tmp_path.iterdir()) == []

@@ -81,3 +81,11 @@ def test_a_folder_without_a_sound_picture_is_named_with_the_reason(tmp_path):
         next(read_frames(tmp_path))
     message = str(raised.value)
     assert message.startswith(f"{tmp_path}: no picture can be decoded ({tmp_path / 'img_2.png'}: ")
+
+
+def test_a_folder_with_a_video_is_no_folder_of_frames(tmp_path):
+    for number in range(60):
+        (tmp_path / f"poster{number}.jpg").write_bytes(b".")
+    assert is_frame_folder(tmp_path)
+    (tmp_path / "video.mp4").write_bytes(b".")
+    assert not is_frame_folder(tmp_path)

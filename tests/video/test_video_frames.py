@@ -191,3 +191,8 @@ def test_a_short_video_is_looped_without_a_warning(video, recwarn):
     assert ki3d.load_clip(video, spec=SMALL, frames=64).shape[1] == 64
     assert ki3d.load_clip(video, spec=SMALL, start=0.2, frames=8).shape[1] == 8
     assert not recwarn
+
+
+def test_frames_in_memory_can_be_written(tmp_path):
+    frames = VideoFrames(np.zeros((3, 20, 20, 3), np.uint8), fps=25)
+    assert write_video(tmp_path / "a.mp4", frames, fps=25) == 3
