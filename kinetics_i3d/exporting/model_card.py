@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping
 
 from kinetics_i3d.core.errors import ExportError, WeightsError
-from kinetics_i3d.core.labels import BY_COUNT, labels_or_known
+from kinetics_i3d.core.labels import labels_or_known
 from kinetics_i3d.exporting.card_metadata import UNKNOWN, front_matter, hugging_face_fields, slug
 from kinetics_i3d.weights.catalog import CATALOG, IMAGES, PAIRS, PAPER
 from kinetics_i3d.weights.checkpoint import read_info
@@ -170,7 +170,8 @@ def model_card(model, *, about=None, usage="", library="tensorflow", folder="ass
     names = class_names(model)
     tags = (model.system or "InceptionI3D", "keras", *model.clip_specs)
     fields = hugging_face_fields(about, library=library, tags=tuple(map(slug, tags)))
-    listed = "Kinetics'" if len(names) in BY_COUNT else ", ".join(names)
+    is_kinetics = tuple(names) == labels_or_known((), len(names))
+    listed = "Kinetics'" if is_kinetics else ", ".join(names)
     trained = f"\n\nTrained with `{about['command']}`." if "command" in about else ""
     return f"""\
 {front_matter(fields)}

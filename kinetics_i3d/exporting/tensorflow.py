@@ -176,6 +176,8 @@ def signatures(model, *, top=5, endpoints=None):
     import tensorflow as tf
 
     names = class_names(model)
+    if not isinstance(top, int) or top < 1:
+        raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
     count = min(top, len(names))
     tensors = feature_tensors(model, endpoints)
     backbone = keras.Model(model.input, tensors) if tensors else None

@@ -6,6 +6,7 @@ from types import MappingProxyType
 import pytest
 
 import kinetics_i3d as ki3d
+from kinetics_i3d.core.labels import label_list
 from kinetics_i3d.exporting.model_card import (
     UNKNOWN,
     descriptions,
@@ -24,6 +25,14 @@ def test_the_card_has_known_texts_and_marks_unknown_ones(model):
     assert "Trained with `train it`." in card
     assert "3 (sit, stand, wave)" in card and "Flow is x then y" not in card
     assert f"of\n{model.count_params() / 1e6:.1f} million parameters" in card
+
+
+def test_only_the_classes_of_kinetics_are_called_those(short):
+    other = ki3d.InceptionI3D(architecture=short, classes=400)
+    other.labels = [f"mine {number}" for number in range(400)]
+    assert "400 (mine 0, mine 1, " in model_card(other)
+    other.labels = label_list("kinetics400")
+    assert "400 (Kinetics')" in model_card(other)
 
 
 @pytest.mark.parametrize("name", [*CATALOG, *PAIRS])
