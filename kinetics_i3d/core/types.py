@@ -1,8 +1,9 @@
-"""Types of arguments that are shared by public functions."""
+"""Types of arguments that are shared by public functions, and a check of them."""
 
+import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 PathLike: TypeAlias = str | os.PathLike[str]
 # A name in the catalog or a path; for a Two-Stream I3D also one of these per stream.
@@ -12,3 +13,17 @@ Shape: TypeAlias = tuple[int | None, ...]
 Shapes: TypeAlias = Mapping[str, Shape]  # {stream: shape}
 # Called with the number of videos, frames or shards that are done.
 ProgressFunction: TypeAlias = Callable[[int], object]
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raises `ValueError` unless an argument is a whole number above 0, also one of NumPy.
+
+    Example:
+
+    >>> check_count("frames", 0)
+    Traceback (most recent call last):
+    ...
+    ValueError: `frames` must be a whole number above 0. Received: frames=0
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"`{name}` must be a whole number above 0. Received: {name}={value!r}")

@@ -18,7 +18,7 @@ import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_count
 from kinetics_i3d.data.streams import count_frames, no_flow, read_streams
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.clip import check_width
@@ -225,10 +225,10 @@ def load_streams(
     specs = StreamSpecs(specs, apart=True)
     steps = specs.strides()
     whole = max(steps.values())
-    if frames is not None and (not isinstance(frames, int) or frames < 1 or frames % whole):
-        raise ValueError(
-            f"`frames` must be a multiple of {whole}, 1 or more. Received: frames={frames!r}"
-        )
+    if frames is not None:
+        check_count("frames", frames)
+    if frames is not None and frames % whole:
+        raise ValueError(f"`frames` must be a multiple of {whole}. Received: frames={frames!r}")
     taken = read_streams(video, specs, start=start, settings=settings)
     with contextlib.closing(cropped_frames(taken, (MIDDLE,), specs, video)) as cropped:
         frames_left = [crops[0] for crops in itertools.islice(cropped, frames)]

@@ -13,6 +13,7 @@ import numpy as np
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.core.labels import ACTIVATIONS
+from kinetics_i3d.core.types import check_count
 from kinetics_i3d.exporting.graph_preprocessing import (
     check_clips,
     frames_to_clips,
@@ -176,8 +177,7 @@ def signatures(model, *, top=5, endpoints=None):
     import tensorflow as tf
 
     names = class_names(model)
-    if not isinstance(top, int) or top < 1:
-        raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
+    check_count("top", top)
     count = min(top, len(names))
     tensors = feature_tensors(model, endpoints)
     backbone = keras.Model(model.input, tensors) if tensors else None

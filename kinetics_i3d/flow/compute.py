@@ -18,6 +18,7 @@ from absl import logging
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.threads import usable_processors
+from kinetics_i3d.core.types import check_count
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
 from kinetics_i3d.video.reader import read_frames
@@ -134,8 +135,7 @@ def flow_stream(frames, *, method="tvl1", backend=None, parameters=None, workers
         raise ValueError(f"`parameters` must be a TVL1. Received: parameters={parameters!r}")
     if workers is None:
         workers = usable_processors()
-    if not isinstance(workers, int) or workers < 1:
-        raise ValueError(f"`workers` must be a whole number above 0. Received: workers={workers!r}")
+    check_count("workers", workers)
     function = functools.partial(pair_function(method, backend), parameters=parameters)
     if parameters == TVL1.fast():
         logging.warning("TVL1.fast() is wrong by a pixel or more where motion is fast")

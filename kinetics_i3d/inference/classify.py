@@ -23,7 +23,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.labels import decode_predictions, labels_or_known
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_count
 from kinetics_i3d.data.streams import count_frames
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.clip_model import (
@@ -115,8 +115,7 @@ def classify(
     >>> label
     'stand'
     """
-    if not isinstance(top, int) or top < 1:
-        raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
+    check_count("top", top)
     path = check_video(path)
     model = _default_model() if model is None else as_model(model)
     class_names(model)

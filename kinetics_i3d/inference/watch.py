@@ -16,7 +16,7 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.labels import decode_predictions
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.core.types import PathLike, Weights
+from kinetics_i3d.core.types import PathLike, Weights, check_count
 from kinetics_i3d.data.views import MIDDLE, cropped_frames, to_model_values
 from kinetics_i3d.flow.compute import flow_of_frames
 from kinetics_i3d.flow.settings import FlowSettings
@@ -123,8 +123,7 @@ def watch(
     0.64 s: stand
     0.84 s: stand
     """
-    if not isinstance(top, int) or top < 1:
-        raise ValueError(f"`top` must be a whole number above 0. Received: top={top!r}")
+    check_count("top", top)
     for name, value in (("every", every), ("timeout", timeout)):
         if not (isinstance(value, (int, float)) and 0 < value < math.inf):
             raise ValueError(f"`{name}` must be seconds above 0. Received: {name}={value!r}")

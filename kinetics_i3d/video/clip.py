@@ -12,7 +12,7 @@ import numpy as np
 
 from kinetics_i3d.core import clip_spec
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_count
 from kinetics_i3d.video import reader
 from kinetics_i3d.video.video_frames import VideoFrames
 
@@ -61,7 +61,7 @@ def read_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=
     """As `load_clip`, but returns pixels: uint8 array (frames, spec.size, spec.size, 3), RGB."""
     spec = _rgb_spec(spec)
     if frames is not None:
-        _check_count("frames", frames)
+        check_count("frames", frames)
     frames_read = reader.read_frames(path, start=start, threads=threads, **spec.reading)
     stream = crop_frames(frames_read, spec=spec, path=path)
     try:
@@ -102,7 +102,7 @@ def check_width(frame, *, spec, path):
 
 def center_crop(clip, size):
     """A view of the center square of (..., height, width, channels), rounded to the top left."""
-    _check_count("size", size)
+    check_count("size", size)
     height, width = np.shape(clip)[-3:-1]
     if size > min(height, width):
         raise ValueError(
@@ -115,7 +115,7 @@ def center_crop(clip, size):
 
 def loop_frames(clip, frames):
     """Loops or cuts a clip (frames, height, width, channels) to a number of frames."""
-    _check_count("frames", frames)
+    check_count("frames", frames)
     if not len(clip):
         raise ValueError(f"`clip` must hold a frame. Received: shape {np.shape(clip)}")
     if len(clip) == frames:
@@ -133,11 +133,6 @@ def darken_outside_crop(frame, spec):
     inside = (slice(top, height - top), slice(left, width - left))
     shown[inside] = frame[inside]
     return shown
-
-
-def _check_count(name, value):
-    if not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"`{name}` must be a whole number above 0. Received: {name}={value!r}")
 
 
 def _rgb_spec(spec):

@@ -13,7 +13,7 @@ import numpy as np
 
 from kinetics_i3d.core import clip_spec, errors
 from kinetics_i3d.core.clip_spec import as_rate
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_count
 from kinetics_i3d.video import painter as pictures
 from kinetics_i3d.video.frame_folder import open_source
 from kinetics_i3d.video.limits import call_bounded, current_limits, is_bounded, stream_bounded
@@ -360,8 +360,7 @@ def spread_frames(path, frames, *, fps, short_side):
         ValueError: If `frames` is below 1.
         VideoError: If the file cannot be decoded.
     """
-    if not isinstance(frames, int) or frames < 1:
-        raise ValueError(f"`frames` must be a whole number above 0. Received: frames={frames!r}")
+    check_count("frames", frames)
     kept, step = [], 1
     for index, frame in enumerate(read_frames(path, fps=fps, short_side=short_side)):
         if index % step == 0:

@@ -8,7 +8,7 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import DEEPMIND, FLOW_BOUND
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_count
 from kinetics_i3d.data.streams import read_streams
 from kinetics_i3d.flow.visualization import flow_picture
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
@@ -41,8 +41,7 @@ def draw_flow(path: PathLike, video: PathLike | VideoFrames, *, frames: int = 25
     >>> ki3d.draw_flow(folder / "flow.gif", folder / "video.mp4", frames=3)
     """
     path = check_frames_path(path)
-    if not isinstance(frames, int) or frames < 1:
-        raise ValueError(f"`frames` must be a whole number above 0. Received: frames={frames!r}")
+    check_count("frames", frames)
     video = check_video(video)
     specs = StreamSpecs(DEEPMIND, ("rgb", "flow"))
     with contextlib.closing(read_streams(video, specs)) as pairs:
