@@ -260,7 +260,7 @@ class Loop:
         share = SCHEDULES[config.schedule].rate(
             self.state.step if step is None else step,
             steps=self.total_steps,
-            warmup=min(warmup, self.total_steps - 1),  # one step alone would have the rate 0
+            warmup=warmup if self.total_steps > 1 else 0,  # a single step would have the rate 0
         )
         return config.learning_rate * share * self.plateau.factor
 
