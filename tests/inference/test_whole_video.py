@@ -149,7 +149,10 @@ def test_no_more_frames_are_read_into_memory_for_a_longer_video(model):
         ({"tail": "drop"}, "`tail` must be left out"),
         ({"batch_frames": 40}, r"`batch_frames` must be at least 60 with window='whole'"),
         ({"batch_frames": 0}, "`batch_frames` must be a whole number above 0"),
-        ({"window": "all"}, "`window` must be frames, .* or seconds such as '2.56s', or 'whole'"),
+        (
+            {"window": "all"},
+            "`window` must be a whole number of frames .* or seconds such as '2.56s', or 'whole'",
+        ),
     ],
 )
 def test_wrong_options_of_a_pass_are_named(model, options, message):
