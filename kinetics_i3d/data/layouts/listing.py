@@ -170,7 +170,7 @@ def read_csv(path):
     filled = (values for values in reader if any(cell.strip() for cell in values))
     try:
         if names_separator:
-            next(filled)
+            next(filled, None)
         header = next(filled, None)
         columns = None if header is None else columns_of(header)
         rows = []
