@@ -9,6 +9,7 @@ import re
 import keras
 from absl import logging
 
+from kinetics_i3d.models.inception_i3d import ARCHITECTURES
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.inflation import adapt_to_stream, inflate, start_from_images
 from kinetics_i3d.models.layers import dtype_policy
@@ -71,7 +72,10 @@ def build(config, labels, *, weights_labels=None):
     if config.loss != "auto":
         model.activation = config.loss
     _check_network(model, config, labels)
-    names = [layer.name for layer in all_layers(model)]
+    # A recipe freezes all modules of the paper's network; another backbone may lack some of them.
+    row = ARCHITECTURES.get(model.architecture)
+    modules = () if row is None else tuple(row.mixed)
+    names = [*(layer.name for layer in all_layers(model)), *modules]
     unmatched = [
         prefix for prefix in config.freeze if not any(name.startswith(prefix) for name in names)
     ]

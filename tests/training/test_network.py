@@ -105,6 +105,13 @@ def test_weights_with_a_new_or_their_own_classifier(tiny, start):
         build(dataclasses.replace(config, head="keep"), ("a", "b"))
 
 
+def test_modules_that_a_shorter_backbone_lacks_may_be_frozen(tiny):
+    config = dataclasses.replace(tiny, freeze=("Conv3d_1a", "Mixed_4b"))
+    model = build(config, ("sit", "stand"))
+    frozen = {layer.name for layer in all_layers(model) if not layer.trainable}
+    assert "Conv3d_1a_7x7_conv" in frozen and not any("Mixed_4b" in name for name in frozen)
+
+
 @pytest.mark.parametrize(("norm", "trained"), [("train", True), ("freeze", False)])
 def test_norm_freeze_keeps_batch_norm_statistics(tiny, norm, trained):
     model = build(dataclasses.replace(tiny, norm=norm, norm_momentum=0.9), LABELS)
