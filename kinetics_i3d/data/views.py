@@ -227,8 +227,8 @@ def load_streams(
     whole = max(steps.values())
     if frames is not None:
         check_count("frames", frames)
-    if frames is not None and frames % whole:
-        raise ValueError(f"`frames` must be a multiple of {whole}. Received: frames={frames!r}")
+        if frames % whole:
+            raise ValueError(f"`frames` must be a multiple of {whole}. Received: frames={frames!r}")
     taken = read_streams(video, specs, start=start, settings=settings)
     with contextlib.closing(cropped_frames(taken, (MIDDLE,), specs, video)) as cropped:
         frames_left = [crops[0] for crops in itertools.islice(cropped, frames)]

@@ -17,7 +17,14 @@ from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
 from kinetics_i3d.core.files import atomic_path, parse_npy
 from kinetics_i3d.flow.compute import read_both
-from kinetics_i3d.flow.info import CHUNK, FlowInfo, fingerprint, flow_path, path_for_spec, reading
+from kinetics_i3d.flow.info import (
+    CHUNK,
+    FlowInfo,
+    flow_path,
+    path_for_spec,
+    reading,
+    source_of_flow,
+)
 from kinetics_i3d.flow.quantization import dequantize_flow
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.clip import center_crop
@@ -82,7 +89,7 @@ def write_flows(video, file, *, spec=DEEPMIND_FLOW, settings=None, workers=None,
     """As `write_flow_file`, but not atomic: after an error the file is incomplete."""
     settings = FlowSettings() if settings is None else settings
     source, span = split_span(video)
-    marks = {"name": pathlib.Path(source).name, **fingerprint(source)}
+    marks = {"name": pathlib.Path(source).name, **source_of_flow(source)}
     pairs = read_both(video, spec=spec, settings=settings, workers=workers)
     size, count, chunk = None, 0, []
     try:

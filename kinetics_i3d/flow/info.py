@@ -111,7 +111,7 @@ class FlowInfo:
             if not self.covers(span):
                 recorded["span"] = self.span and list(self.span)
                 requested["span"] = span and list(dataclasses.astuple(span))
-            stored, current = dict(self.video), fingerprint(video)
+            stored, current = dict(self.video), source_of_flow(video)
             name = stored.pop("name")
             if stored != current:
                 recorded["video"] = _describe(name, stored)
@@ -137,17 +137,26 @@ def fingerprint(video):
     """{"bytes", "sha256"} that identify a video; of a file, only the beginning and end are read.
 
     A span after the path is ignored. For a folder of pictures, `bytes` is the sum of their sizes,
-    and `sha256` covers their names, sizes and rate and the first and last picture.
+    and `sha256` covers their names and sizes and the first and last picture.
     """
-    path, rate = split_rate(split_span(video)[0])
+    path, _ = split_rate(split_span(video)[0])
     file_state(path)  # reports a missing file
     try:
         if os.path.isdir(path):
-            return _fingerprint_of_folder(path, rate)
+            return _fingerprint_of_folder(path)
         with open(path, "rb") as file:
             return file_fingerprint(file)
     except OSError as error:
         raise VideoError(f"{os.fspath(video)}: cannot be read ({error.strerror})") from error
+
+
+def source_of_flow(video):
+    """As `fingerprint`; `sha256` also covers the rate of a folder of frames, unless it is 25."""
+    marks = fingerprint(video)
+    rate = split_rate(split_span(video)[0])[1]
+    if rate not in (None, RATE):
+        marks["sha256"] = hashlib.sha256(f"{marks['sha256']} {rate}".encode()).hexdigest()
+    return marks
 
 
 def file_fingerprint(file):
@@ -161,11 +170,9 @@ def file_fingerprint(file):
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def _fingerprint_of_folder(path, rate):
+def _fingerprint_of_folder(path):
     files = frames_of(path)
     digest, total = hashlib.sha256(), 0
-    if rate not in (None, RATE):
-        digest.update(f"{rate} frames per second\n".encode())
     for number, file in enumerate(files):
         size = os.stat(file).st_size
         total += size

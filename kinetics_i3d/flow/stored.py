@@ -176,7 +176,7 @@ def open_stored(video, *, spec, settings=None, strict=False):
             "stores the required flow beside it"
         )
     if other is not None:
-        _warn_of_other_spec(video, other.info, spec)
+        _warn_of_other_flow(video, other.info, spec)
     return None
 
 
@@ -184,7 +184,7 @@ _warned: set = set()
 _warning = threading.Lock()
 
 
-def _warn_of_other_spec(video, info, spec):
+def _warn_of_other_flow(video, info, spec):
     stored, needed = reading_tag(info.reading), reading_tag(reading(spec))
     key = (str(pathlib.Path(video).parent), stored, needed)
     with _warning:

@@ -29,7 +29,7 @@ COLUMNS = (
 _MAP = "val_map"  # a column only of multi-label runs
 _EPOCH = re.compile(r"weights-epoch-(\d+)\.h5")
 
-CLASSES = "videos.labels.txt"  # beside the table of the run's videos
+CLASSES = "videos.labels.txt"  # the class names, named as those of the table videos.csv
 
 
 def write_history(path, rows):

@@ -131,11 +131,12 @@ class Run:
                 os.replace(self.output / "weights.h5", self.output / "weights_before.h5")
         with atomic_path(self.output / "config.json") as temporary:
             temporary.write_text(self.config.to_json(), encoding="utf-8")
-        write_labels(self.output / CLASSES, self.clips.videos.labels)
         if self.clips.held_out is not None and self.clips.held_out.lists_videos:
             path = self.output / "videos.csv"
             write_videos(path, self.clips.videos, self.clips.held_out)
             logging.info("%s lists the training and validation videos", path)
+        else:
+            write_labels(self.output / CLASSES, self.clips.videos.labels)
 
     def adapt_to_data(self, loop, request):
         """Before the first step, measures batch norm on a new stream and fits the classifier."""

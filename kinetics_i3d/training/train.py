@@ -79,9 +79,10 @@ def train(
         dataset: A `VideoDataset`, the `Records` of prepared videos, or the path of either. If the
             videos have no splits, as in a folder per class, a fifth is held out for validation.
         config: A `TrainConfig`, which also names the splits of the dataset.
-        output: Folder for `weights.h5`, `config.json`, `history.csv` and the states; with
-            validation also for `best.h5` and `videos.csv`, a table of the videos with the splits
-            `train` and `val`; with `config.keep` also for the weights of the last epochs.
+        output: Folder for `weights.h5`, `config.json`, `history.csv`, the class names in
+            `videos.labels.txt`, and the states; with validation also for `best.h5` and
+            `videos.csv`, a table of the videos with the splits `train` and `val`; with
+            `config.keep` also for the weights of the last epochs.
         spec_name: Name of the `ClipSpec` that is stored with the weights.
         about: A JSON-ready dictionary that is stored with the weights.
         distribute: The devices to use: `"none"` for one, `"auto"`, `"mirrored"` or `"multiworker"`.
@@ -169,7 +170,6 @@ def train(
     position = loop.resume()
     if run.is_first_process:
         run.claim_output(keep_old_weights=is_extended)
-    if run.is_first_process:
         write_history(output / "history.csv", loop.state.history)
     with stop_on_sigterm() as request:
         run.adapt_to_data(loop, request)
