@@ -15,8 +15,11 @@ Shapes: TypeAlias = Mapping[str, Shape]  # {stream: shape}
 ProgressFunction: TypeAlias = Callable[[int], object]
 
 
-def check_count(name: str, value: Any) -> None:
-    """Raises `ValueError` unless an argument is a whole number above 0, also one of NumPy.
+def check_count(name: str, value: Any) -> int:
+    """An argument that must be a whole number above 0, also one of NumPy, as an int.
+
+    Raises:
+        ValueError: If it is none.
 
     Example:
 
@@ -27,3 +30,4 @@ def check_count(name: str, value: Any) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(f"`{name}` must be a whole number above 0. Received: {name}={value!r}")
+    return int(value)

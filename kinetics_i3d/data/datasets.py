@@ -11,7 +11,7 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, UserError
 from kinetics_i3d.core.labels import check_class_names
-from kinetics_i3d.core.types import Labels, PathLike
+from kinetics_i3d.core.types import Labels, PathLike, check_count
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.layouts.files import VideoFinder, cut, walk_videos
 from kinetics_i3d.data.layouts.formats import FORMATS, index_suffixes, recognize
@@ -75,10 +75,7 @@ def open_dataset(
     if not str(path):
         raise ValueError("`path` must be the path of a dataset. Received: path=''")
     names = check_labels(labels)
-    if isinstance(split_number, bool) or not isinstance(split_number, int) or split_number < 1:
-        raise ValueError(
-            f"`split_number` must be a whole number from 1. Received: split_number={split_number!r}"
-        )
+    split_number = check_count("split_number", split_number)
     kind, files = recognize(path, kind=kind, videos=videos)
     row = FORMATS[kind]
     if split_number != 1 and not row.has_splits:

@@ -8,6 +8,7 @@ import typing
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import STREAMS, as_rate
+from kinetics_i3d.core.types import check_count
 from kinetics_i3d.data.views import THREE, VIEWS, View
 
 POOLS = ("all", "spatial", "none")
@@ -59,11 +60,8 @@ class FeatureOptions:
         else:
             frame_count("window", self.window, self._nominal_rate)
         frame_count("stride", self.stride, self._nominal_rate)
-        if not isinstance(self.batch_frames, int) or self.batch_frames < 1:
-            raise ValueError(
-                "`batch_frames` must be a whole number above 0. "
-                f"Received: batch_frames={self.batch_frames!r}"
-            )
+        batch_frames = check_count("batch_frames", self.batch_frames)
+        object.__setattr__(self, "batch_frames", batch_frames)
         if isinstance(self.fps, str) and self.fps != "source":
             raise ValueError(
                 f"`fps` must be a number above 0, 'source' or None. Received: fps={self.fps!r}"

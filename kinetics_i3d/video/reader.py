@@ -202,11 +202,9 @@ def _checked(
         raise ValueError(
             f"`stop` must be later than `start`. Received: start={start!r}, stop={stop!r}"
         )
-    for name, value in (("short_side", short_side), ("threads", threads)):
-        if not (value is None and name == "short_side") and not (
-            isinstance(value, int) and value >= 1
-        ):
-            raise ValueError(f"`{name}` must be a whole number above 0. Received: {name}={value!r}")
+    if short_side is not None:
+        short_side = check_count("short_side", short_side)
+    threads = check_count("threads", threads)
     clip_spec.check_resize(resize, interpolation)
     if span is not None:
         begin, end = span.seconds(rate)

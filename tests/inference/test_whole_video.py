@@ -175,3 +175,8 @@ def test_a_real_clip_gives_one_pass_of_the_real_network(shared, kinetics_file):
     assert clip.shape[1] > 120
     expected = ki3d.feature_model(model, "Mixed_5c").predict(clip, verbose=0).mean(axis=(2, 3))[0]
     np.testing.assert_allclose(rows.features, expected, atol=1e-5)
+
+
+def test_batch_frames_is_a_plain_number():
+    """Of NumPy's numbers too: the options are written as JSON."""
+    assert type(FeatureOptions(batch_frames=np.int64(80)).batch_frames) is int

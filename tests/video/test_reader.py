@@ -126,6 +126,12 @@ def test_few_frames_decode_few_pictures(mux, decoded):
     assert len(decoded) <= 8
 
 
+def test_whole_numbers_of_numpy_are_accepted(mux):
+    path = mux("a.mp4", range(3), tick=Fraction(1, 25))
+    options = {"short_side": np.int64(32), "threads": np.int32(1)}
+    assert [frame.shape for frame in read_frames(path, **options)] == [(32, 32, 3)] * 3
+
+
 def test_threads_change_nothing(mux):
     path = mux("a.mp4", range(60), tick=Fraction(1, 25))
     one, four = (list(read_frames(path, fps=25, threads=n)) for n in (1, 4))
