@@ -53,6 +53,21 @@ CALLS = {
         "`weights` must be a name or a path of weights. Received: list",
     ),
     "InceptionI3D(weights=0)": (lambda folder: ki3d.InceptionI3D(weights=0), "Received: int"),
+    **{
+        f"{system}(classes=0)": (
+            lambda folder, system=system: getattr(ki3d, system)(classes=0),
+            "`classes` must be a whole number above 0. Received: classes=0",
+        )
+        for system in (
+            "InceptionV1",
+            "InceptionI3D",
+            "TwoStreamI3D",
+            "ConvNetLSTM",
+            "C3D",
+            "TwoStream",
+            "TwoStreamFused",
+        )
+    },
     "ClipSpec(0)": (lambda folder: ki3d.ClipSpec(0), "`name` must be a string. Received: name=0"),
     "ClipSpec(fps=text)": (lambda folder: ki3d.ClipSpec("x", fps="25"), "`fps` must be a number"),
     "ClipSpec(size=None)": (

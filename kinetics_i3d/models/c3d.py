@@ -15,7 +15,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.layers import CHANNELS_LAST, batch_norm_of, conv_unit, pool_features
-from kinetics_i3d.models.pretrained import assemble, check_head, resolve
+from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve
 from kinetics_i3d.models.streams import clip_shape
 
 SYSTEM = "C3D"
@@ -131,7 +131,7 @@ def C3D(
             x = batch_norm_of(f"{unit}_bn")(x)
             x = layers.ReLU(name=unit)(x)
             x = layers.Dropout(dropout, name=f"{unit}_dropout")(x)
-        x = layers.Dense(classes or info.classes or 400, name="Classifier")(x)
+        x = layers.Dense(class_count(classes, info, 400), name="Classifier")(x)
         x = layers.Activation("linear", dtype="float32", name="Logits")(x)
         if classifier_activation is not None:
             x = layers.Activation(classifier_activation, dtype="float32", name="Predictions")(x)

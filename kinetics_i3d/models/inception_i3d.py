@@ -15,7 +15,7 @@ from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.architecture import Architecture, Conv, MaxPool, Mixed, ResponseNorm
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
-from kinetics_i3d.models.pretrained import assemble, check_head, resolve
+from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve
 
 BACKBONE = (
     Conv("Conv{rank}d_1a_7x7", 64, kernel=7, stride=2),
@@ -138,7 +138,7 @@ def InceptionI3D(
     resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=3)
     row, info, _ = resolved
     check_head(head)
-    classes = classes or info.classes or 400
+    classes = class_count(classes, info, 400)
     shape = tuple(input_shape or (None, None, None, info.clip_spec.channels))
     if len(shape) != 4:
         raise ValueError(

@@ -13,7 +13,7 @@ from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
-from kinetics_i3d.models.pretrained import assemble, check_head, resolve
+from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve
 
 MINIMUM_IMAGE = (32, 32)
 
@@ -71,7 +71,7 @@ def InceptionV1(
     resolved = resolve(weights, architecture, ARCHITECTURES, INCEPTION_V1, rank=2)
     row, info, _ = resolved
     check_head(head)
-    classes = classes or info.classes or 1000
+    classes = class_count(classes, info, 1000)
     shape = tuple(input_shape or (None, None, info.clip_spec.channels))
     if len(shape) != 3:
         raise ValueError(

@@ -84,7 +84,7 @@ def inflate(
         batch_norm_momentum=momenta[0] if momenta else BATCH_NORM_MOMENTUM,
         include_top=include_top or classes is not None,
         input_shape=(None, None, None, channels),
-        classes=classes or (model.output_shape[-1] if include_top else None),
+        classes=model.output_shape[-1] if classes is None and include_top else classes,
         dropout=dropout,
         architecture=model.architecture,
         name=name or f"inflated_{model.name}",

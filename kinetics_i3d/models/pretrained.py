@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import pathlib
 import re
 from collections.abc import Mapping
@@ -11,9 +12,9 @@ import numpy as np
 from absl import logging
 
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.errors import WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.types import Labels, PathLike
+from kinetics_i3d.core.types import Labels, PathLike, check_count
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.layers import BATCH_NORM_MOMENTUM, set_batch_norm_momentum
 from kinetics_i3d.models.streams import check_stream_specs
@@ -107,6 +108,20 @@ def kind_of(info):
     return {2: "images (InceptionV1); inflate it first", 3: "clips (InceptionI3D)"}[info.rank]
 
 
+def class_count(classes, info, default):
+    """The number of classes: that of the caller, else that of the weights, else the default.
+
+    Args:
+        classes: The argument of a constructor, or `None`.
+        info: The `WeightsInfo` from `resolve`.
+        default: For a model without weights.
+
+    Raises:
+        ValueError: If `classes` is not a whole number above 0.
+    """
+    return (info.classes or default) if classes is None else check_count("classes", classes)
+
+
 def check_head(head):
     """Raises `ValueError` unless `head` is `None` or `"new"`."""
     if head not in (None, "new"):
@@ -196,12 +211,12 @@ def save_weights(
         dtype: `"float32"`, or `"float16"` for half the size of an `*.h5`.
         labels: Class names in order; by default the model's.
         clip_spec: Preprocessing, for two streams `{stream: ClipSpec}`; by default the model's.
-        about: Further JSON-serializable information; not for `*.keras`.
+        about: Further information that JSON can hold, NumPy's numbers included; not for `*.keras`.
 
     Raises:
         ValueError: If `model` is not a `ClipModel`, the number of labels is not the number of
             classes, `dtype` is another one, or the format of `path` is unknown or cannot hold the
-            arguments.
+            arguments, such as an `about` that is not JSON-serializable.
         WeightsError: If a value is not finite in `dtype`.
 
     Example:
@@ -257,6 +272,16 @@ def _format_of(path):
     return formats[last]
 
 
+def _as_json(about):
+    """`about` as it is read back from JSON; NumPy's numbers and arrays become Python's."""
+    try:
+        return json.loads(json.dumps(about, default=lambda value: value.tolist()))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"`about` must be JSON-serializable ({first_line(error)}). Received: about={about!r}"
+        ) from error
+
+
 def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
     """The `Checkpoint` of a model; arguments as for `save_weights`."""
     if isinstance(labels, (str, Mapping)):  # would be letters, or the keys
@@ -285,7 +310,7 @@ def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
         spec,
         len(bias),
         labels,
-        about or {},
+        _as_json(about or {}),
         system=model.system,
         flow_spec=flow_spec,
         flow_architecture=None if beside == model.architecture else beside,

@@ -15,7 +15,7 @@ from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.layers import CHANNELS_LAST, per_stack, pool_features
-from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
+from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve, sampled
 from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, stream_shapes
 
 SYSTEM = "TwoStream"
@@ -94,7 +94,7 @@ def TwoStream(
         network = InceptionV1(
             include_top=include_top,
             input_shape=(*shapes[stream][1:3], frames * CHANNELS[stream]),
-            classes=classes or resolved[1].classes or 400,
+            classes=class_count(classes, resolved[1], 400),
             dropout=dropout,
             architecture=row,
             name=f"{stream}_stream",

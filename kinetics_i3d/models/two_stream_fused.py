@@ -15,7 +15,7 @@ from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.layers import CHANNELS_LAST, conv_unit, per_stack, pool_features
-from kinetics_i3d.models.pretrained import assemble, check_head, resolve, sampled
+from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve, sampled
 from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, stream_shapes
 from kinetics_i3d.models.two_stream import MINIMUM, STACK, STACKS
 
@@ -114,7 +114,7 @@ def TwoStreamFused(
         x = layers.GlobalAveragePooling3D(**last, name="AvgPool")(x)
         x = layers.Dropout(dropout, name="Dropout_0b")(x)
         x = layers.Dense(
-            classes or resolved[1].classes or 400,
+            class_count(classes, resolved[1], 400),
             kernel_initializer=keras.initializers.RandomNormal(stddev=NOISE),
             name="Classifier",
         )(x)

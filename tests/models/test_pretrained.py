@@ -12,6 +12,7 @@ from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.weights.checkpoint import read_checkpoint
+from kinetics_i3d.weights.read import read_weights
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +51,17 @@ def test_a_file_gives_the_same_model(model, path, clip, as_path):
         np.testing.assert_array_equal(old, new)
     np.testing.assert_array_equal(np.asarray(loaded(clip)), np.asarray(model(clip)))
     assert read_checkpoint(path).info.about == {"accuracy": 0.5}
+
+
+@pytest.mark.parametrize("name", ["x.h5", "x.safetensors"])
+def test_about_may_hold_numbers_of_numpy(tmp_path, model, name):
+    about = {"accuracy": np.float32(0.5), "best": np.int64(3), "curve": np.array([1.0, 2.0])}
+    save_weights(model, tmp_path / name, about=about)
+    expected = {"accuracy": 0.5, "best": 3, "curve": [1.0, 2.0]}
+    assert read_weights(tmp_path / name).info.about == expected
+    with pytest.raises(ValueError, match="`about` must be JSON-serializable"):
+        save_weights(model, tmp_path / "y.h5", about={"when": object()})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_an_image_model_too(tmp_path, known, randomize, clip):
