@@ -231,8 +231,10 @@ class _Network:
     def __init__(self, weights, protocol):
         import tensorflow as tf
 
+        from kinetics_i3d.models.layers import check_backend
         from kinetics_i3d.models.load import load_model
 
+        check_backend("FVD")
         model = load_model(weights)
         if model.output_shape[-1] != FEATURES["logits"] or tuple(model.clip_specs) != ("rgb",):
             raise UserError(

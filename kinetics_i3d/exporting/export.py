@@ -70,8 +70,10 @@ def export(
 
     from kinetics_i3d.exporting.model_card import provenance
     from kinetics_i3d.models.clip_model import check_ends_in_logits
+    from kinetics_i3d.models.layers import check_backend
     from kinetics_i3d.models.load import as_model
 
+    check_backend("export", ExportError)
     write = find_writer(to)
     allowed = [
         parameter.name

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import keras
 from keras import layers, ops
 
+from kinetics_i3d.core.errors import UserError
+
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
 class Conv3D(layers.Conv3D):
@@ -103,6 +105,22 @@ class LocalResponseNorm(layers.Layer):
     def get_config(self):
         constants = {key: getattr(self, key) for key in ("radius", "bias", "alpha", "beta")}
         return {**super().get_config(), **constants}
+
+
+def check_backend(purpose, error=UserError, otherwise=""):
+    """Raises an error unless TensorFlow is the backend of Keras.
+
+    Args:
+        purpose: What requires it, the first words of the message, such as `"training"`.
+        error: The class of the error.
+        otherwise: Further advice, the last words of the message.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise error(
+            f"{purpose} requires Keras' TensorFlow backend, but the backend is {backend}; "
+            f"unset KERAS_BACKEND{otherwise}"
+        )
 
 
 @contextlib.contextmanager

@@ -18,18 +18,6 @@ from kinetics_i3d.training.distribute import process_of
 from kinetics_i3d.training.errors import TrainingError
 
 
-def check_backend():
-    """Raises `TrainingError` unless TensorFlow is the backend of Keras."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise TrainingError(
-            "training requires Keras' TensorFlow backend, but the backend is "
-            f"{keras.backend.backend()}; unset KERAS_BACKEND, or use `fit` as in "
-            "docs/distributed.md"
-        )
-
-
 def check_output(folder, config):
     """Raises an error if a run cannot use its output folder.
 

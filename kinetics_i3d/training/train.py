@@ -16,7 +16,7 @@ from kinetics_i3d.core.types import Labels, PathLike
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.layers import dtype_policy
+from kinetics_i3d.models.layers import check_backend, dtype_policy
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.distribute import (
@@ -24,6 +24,7 @@ from kinetics_i3d.training.distribute import (
     process_of,
 )
 from kinetics_i3d.training.errors import (
+    TrainingError,
     reporting_write_errors,
     stop_on_sigterm,
 )
@@ -38,7 +39,6 @@ from kinetics_i3d.training.outputs import (
     write_history,
 )
 from kinetics_i3d.training.preflight import (
-    check_backend,
     check_classes,
     check_output,
     check_run,
@@ -118,7 +118,7 @@ def train(
     if save_every < 1:
         raise ValueError(f"`save_every` must be 1 or more. Received: save_every={save_every!r}")
     output = pathlib.Path(output)
-    check_backend()
+    check_backend("training", TrainingError, "; or use `fit` as in docs/distributed.md")
     check_output(output, config)
     is_extended = extends(output, config)
     if not is_extended and _is_finished(output):

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 
+import keras
 import numpy as np
 import pytest
 from scipy import linalg
@@ -47,6 +48,12 @@ def network(monkeypatch):
             return np.tile(values, (1, 45))[:, :400].astype(np.float32)
 
     monkeypatch.setattr(module, "_Network", Network)
+
+
+def test_other_keras_backend_is_refused(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(UserError, match=r"FVD requires Keras' TensorFlow backend, but .* is jax"):
+        ki3d.fvd(noise(2, 0), noise(2, 1))
 
 
 def noise(count, seed, frames=16, side=8):

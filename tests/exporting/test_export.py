@@ -2,6 +2,7 @@
 
 import inspect
 
+import keras
 import pytest
 import tensorflow as tf
 from short_network import register
@@ -34,6 +35,12 @@ def test_wrong_arguments(model, tmp_path):
     with pytest.raises(ValueError, match="end in logits: include_top=True"):
         ki3d.export(ki3d.feature_model(nameless, "Mixed_3c"), tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_other_keras_backend_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ExportError, match=r"export requires Keras' TensorFlow backend, but .* jax"):
+        ki3d.export("rgb_figures", tmp_path / "x")
 
 
 def test_full_disk_is_one_line_with_the_path(model, tmp_path, monkeypatch):
