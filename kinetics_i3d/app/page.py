@@ -8,24 +8,25 @@ from kinetics_i3d.app.analysis import analyze, check_file, without_folders
 from kinetics_i3d.app.examples import WEIGHTS, write_examples
 from kinetics_i3d.app.limits import Limits
 from kinetics_i3d.app.networks import Networks
-from kinetics_i3d.app.server import Guard, load_gradio
+from kinetics_i3d.app.server import KEEP, Guard, load_gradio
 from kinetics_i3d.core.errors import UserError
 
 TITLE = "Actions in a video"
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
 _MONOSPACE = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
-_CLEAN_EVERY, _KEEP = 300, 3600  # seconds: uploads older than an hour are removed
+_CLEAN_EVERY = 300  # seconds
 _NETWORK = "network"  # the queue of all functions that run a network
 
 
-def make_app(networks: Networks, *, limits: Limits, queue: int, folder):
+def make_app(networks: Networks, *, limits: Limits, queue: int, uploads, examples):
     """Builds the ASGI application of the page.
 
     Args:
         networks: The `Networks` to choose from.
         limits: `Limits` of a file.
         queue: Maximum number of requests that wait; more are refused.
-        folder: The folder of uploads, as yielded by `upload_folder`.
+        uploads: The folder of uploads, as yielded by `upload_folder`.
+        examples: The folder of examples, too.
 
     Returns:
         An ASGI application.
@@ -36,7 +37,7 @@ def make_app(networks: Networks, *, limits: Limits, queue: int, folder):
     gradio = load_gradio()
     import fastapi
 
-    blocks = _make_blocks(gradio, networks, limits, write_examples(folder / "examples"))
+    blocks = _make_blocks(gradio, networks, limits, write_examples(examples))
     blocks.queue(max_size=queue, default_concurrency_limit=1)
     # Its pages of documentation would load scripts from other servers.
     outer = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -46,7 +47,7 @@ def make_app(networks: Networks, *, limits: Limits, queue: int, folder):
         path="/",
         show_error=False,  # errors of this package are shown anyway; others would show paths
         max_file_size=limits.size,
-        allowed_paths=[str(folder / "examples")],
+        allowed_paths=[str(examples)],
         footer_links=[],
         run_history=False,
         ssr_mode=False,
@@ -56,7 +57,7 @@ def make_app(networks: Networks, *, limits: Limits, queue: int, folder):
         theme=gradio.themes.Default(primary_hue="blue", font=_FONTS, font_mono=_MONOSPACE),
         css=markup.style(),
     )
-    return Guard(app, folder=folder, size=limits.size)
+    return Guard(app, folder=uploads, size=limits.size)
 
 
 def _make_blocks(gradio, networks, limits, examples):
@@ -73,7 +74,7 @@ def _make_blocks(gradio, networks, limits, examples):
     with gradio.Blocks(
         title=TITLE,
         analytics_enabled=False,
-        delete_cache=(_CLEAN_EVERY, _KEEP),
+        delete_cache=(_CLEAN_EVERY, KEEP),
         fill_width=True,
     ) as blocks:
         _add_api(gradio, actions, names)  # first: later endpoints of the same name get a number

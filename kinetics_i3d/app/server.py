@@ -1,8 +1,8 @@
 """`serve` runs the page on an address; `Guard` checks its requests and its responses.
 
 Gradio reads and names files by their paths on the server, fetches files that a request names by an
-address, and reads the body of a request without a limit on its size. The guard wraps Gradio's
-application and prevents all three.
+address, reads the body of a request without a limit on its size, and leaves the files of uploads
+that were interrupted. The guard wraps Gradio's application and prevents all four.
 """
 
 import asyncio
@@ -13,13 +13,16 @@ import os
 import pathlib
 import socket
 import tempfile
+import time
 
 from kinetics_i3d.app.limits import MEGABYTE
 from kinetics_i3d.core.errors import UserError
 
 UPLOADS = "/uploads"  # the name of the folder of uploads in requests and responses
+KEEP = 3600  # seconds: uploads older than an hour are removed
 _UPLOAD = "/gradio_api/upload"  # Gradio's route that takes files; all others take JSON
 _CALL = "/gradio_api/call/"  # the endpoints that programs call
+_FILE = "/gradio_api/file="  # Gradio's route of files, which also fetches addresses
 _FILE_META = {"_type": "gradio.FileData"}
 # The browser itself keeps the page from loading anything from other servers.
 _POLICY = b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
@@ -44,6 +47,7 @@ class Guard:
 
     def __init__(self, app, *, folder, size):
         self.app, self.folder, self.size = app, str(folder), size
+        self._incoming = 0  # bytes of the uploads that are being received
 
     async def __call__(self, scope, receive, send):
         """Passes a request on, or refuses it in one line."""
@@ -52,7 +56,7 @@ class Guard:
             return
         headers = dict(scope["headers"])
         is_upload = scope["path"] == _UPLOAD
-        refusal = self._refusal(headers, is_upload)
+        refusal = self._refusal(headers, is_upload) or _refusal_of_path(scope["path"])
         if refusal is not None:
             waits = b"expect" in headers  # for an answer, before it sends the body
             status, message = refusal
@@ -79,9 +83,12 @@ class Guard:
             if not body.is_too_large:
                 await hide(message)
 
+        incoming = self._expected(headers) if is_upload else 0
+        self._incoming += incoming
         try:
             await self.app(scope, body.receive, unless_too_large)
         finally:
+            self._incoming -= incoming
             if body.is_too_large:
                 await self._refuse(send, 413, self._size_message(is_upload), receive)
 
@@ -94,9 +101,15 @@ class Guard:
         announced = headers.get(b"content-length", b"0")
         if not announced.isdigit() or int(announced) > self._most(is_upload):
             return 413, self._size_message(is_upload)
-        if is_upload and _size_of_files(self.folder) + int(announced) > _KEPT * self.size + _FORM:
-            return 507, "There is no room for another file; old ones are removed after an hour"
+        if is_upload:
+            used = _clean(self.folder) + self._incoming
+            if used + self._expected(headers) > _KEPT * self.size + _FORM:
+                return 507, "There is no room for another file; old ones are removed after an hour"
         return None
+
+    def _expected(self, headers):
+        """The number of bytes of an upload; the most if it does not say."""
+        return int(headers.get(b"content-length", self.size))
 
     def _size_message(self, is_upload):
         most = self.size if is_upload else _MESSAGE
@@ -132,7 +145,9 @@ class Guard:
         fields = {name: self._with_real_files(value) for name, value in content.items()}
         if isinstance(content.get("path"), str):
             path = pathlib.PurePosixPath(content["path"])
-            if path.parts[:2] != ("/", UPLOADS[1:]) or ".." in path.parts:
+            # A file is in a folder of its own. Gradio's cleanup would stop for good at a folder.
+            is_upload = path.parts[:2] == ("/", UPLOADS[1:]) and len(path.parts) == 4
+            if not is_upload or ".." in path.parts:
                 raise ValueError("A file must be given as the path that its upload returned")
             fields.pop("url", None)  # Gradio would fetch it if it differs
             fields["path"] = str(pathlib.PurePosixPath(self.folder, *path.parts[2:]))
@@ -231,12 +246,30 @@ class _Body:
                 return b"".join(parts)
 
 
-def _size_of_files(folder):
-    """The total bytes of the files below a folder, some of which may be removed meanwhile."""
-    total = 0
+def _refusal_of_path(path):
+    """(status, message) for a path that leads out of the folder of uploads, or None."""
+    is_file = "/file=" in path and not path.startswith(f"{_FILE}{UPLOADS}/")
+    if is_file or "/proxy=" in path:
+        return 404, "Only uploaded files are served"
+    return None
+
+
+def _clean(folder):
+    """Removes old files below a folder; returns the total bytes of the others.
+
+    Gradio removes those of finished uploads only. Others may remove files meanwhile.
+    """
+    total, now = 0, time.time()
     for path in pathlib.Path(folder).rglob("*"):
         with contextlib.suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
+            if not path.is_file():
+                continue
+            status = path.stat()
+            # A copy keeps the modification time of its original.
+            if now - status.st_ctime > KEEP:
+                path.unlink()
+            else:
+                total += status.st_size
     return total
 
 
@@ -288,13 +321,16 @@ def bind(host, port):
 
 @contextlib.contextmanager
 def upload_folder():
-    """Yields a folder for uploads, which is removed at the end.
+    """Yields a folder for uploads and one beside it for examples; both are removed at the end.
 
-    Gradio must not have been imported before.
+    Gradio, which must not have been imported before, removes old files in the first one only.
     """
     with tempfile.TemporaryDirectory(prefix="kinetics_i3d-demo-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        yield pathlib.Path(folder)
+        uploads, examples = pathlib.Path(folder, "uploads"), pathlib.Path(folder, "examples")
+        uploads.mkdir()
+        examples.mkdir()
+        os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+        yield uploads, examples
 
 
 def load_gradio():

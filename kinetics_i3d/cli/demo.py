@@ -72,7 +72,7 @@ def run(options):
 
     # Checks that need no TensorFlow come first: it takes seconds to load.
     limits = Limits(size=round(options.max_size * MEGABYTE), seconds=options.max_seconds)
-    with bind(options.host, options.port) as listener, upload_folder() as folder:
+    with bind(options.host, options.port) as listener, upload_folder() as (uploads, examples):
         with waiting("starting the page"):
             load_gradio()
             networks = Networks(options.weights)
@@ -80,7 +80,13 @@ def run(options):
             from kinetics_i3d.app.page import make_app
 
             networks.load(networks.names[0])  # reports bad weights; makes the first answer quick
-            app = make_app(networks, limits=limits, queue=options.max_queue, folder=folder)
+            app = make_app(
+                networks,
+                limits=limits,
+                queue=options.max_queue,
+                uploads=uploads,
+                examples=examples,
+            )
         host, port = listener.getsockname()[:2]
         host = f"[{host}]" if ":" in host else host
         # Ctrl-C is the regular way to end it. The page shows the progress. The files are untrusted,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -117,6 +118,48 @@ def test_uploads_are_refused_where_twenty_of_the_largest_size_are_kept(tmp_path)
     assert call(Inner(), path="/gradio_api/info", folder=tmp_path)[0] == 200
 
 
+def test_old_uploads_make_room(tmp_path, monkeypatch):
+    """Also those that were interrupted, of which Gradio knows nothing."""
+    (tmp_path / "tmpab12").write_bytes(b"x" * 20 * SIZE)
+    size = length(SIZE)
+    assert call(Inner(), headers=size, parts=[b"x" * SIZE], folder=tmp_path)[0] == 507
+    now = time.time()
+    monkeypatch.setattr("kinetics_i3d.app.server.time.time", lambda: now + 3500)
+    assert call(Inner(), headers=size, parts=[b"x" * SIZE], folder=tmp_path)[0] == 507
+    monkeypatch.setattr("kinetics_i3d.app.server.time.time", lambda: now + 3700)
+    assert call(Inner(), headers=size, parts=[b"x" * SIZE], folder=tmp_path)[0] == 200
+    assert not list(tmp_path.iterdir())
+
+
+def test_uploads_that_are_being_received_count(tmp_path):
+    """Nothing of them is on the disk yet, and one of unknown length counts as a whole file."""
+    (tmp_path / "wave.mp4").write_bytes(b"x" * 18 * SIZE)
+    answers = []
+
+    async def wait(scope, receive, send):
+        await asyncio.Event().wait()
+
+    async def upload(guard, headers):
+        scope = {"type": "http", "path": "/gradio_api/upload", "headers": headers}
+
+        async def send(message):
+            answers.append(message.get("status"))
+
+        await guard(scope, asyncio.Event().wait, send)
+
+    async def three():
+        guard = Guard(wait, folder=tmp_path, size=SIZE)
+        waits = [(b"expect", b"100-continue")]
+        uploads = [upload(guard, headers) for headers in (waits, length(SIZE), waits)]
+        tasks = [asyncio.create_task(coroutine) for coroutine in uploads]
+        await asyncio.wait(tasks, timeout=0.2)
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(three())
+    assert [status for status in answers if status] == [507]
+
+
 def test_other_requests_than_uploads_are_small():
     status, _, body, _ = call(Inner(), path="/gradio_api/queue/join", headers=length(1_000_001))
     assert (status, json.loads(body)["detail"]) == (
@@ -142,9 +185,27 @@ def test_events_are_passed_on_one_by_one():
 
 def test_files_are_passed_on_as_they_are():
     inner = Inner(f"{FOLDER}/a".encode(), b"video/mp4")
-    assert call(inner, path="/gradio_api/file=/uploads/a.mp4")[2] == inner.body
-    assert inner.scope["path"] == f"/gradio_api/file={FOLDER}/a.mp4"
+    assert call(inner, path="/gradio_api/file=/uploads/ab/a.mp4")[2] == inner.body
+    assert inner.scope["path"] == f"/gradio_api/file={FOLDER}/ab/a.mp4"
     assert inner.scope["raw_path"] == inner.scope["path"].encode()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=http://elsewhere/big.txt",
+        "/gradio_api/file=https://elsewhere/uploads/a.mp4",
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=uploads/a.mp4",
+        "/file=http://elsewhere/a",
+        "/gradio_api/proxy=https://elsewhere.hf.space/a",
+    ],
+)
+def test_no_other_file_or_address_is_fetched(path):
+    inner = Inner()
+    status, _, body, _ = call(inner, path=path)
+    assert (status, inner.scope) == (404, None)
+    assert json.loads(body) == {"detail": "Only uploaded files are served"}
 
 
 def test_pages_may_load_nothing_from_other_servers():
@@ -163,7 +224,10 @@ def test_a_request_names_files_by_what_their_upload_returned():
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/passwd", "/uploads/../../etc/passwd", "http://elsewhere/a.mp4", f"{FOLDER}/a", "", "a"],
+    [
+        *("/etc/passwd", "/uploads/../../etc/passwd", "http://elsewhere/a.mp4", f"{FOLDER}/a"),
+        *("", "a", "/uploads", "/uploads/ab", "/uploads/ab/.", "/uploads/ab/wave.mp4/a"),
+    ],
 )
 def test_a_request_can_name_no_other_file(path):
     inner = Inner()
@@ -176,11 +240,11 @@ def test_a_request_can_name_no_other_file(path):
 
 def test_a_file_inside_a_file_is_checked_too():
     inner = Inner()
-    content = {"path": "/uploads/a", "x": {"path": "/etc/passwd"}}
+    content = {"path": "/uploads/ab/a", "x": {"path": "/etc/passwd"}}
     assert call(inner, "/call", JSON, [json.dumps(content).encode()])[0] == 400
-    content = {"path": "/uploads/a", "x": {"path": "/uploads/b", "url": "http://elsewhere"}}
+    content = {"path": "/uploads/ab/a", "x": {"path": "/uploads/ab/b", "url": "http://elsewhere"}}
     assert call(inner, "/call", JSON, [json.dumps(content).encode()])[0] == 200
-    assert json.loads(inner.request) == {"path": f"{FOLDER}/a", "x": {"path": f"{FOLDER}/b"}}
+    assert json.loads(inner.request) == {"path": f"{FOLDER}/ab/a", "x": {"path": f"{FOLDER}/ab/b"}}
 
 
 def test_a_request_that_is_nested_too_deeply_is_refused():

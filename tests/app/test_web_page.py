@@ -142,7 +142,8 @@ def test_files_are_served_from_the_uploads_alone(server, examples):
     address = f"{server.address}/gradio_api/file="
     with urllib.request.urlopen(address + path) as response:
         assert response.read() == examples["wave"].read_bytes()
-    for other in (ROOT / "README.md", "/etc/passwd", "/uploads/../../../etc/passwd", "README.md"):
+    outside = (ROOT / "README.md", "/etc/passwd", "/uploads/../../../etc/passwd", "README.md")
+    for other in (*outside, "https://example.com/a.txt"):
         with pytest.raises(urllib.error.HTTPError, match=r"40[034]"):
             urllib.request.urlopen(f"{address}{other}")
     file = CLIENT["file_data"](str(ROOT / "examples" / "wave.mp4"))
