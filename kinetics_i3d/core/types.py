@@ -15,6 +15,11 @@ Shapes: TypeAlias = Mapping[str, Shape]  # {stream: shape}
 ProgressFunction: TypeAlias = Callable[[int], object]
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, also one of NumPy, and no bool."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def check_count(name: str, value: Any) -> int:
     """An argument that must be a whole number above 0, also one of NumPy, as an int.
 

@@ -19,7 +19,7 @@ from kinetics_i3d.flow.compute import read_both
 from kinetics_i3d.flow.info import CHUNK, fingerprint
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.flow.stored import has_flow_pictures, open_stored, stored_paths
+from kinetics_i3d.flow.stored import FlowPictures, has_flow_pictures, open_stored, stored_paths
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.frame_folder import split_rate
 from kinetics_i3d.video.header import read_header
@@ -87,6 +87,9 @@ def _read_stored(video, file, spec, streams, first):
     """As `_read_joint`, with the flow of an open file."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(file)
+        if first and first >= len(file):
+            begin = float(_seconds(first, spec))
+            raise VideoError(f"{video}: the video ends before start={begin:g} seconds")
         frames = None
         if "rgb" in streams:
             frames = read_frames(video, start=_seconds(first, spec), **spec.reading)
@@ -205,7 +208,8 @@ def flow_identity(video, specs):
     if stored is None:
         return FlowSettings().to_dict()
     with stored:
-        return fingerprint(stored.path)
+        pictures = isinstance(stored, FlowPictures)
+        return stored.fingerprint() if pictures else fingerprint(stored.path)
 
 
 def shared_flow_settings(videos, specs):

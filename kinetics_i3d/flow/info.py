@@ -143,7 +143,7 @@ def fingerprint(video):
     file_state(path)  # reports a missing file
     try:
         if os.path.isdir(path):
-            return _fingerprint_of_folder(path)
+            return fingerprint_of_files(frames_of(path))
         with open(path, "rb") as file:
             return file_fingerprint(file)
     except OSError as error:
@@ -170,8 +170,8 @@ def file_fingerprint(file):
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def _fingerprint_of_folder(path):
-    files = frames_of(path)
+def fingerprint_of_files(files):
+    """As `fingerprint`, of pictures: their names and sizes, and the first and last one."""
     digest, total = hashlib.sha256(), 0
     for number, file in enumerate(files):
         size = os.stat(file).st_size

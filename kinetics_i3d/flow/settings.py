@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 import math
 
+from kinetics_i3d.core.types import check_count, is_number
 from kinetics_i3d.flow.quantization import BOUND, ROUNDINGS, quantize_flow
 
 # The backends of each method, the default first.
@@ -56,22 +57,21 @@ class TVL1:
     median: bool = True
 
     def __post_init__(self):
-        for name in ("tau", "lam", "theta", "epsilon"):
+        # Python's numbers: the settings are written as JSON.
+        for name in ("tau", "lam", "theta", "epsilon", "scale_step"):
             value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ValueError(f"`{name}` must be above 0. Received: {name}={value!r}")
+            if not is_number(value) or not 0 < value < math.inf:
+                raise ValueError(f"`{name}` must be a number above 0. Received: {name}={value!r}")
+            object.__setattr__(self, name, float(value))
         for name in ("scales", "warps", "inner", "outer"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be a whole number above 0. Received: {name}={value!r}"
-                )
-        if not 0 < self.scale_step < 1:
+            object.__setattr__(self, name, check_count(name, getattr(self, name)))
+        if not self.scale_step < 1:
             raise ValueError(
                 f"`scale_step` must be between 0 and 1. Received: scale_step={self.scale_step!r}"
             )
         if self.median not in (False, True):
             raise ValueError(f"`median` must be True or False. Received: median={self.median!r}")
+        object.__setattr__(self, "median", bool(self.median))
 
     @classmethod
     def fast(cls):
@@ -132,8 +132,7 @@ class FlowSettings:
                 f"`backend` must be None or one of {BACKENDS[self.method]} for "
                 f"method={self.method!r}. Received: backend={self.backend!r}"
             )
-        number = isinstance(self.bound, (int, float)) and not isinstance(self.bound, bool)
-        if not number or not 0 < self.bound < math.inf:
+        if not is_number(self.bound) or not 0 < self.bound < math.inf:
             raise ValueError(
                 f"`bound` must be a number of pixels above 0. Received: bound={self.bound!r}"
             )

@@ -17,7 +17,15 @@ from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.files import atomic_folder
 from kinetics_i3d.flow.cache import FlowFile, FlowFileError
-from kinetics_i3d.flow.info import CHUNK, FlowInfo, flow_path, path_for_spec, reading, reading_tag
+from kinetics_i3d.flow.info import (
+    CHUNK,
+    FlowInfo,
+    fingerprint_of_files,
+    flow_path,
+    path_for_spec,
+    reading,
+    reading_tag,
+)
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.frame_folder import RATE, gray_pictures, numbered_pictures, split_rate
 from kinetics_i3d.video.span import split_span
@@ -70,7 +78,7 @@ class FlowPictures:
         path, rate = split_rate(folder)
         self.path = str(path)
         pairs = _picture_pairs(pathlib.Path(path))
-        if not pairs or len(pairs[0]) != len(pairs[1]):
+        if not any(pairs) or len(pairs[0]) != len(pairs[1]):
             counts = [len(files) for files in pairs] or [0, 0]
             raise FlowFileError(
                 f"{path}: needs as many pictures of flow in x as in y, flow_x_00001.jpg and "
@@ -104,6 +112,10 @@ class FlowPictures:
     def close(self):
         """Does nothing: no picture stays open."""
 
+    def fingerprint(self):
+        """{"bytes", "sha256"} that identify the pictures, as `kinetics_i3d.flow.info` has it."""
+        return fingerprint_of_files([*self._files[0], *self._files[1]])
+
     def quantized(self, start=0, stop=None):
         """As `FlowFile.quantized`."""
         return self._read(start, len(self) if stop is None else stop)
@@ -126,7 +138,8 @@ def open_stored(video, *, spec, settings=None, strict=False):
         video: The path of a video, with or without a span. For a span, the flow of the whole video
             is used too.
         spec: The `ClipSpec` by which frames must have been sampled and resized.
-        settings: The `FlowSettings` of the flow; None accepts any.
+        settings: The `FlowSettings` of the flow; None accepts any. Unless `strict`, other settings
+            than those of the release are then warned of, once per folder.
         strict: Whether flow with another spec is an error.
 
     Returns:
@@ -163,6 +176,8 @@ def open_stored(video, *, spec, settings=None, strict=False):
         if differences:
             flow.close()
             raise FlowFileError(f"{flow.path}: {'; '.join(differences.values())}")
+        if settings is None and not strict:
+            _warn_of_other_settings(video, flow.info)
         if span is None or not whole:
             return flow
         first, stop = span.ticks(as_rate(spec.fps))
@@ -184,13 +199,30 @@ _warned: set = set()
 _warning = threading.Lock()
 
 
+def _is_first(video, *reason):
+    """Whether no warning for this reason was logged for the folder of the video."""
+    key = (str(pathlib.Path(video).parent), *reason)
+    with _warning:
+        first = key not in _warned
+        _warned.add(key)
+    return first
+
+
+def _warn_of_other_settings(video, info):
+    differences = info.differences(settings=FlowSettings())
+    if differences and _is_first(video, *differences.values()):
+        logging.warning(
+            "%s: the stored flow has other settings than the released weights were trained with "
+            "(%s); it is right only for weights that were trained on such flow",
+            os.fspath(video),
+            "; ".join(differences.values()),
+        )
+
+
 def _warn_of_other_flow(video, info, spec):
     stored, needed = reading_tag(info.reading), reading_tag(reading(spec))
-    key = (str(pathlib.Path(video).parent), stored, needed)
-    with _warning:
-        if key in _warned:
-            return
-        _warned.add(key)
+    if not _is_first(video, stored, needed):
+        return
     reason = f"was computed from frames at {stored}, but {needed} is needed"
     if not info.differences(spec=spec):
         reason = "is that of another part of the video"
@@ -216,7 +248,7 @@ def possible_paths(video, spec):
 
 def has_flow_pictures(video):
     """Whether a video is a folder of frames with pictures of flow in it."""
-    return bool(_picture_pairs(pathlib.Path(split_rate(split_span(video)[0])[0])))
+    return any(_picture_pairs(pathlib.Path(split_rate(split_span(video)[0])[0])))
 
 
 def _picture_pairs(folder):

@@ -115,6 +115,14 @@ def test_the_files_of_the_streams_are_the_video_and_its_stored_flow(video, store
     assert [*map(os.fspath, files_of(str(video), BOTH))] == [str(video)]
 
 
+@pytest.mark.parametrize("start", [1.9, 5])
+def test_a_start_after_the_stored_flow_is_named(stored, start):
+    copy, _ = stored
+    message = f"{copy.name}: the video ends before start={start:g} seconds"
+    with pytest.raises(VideoError, match=message):
+        ki3d.load_streams(copy, BOTH, start=start)
+
+
 def test_flow_is_known_by_its_file_or_by_the_settings(video, stored):
     copy, flow = stored
     assert flow_identity(copy, BOTH) == fingerprint(flow)

@@ -7,7 +7,7 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, ClipSpec
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.data.streams import count_frames, read_streams
+from kinetics_i3d.data.streams import count_frames, flow_identity, read_streams
 from kinetics_i3d.flow.cache import FlowFileError, write_flow_file
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.settings import FlowSettings
@@ -90,6 +90,34 @@ def test_flow_pictures_of_another_size_or_number_are_not_taken(frames, caplog):
     (frames / "flow_x_00003.jpg").unlink()
     with pytest.raises(FlowFileError, match="has 6 and 7"):
         open_stored(frames, spec=SPEC)
+
+
+@pytest.mark.parametrize("name", ["x", "v", "flow_y"])
+def test_an_empty_folder_is_no_flow(coded_video, tmp_path, name):
+    folder = tmp_path / "frames"
+    (folder / name).mkdir(parents=True)
+    for number, frame in enumerate(read_frames(coded_video(3), fps=25)):
+        PIL.fromarray(frame).save(folder / f"{number}.png")
+    assert not has_flow_pictures(folder) and open_stored(folder, spec=SPEC) is None
+    with pytest.raises(FlowFileError, match="has 0 and 0"):
+        FlowPictures(folder)
+
+
+def test_other_pictures_of_flow_have_another_identity(frames):
+    specs = StreamSpecs(SPEC, ("rgb", "flow"))
+    before = flow_identity(frames, specs)
+    picture = frames / "flow_y_00001.jpg"
+    picture.write_bytes((frames / "flow_y_00004.jpg").read_bytes())
+    assert flow_identity(frames, specs) != before
+
+
+def test_stored_flow_of_other_settings_is_warned_of_once_a_folder(video, caplog):
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        for settings in (FlowSettings("farneback"), None, None):
+            open_stored(video, spec=SPEC, settings=settings).close()
+    (record,) = caplog.records
+    assert "the stored flow has other settings than the released weights" in record.getMessage()
+    assert 'method is "farneback", requested is "tvl1"' in record.getMessage()
 
 
 def test_the_shared_flow_of_another_spec_is_passed_over(shared, caplog):
