@@ -125,10 +125,19 @@ def run(options):
     """Writes the flow files and prints their paths; returns the exit code."""
     from kinetics_i3d.data.datasets import find_videos
     from kinetics_i3d.flow.tree import flow_jobs, make_flow
+    from kinetics_i3d.inference.features_files import output_paths
 
     spec, settings = flow_choice(options)
     load_keras_for_flow()
-    jobs = flow_jobs(map(find_videos, options.sources), out=options.output)
+    trees = [*map(find_videos, options.sources)]
+    jobs = flow_jobs(trees, out=options.output)
+    # Two videos for one path are refused before any work.
+    folders: dict = {}
+    if options.pictures is not None:
+        paths = output_paths(trees, options.pictures, content="flow")
+        folders = {pathlib.Path(video): path for video, path in paths.items()}
+    if options.show is not None:
+        check_names(jobs, options.show)
     progress = FlowProgress(jobs)
     made = make_flow(
         jobs,
@@ -144,7 +153,7 @@ def run(options):
         if error is None and options.show is not None:
             error = show(result, options.show)
         if error is None and options.pictures is not None:
-            error = write_pictures(result, options.pictures)
+            error = write_pictures(result, folders[result.job.video])
         if error is not None:
             failures.append(error)
             results.append({"video": str(result.job.video), "error": str(error)})
@@ -198,14 +207,31 @@ def flow_spec(weights):
     return specs["flow"]
 
 
+def shown_path(job, folder):
+    """The path of the video that shows the flow of a job."""
+    from kinetics_i3d.data.datasets import FLOW_VIDEO_SUFFIX
+
+    return pathlib.Path(folder) / job.name.with_name(job.name.name + FLOW_VIDEO_SUFFIX)
+
+
+def check_names(jobs, folder):
+    """Raises `UserError` if two jobs have the same path of `shown_path`."""
+    shown: dict = {}
+    for job in jobs:
+        other = shown.setdefault(job.name, job)
+        if other is not job:
+            raise UserError(
+                f"{shown_path(job, folder)}: would show the flow of {other.video} and of "
+                f"{job.video}; give each its own folder"
+            )
+
+
 def show(result, folder):
     """Writes the video for viewing, unless it exists; returns the error if that fails."""
-    from kinetics_i3d.data.datasets import FLOW_VIDEO_SUFFIX
     from kinetics_i3d.flow.cache import FlowFileError
     from kinetics_i3d.flow.visualization import show_flow
 
-    name = result.job.name
-    path = pathlib.Path(folder) / name.with_name(name.name + FLOW_VIDEO_SUFFIX)
+    path = shown_path(result.job, folder)
     shown = path.exists() and path.stat().st_mtime >= result.job.path.stat().st_mtime
     if shown or not result.flows:
         return None
@@ -216,14 +242,17 @@ def show(result, folder):
     return None
 
 
-def write_pictures(result, folder):
-    """Writes the flow as pictures, unless they exist; returns the error if that fails."""
+def write_pictures(result, path):
+    """Writes the flow as pictures to a folder, unless they exist; returns the error if it fails."""
     from kinetics_i3d.flow.cache import FlowFileError
     from kinetics_i3d.flow.stored import write_flow_pictures
 
-    path = pathlib.Path(folder) / result.job.name.with_suffix("")
-    if not result.flows or (path.is_dir() and any(path.iterdir())):
+    if not result.flows:
         return None
+    if path.is_dir() and any(path.iterdir()):
+        if path.stat().st_mtime >= result.job.path.stat().st_mtime:
+            return None
+        return UserError(f"{path}: is older than {result.job.path}; delete it to write it again")
     try:
         write_flow_pictures(result.job.path, path)
     except FlowFileError as error:

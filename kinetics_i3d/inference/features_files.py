@@ -4,6 +4,7 @@ Repeating a run that was stopped completes it: a file is kept if its content key
 the video, the weights and the options.
 """
 
+import collections
 import contextlib
 import dataclasses
 import importlib.util
@@ -61,41 +62,49 @@ class FeatureResult:
 
 
 def feature_jobs(trees, output, *, one_folder=False):
-    """Determines the output path of each video: `talk` for `talk.mp4`, `talk.5-15s` for a part.
-
-    If two videos differ only in their suffix, the names keep it: `talk.mp4` and `talk.avi`.
-
-    Args:
-        trees: (root, videos) pairs: a folder, and the paths of videos below it.
-        output: The folder of the features, with the same subfolders as the roots.
-        one_folder: Whether all files are written to `output` itself.
-
-    Returns:
-        A list of `FeatureJob`s in the order of the videos, each video once.
-
-    Raises:
-        UserError: If two videos would have the same output file.
+    """The `FeatureJob` of each video, with the paths and errors of `output_paths`.
 
     Example:
 
     >>> [job.path.name for job in feature_jobs([(folder, [folder / "video.mp4"])], "features")]
     ['video']
     """
+    paths = output_paths(trees, output, content="features", one_folder=one_folder)
+    return [FeatureJob(video, path) for video, path in paths.items()]
+
+
+def output_paths(trees, output, *, content, one_folder=False):
+    """Determines the output path of each video: `talk` for `talk.mp4`, `talk.5-15s` for a part.
+
+    If two videos differ only in their suffix, the names keep it: `talk.mp4` and `talk.avi`.
+
+    Args:
+        trees: (root, videos) pairs: a folder, and the paths of videos below it.
+        output: The output folder, with the same subfolders as the roots.
+        content: What is written there, for the error, such as `"features"`.
+        one_folder: Whether all files are written to `output` itself.
+
+    Returns:
+        {video: `pathlib.Path`} in the order of the videos.
+
+    Raises:
+        UserError: If two videos would have the same path.
+    """
     names: dict = {}
     for root, videos in trees:
         for video in map(os.fspath, videos):
             names.setdefault(video, _name(video, root, one_folder))
-    stems = [stem for stem, _ in names.values()]
-    jobs: dict = {}
+    uses = collections.Counter(stem for stem, _ in names.values())
+    videos_of: dict = {}
     for video, (stem, full) in names.items():
-        path = pathlib.Path(output) / (stem if stems.count(stem) == 1 else full)
-        other = jobs.setdefault(path, FeatureJob(video, path))
-        if other.video != video:
+        path = pathlib.Path(output) / (stem if uses[stem] == 1 else full)
+        other = videos_of.setdefault(path, video)
+        if other != video:
             raise UserError(
-                f"{path}: would hold the features of {other.video} and of {video}; give each its "
-                "own output folder"
+                f"{path}: would hold the {content} of {other} and of {video}; give each its own "
+                "output folder"
             )
-    return list(jobs.values())
+    return {video: path for path, video in videos_of.items()}
 
 
 def _name(video, root, one_folder):

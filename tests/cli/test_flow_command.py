@@ -338,6 +338,30 @@ def test_shown_videos_have_the_frames_beside_their_flow(command, tree, tmp_path,
     assert len(command("flow", tree, *QUICK)[1].splitlines()) == 3
 
 
+def test_pictures_are_in_a_folder_of_each_video(command, tree, tmp_path):
+    part = f"{tree / 'b.mp4'}#t=0,0.12"
+    words = ("flow", tree, part, *QUICK, "--pictures", tmp_path / "pictures")
+    assert command(*words)[0] == 0
+    counts = {"a": 2, "b": 3, "b.0-0.12s": 2}  # c has one frame
+    folders = {path.name: path for path in (tmp_path / "pictures").iterdir()}
+    assert {name: len(list(path.glob("flow_x_*"))) for name, path in folders.items()} == counts
+    before = contents(tmp_path / "pictures")
+    assert command(*words)[0] == 0 and contents(tmp_path / "pictures") == before
+    code, _, err = command(*words, "--bound", "10", "--replace")
+    assert code == 1 and "pictures/b: is older than" in err and "delete it to write it" in err
+    assert contents(tmp_path / "pictures") == before
+
+
+@pytest.mark.parametrize("option", ["--pictures", "--show"])
+def test_two_videos_for_one_output_are_refused_before_the_work(command, tree, tmp_path, option):
+    other = shutil.copytree(tree, tmp_path / "other")
+    before = contents(tree)
+    code, out, err = command("flow", tree, other, *QUICK, option, tmp_path / "made")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "a" in err and "the flow of" in err and "give each its own" in err
+    assert contents(tree) == before and not (tmp_path / "made").exists()
+
+
 def test_a_single_frame_is_not_shown(tree, tmp_path):
     video = tree / "in" / "c.MKV"
     write_flow_file(video, settings=FAST)
