@@ -111,8 +111,10 @@ def add_feature_arguments(parser):
 
 def feature_options(options, defaults):
     """The `FeatureOptions` of the command line; `defaults` are those of a preset."""
-    from kinetics_i3d.inference.feature_options import FeatureOptions
+    from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
 
+    if options.window == WHOLE:  # it has no windows to place
+        defaults = {k: v for k, v in defaults.items() if k not in ("stride", "align", "tail")}
     names = [field.name for field in dataclasses.fields(FeatureOptions)]
     chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     return FeatureOptions(**{**defaults, **chosen})

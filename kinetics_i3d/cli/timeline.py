@@ -186,7 +186,7 @@ def _finish(job, timeline, merging, options):
     if not options.json:
         _show(timeline, segments, paths, options)
     result = {"video": job.video, "paths": [str(path) for path in paths]}
-    if not options.segments:
+    if options.json and not options.segments:  # they are many, and only printed
         result["windows"] = list(timeline.to_dicts(options.top))
     return result | {"segments": [segment.to_dict() for segment in segments]}
 
@@ -194,8 +194,9 @@ def _finish(job, timeline, merging, options):
 def _show(timeline, segments, paths, options):
     """Prints the paths of the files, or else the windows or the segments of a video."""
     if paths:
-        noun = "segment" if len(segments) == 1 else "segments"
-        print(f"{paths[0]}: {len(timeline)} windows, {len(segments)} {noun}", flush=True)
+        counts = {"window": len(timeline), "segment": len(segments)}
+        texts = [f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items()]
+        print(f"{paths[0]}: {', '.join(texts)}", flush=True)
         if not options.segments:
             return
     else:

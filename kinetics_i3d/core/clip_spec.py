@@ -245,7 +245,7 @@ def as_rate(fps):
         # 1001 is the denominator of NTSC's rates.
         is_exact = isinstance(fps, fractions.Fraction)
         fps = fps.item() if isinstance(fps, np.generic) else fps
-        if isinstance(fps, bool):
+        if isinstance(fps, (bool, str)):
             raise TypeError
         rate = fps if is_exact else fractions.Fraction(fps).limit_denominator(1001)
     except (TypeError, ValueError, OverflowError):

@@ -201,8 +201,12 @@ def find_videos(source):
         UserError: If a folder or a pattern contains no video.
     """
     source = os.fspath(source)
-    path = split_span(source)[0]
-    if os.path.isdir(path) and not is_frame_folder(path):
+    path, span = split_span(source)
+    is_folder = os.path.isdir(path) and not is_frame_folder(path)
+    is_list = os.path.isfile(path) and path.lower().endswith(index_suffixes())
+    if span is not None and (is_folder or is_list):
+        raise UserError(f"{source}: a part must be one of a video, not of a folder or a list")
+    if is_folder:
         videos = walk_videos(path, empty=True)
         names = sorted(name for name in videos if not name.endswith(FLOW_VIDEO_SUFFIX))
         if not names:
@@ -211,9 +215,9 @@ def find_videos(source):
                 f"{', '.join(sorted(VIDEO_SUFFIXES))}"
             )
         return pathlib.Path(source), [os.path.join(source, name) for name in names]
+    if is_list:
+        return _listed_videos(source)
     if os.path.exists(path):
-        if path.lower().endswith(index_suffixes()):
-            return _listed_videos(source)
         return pathlib.Path(source).parent, [source]
     if glob.has_magic(source):
         matches = glob.glob(source, recursive=True)

@@ -158,9 +158,7 @@ def clip_views(cropped, specs, *, view, minimum, window, count=None):
         ValueError: If an argument is invalid.
     """
     if window < minimum:
-        raise ValueError(
-            f"`window` must be at least `minimum`. Received: window={window}, minimum={minimum}"
-        )
+        raise ValueError(f"`window` must be at least {minimum} frames. Received: window={window}")
     steps = specs.strides()
     step = max(steps.values())
     if minimum % step or window % step:

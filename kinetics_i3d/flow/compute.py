@@ -79,7 +79,13 @@ def optical_flow(
             f"`frames` must be frames, such as read_frames(path). Received: frames={frames!r}"
         )
     if isinstance(frames, Iterable) and not hasattr(frames, "shape"):
-        frames = list(frames)
+        frames = [np.asarray(frame) for frame in frames]
+        for number, frame in enumerate(frames):
+            if frame.shape != frames[0].shape:
+                raise ValueError(
+                    f"`frames` must have one shape, {frames[0].shape}. "
+                    f"Received: frames[{number}] of shape {frame.shape}"
+                )
     frames = np.asarray(frames)
     if frames.ndim != 4 or len(frames) < 2:
         raise ValueError(

@@ -35,6 +35,7 @@ from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
 from kinetics_i3d.video.clip import darken_outside_crop
 from kinetics_i3d.video.reader import spread_frames, video_info
+from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
 
 # The filmstrip, in pixels.
@@ -208,13 +209,15 @@ def draw_filmstrip(
     # At a rate above the video's own, neighbors would be the same frame.
     fps = min(spec.fps, video_info(video).fps)
     strip = spread_frames(video, frames, fps=fps, short_side=_SHORT_SIDE)
+    file, span = split_span(video)
+    begin = 0.0 if span is None else span.start
     height, width, _ = strip[0][1].shape
     columns, cell = _grid(len(strip), width / height)
     lines = -(-len(strip) // columns)
     bars = _TITLE + lines * (cell[1] + _GAP) + 24
     canvas = Canvas(_WIDTH, bars + _ROW * len(classification.predictions) + _MARGIN - 12)
 
-    name = pathlib.Path(video).name
+    name = pathlib.Path(str(file)).name
     note = f"{classification.seconds:.1f} s to classify"
     note_left = _WIDTH - _MARGIN - text_width(note, size=15)
     canvas.text((_MARGIN, _TITLE // 2), name, size=20, width=note_left - _MARGIN - 24)
@@ -222,7 +225,7 @@ def draw_filmstrip(
     for index, (seconds, frame) in enumerate(strip):
         x = _MARGIN + index % columns * (cell[0] + _GAP)
         y = _TITLE + index // columns * (cell[1] + _GAP)
-        _draw_frame(canvas, (x, y), cell, darken_outside_crop(frame, spec), seconds)
+        _draw_frame(canvas, (x, y), cell, darken_outside_crop(frame, spec), begin + seconds)
     _draw_bars(canvas, bars, classification.predictions)
     canvas.save(path)
 

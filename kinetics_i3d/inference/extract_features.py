@@ -60,7 +60,7 @@ def extract_features(
         align: `"start"`, the first window begins with the video; `"center"`, every `stride`-th
             frame has a window centered on it, for which the first and the last frame of the video
             are repeated beyond its ends. `center` is then the middle of that frame.
-        views: Crops of each window: `"center"`; `"three_crop"`, along the longer side;
+        views: Crops of each window: `"center"`; `"three_crop"`, three along the longer side;
             `"ten_crop"`, the center and the corners, each also mirrored. `metadata["views"]` names
             them in order.
         tail: How to handle the frames after the last full window: `"pad"` gives them a window that

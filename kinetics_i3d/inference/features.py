@@ -262,7 +262,7 @@ class FeatureExtractor:
 def _load(weights, streams):
     """The `ClipModel` of weights, of these streams."""
     if streams is None or isinstance(weights, (ClipModel, Mapping)):
-        return as_model(weights)
+        return as_model(weights, argument="weights")
     return load_model(weights, streams=streams_name(streams))
 
 

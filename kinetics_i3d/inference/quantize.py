@@ -8,7 +8,6 @@ import contextlib
 import importlib
 import logging
 import os
-import pathlib
 import random
 
 import keras
@@ -16,6 +15,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import ExportError
 from kinetics_i3d.core.progress import track, waiting
+from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.clip_model import fixed_size
@@ -44,8 +44,9 @@ def calibration_clips(videos, model, sizes, *, count=_CALIBRATION_CLIPS, seed=0)
     """Reads the first clip of each calibration video, prepared as the model's spec says.
 
     Args:
-        videos: A dataset as `open_dataset` takes it, from which `count` videos are sampled, from
-            its split `"train"` if it has one; or an iterable of paths, which are all read.
+        videos: A dataset, or its path as `open_dataset` takes it, from which `count` videos are
+            sampled, from its split `"train"` if it has one; or an iterable of paths, which are all
+            read.
         model: A `ClipModel`.
         sizes: {stream: (1, frames, height, width, channels)} of the clips.
         count: Number of videos sampled from a dataset.
@@ -59,8 +60,8 @@ def calibration_clips(videos, model, sizes, *, count=_CALIBRATION_CLIPS, seed=0)
         ExportError: If there is no video, or a clip does not have the size that the model reads.
         VideoError: If a video cannot be read.
     """
-    if isinstance(videos, str | os.PathLike):
-        videos = _training_videos(pathlib.Path(videos), count, seed)
+    if isinstance(videos, str | os.PathLike | Dataset):
+        videos = _training_videos(videos, count, seed)
     videos = list(videos)
     if not videos:
         raise ExportError("no videos to calibrate with; pass some of the training videos")

@@ -22,6 +22,8 @@ from kinetics_i3d.models.clip_model import ClipModel, check_finite_logits
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
 from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
+_ROUNDING = 1e-9  # seconds are rounded sums
+
 FORMATS = ("jsonl", "csv")  # of `write_timeline`
 # The logits of each time step; `Logits` is their mean over time.
 LOGITS_OF_STEPS = "Conv3d_0c_1x1"
@@ -216,14 +218,14 @@ def find_segments(
         for begin, stop in _runs(active[:, label]):
             if (
                 runs
-                and edges[begin] - edges[runs[-1][1]] <= max_gap
+                and edges[begin] - edges[runs[-1][1]] <= max_gap + _ROUNDING
                 and (not exclusive or background[runs[-1][1] : begin].all())
             ):
                 begin = runs.pop()[0]
             runs.append((begin, stop))
         for begin, stop in runs:
             start, end = float(edges[begin]), float(edges[stop])
-            if end - start >= min_length - 1e-9:  # seconds are rounded sums
+            if end - start >= min_length - _ROUNDING:
                 score = np.average(means[begin:stop, label], weights=lengths[begin:stop])
                 segments.append(Segment(start, end, timeline.labels[label], float(score)))
     return sorted(segments, key=lambda segment: (segment.start, segment.end, segment.label))

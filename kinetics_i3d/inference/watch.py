@@ -8,6 +8,7 @@ import collections
 import contextlib
 import dataclasses
 import math
+import numbers
 import time
 from collections.abc import Generator
 
@@ -16,7 +17,7 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.labels import decode_predictions
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.core.types import PathLike, Weights, check_count
+from kinetics_i3d.core.types import PathLike, Weights, check_count, is_number
 from kinetics_i3d.data.views import MIDDLE, cropped_frames, to_model_values
 from kinetics_i3d.flow.compute import flow_of_frames
 from kinetics_i3d.flow.settings import FlowSettings
@@ -125,10 +126,12 @@ def watch(
     """
     check_count("top", top)
     for name, value in (("every", every), ("timeout", timeout)):
-        if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+        if not is_number(value) or not 0 < value < math.inf:
             raise ValueError(f"`{name}` must be seconds above 0. Received: {name}={value!r}")
-    if not isinstance(source, int):
-        source = check_video(source)
+    if isinstance(source, numbers.Integral):
+        source = int(source)
+    else:
+        source = check_video(source, argument="source")
     check_source(source)
     model = load_model() if model is None else as_model(model)
     class_names(model)
@@ -143,11 +146,11 @@ def watch(
         source,
         spec=specs.fastest,
         size=windows.size,
-        timeout=timeout,
+        timeout=float(timeout),
         realtime=realtime,
         reconnect=reconnect,
     )
-    hop = max(1, round(every * as_rate(specs.fastest.fps)))
+    hop = max(1, round(float(every) * as_rate(specs.fastest.fps)))
     return _predictions(live, windows, model, hop=hop, top=top)
 
 
@@ -207,14 +210,15 @@ class _LiveWindow:
         if size is None:
             size = self._minimum if is_fixed else max(self._minimum, WINDOW // step * step)
         most = self._minimum if is_fixed else math.inf
-        if not isinstance(size, int) or not self._minimum <= size <= most or size % step:
+        is_whole = isinstance(size, numbers.Integral)
+        if not is_whole or not self._minimum <= size <= most or size % step:
             allowed = f"{self._minimum}" + ("" if is_fixed else " or more")
             stacks = f", in whole stacks of {step}" if step > 1 else ""
             raise ValueError(
                 f"`window` must be a number of frames, {allowed}{stacks}. Received: window={size!r}"
             )
-        self.size = size
-        self.frames: collections.deque = collections.deque(maxlen=size)
+        self.size = int(size)
+        self.frames: collections.deque = collections.deque(maxlen=self.size)
         self._waiting = None  # the frame whose flow needs the next one
 
     def missing(self, due):

@@ -78,8 +78,15 @@ def _load(weights, streams):
     return model
 
 
-def as_model(model: ClipModel | Weights) -> ClipModel:
+def as_model(model: ClipModel | Weights, *, argument: str = "model") -> ClipModel:
     """The model itself, or the one that `load_model` builds for weights.
+
+    Args:
+        model: A `ClipModel`, or weights as `load_model` takes them.
+        argument: Its name in the error.
+
+    Raises:
+        ValueError: If `model` is neither.
 
     Example:
 
@@ -91,8 +98,8 @@ def as_model(model: ClipModel | Weights) -> ClipModel:
     if isinstance(model, (str, os.PathLike, Mapping)):
         return load_model(model)
     raise ValueError(
-        "`model` must be a ClipModel, such as InceptionI3D(), or the name or path of weights. "
-        f"Received: model={type(model).__name__}"
+        f"`{argument}` must be a ClipModel, such as InceptionI3D(), or the name or path of "
+        f"weights. Received: {argument}={type(model).__name__}"
     )
 
 

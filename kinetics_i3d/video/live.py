@@ -14,6 +14,7 @@ import time
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.source import FORMATS, Source, file_state, reason_of
+from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.video_frames import VideoFrames
 
 # {scheme of an address: protocols that it may use}. None may open files: a remote playlist must not
@@ -129,7 +130,7 @@ class LiveSource(Source):
         if isinstance(error, av.error.ExitError):  # by PyAV's own timeout
             return f"no data for {self._timeout:g} seconds"
         if error.errno == errno.EIO and self.kind == "address":
-            return "the sender closed it"
+            return "the sender closed the connection"
         return reason_of(error)
 
 
@@ -216,6 +217,8 @@ def check_source(source):
         VideoError: If there is no such file or camera.
     """
     kind, name = source_kind(source), source_name(source)
+    if kind == "file" and split_span(source)[1] is not None:
+        raise VideoError(f"{name}: a part of a video cannot be watched; pass the whole file")
     if kind == "camera" and not os.path.exists(name):
         raise VideoError(f"{name}: there is no such camera")
     in_memory = isinstance(source, VideoFrames)

@@ -1,7 +1,8 @@
 """`Span`: a part of a video, written after its path: `talk.mp4#t=5,15` is seconds 5 to 15.
 
 The syntax is that of W3C's "Media Fragments URI 1.0", section 4.2.1. Every function that reads a
-video by its path accepts it, so that rows of tables with times need no special treatment.
+video by its path accepts it, so that rows of tables with times need no special treatment; only
+`watch` reads whole videos.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import math
 import os
 import re
 
+from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.video_frames import VideoFrames
 
 _NUMBER = r"\d+(?:\.\d+)?"
@@ -70,6 +72,9 @@ class Span:
 def split_span(path):
     """Splits a path into (path as text, `Span` or None); `VideoFrames` have no span.
 
+    Raises:
+        VideoError: If the end is not after the start.
+
     Example:
 
     >>> split_span("talk.mp4#t=5,15")
@@ -81,7 +86,10 @@ def split_span(path):
     match = _LOCATION.fullmatch(path) if isinstance(path, str) and "#t=" in path else None
     if match is None or not (match[2] or match[3]):
         return path, None
-    return match[1], Span(float(match[2] or 0), None if match[3] is None else float(match[3]))
+    start, end = float(match[2] or 0), None if match[3] is None else float(match[3])
+    if end is not None and end <= start:
+        raise VideoError(f"{path}: the end of the part must be after its start")
+    return match[1], Span(start, end)
 
 
 def _exact(seconds):

@@ -86,7 +86,7 @@ class VideoFrames:
             yield picture
 
 
-def check_video(video):
+def check_video(video, *, argument="video"):
     """Returns a path as text and `VideoFrames` unchanged; `ValueError` for anything else."""
     if isinstance(video, VideoFrames):
         return video
@@ -94,8 +94,8 @@ def check_video(video):
         path = os.fspath(video)
         if isinstance(path, str) and path.lower().endswith(".npy"):
             raise ValueError(
-                f"`video` must have a frame rate: VideoFrames({path!r}, fps=25). "
-                f"Received: video={path!r}"
+                f"`{argument}` must have a frame rate: VideoFrames({path!r}, fps=25). "
+                f"Received: {argument}={path!r}"
             )
         return path
     shape = getattr(video, "shape", None)
@@ -106,7 +106,7 @@ def check_video(video):
     else:
         hint = ""
     received = type(video).__name__ if shape is None else f"shape={tuple(shape)}"
-    raise ValueError(f"`video` must be a path or VideoFrames{hint}. Received: {received}")
+    raise ValueError(f"`{argument}` must be a path or VideoFrames{hint}. Received: {received}")
 
 
 def _checked(frames):

@@ -63,7 +63,7 @@ def models_loaded_once(monkeypatch):
     """Loads each model of `features` and `timeline` once for all tests."""
     from kinetics_i3d.inference import features
 
-    def as_model(weights):
+    def as_model(weights, **_):
         return _load(str(weights)) if isinstance(weights, (str, os.PathLike)) else weights
 
     monkeypatch.setattr(features, "as_model", as_model)

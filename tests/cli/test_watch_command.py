@@ -106,7 +106,8 @@ def test_a_lost_connection_is_a_line_after_the_others(watch, videos):
     error, summary = err.splitlines()
     assert code == 1 and out.count("\n") >= 1
     assert error == (
-        f"kinetics-i3d: error: {address}: the connection was lost (the sender closed it)"
+        f"kinetics-i3d: error: {address}: the connection was lost "
+        "(the sender closed the connection)"
     )
     assert summary.startswith(f"{address}: ") and "windows in" in summary
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from kinetics_i3d.cli.arguments import expand_videos
-from kinetics_i3d.core.errors import DatasetError, UserError
+from kinetics_i3d.core.errors import DatasetError, UserError, VideoError
 from kinetics_i3d.data.datasets import find_videos
 from kinetics_i3d.video.source import VIDEO_SUFFIXES
 
@@ -67,6 +67,15 @@ def test_what_is_a_video_itself_stays_as_it_is(tree):
         "none.mp4",
     ):
         assert expand_videos([name, name]) == [name, name]
+
+
+def test_a_part_is_one_of_a_video(tree):
+    (tree / "list.txt").write_text("in/c.webm x\n")
+    for name in ("in#t=0,10", "list.txt#t=0,10"):
+        with pytest.raises(UserError, match="a part must be one of a video, not of a folder or a"):
+            expand_videos([name])
+    with pytest.raises(VideoError, match=r"b.mp4#t=15,5: the end of the part must be after its st"):
+        expand_videos(["b.mp4#t=15,5"])
 
 
 def test_nothing_to_find_is_reported(tree):

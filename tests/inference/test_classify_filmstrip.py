@@ -6,7 +6,9 @@ import pytest
 from kinetics_i3d.core.canvas import ACCENT, LINE, MUTED
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import UserError, VideoError
+from kinetics_i3d.inference import classify as module
 from kinetics_i3d.inference.classify import Classification, draw_filmstrip
+from kinetics_i3d.video.video_frames import VideoFrames
 from kinetics_i3d.video.writer import write_video
 
 MARGIN, TITLE = 28, 56  # pixels at the sides, and above the frames
@@ -60,6 +62,20 @@ def test_the_part_outside_the_crop_is_dark(tmp_path):
     bright, dark = ((np.abs(picture - level) < 4).sum() for level in (200, 100))
     share = 20 * 20 / (40 * 53)  # of the picture that is resized to 40x53
     assert bright / (bright + dark) == pytest.approx(share, abs=0.02)
+
+
+def test_a_part_has_the_times_of_its_video(tmp_path, monkeypatch):
+    stamps = []
+    monkeypatch.setattr(module, "_draw_frame", lambda *arguments: stamps.append(arguments[-1]))
+    video = gray_video(tmp_path / "v.mp4", 20)
+    draw_filmstrip(tmp_path / "out.png", f"{video}#t=1,1.4", RESULT, spec=SPEC)
+    assert stamps == pytest.approx([1.0, 1.1, 1.2, 1.3])
+
+
+def test_frames_in_memory_are_drawn_too(tmp_path):
+    frames = VideoFrames(np.full((8, 48, 64, 3), 200, np.uint8), fps=10)
+    draw_filmstrip(tmp_path / "out.png", frames, RESULT, spec=SPEC)
+    assert drawn(tmp_path / "out.png").shape[1] == 1200
 
 
 def test_errors_leave_no_file(tmp_path):

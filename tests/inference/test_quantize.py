@@ -49,11 +49,26 @@ def test_calibration_clips_are_in_the_ratio_of_the_streams():
     assert calibration_sizes(c3d) == {"rgb": (1, 16, 112, 112, 3)}
 
 
-def test_calibration_clips_of_another_size_than_the_spec_are_an_error(tiny, calibration_videos):
+def labeled_folder(folder, videos):
+    """A dataset of the videos: a folder for one class."""
+    for path in videos:
+        copy = folder / "labeled" / "wave" / path.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    return folder / "labeled"
+
+
+def test_calibration_clips_are_those_of_paths_or_a_dataset(tiny, calibration_videos, tmp_path):
     sizes = {"rgb": (1, 9, 32, 32, 3)}
     clips = list(calibration_clips(calibration_videos, tiny, sizes))
     assert len(clips) == 3 and clips[0]["rgb"].shape == sizes["rgb"]
     assert clips[0]["rgb"].dtype == np.float32 and clips[0]["rgb"].min() >= tiny.clip_spec.low
+    dataset = ki3d.open_dataset(labeled_folder(tmp_path, calibration_videos))
+    (one, _), (again, _) = (
+        list(calibration_clips(videos, tiny, sizes, count=2))
+        for videos in (dataset, tmp_path / "labeled")
+    )
+    np.testing.assert_array_equal(one["rgb"], again["rgb"])
     with pytest.raises(ExportError, match=r"the rgb clip has the shape \(1, 9, 32, 32, 3\)"):
         list(calibration_clips(calibration_videos, tiny, {"rgb": (1, 9, 40, 40, 3)}))
 

@@ -193,6 +193,19 @@ def test_short_gaps_are_closed_unless_another_label_is_in_them():
     assert len(ki3d.find_segments(separate, max_gap=3.0)) == 3
 
 
+def test_a_gap_of_exactly_the_maximum_is_closed():
+    """In floating point 2.2 - 1.2 is above 1."""
+    part = ki3d.Timeline(
+        "v.mp4",
+        LABELS,
+        np.array([RUN, NONE, RUN], np.float32),
+        np.array([0.0, 1.2, 2.2]),
+        np.array([1.2, 2.2, 3.2]),
+        "softmax",
+    )
+    assert plain(ki3d.find_segments(part, max_gap=1.0)) == [(0, 3.2, "run")]
+
+
 def test_gaps_are_closed_before_short_segments_are_left_out():
     rows = [RUN, NONE, RUN, NONE, NONE, NONE, SIT]
     assert plain(ki3d.find_segments(timeline(rows), min_length=2.5)) == [(0, 3, "run")]

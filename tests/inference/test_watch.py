@@ -137,12 +137,31 @@ def test_a_source_that_ends_at_once_is_an_error(model, tmp_path):
         ({"every": 0}, "`every` must be seconds above 0. Received: every=0"),
         ({"timeout": "long"}, "`timeout` must be seconds above 0. Received: timeout='long'"),
         ({"window": 3}, "`window` must be a number of frames, 9 or more. Received: window=3"),
+        ({"every": True}, "`every` must be seconds above 0. Received: every=True"),
         ({"window": "2s"}, "`window` must be a number of frames, 9 or more. Received: window='2s'"),
     ],
 )
 def test_wrong_arguments_are_named_before_anything_is_opened(model, video, options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         ki3d.watch(video, model, **options)
+
+
+def test_numbers_of_numpy_are_accepted(model, video):
+    plain, given = (
+        [prediction.predictions for prediction in ki3d.watch(video, model, **options)]
+        for options in (
+            {"window": 16, "every": 0.5},
+            {"window": np.int64(16), "every": np.float64(0.5)},
+        )
+    )
+    assert plain == given
+
+
+def test_the_source_is_named_in_errors(model):
+    with pytest.raises(ValueError, match=r"`source` must be a path or VideoFrames. Received: None"):
+        ki3d.watch(None, model)
+    with pytest.raises(ki3d.VideoError, match="/dev/video98765: there is no such camera"):
+        ki3d.watch(np.int64(98765), model)
 
 
 def test_a_missing_file_is_an_error_before_weights_are_read(tmp_path):

@@ -185,6 +185,8 @@ def test_cameras_are_refused_where_they_cannot_be_read(monkeypatch):
 def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(VideoError, match="there is no such file"):
         check_source(tmp_path / "a.mp4")
+    with pytest.raises(VideoError, match="a part of a video cannot be watched; pass the whole"):
+        check_source(tmp_path / "a.mp4#t=5,15")
     with pytest.raises(VideoError, match="a video file, a camera or an address is needed"):
         check_source(tmp_path)
     with pytest.raises(VideoError, match="/dev/video987654: there is no such camera"):

@@ -118,7 +118,7 @@ def _examine_color(sample, findings, spec, video):
         yield from compare_with_video(sample, video, spec=spec, in_range=in_range)
     elif in_range and looks_blue(spec.denormalize(sample.frames)):
         actual = "more blue than in most pictures; the channels may be BGR"
-        yield Finding("warning", "channels", actual, "RGB", "--video FILE makes sure")
+        yield Finding("warning", "channels", actual, "RGB", "check it with --video FILE")
 
 
 def _examine_flow(sample, findings, spec, video):

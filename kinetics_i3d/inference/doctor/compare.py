@@ -71,9 +71,14 @@ def compare_with_video(sample, video, *, spec, in_range=True):
     best = min(errors, key=errors.__getitem__)
     if errors[_RIGHT] - errors[best] < 0.01 or errors[best] > 0.6 * errors[_RIGHT]:
         best = _RIGHT
+    length = len(small[_CROPS[0]])
+    if errors[best] > 1.0 and length == _MAX_FRAMES:
+        actual = f"the array does not look like the first {length / spec.fps:g} s of {video}"
+        return [Finding("warning", "video", actual, "frames of this part; no more was read")]
     if errors[best] > 1.0:
         actual = f"the array does not look like {video}"
-        return [Finding("error", "video", actual, "frames of that video", "another --video")]
+        fix = "pass the video that the array was made from"
+        return [Finding("error", "video", actual, "frames of that video", fix)]
     # Report a mistake only if the explanation without it is clearly worse.
     for index, right in enumerate(_RIGHT):
         simpler = (*best[:index], right, *best[index + 1 :])
@@ -82,10 +87,12 @@ def compare_with_video(sample, video, *, spec, in_range=True):
     findings = list(_geometry(best, spec))
     orientation, crop, rate, start = best
     frames = _ORIENTATIONS[orientation][0](small[crop])
-    indices = np.minimum(np.rint(start + rate * sample.indices).astype(int), len(frames) - 1)
-    findings.append(_channel_order(array, frames[indices]))
+    indices = start + np.rint(rate * sample.indices).astype(int)
+    inside = indices < length  # the rest is looped, or was not read
+    array, frames = array[inside], frames[indices[inside]]
+    findings.append(_channel_order(array, frames))
     if in_range and findings[-1].severity == "ok":
-        findings.append(_brightness(array, frames[indices], spec))
+        findings.append(_brightness(array, frames, spec))
     return findings
 
 

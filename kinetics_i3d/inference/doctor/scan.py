@@ -179,13 +179,22 @@ def _within(timed, span, path):
         yield from timed
         return
     begin, end = span.seconds(None)
-    empty = True
-    for time, length, picture in timed:
-        if end is not None and time >= end:
+    empty, shown = True, None  # the picture that is still shown at the beginning
+    for time, length, picture in itertools.chain(timed, [(None, 0, None)]):
+        if shown is not None and (time is None or time > begin):
+            first, duration, earlier = shown
+            shown = None
+            stop = first + duration if end is None else min(first + duration, end)
+            if stop > begin:
+                empty = False
+                yield begin - begin, stop - begin, earlier
+        if time is None or (end is not None and time >= end):
             break
-        if time >= begin:
-            empty = False
-            yield time - begin, length, picture
+        if time <= begin:
+            shown = time, length, picture
+            continue
+        empty = False
+        yield time - begin, length if end is None else min(length, end - time), picture
     if empty:
         raise VideoError(f"{path}: no picture is shown in this part of the video")
 

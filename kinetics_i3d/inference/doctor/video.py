@@ -46,7 +46,7 @@ def examine_video(path, *, spec, frames=None):
 
 
 def _examine_container(video):
-    rotated = f", turned by {video.rotation} degrees to be shown" if video.rotation else ""
+    rotated = f", rotated by {video.rotation} degrees for display" if video.rotation else ""
     return Finding(
         "ok",
         "container",
@@ -85,7 +85,9 @@ def _examine_count(video):
         actual = f"{count} frames, with {len(video.damage)} decoding errors ({video.damage[0]})"
         return Finding("warning", "frames", actual, "an intact file", "get the file again")
     if not video.whole:
-        return Finding("ok", "frames", f"checked the first {count}, {video.times[-1]:.1f} s")
+        return Finding(
+            "ok", "frames", f"only the first {count} ({video.times[-1]:.1f} s) were checked"
+        )
     if video.header_frames and video.header_frames != count:
         actual = f"{count} decoded, {video.header_frames} by the header"
         return Finding("warning", "frames", actual, "equal", "trust the decoded count")
@@ -113,11 +115,11 @@ def _examine_crop(video, spec):
     aspect = max(video.height, video.width) / min(video.height, video.width)
     if aspect >= 2.1:
         if spec.resize == "stretch":
-            actual = f"sides of 1 to {aspect:.1f} are squeezed into a square"
+            actual = f"an aspect ratio of {aspect:.1f}:1 is squeezed into a square"
         else:
             actual = f"the crop loses {100 * lost:.0f} % of the picture"
-        fix = "cut the video to where the action is"
-        return Finding("warning", "crop", actual, "sides of 1 to 2 at most", fix)
+        fix = "crop the frames to the region of the action"
+        return Finding("warning", "crop", actual, "an aspect ratio of at most 2:1", fix)
     part = "all of" if spec.resize == "stretch" else f"{100 * (1 - lost):.0f} % of"
     return Finding("ok", "crop", f"{spec.size}x{spec.size} holds {part} the picture")
 

@@ -6,6 +6,7 @@ from doctor_cases import FLOW, SPEC, apply_fix, problems, save, texture
 
 from kinetics_i3d.inference.doctor import examine
 from kinetics_i3d.inference.doctor.compare import judge_flow, shrink, warp
+from kinetics_i3d.video.clip import load_clip
 
 MISTAKES = {
     "BGR": (lambda c: c[..., ::-1], "channels"),
@@ -51,6 +52,20 @@ def test_an_array_of_another_video_is_an_error(tmp_path, video, clip):
         "does not look like"
         in problems(examine(save(tmp_path, other), spec=SPEC, video=video))["video"].actual
     )
+
+
+def test_a_looped_clip_is_compared_where_it_is_the_video(tmp_path, video):
+    looped = load_clip(video, spec=SPEC, frames=64)[0]  # of 40
+    assert problems(examine(save(tmp_path, looped), spec=SPEC, video=video)) == {}
+
+
+def test_what_was_not_read_is_not_compared(tmp_path, video, clip, monkeypatch):
+    monkeypatch.setattr("kinetics_i3d.inference.doctor.compare._MAX_FRAMES", 25)
+    assert problems(examine(save(tmp_path, clip), spec=SPEC, video=video)) == {}
+    other = np.random.default_rng(1).uniform(-1, 1, clip.shape)
+    report = examine(save(tmp_path, other), spec=SPEC, video=video)
+    finding = problems(report)["video"]
+    assert finding.severity == "warning" and "the first 1 s of" in finding.actual
 
 
 def test_small_pictures_are_means_of_cells():

@@ -7,8 +7,11 @@ import pytest
 from doctor_cases import SPEC, by_topic, problems, texture
 
 from kinetics_i3d.core.clip_spec import MEDIAPIPE
+from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.inference.doctor import examine
 from kinetics_i3d.inference.doctor.contact_sheet import draw_contact_sheet
+from kinetics_i3d.inference.doctor.scan import scan
+from kinetics_i3d.video.reader import read_frames
 from kinetics_i3d.video.writer import write_video
 
 
@@ -40,6 +43,19 @@ def test_problems_of_a_video_are_warnings(tmp_path, frames, fps, spec, topic, te
     write_video(tmp_path / "v.mp4", frames(pictures.astype(np.uint8)), fps=fps)
     report = examine(tmp_path / "v.mp4", spec=spec)
     assert text in problems(report)[topic].actual and not report.has_errors
+
+
+def test_a_part_has_the_pictures_that_readers_sample(tmp_path):
+    """At one picture a second: the one shown at its beginning too, and none beyond its end."""
+    pictures = np.stack([texture(64, 300)[:, 9 * k : 9 * k + 96] for k in range(12)])
+    write_video(tmp_path / "slides.mp4", pictures.astype(np.uint8), fps=1)
+    for part, count in (("5.2,5.8", 1), ("4.2,6.6", 3), ("0,10", 10), ("10.4", 2)):
+        path = f"{tmp_path / 'slides.mp4'}#t={part}"
+        found = scan(path)
+        assert len(found.timed) == count and found.times[0] == 0
+        assert found.count_at(25) == sum(1 for _ in read_frames(path, fps=25))
+    with pytest.raises(VideoError, match="no picture is shown in this part"):
+        scan(f"{tmp_path / 'slides.mp4'}#t=12.5,13")
 
 
 def test_black_frames_and_bars(tmp_path):
