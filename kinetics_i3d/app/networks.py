@@ -16,12 +16,12 @@ class Networks:
     """Networks by their display names.
 
     Args:
-        weights: Names in the catalog, or paths. None is the default of `classify`, and the weights
-            that ship with the package; the default is left out, with a warning, if it can be
-            neither found nor downloaded.
+        weights: Names in the catalog, or paths, each once. None is the default of `classify`, and
+            the weights that ship with the package; the default is left out, with a warning, if it
+            can be neither found nor downloaded.
 
     Raises:
-        UserError: If two items have the same display name.
+        UserError: If an item is repeated.
         WeightsError: If weights are unknown or cannot be downloaded.
     """
 
@@ -33,9 +33,7 @@ class Networks:
             except WeightsError as error:
                 logging.warning("%s; the page offers %s", error, ", ".join(SHIPPED))
                 del chosen[0]
-        self._weights = {display_name(name): name for name in chosen}
-        if len(self._weights) < len(chosen):
-            raise UserError(f"weights must have different names. Received: {', '.join(chosen)}")
+        self._weights = display_names(chosen)
         for name in chosen:
             fetch_weights(name, pairs=True)
         self._models = {}
@@ -68,12 +66,26 @@ class Networks:
         return self._models[name]
 
 
-def display_name(weights):
-    """The display name of weights: a path without its folders.
+def display_names(chosen):
+    """{display name: weights}: a path with as many of its folders as distinguish it.
+
+    Raises:
+        UserError: If an item is repeated.
 
     Example:
 
-    >>> display_name("runs/kick/weights.h5")
-    'weights.h5'
+    >>> list(display_names(["rgb_figures", "runs/kick/weights.h5", "runs/wave/weights.h5"]))
+    ['rgb_figures', 'kick/weights.h5', 'wave/weights.h5']
     """
-    return pathlib.PurePath(os.fspath(weights)).name
+    paths = [pathlib.PurePath(os.path.normpath(weights)) for weights in chosen]
+    if len({*paths}) < len(paths):
+        raise UserError(f"each of the weights must be given once. Received: {', '.join(chosen)}")
+    names = {}
+    for path, weights in zip(paths, chosen, strict=True):
+        parts = len(path.parts)
+        for count in range(1, parts + 1):
+            ends = [other.parts[-count:] for other in paths]
+            if ends.count(path.parts[-count:]) == 1 or count == parts:
+                names["/".join(path.parts[-count:])] = weights
+                break
+    return names

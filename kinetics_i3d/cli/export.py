@@ -16,6 +16,7 @@ from kinetics_i3d.cli.arguments import (
     with_labels,
 )
 from kinetics_i3d.cli.console import load_keras
+from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.exporting.export import FORMATS
 
 EXAMPLES = (
@@ -79,11 +80,27 @@ def add_arguments(parser):
     )
     add_calibration_argument(parser, "--precision int8")
     parser.add_argument(
-        "--report", action="store_true", help="litert: print how often it uses each operation"
+        "--report",
+        action="store_true",
+        default=None,
+        help="litert: print how often it uses each operation",
     )
     add_json_argument(parser)
 
 
+# The formats that take an option, and the options that are named otherwise than their argument.
+FORMATS_OF = {
+    "top": ("savedmodel", "hub", "serving"),
+    "endpoints": ("savedmodel", "hub", "serving"),
+    "include_top": ("hub",),
+    "name": ("serving",),
+    "version": ("serving",),
+    "precision": ("litert", "openvino"),
+    "frames": ("litert",),
+    "calibration": ("litert", "openvino"),
+    "report": ("litert",),
+}
+OPTION_OF = {"include_top": "--without-top", "version": "--model-version"}
 OPTIONS = (
     "top",
     "endpoints",
@@ -111,19 +128,25 @@ def run(options):
     if options.flow_weights:
         weights = {"rgb": weights, "flow": options.flow_weights}
     # Checks that need no TensorFlow come first: it takes seconds to load.
+    for name, formats in FORMATS_OF.items():
+        if getattr(options, name) is not None and options.to not in formats:
+            option = OPTION_OF.get(name, f"--{name}")
+            allowed = " or ".join(formats)
+            raise UserError(f"{option} is for --to {allowed} only. Received: --to {options.to}")
     check_free(options.output)
     fetch_weights(weights, pairs=True)
     labels = read_labels_option(options)
     load_keras()
     from kinetics_i3d.exporting.export import export
 
-    if labels is not None:
-        from kinetics_i3d.models.load import load_model
-
-        weights = with_labels(load_model(weights), labels)
-
     settings = {name: getattr(options, name) for name in OPTIONS}
     settings = {name: value for name, value in settings.items() if value is not None}
+    if labels is not None:
+        from kinetics_i3d.exporting.model_card import provenance
+        from kinetics_i3d.models.load import load_model
+
+        settings["about"] = provenance(weights)
+        weights = with_labels(load_model(weights), labels)
     operations: dict = {}
     if options.report:
         settings["report"] = operations.update

@@ -77,12 +77,14 @@ def run(options):
     """Prints the distances; returns the exit code."""
     for path in (options.save_real, options.save_generated):
         if path is not None and not path.endswith(".npz"):
-            raise UserError(f"features are saved as .npz. Received: {path}")
+            option = "--save-real" if path is options.save_real else "--save-generated"
+            raise UserError(f"{option} must name a file that ends in .npz. Received: {path}")
     load_keras()
-    from kinetics_i3d.evaluation.fvd import fvd
+    from kinetics_i3d.evaluation.fvd import check_resamples, fvd
     from kinetics_i3d.evaluation.fvd_features import features_of_both
     from kinetics_i3d.evaluation.fvd_protocols import find_protocol
 
+    check_resamples(options.resamples)
     protocol = find_protocol(options.protocol, frames=options.frames)
     how = {
         "protocol": protocol,

@@ -16,6 +16,8 @@ from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.evaluation.fvd_features import features_of_both
 from kinetics_i3d.evaluation.fvd_protocols import FVDProtocol, find_protocol
 
+NEIGHBORS = 3  # of precision and recall
+
 BLOCK = 1024  # rows of a matrix of pairwise distances that are in memory at once
 
 
@@ -26,7 +28,8 @@ class FVDResult:
     Args:
         fvd: Fréchet Video Distance; lower is better, 0 for identical sets.
         kvd: Kernel Video Distance, or `None` if it was not requested.
-        precision, recall: In [0, 1], or `None` if they were not requested.
+        precision, recall: In [0, 1], or `None` if they were not requested or there are too few
+            videos.
         spread: Standard deviation of `fvd` over bootstrap samples of the videos, or `None`.
         protocol: The `FVDProtocol`.
         videos: Numbers of real and generated videos that were compared.
@@ -92,8 +95,7 @@ def fvd(
     >>> result.fvd  # doctest: +SKIP
     0.0
     """
-    if resamples < 0 or resamples == 1:
-        raise ValueError(f"`resamples` must be 0, or 2 or more. Received: resamples={resamples!r}")
+    check_resamples(resamples)
     protocol = find_protocol(protocol)
     sets = features_of_both(
         real, generated, protocol=protocol, weights=weights, seed=seed, batch_size=batch_size
@@ -108,7 +110,13 @@ def fvd(
     kvd = precision = recall = spread = None
     if all_metrics:
         kvd = kernel_distance(a, b)
-        precision, recall = precision_recall(a, b)
+        if min(len(a), len(b)) > NEIGHBORS:
+            precision, recall = precision_recall(a, b)
+        else:
+            logging.warning(
+                "precision and recall are left out: they need more than %d videos on each side",
+                NEIGHBORS,
+            )
     if resamples:
         random = np.random.default_rng(seed)
         draws = [
@@ -130,6 +138,12 @@ def fvd(
         videos=(len(a), len(b)),
         skipped=(*sets[0].skipped, *sets[1].skipped),
     )
+
+
+def check_resamples(resamples: int) -> None:
+    """Raises `ValueError` unless a spread can be computed from so many bootstrap samples."""
+    if resamples < 0 or resamples == 1:
+        raise ValueError(f"`resamples` must be 0, or 2 or more. Received: resamples={resamples!r}")
 
 
 def frechet_distance(real, generated, *, biased=False):
@@ -197,7 +211,7 @@ def kernel_distance(real, generated):
     return float(within_real + within_generated - 2 * across)
 
 
-def precision_recall(real, generated, *, neighbors=3):
+def precision_recall(real, generated, *, neighbors=NEIGHBORS):
     """Precision and recall of generated samples by nearest neighbors.
 
     Precision is the share of generated samples that lie within the distance of some real sample to

@@ -13,7 +13,7 @@ from kinetics_i3d.core.errors import DAMAGE, UserError, VideoError
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
 from kinetics_i3d.core.files import check_unpacked, only_array, open_npz
 from kinetics_i3d.core.progress import track
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_count
 from kinetics_i3d.evaluation.fvd_protocols import (
     FEATURES,
     FVDProtocol,
@@ -56,8 +56,7 @@ def fvd_features(
     >>> ki3d.fvd_features(black).values.shape  # doctest: +SKIP
     (2, 400)
     """
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be 1 or more. Received: batch_size={batch_size!r}")
+    batch_size = check_count("batch_size", batch_size)
     protocol = find_protocol(protocol)
     sources = _sources(videos)
     network = weights if isinstance(weights, _Network) else _Network(weights, protocol)
@@ -240,6 +239,11 @@ class _Network:
             raise UserError(
                 f"`weights` must be an RGB I3D with {FEATURES['logits']} classes. Received: "
                 f"{weights!r}"
+            )
+        if (model.clip_spec.low, model.clip_spec.high) != (-1.0, 1.0):
+            raise UserError(
+                "`weights` must read values from -1 to 1, as FVD's network does. Received: "
+                f"{weights!r}, from {model.clip_spec.low:g} to {model.clip_spec.high:g}"
             )
         self.digest = weights_digest(model)
         self.half_pixel = protocol.resize == "half_pixel"

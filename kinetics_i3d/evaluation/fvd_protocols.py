@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import os
+import pathlib
 
 import numpy as np
 
 from kinetics_i3d.core.errors import DAMAGE, UserError
 from kinetics_i3d.core.files import atomic_path, check_unpacked, open_npz
 from kinetics_i3d.core.json_objects import parse_object
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_count
 
 FORMAT = 1
 FEATURES = {"logits": 400, "avg_pool": 1024}
@@ -58,6 +60,7 @@ class FVDProtocol:
                     f"`{field}` must be one of {allowed}. Received: "
                     f"{field}={getattr(self, field)!r}"
                 )
+        object.__setattr__(self, "frames", check_count("frames", self.frames))
         if self.frames < MIN_FRAMES:
             raise ValueError(
                 f"`frames` must be {MIN_FRAMES} or more. Received: frames={self.frames!r}"
@@ -108,8 +111,14 @@ class VideoFeatures:
         """Writes an `.npz` file that `load` reads.
 
         Args:
-            path: The file. An existing one is replaced when the new one is complete.
+            path: The file, whose name ends in `.npz`. An existing one is replaced when the new one
+                is complete.
+
+        Raises:
+            ValueError: If the name has another suffix.
         """
+        if pathlib.Path(path).suffix != ".npz":
+            raise ValueError(f"`path` must end in .npz. Received: path={os.fspath(path)!r}")
         about = {
             "format": FORMAT,
             "protocol": dataclasses.asdict(self.protocol),

@@ -92,6 +92,12 @@ def evaluate(
         raise ValueError(f"`model` must read each stream once. Received: models of {names}")
     for other in models[1:]:
         check_labels("+".join(names), models[0].labels, other.labels)
+        classes = (models[0].output_shape[-1], other.output_shape[-1])
+        if classes[0] != classes[1]:
+            raise DatasetError(
+                f"{'+'.join(names)}: the models must have the same classes; they have {classes[0]} "
+                f"and {classes[1]}"
+            )
     opened = with_model_labels(models[0], opened)
     evaluation: Evaluation | None = None
     for number, network in enumerate(networks):

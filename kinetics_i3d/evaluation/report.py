@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import io
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -77,6 +78,7 @@ def make_report(evaluation, *, dataset="", split="", weights=None, missing=0):
     1
     """
     weights = weights or {}
+    names = {stream: name and os.fspath(name) for stream, name in weights.items()}
     if evaluation.multi_label:
         classes = evaluation.average_precisions()
         videos_tested = _multi_label_videos_tested(evaluation)
@@ -92,7 +94,7 @@ def make_report(evaluation, *, dataset="", split="", weights=None, missing=0):
         "missing": missing,
         "views": evaluation.views,
         "weights": {
-            stream: {"name": weights.get(stream), "digest": evaluation.digests.get(stream)}
+            stream: {"name": names.get(stream), "digest": evaluation.digests.get(stream)}
             for stream in evaluation.logits
         },
         "clip_specs": {stream: spec.to_dict() for stream, spec in evaluation.specs.items()},

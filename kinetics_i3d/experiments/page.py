@@ -98,7 +98,7 @@ def _header(results):
     if any(group["paper"] is not None for group in results["groups"]):
         lines[-1] += " The paper's number is in square brackets."
     else:
-        lines[-1] += " The paper has no numbers for this dataset."
+        lines[-1] += " The paper has no numbers for these runs."
     lines += ["", f"Scale `{scale['name']}`: {scale['about']}."]
     lines += [f"\n{title}: {about[key]}." for key, title in _SOURCES.items() if about.get(key)]
     lines += ["", f"Made with {versions}."]

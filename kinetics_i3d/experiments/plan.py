@@ -83,9 +83,13 @@ def plan_tables(
 
     Raises:
         DatasetError: If there are no videos to train or to test on.
-        UserError: If no run matches `pattern`.
+        UserError: If no run matches `pattern`, or videos may have several labels.
         WeightsError: If weights cannot be read or do not have the scale's architecture.
     """
+    if dataset.multi_label:
+        raise UserError(
+            f"{dataset.name}: the tables report accuracies, but its videos may have several labels"
+        )
     for name in ("train", split):
         dataset.split(name)
     if split == "train":
@@ -109,7 +113,8 @@ def plan_tables(
         pattern=pattern,
         images=images,
         sources=Sources(sources) if sources else None,
-        validation="val" if has_validation else "0.1",
+        # The learning rate may follow the validation, so it must not be on the test videos.
+        validation="val" if has_validation and split != "val" else "0.1",
     )
     return dataclasses.replace(plan, split=split, imagenet=imagenet, sources=tuple(sources))
 

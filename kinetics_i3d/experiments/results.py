@@ -62,14 +62,22 @@ class Score:
 
 
 def correct_videos(report):
-    """{`short_name` of a video: whether it was classified correctly}, from an evaluation.json.
+    """{name of a video: whether it was classified correctly}, from an evaluation.json.
+
+    The name is the `short_name`, or the whole path where several videos have that name.
 
     Example:
 
     >>> correct_videos({"videos_tested": [{"path": "there/sit/a.mp4", "rank": 1}]})
     {'sit/a.mp4': True}
     """
-    return {short_name(row["path"]): row["rank"] == 1 for row in report["videos_tested"]}
+    rows = report["videos_tested"]
+    uses = collections.Counter(short_name(row["path"]) for row in rows)
+    correct = {}
+    for row in rows:
+        name = short_name(row["path"])
+        correct[row["path"] if uses[name] > 1 else name] = row["rank"] == 1
+    return correct
 
 
 def group_scores(finished, correct):

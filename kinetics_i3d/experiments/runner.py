@@ -34,6 +34,7 @@ from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.network import streams_of
 from kinetics_i3d.training.train import train
 from kinetics_i3d.weights.assign import assign, named_variables
+from kinetics_i3d.weights.checkpoint import read_info
 
 _FORMAT = 1
 _KINETICS = ("kinetics", 400)  # the paper's numbers are for the version with 400 classes
@@ -59,7 +60,8 @@ def make_tables(dataset, output, plan, *, kind=None, save_every=500, progress=No
 
     Raises:
         TrainingStopped: If the process received SIGTERM; the next call resumes the run.
-        UserError: If `output` cannot be written, or videos may have several labels.
+        UserError: If `output` cannot be written, or its network of single frames is of other
+            videos.
     """
     output = pathlib.Path(output)
     finished = {
@@ -68,6 +70,7 @@ def make_tables(dataset, output, plan, *, kind=None, save_every=500, progress=No
     write_flow_files(dataset, plan, finished=finished)
     open_runs = [job.run for job in plan.jobs if job.run.name not in finished]
     if any((run.init, run.transfer) == ("frames", "original") for run in open_runs):
+        check_frames(dataset, plan.scale, output / FRAMES_FOLDER)
         try:
             train_on_frames(dataset, plan.scale, output / FRAMES_FOLDER, save_every=save_every)
         except UserError as error:
@@ -118,16 +121,11 @@ def do_runs(dataset, plan, output, *, save_every=500, progress=None):
 
     Raises:
         TrainingStopped: If the process received SIGTERM; the next call resumes the run.
-        UserError: If videos may have several labels.
     """
     import tensorflow as tf
 
     # Errors of one run, of files, settings or memory, must not stop the others.
     failures = (UserError, OSError, ValueError, RuntimeError, MemoryError, tf.errors.OpError)
-    if dataset.multi_label:
-        raise UserError(
-            f"{dataset.name}: the tables report accuracies, but its videos may have several labels"
-        )
     finished, failed = {}, {}
     digest = dataset_digest(dataset)
     for number, job in enumerate(plan.jobs, 1):
@@ -346,13 +344,41 @@ def train_on_frames(dataset, scale, folder, *, save_every=500):
     """
     folder = pathlib.Path(folder)
     path = folder / FRAMES_WEIGHTS
+    config = frames_config(scale)
     if path.is_file():
         return path
-    config = dataclasses.replace(scale.configs[_FRAME_SYSTEM], frames=1)
     model = train(dataset, config, folder, save_every=save_every)
     backbone = model.streams["rgb"]
     images = InceptionV1(architecture=backbone.architecture, classes=len(model.labels))
     arrays = {name: variable.numpy() for name, variable in named_variables(backbone).items()}
     assign(images, arrays, ignore=(HEAD,), keep=(HEAD,), source=str(folder))
-    save_weights(images, path, about={"trained_on": f"single frames of {dataset.name}"})
+    about = {"trained_on": f"single frames of {dataset.name}", **_made_from(dataset, config)}
+    save_weights(images, path, about=about)
     return path
+
+
+def frames_config(scale):
+    """The `TrainConfig` of the network of single frames."""
+    return dataclasses.replace(scale.configs[_FRAME_SYSTEM], frames=1)
+
+
+def check_frames(dataset, scale, folder):
+    """Raises `UserError` if the weights of `train_on_frames` are of other videos or another config.
+
+    Weights of earlier versions, which do not state it, are accepted.
+    """
+    path = pathlib.Path(folder) / FRAMES_WEIGHTS
+    info = read_info(path) if path.is_file() else None
+    recorded = {} if info is None else info.about
+    if "dataset" in recorded:
+        requested = _made_from(dataset, frames_config(scale))
+        check_settings(
+            {name: recorded.get(name) for name in requested},
+            requested,
+            path=path,
+            advice="delete it, or choose another output",
+        )
+
+
+def _made_from(dataset, config):
+    return {"dataset": dataset_digest(dataset), "config": json.loads(config.to_json())}

@@ -48,7 +48,7 @@ def hugging_face_fields(about, *, library, tags=()):
     fields: dict = {"library_name": library, "pipeline_tag": task}
     if license_of(about):
         fields = {"license": LICENSES[license_of(about)][1], **fields}
-    fields["tags"] = [task, "action-recognition", "i3d", "inception", *tags]
+    fields["tags"] = [task, "action-recognition", *tags]
     if about.get("trained_on"):
         fields["datasets"] = [slug(name) for name in about["trained_on"]]
     fields["metrics"] = ["accuracy"]
@@ -114,7 +114,7 @@ def kaggle_fields(about, *, description, instance):
         **shared,
         "title": title,
         "slug": slug(title),
-        "subtitle": "Video action recognition with a Two-Stream Inflated 3D ConvNet",
+        "subtitle": "Video action recognition after Carreira & Zisserman, CVPR 2017",
         "isPrivate": True,
         "description": description,
         "publishTime": "",

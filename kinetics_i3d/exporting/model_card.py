@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from kinetics_i3d.core.errors import ExportError, WeightsError
 from kinetics_i3d.core.labels import labels_or_known
 from kinetics_i3d.exporting.card_metadata import UNKNOWN, front_matter, hugging_face_fields, slug
+from kinetics_i3d.models.systems import system_of
 from kinetics_i3d.weights.catalog import CATALOG, IMAGES, PAIRS, PAPER
 from kinetics_i3d.weights.checkpoint import read_info
 from kinetics_i3d.weights.read import find_entries
@@ -18,11 +19,17 @@ _PAPER = (
     '[Carreira & Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", '
     f"CVPR 2017]({PAPER})"
 )
-_LIMITS = """\
+_ONE_CLASS = """\
 - It predicts one of the classes below for every video, even if none of them is shown. A high
   probability does not mean that the video is similar to the training videos.
-- It was trained on videos from the web or staged for research, or on drawn figures. It is probably
-  less accurate for people, places and cameras that are rare there; how much was not measured.
+"""
+_SEVERAL_CLASSES = """\
+- It gives every class a probability of its own. A high one does not mean that the video is similar
+  to the training videos.
+"""
+_LIMITS = """\
+- It is probably less accurate for people, places and cameras that are rare in its training videos;
+  how much was not measured.
 - Do not use it to make decisions about people: it sees motion, not intent, and it is often wrong.
 - Frames must have the rate above, be RGB (not BGR), and be whole: with another rate, another order
   of the channels or another range, predictions are wrong, but still confident.
@@ -168,7 +175,8 @@ def model_card(model, *, about=None, usage="", library="tensorflow", folder="ass
     """
     about = {"name": model.name, **(about or {})}
     names = class_names(model)
-    tags = (model.system or "InceptionI3D", "keras", *model.clip_specs)
+    system = system_of(model).name
+    tags = (*(("i3d", "inception") if "I3D" in system else ()), system, "keras", *model.clip_specs)
     fields = hugging_face_fields(about, library=library, tags=tuple(map(slug, tags)))
     is_kinetics = tuple(names) == labels_or_known((), len(names))
     listed = "Kinetics'" if is_kinetics else ", ".join(names)
@@ -177,8 +185,8 @@ def model_card(model, *, about=None, usage="", library="tensorflow", folder="ass
 {front_matter(fields)}
 # {about["name"]}
 
-A video classifier of the kind {model.system or "InceptionI3D"} ({model.architecture}), of
-{model.count_params() / 1e6:.1f} million parameters in float32, after
+A video classifier, {system} ({model.architecture}), with {model.count_params() / 1e6:.1f} million
+parameters, based on
 {_PAPER}.
 
 ## Use
@@ -198,7 +206,7 @@ A video classifier of the kind {model.system or "InceptionI3D"} ({model.architec
 
 ## Limitations
 
-{_LIMITS}
+{_ONE_CLASS if model.activation == "softmax" else _SEVERAL_CLASSES}{_LIMITS}
 ## License
 
 {about.get("license", UNKNOWN).rstrip(".")}. The code that made this artifact is under Apache-2.0.

@@ -8,6 +8,7 @@ import pathlib
 import re
 
 from kinetics_i3d.core.files import atomic_folder
+from kinetics_i3d.core.types import check_count
 from kinetics_i3d.exporting.model_card import model_card
 from kinetics_i3d.exporting.tensorflow import (
     feature_tensors,
@@ -149,8 +150,7 @@ def export_serving(model, output, *, name="i3d", version=1, top=5, endpoints=Non
             "`name` must start with a letter, contain only letters, digits, - and _, end in a "
             f"letter or digit, and have at most 63 characters. Received: name={name!r}"
         )
-    if type(version) is not int or version < 1:
-        raise ValueError(f"`version` must be a whole number above 0. Received: version={version!r}")
+    version = check_count("version", version)
     output = pathlib.Path(output)
     has_features = bool(feature_tensors(model, endpoints))
     signatures = [

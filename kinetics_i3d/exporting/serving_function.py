@@ -65,8 +65,11 @@ def _guarded(frames, model):
             minimum = model.minimums[stream][0]
             checks[f"must have {minimum} frames or more"] = size[1] >= minimum
         if stream == "flow":
-            text = f"must be {spec.size} x {spec.size} pixels or more"
-            checks[text] = tf.reduce_all(size[2:4] >= spec.size)
+            # In pixels of the resized frames, which would be others in frames of another size.
+            text = f"must be of frames resized to {spec.short_side} or their {spec.size} crop"
+            whole = tf.reduce_all(resized_size(size[2], size[3], spec) == size[2:4])
+            whole = tf.logical_and(whole, tf.reduce_all(size[2:4] >= spec.size))
+            checks[text] = tf.logical_or(whole, tf.reduce_all(size[2:4] == spec.size))
         elif spec.resize == "height":  # resized by its short side, a picture is never too narrow
             after = resized_size(tf.maximum(size[2], 1), size[3], spec)
             text = f"must be {spec.size} pixels or wider when it is {spec.short_side} high"

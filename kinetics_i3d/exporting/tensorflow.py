@@ -146,6 +146,8 @@ def feature_tensors(model, endpoints=None):
         ValueError: If there is no such activation.
     """
     system = system_of(model)
+    if isinstance(endpoints, str):
+        raise ValueError(f"`endpoints` must be a list of names. Received: endpoints={endpoints!r}")
     endpoints = system.endpoints if endpoints is None else tuple(endpoints)
     by_stream = system.is_separate
     tensors = {}

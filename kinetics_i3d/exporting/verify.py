@@ -34,6 +34,8 @@ def check_output(model, output, suffix=""):
     check_free(output)
     if suffix and output.suffix != suffix:
         raise ExportError(f"{output}: the name must end in {suffix}")
+    if suffix and output.is_dir():
+        raise ExportError(f"{output}: is a folder; the artifact is a file")
     class_names(model)
     return output
 
@@ -89,10 +91,11 @@ class ParityInputs:
 
     def run_model(self, model):
         """The outputs of a Keras model for these clips, an array or {name: array}."""
-        from keras import ops, tree
+        from keras import device, ops, tree
 
         clips = self.clips if len(self.clips) > 1 else next(iter(self.clips.values()))
-        return tree.map_structure(ops.convert_to_numpy, model(clips, training=False))
+        with device("cpu:0"):  # as the artifact; GPUs round more
+            return tree.map_structure(ops.convert_to_numpy, model(clips, training=False))
 
 
 def run_in_subprocess(artifact, inputs, *, runtime, output):
@@ -118,14 +121,22 @@ def run_in_subprocess(artifact, inputs, *, runtime, output):
             # `tensorflow`.
             process = subprocess.run(
                 [sys.executable, "-P", isolated_runner.__file__, runtime, str(artifact), *files],
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                # This process may have reserved the memory of the GPU.
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
                 capture_output=True,
                 text=True,
                 check=False,
             )
+        if process.returncode < 0:
+            raise ExportError(
+                f"{output}: not written; the process that checks it was killed by signal "
+                f"{-process.returncode}, perhaps because memory ran out"
+            )
         if process.returncode != 0:
             reason = (process.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise ExportError(f"{output}: not written; it does not run on its own ({reason})")
+            raise ExportError(
+                f"{output}: not written; it does not run without this package ({reason})"
+            )
         with np.load(files[1]) as arrays:
             return dict(arrays)
 

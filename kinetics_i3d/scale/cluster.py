@@ -15,6 +15,7 @@ import threading
 
 from kinetics_i3d.core.errors import UserError, first_line
 from kinetics_i3d.core.threads import usable_processors
+from kinetics_i3d.core.types import check_count
 from kinetics_i3d.scale.storage import require
 
 MAX_BLOCKS = 5000  # tasks that Ray tracks; with more videos, blocks have several of them
@@ -27,7 +28,8 @@ class Cluster:
 
     Args:
         address: `HOST:PORT` of a running cluster's head node, or `"auto"` on one of its nodes; None
-            is the cluster of the variable `RAY_ADDRESS`, or else this machine.
+            uses the cluster named by the environment variable `RAY_ADDRESS`, or this machine if it
+            is not set.
         networks: Maximum number of processes with a network; None is one per GPU or, without GPUs,
             as many as fit on all processors but one.
         cpus: Processors of each of these processes, including its threads.
@@ -49,16 +51,17 @@ class Cluster:
     def __post_init__(self):
         for name in ("networks", "cpus"):
             value = getattr(self, name)
-            if not (value is None and name == "networks") and (
-                not isinstance(value, int) or value < 1
-            ):
-                raise ValueError(f"`{name}` must be 1 or more. Received: {name}={value!r}")
+            if not (value is None and name == "networks"):
+                object.__setattr__(self, name, check_count(name, value))
         if self.gpus is not None and self.gpus < 0:
             raise ValueError(f"`gpus` must be 0 or more. Received: gpus={self.gpus!r}")
 
     @contextlib.contextmanager
-    def connected(self):
+    def connected(self, *, has_network=True):
         """Connects to the cluster for a `with` block, unless this process is connected.
+
+        Args:
+            has_network: Whether the work needs a process with a network.
 
         Raises:
             UserError: If Ray is missing, no cluster answers at the address, or the cluster is too
@@ -66,8 +69,9 @@ class Cluster:
         """
         require("ray", "pyarrow")
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
+        source = "--address" if self.address else "RAY_ADDRESS"
         if address not in ("local", "auto"):
-            _check_answers(address)
+            _check_answers(address, source)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")  # `print` stays Python's
@@ -79,15 +83,13 @@ class Cluster:
             # Ray prints the loss of processes on stdout, which is for results.
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
             if starts:
-                self._start(ray, address)
+                self._start(ray, address, source)
                 stack.callback(ray.shutdown)
-            needed = 1 + self.cpus
+            needed = 1 + self.cpus if has_network else 1
             total = int(ray.cluster_resources().get("CPU", 0))
             if total < needed:
-                raise UserError(
-                    f"scale needs {needed} processors, including {self.cpus} for a network; the "
-                    f"cluster has {total}"
-                )
+                reason = f", including {self.cpus} for a network" if has_network else ""
+                raise UserError(f"scale needs {needed} processors{reason}; the cluster has {total}")
             gpus = ray.cluster_resources().get("GPU", 0)
             if (self.gpus or 0) > gpus:
                 raise UserError(
@@ -98,7 +100,7 @@ class Cluster:
             logging.getLogger("ray.data").setLevel(logging.ERROR)
             yield ray
 
-    def _start(self, ray, address):
+    def _start(self, ray, address, source):
         options = {"log_to_driver": False, "logging_level": "error"}
         if address == "local":
             options["num_cpus"] = max(usable_processors(), 1 + self.cpus)
@@ -107,7 +109,7 @@ class Cluster:
         try:
             ray.init(address=address, **options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise UserError(f"--address {address}: {first_line(error)}") from error
+            raise UserError(f"{source} {address}: {first_line(error)}") from error
         finally:  # Ray sets a handler that exits with code 15
             is_main = threading.current_thread() is threading.main_thread()
             if is_main and handler is not None:  # None: a handler that Python has not set
@@ -174,13 +176,13 @@ def losses_reported(ray, output):
         ) from error
 
 
-def _check_answers(address):
+def _check_answers(address, source):
     """Raises `UserError` unless something answers at HOST:PORT; Ray itself waits for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
-        raise UserError(f"--address must be HOST:PORT or auto. Received: {address}")
+        raise UserError(f"{source} must be HOST:PORT or auto. Received: {address}")
     try:
         socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
-        raise UserError(f"--address {address}: no cluster answers ({reason})") from error
+        raise UserError(f"{source} {address}: no cluster answers ({reason})") from error

@@ -42,7 +42,7 @@ def prepare_on_cluster(dataset, folder, config=None, *, cluster=None):
             return {}
         total = done + sum(map(len, missing.values()))
         with (
-            cluster.connected() as ray,
+            cluster.connected(has_network=False) as ray,
             stage("prepare", total=total, noun="videos", initial=done) as show,
             losses_reported(ray, folder),
         ):

@@ -89,7 +89,7 @@ def run(work, source, output, *, cluster=None):
         if plan.missing:
             rows = [{"video": video, "key": key} for key, video in plan.missing.items()]
             with contextlib.ExitStack() as stack:
-                ray = stack.enter_context(cluster.connected())
+                ray = stack.enter_context(cluster.connected(has_network=work.has_network))
                 show = stack.enter_context(stage(work.name, total=len(rows), noun="videos"))
                 stack.enter_context(losses_reported(ray, output))
                 for count, row in enumerate(_statuses(ray, cluster, work, source, output, rows), 1):
@@ -294,7 +294,7 @@ def _status(video, key, error=None, fatal=None):
 
 
 def _packed(video, key, decoded=None, error=None, fatal=None):
-    """A `CroppedVideo` as a row of an Arrow table; the bytes of its arrays are not copied."""
+    """A `CroppedVideo` as a row of an Arrow table, with copies of its arrays."""
     import pyarrow
 
     table = _status(video, key, error, fatal)

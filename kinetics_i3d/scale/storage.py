@@ -11,6 +11,7 @@ import importlib.util
 import os
 import pathlib
 import posixpath
+import re
 import tempfile
 import typing
 import uuid
@@ -162,11 +163,18 @@ def open_storage(address):
     if not SCHEME.match(text):
         files = pyarrow.fs.LocalFileSystem()
         return Storage(files, pathlib.Path(os.path.abspath(text)).as_posix(), text)
+    shown = _without_secrets(text)
     try:
         files, folder = pyarrow.fs.FileSystem.from_uri(text)
     except (pyarrow.ArrowException, ValueError, OSError) as error:
-        raise UserError(f"{text}: not an address that Arrow reads ({first_line(error)})") from error
-    return Storage(files, folder, text.split("?")[0].rstrip("/"))
+        reason = first_line(error).replace(text, shown)
+        raise UserError(f"{shown}: not an address that Arrow reads ({reason})") from error
+    return Storage(files, folder, shown)
+
+
+def _without_secrets(address):
+    """An address without its query, which may hold keys, and without a user and password."""
+    return re.sub(r"://[^/@]*@", "://", address.split("?")[0].rstrip("/"))
 
 
 def require(*packages):

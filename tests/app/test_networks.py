@@ -26,13 +26,16 @@ def test_a_network_is_loaded_once():
     assert networks.load("rgb_figures") is networks.load("rgb_figures")
 
 
-def test_two_weights_of_one_name_are_refused(tmp_path):
+def test_weights_of_one_name_are_told_apart_by_their_folders(tmp_path):
     paths = [tmp_path / name / "weights.h5" for name in ("one", "two")]
     for path in paths:
         path.parent.mkdir()
         path.touch()
-    with pytest.raises(UserError, match="must have different names"):
-        Networks(map(str, paths))
+    networks = Networks(["rgb_figures", *map(str, paths)])
+    assert networks.names == ["rgb_figures", "one/weights.h5", "two/weights.h5"]
+    assert networks.weights("two/weights.h5") == str(paths[1])
+    with pytest.raises(UserError, match="each of the weights must be given once"):
+        Networks([str(paths[0]), f"{paths[0].parent}/./weights.h5"])
 
 
 def test_unknown_weights_are_reported():

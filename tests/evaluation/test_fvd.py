@@ -323,6 +323,8 @@ def test_all_metrics_and_spread(network):
     again = ki3d.fvd(noise(12, 9), noise(12, 10), all_metrics=True, resamples=3)
     assert again == result
     features = ki3d.fvd_features(noise(4, 11))
+    three = ki3d.fvd(noise(3, 9), noise(12, 10), all_metrics=True)
+    assert three.precision is three.recall is None and np.isfinite([three.fvd, three.kvd]).all()
     few = dataclasses.replace(features, values=features.values[:, :5])
     for resamples in (-1, 1):
         with pytest.raises(ValueError, match="`resamples` must be 0, or 2 or more"):
@@ -335,8 +337,25 @@ def test_wrong_protocols_are_refused():
         find_protocol("styleganv")
     with pytest.raises(ValueError, match="`frames` must be 9 or more"):
         find_protocol("reference", frames=8)
+    with pytest.raises(ValueError, match=r"`frames` must be a whole number above 0. .*=16\.5"):
+        FVDProtocol("own", frames=16.5)
+    assert json.dumps(dataclasses.asdict(FVDProtocol("own", frames=np.int64(32))))
     with pytest.raises(ValueError, match="`resize` must be one of"):
         FVDProtocol("own", resize="bicubic")
+
+
+def test_wrong_numbers_are_refused_before_the_features(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("kinetics_i3d.evaluation.fvd_features._sources", None)
+    with pytest.raises(ValueError, match=r"`batch_size` must be a whole number above 0. .*=2\.5"):
+        ki3d.fvd_features(noise(2, 0), batch_size=2.5)
+    np.save(tmp_path / "a.npy", noise(2, 0))
+    words = ["fvd", str(tmp_path / "a.npy"), str(tmp_path / "a.npy"), "--resamples", "1"]
+    assert main(words) == 2
+    assert "`resamples` must be 0, or 2 or more" in capsys.readouterr().err
+    assert main([*words[:3], "--save-generated", "x.features"]) == 2
+    assert "--save-generated must name a file that ends in .npz" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"`path` must end in \.npz"):
+        VideoFeatures(np.zeros((1, 400), np.float32), REFERENCE, "").save(tmp_path / "x.features")
 
 
 def test_the_command_prints_saves_and_reuses(network, tmp_path, capsys):

@@ -257,6 +257,17 @@ def test_models_with_different_labels_raise_before_any_work(model, flow_model, f
         evaluate([model, flow_model], dataset(folder, "short"))
 
 
+def test_models_with_different_numbers_of_classes_raise_before_any_work(model, folder, monkeypatch):
+    pair = [
+        ki3d.InceptionI3D(architecture=model.architecture, classes=classes, input_shape=shape)
+        for classes, shape in ((3, (None, None, None, 3)), (2, (None, None, None, 2)))
+    ]
+    pair[1].clip_spec = pair[0].clip_spec.for_flow()
+    monkeypatch.setattr(protocols, "video_views", None)
+    with pytest.raises(DatasetError, match="must have the same classes; they have 3 and 2"):
+        evaluate(pair, dataset(folder, "short"))
+
+
 def counted(monkeypatch):
     """A list to which the name of each video that is read is appended."""
     read = []

@@ -120,7 +120,7 @@ def test_page_of_another_dataset_has_no_numbers_of_the_paper(results):
     for group in results["groups"]:
         group["paper"] = None
     page = as_markdown(results)
-    assert "The paper has no numbers for this dataset." in page and "[" not in page
+    assert "The paper has no numbers for these runs." in page and "[" not in page
 
 
 def test_numbers_and_charts_are_written(results, tmp_path):

@@ -1,12 +1,15 @@
 """Plans: settings and source weights of each run, and what is left out and why."""
 
+import dataclasses
+
 import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import UserError, WeightsError
 from kinetics_i3d.experiments import plan as plan_module
-from kinetics_i3d.experiments.plan import Sources, make_plan
+from kinetics_i3d.experiments.plan import Sources, make_plan, plan_tables
 from kinetics_i3d.experiments.runs import Run, absolute_weights, run_folder
+from kinetics_i3d.experiments.scales import SCALES
 from kinetics_i3d.weights.checkpoint import Checkpoint, WeightsInfo
 
 
@@ -26,6 +29,22 @@ def test_plan_lists_what_is_left_out(mini):
     assert inflated == {"scratch": None, **images}
     with pytest.raises(UserError, match="no possible run matches 'I3D"):
         make_plan(mini, pattern="I3D.*")
+
+
+def test_videos_with_several_labels_are_refused(videos, mini, tmp_path):
+    first, *others = videos.videos
+    several = dataclasses.replace(first, labels=(first.label,))
+    dataset = dataclasses.replace(videos, videos=(several, *others))
+    with pytest.raises(UserError, match="its videos may have several labels"):
+        plan_tables(dataset, tmp_path, mini)
+
+
+def test_the_split_to_test_on_is_not_validated_on(videos, mini, tmp_path):
+    rows = [dataclasses.replace(v, split=v.split.replace("test", "val")) for v in videos.videos]
+    dataset = dataclasses.replace(videos, videos=(*rows, *videos.split("test").videos))
+    for split, validation in (("test", "val"), ("val", "0.1")):
+        plan = plan_tables(dataset, tmp_path, SCALES["paper"], split=split)
+        assert {job.config.validation for job in plan.jobs if job.config} == {validation}
 
 
 def write_weights(folder, name):

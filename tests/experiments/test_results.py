@@ -2,11 +2,24 @@
 
 import pytest
 
-from kinetics_i3d.experiments.results import group_scores
+from kinetics_i3d.experiments.results import correct_videos, group_scores
 
 
 def numbers(top1, top5=1.0, videos=100):
     return {"top1": top1, "top5": top5, "videos": videos}
+
+
+def test_videos_of_one_short_name_are_told_apart():
+    rows = [
+        {"path": f"subject{number}/cam1/0001.mp4", "rank": rank}
+        for number, rank in enumerate((1, 2))
+    ]
+    rows.append({"path": "subject0/cam1/0002.mp4", "rank": 1})
+    assert correct_videos({"videos_tested": rows}) == {
+        "subject0/cam1/0001.mp4": True,
+        "subject1/cam1/0001.mp4": False,
+        "cam1/0002.mp4": True,
+    }
 
 
 def half(name):

@@ -75,8 +75,10 @@ def test_a_card_begins_with_its_metadata(model):
     assert fields == {
         "library_name": "tensorflow",
         "pipeline_tag": "video-classification",
-        "tags": ["video-classification", "action-recognition", "i3d", "inception"]
-        + ["inceptioni3d", "keras", "rgb"],
+        "tags": [
+            *("video-classification", "action-recognition", "i3d", "inception"),
+            *("inceptioni3d", "keras", "rgb"),
+        ],
         "metrics": ["accuracy"],
     }
 

@@ -24,7 +24,20 @@ def test_the_card_has_known_texts_and_marks_unknown_ones(model):
     assert "## Accuracy\n\nhalf of them\n" in card and card.count(UNKNOWN) == 2
     assert "Trained with `train it`." in card
     assert "3 (sit, stand, wave)" in card and "Flow is x then y" not in card
-    assert f"of\n{model.count_params() / 1e6:.1f} million parameters" in card
+    assert f"with {model.count_params() / 1e6:.1f} million\nparameters, based on" in card
+    assert "A video classifier, InceptionI3D (" in card and '- "i3d"' in card
+
+
+def test_the_card_tells_one_class_from_several(model, sigmoid_model):
+    assert "It predicts one of the classes below for every video" in model_card(model)
+    assert "It gives every class a probability of its own" in model_card(sigmoid_model)
+
+
+def test_the_tags_are_those_of_the_system():
+    other = ki3d.C3D(architecture="c3d_eighth", classes=3)
+    other.labels = ("sit", "stand", "wave")
+    card = model_card(other)
+    assert '- "c3d"' in card and '- "i3d"' not in card and "C3D (c3d_eighth)" in card
 
 
 def test_only_the_classes_of_kinetics_are_called_those(short):

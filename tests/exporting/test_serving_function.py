@@ -119,7 +119,9 @@ BOTH = network(rgb=TINY, flow=FLOW)
         (HIGH, [(1, 9, 40, 20, 3)], "rgb_.*must_be_32_pixels_or_wider_when_it_is_36_high"),
         (ONE_FLOW, [(1, 8, 32, 32, 2)], "flow_must_have_9_frames_or_more"),
         # As many values as one clip of the right size has: they would be read as that.
-        (ONE_FLOW, [(16, 9, 16, 16, 2)], "flow_.*must_be_32_x_32_pixels_or_more"),
+        (ONE_FLOW, [(16, 9, 16, 16, 2)], "flow_.*must_be_of_frames_resized_to_36_or_their_32_crop"),
+        (ONE_FLOW, [(1, 9, 34, 40, 2)], "flow_.*must_be_of_frames_resized_to_36_or_their_32_crop"),
+        (ONE_FLOW, [(1, 9, 108, 192, 2)], "flow_.*must_be_of_frames_resized_to_36_or_their_32_cr"),
         (BOTH, [(1, 9, 40, 44, 3), (1, 8, 36, 40, 2)], "flow_must_have_9_frames_or_more"),
         (
             BOTH,
@@ -144,6 +146,7 @@ def test_a_clip_that_cannot_be_read_fails_in_an_operation_named_by_the_reason(
         (RGB, [(2, 12, 20, 60, 3)]),
         (HIGH, [(1, 9, 40, 44, 3)]),
         (ONE_FLOW, [(1, 9, 32, 32, 2)]),
+        (ONE_FLOW, [(1, 9, 64, 36, 2)]),
         (BOTH, [(2, 9, 40, 44, 3), (2, 9, 36, 40, 2)]),
     ],
 )

@@ -170,7 +170,7 @@ def test_a_failed_parity_check_leaves_no_folder_and_reports_the_difference(
 
 @pytest.mark.long
 def test_an_artifact_that_does_not_run_is_reported_with_the_reason(tmp_path):
-    with pytest.raises(ExportError, match=r"it does not run on its own \(.*exist"):
+    with pytest.raises(ExportError, match=r"it does not run without this package \(.*exist"):
         run_in_subprocess(tmp_path / "nothing", {}, runtime="saved_model", output="out")
 
 

@@ -5,6 +5,7 @@ import socket
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import UserError
@@ -32,6 +33,7 @@ def test_an_address_that_does_not_answer_is_one_line(installed, monkeypatch):
     with pytest.raises(UserError, match=message), Cluster(address).connected():
         pass
     monkeypatch.setenv("RAY_ADDRESS", address)
+    message = message.replace("--address", "RAY_ADDRESS")
     with pytest.raises(UserError, match=message), Cluster().connected():
         pass
 
@@ -57,6 +59,10 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch):
 def test_numbers_out_of_range_are_refused(fields, name):
     with pytest.raises(ValueError, match=f"`{name}` must be"):
         Cluster(**fields)
+
+
+def test_numbers_of_numpy_are_accepted():
+    assert Cluster(networks=np.int64(2)) == Cluster(networks=2)
 
 
 @pytest.fixture

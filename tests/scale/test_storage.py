@@ -62,6 +62,14 @@ def test_an_unknown_address_is_one_line(address):
     assert "\n" not in str(caught.value) and str(caught.value).startswith(address)
 
 
+def test_secrets_of_an_address_are_not_shown():
+    address = "nowhere://KEY:SECRET@bucket/x?token=SECRET"
+    with pytest.raises(UserError, match="not an address that Arrow reads") as caught:
+        open_storage(address)
+    assert "SECRET" not in str(caught.value) and str(caught.value).startswith("nowhere://bucket/x:")
+    assert str(open_storage("s3://KEY:SECRET@bucket/x/?region=eu-west-1")) == "s3://bucket/x"
+
+
 def test_the_same_videos_by_path_and_by_address(tree):
     local, names = find_inputs(tree)
     assert names == ["b.mp4", "inside/a.mp4"] and local.is_local
