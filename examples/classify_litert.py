@@ -58,8 +58,8 @@ def main(video, model):
     if several:  # trained on videos with several labels: each class has a probability of its own
         probabilities = 1 / (1 + np.exp(-logits))
     else:
-        odds = np.exp(logits - logits.max())
-        probabilities = odds / odds.sum()
+        exponentials = np.exp(logits - logits.max())
+        probabilities = exponentials / exponentials.sum()
     for index in np.argsort(-logits)[:5]:
         print(f"{100 * probabilities[index]:6.2f} %  {labels[index]}")
 

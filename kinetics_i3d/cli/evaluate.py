@@ -56,9 +56,9 @@ def add_arguments(parser):
         "--views",
         choices=VIEWS,
         default="center",
-        help="views of each video whose logits are averaged: the center crop of the whole video; "
-        "that and its mirror image; 10 clips of 3 crops each; or the center and the four "
-        "corners, each also mirrored",
+        help="views of each video whose logits are averaged. center: the center crop of the whole "
+        "video; flips: that and its mirror image; clips_3_crops: 10 clips of 3 crops each; "
+        "ten_crop: the center and the four corners, each also mirrored",
     )
     add_output_argument(
         parser,

@@ -69,8 +69,8 @@ def add_arguments(parser):
         nargs="+",
         default=(),
         metavar="FOLDER|NAME|PATH",
-        help="where fixed and fine-tuned networks start: the output folder of earlier tables on "
-        "another dataset, or weights of clips, one per stream",
+        help="weights that the fixed and fine-tuned networks start from: the output folder of "
+        "earlier tables on another dataset, or weights of clips, one per stream",
     )
     parser.add_argument(
         "--save-every",

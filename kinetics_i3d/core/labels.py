@@ -71,8 +71,8 @@ def labels_or_known(labels, classes):
 def softmax(logits):
     """Probabilities along the last axis, float64."""
     logits = np.asarray(logits, np.float64)
-    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return odds / odds.sum(axis=-1, keepdims=True)
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def sigmoid(logits):

@@ -13,7 +13,7 @@ import zipfile
 import numpy as np
 
 from kinetics_i3d.core.errors import ExportError
-from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.files import atomic_path, check_free
 from kinetics_i3d.exporting.lower_3d_to_2d import lower_3d_to_2d
 from kinetics_i3d.exporting.model_card import descriptions, model_card
 from kinetics_i3d.exporting.verify import (
@@ -98,6 +98,7 @@ def export_litert(
                 archive.writestr(name, text)
             archive.writestr("operations.json", json.dumps(operations, indent=2) + "\n")
         _verify(model, temporary, inputs, output=output, precision=precision)
+        check_free(output)  # another process may have written it meanwhile
     if report is not None:
         report(operations)
     return output

@@ -6,7 +6,7 @@ https://onnx.ai/onnx/, opset 18, converted from TensorFlow by tf2onnx.
 import warnings
 
 from kinetics_i3d.core.errors import ExportError
-from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.files import atomic_path, check_free
 from kinetics_i3d.exporting.model_card import metadata, model_card
 from kinetics_i3d.exporting.serving_function import serving_function
 from kinetics_i3d.exporting.verify import check_output, verify_any_size
@@ -69,6 +69,7 @@ def export_onnx(model, output, *, about=None):
         onnx.checker.check_model(file)
         onnx.save(file, temporary)
         verify_any_size(model, temporary, runtime="onnx", output=output)
+        check_free(output)  # another process may have written it meanwhile
     return output
 
 

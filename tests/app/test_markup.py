@@ -94,7 +94,7 @@ def test_findings_of_the_doctor(analysis):
         Finding("error", "range", "0 to 1", "-1 to 1", "clip * 2 - 1"),
     )
     html = markup.report_html(Report("clip.npy", "array", DEEPMIND, findings))
-    assert "This will be read wrongly" in html and "<code>clip * 2 - 1</code>" in html
+    assert "The network would misread this file" in html and "<code>clip * 2 - 1</code>" in html
     warning = Finding("warning", "size", "small")
     html = markup.report_html(Report("a.mp4", "video", DEEPMIND, (warning,)))
     assert "Usable, with 1 remark<" in html
