@@ -46,9 +46,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--size",
         type=count,
-        default=DEEPMIND.size,
         metavar="PIXELS",
-        help="height and width of a clip in pixels",
+        help=f"height and width of a clip in pixels (default: {DEEPMIND.size}, or that of smaller "
+        "records)",
     )
     parser.add_argument("--batch", type=count, default=8, metavar="N", help="clips per batch")
     parser.add_argument(
@@ -65,10 +65,16 @@ def run(options):
     source = read_dataset(options).split(options.split)
     kind = "videos" if source.lists_videos else "records"
     spec = source.clip_spec or DEEPMIND
+    largest = min(DEEPMIND.size, spec.short_side)
+    of_clips = of_size(spec, options.size or largest)
+    if source.clip_spec is not None:  # records cannot be enlarged
+        of_clips = dataclasses.replace(
+            of_clips, short_side=min(of_clips.short_side, max(spec.short_side, of_clips.size))
+        )
     speed = measure_input(
         source,
         streams=options.streams,
-        spec=of_size(spec, options.size),
+        spec=of_clips,
         frames=options.frames,
         batch=options.batch,
         seconds=options.seconds,

@@ -1,6 +1,7 @@
 """`kinetics-i3d inflate`: turn an image network into a video network.
 
-On a clip that repeats one image, the inflated network gives the same logits as the image network.
+With --temporal center, a clip that repeats one image gives the logits of the image network. With
+average, the paper's method, this holds only where no receptive field reaches beyond the clip.
 """
 
 from kinetics_i3d.cli.arguments import (

@@ -218,5 +218,7 @@ def check(folder):
     if bad:
         return 1 if len(bad) < sum(shards.values()) else 2
     for split, number in shards.items():
-        print(f"{split}: {records.count(split)} records in {number} shards, all as written")
+        counts = {"record": records.count(split), "shard": number}
+        texts = [f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items()]
+        print(f"{split}: {' in '.join(texts)}, all intact")
     return 0

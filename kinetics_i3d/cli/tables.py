@@ -111,7 +111,9 @@ def run(options):
         print_result(options, costs_text(rows, plan.left_out), plan_facts)
         return 0
     # The paper reports its numbers on the first split.
-    kind = recognize(options.dataset, kind=options.kind)[0] if options.split_number == 1 else None
+    kind = None
+    if options.split_number == 1:
+        kind, _ = recognize(options.dataset, kind=options.kind, videos=options.videos)
     try:
         # stdout holds the result alone
         with contextlib.redirect_stdout(sys.stderr), Progress(len(plan.jobs), "runs") as progress:

@@ -229,7 +229,7 @@ def describe(row):
         "size": describe_size(row),
         "from": where,
         "verified": how_verified(row, state),
-        "verified_by": "crc32c" if row.release is None else row.release.verified_by,
+        "verified_by": "sha256" if row.release is None else row.release.verified_by,
         "sources": list(row.sources),
         "install": None if row.distribution is None else row.distribution.command,
         "path": None if path is None else str(path),

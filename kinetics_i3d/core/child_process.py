@@ -171,7 +171,7 @@ class _Child:
             env={
                 **os.environ,
                 **_CHILD_VARIABLES,
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path),
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

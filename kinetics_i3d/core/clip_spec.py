@@ -233,6 +233,21 @@ def streams_name(streams):
     return None if streams is None else streams[0] if len(streams) == 1 else "both"
 
 
+def rate_ratio(fast, slow):
+    """How many times a frame rate is another one, a whole number, or None.
+
+    Rates are often typed with a few decimals: 23.976 is 10 times 2.3976.
+
+    Example:
+
+    >>> rate_ratio(23.976, 2.3976), rate_ratio(25, 10)
+    (10, None)
+    """
+    ratio = float(fast) / float(slow)
+    whole = round(ratio)
+    return whole if whole and math.isclose(ratio, whole, rel_tol=1e-6) else None
+
+
 def as_rate(fps):
     """A frame rate as an exact `fractions.Fraction`; `ValueError` if it is not above 0.
 

@@ -142,7 +142,7 @@ def _of_lines(path, text):
     if table is not None:
         return table
     _, first = lines[0]
-    headed = plain(first.rstrip(":")) in _LONE_HEADERS or label_columns(first.split()) is not None
+    headed = plain(first.rstrip(":")) in _LONE_HEADERS or _is_header(first, lines[1:])
     body = lines[1:] if headed else lines
     filled = [(number, line) for number, line in body if line]
     if not filled:
@@ -150,7 +150,7 @@ def _of_lines(path, text):
             f"{path}: must have one label per line, but has only the header {first!r}"
         )
     if all(line.startswith("- ") for _, line in filled):  # YAML
-        filled = [(number, line[2:].strip()) for number, line in filled]
+        filled = [(number, line[2:].partition(" #")[0].strip()) for number, line in filled]
     numbered = _numbered(path, filled)
     if numbered is not None:
         return numbered
@@ -170,6 +170,18 @@ def _of_lines(path, text):
     if all(line.endswith((",", ";")) for _, line in filled):
         filled = [(number, line.rstrip(",; ")) for number, line in filled]
     return [(number, None, unquoted(line)) for number, line in filled]
+
+
+def _is_header(first, rest):
+    """Whether the first line has column names with spaces between them, not "no action" as a class.
+
+    All other lines must then have an id.
+    """
+    words = first.split()
+    if label_columns(words) is None or words[0].isdecimal():
+        return False
+    ends = [(line.split()[0], line.split()[-1]) for _, line in rest if line]
+    return all(one.isdecimal() or other.isdecimal() for one, other in ends)
 
 
 def _yaml_member(path, lines):

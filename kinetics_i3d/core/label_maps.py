@@ -15,6 +15,9 @@ def item_rows(path, text):
     """[(line, id, label)] of the `item { id: name: }` entries of TensorFlow's detection API."""
     rows = []
     for match in _ITEM.finditer(text):
+        if "\\" in match[1]:
+            line = text.count("\n", 0, match.start()) + 1
+            raise DatasetError(f"{path}, line {line}: a name with a backslash is not supported")
         fields = {
             field: next(value for value in values if value is not None)
             for field, *values in (

@@ -9,7 +9,7 @@ import fractions
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec, as_rate
+from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec, as_rate, rate_ratio
 
 _SHARED = ("short_side", "size", "resize", "interpolation")
 
@@ -129,16 +129,16 @@ class StreamSpecs(Mapping):
         Raises:
             ValueError: If a stream's rate does not divide `fps`, or flow's differs from it.
         """
-        rates = {stream: as_rate(spec.fps) for stream, spec in self._specs.items()}
+        rates = {stream: spec.fps for stream, spec in self._specs.items()}
         rate = max(rates.values()) if fps is None else as_rate(fps)
-        steps = {stream: rate / own for stream, own in rates.items()}
-        if any(step.denominator > 1 for step in steps.values()) or steps.get("flow", 1) != 1:
+        steps = {stream: rate_ratio(rate, own) for stream, own in rates.items()}
+        if None in steps.values() or steps.get("flow", 1) != 1:
             received = ", ".join(f"{spec.fps:g} of {name}" for name, spec in self._specs.items())
             raise ValueError(
                 f"`spec` must have an `fps` that divides {float(rate):g} for rgb, and equals it "
                 f"for flow. Received: {received}"
             )
-        return {stream: int(step) for stream, step in steps.items()}
+        return {stream: step or 1 for stream, step in steps.items()}
 
     def wrap(self, clips: Any) -> dict[str, Any]:
         """Converts the input of a model to `{stream: clips}`."""

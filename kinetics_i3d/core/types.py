@@ -16,15 +16,15 @@ ProgressFunction: TypeAlias = Callable[[int], object]
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number, also one of NumPy, and no bool."""
+    """Whether a value is a real number, including NumPy's, and not a bool."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def check_count(name: str, value: Any) -> int:
-    """An argument that must be a whole number above 0, also one of NumPy, as an int.
+    """Checks that an argument is a whole number above 0, and returns it as an int.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not, or is a bool.
 
     Example:
 

@@ -89,7 +89,13 @@ def open_dataset(
             f"Received: videos={videos}"
         )
     if row.load is not None:
-        return row.load(files)
+        records = row.load(files)
+        if names and tuple(names) != tuple(records.labels):
+            raise DatasetError(
+                f"{path}: records have their own labels, in the order of their targets; `labels` "
+                "must be left out or equal to them"
+            )
+        return records
     path = pathlib.Path(path)
     root = path if path.is_dir() else path.parent
     listing = row.read(files, root=root, split=split_number, labels=names)
@@ -205,7 +211,7 @@ def find_videos(source):
     is_folder = os.path.isdir(path) and not is_frame_folder(path)
     is_list = os.path.isfile(path) and path.lower().endswith(index_suffixes())
     if span is not None and (is_folder or is_list):
-        raise UserError(f"{source}: a part must be one of a video, not of a folder or a list")
+        raise UserError(f"{source}: `#t=` selects a part of a video, not of a folder or a list")
     if is_folder:
         videos = walk_videos(path, empty=True)
         names = sorted(name for name in videos if not name.endswith(FLOW_VIDEO_SUFFIX))

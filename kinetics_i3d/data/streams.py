@@ -54,6 +54,7 @@ def read_streams(video, specs, *, start=0, settings=None, workers=None):
         return _read_rgb(video, spec, start)
     if not start >= 0:
         raise ValueError(f"`start` must be seconds, 0 or more. Received: start={start!r}")
+    start = start if isinstance(start, fractions.Fraction) else float(start)
     first = round(as_rate(spec.fps) * fractions.Fraction(start))
     if specs.one_size:
         return _read_joint(video, spec, specs.streams, settings, first, workers)
@@ -195,7 +196,8 @@ def duration(video):
 def files_of(video, specs):
     """The existing files that the streams of a video are read from: itself, and stored flow."""
     files = [split_span(video)[0], *(stored_paths(video, specs["flow"]) if "flow" in specs else [])]
-    return [split_rate(file)[0] for file in files if os.path.exists(file)]
+    files = [split_rate(file)[0] for file in files]
+    return [file for file in files if os.path.exists(file)]
 
 
 def flow_identity(video, specs):

@@ -151,7 +151,7 @@ class VideoDataset(Dataset):
 
         Args:
             fraction: Share of the sources of each class (with several labels: of all sources) to
-                hold out, 0 to 1; at least one source.
+                hold out, 0 to 1; at least one source, but none of a class that has only one.
             seed: Chooses the sources.
 
         Returns:
@@ -164,7 +164,8 @@ class VideoDataset(Dataset):
         for label in ("",) if self.multi_label else self.labels:
             names = sorted(sources[label])
             random.Random(f"{seed} {label}").shuffle(names)
-            chosen |= {(label, name) for name in names[: max(1, round(fraction * len(names)))]}
+            count = max(1, round(fraction * len(names))) if len(names) > 1 else 0
+            chosen |= {(label, name) for name in names[:count]}
         return self._divide(chosen)
 
     def for_process(self, index, count):
@@ -281,21 +282,13 @@ def split_undivided(dataset, *, share=SHARE, seed=0):
         (training, held out), two `VideoDataset`s of the splits `"train"` and `"val"`. The second is
         empty if no class has two groups.
     """
-    grouped = _map_videos(dataset, lambda video: dataclasses.replace(video, source=group_of(video)))
-    _, held_out = grouped.hold_out(share, seed=seed)
-    groups = collections.defaultdict(set)
-    for video in grouped.videos:
-        groups[_class_of_source(video)].add(video.source)
-    chosen = {
-        (_class_of_source(video), video.source)
-        for video in (*held_out.videos, *held_out.missing)
-        if len(groups.get(_class_of_source(video), ())) > 1
-    }
+    grouped = group_sources(dataset)
     training, held_out = (
         _map_videos(part, lambda video, name=name: dataclasses.replace(video, split=name))
-        for name, part in zip(("train", "val"), grouped._divide(chosen), strict=True)
+        for name, part in zip(("train", "val"), grouped.hold_out(share, seed=seed), strict=True)
     )
-    is_grouped = sum(len(names) for names in groups.values()) < len(dataset)
+    groups = {(_class_of_source(video), video.source) for video in grouped.videos}
+    is_grouped = len(groups) < len(dataset)
     logging.info(
         "%s: no split is given; %d of %d videos are held out for validation, chosen %s (seed %d)",
         dataset.name,
@@ -307,16 +300,26 @@ def split_undivided(dataset, *, share=SHARE, seed=0):
     return training, held_out
 
 
+def group_sources(dataset):
+    """A `VideoDataset` with the sources of `group_of`."""
+    return _map_videos(dataset, lambda video: dataclasses.replace(video, source=group_of(video)))
+
+
 def group_of(video):
-    """The source of a `Video` by its file name in UCF-101, HMDB-51 or Kinetics; otherwise its own.
+    """The source of a `Video`; if that is only its file, the one that a public file name states.
+
+    These are the names of UCF-101, HMDB-51 and Kinetics.
 
     Example:
 
     >>> from kinetics_i3d.data.video_dataset import Video
-    >>> group_of(Video(pathlib.Path("v_Archery_g07_c01.avi"), "Archery", "all", "x"))
+    >>> name = "Archery/v_Archery_g07_c01.avi"
+    >>> group_of(Video(pathlib.Path(name), "Archery", "all", name))
     'g07'
     """
     stem = pathlib.Path(video.path).stem
+    if pathlib.Path(video.source).stem != stem:  # given by the dataset
+        return video.source
     ucf = UCF_VIDEO.fullmatch(stem)
     if ucf:
         return ucf[2]

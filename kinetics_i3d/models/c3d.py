@@ -87,7 +87,7 @@ def C3D(
         architecture: `"c3d"`, `"c3d_eighth"` (an eighth of the width), or a `C3DArchitecture`; by
             default that of the weights.
         head: `"new"` replaces the classifier of the weights with a randomly initialized one.
-        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+        batch_norm_momentum: Decay of batch norm's moving statistics, in [0, 1). The paper's 0.999
             needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
             train from scratch or on few clips.
         name: The model's name.

@@ -1,5 +1,6 @@
 """`ClipModel`: a functional model with the preprocessing of its inputs and its labels."""
 
+import math
 import types
 import warnings
 
@@ -107,6 +108,9 @@ class ClipModel(keras.Model):
                 f"Received: clip_spec={spec!r}"
             )
         self._specs = (spec,)
+        network = self.streams[spec.stream]  # of a ConvNetLSTM
+        if network is not self:
+            network.clip_spec = spec
 
     @property
     def clip_specs(self):
@@ -116,7 +120,8 @@ class ClipModel(keras.Model):
     @clip_specs.setter
     def clip_specs(self, specs):
         old, new = self._specs, tuple(check_stream_specs(specs).values())
-        if len(new) != len(old) or new[-1].fps * old[0].fps != old[-1].fps * new[0].fps:
+        products = (new[-1].fps * old[0].fps, old[-1].fps * new[0].fps)
+        if len(new) != len(old) or not math.isclose(*products, rel_tol=1e-6):
             raise ValueError(
                 "`clip_specs` must have the model's streams, and the ratio of their `fps` must "
                 f"be the model's: {describe_rates(old)}. Received: {describe_rates(new)}"

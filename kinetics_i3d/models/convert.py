@@ -93,7 +93,9 @@ def convert(
         if to == "keras":
             written = keras.saving.load_model(temporary, compile=False)
         else:
-            written = build(read_weights(temporary), architecture=model.architecture)
+            read = read_weights(temporary)
+            unnamed = read.info.architecture is None
+            written = build(read, architecture=model.architecture if unnamed else None)
             written.clip_specs = model.clip_specs  # not every format keeps them
         verify(written, model, output)
     return output

@@ -15,7 +15,7 @@ from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.architecture import Architecture, Conv, MaxPool, Mixed, ResponseNorm
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
-from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve
+from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve, sampled
 
 BACKBONE = (
     Conv("Conv{rank}d_1a_7x7", 64, kernel=7, stride=2),
@@ -113,7 +113,7 @@ def InceptionI3D(
         architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default that of
             the weights, or `"inception_v1"`.
         head: `"new"` replaces the classifier of the weights with a randomly initialized one.
-        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+        batch_norm_momentum: Decay of batch norm's moving statistics, in [0, 1). The paper's 0.999
             needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
             train from scratch or on few clips.
         name: The model's name.
@@ -147,6 +147,8 @@ def InceptionI3D(
         )
     minimum = MINIMUM_CLIP if include_top else (1, 1, 1)
     check_minimum((None, *shape), minimum)
+    if weights is None and shape[-1] == 2:
+        resolved = sampled(resolved, info.clip_spec.for_flow())
 
     clips = keras.Input(shape, name="clips")
     x = row.build_backbone(clips, rank=3)

@@ -73,7 +73,7 @@ def inflate(
     if model.architecture not in ARCHITECTURES:
         raise WeightsError(f"{model.name}: unknown architecture {model.architecture!r}")
     include_top = any(layer.name == "Conv2d_0c_1x1" for layer in model.layers)
-    spec = clip_spec or model.clip_spec
+    spec = clip_spec or (model.clip_spec.for_flow() if channels == 2 else model.clip_spec)
     channels = channels or spec.channels
     momenta = [
         layer.momentum

@@ -93,11 +93,14 @@ class LocalResponseNorm(layers.Layer):
     def call(self, inputs):
         channel = ops.arange(inputs.shape[-1])
         near = ops.abs(channel[:, None] - channel[None, :]) <= self.radius
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        if dtype == "float16":  # squares would overflow from 256 on
+            inputs = ops.cast(inputs, "float32")
         energy = ops.matmul(ops.square(inputs), ops.cast(near, inputs.dtype))
         base = self.bias + self.alpha * energy
         if self.beta == 0.5:  # the default; on CPUs a root is far cheaper than a power
-            return inputs * ops.rsqrt(base)
-        return inputs / ops.power(base, self.beta)
+            return ops.cast(inputs * ops.rsqrt(base), dtype)
+        return ops.cast(inputs / ops.power(base, self.beta), dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -77,7 +77,10 @@ def resolve(weights, architecture, rows, default, *, rank, system=None):
         )
     info = dataclasses.replace(checkpoint.info, architecture=architecture.name)
     if info.clip_spec is None:  # a file of variables only
-        first = checkpoint.arrays[f"Conv{rank}d_1a_7x7_conv/kernel"]
+        name = f"Conv{rank}d_1a_7x7_conv/kernel"
+        if np.ndim(checkpoint.arrays.get(name)) != rank + 2:
+            raise WeightsError(f"{checkpoint.path}: has no kernel {name} of {rank + 2} axes")
+        first = checkpoint.arrays[name]
         stream = "flow" if first.shape[-2] == 2 else "rgb"
         spec = dataclasses.replace(architecture.clip_spec, stream=stream)
         info = dataclasses.replace(info, clip_spec=spec)
@@ -250,9 +253,15 @@ def save_weights(
     if about is not None:
         raise ValueError(f"`about` must be None in a keras file. Received: about={about!r}")
     saved = model.copy_with(model.input, model.output, architecture=model.architecture)
-    saved.labels, saved.clip_specs = checkpoint.info.labels, checkpoint.info.clip_specs
-    with atomic_path(path) as temporary:
-        saved.save(temporary)
+    saved.labels = checkpoint.info.labels
+    specs = model.clip_specs
+    try:
+        # Also those of the networks inside, which both models share.
+        saved.clip_specs = checkpoint.info.clip_specs
+        with atomic_path(path) as temporary:
+            saved.save(temporary)
+    finally:
+        saved.clip_specs = specs
 
 
 def _format_of(path):
@@ -296,6 +305,13 @@ def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
             f"`clip_spec` must be {{stream: ClipSpec}} of {list(model.clip_specs)}. "
             f"Received: clip_spec={clip_spec!r}"
         )
+    for stream, spec in specs.items() if clip_spec is not None else ():
+        clips = model.input[stream] if isinstance(model.input, dict) else model.input
+        if spec.channels != clips.shape[-1]:
+            raise ValueError(
+                f"`clip_spec` must be of a stream of {clips.shape[-1]} channels. "
+                f"Received: {spec.name!r} of {stream}, {spec.channels} channels"
+            )
     arrays = {name: variable.numpy() for name, variable in named_variables(model).items()}
     bias = next((array for name, array in arrays.items() if re.match(f"{HEAD}bias", name)), ())
     if labels and len(labels) != len(bias):

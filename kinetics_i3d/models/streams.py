@@ -4,6 +4,7 @@ Two streams may differ in frame rate and size. Their clips must have the same du
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 from kinetics_i3d.core.clip_spec import STREAMS
@@ -115,7 +116,7 @@ def check_streams(inputs, specs, minimums):
         return
     (rgb, flow), (rgb_spec, flow_spec) = shapes.values(), specs.values()
     ratio = flow_spec.fps / rgb_spec.fps
-    if None not in (rgb[1], flow[1]) and flow[1] != ratio * rgb[1]:
+    if None not in (rgb[1], flow[1]) and not math.isclose(flow[1], ratio * rgb[1], rel_tol=1e-6):
         raise ValueError(
             f"This model needs flow and rgb frames in the ratio {ratio:g} to 1. "
             f"Received: {rgb[1]} rgb frames, {flow[1]} flow frames"

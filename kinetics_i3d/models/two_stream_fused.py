@@ -60,7 +60,7 @@ def TwoStreamFused(
         architecture: A name in `ARCHITECTURES`, or an `Architecture`; by default that of
             the weights, or `"inception_v1"`.
         head: `"new"` replaces the classifier of the weights with a randomly initialized one.
-        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+        batch_norm_momentum: Decay of batch norm's moving statistics, in [0, 1). The paper's 0.999
             needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
             train from scratch or on few clips.
         name: The model's name.

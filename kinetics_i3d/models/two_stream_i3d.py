@@ -55,7 +55,7 @@ def TwoStreamI3D(
         architecture: A name in `ARCHITECTURES`, or an `Architecture`, of both streams; by default
             that of the weights, or `"inception_v1"`.
         head: `"new"` replaces the classifiers of the weights with randomly initialized ones.
-        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. The paper's 0.999
+        batch_norm_momentum: Decay of batch norm's moving statistics, in [0, 1). The paper's 0.999
             needs thousands of training steps to forget the initial statistics; use 0.9 to 0.99 to
             train from scratch or on few clips.
         name: The model's name.
@@ -101,7 +101,7 @@ def TwoStreamI3D(
     }
     if weights is None:
         streams["flow"].clip_spec = streams["rgb"].clip_spec.for_flow()
-    _check_pair(streams, checkpoints)
+    _check_pair(streams, checkpoints, include_top=include_top)
 
     activation = classifier_activation
     return joined(streams, shapes, top=include_top, activation=activation, name=name)
@@ -231,12 +231,13 @@ def _check_stream(stream, checkpoint):
         )
 
 
-def _check_pair(streams, checkpoints):
+def _check_pair(streams, checkpoints, *, include_top):
     """Raises `WeightsError` if the weights of two streams do not belong together.
 
     Args:
         streams: {stream: `InceptionI3D`}.
         checkpoints: {stream: `Checkpoint` or `None`} that they were built from.
+        include_top: Whether they end in classes, not features.
 
     Raises:
         WeightsError: With the first field that differs and both values.
@@ -245,7 +246,7 @@ def _check_pair(streams, checkpoints):
     rgb, flow = streams.values()
     pairs = {
         "fps": (rgb.clip_spec.fps, flow.clip_spec.fps),
-        "classes": (rgb.output_shape[-1], flow.output_shape[-1]),
+        "classes": (rgb.output_shape[-1], flow.output_shape[-1]) if include_top else (0, 0),
         "labels": (rgb.labels, flow.labels),
         "activation": (rgb.activation, flow.activation),
     }

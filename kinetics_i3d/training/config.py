@@ -6,6 +6,8 @@ import json
 import numbers
 import os
 
+import numpy as np
+
 from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec
 from kinetics_i3d.training.optimizers import SCHEDULES
 
@@ -198,8 +200,8 @@ class TrainConfig:
             for field in fields:
                 if not getattr(self, field) >= minimum:
                     self._refuse(field, f"at least {minimum}")
-        if self.seed >= 2**32:
-            self._refuse("seed", "below 2**32")
+        if self.seed >= 2**31 - 4:  # TensorFlow takes it and the next four as int32
+            self._refuse("seed", "below 2**31 - 4")
         for field in ("fps", "learning_rate"):
             if not getattr(self, field) > 0:
                 self._refuse(field, "above 0")
@@ -240,6 +242,10 @@ class TrainConfig:
                 if isinstance(value, bool) or not isinstance(value, numbers.Real):
                     self._refuse(field.name, "a number")
                 value = value if isinstance(value, int) else float(value)
+            elif field.type is bool:
+                if not isinstance(value, (bool, np.bool_)):
+                    self._refuse(field.name, "True or False")
+                value = bool(value)
             elif field.name in ("weights", "inflate"):
                 value = os.fspath(value)
             elif field.name == "validation":
@@ -247,7 +253,7 @@ class TrainConfig:
             elif isinstance(field.default, tuple):
                 if isinstance(value, str):
                     self._refuse(field.name, "a list or tuple")
-                value = tuple(value)
+                value = tuple(v.item() if isinstance(v, np.generic) else v for v in value)
             object.__setattr__(self, field.name, value)
 
     def _refuse(self, field, right):

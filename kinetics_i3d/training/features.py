@@ -210,7 +210,9 @@ def make_features(folder, backbone, batches, *, key=None, total=None):
     """
     folder = pathlib.Path(folder)
     if folder.is_dir() and key is not None and _read_json(folder / _FINISHED, key) is None:
-        logging.warning("%s: of other weights or videos; they are computed again", folder)
+        logging.warning(
+            "%s: these features belong to other weights or videos; recomputing them", folder
+        )
         shutil.rmtree(folder)
     if folder.is_dir() or (key is not None and _link_from_neighbor(folder, key)):
         return Features(folder)

@@ -9,6 +9,7 @@ import re
 import keras
 from absl import logging
 
+from kinetics_i3d.core.clip_spec import rate_ratio
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.inflation import adapt_to_stream, inflate, start_from_images
@@ -81,8 +82,8 @@ def build(config, labels, *, weights_labels=None):
     ]
     if unmatched:
         raise ValueError(
-            f"`freeze` must be prefixes of names of layers of {config.system}. Received: "
-            f"{', '.join(map(repr, unmatched))}, which match none"
+            f"`freeze` must be prefixes of names of layers of {config.system}. These match no "
+            f"layer: {', '.join(map(repr, unmatched))}"
         )
     for layer in all_layers(model):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
@@ -155,8 +156,8 @@ def _check_network(model, config, labels):
                 )
             if value < minimum[field]:
                 raise ValueError(
-                    f"`{field}` must give {config.system} {minimum[field]} or more of {stream}. "
-                    f"{received}"
+                    f"`{field}` must be at least {minimum[field]} for the {stream} stream of "
+                    f"{config.system}. {received}"
                 )
         if config.test_size != config.size and fixed["size"] is not None:
             raise ValueError(
@@ -201,7 +202,7 @@ def _begin(config, streams, classes):
             f"Received: streams={config.streams!r}"
         )
     rates = {stream: spec.fps for stream, spec in model.clip_specs.items()}
-    if len(streams) > 1 and rates["flow"] != config.stride * rates["rgb"]:
+    if len(streams) > 1 and rate_ratio(rates["flow"], rates["rgb"]) != config.stride:
         raise ValueError(
             f"`stride` must be {rates['flow'] / rates['rgb']:g} for {config.system}. "
             f"Received: stride={config.stride!r}"

@@ -12,7 +12,7 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.data.copies import copies_across
-from kinetics_i3d.data.video_dataset import SHARE, split_undivided
+from kinetics_i3d.data.video_dataset import SHARE, group_sources, split_undivided
 from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.distribute import process_of
 from kinetics_i3d.training.errors import TrainingError
@@ -137,8 +137,15 @@ def training_and_validation(dataset, config):
             )
         return training, dataset.split(config.validation)
     _checked_share(share, config)
+    if training.lists_videos:
+        training = group_sources(training)
     kept, held_out = training.hold_out(share, seed=config.seed)
     _check_left(kept, share)
+    if not len(held_out):
+        raise DatasetError(
+            f"{training.name}: no class has videos of two sources, one of which could be validated "
+            "on"
+        )
     return kept, held_out
 
 

@@ -269,4 +269,5 @@ def _is_shipped(path):
     """Whether a file is one of those that come with the package, like its code."""
     from kinetics_i3d.weights import catalog
 
-    return path.resolve().parent in catalog.FOLDERS
+    names = [row.file for row in catalog.CATALOG.values() if row.file]
+    return path.resolve() in {folder / name for folder in catalog.FOLDERS for name in names}

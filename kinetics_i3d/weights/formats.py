@@ -62,7 +62,7 @@ def read_path(path):
                 "weights may have diverged"
             )
     info = checkpoint.info
-    classes = {len(array) for name, array in checkpoint.arrays.items() if _is_head_bias(name)}
+    classes = {np.size(array) for name, array in checkpoint.arrays.items() if _is_head_bias(name)}
     if info.architecture is not None and classes - {info.classes}:
         outputs = " and ".join(map(str, sorted(classes)))
         raise WeightsError(f"{path}: has {outputs} outputs, but declares {info.classes}")
@@ -168,7 +168,7 @@ def _checkpoint(path, kind, arrays):
         raise WeightsError(f"{path}: its information cannot be read ({error})") from error
     if info is None and rank is None:
         return translate(arrays, path)
-    classes = len(arrays.get(f"Conv{rank}d_0c_1x1/bias", ()))
+    classes = np.size(arrays.get(f"Conv{rank}d_0c_1x1/bias", ()))
     return Checkpoint(info or WeightsInfo(None, rank, None, classes), arrays, path)
 
 

@@ -5,6 +5,7 @@ the cache, else from an installed distribution that contains them, else from the
 release.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -268,7 +269,8 @@ def _read_released(row):
             checkpoint = read_path(path)
         except WeightsError as error:
             # It was intact when it was stamped: verify it against the release again.
-            (path.parent / STAMPS).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of a cache that cannot be written
+                (path.parent / STAMPS).unlink(missing_ok=True)
             if not missing_files(path.parent, row.release):
                 raise
             logging.warning("%s; downloading it again", error)

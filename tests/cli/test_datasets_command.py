@@ -112,7 +112,10 @@ def test_mistakes_are_one_line(command, ucf101, tmp_path):
         ([ucf101, "--kind", "ucf"], "invalid choice: 'ucf'"),
         ([ucf101, "--split-number", "0"], "must be 1 or more"),
         ([ucf101, "--videos", ucf101 / "lists"], "none of its 5 videos exist below"),
-        ([ucf101 / "lists/classInd.txt"], "is one of the files of 'ucf101'; give their folder"),
+        (
+            [ucf101 / "lists/classInd.txt"],
+            "one of the files of a 'ucf101' dataset; pass",
+        ),
     ]
     for words, why in cases:
         code, out, err = command("datasets", *words)

@@ -46,8 +46,8 @@ def test_records_are_written_and_their_folder_printed(command, table, tmp_path, 
     assert records.streams == ("rgb", "flow") and records.clip_spec.name == "deepmind"
     assert records.flow["method"] == "farneback" and records.flow["bound"] == 20.0
     assert (records.count("train"), records.count("test")) == (2, 1)
-    message = "test: 1 records in 1 shards, all as written\ntrain: 2 records in 1 shards"
-    assert check(command, out, capsys) == (0, f"{message}, all as written\n", "")
+    message = "test: 1 record in 1 shard, all intact\ntrain: 2 records in 1 shard, all intact\n"
+    assert check(command, out, capsys) == (0, message, "")
     shard = out / "train-00000-of-00001.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1])
     code, printed, err = check(command, out, capsys)

@@ -108,7 +108,7 @@ def test_training_from_s3_is_training_from_the_folder(lowest, records, s3, tmp_p
         found.append((losses(tmp_path / name), (tmp_path / name / "weights.h5").read_bytes()))
     assert found[0][0] == found[1][0] and len(found[0][0]) == 2
     checked = lowest.kinetics_i3d("prepare", "--check", address, cwd=tmp_path, **variables)
-    assert checked.count("all as written") == 2
+    assert checked.count("all intact") == 2
 
 
 def test_the_page_trains_from_s3(lowest, s3, examples, tmp_path):

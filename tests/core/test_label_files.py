@@ -160,6 +160,26 @@ def test_labels_are_read_as_they_were_written(tmp_path, labels):
     assert read_labels(path) == labels
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("no action\nrun\nwalk\n", ("no action", "run", "walk")),
+        ("0 no action\n1 run\n2 walk\n", ("no action", "run", "walk")),
+        ("write name tag\nrun\n", ("write name tag", "run")),
+        ("id name\n0 run\n1 walk\n", ("run", "walk")),
+        ("- run  # the first\n- walk\n", ("run", "walk")),
+    ],
+)
+def test_a_class_with_words_of_a_header_is_a_class(write, text, labels):
+    assert read_labels(write(text)) == labels
+
+
+def test_a_name_with_a_backslash_is_refused(write):
+    text = 'item { id: 1 name: "he said \\"hi\\"" }\n'
+    with pytest.raises(DatasetError, match="line 1: a name with a backslash is not supported"):
+        read_labels(write(text, "labels.pbtxt"))
+
+
 def test_ids_are_those_of_the_file(write):
     assert read_label_ids(write("1 sit\n2 run\n")) == {1: "sit", 2: "run"}
     assert read_label_ids(write("sit\nrun\n")) == {0: "sit", 1: "run"}

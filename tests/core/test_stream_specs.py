@@ -47,6 +47,24 @@ def test_rates_give_strides_and_the_fastest_stream():
         slow.strides(50)
 
 
+def test_rates_with_decimals_keep_their_ratio():
+    for fast, slow in ((23.976, 2.3976), (24000 / 1001, 2400 / 1001), (29.97, 2.997)):
+        specs = StreamSpecs(
+            {
+                "rgb": ClipSpec("slow", fps=slow),
+                "flow": dataclasses.replace(DEEPMIND_FLOW, fps=fast),
+            }
+        )
+        assert specs.strides() == {"rgb": 10, "flow": 1}
+    with pytest.raises(ValueError, match="that divides 24 for rgb"):
+        StreamSpecs(
+            {
+                "rgb": ClipSpec("slow", fps=2.41),
+                "flow": dataclasses.replace(DEEPMIND_FLOW, fps=24),
+            }
+        )
+
+
 def test_sizes_may_differ_only_apart():
     smaller = PAIR | {"flow": dataclasses.replace(DEEPMIND_FLOW, size=112)}
     with pytest.raises(ValueError, match="the same `size` for all streams"):

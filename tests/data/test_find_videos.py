@@ -72,7 +72,7 @@ def test_what_is_a_video_itself_stays_as_it_is(tree):
 def test_a_part_is_one_of_a_video(tree):
     (tree / "list.txt").write_text("in/c.webm x\n")
     for name in ("in#t=0,10", "list.txt#t=0,10"):
-        with pytest.raises(UserError, match="a part must be one of a video, not of a folder or a"):
+        with pytest.raises(UserError, match="`#t=` selects a part of a video, not of a folder or"):
             expand_videos([name])
     with pytest.raises(VideoError, match=r"b.mp4#t=15,5: the end of the part must be after its st"):
         expand_videos(["b.mp4#t=15,5"])

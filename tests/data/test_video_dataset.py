@@ -116,11 +116,22 @@ def test_a_class_of_one_group_is_trained_on():
         ("v_Archery_g07_c01.avi", "Archery", "g07"),
         ("April_09_brush_hair_u_nm_np1_ba_goo_0.avi", "brush_hair", "April_09"),
         ("-0_xYz12abC_000010_000020.mp4", "archery", "-0_xYz12abC"),
-        ("holiday.mp4", "archery", "of the table"),
+        ("holiday.mp4", "archery", "archery/holiday.mp4"),
     ],
 )
 def test_groups_are_read_from_the_names_of_public_datasets(name, label, group):
-    assert group_of(Video(pathlib.Path(name), label, "all", "of the table")) == group
+    assert group_of(Video(pathlib.Path(name), label, "all", f"{label}/{name}")) == group
+
+
+def test_a_source_of_the_table_comes_before_the_name():
+    name = pathlib.Path("-0_xYz12abC_000010_000020.mp4")
+    assert group_of(Video(name, "archery", "all", "person A")) == "person A"
+
+
+def test_a_class_of_one_source_is_not_held_out():
+    kept, held_out = dataset_of(["a/1.mp4", "a/2.mp4", "b/1.mp4"]).hold_out(0.1)
+    assert {video.label for video in kept.videos} == {"a", "b"}
+    assert [video.label for video in held_out.videos] == ["a"]
 
 
 def test_only_videos_without_any_split_are_undivided():

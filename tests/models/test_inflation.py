@@ -11,8 +11,8 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.inflation import adapt_to_stream, inflate, inflate_kernel
-from kinetics_i3d.models.load import feature_model
-from kinetics_i3d.models.pretrained import checkpoint_of
+from kinetics_i3d.models.load import feature_model, load_model
+from kinetics_i3d.models.pretrained import checkpoint_of, save_weights
 from kinetics_i3d.weights.assign import named_variables
 
 pytestmark = pytest.mark.slow
@@ -172,6 +172,19 @@ def test_other_channels_read_the_mean_of_the_first_kernel(flat):
             np.testing.assert_allclose(new[frame, :, :, channel], mean, rtol=1e-5, atol=1e-8)
 
 
+def test_two_channels_bring_a_flow_spec(flat, tmp_path):
+    inflated = inflate(flat["inception_v1"], channels=2)
+    assert inflated.clip_spec == flat["inception_v1"].clip_spec.for_flow()
+    made = InceptionI3D(
+        architecture=inflated.architecture, classes=2, input_shape=(None, None, None, 2)
+    )
+    assert made.clip_spec.stream == "flow"
+    save_weights(made, tmp_path / "flow.h5")
+    assert load_model(tmp_path / "flow.h5").input_shape[-1] == 2
+    with pytest.raises(ValueError, match="`clip_spec` must be of a stream of 2 channels"):
+        save_weights(made, tmp_path / "rgb.h5", clip_spec=DEEPMIND)
+
+
 def test_a_flow_spec_brings_two_channels(flat):
     spec = ClipSpec("flow", stream="flow")
     inflated = inflate(flat["inception_v1"], clip_spec=spec)
@@ -200,7 +213,8 @@ def test_another_range_is_folded_into_the_first_unit(flat, spec):
 
 def test_a_range_for_flow_is_folded_by_the_channels_that_it_reads(flat):
     model = flat["googlenet"]
-    same = inflate(model, channels=2, temporal="center")
+    same = dataclasses.replace(model.clip_spec, stream="flow")  # of the same range
+    same = inflate(model, clip_spec=same, temporal="center")
     spec = ClipSpec("flow", stream="flow")
     inflated = inflate(model, clip_spec=spec, temporal="center")
     pixels = np.random.default_rng(8).integers(0, 256, (1, 40, 44, 2))

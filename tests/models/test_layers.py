@@ -16,6 +16,14 @@ def test_response_norm_equals_plain_numpy(shape):
     np.testing.assert_allclose(LocalResponseNorm()(x.astype(np.float32)), expected, rtol=1e-4)
 
 
+def test_response_norm_in_float16_does_not_overflow():
+    x = np.random.default_rng(0).normal(0, 300, (2, 3, 4, 17)).astype(np.float16)
+    y = LocalResponseNorm(dtype="float16")(x)
+    assert keras.backend.standardize_dtype(y.dtype) == "float16"
+    expected = reference.response_norm(x.astype(np.float64))
+    np.testing.assert_allclose(np.asarray(y, np.float64), expected, rtol=2e-3, atol=1e-2)
+
+
 def test_response_norm_sums_over_radius_neighbors_on_each_side():
     x = np.zeros((1, 1, 1, 9), np.float32)
     x[..., 4] = 3.0

@@ -51,7 +51,7 @@ class VideoFinder:
         if row.listed or not row.stems:
             name, rate = split_rate(row.name)
             path = self._listed(name)
-            if path is not None and rate is not None:
+            if path is not None and rate is not None and path.is_dir():  # files have their own
                 path = path.with_name(f"{path.name}#fps={float(rate):g}")
             if path is not None or not row.stems:
                 return path, None

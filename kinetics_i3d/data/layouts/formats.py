@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Callable
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.file_warnings import warn_about
 from kinetics_i3d.data.layouts import (
     folders,
     hmdb51,
@@ -160,8 +161,14 @@ class Location:
         return location
 
     def below(self):
-        """The `Location`s of the subfolders, except hidden ones."""
-        return [Location(folder) for folder in self._folders]
+        """The `Location`s of the subfolders, except hidden ones and those that cannot be read."""
+        locations = []
+        for folder in self._folders:
+            try:
+                locations.append(Location(folder))
+            except PermissionError as error:
+                warn_about(folder, "skipped: %s", error.strerror)
+        return locations
 
 
 def recognize(path, *, kind=None, videos=None):
@@ -255,7 +262,10 @@ def _describe_mismatch(location, kind):
         return _describe_folder(location) or text
     around = _fitting([name for name, row in FORMATS.items() if row.below], Location(location.root))
     if around:
-        return f"{location.path}: is one of the files of {next(iter(around))!r}; give their folder"
+        return (
+            f"{location.path}: is one of the files of a {next(iter(around))!r} dataset; pass the "
+            "folder that contains them"
+        )
     with location.path.open("rb") as file:
         start = file.read(4)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -275,8 +285,8 @@ def _describe_folder(location):
         return f"{location.path}: this folder is empty"
     if any(map(is_video_name, names)) and not location.below():
         return (
-            f"{location.path}: no dataset, as its videos have no labels; put those of each class "
-            "into one subfolder, or add a table with the columns path and label"
+            f"{location.path}: not a dataset: its videos have no labels; put the videos of each "
+            "class into a subfolder of their own, or add a table with the columns path and label"
         )
     return None
 

@@ -92,11 +92,12 @@ def _label(value, where):
 
 def _of_segments(file, database):
     """Rows of {id: {"subset", "annotations": one or a list of {"label", "segment"}}}."""
-    rows, bare = [], 0
+    rows, bare, useless = [], 0, 0
     for video, entry in database.items():
         where = f"{file}, {video!r}"
         if not isinstance(entry, dict):
             raise DatasetError(f"{where}: must be a JSON object")
+        known: set = set()
         annotations = entry.get("annotations")
         annotations = [annotations] if isinstance(annotations, dict) else annotations
         if not annotations:
@@ -109,11 +110,15 @@ def _of_segments(file, database):
                 start, end = (float(second) for second in annotation["segment"])
             except (KeyError, OverflowError, TypeError, ValueError) as error:
                 raise DatasetError(f"{where}: must have a label and a segment") from error
+            if isinstance(label, str) and (start == end or (label, start, end) in known):
+                useless += 1
+                continue
             if not isinstance(label, str) or not label.strip() or not 0 <= start < end < math.inf:
                 raise DatasetError(
                     f"{where}: must have a label, and a segment of two times in order. Received: "
                     f"{label!r}, {[start, end]}"
                 )
+            known.add((label, start, end))
             row = piece(
                 video,
                 start,
@@ -130,6 +135,10 @@ def _of_segments(file, database):
             rows.append(dataclasses.replace(row, name=name, stems=stems, whole=whole))
     if bare:
         logging.warning("%s: %d videos have no annotations and are left out", file, bare)
+    if useless:
+        logging.warning(
+            "%s: %d annotations without a length or listed before are left out", file, useless
+        )
     return rows
 
 

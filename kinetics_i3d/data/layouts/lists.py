@@ -76,6 +76,13 @@ def read(files, *, root, split, labels):
         sure = bool(lines) and _sure(lines[0][1]) is not None
         for line, text in lines:
             rows.append((file, line, *_split_line(text, at_line(file, line), sure)))
+        counted = [line for line, text in lines if _has_count(text)]
+        if 0 < len(counted) < len(lines):
+            raise DatasetError(
+                f"{at_line(file, counted[0])}: has two numbers, but other lines have one; the "
+                "first may be a count of frames or another label. For several labels use a table "
+                "with the column labels"
+            )
     if all(label is None for *_, label in rows):
         spelling = kinetics_spelling(_class_folder(name) for _, _, name, _ in rows)
         rows = [(*row[:3], spelling[_class_folder(row[2])]) for row in rows]
@@ -112,6 +119,12 @@ def read(files, *, root, split, labels):
 
 def _class_folder(name):
     return re.split(r"[/\\]", name)[-2]
+
+
+def _has_count(line):
+    """Whether a line has the path of a video file and two numbers."""
+    counted = COUNTED.fullmatch(line)
+    return counted is not None and is_video_name(counted[1])
 
 
 def _sure(line):

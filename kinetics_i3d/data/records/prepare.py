@@ -16,7 +16,7 @@ from kinetics_i3d.core.files import check_unicode
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.core.threads import usable_processors
-from kinetics_i3d.core.types import PathLike, ProgressFunction
+from kinetics_i3d.core.types import PathLike, ProgressFunction, check_count
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records import manifest as manifests
@@ -27,7 +27,7 @@ from kinetics_i3d.data.records.shards import ShardWriter, check_framing, file_sh
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 
-LEFT_OVER = re.compile(r"\.(manifest|.+-\d{5}-of-\d{5})-[^-.]+\.(json|tfrecord)")
+LEFT_OVER = re.compile(r"\.(manifest|.+-\d{5}-of-\d{5})(-\w+){1,3}\.(json|tfrecord)")
 
 
 def prepare(
@@ -147,7 +147,7 @@ def _claim(folder, settings):
             earlier.settings,
             settings,
             path=folder,
-            advice="choose another folder or the same settings",
+            advice="choose another folder, or the same settings and video files",
             error=DatasetError,
         )
         begun = dataclasses.replace(earlier, splits=None)
@@ -209,14 +209,12 @@ class PrepareConfig:
                 "`spec` must be the spec of the frames, for the stream 'rgb'. Received: "
                 f"spec={self.spec.name!r} of stream {self.spec.stream!r}"
             )
+        for name in ("quality", "flow_quality", "shard_size"):  # Python's numbers, for JSON
+            object.__setattr__(self, name, check_count(name, getattr(self, name)))
         for name in ("quality", "flow_quality"):
             value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= 100:
+            if value > 100:
                 raise ValueError(f"`{name}` must be 1 to 100. Received: {name}={value!r}")
-        if not isinstance(self.shard_size, int) or self.shard_size < 1:
-            raise ValueError(
-                f"`shard_size` must be 1 or more. Received: shard_size={self.shard_size!r}"
-            )
 
     def to_dict(self):
         """The fields that affect the records, JSON-ready, with the backend that is used."""

@@ -4,11 +4,13 @@ PyTorch and Keras files are zip archives; every member has a CRC, which `zipfile
 """
 
 import contextlib
+import gzip
 import pathlib
 import re
 import shutil
 import tarfile
 import tempfile
+import typing
 import zipfile
 
 from kinetics_i3d.core.errors import DAMAGE, WeightsError, first_line
@@ -94,13 +96,52 @@ def open_archive(path):
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _MAX_TAR_TOTAL = 2**31
 _MAX_TAR_MEMBERS = 1000
+_MAX_TAR_READ = 2**20
 _CHECKPOINT = re.compile(r"([\w.-]+\.ckpt)(\.index|\.data-\d{5}-of-\d{5})?")
 
 
+_NO_TAR = (b"PK", b"\x80", b"\x89HDF")  # PyTorch's model_best.pth.tar is none
+
+
 def is_tar(path):
-    """Whether a file has the suffix of a tar archive."""
+    """Whether a file has the suffix of a tar archive, and does not begin like another format."""
     path = pathlib.Path(path)
-    return path.is_file() and path.name.lower().endswith(_TAR_SUFFIXES)
+    if not path.is_file() or not path.name.lower().endswith(_TAR_SUFFIXES):
+        return False
+    with path.open("rb") as file:
+        return not file.read(4).startswith(_NO_TAR)
+
+
+class _SmallReads:
+    """A file whose reads are small: `tarfile` reads the headers of long names at once."""
+
+    def __init__(self, file, path):
+        self._file, self._path = file, path
+
+    def read(self, size=-1):
+        if not 0 <= size <= _MAX_TAR_READ:
+            raise WeightsError(f"{self._path}: has a header of {size} bytes, too many")
+        return self._file.read(size)
+
+    def seek(self, *arguments):
+        return self._file.seek(*arguments)
+
+    def tell(self):
+        return self._file.tell()
+
+
+@contextlib.contextmanager
+def _open_tar(path):
+    """Opens a `tarfile.TarFile`, compressed by gzip or not at all, in a `with` block."""
+    with open(path, "rb") as file:
+        opens = gzip.open if file.read(2) == b"\x1f\x8b" else open
+    with (
+        opens(path, "rb") as file,
+        tarfile.open(
+            fileobj=typing.cast(typing.Any, _SmallReads(file, path)), mode="r:"
+        ) as archive,
+    ):
+        yield archive
 
 
 @contextlib.contextmanager
@@ -123,7 +164,7 @@ def checkpoint_in_tar(path):
     with tempfile.TemporaryDirectory() as folder:
         total, seen = 0, set()
         try:
-            with tarfile.open(path, "r:*") as archive:
+            with _open_tar(path) as archive:
                 for number, member in enumerate(archive):
                     name = member.name.replace("\\", "/").rsplit("/", 1)[-1]
                     if number >= _MAX_TAR_MEMBERS:

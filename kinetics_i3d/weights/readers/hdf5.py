@@ -111,7 +111,10 @@ def _messages(function, path, *arguments, trusted):
         with contextlib.closing(stream):
             yield stream
     except ChildError as error:
-        raise WeightsError(f"{path}: damaged: the HDF5 library {error} on it") from error
+        raise WeightsError(
+            f"{path}: cannot be read: the HDF5 library {error} on it; the file may be damaged, or "
+            "the machine short of memory"
+        ) from error
 
 
 def stream_hdf5(path, member):

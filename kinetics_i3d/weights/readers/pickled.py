@@ -213,6 +213,8 @@ class _Machine:
             )
 
     def named(self, name):
+        if name.endswith(".numeric _frombuffer"):
+            raise WeightsError(f"{self.path}: a pickle of protocol 5; write it with protocol=4")
         if name not in self.dialect.names:
             shown = ".".join(name.split(" "))[:80]
             raise WeightsError(f"{self.path}: its pickle calls {shown!r}: refused")

@@ -234,6 +234,8 @@ def _state_dict(state, path):
             raise WeightsError(f"{path}: {name} reads its storage differently from another tensor")
         _check_inside(tensor, name, path)
     check_total(sum(_size(tensor, name, path) for name, tensor in state.items()), path)
+    storages = {tensor.storage.key: tensor.storage for tensor in state.values()}
+    check_total(sum(s.count * _dtype(s.dtype).itemsize for s in storages.values()), path)
     return state
 
 

@@ -211,7 +211,7 @@ def test_ucf101_in_class_folders_or_flat_or_in_another_format(plant, end):
     ]
     with pytest.raises(DatasetError, match=r"has no trainlist03.txt; its splits are \[1, 2\]"):
         open_dataset(folder, split_number=3)
-    with pytest.raises(DatasetError, match=r"one of the files of 'ucf101'; give their folder"):
+    with pytest.raises(DatasetError, match=r"one of the files of a 'ucf101' dataset; pass"):
         open_dataset(folder / "lists/testlist01.txt")
 
 
@@ -416,6 +416,11 @@ def test_a_list_with_names_is_sorted(plant):
             "line 2: must be a video's path and its label, but is 'b.mp4'",
         ),
         (["a.mp4 0", "b.mp4 y"], ["x", "y"], "line 1: unknown label '0'$"),
+        (
+            ["a.mp4 0", "b.mp4 1 2"],
+            ["x", "y", "z"],
+            "line 2: has two numbers, but other lines have",
+        ),
         (["a.mp4 0", "a.mp4 0"], ["x"], "line 2: a.mp4 is already in line 1"),
         (["a.mp4 0"], ["x", "y", "x"], "labels.txt, line 3: 'x' is already in line 1"),
         (["a.mp4 0"], [""], "labels.txt: must have one label per line, but is empty"),
@@ -640,5 +645,5 @@ def test_an_empty_folder_and_videos_without_classes_are_described(tmp_path):
     with pytest.raises(DatasetError, match=r"this folder is empty$"):
         recognize(tmp_path)
     (tmp_path / "a.mp4").write_bytes(b"x")
-    with pytest.raises(DatasetError, match="put those of each class into one subfolder"):
+    with pytest.raises(DatasetError, match="put the videos of each class into a subfolder of"):
         recognize(tmp_path)

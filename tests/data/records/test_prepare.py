@@ -346,14 +346,21 @@ def test_a_file_instead_of_the_folder_is_an_error_of_the_system(dataset, tmp_pat
         ({"streams": ()}, "`streams` must be one or both"),
         ({"streams": ("flow", "rgb")}, "`streams` must be one or both"),
         ({"spec": DEEPMIND_FLOW}, "`spec` must be the spec of the frames"),
-        ({"quality": 0}, "`quality` must be 1 to 100. Received: quality=0"),
+        ({"quality": 0}, "`quality` must be a whole number above 0. Received: quality=0"),
         ({"flow_quality": 101}, "`flow_quality` must be 1 to 100"),
-        ({"shard_size": 0}, "`shard_size` must be 1 or more"),
+        ({"quality": True}, "`quality` must be a whole number above 0. Received: quality=True"),
+        ({"shard_size": 0}, "`shard_size` must be a whole number above 0"),
     ],
 )
 def test_wrong_settings_are_refused(changes, why):
     with pytest.raises(ValueError, match=why):
         PrepareConfig(**changes)
+
+
+def test_numbers_of_numpy_become_those_of_python():
+    config = PrepareConfig(quality=np.int64(80), shard_size=np.int32(4))
+    assert type(config.quality) is type(config.shard_size) is int
+    assert config == PrepareConfig(quality=80, shard_size=4)
 
 
 def test_wrong_workers_and_missing_packages_come_before_any_file(dataset, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.weights.layouts import LAYOUTS
 from kinetics_i3d.weights.read import read_weights
 from kinetics_i3d.weights.readers import archive as archives
-from kinetics_i3d.weights.readers.archive import checkpoint_in_tar
+from kinetics_i3d.weights.readers.archive import checkpoint_in_tar, is_tar
 
 
 def archive(path, members):
@@ -74,6 +74,25 @@ def test_names_lose_their_folders_and_links_are_passed_over(tmp_path):
 def test_an_archive_without_one_checkpoint_is_refused(tmp_path, members, why):
     with pytest.raises(WeightsError, match=why):
         read_weights(archive(tmp_path / "a.tar", members))
+
+
+def test_a_huge_header_is_refused_before_it_is_read(tmp_path):
+    """`tarfile` would read it whole, before the limits on members and sizes."""
+    info = tarfile.TarInfo("a.ckpt")
+    info.pax_headers = {"comment": "x" * (3 * 2**20)}
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as file:
+        file.addfile(info)
+    assert (tmp_path / "a.tar.gz").stat().st_size < 10_000
+    with pytest.raises(WeightsError, match=r"a\.tar\.gz: has a header of 31\d+ bytes, too many"):
+        read_weights(tmp_path / "a.tar.gz")
+
+
+@pytest.mark.parametrize("start", [b"PK", b"\x80\x02", b"\x89HDF"])
+def test_a_file_of_another_format_is_no_tar_archive(tmp_path, start):
+    """PyTorch's ImageNet example writes model_best.pth.tar."""
+    (tmp_path / "model_best.pth.tar").write_bytes(start + bytes(1000))
+    assert not is_tar(tmp_path / "model_best.pth.tar")
+    assert is_tar(archive(tmp_path / "a.tar", {"a.ckpt": b"1"}))
 
 
 def test_archives_that_are_too_large_or_damaged_are_refused(tmp_path, monkeypatch):
