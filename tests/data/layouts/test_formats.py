@@ -419,7 +419,7 @@ def test_a_list_with_names_is_sorted(plant):
         (
             ["a.mp4 0", "b.mp4 1 2"],
             ["x", "y", "z"],
-            "line 2: has two numbers, but other lines have",
+            "line 2: has two numbers, but other lines",
         ),
         (["a.mp4 0", "a.mp4 0"], ["x"], "line 2: a.mp4 is already in line 1"),
         (["a.mp4 0"], ["x", "y", "x"], "labels.txt, line 3: 'x' is already in line 1"),
