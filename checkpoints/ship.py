@@ -1,6 +1,7 @@
 """Turns training runs into a shipped checkpoint: half precision, tested as it ships.
 
 python checkpoints/ship.py RUN NAME DATASET --command "kinetics-i3d train ..." [--average RUN...]
+    [--scale FACTOR]
 """
 
 import argparse
@@ -37,12 +38,19 @@ def average(models):
     return first
 
 
-def ship(runs, name, dataset, command, spec_name=None):
+def scale_logits(model, factor):
+    """Multiplies the logits of a model, whose order stays, by scaling its classifier."""
+    for variable in model.get_layer("Conv3d_0c_1x1").variables:
+        variable.assign(variable * factor)
+
+
+def ship(runs, name, dataset, command, *, scale=1.0, spec_name=None):
     """Writes `NAME.h5` in float16, with the accuracy of this file on the test split inside.
 
     The preprocessing is that of the first run.
     """
     model = average([ki3d.InceptionI3D(weights=run / "weights.h5") for run in runs])
+    scale_logits(model, scale)
     if spec_name is not None:
         model.clip_spec = dataclasses.replace(model.clip_spec, name=spec_name)
     path = FOLDER / f"{name}.h5"
@@ -70,8 +78,16 @@ if __name__ == "__main__":
         metavar="RUN",
         help="further runs, whose weights are averaged with those of RUN",
     )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="factor of the logits, which weights this stream against the other one",
+    )
     parser.add_argument("--spec", metavar="NAME", help="new name of its clip spec")
     options = parser.parse_args()
     test = ki3d.open_dataset(options.dataset).split("test")
     runs = [options.run, *options.average]
-    print(ship(runs, options.name, test, options.command, options.spec))
+    how = {"scale": options.scale, "spec_name": options.spec}
+    print(ship(runs, options.name, test, options.command, **how))

@@ -55,7 +55,8 @@ def make_stage(folder):
     (folder / "training.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
     shutil.copytree(ROOT / "examples", folder / "examples")
     (folder / "checkpoints").mkdir()
-    shutil.copy(ROOT / "checkpoints" / "ship.py", folder / "checkpoints")
+    for script in (ROOT / "checkpoints").glob("*.py"):
+        shutil.copy(script, folder / "checkpoints")
 
     keras.utils.set_random_seed(0)
     models = {}  # rows of the same channels and labels share one

@@ -1,4 +1,4 @@
-"""`checkpoints/ship.py`: weights of several runs are averaged only where that is right."""
+"""The scripts of `checkpoints`: means of the weights of runs, and the weight of flow."""
 
 import importlib.util
 import pathlib
@@ -15,12 +15,21 @@ pytestmark = pytest.mark.slow
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def average():
-    spec = importlib.util.spec_from_file_location("ship", ROOT / "checkpoints" / "ship.py")
+def script_of(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "checkpoints" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.average
+    return module
+
+
+@pytest.fixture(scope="module")
+def script():
+    return script_of("ship")
+
+
+@pytest.fixture
+def average(script):
+    return script.average
 
 
 def network(seed, classes=2):
@@ -57,3 +66,26 @@ def test_other_classes_are_refused(average):
     models[0].labels, models[1].labels = ("sit", "stand"), ("stand", "sit")
     with pytest.raises(ValueError, match="the networks differ"):
         average(models)
+
+
+def test_scaled_logits_are_a_multiple(script):
+    model = network(0)
+    clips = np.random.default_rng(0).uniform(-1, 1, (2, 16, 64, 64, 3)).astype(np.float32)
+    before = model.predict(clips, verbose=0)
+    script.scale_logits(model, 0.6)
+    np.testing.assert_allclose(model.predict(clips, verbose=0), 0.6 * before, rtol=1e-5, atol=1e-6)
+
+
+def test_the_weight_of_flow_follows_what_its_logits_tell():
+    choose = script_of("fusion_weight").best_weight
+    random = np.random.default_rng(0)
+    targets = random.integers(5, size=400)
+    signal = np.eye(5)[targets]
+    noise = random.normal(size=(3, 400, 5))
+    rgb = 2 * signal + noise[0]
+    assert choose(rgb, noise[1], targets) == 0
+    # Two equally good networks: the sum is best, whatever the scale of their logits.
+    flow = 2 * signal + noise[2]
+    assert choose(rgb, flow, targets) == pytest.approx(1, abs=0.2)
+    assert choose(5 * rgb, 5 * flow, targets) == pytest.approx(1, abs=0.2)
+    assert choose(rgb, 2 * flow, targets) == pytest.approx(0.5, abs=0.1)
