@@ -260,10 +260,10 @@ def as_rate(fps):
         # 1001 is the denominator of NTSC's rates.
         is_exact = isinstance(fps, fractions.Fraction)
         fps = fps.item() if isinstance(fps, np.generic) else fps
-        if isinstance(fps, (bool, str)):
+        if isinstance(fps, bool):
             raise TypeError
         rate = fps if is_exact else fractions.Fraction(fps).limit_denominator(1001)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         rate = fractions.Fraction(0)  # text, nan, infinity
     if not rate > 0:
         raise ValueError(f"`fps` must be a number above 0. Received: fps={fps!r}")

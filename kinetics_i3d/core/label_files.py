@@ -180,8 +180,8 @@ def _is_header(first, rest):
     words = first.split()
     if label_columns(words) is None or words[0].isdecimal():
         return False
-    ends = [(line.split()[0], line.split()[-1]) for _, line in rest if line]
-    return all(one.isdecimal() or other.isdecimal() for one, other in ends)
+    rows = [line.split() for _, line in rest if line]
+    return all(row[0].isdecimal() or row[-1].isdecimal() for row in rows)
 
 
 def _yaml_member(path, lines):

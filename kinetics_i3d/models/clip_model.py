@@ -120,8 +120,8 @@ class ClipModel(keras.Model):
     @clip_specs.setter
     def clip_specs(self, specs):
         old, new = self._specs, tuple(check_stream_specs(specs).values())
-        products = (new[-1].fps * old[0].fps, old[-1].fps * new[0].fps)
-        if len(new) != len(old) or not math.isclose(*products, rel_tol=1e-6):
+        scaled = (new[-1].fps * old[0].fps, old[-1].fps * new[0].fps)
+        if len(new) != len(old) or not math.isclose(*scaled, rel_tol=1e-6):
             raise ValueError(
                 "`clip_specs` must have the model's streams, and the ratio of their `fps` must "
                 f"be the model's: {describe_rates(old)}. Received: {describe_rates(new)}"

@@ -188,7 +188,7 @@ def test_a_run_that_is_requested_to_stop_exits_with_try_again(
         (("--inflate", "/none.h5"), "/none.h5: no such weights file"),
         (("--weights", "/none.h5", "--transfer", "full"), "/none.h5: no such weights file"),
         (("--weights", "rgb_figure", "--transfer", "full"), "did you mean rgb_figures"),
-        (("--frames", "8"), "`frames` must give InceptionI3D 9 or more"),
+        (("--frames", "8"), "`frames` must be at least 9 for the rgb stream"),
         (("--precision", "mixed_float16"), "on a CPU"),
     ],
 )

@@ -437,7 +437,7 @@ def test_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(noisy, tiny, 
             "the validation split 'train' is also the training split",
         ),
         ({"validation": "1.5"}, DatasetError, "a fraction above 0 and below 1, not 1.5"),
-        ({"frames": 8}, ValueError, "`frames` must give InceptionI3D 9 or more"),
+        ({"frames": 8}, ValueError, "`frames` must be at least 9 for the rgb stream"),
         ({"system": "I3D"}, ValueError, "`system` must be one of .*Received: system='I3D'"),
         (
             {"system": "ConvNetLSTM", "head_start": 1},

@@ -70,7 +70,7 @@ def test_spans_are_read_as_they_are_written(span):
 def test_paths_without_a_span_stay_as_they_are():
     for path in ("a.mp4", "#2 !film.avi", "a#t=.mp4", "a#t=x,y", "a#t="):
         assert split_span(path) == (path, None)
-    with pytest.raises(ValueError, match=r"`end` after it. Received: start=3.0, end=2.0"):
+    with pytest.raises(VideoError, match=r"a\.mp4#t=3,2: the end of the part must be after"):
         split_span("a.mp4#t=3,2")
 
 

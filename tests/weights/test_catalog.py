@@ -160,7 +160,7 @@ def test_all_rows_are_shipped_or_released():
 
 def test_pairs_are_two_streams_of_one_kind():
     assert {name: (pair.name, *pair.accuracy.values()) for name, pair in PAIRS.items()} == {
-        "kinetics_jhmdb": ("kinetics_jhmdb", 80.6, 94.4, 79.5),
+        "kinetics_jhmdb": ("kinetics_jhmdb", 82.5, 95.9, 81.4),
         "imagenet_kinetics400": ("imagenet_kinetics400", 74.2, 91.3),
         "kinetics400": ("kinetics400", 71.6, 90.0),
     }

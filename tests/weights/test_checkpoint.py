@@ -286,10 +286,11 @@ def test_hdf5_runs_in_this_process_on_shipped_files_alone(path, tmp_path, monkey
         raise OSError("HDF5 in this process")
 
     monkeypatch.setattr(h5py, "File", refuse)
-    copy = tmp_path / "copy.h5"
-    copy.write_bytes(path.read_bytes())
-    assert read_info(copy) == INFO and read_checkpoint(copy).info == INFO
     monkeypatch.setattr(catalog, "FOLDERS", (tmp_path.resolve(),))
+    copy, shipped = tmp_path / "mine.h5", tmp_path / "rgb_figures.h5"
+    for file in (copy, shipped):
+        file.write_bytes(path.read_bytes())
+    assert read_info(copy) == INFO and read_checkpoint(copy).info == INFO
     for reader in (read_info, read_checkpoint):
         with pytest.raises(WeightsError, match="HDF5 in this process"):
-            reader(copy)
+            reader(shipped)

@@ -97,7 +97,7 @@ def _of_segments(file, database):
         where = f"{file}, {video!r}"
         if not isinstance(entry, dict):
             raise DatasetError(f"{where}: must be a JSON object")
-        known: set = set()
+        earlier: set = set()
         annotations = entry.get("annotations")
         annotations = [annotations] if isinstance(annotations, dict) else annotations
         if not annotations:
@@ -110,7 +110,7 @@ def _of_segments(file, database):
                 start, end = (float(second) for second in annotation["segment"])
             except (KeyError, OverflowError, TypeError, ValueError) as error:
                 raise DatasetError(f"{where}: must have a label and a segment") from error
-            if isinstance(label, str) and (start == end or (label, start, end) in known):
+            if isinstance(label, str) and (start == end or (label, start, end) in earlier):
                 useless += 1
                 continue
             if not isinstance(label, str) or not label.strip() or not 0 <= start < end < math.inf:
@@ -118,7 +118,7 @@ def _of_segments(file, database):
                     f"{where}: must have a label, and a segment of two times in order. Received: "
                     f"{label!r}, {[start, end]}"
                 )
-            known.add((label, start, end))
+            earlier.add((label, start, end))
             row = piece(
                 video,
                 start,

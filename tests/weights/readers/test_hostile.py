@@ -145,7 +145,7 @@ TENSORS = {
         {"shape": b"J\xff\xff\xff\x7f\x85", "strides": b"K\0\x85"},
         "declares 8.0 GiB of tensors",
     ),
-    "large storage": ({"count": b"J\xff\xff\xff\x7ft"}, "is missing, or does not have"),
+    "large storage": ({"count": b"J\xff\xff\xff\x7ft"}, "declares 8.0 GiB of tensors"),
     "small storage": ({"count": b"K\x02t"}, "extends beyond its storage"),
     "negative storage": ({"count": b"J\xff\xff\xff\xfft"}, "is damaged"),
     "view beyond": ({"count": b"K\x03)K\x01K\x02\x87t"}, "extends beyond its storage"),
@@ -394,7 +394,7 @@ def test_nothing_in_a_pickle_of_arrays_is_executed(tmp_path, protocol):
     ):
         path = tmp_path / "m.ckpt"
         path.write_bytes(pickle.dumps(tree, protocol))
-        with pytest.raises(WeightsError, match=r"its pickle calls '[\w.]+': refused"):
+        with pytest.raises(WeightsError, match=r"calls '[\w.]+': refused|of protocol 5"):
             read_arrays(path)
         assert not (tmp_path / "trap").exists()
     pickle.loads(path.read_bytes())

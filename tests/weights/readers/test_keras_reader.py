@@ -158,7 +158,7 @@ def test_a_file_on_which_hdf5_never_ends_is_refused(tmp_path, monkeypatch):
     data[first : first + 16] = bytes(16)
     path.write_bytes(data)
     monkeypatch.setattr("kinetics_i3d.weights.readers.hdf5._SECONDS", 1)
-    with pytest.raises(WeightsError, match=r"m\.h5: damaged: the HDF5 library took more than"):
+    with pytest.raises(WeightsError, match=r"m\.h5: cannot be read: the HDF5 library took more"):
         read_keras(path)
 
 
