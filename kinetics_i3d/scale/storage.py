@@ -169,12 +169,12 @@ def open_storage(address):
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         reason = first_line(error).replace(text, shown)
         raise UserError(f"{shown}: not an address that Arrow reads ({reason})") from error
-    return Storage(files, folder, shown)
+    return Storage(files, folder, shown.rstrip("/"))
 
 
 def _without_secrets(address):
     """An address without its query, which may hold keys, and without a user and password."""
-    return re.sub(r"://[^/@]*@", "://", address.split("?")[0].rstrip("/"))
+    return re.sub(r"://[^/@]*@", "://", address.split("?")[0])
 
 
 def require(*packages):
