@@ -32,6 +32,13 @@ def test_the_lists_have_known_places():
     assert (labels[0], labels[227], labels[399]) == ("abseiling", "playing cricket", "zumba")
 
 
+def test_labels_may_be_an_array():
+    """Such as scikit-learn's `LabelEncoder().classes_`."""
+    labels = np.array(["sit", "wave"])
+    ((best, *_),) = decode_predictions([[0.0, 1.0]], labels=labels, top=2)
+    assert best[0] == "wave"
+
+
 def test_an_unknown_list_is_refused():
     with pytest.raises(
         ValueError, match=r"one of \['kinetics400', 'kinetics600'\]. Rec.*name='k700'"

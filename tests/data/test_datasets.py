@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import pathlib
 
 import numpy as np
@@ -153,6 +154,23 @@ def test_hold_out_parts_by_source_in_every_class(fraction, held_sources):
         sides = [{v.source for v in part.videos if v.label == label} for part in (kept, held_out)]
         assert not sides[0] & sides[1] and len(sides[1]) == held_sources
         assert sum(v.label == label for v in held_out.videos) == 3 * held_sources
+
+
+def test_a_folder_that_cannot_be_read_is_skipped(tmp_path, monkeypatch, caplog):
+    """Such as lost+found at the root of a disk; root may read it, hence the patch."""
+    for label in ("sit", "stand"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.mp4").write_bytes(b"x")
+    (tmp_path / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def scan(path):
+        if str(path).endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert open_dataset(tmp_path).labels == ("sit", "stand")
 
 
 def test_hold_out_follows_its_seed():

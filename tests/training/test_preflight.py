@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import pathlib
 
 import pytest
 
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.training import preflight
 from kinetics_i3d.training.distribute import make_strategy
 
@@ -62,6 +64,22 @@ def test_fraction_of_the_training_videos_is_held_out(noisy, tiny):
     again = preflight.training_and_validation(noisy, config)[1]
     assert again == validation
     assert preflight.training_and_validation(noisy, tiny)[1] is None
+
+
+def test_a_share_keeps_clips_of_one_recording_together(tiny):
+    """By the names of the files, also where a split is given."""
+    names = [
+        f"sit/v_Sit_g{group:02d}_c{clip:02d}.avi" for group in range(1, 6) for clip in range(4)
+    ]
+    videos = tuple(Video(pathlib.Path(name), "sit", "train", name) for name in names)
+    dataset = VideoDataset("mine", ("sit",), videos)
+    config = dataclasses.replace(tiny, validation="0.2")
+    kept, held_out = preflight.training_and_validation(dataset, config)
+    groups = [{video.path.name[6:9] for video in part.videos} for part in (kept, held_out)]
+    assert not groups[0] & groups[1] and len(held_out) == 4
+    one = VideoDataset("mine", ("sit",), videos[:4])
+    with pytest.raises(DatasetError, match="no class has videos of two sources"):
+        preflight.training_and_validation(one, config)
 
 
 def test_one_group_is_left_out_and_validated_on(noisy, tiny):

@@ -63,6 +63,12 @@ def test_tables_of_several_labels_a_video(table, header, lines, wanted, caplog):
     assert "1 of " in caplog.text and "have several labels, such as a.mp4" in caplog.text
 
 
+def test_a_rate_is_that_of_folders_of_frames_only(table):
+    """A video file has its own; `#fps=` in its path would name no file."""
+    (video,) = open_dataset(table("path,label,split,fps", "a.mp4,sit,train,30")).videos
+    assert video.path.name == "a.mp4" and video.path.is_file()
+
+
 def test_commas_part_what_are_labels_by_themselves(table):
     lines = ['a.mp4,"sit, wave",train', "b.mp4,wave,train", "c.mp4,sit,train"]
     dataset = open_dataset(table("path,labels,split", *lines))
