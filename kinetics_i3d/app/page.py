@@ -6,9 +6,10 @@ Nothing is fetched from other servers, nothing is reported to them, and networks
 from kinetics_i3d.app import markup
 from kinetics_i3d.app.analysis import analyze, check_file, without_folders
 from kinetics_i3d.app.examples import WEIGHTS, write_examples
+from kinetics_i3d.app.guard import KEEP, Guard
 from kinetics_i3d.app.limits import Limits
 from kinetics_i3d.app.networks import Networks
-from kinetics_i3d.app.server import KEEP, Guard, load_gradio
+from kinetics_i3d.app.server import load_gradio
 from kinetics_i3d.core.errors import UserError
 
 TITLE = "Actions in a video"

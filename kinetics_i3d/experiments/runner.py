@@ -5,7 +5,6 @@ Finished runs are only read, so a repeated call resumes an interrupted one.
 """
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 import time
@@ -20,26 +19,22 @@ from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.evaluation.report import JSON, make_report, read_report
 from kinetics_i3d.experiments.page import write_tables
-from kinetics_i3d.experiments.plan import FRAMES_FOLDER, FRAMES_WEIGHTS
+from kinetics_i3d.experiments.plan import FRAMES_FOLDER
 from kinetics_i3d.experiments.results import correct_videos, make_results
-from kinetics_i3d.experiments.runs import LOGITS, RUN_FILE, run_folder
+from kinetics_i3d.experiments.runs import LOGITS, RUN_FILE, dataset_digest, run_folder
+from kinetics_i3d.experiments.single_frames import check_frames, train_on_frames
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.stored import open_stored
 from kinetics_i3d.flow.tree import FlowJob, make_flow
 from kinetics_i3d.models.inception_i3d import InceptionI3D
-from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.pretrained import HEAD, save_weights
 from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.network import streams_of
 from kinetics_i3d.training.train import train
-from kinetics_i3d.weights.assign import assign, named_variables
-from kinetics_i3d.weights.checkpoint import read_info
 
 _FORMAT = 1
 _KINETICS = ("kinetics", 400)  # the paper's numbers are for the version with 400 classes
 _NUMBERS = {"top1": float, "top5": float, "videos": int}  # of a result that the tables show
-_FRAME_SYSTEM = "ConvNetLSTM"  # with one frame: an Inception-V1, one LSTM step, a classifier
 
 
 def make_tables(dataset, output, plan, *, kind=None, save_every=500, progress=None):
@@ -212,15 +207,6 @@ def _read_result(path):
         ) from error
 
 
-def dataset_digest(dataset):
-    """Checksum of the names, labels and splits of the files; the same for a moved dataset."""
-    digest = hashlib.sha256("\n".join(dataset.labels).encode())
-    rows = sorted((v.split, v.label, v.location.name) for v in dataset.videos)
-    for row in rows:
-        digest.update("\n".join(row).encode(errors="surrogateescape"))
-    return digest.hexdigest()[:16]
-
-
 def _config_fields(config):
     """The fields of a `TrainConfig`, JSON-ready, with the loss of videos with one label."""
     return json.loads(config.for_labels(multi_label=False).to_json())
@@ -333,52 +319,3 @@ def _has_flow(video, spec):
     if stored is not None:
         stored.close()
     return stored is not None
-
-
-def train_on_frames(dataset, scale, folder, *, save_every=500):
-    """Trains an `InceptionV1` on single frames of the videos; returns the path of its weights.
-
-    It replaces ImageNet weights if the networks of a scale are too narrow for them. It is trained
-    on the same videos as the systems, as the tables state. Its classifier is random. A finished
-    network is not trained again, and an interrupted training is resumed.
-    """
-    folder = pathlib.Path(folder)
-    path = folder / FRAMES_WEIGHTS
-    config = frames_config(scale)
-    if path.is_file():
-        return path
-    model = train(dataset, config, folder, save_every=save_every)
-    backbone = model.streams["rgb"]
-    images = InceptionV1(architecture=backbone.architecture, classes=len(model.labels))
-    arrays = {name: variable.numpy() for name, variable in named_variables(backbone).items()}
-    assign(images, arrays, ignore=(HEAD,), keep=(HEAD,), source=str(folder))
-    about = {"trained_on": f"single frames of {dataset.name}", **_made_from(dataset, config)}
-    save_weights(images, path, about=about)
-    return path
-
-
-def frames_config(scale):
-    """The `TrainConfig` of the network of single frames."""
-    return dataclasses.replace(scale.configs[_FRAME_SYSTEM], frames=1)
-
-
-def check_frames(dataset, scale, folder):
-    """Raises `UserError` if the weights of `train_on_frames` are of other videos or another config.
-
-    Weights of earlier versions, which do not state it, are accepted.
-    """
-    path = pathlib.Path(folder) / FRAMES_WEIGHTS
-    info = read_info(path) if path.is_file() else None
-    recorded = {} if info is None else info.about
-    if "dataset" in recorded:
-        requested = _made_from(dataset, frames_config(scale))
-        check_settings(
-            {name: recorded.get(name) for name in requested},
-            requested,
-            path=path,
-            advice="delete it, or choose another output",
-        )
-
-
-def _made_from(dataset, config):
-    return {"dataset": dataset_digest(dataset), "config": json.loads(config.to_json())}

@@ -1,4 +1,4 @@
-"""`Run`: one training and test of the paper's tables, and where its files are.
+"""`Run`: one training and test of the paper's tables, where its files are, and of which videos.
 
 A run is named by its system, stream, initialization, transfer mode and seed (Carreira & Zisserman,
 CVPR 2017, tables 2 to 5).
@@ -6,6 +6,7 @@ CVPR 2017, tables 2 to 5).
 
 import dataclasses
 import fnmatch
+import hashlib
 import os
 import pathlib
 
@@ -146,3 +147,12 @@ def absolute_weights(weights):
     """
     name = str(weights)
     return name if find_entry(name) is not None else os.path.abspath(weights)
+
+
+def dataset_digest(dataset):
+    """Checksum of the names, labels and splits of the files; the same for a moved dataset."""
+    digest = hashlib.sha256("\n".join(dataset.labels).encode())
+    rows = sorted((v.split, v.label, v.location.name) for v in dataset.videos)
+    for row in rows:
+        digest.update("\n".join(row).encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from kinetics_i3d.app.server import Guard
+from kinetics_i3d.app.guard import Guard
 
 FOLDER = "/srv/secret/uploads-1234"
 SIZE = 200_000
@@ -73,7 +73,7 @@ def length(size):
 
 @pytest.mark.parametrize("expect", [[], [(b"expect", b"100-continue")]])
 def test_an_announcement_of_four_gigabytes_is_refused_before_the_body_is_there(expect, monkeypatch):
-    monkeypatch.setattr("kinetics_i3d.app.server._DISCARD", 0.01)
+    monkeypatch.setattr("kinetics_i3d.app.guard._DISCARD", 0.01)
     inner = Inner()
     status, headers, body, reads = call(inner, headers=length(4 * 2**30) + expect, parts=())
     assert (status, reads, inner.scope) == (413, 0, None)
@@ -124,9 +124,9 @@ def test_old_uploads_make_room(tmp_path, monkeypatch):
     size = length(SIZE)
     assert call(Inner(), headers=size, parts=[b"x" * SIZE], folder=tmp_path)[0] == 507
     now = time.time()
-    monkeypatch.setattr("kinetics_i3d.app.server.time.time", lambda: now + 3500)
+    monkeypatch.setattr("kinetics_i3d.app.guard.time.time", lambda: now + 3500)
     assert call(Inner(), headers=size, parts=[b"x" * SIZE], folder=tmp_path)[0] == 507
-    monkeypatch.setattr("kinetics_i3d.app.server.time.time", lambda: now + 3700)
+    monkeypatch.setattr("kinetics_i3d.app.guard.time.time", lambda: now + 3700)
     assert call(Inner(), headers=size, parts=[b"x" * SIZE], folder=tmp_path)[0] == 200
     assert not list(tmp_path.iterdir())
 

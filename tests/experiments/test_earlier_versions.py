@@ -7,7 +7,8 @@ import pytest
 
 from kinetics_i3d.experiments import runner
 from kinetics_i3d.experiments.plan import Sources, make_plan, plan_tables
-from kinetics_i3d.experiments.runner import dataset_digest, do_runs, make_tables
+from kinetics_i3d.experiments.runner import do_runs, make_tables
+from kinetics_i3d.experiments.runs import dataset_digest
 from kinetics_i3d.experiments.scales import SCALES
 
 # Written by version 0.1.0, which called a run a cell, but for dataset and accuracies.

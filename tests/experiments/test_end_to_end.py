@@ -11,8 +11,9 @@ from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.evaluation.protocols import evaluate
 from kinetics_i3d.experiments import runner
 from kinetics_i3d.experiments.plan import plan_tables
-from kinetics_i3d.experiments.runner import make_tables, train_on_frames
+from kinetics_i3d.experiments.runner import make_tables
 from kinetics_i3d.experiments.scales import SCALES
+from kinetics_i3d.experiments.single_frames import train_on_frames
 from kinetics_i3d.figures.render import render_figure
 from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM
 from kinetics_i3d.models.inception_v1 import InceptionV1

@@ -2,22 +2,13 @@
 
 import dataclasses
 import json
-import types
 
 import pytest
 
-from kinetics_i3d.core.errors import UserError, WeightsError
-from kinetics_i3d.experiments import runner
-from kinetics_i3d.experiments.plan import FRAMES_WEIGHTS, make_plan
-from kinetics_i3d.experiments.runner import (
-    check_frames,
-    dataset_digest,
-    do_runs,
-    flow_spec,
-    frames_config,
-)
+from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.experiments.plan import make_plan
+from kinetics_i3d.experiments.runner import do_runs, flow_spec
 from kinetics_i3d.experiments.runs import run_folder
-from kinetics_i3d.experiments.scales import with_steps
 from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.errors import TrainingStopped
 
@@ -137,24 +128,6 @@ def test_results_without_newer_config_fields_are_read(videos, plan, library, tmp
             path.write_text(json.dumps(result))
     done, failed = do_runs(videos, plan, tmp_path)
     assert len(done) == 4 and failed == {} and library.trained == trained
-
-
-def test_single_frames_of_other_videos_are_refused(videos, mini, tmp_path, monkeypatch):
-    about = {"trained_on": "single frames, by an earlier version"}
-    stored = types.SimpleNamespace(about=about)
-    monkeypatch.setattr(runner, "read_info", lambda path: stored)
-    check_frames(videos, mini, tmp_path)
-    (tmp_path / FRAMES_WEIGHTS).touch()
-    check_frames(videos, mini, tmp_path)
-    about["dataset"] = dataset_digest(videos)
-    about["config"] = json.loads(frames_config(mini).to_json())
-    check_frames(videos, mini, tmp_path)
-    fewer = dataclasses.replace(videos, videos=videos.videos[1:])
-    with pytest.raises(UserError, match=r"images\.h5: .*dataset is .*delete it, or choose another"):
-        check_frames(fewer, mini, tmp_path)
-    longer = with_steps(mini, 7)
-    with pytest.raises(UserError, match=r"images\.h5: .*config\.steps is .*, requested is 7"):
-        check_frames(videos, longer, tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"garbage", b"[1]", b'"caf\xe9"', b"[" * 100_000])
