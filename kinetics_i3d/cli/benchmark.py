@@ -65,16 +65,13 @@ def run(options):
     source = read_dataset(options).split(options.split)
     kind = "videos" if source.lists_videos else "records"
     spec = source.clip_spec or DEEPMIND
-    largest = min(DEEPMIND.size, spec.short_side)
-    of_clips = of_size(spec, options.size or largest)
-    if source.clip_spec is not None:  # records cannot be enlarged
-        of_clips = dataclasses.replace(
-            of_clips, short_side=min(of_clips.short_side, max(spec.short_side, of_clips.size))
-        )
+    # Records cannot be enlarged: at most the crop whose short side is theirs.
+    largest = spec.short_side * DEEPMIND.size // DEEPMIND.short_side
+    size = options.size or min(DEEPMIND.size, largest)
     speed = measure_input(
         source,
         streams=options.streams,
-        spec=of_clips,
+        spec=of_size(spec, size),
         frames=options.frames,
         batch=options.batch,
         seconds=options.seconds,
@@ -83,7 +80,7 @@ def run(options):
         "source": str(path_or_address(options.dataset)),
         "kind": kind,
         "streams": list(options.streams),
-        "clip": [options.frames, options.size, options.size],
+        "clip": [options.frames, size, size],
         "batch": options.batch,
     }
     print_result(options, as_text(speed, kind, len(source)), settings | speed.to_dict())

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kinetics_i3d.core.json_objects import check_fields
+from kinetics_i3d.core.types import is_number
 
 STREAMS = ("rgb", "flow")
 RESIZES = ("short_side", "height", "stretch")
@@ -64,7 +65,7 @@ class ClipSpec:
             raise ValueError(f"`name` must be a string. Received: name={self.name!r}")
         for field in ("fps", "short_side", "size", "low", "high"):
             value = getattr(self, field)
-            if not isinstance(value, numbers.Real) or isinstance(value, bool):
+            if not is_number(value):
                 raise ValueError(f"`{field}` must be a number. Received: {field}={value!r}")
         for field in ("short_side", "size"):
             value = getattr(self, field)

@@ -138,7 +138,7 @@ class StreamSpecs(Mapping):
                 f"`spec` must have an `fps` that divides {float(rate):g} for rgb, and equals it "
                 f"for flow. Received: {received}"
             )
-        return {stream: step or 1 for stream, step in steps.items()}
+        return steps
 
     def wrap(self, clips: Any) -> dict[str, Any]:
         """Converts the input of a model to `{stream: clips}`."""

@@ -12,7 +12,7 @@ from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.settings import check_settings
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, is_number
 from kinetics_i3d.figures.actions import ACTIONS
 from kinetics_i3d.figures.render import render_figure
 from kinetics_i3d.video.writer import write_video
@@ -189,7 +189,7 @@ def _whole(name, value, *, least):
 
 
 def _rate(fps):
-    if isinstance(fps, bool) or not isinstance(fps, numbers.Real) or not 0.0 < fps < float("inf"):
+    if not is_number(fps) or not 0.0 < fps < float("inf"):
         raise ValueError(f"`fps` must be a number above 0. Received: fps={fps!r}")
     return float(fps)
 

@@ -9,6 +9,7 @@ import numbers
 
 import numpy as np
 
+from kinetics_i3d.core.types import is_number
 from kinetics_i3d.figures.actions import find_action
 from kinetics_i3d.figures.performance import perform, seat
 from kinetics_i3d.figures.scenery import paint_scenery
@@ -181,7 +182,7 @@ def render_figure(
 def _checked(frames, fps, size):
     if isinstance(frames, bool) or not isinstance(frames, numbers.Integral) or frames < 1:
         raise ValueError(f"`frames` must be an integer of at least 1. Received: frames={frames!r}")
-    if isinstance(fps, bool) or not isinstance(fps, numbers.Real) or not 0.0 < fps < np.inf:
+    if not is_number(fps) or not 0.0 < fps < np.inf:
         raise ValueError(f"`fps` must be a number above 0. Received: fps={fps!r}")
     sides = tuple(size) if isinstance(size, (tuple, list)) else ()
     if len(sides) != 2 or not all(isinstance(s, numbers.Integral) and s >= 16 for s in sides):

@@ -9,6 +9,7 @@ import os
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec
+from kinetics_i3d.core.types import is_number
 from kinetics_i3d.training.optimizers import SCHEDULES
 
 CHOICES = {
@@ -239,7 +240,7 @@ class TrainConfig:
                     self._refuse(field.name, "a whole number")
                 value = int(value)
             elif field.type in (float, float | None):
-                if isinstance(value, bool) or not isinstance(value, numbers.Real):
+                if not is_number(value):
                     self._refuse(field.name, "a number")
                 value = value if isinstance(value, int) else float(value)
             elif field.type is bool:

@@ -26,7 +26,7 @@ def test_a_network_is_loaded_once():
     assert networks.load("rgb_figures") is networks.load("rgb_figures")
 
 
-def test_weights_of_one_name_are_told_apart_by_their_folders(tmp_path):
+def test_weights_with_the_same_file_name_are_distinguished_by_their_folders(tmp_path):
     paths = [tmp_path / name / "weights.h5" for name in ("one", "two")]
     for path in paths:
         path.parent.mkdir()

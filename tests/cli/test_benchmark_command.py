@@ -54,6 +54,10 @@ def test_records_in_json(command, table, tmp_path):
     assert found["frames"] == pytest.approx(4 * found["clips"])
     assert found["limit"] in benchmark.LIMITS and found["peak_mb"] > 100
 
+    words = ("--frames", "4", "--batch", "2", "--seconds", "0.2", "--json")
+    code, out, _ = command("benchmark", "input", folder, *words)
+    assert code == 0 and json.loads(out)["clip"] == [4, 56, 56]  # 256 is to 224 as 64 to 56
+
     code, _, err = command("benchmark", "input", folder, *QUICK, "--streams", "flow")
     assert code == 2 and err.count("\n") == 1 and "not flow" in err
 

@@ -117,7 +117,7 @@ def test_a_name_tells_all_of_its_row(command, mirror, cache):
         f"{data.name}  {data.size}  {data.blob}",
     ]
     _, out, _ = command("weights", "rgb_figures")
-    assert CATALOG["rgb_figures"].command in out and "shipped" in out
+    assert CATALOG["rgb_figures"].command in out and "shipped" in out and "sha256" in out
 
 
 def test_a_pair_stands_for_its_members_and_nothing_comes_twice(command, mirror):

@@ -123,6 +123,20 @@ def test_a_start_after_the_stored_flow_is_named(stored, start):
         ki3d.load_streams(copy, BOTH, start=start)
 
 
+def test_a_rate_in_the_path_does_not_hide_a_folder_of_frames(tmp_path):
+    """Its files identify cached features."""
+    (tmp_path / "frames").mkdir()
+    assert files_of(f"{tmp_path / 'frames'}#fps=30", {"rgb": RGB}) == [str(tmp_path / "frames")]
+
+
+def test_a_start_may_be_a_number_of_numpy(memory):
+    """With flow too, whose frames are counted exactly."""
+    expected = ki3d.load_streams(memory, BOTH, frames=4, start=0.5, settings=QUICK)
+    clips = ki3d.load_streams(memory, BOTH, frames=4, start=np.float32(0.5), settings=QUICK)
+    for stream, values in expected.items():
+        np.testing.assert_array_equal(clips[stream], values)
+
+
 def test_flow_is_known_by_its_file_or_by_the_settings(video, stored):
     copy, flow = stored
     assert flow_identity(copy, BOTH) == fingerprint(flow)

@@ -9,7 +9,7 @@ def numbers(top1, top5=1.0, videos=100):
     return {"top1": top1, "top5": top5, "videos": videos}
 
 
-def test_videos_of_one_short_name_are_told_apart():
+def test_videos_with_the_same_short_name_are_counted_separately():
     rows = [
         {"path": f"subject{number}/cam1/0001.mp4", "rank": rank}
         for number, rank in enumerate((1, 2))

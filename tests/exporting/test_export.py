@@ -70,18 +70,19 @@ def test_the_command_knows_the_options_of_each_format(capsys, tmp_path):
 
 
 def test_other_labels_keep_the_provenance(capsys, tmp_path, monkeypatch):
-    given = {}
+    arguments = {}
 
     def write(model, output, **options):
-        given.update(options, labels=model.labels)
+        arguments.update(options, labels=model.labels)
         return output
 
-    monkeypatch.setattr("kinetics_i3d.exporting.export.export", lambda *a, **k: write(*a, **k))
+    monkeypatch.setattr("kinetics_i3d.exporting.export.export", write)
     labels = [f"Klasse {number}" for number in range(12)]
     (tmp_path / "de.txt").write_text("\n".join(labels))
     words = ["export", "rgb_figures", "--to", "hub", "--labels", str(tmp_path / "de.txt")]
     assert main([*words, "--output", str(tmp_path / "x")]) == 0
-    assert given["labels"] == tuple(labels) and given["about"] == provenance("rgb_figures")
+    assert arguments["labels"] == tuple(labels)
+    assert arguments["about"] == provenance("rgb_figures")
 
 
 def test_a_check_that_was_killed_is_named(tmp_path, monkeypatch):

@@ -52,8 +52,8 @@ def test_wrong_settings_are_refused(fields, why):
 
 def test_numbers_of_numpy_become_those_of_python():
     """Which JSON can hold: the settings are written after the flow."""
-    given = TVL1(tau=np.float32(0.25), warps=np.int64(2), scale_step=np.float64(0.5))
-    settings = FlowSettings(parameters=given, bound=np.int64(10))
+    parameters = TVL1(tau=np.float32(0.25), warps=np.int64(2), scale_step=np.float64(0.5))
+    settings = FlowSettings(parameters=parameters, bound=np.int64(10))
     assert FlowSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
     with pytest.raises(ValueError, match="`warps` must be a whole number above 0"):
         TVL1(warps=True)

@@ -64,11 +64,11 @@ def test_calibration_clips_are_those_of_paths_or_a_dataset(tiny, calibration_vid
     assert len(clips) == 3 and clips[0]["rgb"].shape == sizes["rgb"]
     assert clips[0]["rgb"].dtype == np.float32 and clips[0]["rgb"].min() >= tiny.clip_spec.low
     dataset = ki3d.open_dataset(labeled_folder(tmp_path, calibration_videos))
-    (one, _), (again, _) = (
+    (from_dataset, _), (from_path, _) = (
         list(calibration_clips(videos, tiny, sizes, count=2))
         for videos in (dataset, tmp_path / "labeled")
     )
-    np.testing.assert_array_equal(one["rgb"], again["rgb"])
+    np.testing.assert_array_equal(from_dataset["rgb"], from_path["rgb"])
     with pytest.raises(ExportError, match=r"the rgb clip has the shape \(1, 9, 32, 32, 3\)"):
         list(calibration_clips(calibration_videos, tiny, {"rgb": (1, 9, 40, 40, 3)}))
 

@@ -147,14 +147,14 @@ def test_wrong_arguments_are_named_before_anything_is_opened(model, video, optio
 
 
 def test_numbers_of_numpy_are_accepted(model, video):
-    plain, given = (
+    python_result, numpy_result = (
         [prediction.predictions for prediction in ki3d.watch(video, model, **options)]
         for options in (
             {"window": 16, "every": 0.5},
             {"window": np.int64(16), "every": np.float64(0.5)},
         )
     )
-    assert plain == given
+    assert python_result == numpy_result
 
 
 def test_the_source_is_named_in_errors(model):

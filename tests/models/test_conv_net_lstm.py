@@ -1,5 +1,7 @@
 """ConvNet+LSTM: its numbers against plain NumPy, its loss on all steps, shapes and counts."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -103,6 +105,12 @@ def test_training_uses_the_loss_at_every_step(clips):
     odds = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     expected = -np.log((odds * targets[:, None]).sum(axis=-1)).mean()
     np.testing.assert_allclose(history["loss"], [expected], rtol=1e-5)
+
+
+def test_its_spec_is_that_of_the_network_inside(known):
+    made = ConvNetLSTM(architecture="inception_v1_narrow", classes=3)
+    made.clip_spec = dataclasses.replace(made.clip_spec, fps=2.0)
+    assert made.streams["rgb"].clip_spec == made.clip_spec
 
 
 def test_it_samples_five_frames_a_second(model):

@@ -10,6 +10,7 @@ import pytest
 from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, INCEPTION5H
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.models.convert import convert
 from kinetics_i3d.models.inception_i3d import InceptionI3D
 from kinetics_i3d.models.load import feature_model
 from kinetics_i3d.models.pretrained import checkpoint_of, save_weights
@@ -159,6 +160,29 @@ def test_a_file_of_each_stream_whatever_its_architecture(tmp_path, files, clips)
     again = TwoStreamI3D(weights=tmp_path / "both.h5")
     assert again.streams["flow"].architecture == "googlenet_narrow_short"
     np.testing.assert_array_equal(np.asarray(again(clips)), np.asarray(model(clips)))
+
+
+def test_two_architectures_are_converted_and_give_features(tmp_path, files, clips):
+    weights = {"rgb": files["rgb"], "flow": files["flow"]}
+    save_weights(TwoStreamI3D(weights=weights), tmp_path / "both.h5")
+    converted = TwoStreamI3D(weights=convert(tmp_path / "both.h5", tmp_path / "both.safetensors"))
+    expected = TwoStreamI3D(weights=weights)(clips)
+    np.testing.assert_allclose(np.asarray(converted(clips)), np.asarray(expected), rtol=1e-5)
+    wider = InceptionI3D(
+        architecture="inception_v1_quarter", classes=3, input_shape=(None, None, None, 2)
+    )
+    weights["flow"] = tmp_path / "wider.h5"
+    save_weights(wider, weights["flow"], labels=LABELS, clip_spec=FLOW_SPEC)
+    features = TwoStreamI3D(weights=weights, include_top=False, pooling="avg")
+    assert features.output_shape == (None, 104 + 256)
+
+
+def test_saving_with_other_specs_leaves_the_model_as_it_is(tmp_path, model):
+    specs = {"rgb": dataclasses.replace(SPEC, fps=25.0), "flow": DEEPMIND_FLOW}
+    save_weights(model, tmp_path / "model.keras", clip_spec=specs)
+    inside = {stream: network.clip_spec for stream, network in model.streams.items()}
+    assert model.clip_specs == inside == {"rgb": SPEC, "flow": FLOW_SPEC}
+    assert keras.saving.load_model(tmp_path / "model.keras").clip_specs == specs
 
 
 def test_a_pair_of_the_catalog(monkeypatch, files, clips):

@@ -77,9 +77,9 @@ def test_a_share_keeps_clips_of_one_recording_together(tiny):
     kept, held_out = preflight.training_and_validation(dataset, config)
     groups = [{video.path.name[6:9] for video in part.videos} for part in (kept, held_out)]
     assert not groups[0] & groups[1] and len(held_out) == 4
-    one = VideoDataset("mine", ("sit",), videos[:4])
+    single_source = VideoDataset("mine", ("sit",), videos[:4])
     with pytest.raises(DatasetError, match="no class has videos of two sources"):
-        preflight.training_and_validation(one, config)
+        preflight.training_and_validation(single_source, config)
 
 
 def test_one_group_is_left_out_and_validated_on(noisy, tiny):

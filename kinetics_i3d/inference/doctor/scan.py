@@ -173,28 +173,32 @@ def _scan(path, limit):
         )
 
 
+def _with_stops(timed):
+    """Yields (time, stop, picture): each is shown until the next one, the last for its length."""
+    previous = None
+    for time, length, picture in timed:
+        if previous is not None:
+            yield previous[0], time, previous[2]
+        previous = time, length, picture
+    if previous is not None:
+        time, length, picture = previous
+        yield time, time + length, picture
+
+
 def _within(timed, span, path):
     """The pictures of a span, with times from its beginning; all pictures without a span."""
     if span is None:
         yield from timed
         return
     begin, end = span.seconds(None)
-    empty, shown = True, None  # the picture that is still shown at the beginning
-    for time, length, picture in itertools.chain(timed, [(None, 0, None)]):
-        if shown is not None and (time is None or time > begin):
-            first, duration, earlier = shown
-            shown = None
-            stop = first + duration if end is None else min(first + duration, end)
-            if stop > begin:
-                empty = False
-                yield begin - begin, stop - begin, earlier
-        if time is None or (end is not None and time >= end):
+    empty = True
+    for time, stop, picture in _with_stops(timed):
+        if end is not None and time >= end:
             break
-        if time <= begin:
-            shown = time, length, picture
-            continue
-        empty = False
-        yield time - begin, length if end is None else min(length, end - time), picture
+        first, stop = max(time, begin), stop if end is None else min(stop, end)
+        if stop > first:  # also the picture that is still shown at the beginning
+            empty = False
+            yield first - begin, stop - first, picture
     if empty:
         raise VideoError(f"{path}: no picture is shown in this part of the video")
 

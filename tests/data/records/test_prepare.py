@@ -203,6 +203,7 @@ def test_what_a_killed_run_left_is_cleared_away(prepared, dataset, tmp_path):
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     for name in (
         ".train-00000-of-00003-ab_12c.tfrecord",
+        ".train-00001-of-00003-0123abcd-4567-ab_12cde.tfrecord",  # of another machine
         ".test-00000-of-00001-x.json",
         ".manifest-qwe12.json",
     ):
@@ -210,6 +211,13 @@ def test_what_a_killed_run_left_is_cleared_away(prepared, dataset, tmp_path):
     (tmp_path / ".mine-1.json").write_text("not ours")
     prepare(dataset, tmp_path, CONFIG)
     assert content(tmp_path) == content(prepared) | {".mine-1.json": b"not ours"}
+
+
+def test_records_have_their_own_labels(prepared):
+    labels = open_dataset(prepared).labels
+    assert open_dataset(prepared, labels=labels).labels == labels
+    with pytest.raises(DatasetError, match="records have their own labels, in the order of their"):
+        open_dataset(prepared, labels=labels[::-1])
 
 
 OTHERS = {

@@ -51,9 +51,9 @@ def test_a_part_has_the_pictures_that_readers_sample(tmp_path):
     write_video(tmp_path / "slides.mp4", pictures.astype(np.uint8), fps=1)
     for part, count in (("5.2,5.8", 1), ("4.2,6.6", 3), ("0,10", 10), ("10.4", 2)):
         path = f"{tmp_path / 'slides.mp4'}#t={part}"
-        found = scan(path)
-        assert len(found.timed) == count and found.times[0] == 0
-        assert found.count_at(25) == sum(1 for _ in read_frames(path, fps=25))
+        result = scan(path)
+        assert len(result.timed) == count and result.times[0] == 0
+        assert result.count_at(25) == sum(1 for _ in read_frames(path, fps=25))
     with pytest.raises(VideoError, match="no picture is shown in this part"):
         scan(f"{tmp_path / 'slides.mp4'}#t=12.5,13")
 
