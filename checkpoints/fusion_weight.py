@@ -3,8 +3,9 @@
 python checkpoints/fusion_weight.py split DATASET TABLE
 python checkpoints/fusion_weight.py choose RGB_RUN FLOW_RUN TABLE
 
-`split` writes a table of the training videos, a fifth of which, by source, is the split val. Both
-runs must be trained on its split train. `choose` prints the weight for the split val.
+`split` writes a table of the training videos. A fifth of them, by source within each class, is its
+split val. Both runs must be trained on its split train. `choose` prints the weight for the split
+val.
 """
 
 import argparse
