@@ -184,12 +184,18 @@ class VideoDataset(Dataset):
 
         return video_clips(self, **options)
 
-    def identity(self, specs):
-        """Yields the labels, then the path, classes, sizes and times of the files of each video."""
+    def identity(self, specs=None):
+        """Yields the labels, then the path, classes, sizes and times of the files of each video.
+
+        Without `specs`, only the name and the classes, which a moved dataset keeps.
+        """
         from kinetics_i3d.data.streams import files_of
 
         yield tuple(self.labels)
         for video in self.videos:
+            if specs is None:
+                yield video.location.name, video.classes
+                continue
             stats = [os.stat(path) for path in files_of(video.location, specs)]
             times = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
             label = video.label if video.labels is None else video.labels

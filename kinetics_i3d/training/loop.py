@@ -67,7 +67,12 @@ class Throughput:
         self.last = self.clock()
 
     def rates(self):
-        """Steps and clips per second, and the share of the time spent waiting, 0 to 1."""
+        """Steps and clips per second, and the share of the time spent waiting, 0 to 1.
+
+        Empty before the first step, as in a process that only validates.
+        """
+        if not self.steps:
+            return {}
         total = max(self.waiting + self.working, 1e-9)
         return {
             "steps_per_second": self.steps / total,
@@ -116,6 +121,7 @@ class Loop:
         step: A `Step`.
         output: Folder of the run, a `pathlib.Path`; states go into `state/`.
         steps_per_epoch: Steps of an epoch.
+        videos: Checksum of the training and validation videos.
         process_rank, world_size: Index of this process, and number of processes. Rank 0 writes.
         save_every: Steps between states; a state is also saved at the end of each epoch.
         callbacks: `Callbacks`.
@@ -128,6 +134,7 @@ class Loop:
         output,
         *,
         steps_per_epoch,
+        videos="",
         process_rank=0,
         world_size=1,
         save_every=500,
@@ -139,7 +146,7 @@ class Loop:
         self.process_rank, self.world_size = process_rank, world_size
         self.callbacks = callbacks or Callbacks()
         self.state_folder = StateFolder(output / "state")
-        self.state = TrainState(positions=[0] * world_size)
+        self.state = TrainState(positions=[0] * world_size, videos=videos)
         self.plateau = Plateau(patience=config.patience)
         self.variables = variables_of(step.model, step.optimizer)
         self.throughput = Throughput()
@@ -152,33 +159,38 @@ class Loop:
 
         Raises:
             TrainingError: If the states are damaged, or belong to another network, to another
-                number of processes or to another number of videos.
+                number of processes or to other videos.
         """
         stored = self.state_folder.load()
         if stored is not None:
             arrays, fields = stored
-            self.state = TrainState(**fields)
+            videos, self.state = self.state.videos, TrainState(**fields)
             if len(self.state.positions) != self.world_size:
                 raise TrainingError(
                     f"{self.state_folder.path}: belongs to a run of {len(self.state.positions)} "
                     f"processes; it cannot be resumed with {self.world_size}"
                 )
-            self._check_epoch_length()
+            self._check_videos(videos)
             restore(self.variables, arrays, self.state_folder.path)
             self.plateau = Plateau(**self.state.plateau)
             logging.info("resuming at step %d of %d", self.state.step, self.total_steps)
         return self.state.positions[self.process_rank], self.state.step
 
-    def _check_epoch_length(self):
-        """Raises `TrainingError` if the epochs of the state had another number of steps."""
-        if not self.state.history:
-            return
-        before, now = self.state.history[0]["step"], min(self.steps_per_epoch, self.total_steps)
-        if before != now:
+    def _check_videos(self, videos):
+        """Raises `TrainingError` if the state belongs to other videos or epochs."""
+        advice = "choose another output, or start a new run from its weights"
+        if self.state.history:
+            before, now = self.state.history[0]["step"], min(self.steps_per_epoch, self.total_steps)
+            if before != now:
+                raise TrainingError(
+                    f"{self.output}: its first epoch had {before} steps, but has {now} with these "
+                    f"videos; {advice}"
+                )
+        if self.state.videos and self.state.videos != videos:
             raise TrainingError(
-                f"{self.output}: its first epoch had {before} steps, but has {now} with these "
-                "videos; choose another output, or start a new run from its weights"
+                f"{self.output}: is a run of other training or validation videos; {advice}"
             )
+        self.state.videos = videos
 
     def run(self, batches, request):
         """Trains until the last step.

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import pathlib
 from typing import Any
@@ -114,6 +115,7 @@ class Run:
             self.step,
             self.output,
             steps_per_epoch=self.source.steps_per_epoch,
+            videos=_checksum(self.clips.videos, self.clips.held_out),
             process_rank=self.clips.process_rank,
             world_size=self.clips.world_size,
             save_every=save_every,
@@ -238,6 +240,15 @@ class Run:
         if self.write_scalars:
             row = {k: v for k, v in state.history[-1].items() if k not in ("epoch", "step")}
             self.write_scalars(state.step, row)
+
+
+def _checksum(*sources):
+    """A checksum of the videos or records of sources; `None` is no source."""
+    digest = hashlib.sha256()
+    for source in sources:
+        for row in () if source is None else source.identity():
+            digest.update(repr(row).encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]
 
 
 def _class_weights(config, training):

@@ -26,6 +26,7 @@ _COUNT = "arrays"  # beside the fields of `TrainState`
 _KINDS = {
     "step": int,
     "positions": list,
+    "videos": str,
     "loss": float,
     "right": float,
     "plateau": dict,
@@ -43,6 +44,7 @@ class TrainState:
     Args:
         step: Number of steps done.
         positions: Number of the next example of each process.
+        videos: Checksum of the training and validation videos; empty in earlier versions.
         loss, right: Sums of loss and accuracy over the steps of the current epoch.
         plateau: Fields of a `Plateau`.
         best: Lowest validation loss so far.
@@ -51,6 +53,7 @@ class TrainState:
 
     step: int = 0
     positions: list[int] = dataclasses.field(default_factory=list)
+    videos: str = ""
     loss: float = 0.0
     right: float = 0.0
     plateau: dict = dataclasses.field(default_factory=dict)
@@ -134,7 +137,9 @@ def _read(path):
             raise ValueError("it is compressed")  # it could expand to any size
         state = parse_object(stored["facts"].tobytes())
         names = sorted(set(stored.files) - {"facts"})
-        count = state.pop(_COUNT, len(names))  # which earlier versions did not write
+        # Earlier versions wrote neither of these.
+        count = state.pop(_COUNT, len(names))
+        state.setdefault("videos", "")
         if names != [f"{number:05d}" for number in range(len(names))] or count != len(names):
             raise ValueError(f"it holds {len(names)} of {count} arrays")
         check_fields("state", state, _KINDS)

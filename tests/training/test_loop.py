@@ -10,6 +10,7 @@ def make(*times):
 
 def test_throughput_divides_the_time_into_waiting_and_steps():
     throughput = make(0.0, 1.0, 4.0)
+    assert throughput.rates() == {}
     throughput.batch_arrived()
     throughput.step_done(8)
     expected = {"steps_per_second": 0.25, "clips_per_second": 2.0, "waiting": 0.25}

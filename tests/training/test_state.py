@@ -164,6 +164,8 @@ def test_a_compressed_state_is_refused(states):
 def test_a_state_of_an_earlier_version_is_read(states):
     with np.load(states.file(20)) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    text = json.dumps(fields(step=20))
+    stored = fields(step=20)
+    del stored["videos"]
+    text = json.dumps(stored)
     np.savez(states.file(20), **arrays | {"facts": np.frombuffer(text.encode(), np.uint8)})
     assert states.load()[1] == fields(step=20)

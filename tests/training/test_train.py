@@ -5,6 +5,8 @@ import dataclasses
 import itertools
 import json
 import os
+import pathlib
+import shutil
 import signal
 import types
 
@@ -178,6 +180,11 @@ def test_fixed_transfer_computes_features_once_and_keeps_the_backbone(
         np.testing.assert_array_equal(one, other)
     curves = [read_history(tmp_path / name / "history.csv") for name in ("whole", "parts")]
     assert len({json.dumps([row["val_loss"] for row in rows]) for rows in curves}) == 1
+    # The process that resumed within the validation has taken no step of that epoch.
+    assert [["steps_per_second" in row for row in rows] for rows in curves] == [
+        [True, True, True],
+        [True, False, True],
+    ]
 
 
 @pytest.mark.long
@@ -264,8 +271,22 @@ def test_a_run_of_other_videos_is_not_continued(noisy, tiny, tmp_path):
         other = dataclasses.replace(noisy, videos=videos)
         with pytest.raises(TrainingError, match=r"first epoch had 3 steps, but has [26] with"):
             train(other, tiny, tmp_path / "run")
+    first, *others = noisy.videos
+    another = pathlib.Path(shutil.copy(first.path, tmp_path / "another.mp4"))
+    videos = (dataclasses.replace(first, path=another), *others)
+    other = dataclasses.replace(noisy, videos=videos)
+    with pytest.raises(TrainingError, match="is a run of other training or validation videos"):
+        train(other, tiny, tmp_path / "run")
     assert (tmp_path / "run" / "config.json").read_bytes() == before
     assert not (tmp_path / "run" / "weights_before.h5").exists()
+    folder = tmp_path / "moved"
+    folder.mkdir()
+    moved = [
+        dataclasses.replace(video, path=pathlib.Path(shutil.copy(video.path, folder)))
+        for video in noisy.videos
+    ]
+    train(dataclasses.replace(noisy, videos=tuple(moved)), tiny, tmp_path / "run")
+    assert (tmp_path / "run" / "weights_before.h5").exists()
 
 
 @pytest.mark.long

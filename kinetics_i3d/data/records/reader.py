@@ -216,7 +216,7 @@ class RecordSplit(Dataset):
 
         return record_clips(self, **options)
 
-    def identity(self, specs):
+    def identity(self, specs=None):
         """Yields the labels, then the names and checksums of the files."""
         yield self.labels
         yield dataclasses.asdict(self.records.manifest.splits[self.name])
