@@ -125,6 +125,8 @@ def resolve_weights(
     # Unlike methods of `Path`, these are False for a name that is too long for a file.
     if os.path.exists(path) or os.path.isfile(f"{path}.index"):
         return (WeightsSource(path=path),)
+    if not isinstance(weights, str) and (find_entry(str(weights)) or str(weights) in PAIRS):
+        raise WeightsError(f"{path}: no such weights file; the name of weights must be a string")
     if path.suffix or os.sep in str(weights):
         raise WeightsError(f"{path}: no such weights file")
     raise _unknown(weights, images=images, pairs=pairs)

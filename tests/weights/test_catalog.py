@@ -1,6 +1,7 @@
 """The catalog: names, paths, and rows that agree with their files."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -105,6 +106,12 @@ def test_a_name_that_resembles_none_is_answered_with_all(folders):
 def test_a_path_that_does_not_exist_is_called_a_file(folders, wrong):
     with pytest.raises(WeightsError, match=f"^{wrong}: no such weights file$"):
         fetch_weights(wrong)
+
+
+def test_a_name_must_be_a_string(folders):
+    message = "^rgb_figures: no such weights file; the name of weights must be a string$"
+    with pytest.raises(WeightsError, match=message):
+        fetch_weights(pathlib.Path("rgb_figures"))
 
 
 def test_a_folder_is_no_weights(tmp_path):
