@@ -23,6 +23,7 @@ _FILE_META = {"_type": "gradio.FileData"}
 _POLICY = b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
 _FORM = 64 * 1024  # bytes of an upload around the file itself
 _DISCARD = 2.0  # seconds in which the rest of a refused body is discarded
+_STALLED = 60.0  # seconds without data after which an upload is ended
 _MESSAGE = 1 * MEGABYTE  # bytes of any other request
 _KEPT = 20  # files of the largest size that the folder of uploads may hold
 
@@ -42,7 +43,7 @@ class Guard:
 
     def __init__(self, app, *, folder, size):
         self.app, self.folder, self.size = app, str(folder), size
-        self._incoming = 0  # bytes of the uploads that are being received
+        self._uploads = set()  # the `_Body` of each upload that is being received
 
     async def __call__(self, scope, receive, send):
         """Passes a request on, or refuses it in one line."""
@@ -58,7 +59,8 @@ class Guard:
             await self._refuse(send, status, message, None if waits else receive)
             return
         scope = self._with_real_path(scope)
-        body = _Body(receive, self._most(is_upload))
+        expected = self._expected(headers) if is_upload else 0
+        body = _Body(receive, self._most(is_upload), expected)
         # Regardless of the content type: Gradio also reads "application/x+json" as JSON.
         if not is_upload and _has_body(headers):
             try:
@@ -74,17 +76,19 @@ class Guard:
             return
         hide = self._hiding(send)
 
-        async def unless_too_large(message):
-            if not body.is_too_large:
+        async def unless_ended(message):
+            if not (body.is_too_large or body.is_stalled):
                 await hide(message)
 
-        incoming = self._expected(headers) if is_upload else 0
-        self._incoming += incoming
+        self._uploads.add(body)
         try:
-            await self.app(scope, body.receive, unless_too_large)
+            await self.app(scope, body.receive, unless_ended)
         finally:
-            self._incoming -= incoming
-            if body.is_too_large:
+            self._uploads.remove(body)
+            if body.is_stalled:
+                message = f"Nothing of the file was received for {_STALLED:g} seconds"
+                await self._refuse(send, 408, message)
+            elif body.is_too_large:
                 await self._refuse(send, 413, self._size_message(is_upload), receive)
 
     def _most(self, is_upload):
@@ -97,9 +101,9 @@ class Guard:
         if not announced.isdigit() or int(announced) > self._most(is_upload):
             return 413, self._size_message(is_upload)
         if is_upload:
-            used = _clean(self.folder) + self._incoming
+            used = _clean(self.folder) + sum(body.missing for body in self._uploads)
             if used + self._expected(headers) > _KEPT * self.size + _FORM:
-                return 507, "There is no room for another file; old ones are removed after an hour"
+                return 507, "There is no room for another file at the moment; try again later"
         return None
 
     def _expected(self, headers):
@@ -214,16 +218,29 @@ async def _discard(receive):
 
 
 class _Body:
-    """The body of a request, which ends early if it is larger than `most` bytes."""
+    """The body of a request, which ends early if it is larger than `most` bytes.
 
-    def __init__(self, receive, most):
+    If bytes are `expected`, it also ends if nothing is received for a while.
+    """
+
+    def __init__(self, receive, most, expected=0):
         self._receive, self._left = receive, most
-        self.is_too_large = False
+        self._patience = _STALLED if expected else None
+        self.missing = expected  # bytes that are still to come
+        self.is_too_large = self.is_stalled = False
 
     async def receive(self):
         """As ASGI's `receive`."""
-        message = await self._receive()
-        self._left -= len(message.get("body", b""))
+        try:
+            message = await asyncio.wait_for(self._receive(), self._patience)
+        except TimeoutError:
+            self.is_stalled = True
+            return {"type": "http.disconnect"}
+        if not message.get("more_body"):
+            self._patience, self.missing = None, 0
+        size = len(message.get("body", b""))
+        self.missing = max(0, self.missing - size)
+        self._left -= size
         if self._left < 0:
             self.is_too_large = True
             return {"type": "http.disconnect"}
@@ -243,7 +260,8 @@ class _Body:
 
 def _refusal_of_path(path):
     """(status, message) for a path that leads out of the folder of uploads, or None."""
-    is_file = "/file=" in path and not path.startswith(f"{_FILE}{UPLOADS}/")
+    # Gradio still has the former address of a file, `/file/`.
+    is_file = ("/file=" in path or "/file/" in path) and not path.startswith(f"{_FILE}{UPLOADS}/")
     if is_file or "/proxy=" in path:
         return 404, "Only uploaded files are served"
     return None

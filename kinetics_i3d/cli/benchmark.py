@@ -66,7 +66,9 @@ def run(options):
     kind = "videos" if source.lists_videos else "records"
     spec = source.clip_spec or DEEPMIND
     # Records cannot be enlarged: at most the crop whose short side is theirs.
-    largest = spec.short_side * DEEPMIND.size // DEEPMIND.short_side
+    largest = spec.short_side
+    if spec.resize != "stretch":
+        largest = largest * DEEPMIND.size // DEEPMIND.short_side
     size = options.size or min(DEEPMIND.size, largest)
     speed = measure_input(
         source,

@@ -31,6 +31,7 @@ JSON = re.compile(r"\s*(?:\{|\[\s*[\"'{\[\]\d])")
 # "0 abseiling", "0,abseiling", "0: abseiling", "1. abseiling", "c000 Holding some clothes".
 _NUMBER_FIRST = re.compile(r"([A-Za-z]?)(\d+)(?:[.)]\s*|\s*[,;:|=]\s*|\s+)(\S.*)")
 _NUMBER_LAST = re.compile(r"(.*[^\s,;:|=])(\s*[,;:|=]\s*|\s+)(\d+)")
+_YAML_QUOTED = re.compile(r"""('(?:[^']|'')*'|"(?:[^"\\]|\\.)*")(?:\s+#.*)?$""")
 # The member of a YAML file, such as YOLO's data sets, that holds the labels.
 _YAML = re.compile(r"(?:names|class_names|classes|labels|id2label)\s*:\s*([\[{].*)?")
 
@@ -150,7 +151,7 @@ def _of_lines(path, text):
             f"{path}: must have one label per line, but has only the header {first!r}"
         )
     if all(line.startswith("- ") for _, line in filled):  # YAML
-        filled = [(number, line[2:].partition(" #")[0].strip()) for number, line in filled]
+        filled = [(number, _without_comment(line[2:].strip())) for number, line in filled]
     numbered = _numbered(path, filled)
     if numbered is not None:
         return numbered
@@ -177,11 +178,19 @@ def _is_header(first, rest):
 
     All other lines must then have an id.
     """
-    words = first.split()
-    if label_columns(words) is None or words[0].isdecimal():
+    if label_columns(first.split()) is None or _has_id(first):
         return False
-    rows = [line.split() for _, line in rest if line]
-    return all(row[0].isdecimal() or row[-1].isdecimal() for row in rows)
+    return all(_has_id(line) for _, line in rest if line)
+
+
+def _has_id(line):
+    return bool(_NUMBER_FIRST.fullmatch(line) or _NUMBER_LAST.fullmatch(line))
+
+
+def _without_comment(item):
+    """An item of a YAML list without the comment after it; a quoted one may contain its mark."""
+    quoted = _YAML_QUOTED.match(item)
+    return quoted[1] if quoted else item.partition(" #")[0].rstrip()
 
 
 def _yaml_member(path, lines):

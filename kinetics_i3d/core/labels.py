@@ -63,8 +63,9 @@ def labels_or_known(labels, classes):
     >>> labels_or_known((), 400)[5], labels_or_known((), 21)
     ('archery', None)
     """
-    if labels is not None and len(labels):
-        return tuple(labels)
+    names = () if labels is None else tuple(labels)
+    if names:
+        return names
     return label_list(BY_COUNT[classes]) if classes in BY_COUNT else None
 
 

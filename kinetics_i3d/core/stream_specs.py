@@ -130,8 +130,12 @@ class StreamSpecs(Mapping):
             ValueError: If a stream's rate does not divide `fps`, or flow's differs from it.
         """
         rates = {stream: spec.fps for stream, spec in self._specs.items()}
-        rate = max(rates.values()) if fps is None else as_rate(fps)
-        steps = {stream: rate_ratio(rate, own) for stream, own in rates.items()}
+        rate = max(rates.values()) if fps is None else fps
+        # 23.976 is as typed 10 times 2.3976, and as the rate that it stands for 24000/1001.
+        steps = {
+            stream: rate_ratio(rate, own) or rate_ratio(as_rate(rate), as_rate(own))
+            for stream, own in rates.items()
+        }
         if None in steps.values() or steps.get("flow", 1) != 1:
             received = ", ".join(f"{spec.fps:g} of {name}" for name, spec in self._specs.items())
             raise ValueError(

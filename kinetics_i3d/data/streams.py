@@ -16,10 +16,10 @@ from absl import logging
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.flow.compute import read_both
-from kinetics_i3d.flow.info import CHUNK, fingerprint
+from kinetics_i3d.flow.info import CHUNK
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
-from kinetics_i3d.flow.stored import FlowPictures, has_flow_pictures, open_stored, stored_paths
+from kinetics_i3d.flow.stored import has_flow_pictures, open_stored, stored_paths
 from kinetics_i3d.video.clip import loop_frames
 from kinetics_i3d.video.frame_folder import split_rate
 from kinetics_i3d.video.header import read_header
@@ -210,8 +210,7 @@ def flow_identity(video, specs):
     if stored is None:
         return FlowSettings().to_dict()
     with stored:
-        pictures = isinstance(stored, FlowPictures)
-        return stored.fingerprint() if pictures else fingerprint(stored.path)
+        return stored.fingerprint()
 
 
 def shared_flow_settings(videos, specs):

@@ -187,14 +187,15 @@ class VideoDataset(Dataset):
     def identity(self, specs=None):
         """Yields the labels, then the path, classes, sizes and times of the files of each video.
 
-        Without `specs`, only the name and the classes, which a moved dataset keeps.
+        Without `specs`, only what a moved dataset keeps: name, folder, classes and size.
         """
         from kinetics_i3d.data.streams import files_of
 
         yield tuple(self.labels)
         for video in self.videos:
             if specs is None:
-                yield video.location.name, video.classes
+                size = os.path.getsize(video.path) if os.path.isfile(video.path) else 0
+                yield video.location.name, video.path.parent.name, video.classes, size
                 continue
             stats = [os.stat(path) for path in files_of(video.location, specs)]
             times = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
@@ -323,8 +324,8 @@ def group_of(video):
     >>> group_of(Video(pathlib.Path(name), "Archery", "all", name))
     'g07'
     """
-    stem = pathlib.Path(video.path).stem
-    if pathlib.Path(video.source).stem != stem:  # given by the dataset
+    name, stem = video.path.name, video.path.stem
+    if pathlib.PurePath(video.source).name not in (name, stem):  # given by the dataset
         return video.source
     ucf = UCF_VIDEO.fullmatch(stem)
     if ucf:

@@ -20,6 +20,7 @@ from kinetics_i3d.flow.compute import read_both
 from kinetics_i3d.flow.info import (
     CHUNK,
     FlowInfo,
+    fingerprint,
     flow_path,
     path_for_spec,
     reading,
@@ -207,6 +208,10 @@ class FlowFile:
         """Closes the file."""
         if self._archive is not None:
             self._archive.close()
+
+    def fingerprint(self):
+        """{"bytes", "sha256"} that identify the file, as `kinetics_i3d.flow.info` computes them."""
+        return fingerprint(self.path)
 
     def quantized(self, start=0, stop=None):
         """The quantized flows from `start` up to, but not including, `stop`.

@@ -55,6 +55,10 @@ class FlowPart:
         """Closes the file."""
         self.file.close()
 
+    def fingerprint(self):
+        """The fingerprint of the whole file."""
+        return self.file.fingerprint()
+
     def quantized(self, start=0, stop=None):
         """As `FlowFile.quantized`."""
         stop = self._count if stop is None else stop

@@ -76,7 +76,8 @@ def feature_jobs(trees, output, *, one_folder=False):
 def output_paths(trees, output, *, content, one_folder=False):
     """Determines the output path of each video: `talk` for `talk.mp4`, `talk.5-15s` for a part.
 
-    If two videos differ only in their suffix, the names keep it: `talk.mp4` and `talk.avi`.
+    If two videos differ only in their suffix, the names keep it: `talk.mp4` and `talk.avi`. A video
+    that is listed twice, also with another spelling of its path, has one.
 
     Args:
         trees: (root, videos) pairs: a folder, and the paths of videos below it.
@@ -90,10 +91,11 @@ def output_paths(trees, output, *, content, one_folder=False):
     Raises:
         UserError: If two videos would have the same path.
     """
-    names: dict = {}
+    rows: dict = {}
     for root, videos in trees:
         for video in map(os.fspath, videos):
-            names.setdefault(video, _name(video, root, one_folder))
+            rows.setdefault(os.path.abspath(video), (video, _name(video, root, one_folder)))
+    names = dict(rows.values())
     uses = collections.Counter(stem for stem, _ in names.values())
     videos_of: dict = {}
     for video, (stem, full) in names.items():

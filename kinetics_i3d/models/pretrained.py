@@ -305,7 +305,7 @@ def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
             f"`clip_spec` must be {{stream: ClipSpec}} of {list(model.clip_specs)}. "
             f"Received: clip_spec={clip_spec!r}"
         )
-    for stream, spec in specs.items() if clip_spec is not None else ():
+    for stream, spec in specs.items():
         clips = model.input[stream] if isinstance(model.input, dict) else model.input
         if spec.channels != clips.shape[-1]:
             raise ValueError(

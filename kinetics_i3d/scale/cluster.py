@@ -109,7 +109,8 @@ class Cluster:
         try:
             ray.init(address=address, **options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise UserError(f"{source} {address}: {first_line(error)}") from error
+            where = "Ray does not start" if address == "local" else f"{source} {address}"
+            raise UserError(f"{where}: {first_line(error)}") from error
         finally:  # Ray sets a handler that exits with code 15
             is_main = threading.current_thread() is threading.main_thread()
             if is_main and handler is not None:  # None: a handler that Python has not set

@@ -163,7 +163,7 @@ def open_storage(address):
     if not SCHEME.match(text):
         files = pyarrow.fs.LocalFileSystem()
         return Storage(files, pathlib.Path(os.path.abspath(text)).as_posix(), text)
-    shown = _without_secrets(text)
+    shown = without_secrets(text)
     try:
         files, folder = pyarrow.fs.FileSystem.from_uri(text)
     except (pyarrow.ArrowException, ValueError, OSError) as error:
@@ -172,9 +172,13 @@ def open_storage(address):
     return Storage(files, folder, shown.rstrip("/"))
 
 
-def _without_secrets(address):
-    """An address without its query, which may hold keys, and without a user and password."""
-    return re.sub(r"://[^/@]*@", "://", address.split("?")[0])
+def without_secrets(address):
+    """An address without its query, which may hold keys, and without a user and password.
+
+    A secret key of S3 may contain a slash. `abfs://container@account` holds no secret.
+    """
+    secret = "[^@]" if address.startswith(("s3:", "gs:", "gcs:")) else "[^/@]"
+    return re.sub(f"://[^/@:]*:{secret}*@", "://", address.split("?")[0])
 
 
 def require(*packages):

@@ -132,7 +132,7 @@ def test_old_uploads_make_room(tmp_path, monkeypatch):
 
 
 def test_uploads_that_are_being_received_count(tmp_path):
-    """Nothing of them is on the disk yet, and one of unknown length counts as a whole file."""
+    """What is not yet on the disk; one of unknown length counts as a whole file."""
     (tmp_path / "wave.mp4").write_bytes(b"x" * 18 * SIZE)
     answers = []
 
@@ -158,6 +158,47 @@ def test_uploads_that_are_being_received_count(tmp_path):
 
     asyncio.run(three())
     assert [status for status in answers if status] == [507]
+
+
+@pytest.mark.parametrize("missing", [0, 1000])
+def test_what_has_been_received_does_not_count_twice(tmp_path, missing):
+    (tmp_path / "wave.mp4").write_bytes(b"x" * (18 * SIZE + 65_000))
+    guards, answers = [], []
+
+    async def keep(scope, receive, send):
+        message = await receive()
+        (tmp_path / "tmpab12").write_bytes(message["body"])
+        await call_again()
+
+    async def call_again():
+        async def send(message):
+            answers.append(message.get("status"))
+
+        guards[0].app = Inner()
+        await guards[0](scope(SIZE), receive_of(b"x" * SIZE), send)
+
+    def scope(size):
+        return {"type": "http", "path": "/gradio_api/upload", "headers": length(size)}
+
+    def receive_of(body, more=False):
+        async def receive():
+            return {"type": "http.request", "body": body, "more_body": more}
+
+        return receive
+
+    guards.append(Guard(keep, folder=tmp_path, size=SIZE))
+    parts = receive_of(b"x" * SIZE, more=True)
+    asyncio.run(guards[0](scope(SIZE + missing), parts, None))
+    assert answers[0] == (507 if missing else 200)
+
+
+def test_an_upload_that_stalls_is_ended(monkeypatch):
+    monkeypatch.setattr("kinetics_i3d.app.guard._STALLED", 0.05)
+    status, _, body, reads = call(Inner(), headers=length(SIZE), parts=[])
+    assert (status, reads) == (408, 0)
+    assert json.loads(body) == {"detail": "Nothing of the file was received for 0.05 seconds"}
+    # Whoever waits for the end of the connection waits longer.
+    assert call(Inner(), headers=length(1), parts=[b"x"])[0] == 200
 
 
 def test_other_requests_than_uploads_are_small():
@@ -198,6 +239,9 @@ def test_files_are_passed_on_as_they_are():
         "/gradio_api/file=/etc/passwd",
         "/gradio_api/file=uploads/a.mp4",
         "/file=http://elsewhere/a",
+        "/gradio_api/file/http://elsewhere/big.txt",
+        "/gradio_api/file//etc/passwd",
+        "/gradio_api/file/uploads/ab/a.mp4",
         "/gradio_api/proxy=https://elsewhere.hf.space/a",
     ],
 )

@@ -1,6 +1,7 @@
 """`benchmark input`: what is printed of videos and of records, and what is refused."""
 
 import csv
+import dataclasses
 import json
 import time
 
@@ -57,6 +58,11 @@ def test_records_in_json(command, table, tmp_path):
     words = ("--frames", "4", "--batch", "2", "--seconds", "0.2", "--json")
     code, out, _ = command("benchmark", "input", folder, *words)
     assert code == 0 and json.loads(out)["clip"] == [4, 56, 56]  # 256 is to 224 as 64 to 56
+
+    spec = dataclasses.replace(spec, short_side=56, resize="stretch")
+    stretched = prepare(dataset, tmp_path / "stretched", dataclasses.replace(config, spec=spec))
+    code, out, _ = command("benchmark", "input", stretched.folder, *words)
+    assert code == 0 and json.loads(out)["clip"] == [4, 56, 56]
 
     code, _, err = command("benchmark", "input", folder, *QUICK, "--streams", "flow")
     assert code == 2 and err.count("\n") == 1 and "not flow" in err

@@ -352,6 +352,14 @@ def test_pictures_are_in_a_folder_of_each_video(command, tree, tmp_path):
     assert contents(tmp_path / "pictures") == before
 
 
+def test_another_spelling_of_a_video_is_the_same_video(command, tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tree)
+    words = ("flow", "b.mp4", "./b.mp4", tree / "b.mp4", *QUICK, "--pictures", tmp_path / "made")
+    code, out, err = command(*words)
+    assert (code, len(out.splitlines())) == (0, 1), err
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["b"]
+
+
 @pytest.mark.parametrize("option", ["--pictures", "--show"])
 def test_two_videos_for_one_output_are_refused_before_the_work(command, tree, tmp_path, option):
     other = shutil.copytree(tree, tmp_path / "other")

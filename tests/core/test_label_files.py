@@ -167,7 +167,12 @@ def test_labels_are_read_as_they_were_written(tmp_path, labels):
         ("0 no action\n1 run\n2 walk\n", ("no action", "run", "walk")),
         ("write name tag\nrun\n", ("write name tag", "run")),
         ("id name\n0 run\n1 walk\n", ("run", "walk")),
+        ("no action 0\nrun 1\nwalk 2\n", ("no action", "run", "walk")),
+        ("id label\n0: run\n1: walk\n", ("run", "walk")),
+        ("id label\nn0 run\nn1 walk\n", ("run", "walk")),
         ("- run  # the first\n- walk\n", ("run", "walk")),
+        ("- 'a # b'\n- 'c'  # d\n", ("a # b", "c")),
+        ('- "tennis #1" # e\n- "tennis #2"\n', ("tennis #1", "tennis #2")),
     ],
 )
 def test_a_class_with_words_of_a_header_is_a_class(write, text, labels):

@@ -66,6 +66,8 @@ def test_rows_are_decoded_best_first():
     probabilities = [[0.1, 0.7, 0.2], [0.5, 0.0, 0.5]]
     found = decode_predictions(probabilities, labels="abc", from_logits=False, top=2)
     assert found == [[("b", 0.7), ("c", 0.2)], [("a", 0.5), ("c", 0.5)]]
+    names = map(str.upper, "abc")
+    assert decode_predictions([[0.0, 1.0, 0.0]], labels=names, top=1)[0][0][0] == "B"
 
 
 def test_of_equals_the_first_comes_first():

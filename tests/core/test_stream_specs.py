@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, ClipSpec
+from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, ClipSpec, as_rate
 from kinetics_i3d.core.stream_specs import StreamSpecs
 
 BOTH = ("rgb", "flow")
@@ -47,6 +47,12 @@ def test_rates_give_strides_and_the_fastest_stream():
         slow.strides(50)
 
 
+@pytest.mark.parametrize("fps", [16.6667, 3.3333, 14.2857, 1.4985, 23.976, 2.3976])
+def test_a_rate_with_decimals_is_its_own(fps):
+    specs = StreamSpecs(ClipSpec("typed", fps=fps))
+    assert specs.strides(fps) == specs.strides(as_rate(fps)) == {"rgb": 1}
+
+
 def test_rates_with_decimals_keep_their_ratio():
     for fast, slow in ((23.976, 2.3976), (24000 / 1001, 2400 / 1001), (29.97, 2.997)):
         specs = StreamSpecs(
@@ -55,7 +61,7 @@ def test_rates_with_decimals_keep_their_ratio():
                 "flow": dataclasses.replace(DEEPMIND_FLOW, fps=fast),
             }
         )
-        assert specs.strides() == {"rgb": 10, "flow": 1}
+        assert specs.strides() == specs.strides(fast) == {"rgb": 10, "flow": 1}
     with pytest.raises(ValueError, match="that divides 24 for rgb"):
         StreamSpecs(
             {

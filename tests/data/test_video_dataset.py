@@ -123,6 +123,11 @@ def test_groups_are_read_from_the_names_of_public_datasets(name, label, group):
     assert group_of(Video(pathlib.Path(name), label, "all", f"{label}/{name}")) == group
 
 
+def test_a_source_without_a_suffix_is_the_file_itself():
+    name = "Dr.No_kick_f_cm_np1_ba_med_1"
+    assert group_of(Video(pathlib.Path(f"{name}.avi"), "kick", "all", f"kick/{name}")) == "Dr.No"
+
+
 def test_a_source_of_the_table_comes_before_the_name():
     name = pathlib.Path("-0_xYz12abC_000010_000020.mp4")
     assert group_of(Video(name, "archery", "all", "person A")) == "person A"

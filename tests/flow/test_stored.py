@@ -105,10 +105,12 @@ def test_an_empty_folder_is_no_flow(coded_video, tmp_path, name):
 
 def test_other_pictures_of_flow_have_another_identity(frames):
     specs = StreamSpecs(SPEC, ("rgb", "flow"))
+    part = f"{frames}#t=0,0.2"
     before = flow_identity(frames, specs)
+    assert flow_identity(part, specs) == before
     picture = frames / "flow_y_00001.jpg"
     picture.write_bytes((frames / "flow_y_00004.jpg").read_bytes())
-    assert flow_identity(frames, specs) != before
+    assert flow_identity(part, specs) == flow_identity(frames, specs) != before
 
 
 def test_stored_flow_of_other_settings_is_warned_of_once_a_folder(video, caplog):

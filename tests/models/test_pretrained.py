@@ -163,6 +163,14 @@ def test_weights_of_flow_bring_their_channels(tmp_path, known):
     assert InceptionI3D(weights=tmp_path / "flow.h5").input_shape == (None, None, None, None, 2)
 
 
+def test_a_spec_of_other_channels_is_not_saved(tmp_path, known):
+    model = InceptionV1(architecture="googlenet_narrow", classes=2, input_shape=(None, None, 2))
+    with pytest.raises(ValueError, match="`clip_spec` must be of a stream of 2 channels"):
+        save_weights(model, tmp_path / "flow.h5")
+    assert list(tmp_path.iterdir()) == []
+    save_weights(model, tmp_path / "flow.h5", clip_spec=ClipSpec("flow", stream="flow"))
+
+
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16", "float64"])
 def test_weights_are_saved_as_float32_or_float16_only(tmp_path, model, dtype):
     with pytest.raises(ValueError, match="`dtype` must be 'float32' or 'float16'"):

@@ -11,7 +11,13 @@ from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.inference.feature_metadata import video_identity
-from kinetics_i3d.scale.storage import Storage, find_inputs, open_storage, remote_identity
+from kinetics_i3d.scale.storage import (
+    Storage,
+    find_inputs,
+    open_storage,
+    remote_identity,
+    without_secrets,
+)
 from kinetics_i3d.video.writer import write_video
 
 pytest.importorskip("pyarrow", reason="the extra `scale` is not installed")
@@ -68,6 +74,19 @@ def test_secrets_of_an_address_are_not_shown():
         open_storage(address)
     assert "SECRET" not in str(caught.value) and str(caught.value).startswith("nowhere://bucket/x:")
     assert str(open_storage("s3://KEY:SECRET@bucket/x/?region=eu-west-1")) == "s3://bucket/x"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("s3://KEY:SEC/RET@bucket/x", "s3://bucket/x"),
+        ("s3://bucket/a@b", "s3://bucket/a@b"),
+        ("abfs://videos@account.dfs.example.org/in", "abfs://videos@account.dfs.example.org/in"),
+        ("hdfs://host:9000/a@b/c", "hdfs://host:9000/a@b/c"),
+    ],
+)
+def test_other_parts_of_an_address_are_shown(address, shown):
+    assert without_secrets(address) == shown
 
 
 def test_the_same_videos_by_path_and_by_address(tree):

@@ -271,16 +271,19 @@ def test_a_run_of_other_videos_is_not_continued(noisy, tiny, tmp_path):
         other = dataclasses.replace(noisy, videos=videos)
         with pytest.raises(TrainingError, match=r"first epoch had 3 steps, but has [26] with"):
             train(other, tiny, tmp_path / "run")
-    first, *others = noisy.videos
-    another = pathlib.Path(shutil.copy(first.path, tmp_path / "another.mp4"))
-    videos = (dataclasses.replace(first, path=another), *others)
-    other = dataclasses.replace(noisy, videos=videos)
-    with pytest.raises(TrainingError, match="is a run of other training or validation videos"):
-        train(other, tiny, tmp_path / "run")
+    first, second, *others = noisy.videos
+    replaced = tmp_path / "replaced" / first.path.parent.name / first.path.name
+    replaced.parent.mkdir(parents=True)
+    shutil.copy(second.path, replaced)
+    for path in (second.path, replaced):
+        videos = (dataclasses.replace(first, path=path), second, *others)
+        other = dataclasses.replace(noisy, videos=videos)
+        with pytest.raises(TrainingError, match="is a run of other training or validation videos"):
+            train(other, tiny, tmp_path / "run")
     assert (tmp_path / "run" / "config.json").read_bytes() == before
     assert not (tmp_path / "run" / "weights_before.h5").exists()
-    folder = tmp_path / "moved"
-    folder.mkdir()
+    folder = tmp_path / "moved" / first.path.parent.name
+    folder.mkdir(parents=True)
     moved = [
         dataclasses.replace(video, path=pathlib.Path(shutil.copy(video.path, folder)))
         for video in noisy.videos

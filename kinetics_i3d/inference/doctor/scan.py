@@ -34,6 +34,7 @@ class _VideoScan:
         fps: Frames per second by the header.
         header_frames: Number of frames by the header, 0 if it has none.
         duration: Seconds by the header, or `None`.
+        is_part: Whether a part of the file was read; its first picture may have begun before it.
         timed: (exact start in seconds, length in seconds, `None`) of each picture.
         whole: Whether the file was read to its end.
         interlaced: Number of pictures that consist of two fields.
@@ -53,6 +54,7 @@ class _VideoScan:
     fps: float
     header_frames: int
     duration: float | None
+    is_part: bool
     timed: tuple
     whole: bool
     interlaced: int
@@ -162,6 +164,7 @@ def _scan(path, limit):
             fps=float(source.rate),
             header_frames=0 if span else source.claimed,
             duration=span.length(source.duration) if span and source.duration else source.duration,
+            is_part=span is not None,
             timed=tuple(shown),
             whole=whole,
             interlaced=interlaced,

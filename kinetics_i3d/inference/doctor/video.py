@@ -65,7 +65,7 @@ def _examine_rate(video, spec):
 
 
 def _examine_timing(video):
-    gaps = np.diff(video.times)
+    gaps = np.diff(video.times)[int(video.is_part) :]
     if len(gaps) < 2:
         return Finding("ok", "timing", "too few frames to tell")
     median = np.median(gaps)

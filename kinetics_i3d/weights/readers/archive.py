@@ -100,7 +100,7 @@ _MAX_TAR_READ = 2**20
 _CHECKPOINT = re.compile(r"([\w.-]+\.ckpt)(\.index|\.data-\d{5}-of-\d{5})?")
 
 
-_NO_TAR = (b"PK", b"\x80", b"\x89HDF")  # PyTorch's model_best.pth.tar is none
+_NO_TAR = (b"PK\x03\x04", b"\x80", b"\x89HDF")  # PyTorch's model_best.pth.tar is none
 
 
 def is_tar(path):

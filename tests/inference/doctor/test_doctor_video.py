@@ -54,6 +54,8 @@ def test_a_part_has_the_pictures_that_readers_sample(tmp_path):
         result = scan(path)
         assert len(result.timed) == count and result.times[0] == 0
         assert result.count_at(25) == sum(1 for _ in read_frames(path, fps=25))
+    # The rest of the picture that is shown at the beginning of a part is no odd frame.
+    assert "timing" not in problems(examine(f"{tmp_path / 'slides.mp4'}#t=4.2"))
     with pytest.raises(VideoError, match="no picture is shown in this part"):
         scan(f"{tmp_path / 'slides.mp4'}#t=12.5,13")
 

@@ -87,12 +87,13 @@ def test_a_huge_header_is_refused_before_it_is_read(tmp_path):
         read_weights(tmp_path / "a.tar.gz")
 
 
-@pytest.mark.parametrize("start", [b"PK", b"\x80\x02", b"\x89HDF"])
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x80\x02", b"\x89HDF"])
 def test_a_file_of_another_format_is_no_tar_archive(tmp_path, start):
     """PyTorch's ImageNet example writes model_best.pth.tar."""
     (tmp_path / "model_best.pth.tar").write_bytes(start + bytes(1000))
     assert not is_tar(tmp_path / "model_best.pth.tar")
-    assert is_tar(archive(tmp_path / "a.tar", {"a.ckpt": b"1"}))
+    for name in ("a.ckpt", "PKU.ckpt"):  # an archive begins with the name of a file
+        assert is_tar(archive(tmp_path / "a.tar", {name: b"1"}))
 
 
 def test_archives_that_are_too_large_or_damaged_are_refused(tmp_path, monkeypatch):
