@@ -1,10 +1,11 @@
-"""Sends a video to a model server: TensorFlow Serving by REST or gRPC, or MLServer by REST.
+r"""Sends a video to a model server: TensorFlow Serving by REST or gRPC, or MLServer by REST.
 
     kinetics-i3d export rgb_figures --to serving --output served
     docker compose --project-directory served up
-    python examples/serve_video.py wave.mp4 --spec served/models/i3d/1/assets/clip_spec.json
+    python examples/serve_video.py examples/wave.mp4 \
+        --spec served/models/i3d/1/assets/clip_spec.json
 
-It needs PyAV and NumPy, for gRPC the packages of `pip install kinetics-i3d[serving]`, and for a
+It needs PyAV and NumPy, for gRPC the packages of `pip install "kinetics-i3d[serving]"`, and for a
 model that reads flow kinetics_i3d itself, which computes the flow. Only the frames that the model
 reads are sent, at its rate and size, and only the square around its crop. Over HTTP each frame is
 sent as it is decoded: as numbers of fixed width to TensorFlow Serving, as base64, a third of that

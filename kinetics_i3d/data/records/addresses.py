@@ -120,7 +120,7 @@ def file_systems(scheme, *, address):
         if scheme not in tf.io.gfile.get_registered_schemes():
             raise DatasetError(
                 f"{address}: TensorFlow {tf.__version__} has no file system for {scheme}://; on "
-                "Python 3.11 and 3.12 `pip install kinetics-i3d[io]` installs tensorflow-io and "
+                "Python 3.11 and 3.12 `pip install 'kinetics-i3d[io]'` installs tensorflow-io and "
                 "TensorFlow 2.16, for which it was built"
             )
     if "tensorflow_io" in sys.modules:
