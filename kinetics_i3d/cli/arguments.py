@@ -189,8 +189,14 @@ def default_weights(streams):
 
 def chosen_weights(options):
     """The weights of --weights and --flow-weights, or the default ones of --streams."""
-    weights = options.weights or default_weights(options.streams)
-    return {"rgb": weights, "flow": options.flow_weights} if options.flow_weights else weights
+    if not options.flow_weights:
+        return options.weights or default_weights(options.streams)
+    if options.streams == ("flow",):
+        raise UserError(
+            "--flow-weights adds a flow stream to one of rgb; for flow alone use --weights "
+            f"{options.flow_weights}"
+        )
+    return {"rgb": options.weights or default_weights(None), "flow": options.flow_weights}
 
 
 def add_labels_argument(parser):
@@ -198,7 +204,7 @@ def add_labels_argument(parser):
     parser.add_argument(
         "--labels",
         metavar="FILE",
-        help="class names for weights that have none, as text, csv or JSON",
+        help="class names as text, csv or JSON, in place of those of the weights",
     )
 
 

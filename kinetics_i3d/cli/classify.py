@@ -25,7 +25,7 @@ from kinetics_i3d.cli.arguments import (
 from kinetics_i3d.cli.console import complain, inform, load_keras
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.clip_spec import streams_name
-from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import Progress
 
 EXAMPLES = (
@@ -45,7 +45,8 @@ def add_arguments(parser):
         parser,
         "PNG",
         "also draw the frames and labels; for several videos, the name of each is "
-        "added before the suffix",
+        "added before the suffix; needs the extra "
+        '"pictures"',
     )
     add_labels_argument(parser)
     add_precision_arguments(parser)
@@ -66,6 +67,7 @@ def run(options):
     weights = chosen_weights(options)
     fetch_weights(weights, pairs=True)
     model, results, named = None, [], " and ".join(map(str, names_of(weights)))
+    undrawn = None
     with Progress(len(options.videos), "videos") as progress:
         for video, picture in zip(options.videos, pictures, strict=True):
             try:
@@ -73,7 +75,7 @@ def run(options):
                     video_info(video)
                     model = with_labels(load_model(weights, options.streams), labels)
                     model = with_precision(model, options)
-                result = look(video, model, top=options.top, picture=picture)
+                result = look(video, model, top=options.top)
             except (VideoError, FlowFileError) as error:
                 progress.clear()
                 complain(error)
@@ -85,12 +87,14 @@ def run(options):
                         actions = model.output_shape[-1]
                         inform(f"weights: {named}, {actions} actions")
                     show(result)
-                    if picture is not None:
-                        inform(f"picture: {picture}")
                 results.append(result.to_dict() | {"weights": named})
+                if picture is not None:
+                    undrawn = undrawn or draw(picture, video, result, model)
             progress(len(results))
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
+    if undrawn is not None:  # the results are kept
+        raise undrawn
     failed = sum("error" in result for result in results)
     return 0 if not failed else 2 if failed == len(results) else 1
 
@@ -108,14 +112,23 @@ def load_model(weights, streams):
     return load.load_model(weights, streams=streams_name(streams))
 
 
-def look(video, model, *, top, picture=None):
-    """Classifies one video and draws its picture, if a path is given."""
-    from kinetics_i3d.inference.classify import classify, draw_filmstrip
+def look(video, model, *, top):
+    """Classifies one video."""
+    from kinetics_i3d.inference.classify import classify
 
-    result = classify(video, model, top=top)
-    if picture is not None:
+    return classify(video, model, top=top)
+
+
+def draw(picture, video, result, model):
+    """Draws the frames and labels of a video; returns the error if that fails."""
+    from kinetics_i3d.inference.classify import draw_filmstrip
+
+    try:
         draw_filmstrip(picture, video, result, spec=model.clip_spec)
-    return result
+    except (UserError, OSError) as error:
+        return error
+    inform(f"picture: {picture}")
+    return None
 
 
 def show(result):

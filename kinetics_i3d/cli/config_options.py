@@ -149,7 +149,8 @@ FIELDS = (
         "stride",
         CLIPS,
         "N",
-        "flow frames per rgb frame: 5 for ConvNetLSTM, 10 for TwoStream and TwoStreamFused",
+        "frames of the video per frame of a clip: 5 for ConvNetLSTM; flow frames per rgb frame: 10 "
+        "for TwoStream and TwoStreamFused",
     ),
     Field(
         "epochs",

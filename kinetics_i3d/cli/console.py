@@ -53,8 +53,10 @@ def complain(error):
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        if isinstance(error, FileExistsError) and os.path.isfile(error.filename):
-            text = f"{error.filename}: a folder is needed, and this is a file"
+        if error.filename and isinstance(error, (FileExistsError, NotADirectoryError)):
+            path = pathlib.Path(os.fsdecode(error.filename))
+            file = next(filter(os.path.isfile, [path, *path.parents]), None)
+            text = text if file is None else f"{file}: a folder is needed, and this is a file"
     _print_line("error", text)
 
 

@@ -52,6 +52,11 @@ def run(options):
             "everything that the table does not contain; choose another name"
         )
     dataset = read_dataset(options)
+    if options.output and not dataset.lists_videos:
+        raise UserError(
+            f"--output {options.output}: a table lists videos, but {options.dataset} are records; "
+            "use the dataset that they were prepared from"
+        )
     summary = describe(dataset, options.kind)
     shared = dataset.shared_sources()
     if shared:

@@ -54,7 +54,8 @@ def add_arguments(parser):
         parser,
         "PNG",
         "also draw the frames as the model sees them; for several files, the "
-        "name of each is added before the suffix",
+        "name of each is added before the suffix; needs the extra "
+        '"pictures"',
     )
     add_json_argument(parser)
 
@@ -70,13 +71,10 @@ def run(options):
         if options.video is not None and not is_array(path):
             raise UserError(f"{path}: --video is for arrays (*.npy, *.npz); this is a video")
     results = []
+    undrawn = None
     for path, picture in zip(options.files, pictures, strict=True):
         try:
             report = examine(path, spec=spec, video=options.video)
-            if picture is not None:
-                from kinetics_i3d.inference.doctor.contact_sheet import draw_contact_sheet
-
-                draw_contact_sheet(picture, report)
         except UserError as error:
             complain(error)
             results.append({"path": path, "error": str(error)})
@@ -84,11 +82,25 @@ def run(options):
             results.append(report.to_dict())
             if not options.json:
                 print(report, flush=True)
-                if picture is not None:
-                    inform(f"picture: {picture}")
+            if picture is not None:
+                undrawn = undrawn or draw(picture, report)
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
+    if undrawn is not None:  # the results are kept
+        raise undrawn
     failed = sum("error" in result for result in results)
     if failed == len(results):
         return 2
     return int(failed > 0 or any(result.get("has_errors") for result in results))
+
+
+def draw(picture, report):
+    """Draws the frames of a report; returns the error if that fails."""
+    from kinetics_i3d.inference.doctor.contact_sheet import draw_contact_sheet
+
+    try:
+        draw_contact_sheet(picture, report)
+    except (UserError, OSError) as error:
+        return error
+    inform(f"picture: {picture}")
+    return None

@@ -109,11 +109,21 @@ def _add_embedding(parser):
         help="principal components, or t-SNE with scikit-learn",
     )
     parser.add_argument(
-        "--most", type=count, default=200, metavar="N", help="maximum number of videos"
+        "--most", type=count, default=200, metavar="N", help="maximum number of videos, 2 or more"
     )
 
 
-_ADD = {"grad-cam": _add_grad_cam, "embedding": _add_embedding}
+def _add_flow(parser):
+    parser.add_argument(
+        "--frames",
+        type=count,
+        default=250,
+        metavar="N",
+        help="maximum number of frames, at 25 per second",
+    )
+
+
+_ADD = {"grad-cam": _add_grad_cam, "flow": _add_flow, "embedding": _add_embedding}
 
 
 def run(options):
@@ -168,7 +178,7 @@ def _flow(path, options):
     load_keras_for_flow()
     from kinetics_i3d.visualization.flow_frames import draw_flow
 
-    draw_flow(path, options.source)
+    draw_flow(path, options.source, frames=options.frames)
 
 
 def _timeline(path, options):
@@ -223,6 +233,8 @@ def _curves(path, options):
 
 
 def _embedding(path, options):
+    if options.most < 2:
+        raise UserError(f"--most must be 2 or more. Received: {options.most}")
     videos = expand_videos(options.source)
     if len(videos) > options.most:
         videos = [videos[row * len(videos) // options.most] for row in range(options.most)]

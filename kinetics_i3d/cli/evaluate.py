@@ -126,7 +126,11 @@ def run(options):
         mismatch = error
     if folder:
         write_report(folder, evaluation, report, comparison=comparison)
-    numbers = evaluation.summary() | {"streams": report["streams"]}
+    numbers = evaluation.summary() | {
+        "streams": report["streams"],
+        "missing": report["missing"],
+        "videos_skipped": report["videos_skipped"],
+    }
     text = as_text(report)
     if comparison:
         numbers["comparison"] = comparison.to_dict()
@@ -134,7 +138,7 @@ def run(options):
     print_result(options, text, numbers)
     if mismatch is not None:
         raise mismatch
-    return 0
+    return 1 if evaluation.skipped else 0
 
 
 def choose_videos(dataset, split):

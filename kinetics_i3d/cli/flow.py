@@ -250,6 +250,8 @@ def write_pictures(result, path):
     if not result.flows:
         return None
     if path.is_dir() and any(path.iterdir()):
+        if not any(path.glob("flow_x_*")):
+            return UserError(f"{path}: holds other files; choose another folder for --pictures")
         if path.stat().st_mtime >= result.job.path.stat().st_mtime:
             return None
         return UserError(f"{path}: is older than {result.job.path}; delete it to write it again")
@@ -269,14 +271,20 @@ class FlowProgress(Progress):
     """
 
     def __init__(self, jobs, *, stream=None):
-        super().__init__(len(jobs), "videos", stream=stream)
+        self.is_single = len(jobs) == 1
+        total, noun = (None, "flows") if self.is_single else (len(jobs), "videos")
+        super().__init__(total, noun, stream=stream)
         self.done = 0
 
     def __call__(self, done, note=""):
         """Shows that `done` videos are done."""
         self.done = done
-        super().__call__(done, note)
+        if not self.is_single:
+            super().__call__(done, note)
 
     def flows(self, done):
         """Shows that `done` flows of the next video are computed."""
-        super().__call__(self.done, f"{done} flows of the next")
+        if self.is_single:
+            super().__call__(done)
+        else:
+            super().__call__(self.done, f"{done} flows of the next")

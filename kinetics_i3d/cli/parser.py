@@ -33,7 +33,9 @@ class HelpFormatter(argparse.HelpFormatter):
 
     def _get_help_string(self, action):
         text = action.help or ""
-        unsaid = action.default in (None, False, (), argparse.SUPPRESS) or "(default" in text
+        # By identity, as 0 is False.
+        unsaid = any(action.default is value for value in (None, False, (), argparse.SUPPRESS))
+        unsaid = unsaid or "(default" in text
         return text if unsaid else f"{text} (default: %(default)s)"
 
     def _format_action_invocation(self, action):
@@ -98,6 +100,11 @@ class Parser(argparse.ArgumentParser):
         # argparse does not know that a word may fill it, so `parse_known_args` checks instead.
         action.bare, action.needed, action.required = not former, action.required, False
         self._word_options.append(action)
+
+    def waive_words(self):
+        """Makes the options of `take_word` optional, for an option that needs none of them."""
+        for action in self._word_options:
+            action.needed = False
 
     def add_former_option(self, name, action):
         """Accepts a deprecated name of an option, hidden and with a notice."""

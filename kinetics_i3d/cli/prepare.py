@@ -33,10 +33,11 @@ BACKEND_NAMES = tuple(dict.fromkeys(name for names in BACKENDS.values() for name
 
 
 class CheckRecords(argparse.Action):
-    """`--check FOLDER`, which needs no dataset; it ends the command, as `--version` does."""
+    """`--check FOLDER`, which needs neither a dataset nor an output."""
 
     def __call__(self, parser, namespace, folder, option_string=None):
-        parser.exit(check(folder))
+        parser.waive_words()
+        setattr(namespace, self.dest, folder)
 
 
 def add_arguments(parser):
@@ -58,7 +59,6 @@ def add_arguments(parser):
     parser.add_argument(
         "--check",
         action=CheckRecords,
-        default=argparse.SUPPRESS,
         metavar="FOLDER",
         help="only verify the records in FOLDER. To replace a damaged file, delete it and repeat "
         "the command that wrote it",
@@ -148,6 +148,8 @@ def run(options):
     """Writes the records and prints their folder; returns the exit code."""
     from kinetics_i3d.data.records.prepare import prepare
 
+    if options.check is not None:
+        return check(options)
     config = prepare_config(options)
     dataset = of_splits(read_dataset(options), options.split)
     load_keras()
@@ -203,22 +205,31 @@ def of_splits(dataset, names):
     )
 
 
-def check(folder):
-    """Verifies records and prints the result; returns the exit code."""
+def check(options):
+    """Verifies the records in the folder of --check; returns the exit code."""
     from kinetics_i3d.data.records.prepare import verify_records
     from kinetics_i3d.data.records.reader import Records
 
     load_keras()
-    records = Records(folder)
+    records = Records(options.check)
     shards = {split: len(records.manifest.splits[split].shards) for split in records.splits}
     with Progress(sum(shards.values()), "shards") as progress:
-        bad = verify_records(folder, progress=progress)
+        bad = verify_records(options.check, progress=progress)
     for path, wrong in bad:
         complain(DatasetError(f"{path}: {wrong}; delete it and repeat the command that made it"))
-    if bad:
-        return 1 if len(bad) < sum(shards.values()) else 2
+    lines = []
     for split, number in shards.items():
         counts = {"record": records.count(split), "shard": number}
         texts = [f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items()]
-        print(f"{split}: {' in '.join(texts)}, all intact")
+        lines.append(f"{split}: {' in '.join(texts)}, all intact")
+    result = {
+        "folder": str(options.check),
+        "records": {split: records.count(split) for split in shards},
+        "shards": shards,
+        "damaged": [{"path": str(path), "error": str(wrong)} for path, wrong in bad],
+    }
+    if options.json or not bad:
+        print_result(options, "\n".join(lines), result)
+    if bad:
+        return 1 if len(bad) < sum(shards.values()) else 2
     return 0

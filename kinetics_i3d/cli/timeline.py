@@ -33,6 +33,7 @@ EXAMPLES = (
     "kinetics-i3d timeline talk.mp4 --segments",
     "kinetics-i3d timeline my_videos --output my_timelines --window 2.56s --stride 0.64s --picture",
 )
+TOP = 5
 FORMATS = ("jsonl", "csv")  # as the library has them, so that --help loads no Keras
 
 
@@ -46,7 +47,10 @@ def add_arguments(parser):
     add_labels_argument(parser)
     add_window_arguments(parser, "with predictions for 16 frames every 8 frames")
     parser.add_argument(
-        "--top", type=count, default=5, metavar="N", help="number of labels per window"
+        "--top",
+        type=count,
+        metavar="N",
+        help=f"number of labels per window (default: {TOP} in files and JSON, 1 in the text)",
     )
     group = parser.add_argument_group("segments")
     group.add_argument(
@@ -66,7 +70,9 @@ def add_arguments(parser):
     ):
         group.add_argument(name, type=float, default=1.0, metavar="SECONDS", help=text)
     group.add_argument(
-        "--format", choices=FORMATS, default="jsonl", help="format of the files: JSON Lines or csv"
+        "--format",
+        choices=FORMATS,
+        help="format of the files: JSON Lines or csv (default: jsonl); needs --output",
     )
     group.add_argument(
         "--picture",
@@ -87,6 +93,8 @@ def run(options):
         if options.output is None:
             raise UserError("--picture needs --output FOLDER to write the picture to")
         check_matplotlib()
+    if options.format and options.output is None:
+        raise UserError("--format is that of the files: it needs --output FOLDER")
     labels = read_labels_option(options)
     trees = [find_videos(source) for source in options.sources]
     weights = chosen_weights(options)
@@ -94,7 +102,7 @@ def run(options):
     load_keras()
     from kinetics_i3d.inference.classify import class_names
     from kinetics_i3d.inference.extract_features import make_extractor
-    from kinetics_i3d.inference.features_files import feature_jobs
+    from kinetics_i3d.inference.features_files import FeatureJob, feature_jobs
     from kinetics_i3d.inference.timeline import check_merging, timeline_options
 
     merging = {name: getattr(options, name) for name in ("threshold", "min_length", "max_gap")}
@@ -103,8 +111,11 @@ def run(options):
     chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     extractor = make_extractor(weights, timeline_options(**chosen))
     class_names(with_labels(extractor.model, labels))
-    jobs = feature_jobs(trees, options.output or ".")
-    if options.output is not None:
+    if options.output is None:
+        videos = dict.fromkeys(video for _, paths in trees for video in paths)
+        jobs = [FeatureJob(video, None) for video in videos]
+    else:
+        jobs = feature_jobs(trees, options.output, content="timeline")
         check_segment_names(jobs)
     results: list = []
     failures = []
@@ -178,7 +189,7 @@ def _finish(job, timeline, merging, options):
     segments = find_segments(timeline, **merging)
     paths = []
     if options.output is not None:
-        settings = {"file_format": options.format, "top": options.top}
+        settings = {"file_format": options.format or FORMATS[0], "top": options.top or TOP}
         paths = write_timeline(job.path, timeline, segments, **settings)
         if options.picture:
             paths.append(check_picture_path(job.path.with_name(f"{job.path.name}.png")))
@@ -187,7 +198,7 @@ def _finish(job, timeline, merging, options):
         _show(timeline, segments, paths, options)
     result = {"video": job.video, "paths": [str(path) for path in paths]}
     if options.json and not options.segments:  # they are many, and only printed
-        result["windows"] = list(timeline.to_dicts(options.top))
+        result["windows"] = list(timeline.to_dicts(options.top or TOP))
     return result | {"segments": [segment.to_dict() for segment in segments]}
 
 
@@ -208,7 +219,7 @@ def _show(timeline, segments, paths, options):
     else:
         rows = [
             (row["start"], row["end"], best["probability"], best["label"])
-            for row in timeline.to_dicts(top=1)
+            for row in timeline.to_dicts(top=options.top or 1)
             for best in row["predictions"]
         ]
     for start, end, share, label in rows:

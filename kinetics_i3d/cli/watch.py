@@ -19,8 +19,8 @@ from kinetics_i3d.cli.arguments import (
     add_network_arguments,
     add_precision_arguments,
     check_precision,
+    chosen_weights,
     count,
-    default_weights,
     read_labels_option,
     with_labels,
     with_precision,
@@ -98,9 +98,7 @@ def run(options):
     check_source(options.source)
     check_precision(options)
     labels = read_labels_option(options)
-    weights = options.weights or default_weights(options.streams)
-    if options.flow_weights:
-        weights = {"rgb": weights, "flow": options.flow_weights}
+    weights = chosen_weights(options)
     fetch_weights(weights, pairs=True)
     load_keras()
     from kinetics_i3d.inference.watch import watch
@@ -159,7 +157,7 @@ def _summary(name, lines, latest):
         return f"{name}: ended before the first window was full"
     end, _, dropped = latest[-1]
     latencies = sorted(latency for _, latency, _ in latest)
-    late = latencies[math.ceil(0.95 * len(latencies)) - 1]
+    late = math.ceil(100 * latencies[math.ceil(0.95 * len(latencies)) - 1]) / 100
     windows = "1 window" if lines == 1 else f"{lines} windows"
     return (
         f"{name}: {windows} in {end:.1f} s of video, latency median "

@@ -10,6 +10,7 @@ import pathlib
 from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, UserError
+from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.core.labels import check_class_names
 from kinetics_i3d.core.types import Labels, PathLike, check_count
 from kinetics_i3d.data.dataset import Dataset
@@ -22,10 +23,11 @@ from kinetics_i3d.data.layouts.labels import (
     log_respelled,
     match_labels,
 )
+from kinetics_i3d.data.layouts.listing import cells_of
 from kinetics_i3d.data.records.addresses import Address
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.video.frame_folder import is_frame_folder
-from kinetics_i3d.video.source import VIDEO_SUFFIXES
+from kinetics_i3d.video.source import VIDEO_SUFFIXES, is_video_name
 from kinetics_i3d.video.span import split_span
 
 FLOW_VIDEO_SUFFIX = ".flow.mp4"  # written by `show_flow`; `find_videos` leaves it out
@@ -189,6 +191,9 @@ def _log_listing(listing, videos, missing):
         )
 
 
+_HEADERS = ("path", "video", "file", "filename")  # of a list of paths alone
+
+
 def find_videos(source):
     """Finds the videos that a path names.
 
@@ -237,7 +242,27 @@ def find_videos(source):
 
 
 def _listed_videos(source):
-    """(root, paths) of the videos of a list or table, in its order."""
-    videos = open_dataset(source).videos
-    paths = list(dict.fromkeys(str(video.location) for video in videos))
-    return pathlib.Path(os.path.commonpath([video.path.parent for video in videos])), paths
+    """(root, paths) of the videos of a list or table, in its order; then those that are missing."""
+    paths = _paths_alone(source)
+    if paths is None:
+        dataset = open_dataset(source)
+        videos = (*dataset.videos, *dataset.missing)
+        paths = [str(video.location) for video in videos]
+    if any(map(os.path.isabs, paths)):
+        paths = [os.path.abspath(path) for path in paths]
+    root = os.path.commonpath([os.path.dirname(split_span(path)[0]) or "." for path in paths])
+    return pathlib.Path(root), list(dict.fromkeys(paths))
+
+
+def _paths_alone(source):
+    """The paths of a list whose lines are names of videos only, with or without the header `path`.
+
+    They need no classes here, and need not exist.
+    """
+    lines = [line for _, line in read_lines(pathlib.Path(source))]
+    names = lines[1:] if lines and lines[0].lower() in _HEADERS else lines
+    files = [split_span(name)[0] for name in names]
+    if not files or not all(is_video_name(file) and len(cells_of(file)) == 1 for file in files):
+        return None
+    folder = os.path.dirname(source)
+    return [os.path.join(folder, name) for name in names]

@@ -85,7 +85,8 @@ def fvd_features(
         flush()
     if not values:
         reason = f": {skipped[0]}" if skipped else ""
-        raise UserError(f"no video with {protocol.frames} frames or more{reason}")
+        where = f"{os.fspath(videos)}: " if isinstance(videos, (str, os.PathLike)) else ""
+        raise UserError(f"{where}no video with {protocol.frames} frames or more{reason}")
     return VideoFeatures(
         np.concatenate(values), protocol, network.digest, tuple(names), tuple(skipped)
     )

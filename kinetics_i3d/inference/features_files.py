@@ -34,10 +34,10 @@ LOCK = ".features.lock"
 
 @dataclasses.dataclass(frozen=True)
 class FeatureJob:
-    """A video, and the path of its features without a suffix."""
+    """A video, and the path of its features without a suffix; None if they are not written."""
 
     video: str
-    path: pathlib.Path
+    path: pathlib.Path | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class FeatureResult:
         return {"video": self.job.video, "paths": paths, "rows": self.rows, "made": self.made}
 
 
-def feature_jobs(trees, output, *, one_folder=False):
+def feature_jobs(trees, output, *, content="features", one_folder=False):
     """The `FeatureJob` of each video, with the paths and errors of `output_paths`.
 
     Example:
@@ -69,7 +69,7 @@ def feature_jobs(trees, output, *, one_folder=False):
     >>> [job.path.name for job in feature_jobs([(folder, [folder / "video.mp4"])], "features")]
     ['video']
     """
-    paths = output_paths(trees, output, content="features", one_folder=one_folder)
+    paths = output_paths(trees, output, content=content, one_folder=one_folder)
     return [FeatureJob(video, path) for video, path in paths.items()]
 
 

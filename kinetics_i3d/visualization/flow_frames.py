@@ -4,6 +4,7 @@ import contextlib
 import itertools
 
 import numpy as np
+from absl import logging
 
 from kinetics_i3d.core.clip_spec import DEEPMIND, FLOW_BOUND
 from kinetics_i3d.core.errors import VideoError
@@ -46,6 +47,9 @@ def draw_flow(path: PathLike, video: PathLike | VideoFrames, *, frames: int = 25
     specs = StreamSpecs(DEEPMIND, ("rgb", "flow"))
     with contextlib.closing(read_streams(video, specs)) as pairs:
         both = list(itertools.islice(pairs, frames))
+        if next(pairs, None) is not None:
+            seconds = frames / specs["flow"].fps
+            logging.warning("%s: only the first %d frames (%g s) are drawn", video, frames, seconds)
     if not both:
         raise VideoError(f"{video}: a single frame has no flow; two are needed")
     flow = np.stack([specs["flow"].normalize(pair["flow"]) for pair in both])

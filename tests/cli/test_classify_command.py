@@ -131,6 +131,35 @@ def test_a_picture_is_written_and_none_by_a_failure(command, videos, weights, tm
     assert names == ["out.png", "out_one.png", "out_one_2.png"]
 
 
+def test_a_picture_that_cannot_be_written_loses_no_result(command, videos, weights, tmp_path, kept):
+    (tmp_path / "file").touch()
+    words = ("--weights", weights["good"], "--output", tmp_path / "file" / "out.png")
+    code, out, err = command("classify", videos["one"], videos["two"], *words)
+    assert code == 2 and {str(videos["one"]), str(videos["two"])} < {*out.splitlines()}
+    assert f"{tmp_path / 'file'}: a folder is needed, and this is a file" in err
+    code, out, _ = command("classify", videos["one"], videos["two"], *words, "--json")
+    assert code == 2 and len(json.loads(out)) == 2
+    code, out, _ = command("doctor", videos["one"], *words, "--json")
+    assert code == 2 and json.loads(out)[0]["findings"]
+
+
+def test_flow_weights_are_added_to_those_of_rgb(command, videos, monkeypatch):
+    asked = []
+
+    def load(weights, streams):
+        asked.append((weights, streams))
+        raise UserError("not loaded")
+
+    monkeypatch.setattr("kinetics_i3d.cli.classify.load_model", load)
+    monkeypatch.setattr("kinetics_i3d.weights.read.fetch_weights", lambda *names, **options: [])
+    words = ("classify", videos["one"], "--flow-weights", "flow_kinetics_jhmdb")
+    for streams in ((), ("--streams", "rgb,flow")):
+        assert command(*words, *streams)[0] == 2
+    assert [weights["rgb"] for weights, _ in asked] == ["rgb_kinetics400"] * 2
+    code, _, err = command(*words, "--streams", "flow")
+    assert code == 2 and "for flow alone use --weights flow_kinetics_jhmdb" in err
+
+
 def test_pictures_never_share_a_name(tmp_path):
     paths = picture_paths(
         tmp_path / "o.png", ["wave_2.mp4", "a/wave.mp4", "b/WAVE.mp4", "wave.avi"]

@@ -85,6 +85,13 @@ def test_a_broken_video_of_an_embedding_is_reported_and_skipped(command, weights
     assert code == 2 and "needs at least two videos that can be read" in err
 
 
+def test_flow_of_a_longer_video_says_what_is_drawn(command, videos, tmp_path, caplog):
+    words = ("draw", "flow", videos["three"], "--output", tmp_path / "flow.gif")
+    assert command(*words)[0] == 0 and caplog.text == ""
+    assert command(*words, "--frames", "3")[0] == 0
+    assert "only the first 3 frames (0.12 s) are drawn" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -93,6 +100,7 @@ def test_a_broken_video_of_an_embedding_is_reported_and_skipped(command, weights
         (("filmstrip", "{missing}", "--output", "a.png"), "missing.mp4"),
         (("curves", "{folder}", "--output", "a.png"), "no history.csv"),
         (("confusion", "{two}", "--output", "a.png"), "must be UTF-8"),
+        (("embedding", "{folder}", "--most", "1", "--output", "a.png"), "must be 2 or more"),
         (("circle", "--output", "a.png"), "circle"),
     ],
 )

@@ -88,14 +88,15 @@ def test_it_prints_and_writes_the_same_numbers(command, dataset, weights, tmp_pa
     output = tmp_path / "report"
     words = ("evaluate", dataset, "--weights", weights["good"])
     code, out, _ = command(*words, "--output", output)
-    assert code == 0 and "text.mp4" in caplog.text
+    assert code == 1 and "text.mp4" in caplog.text  # a video was skipped
     rows = [line.split() for line in out.splitlines()]
     assert rows[:2] == [["videos", "2"], ["skipped", "1"]]
     percents = {" ".join(row[:-2]): float(row[-2]) for row in rows if row[-1] == "%"}
     code, out, _ = command(*words, "--json", "--output", output, "--compare", output)
     summary = json.loads(out)
     comparison = summary.pop("comparison")
-    assert code == 0 and comparison["videos"] == 2
+    assert code == 1 and comparison["videos"] == 2
+    assert len(summary["videos_skipped"]) == 1 and summary["missing"] == 0
     assert comparison["lost"] == comparison["won"] == [] and comparison["p_value"] == 1.0
     for name in ("top1", "top5", "mean_class", "calibration_error"):
         assert percents[name.replace("_", " ")] == pytest.approx(100 * summary[name], abs=0.01)

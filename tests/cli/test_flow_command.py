@@ -347,6 +347,10 @@ def test_pictures_are_in_a_folder_of_each_video(command, tree, tmp_path):
     assert {name: len(list(path.glob("flow_x_*"))) for name, path in folders.items()} == counts
     before = contents(tmp_path / "pictures")
     assert command(*words)[0] == 0 and contents(tmp_path / "pictures") == before
+    (tmp_path / "others" / "b").mkdir(parents=True)
+    (tmp_path / "others" / "b" / "notes.txt").touch()
+    code, _, err = command("flow", tree / "b.mp4", *QUICK, "--pictures", tmp_path / "others")
+    assert code == 2 and "others/b: holds other files; choose another folder" in err
     code, _, err = command(*words, "--bound", "10", "--replace")
     assert code == 1 and "pictures/b: is older than" in err and "delete it to write it" in err
     assert contents(tmp_path / "pictures") == before
@@ -396,6 +400,11 @@ def test_progress_counts_videos_and_the_flows_of_one(capsys, monkeypatch):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "0 of 2 videos, 7 flows of the next"
     assert lines[1].startswith("1 of 2 videos, ") and "flows" not in lines[1]
+    progress = flow.FlowProgress(["a"])
+    progress.flows(7)
+    progress(1)
+    progress.close()
+    assert capsys.readouterr().err.splitlines() == ["7 flows"]
 
 
 def start(tree, out):

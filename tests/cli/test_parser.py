@@ -241,6 +241,12 @@ def test_the_usage_has_what_is_required(verb, usage, capsys):
     assert f"\nusage: kinetics-i3d {verb} {usage} [options]\n" in capsys.readouterr().out
 
 
+def test_a_default_of_zero_is_shown(capsys):
+    with pytest.raises(SystemExit):
+        program.main(["figures", "--help"])
+    assert "(default: 0)" in capsys.readouterr().out
+
+
 def test_a_parser_has_no_abbreviations():
     parser = Parser(prog="x")
     parser.add_argument("--weights")

@@ -30,15 +30,8 @@ def table(videos, tmp_path):
     return write
 
 
-def check(command, folder, capsys):
-    """(exit code, stdout, stderr) of `prepare --check`."""
-    with pytest.raises(SystemExit) as done:
-        command("prepare", "--check", folder)
-    return (done.value.code, *capsys.readouterr())
-
-
 @pytest.mark.slow
-def test_records_are_written_and_their_folder_printed(command, table, tmp_path, capsys):
+def test_records_are_written_and_their_folder_printed(command, table, tmp_path):
     out = tmp_path / "out"
     code, printed, err = command("prepare", table("one", "two", "three"), "--output", out, *QUICK)
     assert (code, printed, err) == (0, f"{out}\n", "")
@@ -47,11 +40,19 @@ def test_records_are_written_and_their_folder_printed(command, table, tmp_path, 
     assert records.flow["method"] == "farneback" and records.flow["bound"] == 20.0
     assert (records.count("train"), records.count("test")) == (2, 1)
     message = "test: 1 record in 1 shard, all intact\ntrain: 2 records in 1 shard, all intact\n"
-    assert check(command, out, capsys) == (0, message, "")
+    assert command("prepare", "--check", out) == (0, message, "")
+    code, printed, _ = command("prepare", "--json", "--check", out)
+    shards = {"test": 1, "train": 1}
+    expected = {"folder": str(out), "records": {"test": 1, "train": 2}, "shards": shards}
+    assert (code, json.loads(printed)) == (0, expected | {"damaged": []})
+    code, _, err = command("datasets", out, "--output", tmp_path / "records.csv")
+    assert (code, err.count("\n")) == (2, 1) and "a table lists videos, but" in err
     shard = out / "train-00000-of-00001.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1])
-    code, printed, err = check(command, out, capsys)
+    code, printed, err = command("prepare", "--check", out)
     assert (code, printed, err.count("\n")) == (1, "", 1)
+    code, printed, _ = command("prepare", "--check", out, "--json")
+    assert code == 1 and json.loads(printed)["damaged"][0]["path"] == str(shard)
     assert f"{shard}: " in err and "delete it and repeat the command" in err
 
 
@@ -140,5 +141,7 @@ def test_other_settings_and_folders_without_records_are_one_line(command, table,
     code, _, err = command(*words, "--quality", "80")
     assert (code, err.count("\n")) == (2, 1)
     assert "quality is 95, requested is 80" in err
+    code, _, err = command("prepare", "--check", "")
+    assert (code, err.count("\n")) == (2, 1) and "--check: must not be empty" in err
     code, _, err = command("prepare", "--check", tmp_path / "in")
     assert (code, err.count("\n")) == (2, 1) and "manifest.json: no such manifest" in err

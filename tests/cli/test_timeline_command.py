@@ -55,12 +55,26 @@ def test_windows_and_segments_are_printed(command, videos, weights):
         *("0.00", "–", "0.90", "s"),
         *(f"{100 * expected.probabilities[0, best]:.2f}", "%", expected.labels[best]),
     ]
+    rows = command(*words, "--top", "2")[1].splitlines()[1:]
+    assert len(rows) == 8 and rows[0].split()[:2] == rows[1].split()[:2] == ["0.00", "–"]
     low = ("--segments", "--threshold", "0.01", "--min-length", "0")
     code, out, _ = command(*words, *low)
     segments = ki3d.find_segments(expected, threshold=0.01, min_length=0)
     assert len(out.splitlines()) == 1 + len(segments)
     assert out.splitlines()[1].split()[-1] == segments[0].label
     assert "no segments" in command(*words, "--segments", "--threshold", "1")[1]
+
+
+def test_videos_of_one_name_are_printed(command, videos, weights, tmp_path):
+    other = tmp_path / "two.mp4"
+    other.write_bytes(videos["two"].read_bytes())
+    words = ("timeline", videos["two"], other, "--weights", weights["good"], *WINDOWS)
+    code, out, _ = command(*words)
+    assert code == 0 and {str(videos["two"]), str(other)} < {*out.splitlines()}
+    code, _, err = command(*words, "--output", tmp_path / "out")
+    assert code == 2 and "would hold the timeline of" in err
+    code, _, err = command(*words, "--format", "csv")
+    assert (code, err.count("\n")) == (2, 1) and "--format is that of the files" in err
 
 
 def test_json_has_windows_or_segments(command, videos, weights):

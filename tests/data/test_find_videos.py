@@ -78,6 +78,21 @@ def test_a_part_is_one_of_a_video(tree):
         expand_videos(["b.mp4#t=15,5"])
 
 
+@pytest.mark.parametrize("header", ["", "path\n"])
+@pytest.mark.parametrize("suffix", ["txt", "csv"])
+def test_a_list_of_paths_needs_no_classes(tree, header, suffix):
+    (tree / f"list.{suffix}").write_text(f"{header}b.mp4\nnone.mp4\nin/c.webm#t=1,2\n")
+    assert expand_videos([f"list.{suffix}"]) == ["b.mp4", "none.mp4", "in/c.webm#t=1,2"]
+
+
+def test_missing_videos_of_a_table_are_named(tree):
+    (tree / "table.csv").write_text("path,label\nnone.mp4,sit\nb.mp4,sit\n")
+    assert expand_videos(["table.csv"]) == ["b.mp4", "none.mp4"]
+    absolute = tree / "in" / "c.webm"
+    (tree / "list.txt").write_text(f"{absolute}\nb.mp4\n")
+    assert expand_videos(["list.txt"]) == [str(absolute), str(tree / "b.mp4")]
+
+
 def test_nothing_to_find_is_reported(tree):
     (tree / "empty").mkdir()
     with pytest.raises(

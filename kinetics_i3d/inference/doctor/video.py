@@ -41,6 +41,8 @@ def examine_video(path, *, spec, frames=None):
     ]
     if spec.resized(video.height, video.width)[1] < spec.size:
         return findings  # there is no clip, as the crop does not fit
+    if spec.stream == "flow":
+        return findings  # a clip of flow is computed from these pictures
     count = min(_CLIP_FRAMES, video.count_at(spec.fps))
     return findings + list(_examine_clip(read_clip(path, spec=spec, frames=count), spec))
 
