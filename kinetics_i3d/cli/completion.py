@@ -14,8 +14,11 @@ EXAMPLES = (
     'eval "$(kinetics-i3d completion bash)"',
     "kinetics-i3d completion zsh > ~/.zfunc/_kinetics-i3d",
 )
-FOLDERS = ("FOLDER",)
-FILES = ("DATASET", "FILE", "NAME|PATH", "PATH", "PNG", "VIDEO|FOLDER|LIST", "FOLDER|NAME|PATH")
+FOLDERS = ("FOLDER", "RUN")
+FILES = (
+    *("DATASET", "FILE", "PATH", "PNG", "NPZ", "VIDEO", "SOURCE", "REAL", "GENERATED", "INPUT"),
+    *("NAME|PATH", "FOLDER|NAME|PATH", "VIDEO|FOLDER", "VIDEO|FOLDER|LIST"),
+)
 
 
 def add_arguments(parser):

@@ -229,7 +229,7 @@ def describe(row):
         "size": describe_size(row),
         "from": where,
         "verified": how_verified(row, state),
-        "verified_by": "sha256" if row.release is None else row.release.verified_by,
+        "verified_by": verified_by(row, where),
         "sources": list(row.sources),
         "install": None if row.distribution is None else row.distribution.command,
         "path": None if path is None else str(path),
@@ -268,6 +268,13 @@ def how_verified(row, state):
     if verified == "yes" and row.release is not None and row.release.verified_by == "shapes":
         return "shapes"
     return verified
+
+
+def verified_by(row, where):
+    """What the weights of a row are compared with, in the place where they are."""
+    if where == "distribution":
+        return "sha256, and the crc32c of each tensor"
+    return "sha256" if row.release is None else row.release.verified_by
 
 
 def describe_inputs(row):

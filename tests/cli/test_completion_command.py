@@ -44,7 +44,8 @@ def test_bash_completes_verbs_options_and_files(command, tmp_path):
     assert complete("kinetics-i3d", "eval") == ["evaluate"]
     assert "--split-number" in complete("kinetics-i3d", "evaluate", "--split")
     assert complete("kinetics-i3d", "classify", "--precision", "bf") == ["bfloat16"]
-    assert complete("kinetics-i3d", "evaluate", "vid") == ["videos"]
+    for words in (("evaluate",), ("watch",), ("draw", "filmstrip"), ("draw", "curves"), ("fvd",)):
+        assert complete("kinetics-i3d", *words, "vid") == ["videos"]
 
 
 def test_without_shtab_one_line_names_the_extra(command, monkeypatch):

@@ -205,6 +205,7 @@ def test_an_installed_distribution_is_shown_and_verified(command, mirror, tmp_pa
     assert (CATALOG["rgb_kinetics400"].name, path) == (read[0][0].name, read[0][1])
     _, out, _ = command("weights", "rgb_kinetics400")
     assert f"  path      {path}\n" in out and "  from      distribution\n" in out
+    assert "  by        sha256, and the crc32c of each tensor\n" in out
     # What is in the cache comes first.
     command("weights", "--fetch", "--source", mirror)
     assert states(command)["rgb_kinetics400"] == ("cache", "yes")
