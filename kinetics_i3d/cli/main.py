@@ -97,7 +97,7 @@ TOPICS = {
 # Verbs that decode untrusted files; `draw` and `scale` add the option themselves.
 DECODING = (
     *("classify", "timeline", "features", "doctor", "evaluate", "fvd"),
-    *("train", "prepare", "flow"),
+    *("train", "prepare", "flow", "tables"),
 )
 VERBS = {name: module for verbs in TOPICS.values() for name, module in verbs.items()}
 INTERRUPTED = 128 + signal.SIGINT
