@@ -74,10 +74,12 @@ class Guard:
             scope["headers"] = _with_length(scope["headers"], len(text))
             await self.app(scope, _replay(text, receive), self._hiding(send))
             return
-        hide = self._hiding(send)
+        hide, is_answered = self._hiding(send), False
 
         async def unless_ended(message):
+            nonlocal is_answered
             if not (body.is_too_large or body.is_stalled):
+                is_answered = True
                 await hide(message)
 
         self._uploads.add(body)
@@ -85,10 +87,10 @@ class Guard:
             await self.app(scope, body.receive, unless_ended)
         finally:
             self._uploads.remove(body)
-            if body.is_stalled:
+            if body.is_stalled and not is_answered:
                 message = f"Nothing of the file was received for {_STALLED:g} seconds"
                 await self._refuse(send, 408, message)
-            elif body.is_too_large:
+            elif body.is_too_large and not is_answered:
                 await self._refuse(send, 413, self._size_message(is_upload), receive)
 
     def _most(self, is_upload):
@@ -108,7 +110,8 @@ class Guard:
 
     def _expected(self, headers):
         """The number of bytes of an upload; the most if it does not say."""
-        return int(headers.get(b"content-length", self.size))
+        is_chunked = b"transfer-encoding" in headers  # its length is then not that of the body
+        return self.size if is_chunked else int(headers.get(b"content-length", self.size))
 
     def _size_message(self, is_upload):
         most = self.size if is_upload else _MESSAGE

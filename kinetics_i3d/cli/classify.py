@@ -67,7 +67,7 @@ def run(options):
     weights = chosen_weights(options)
     fetch_weights(weights, pairs=True)
     model, results, named = None, [], " and ".join(map(str, names_of(weights)))
-    undrawn = None
+    undrawn = 0
     with Progress(len(options.videos), "videos") as progress:
         for video, picture in zip(options.videos, pictures, strict=True):
             try:
@@ -89,14 +89,12 @@ def run(options):
                     show(result)
                 results.append(result.to_dict() | {"weights": named})
                 if picture is not None:
-                    undrawn = undrawn or draw(picture, video, result, model)
+                    undrawn += not draw(picture, video, result, model)
             progress(len(results))
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
-    if undrawn is not None:  # the results are kept
-        raise undrawn
-    failed = sum("error" in result for result in results)
-    return 0 if not failed else 2 if failed == len(results) else 1
+    failed = undrawn + sum("error" in result for result in results)
+    return 0 if not failed else 2 if failed >= len(results) else 1
 
 
 def names_of(weights):
@@ -120,15 +118,16 @@ def look(video, model, *, top):
 
 
 def draw(picture, video, result, model):
-    """Draws the frames and labels of a video; returns the error if that fails."""
+    """Draws the frames and labels of a video; reports an error, and returns whether it worked."""
     from kinetics_i3d.inference.classify import draw_filmstrip
 
     try:
         draw_filmstrip(picture, video, result, spec=model.clip_spec)
     except (UserError, OSError) as error:
-        return error
+        complain(error)
+        return False
     inform(f"picture: {picture}")
-    return None
+    return True
 
 
 def show(result):

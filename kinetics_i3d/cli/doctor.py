@@ -71,7 +71,7 @@ def run(options):
         if options.video is not None and not is_array(path):
             raise UserError(f"{path}: --video is for arrays (*.npy, *.npz); this is a video")
     results = []
-    undrawn = None
+    undrawn = 0
     for path, picture in zip(options.files, pictures, strict=True):
         try:
             report = examine(path, spec=spec, video=options.video)
@@ -83,24 +83,23 @@ def run(options):
             if not options.json:
                 print(report, flush=True)
             if picture is not None:
-                undrawn = undrawn or draw(picture, report)
+                undrawn += not draw(picture, report)
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
-    if undrawn is not None:  # the results are kept
-        raise undrawn
-    failed = sum("error" in result for result in results)
-    if failed == len(results):
+    failed = undrawn + sum("error" in result for result in results)
+    if failed >= len(results):
         return 2
     return int(failed > 0 or any(result.get("has_errors") for result in results))
 
 
 def draw(picture, report):
-    """Draws the frames of a report; returns the error if that fails."""
+    """Draws the frames of a report; reports an error, and returns whether it worked."""
     from kinetics_i3d.inference.doctor.contact_sheet import draw_contact_sheet
 
     try:
         draw_contact_sheet(picture, report)
     except (UserError, OSError) as error:
-        return error
+        complain(error)
+        return False
     inform(f"picture: {picture}")
-    return None
+    return True

@@ -8,6 +8,7 @@ could.
 """
 
 import json
+import os
 import pathlib
 
 from kinetics_i3d.cli.arguments import SOURCES, add_json_argument, add_output_argument, count
@@ -135,7 +136,7 @@ def run(options):
     folders: dict = {}
     if options.pictures is not None:
         paths = output_paths(trees, options.pictures, content="flow")
-        folders = {pathlib.Path(video): path for video, path in paths.items()}
+        folders = {os.path.abspath(video): path for video, path in paths.items()}
     if options.show is not None:
         check_names(jobs, options.show)
     progress = FlowProgress(jobs)
@@ -153,7 +154,7 @@ def run(options):
         if error is None and options.show is not None:
             error = show(result, options.show)
         if error is None and options.pictures is not None:
-            error = write_pictures(result, folders[result.job.video])
+            error = write_pictures(result, folders[os.path.abspath(result.job.video)])
         if error is not None:
             failures.append(error)
             results.append({"video": str(result.job.video), "error": str(error)})

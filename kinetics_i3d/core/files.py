@@ -199,6 +199,22 @@ def read_lines(path):
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
+def path_below(path, root):
+    """A path relative to a folder; of a path outside of it, such as a missing one, all its parts.
+
+    Example:
+
+    >>> path_below("clips/sit/a.mp4", "clips").as_posix()
+    'sit/a.mp4'
+    >>> path_below("/other/a.mp4", "clips").as_posix()
+    'other/a.mp4'
+    """
+    path = pathlib.Path(path)
+    if path.is_relative_to(root):
+        return path.relative_to(root)
+    return pathlib.Path(*(part for part in path.parts if part not in (path.anchor, "..")))
+
+
 def at_line(path, line):
     """A line of a file as errors name it; line 0 is the whole file."""
     return f"{path}, line {line}" if line else str(path)

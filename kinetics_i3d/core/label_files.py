@@ -178,13 +178,17 @@ def _is_header(first, rest):
 
     All other lines must then have an id.
     """
-    if label_columns(first.split()) is None or _has_id(first):
+    words = first.split()
+    if label_columns(words) is None or _has_id(first):
         return False
-    return all(_has_id(line) for _, line in rest if line)
+    letters = words[0].casefold() != "no"  # "no action" may be a class before "A1 drink water"
+    return all(_has_id(line, letters=letters) for _, line in rest if line)
 
 
-def _has_id(line):
-    return bool(_NUMBER_FIRST.fullmatch(line) or _NUMBER_LAST.fullmatch(line))
+def _has_id(line, *, letters=True):
+    """Whether a line begins or ends with an id, which may begin with a letter."""
+    first = _NUMBER_FIRST.fullmatch(line)
+    return bool((first and (letters or not first[1])) or _NUMBER_LAST.fullmatch(line))
 
 
 def _without_comment(item):

@@ -131,9 +131,10 @@ class StreamSpecs(Mapping):
         """
         rates = {stream: spec.fps for stream, spec in self._specs.items()}
         rate = max(rates.values()) if fps is None else fps
+        exact = as_rate(rate)
         # 23.976 is as typed 10 times 2.3976, and as the rate that it stands for 24000/1001.
         steps = {
-            stream: rate_ratio(rate, own) or rate_ratio(as_rate(rate), as_rate(own))
+            stream: rate_ratio(rate, own) or rate_ratio(exact, as_rate(own))
             for stream, own in rates.items()
         }
         if None in steps.values() or steps.get("flow", 1) != 1:

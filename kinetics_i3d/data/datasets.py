@@ -203,9 +203,9 @@ def find_videos(source):
             `open_dataset` reads it.
 
     Returns:
-        (root, paths): the folder that contains all of them, and a list of strings in alphabetical
-        order, or in that of the list or table. A path that does not exist is returned unchanged;
-        reading it raises the error.
+        (root, paths): the folder that contains all that exist, and a list of strings in
+        alphabetical order, or in that of the list or table. A path that does not exist is returned
+        unchanged; reading it raises the error.
 
     Raises:
         DatasetError: If a list or table cannot be read.
@@ -235,23 +235,41 @@ def find_videos(source):
         names = sorted(name for name in matches if not name.endswith(FLOW_VIDEO_SUFFIX))
         if not names:
             raise UserError(f"{source}: no video matches this pattern")
-        root = os.path.commonpath([os.path.dirname(name) or "." for name in names])
         inside = [name for entry in names for name in find_videos(entry)[1]]
-        return pathlib.Path(root), list(dict.fromkeys(inside))
+        return _rooted(inside, beside=names)
     return pathlib.Path(source).parent, [source]
 
 
 def _listed_videos(source):
     """(root, paths) of the videos of a list or table, in its order; then those that are missing."""
-    paths = _paths_alone(source)
-    if paths is None:
+    try:
         dataset = open_dataset(source)
-        videos = (*dataset.videos, *dataset.missing)
-        paths = [str(video.location) for video in videos]
-    if any(map(os.path.isabs, paths)):
+        paths, missing = (
+            [str(video.location) for video in videos]
+            for videos in (dataset.videos, dataset.missing)
+        )
+    except DatasetError:
+        paths, missing = _paths_alone(source), []
+        if paths is None:
+            raise
+    root, paths = _rooted(paths)
+    return root, list(dict.fromkeys([*paths, *missing]))
+
+
+def _rooted(paths, *, beside=()):
+    """(root, paths): the folder that contains paths and `beside`; absolute if it has to be."""
+    files = [split_span(path)[0] for path in (*paths, *beside)]
+    folders = [os.path.dirname(file) or "." for file in files]
+    try:
+        root = pathlib.Path(os.path.commonpath(folders))
+        inside = [pathlib.Path(folder).relative_to(root) for folder in folders]
+    except ValueError:  # relative and absolute ones
+        inside = [pathlib.Path("..")]
+    if any(".." in folder.parts for folder in inside):
         paths = [os.path.abspath(path) for path in paths]
-    root = os.path.commonpath([os.path.dirname(split_span(path)[0]) or "." for path in paths])
-    return pathlib.Path(root), list(dict.fromkeys(paths))
+        folders = map(os.path.abspath, folders)
+        root = pathlib.Path(os.path.commonpath(list(folders)))
+    return root, list(dict.fromkeys(paths))
 
 
 def _paths_alone(source):
@@ -259,7 +277,10 @@ def _paths_alone(source):
 
     They need no classes here, and need not exist.
     """
-    lines = [line for _, line in read_lines(pathlib.Path(source))]
+    try:
+        lines = [line for _, line in read_lines(pathlib.Path(source))]
+    except DatasetError:
+        return None
     names = lines[1:] if lines and lines[0].lower() in _HEADERS else lines
     files = [split_span(name)[0] for name in names]
     if not files or not all(is_video_name(file) and len(cells_of(file)) == 1 for file in files):

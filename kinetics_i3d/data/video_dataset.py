@@ -187,7 +187,7 @@ class VideoDataset(Dataset):
     def identity(self, specs=None):
         """Yields the labels, then the path, classes, sizes and times of the files of each video.
 
-        Without `specs`, only what a moved dataset keeps: name, folder, classes and size.
+        Without `specs`, only what a moved dataset keeps: name, classes and size.
         """
         from kinetics_i3d.data.streams import files_of
 
@@ -195,7 +195,7 @@ class VideoDataset(Dataset):
         for video in self.videos:
             if specs is None:
                 size = os.path.getsize(video.path) if os.path.isfile(video.path) else 0
-                yield video.location.name, video.path.parent.name, video.classes, size
+                yield video.location.name, video.classes, size
                 continue
             stats = [os.stat(path) for path in files_of(video.location, specs)]
             times = [(stat.st_size, stat.st_mtime_ns) for stat in stats]

@@ -10,6 +10,7 @@ import pathlib
 
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
 from kinetics_i3d.core.errors import UserError, VideoError
+from kinetics_i3d.core.files import path_below
 from kinetics_i3d.core.locks import locked_path
 from kinetics_i3d.flow.cache import FlowFile, FlowFileError, free_path, write_flows
 from kinetics_i3d.flow.info import flow_path
@@ -76,7 +77,7 @@ def flow_jobs(trees, *, out=None):
     jobs: dict = {}
     for root, videos in trees:
         for video in map(pathlib.Path, videos):
-            name = video.relative_to(root)
+            name = path_below(video, root)
             path = flow_path(video if out is None else pathlib.Path(out) / name)
             job = jobs.setdefault(os.path.abspath(path), FlowJob(video, path, name))
             if os.path.abspath(job.video) != os.path.abspath(video):

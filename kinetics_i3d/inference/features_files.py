@@ -18,7 +18,7 @@ import zipfile
 import numpy as np
 
 from kinetics_i3d.core.errors import DAMAGE, UserError, first_line
-from kinetics_i3d.core.files import atomic_path, check_unpacked, parse_npy
+from kinetics_i3d.core.files import atomic_path, check_unpacked, parse_npy, path_below
 from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.threads import read_ahead
@@ -117,7 +117,7 @@ def _name(video, root, one_folder):
     if span is not None:
         start, _, end = span.located("").removeprefix("#t=").partition(",")
         part = f".{start}-{end}s" if end else f".{start}-end"
-    folder = pathlib.Path() if one_folder else path.relative_to(root).parent
+    folder = pathlib.Path() if one_folder else path_below(path, root).parent
     stem = path.name if path.is_dir() else path.stem
     return folder / f"{stem}{part}", folder / f"{path.name}{part}"
 

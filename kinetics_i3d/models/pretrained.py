@@ -307,7 +307,9 @@ def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
         )
     for stream, spec in specs.items():
         clips = model.input[stream] if isinstance(model.input, dict) else model.input
-        if spec.channels != clips.shape[-1]:
+        # A network of other channels than those of a stream has no spec of its own.
+        is_wrong = spec.channels != clips.shape[-1]
+        if is_wrong and (clip_spec is not None or clips.shape[-1] in (2, 3)):
             raise ValueError(
                 f"`clip_spec` must be of a stream of {clips.shape[-1]} channels. "
                 f"Received: {spec.name!r} of {stream}, {spec.channels} channels"

@@ -17,6 +17,7 @@ import typing
 import uuid
 
 from kinetics_i3d.core.errors import UserError, VideoError, first_line
+from kinetics_i3d.core.files import path_below
 from kinetics_i3d.data.datasets import FLOW_VIDEO_SUFFIX, find_videos
 from kinetics_i3d.data.records.addresses import SCHEME
 from kinetics_i3d.flow.info import file_fingerprint
@@ -177,8 +178,11 @@ def without_secrets(address):
 
     A secret key of S3 may contain a slash. `abfs://container@account` holds no secret.
     """
-    secret = "[^@]" if address.startswith(("s3:", "gs:", "gcs:")) else "[^/@]"
-    return re.sub(f"://[^/@:]*:{secret}*@", "://", address.split("?")[0])
+    address = address.split("?")[0]
+    if address.startswith(("s3:", "gs:", "gcs:")):
+        address = re.sub("://[^/@:]*:[^@]*@", "://", address)
+    user = "[^/@:]*:" if address.startswith("abfs") else ""
+    return re.sub(f"://{user}[^/@]*@", "://", address)
 
 
 def require(*packages):
@@ -210,7 +214,7 @@ def find_inputs(source):
     root, paths = find_videos(source)
     storage = open_storage(os.path.abspath(root))
     folder = pathlib.Path(os.path.abspath(root))
-    names = [pathlib.Path(os.path.abspath(path)).relative_to(folder).as_posix() for path in paths]
+    names = [path_below(os.path.abspath(path), folder).as_posix() for path in paths]
     return storage, list(dict.fromkeys(names))
 
 

@@ -26,12 +26,12 @@ _COUNT = "arrays"  # beside the fields of `TrainState`
 _KINDS = {
     "step": int,
     "positions": list,
-    "videos": str,
     "loss": float,
     "right": float,
     "plateau": dict,
     "best": float,
     "history": list,
+    "videos": str,
 }
 _PLATEAU = {"patience": int, "least": float, "best": float, "waited": int, "factor": float}
 
@@ -44,21 +44,21 @@ class TrainState:
     Args:
         step: Number of steps done.
         positions: Number of the next example of each process.
-        videos: Checksum of the training and validation videos; empty in earlier versions.
         loss, right: Sums of loss and accuracy over the steps of the current epoch.
         plateau: Fields of a `Plateau`.
         best: Lowest validation loss so far.
         history: A row of `history.csv` per finished epoch, as a dictionary.
+        videos: Checksum of the training and validation videos; empty in earlier versions.
     """
 
     step: int = 0
     positions: list[int] = dataclasses.field(default_factory=list)
-    videos: str = ""
     loss: float = 0.0
     right: float = 0.0
     plateau: dict = dataclasses.field(default_factory=dict)
     best: float = math.inf
     history: list[dict] = dataclasses.field(default_factory=list)
+    videos: str = ""
 
 
 class StateFolder:

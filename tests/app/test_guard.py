@@ -197,6 +197,8 @@ def test_an_upload_that_stalls_is_ended(monkeypatch):
     status, _, body, reads = call(Inner(), headers=length(SIZE), parts=[])
     assert (status, reads) == (408, 0)
     assert json.loads(body) == {"detail": "Nothing of the file was received for 0.05 seconds"}
+    headers = [(b"transfer-encoding", b"chunked"), *length(0)]
+    assert call(Inner(), headers=headers, parts=[])[0] == 408
     # Whoever waits for the end of the connection waits longer.
     assert call(Inner(), headers=length(1), parts=[b"x"])[0] == 200
 

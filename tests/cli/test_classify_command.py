@@ -143,6 +143,28 @@ def test_a_picture_that_cannot_be_written_loses_no_result(command, videos, weigh
     assert code == 2 and json.loads(out)[0]["findings"]
 
 
+@pytest.mark.parametrize(
+    ("verb", "drawing"),
+    [
+        ("classify", "kinetics_i3d.inference.classify.draw_filmstrip"),
+        ("doctor", "kinetics_i3d.inference.doctor.contact_sheet.draw_contact_sheet"),
+    ],
+)
+def test_one_picture_that_fails_is_reported(
+    command, videos, weights, tmp_path, kept, monkeypatch, verb, drawing
+):
+    def draw(path, *_, **__):
+        if path.name == "out_one.png":
+            raise OSError(28, "No space left on device", str(path))
+        path.touch()
+
+    monkeypatch.setattr(drawing, draw)
+    words = ("--weights", weights["good"], "--output", tmp_path / "out.png")
+    code, _, err = command(verb, videos["one"], videos["two"], *words)
+    assert code == 1 and "out_one.png: No space left on device" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["out_two.png"]
+
+
 def test_flow_weights_are_added_to_those_of_rgb(command, videos, monkeypatch):
     asked = []
 

@@ -362,6 +362,11 @@ def test_another_spelling_of_a_video_is_the_same_video(command, tree, tmp_path, 
     code, out, err = command(*words)
     assert (code, len(out.splitlines())) == (0, 1), err
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["b"]
+    # The same video of another folder: two flow files, and one folder of pictures.
+    words = ("flow", tree / "in", tree, *QUICK, "--output", tmp_path / "flow", "--pictures")
+    code, _, err = command(*words, tmp_path / "both")
+    assert code == 0, err
+    assert len([*(tmp_path / "both").glob("**/flow_x_00001.jpg")]) == 2
 
 
 @pytest.mark.parametrize("option", ["--pictures", "--show"])

@@ -179,6 +179,11 @@ def test_a_class_with_words_of_a_header_is_a_class(write, text, labels):
     assert read_labels(write(text)) == labels
 
 
+def test_a_class_before_ids_with_letters_is_not_lost(write):
+    with pytest.raises(DatasetError, match="line 1: must have an id"):
+        read_labels(write("no action\nA1 drink water\nA2 eat meal\n"))
+
+
 def test_a_name_with_a_backslash_is_refused(write):
     text = 'item { id: 1 name: "he said \\"hi\\"" }\n'
     with pytest.raises(DatasetError, match="line 1: a name with a backslash is not supported"):

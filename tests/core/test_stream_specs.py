@@ -53,6 +53,12 @@ def test_a_rate_with_decimals_is_its_own(fps):
     assert specs.strides(fps) == specs.strides(as_rate(fps)) == {"rgb": 1}
 
 
+@pytest.mark.parametrize("fps", [-25, 0, float("nan"), float("inf"), "x"])
+def test_a_rate_of_the_video_is_a_number_above_zero(fps):
+    with pytest.raises(ValueError, match="`fps` must be a number above 0"):
+        StreamSpecs(DEEPMIND).strides(fps)
+
+
 def test_rates_with_decimals_keep_their_ratio():
     for fast, slow in ((23.976, 2.3976), (24000 / 1001, 2400 / 1001), (29.97, 2.997)):
         specs = StreamSpecs(

@@ -8,6 +8,7 @@ import pytest
 from kinetics_i3d.cli.arguments import expand_videos
 from kinetics_i3d.core.errors import DatasetError, UserError, VideoError
 from kinetics_i3d.data.datasets import find_videos
+from kinetics_i3d.inference.features_files import output_paths
 from kinetics_i3d.video.source import VIDEO_SUFFIXES
 
 
@@ -88,9 +89,40 @@ def test_a_list_of_paths_needs_no_classes(tree, header, suffix):
 def test_missing_videos_of_a_table_are_named(tree):
     (tree / "table.csv").write_text("path,label\nnone.mp4,sit\nb.mp4,sit\n")
     assert expand_videos(["table.csv"]) == ["b.mp4", "none.mp4"]
+    # The paths of files that exist do not depend on those that do not.
+    (tree / "table.csv").write_text("path,label\n/old/none.mp4,sit\nin/c.webm,sit\n")
+    root, paths = find_videos("table.csv")
+    assert (str(root), paths) == ("in", ["in/c.webm", "/old/none.mp4"])
+    outputs = output_paths([(root, paths)], "out", content="features")
+    assert [path.as_posix() for path in outputs.values()] == ["out/c", "out/old/none"]
     absolute = tree / "in" / "c.webm"
     (tree / "list.txt").write_text(f"{absolute}\nb.mp4\n")
     assert expand_videos(["list.txt"]) == [str(absolute), str(tree / "b.mp4")]
+
+
+@pytest.mark.parametrize("line", ["/old/machine/{}/{}", "D:/v/{}/{}", "{}\\{}"])
+def test_a_list_of_paths_of_another_machine_is_resolved(tree, line):
+    for name in ("sit/x.mp4", "stand/y.mp4"):
+        (tree / name).parent.mkdir()
+        shutil.copy(tree / "b.mp4", tree / name)
+    lines = [line.format("sit", "x.mp4"), line.format("stand", "y.mp4")]
+    (tree / "list.txt").write_text("\n".join(lines) + "\n")
+    assert expand_videos(["list.txt"]) == ["sit/x.mp4", "stand/y.mp4"]
+
+
+def test_files_of_a_list_are_below_its_root(tree):
+    (tree / "lists").mkdir()
+    (tree / "lists" / "list.txt").write_text("../in/c.webm\n../b.mp4\n")
+    root, paths = find_videos("lists/list.txt")
+    outputs = output_paths([(root, paths)], "out", content="features")
+    assert [path.as_posix() for path in outputs.values()] == ["out/in/c", "out/b"]
+    (tree / "lists" / "d.mp4").touch()
+    (tree / "lists" / "list.txt").write_text("d.mp4\n../b.mp4\n")
+    root, paths = find_videos("lists/list.txt")
+    assert (root, paths) == (tree, [str(tree / "lists" / "d.mp4"), str(tree / "b.mp4")])
+    (tree / "lists" / "table.csv").write_text(f"path,label\n{tree / 'a.avi'},sit\n")
+    root, paths = find_videos("lists/*.csv")
+    assert (root, paths) == (tree, [str(tree / "a.avi")])
 
 
 def test_nothing_to_find_is_reported(tree):

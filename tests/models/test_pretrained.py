@@ -171,6 +171,14 @@ def test_a_spec_of_other_channels_is_not_saved(tmp_path, known):
     save_weights(model, tmp_path / "flow.h5", clip_spec=ClipSpec("flow", stream="flow"))
 
 
+def test_a_network_of_no_stream_keeps_its_channels(tmp_path, known):
+    shape = (16, 64, 64, 1)
+    model = InceptionI3D(architecture="googlenet_narrow", classes=2, input_shape=shape)
+    save_weights(model, tmp_path / "gray.h5")
+    read = InceptionI3D(classes=2, weights=tmp_path / "gray.h5", input_shape=shape)
+    assert read.input_shape == (None, *shape)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16", "float64"])
 def test_weights_are_saved_as_float32_or_float16_only(tmp_path, model, dtype):
     with pytest.raises(ValueError, match="`dtype` must be 'float32' or 'float16'"):

@@ -81,6 +81,7 @@ def test_secrets_of_an_address_are_not_shown():
     [
         ("s3://KEY:SEC/RET@bucket/x", "s3://bucket/x"),
         ("s3://bucket/a@b", "s3://bucket/a@b"),
+        ("gs://token@bucket/x", "gs://bucket/x"),
         ("abfs://videos@account.dfs.example.org/in", "abfs://videos@account.dfs.example.org/in"),
         ("hdfs://host:9000/a@b/c", "hdfs://host:9000/a@b/c"),
     ],

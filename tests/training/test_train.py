@@ -282,8 +282,8 @@ def test_a_run_of_other_videos_is_not_continued(noisy, tiny, tmp_path):
             train(other, tiny, tmp_path / "run")
     assert (tmp_path / "run" / "config.json").read_bytes() == before
     assert not (tmp_path / "run" / "weights_before.h5").exists()
-    folder = tmp_path / "moved" / first.path.parent.name
-    folder.mkdir(parents=True)
+    folder = tmp_path / "moved"
+    folder.mkdir()
     moved = [
         dataclasses.replace(video, path=pathlib.Path(shutil.copy(video.path, folder)))
         for video in noisy.videos
