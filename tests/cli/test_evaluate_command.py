@@ -130,7 +130,7 @@ def test_two_streams_are_added_from_what_was_computed(
     output = tmp_path / "report"
     both = ("--weights", weights["good"], "--flow-weights", flow_weights)
     code, out, _ = command("evaluate", dataset, *both, "--output", output)
-    assert code == 0 and out.splitlines()[2].split() == ["rgb", "flow", "both"]
+    assert code == 1 and out.splitlines()[2].split() == ["rgb", "flow", "both"]
     assert len(list((output / "logits").rglob("*.npy"))) == 4
     stored = [LogitCache.get]
 
@@ -143,7 +143,7 @@ def test_two_streams_are_added_from_what_was_computed(
     # Two good videos of rgb and of flow; of the bad one nothing is kept, and flow does not ask.
     assert [each is None for each in stored[1:]] == [False, False, True, False, False]
     code, out, _ = command("evaluate", dataset, "--weights", flow_weights, "--json")
-    assert code == 0 and json.loads(out)["streams"]["flow"] == joint["streams"]["flow"] | {
+    assert code == 1 and json.loads(out)["streams"]["flow"] == joint["streams"]["flow"] | {
         "skipped": 1
     }
     logits = {"rgb": np.stack(stored[1:3]), "flow": np.stack(stored[4:6])}
