@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import importlib.util
 import os
 import pathlib
@@ -11,6 +12,7 @@ import subprocess
 import sys
 
 import pytest
+from packaging.requirements import Requirement
 
 from kinetics_i3d.app.examples import write_examples
 
@@ -38,6 +40,12 @@ def start_server(tmp_path_factory):
     """(*words) -> context manager of a `Server`; skips where Gradio is not installed."""
     if importlib.util.find_spec("gradio") is None:
         pytest.skip("needs Gradio; `make page` installs it and runs this")
+    # `make formats` installs another server, which needs an earlier Starlette.
+    for requirement in map(Requirement, importlib.metadata.requires("gradio")):
+        if requirement.name == "starlette":
+            version = importlib.metadata.version("starlette")
+            if version not in requirement.specifier:
+                pytest.skip(f"Gradio needs {requirement}, not {version}; `make page` installs it")
 
     @contextlib.contextmanager
     def start(*words):
