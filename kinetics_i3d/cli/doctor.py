@@ -38,8 +38,8 @@ def add_arguments(parser):
         "--weights",
         default=DEFAULT_WEIGHTS[None],
         metavar="NAME|PATH",
-        help="weights of the model that will read the clips: a name that `kinetics-i3d weights` "
-        "lists, or a file",
+        help="weights of the network of one stream that will read the clips: a name that "
+        "`kinetics-i3d weights` lists, or a file",
     )
     target.add_argument(
         "--spec",
