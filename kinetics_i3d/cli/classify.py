@@ -44,9 +44,8 @@ def add_arguments(parser):
     add_output_argument(
         parser,
         "PNG",
-        "also draw the frames and labels; for several videos, the name of each is "
-        "added before the suffix; needs the extra "
-        '"pictures"',
+        "also draw the frames and labels; for several videos, the name of each is added before the "
+        'suffix; needs the extra "pictures"',
     )
     add_labels_argument(parser)
     add_precision_arguments(parser)
@@ -89,6 +88,7 @@ def run(options):
                     show(result)
                 results.append(result.to_dict() | {"weights": named})
                 if picture is not None:
+                    progress.clear()
                     undrawn += not draw(picture, video, result, model)
             progress(len(results))
     if options.json:

@@ -53,9 +53,8 @@ def add_arguments(parser):
     add_output_argument(
         parser,
         "PNG",
-        "also draw the frames as the model sees them; for several files, the "
-        "name of each is added before the suffix; needs the extra "
-        '"pictures"',
+        "also draw the frames as the model sees them; for several files, the name of each is added "
+        'before the suffix; needs the extra "pictures"',
     )
     add_json_argument(parser)
 
