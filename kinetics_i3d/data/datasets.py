@@ -267,8 +267,7 @@ def _rooted(paths, *, beside=()):
         inside = [pathlib.Path("..")]
     if any(".." in folder.parts for folder in inside):
         paths = [os.path.abspath(path) for path in paths]
-        folders = map(os.path.abspath, folders)
-        root = pathlib.Path(os.path.commonpath(list(folders)))
+        root = pathlib.Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
     return root, list(dict.fromkeys(paths))
 
 
