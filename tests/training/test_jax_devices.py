@@ -118,6 +118,7 @@ def test_two_devices_take_the_steps_of_one(noise):
     one, two = (run(FIT, noise, count, env={"JAX_ENABLE_X64": "1"}) for count in (1, 2))
     assert (one["devices"], two["devices"]) == ([1], [2])
     assert len(one["losses"]) == 3
-    # The logits are float32 under every policy.
-    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
+    # The logits are float32 under every policy: the third losses differ by 1.7e-5 on an AMD EPYC,
+    # by less than 1e-5 on an Intel Xeon. A learning rate that is 1 % higher changes them by 3e-2.
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)
     assert max(one["losses"]) > 1.1 * min(one["losses"])
