@@ -22,10 +22,10 @@ from kinetics_i3d.cli.arguments import (
     with_labels,
     with_precision,
 )
-from kinetics_i3d.cli.console import complain, inform, load_keras
+from kinetics_i3d.cli.console import complain, inform, load_keras, try_to_draw
 from kinetics_i3d.core.canvas import check_picture_path
 from kinetics_i3d.core.clip_spec import streams_name
-from kinetics_i3d.core.errors import UserError, VideoError
+from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.progress import Progress
 
 EXAMPLES = (
@@ -118,16 +118,10 @@ def look(video, model, *, top):
 
 
 def draw(picture, video, result, model):
-    """Draws the frames and labels of a video; reports an error, and returns whether it worked."""
+    """Draws the frames and labels of a video; returns whether it worked."""
     from kinetics_i3d.inference.classify import draw_filmstrip
 
-    try:
-        draw_filmstrip(picture, video, result, spec=model.clip_spec)
-    except (UserError, OSError) as error:
-        complain(error)
-        return False
-    inform(f"picture: {picture}")
-    return True
+    return try_to_draw(draw_filmstrip, picture, video, result, spec=model.clip_spec)
 
 
 def show(result):

@@ -18,6 +18,7 @@ import tempfile
 import absl.flags
 import absl.logging
 
+from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.progress import Progress
 
 PROGRAM = "kinetics-i3d"
@@ -70,6 +71,17 @@ def inform(text):
     """Prints a plain line on stderr, unless the command is quiet."""
     if _verbosity != QUIET:
         print(escape_controls(text), file=sys.stderr, flush=True)
+
+
+def try_to_draw(draw, path, *arguments, **options):
+    """Draws a picture; reports its path or the error, and returns whether it worked."""
+    try:
+        draw(path, *arguments, **options)
+    except (UserError, OSError) as error:
+        complain(error)
+        return False
+    inform(f"picture: {path}")
+    return True
 
 
 def _print_line(kind, text):

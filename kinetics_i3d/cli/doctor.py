@@ -14,7 +14,7 @@ from kinetics_i3d.cli.arguments import (
     expand_videos,
 )
 from kinetics_i3d.cli.classify import picture_paths
-from kinetics_i3d.cli.console import complain, inform
+from kinetics_i3d.cli.console import complain, try_to_draw
 from kinetics_i3d.core.clip_spec import SPECS
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.weights import DEFAULT_WEIGHTS
@@ -92,13 +92,7 @@ def run(options):
 
 
 def draw(picture, report):
-    """Draws the frames of a report; reports an error, and returns whether it worked."""
+    """Draws the frames of a report; returns whether it worked."""
     from kinetics_i3d.inference.doctor.contact_sheet import draw_contact_sheet
 
-    try:
-        draw_contact_sheet(picture, report)
-    except (UserError, OSError) as error:
-        complain(error)
-        return False
-    inform(f"picture: {picture}")
-    return True
+    return try_to_draw(draw_contact_sheet, picture, report)

@@ -244,10 +244,8 @@ def _listed_videos(source):
     """(root, paths) of the videos of a list or table, in its order; then those that are missing."""
     try:
         dataset = open_dataset(source)
-        paths, missing = (
-            [str(video.location) for video in videos]
-            for videos in (dataset.videos, dataset.missing)
-        )
+        paths = [str(video.location) for video in dataset.videos]
+        missing = [str(video.location) for video in dataset.missing]
     except DatasetError:
         paths, missing = _paths_alone(source), []
         if paths is None:

@@ -67,7 +67,9 @@ def _examine_rate(video, spec):
 
 
 def _examine_timing(video):
-    gaps = np.diff(video.times)[int(video.is_part) :]
+    gaps = np.diff(video.times)
+    if video.is_part:
+        gaps = gaps[1:]  # its first picture may have begun before it
     if len(gaps) < 2:
         return Finding("ok", "timing", "too few frames to tell")
     median = np.median(gaps)
