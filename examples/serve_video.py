@@ -44,7 +44,9 @@ def read_frames(path, *, fps, short_side, max_frames):
 
     # "file:" and no format that names further files: a request must not read any other file.
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    with av.open(f"file:{path}", options=options, metadata_errors="replace") as file:
+    # Titles may have any encoding, which PyAV accepts by itself from version 19 on.
+    errors = {"metadata_errors": "replace"} if av.__version__.startswith("18.") else {}
+    with av.open(f"file:{path}", options=options, **errors) as file:
         stream = file.streams.video[0]
         shown, begin, end, tick = None, None, 0.0, 0
         for frame in file.decode(stream):

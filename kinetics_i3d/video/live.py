@@ -13,7 +13,7 @@ import threading
 import time
 
 from kinetics_i3d.core.errors import VideoError
-from kinetics_i3d.video.source import FORMATS, Source, file_state, reason_of
+from kinetics_i3d.video.source import FORMATS, Source, file_state, open_container, reason_of
 from kinetics_i3d.video.span import split_span
 from kinetics_i3d.video.video_frames import VideoFrames
 
@@ -80,9 +80,7 @@ class LiveSource(Source):
         try:
             if self.kind == "camera":
                 # The device's own driver; nothing else is opened.
-                return av.open(
-                    str(self.path), format="v4l2", timeout=self._timeout, metadata_errors="replace"
-                )
+                return open_container(str(self.path), format="v4l2", timeout=self._timeout)
             scheme = _SCHEME.match(self._source)[1].lower()
             options = {
                 "format_whitelist": _STREAM_FORMATS,
@@ -91,9 +89,10 @@ class LiveSource(Source):
             }
             if scheme in ("rtsp", "rtsps"):
                 options["rtsp_flags"] = "prefer_tcp"  # UDP loses packets, and pictures with them
-            return av.open(
-                self._source, options=options, timeout=self._timeout, metadata_errors="replace"
-            )
+            if scheme in ("http", "https"):
+                # Otherwise FFmpeg 9 reports the regular end of a chunked stream as an error.
+                options["multiple_requests"] = "1"
+            return open_container(self._source, options=options, timeout=self._timeout)
         except av.error.FFmpegError as error:
             raise VideoError(
                 f"{self.path}: cannot be opened ({self._network_reason(error)})"
@@ -108,7 +107,7 @@ class LiveSource(Source):
         # Although the file is open, its format may refer to others.
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
         try:
-            return av.open(self._file, options=options, metadata_errors="replace")
+            return open_container(self._file, options=options)
         except av.error.FFmpegError as error:
             self.close()
             raise VideoError(

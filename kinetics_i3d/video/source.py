@@ -113,7 +113,7 @@ class Source:
     @property
     def tick(self):
         """Seconds per unit of the time stamps, a fraction."""
-        return self.stream.time_base
+        return _fraction(self.stream.time_base)
 
     @property
     def claimed(self):
@@ -132,7 +132,7 @@ class Source:
             return self._memory.fps
         for rate in (self.stream.average_rate, self.stream.guessed_rate):
             if rate:
-                return rate
+                return _fraction(rate)
         return fractions.Fraction(25)
 
     @property
@@ -254,13 +254,26 @@ def _open(path):
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         # "file:" because libav interprets the part of a name before a colon as a protocol.
-        # Metadata of old files has arbitrary encodings; it is not used here.
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        return open_container(f"file:{path}", options=options)
     except av.error.FFmpegError as error:
         raise VideoError(
             f"{path}: not a video in a supported format, or its header is damaged "
             f"({reason_of(error)})"
         ) from error
+
+
+def open_container(file, **arguments):
+    """`av.open` for reading; metadata in any encoding, which old files have, is no error."""
+    import av
+
+    if int(av.__version__.split(".")[0]) < 19:  # later versions always replace such characters
+        arguments["metadata_errors"] = "replace"
+    return av.open(file, **arguments)
+
+
+def _fraction(rational):
+    """A rate or time base of PyAV, whose own type since version 19 cannot be pickled."""
+    return fractions.Fraction(rational.numerator, rational.denominator)
 
 
 def _best_stream(container, path):

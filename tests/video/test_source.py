@@ -3,6 +3,7 @@
 import fractions
 import os
 import pathlib
+import pickle
 
 import av
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.video.reader import read_frames, video_info
+from kinetics_i3d.video.source import Source, open_container
 
 Fraction = fractions.Fraction
 
@@ -222,6 +224,33 @@ def test_title_in_latin1_is_passed(suffix, tmp_path):
     assert b"Cafe XYZW" in data
     path.write_bytes(data.replace(b"Cafe XYZW", b"Caf\xe9 XYZW"))
     assert len(list(read_frames(path))) == 4
+
+
+@pytest.mark.parametrize(
+    ("version", "arguments"), [("18.1.0", {"metadata_errors": "replace"}), ("19.0.2", {})]
+)
+def test_metadata_errors_is_passed_to_the_versions_that_know_it(monkeypatch, version, arguments):
+    received = []
+    monkeypatch.setattr(av, "__version__", version)
+    monkeypatch.setattr(av, "open", lambda file, **options: received.append((file, options)))
+    open_container("a.mp4", timeout=3)
+    assert received == [("a.mp4", {"timeout": 3, **arguments})]
+
+
+def test_rate_and_tick_are_fractions_whatever_type_pyav_returns(coded_video):
+    class Rational:  # the part of PyAV 19's `AVRational` that is read
+        def __init__(self, numerator, denominator):
+            self.numerator, self.denominator = numerator, denominator
+
+    class Stream:
+        average_rate = guessed_rate = Rational(30000, 1001)
+        time_base = Rational(1, 90000)
+
+    source = Source(coded_video(4), threads=1)
+    source.close()
+    source.stream = Stream()
+    values = pickle.loads(pickle.dumps((source.rate, source.tick)))
+    assert values == (Fraction(30000, 1001), Fraction(1, 90000))
 
 
 def test_names_that_cannot_be_looked_at_are_video_errors(tmp_path, monkeypatch):
