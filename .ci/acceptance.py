@@ -35,8 +35,8 @@ def learn_figures(folder):
         area=(0.8, 1.0),
         color=False,
         epochs=24,
-        batch=8,
-        norm_momentum=0.9,
+        batch_size=8,
+        batch_norm_momentum=0.9,
     )
     start = time.perf_counter()
     model = ki3d.train(dataset, config, folder / "run")

@@ -92,7 +92,7 @@ def clips_from_records(folder):
     spec, count = benchmark.SMALL, 96
     source = example_records(folder, spec)
     clips = benchmark.training_clips(
-        source, spec=spec, frames=16, batch=1, augment=benchmark.augmentation(spec)
+        source, spec=spec, frames=16, batch_size=1, augment=benchmark.augmentation(spec)
     )
     noise = np.random.default_rng(0).integers(0, 256, (16, 22, 3), np.uint8)
     jpeg = tf.io.encode_jpeg(noise.repeat(8, 0).repeat(8, 1), quality=95)
@@ -108,14 +108,14 @@ def clips_from_records(folder):
     return draw, timed(decode_pictures)
 
 
-def convolutions(frames, size, *, batch=1, train=False):
+def convolutions(frames, size, *, batch_size=1, train=False):
     """A function that runs three 3D convolutions of TensorFlow, and their gradients to train."""
     import tensorflow as tf
 
     random = np.random.default_rng(0)
     shapes = ((7, 7, 7, 3, 32), (3, 3, 3, 32, 64), (3, 3, 3, 64, 128))
     kernels = [tf.constant(random.normal(0, 0.05, shape), tf.float32) for shape in shapes]
-    clips = tf.constant(random.uniform(-1, 1, (batch, frames, size, size, 3)), tf.float32)
+    clips = tf.constant(random.uniform(-1, 1, (batch_size, frames, size, size, 3)), tf.float32)
 
     def network():
         x = clips
@@ -148,9 +148,11 @@ def training_steps(folder):
 
     config = benchmark.SMALL
     source = example_records(folder, config.specs(("rgb",))["rgb"])
-    batches = benchmark.training_batches(source, config, ("rgb",), batch=config.batch, seed=0)
+    batches = benchmark.training_batches(
+        source, config, ("rgb",), batch_size=config.batch_size, seed=0
+    )
     run, _ = benchmark.our_loop(config, source.labels, batches, folder / "loop")
-    reference = convolutions(config.frames, config.size, batch=config.batch, train=True)
+    reference = convolutions(config.frames, config.size, batch_size=config.batch_size, train=True)
     return timed(lambda: run(1)), timed(reference)
 
 

@@ -75,7 +75,7 @@ def clip_rows(videos, folder, options):
                 for clips in (
                     decoded_clips(source, specs=specs, frames=FRAMES),
                     training_clips(
-                        source, spec=spec, frames=FRAMES, batch=1, augment=augmentation(spec)
+                        source, spec=spec, frames=FRAMES, batch_size=1, augment=augmentation(spec)
                     ),
                 ):
                     speeds[name].append(drawn(clips, options.clips))
@@ -112,7 +112,7 @@ def waiting(source, frames, steps):
     from kinetics_i3d.models.inception_i3d import InceptionI3D
 
     clips = training_clips(
-        source, spec=SMALL, frames=frames, batch=BATCH, augment=augmentation(SMALL)
+        source, spec=SMALL, frames=frames, batch_size=BATCH, augment=augmentation(SMALL)
     )
     model = InceptionI3D(classes=len(CLIPS))
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))

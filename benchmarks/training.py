@@ -33,9 +33,9 @@ from kinetics_i3d.training.step import Objective, Step
 
 ENDLESS = 10**9
 SMALL = TrainConfig(
-    frames=16, size=112, test_short_side=128, test_size=112, batch=8, steps=ENDLESS, warmup=0.0
+    frames=16, size=112, test_short_side=128, test_size=112, batch_size=8, steps=ENDLESS, warmup=0.0
 )
-FULL = TrainConfig(frames=64, batch=1, steps=ENDLESS, warmup=0.0)
+FULL = TrainConfig(frames=64, batch_size=1, steps=ENDLESS, warmup=0.0)
 
 
 def make_records(folder, config):
@@ -98,8 +98,8 @@ def rows_of(medians, config, base, clips):
         {
             "what": name,
             "clips": clips,
-            "batch": config.batch,
-            "clips/s": f"{config.batch / median:.2f}",
+            "batch": config.batch_size,
+            "clips/s": f"{config.batch_size / median:.2f}",
             "ratio": f"{medians[base] / median:.2f}",
         }
         for name, median in medians.items()
@@ -109,7 +109,7 @@ def rows_of(medians, config, base, clips):
 def compare_with_fit(folder, options):
     """Rows and numbers of the loop on records and of `fit` on one batch in memory."""
     source = make_records(folder, SMALL)
-    batches = training_batches(source, SMALL, ("rgb",), batch=SMALL.batch, seed=0)
+    batches = training_batches(source, SMALL, ("rgb",), batch_size=SMALL.batch_size, seed=0)
     clips, targets, _ = next(iter(batches))
     ours, loop = our_loop(SMALL, source.labels, batches, folder / "loop")
     runs = {

@@ -36,7 +36,7 @@ model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
 # Endless shuffled clips: random crops, flips and starts.
 training = dataset.split("train")
 batches = ki3d.training_clips(
-    training, spec=spec, frames=options.frames, batch=8, augment=ki3d.augmentation(spec)
+    training, spec=spec, frames=options.frames, batch_size=8, augment=ki3d.augmentation(spec)
 )
 steps = max(1, len(training) // 8)
 model.fit(batches, steps_per_epoch=steps, epochs=options.epochs, shuffle=False, verbose=2)

@@ -147,8 +147,8 @@ def short_config(config):
     """A `TrainConfig` for two steps of small clips."""
     machines = len(os.environ.get("PAGE_PORTS", "").split(","))  # each takes a clip or more
     batch = max(2, machines)
-    sizes = {"size": 32, "test_size": 32, "test_short_side": 36, "frames": 16, "batch": batch}
-    short = {"steps": 2, "head_start": 0, "norm_batches": 1, "precision": "float32"}
+    sizes = {"size": 32, "test_size": 32, "test_short_side": 36, "frames": 16, "batch_size": batch}
+    short = {"steps": 2, "linear_probe": 0, "recalibration_batches": 1, "precision": "float32"}
     return dataclasses.replace(config, **sizes, **short, epochs=1, accumulate=1, warmup=0.0)
 
 

@@ -98,7 +98,7 @@ assert np.array_equal(model(clip), loaded(clip)) and loaded.labels == ("sit", "s
 ki3d.write_video("a.mp4", np.zeros((20, 40, 40, 3), "uint8"), fps=25)
 print(ki3d.classify("a.mp4", "tiny.h5").predictions[0][0] in loaded.labels)
 config = ki3d.TrainConfig(
-    system="Tiny", steps=1, batch=1, frames=16, size=32, test_size=32, test_short_side=36
+    system="Tiny", steps=1, batch_size=1, frames=16, size=32, test_size=32, test_short_side=36
 )
 pathlib.Path("t.csv").write_text("path,label,split\\na.mp4,sit,train\\na.mp4#t=0.2,stand,train\\n")
 print(ki3d.train("t.csv", config, "run").system)

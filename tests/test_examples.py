@@ -89,9 +89,9 @@ def test_fine_tune(run, folder, tmp_path, monkeypatch):
     recipe = ki3d.config_from_recipe
 
     def small(name, **changes):
-        sizes = {"frames": 16, "size": 32, "test_size": 32, "test_short_side": 36, "batch": 2}
+        sizes = {"frames": 16, "size": 32, "test_size": 32, "test_short_side": 36, "batch_size": 2}
         config = recipe(name, **changes)
-        return dataclasses.replace(config, **sizes, precision="float32", head_start=0)
+        return dataclasses.replace(config, **sizes, precision="float32", linear_probe=0)
 
     monkeypatch.setattr(ki3d, "config_from_recipe", small)
     words = ("--weights", "rgb_figures", "--epochs", "1")

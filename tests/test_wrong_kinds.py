@@ -40,7 +40,7 @@ CALLS = {
     ),
     "training_clips(path)": (
         lambda folder: ki3d.training_clips(
-            folder, spec=ki3d.ClipSpec("x"), frames=9, batch=1, augment=None
+            folder, spec=ki3d.ClipSpec("x"), frames=9, batch_size=1, augment=None
         ),
         r"`source` must be a Dataset, such as open_dataset\(path\)",
     ),

@@ -92,7 +92,7 @@ def training() -> None:
     ki3d.prepare(dataset, FOLDER / "records", records, workers=2)
     spec = ki3d.ClipSpec("small")
     augment = ki3d.augmentation(spec, color=False)
-    clips: Any = ki3d.training_clips(dataset, spec=spec, frames=9, batch=2, augment=augment)
+    clips: Any = ki3d.training_clips(dataset, spec=spec, frames=9, batch_size=2, augment=augment)
     print(clips)
 
 

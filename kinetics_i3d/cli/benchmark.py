@@ -39,7 +39,7 @@ def add_arguments(parser):
         description="Measure the training pipeline, without a network.",
         examples=EXAMPLES,
     )
-    data, _ = add_dataset_arguments(parser, records=True)
+    data = add_dataset_arguments(parser, records=True)
     add_split_argument(data, default="train", purpose="to read")
     add_streams_argument(parser, purpose="streams to read", default="rgb")
     parser.add_argument("--frames", type=count, default=64, metavar="N", help="frames per clip")
@@ -50,7 +50,10 @@ def add_arguments(parser):
         help=f"height and width of a clip in pixels (default: {DEEPMIND.size}, or that of smaller "
         "records)",
     )
-    parser.add_argument("--batch", type=count, default=8, metavar="N", help="clips per batch")
+    batch_size = parser.add_argument(
+        "--batch-size", type=count, default=8, metavar="N", help="clips per batch"
+    )
+    parser.add_former_option("--batch", batch_size)
     parser.add_argument(
         "--seconds", type=float, default=10.0, metavar="N", help="duration of the measurement"
     )
@@ -75,7 +78,7 @@ def run(options):
         streams=options.streams,
         spec=of_size(spec, size),
         frames=options.frames,
-        batch=options.batch,
+        batch_size=options.batch_size,
         seconds=options.seconds,
     )
     settings = {
@@ -83,7 +86,7 @@ def run(options):
         "kind": kind,
         "streams": list(options.streams),
         "clip": [options.frames, size, size],
-        "batch": options.batch,
+        "batch_size": options.batch_size,
     }
     print_result(options, as_text(speed, kind, len(source)), settings | speed.to_dict())
     return 0

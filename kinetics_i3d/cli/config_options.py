@@ -8,7 +8,7 @@ import typing
 from kinetics_i3d.cli.arguments import (
     streams,
 )
-from kinetics_i3d.training.config import CHOICES
+from kinetics_i3d.training.config import CHOICES, RENAMED_FIELDS
 
 DATA, START, CLIPS, OPTIMIZATION, DEVICES, CHECKPOINTS = (
     "data",
@@ -52,7 +52,8 @@ FIELDS = (
         START,
         None,
         "what is trained: original trains all layers from scratch, full fine-tunes all layers of "
-        "--weights, fixed trains only the classifier, on features that are computed once",
+        "--weights, fixed trains only the classifier, on features that are computed once (default: "
+        "full with --weights, otherwise original)",
     ),
     Field(
         "head",
@@ -94,19 +95,19 @@ FIELDS = (
     ),
     Field("dropout", START, "SHARE", "share of the features that dropout sets to 0, 0 to 1"),
     Field(
-        "norm",
+        "batch_norm",
         START,
         None,
         "batch norm: train uses and updates the statistics of each batch; freeze keeps statistics "
         "and offsets as they are; recalibrate trains, and measures the statistics again at the end",
     ),
     Field(
-        "norm_momentum",
+        "batch_norm_momentum",
         START,
         "DECAY",
         "decay per step of batch norm's moving statistics, 0 to 1; short runs need less",
     ),
-    Field("norm_batches", START, "N", "batches that --norm recalibrate measures"),
+    Field("recalibration_batches", START, "N", "batches that --batch-norm recalibrate measures"),
     Field(
         "feature_passes",
         START,
@@ -158,7 +159,7 @@ FIELDS = (
         "N",
         "passes over the training videos (default: 20; 60 with --transfer fixed)",
     ),
-    Field("batch", OPTIMIZATION, "N", "clips per step, on all devices together"),
+    Field("batch_size", OPTIMIZATION, "N", "clips per step, on all devices together"),
     Field(
         "learning_rate",
         OPTIMIZATION,
@@ -175,7 +176,7 @@ FIELDS = (
         "epochs in which the learning rate rises linearly from 0",
     ),
     Field(
-        "head_start",
+        "linear_probe",
         OPTIMIZATION,
         "EPOCHS",
         "epochs that train the classifier alone before the other layers",
@@ -202,14 +203,17 @@ FIELDS = (
         "dataset",
     ),
     Field(
-        "class_weights",
+        "class_weight",
         OPTIMIZATION,
         None,
         "balanced weights each clip's loss by the inverse frequency of its class; none weights "
         "all clips equally",
     ),
     Field(
-        "clip_norm", OPTIMIZATION, "NORM", "largest global norm of the gradients; 0 for no limit"
+        "global_clipnorm",
+        OPTIMIZATION,
+        "NORM",
+        "largest global norm of the gradients; 0 for no limit",
     ),
     Field(
         "ema",
@@ -240,7 +244,7 @@ FIELDS = (
         "memory",
     ),
     Field(
-        "synchronize_norm",
+        "synchronize_batch_norm",
         DEVICES,
         None,
         "compute batch norm's statistics over the clips of all devices together",
@@ -255,10 +259,11 @@ FIELDS = (
 )
 
 
-def add_fields(topics, config_class, fields=FIELDS):
+def add_fields(parser, topics, config_class, fields=FIELDS):
     """Adds an option for each field of a dataclass to the group of its topic.
 
     Args:
+        parser: The parser, for the former names of the options.
         topics: {topic: group of a parser}.
         config_class: A dataclass whose fields have defaults and are str, int, float or bool, one of
             them or None, or a tuple.
@@ -266,17 +271,21 @@ def add_fields(topics, config_class, fields=FIELDS):
     """
     kinds = typing.get_type_hints(config_class)
     defaults = {field.name: field.default for field in dataclasses.fields(config_class)}
+    options = {}
     for field in fields:
         default = defaults[field.name]
         text = field.help
         if "(default" not in text and default not in (None, ()):
             text += f" (default: {_as_words(default)})"
-        topics[field.topic].add_argument(
+        options[field.name] = topics[field.topic].add_argument(
             f"--{field.name.replace('_', '-')}",
             default=argparse.SUPPRESS,  # unset fields are those of the recipe
             help=text.replace("%", "%%"),
             **_how_to_read(field, kinds[field.name], default),
         )
+    for former, name in RENAMED_FIELDS.items():
+        if name in options and options[name].nargs != 0:  # a flag
+            parser.add_former_option(f"--{former.replace('_', '-')}", options[name])
 
 
 def _as_words(default):

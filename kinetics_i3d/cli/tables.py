@@ -31,7 +31,7 @@ EXAMPLES = (
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    data, _ = add_dataset_arguments(parser, bare=False)
+    data = add_dataset_arguments(parser, bare=False)
     add_split_argument(data, default="test", purpose="to test on")
     add_output_argument(
         parser,
@@ -64,14 +64,15 @@ def add_arguments(parser):
         help="weights of InceptionV1 to start from, such as imagenet_inception5h; without them the "
         "runs that start from ImageNet are left out",
     )
-    parser.add_argument(
-        "--source",
+    weights = parser.add_argument(
+        "--weights",
         nargs="+",
         default=(),
         metavar="FOLDER|NAME|PATH",
         help="weights that the fixed and fine-tuned networks start from: the output folder of "
         "earlier tables on another dataset, or weights of clips, one per stream",
     )
+    parser.add_former_option("--source", weights)
     parser.add_argument(
         "--save-every",
         type=count,
@@ -102,7 +103,7 @@ def run(options):
         seeds=options.seeds,
         pattern=options.runs,
         imagenet=options.imagenet,
-        sources=tuple(options.source),
+        sources=tuple(options.weights),
         split=options.split,
     )
     if options.dry_run:

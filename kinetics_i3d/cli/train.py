@@ -4,6 +4,7 @@ Rerunning a command that was stopped or killed resumes the run, which ends with 
 Exit code 75: the run was stopped by SIGTERM and has saved its state.
 """
 
+import argparse
 import contextlib
 import os
 import pathlib
@@ -49,10 +50,13 @@ def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
     parser.add_argument(
         "system",
+        nargs="?",
+        default=argparse.SUPPRESS,  # that of the recipe
         metavar="SYSTEM",
-        help="InceptionI3D, or one of the paper's systems that `kinetics-i3d systems` lists",
+        help="one of the paper's systems that `kinetics-i3d systems` lists, or InceptionI3D "
+        "(default: that of --recipe, otherwise InceptionI3D)",
     )
-    topics = {DATA: add_dataset_arguments(parser, bare=False, records=True)[0]}
+    topics = {DATA: add_dataset_arguments(parser, bare=False, records=True)}
     for topic in (START, CLIPS, OPTIMIZATION, DEVICES, CHECKPOINTS):
         topics[topic] = parser.add_argument_group(topic)
     topics[START].add_argument(
@@ -70,7 +74,7 @@ def add_arguments(parser):
         "resumed",
         required=True,
     )
-    add_fields(topics, TrainConfig)
+    add_fields(parser, topics, TrainConfig)
     add_labels_argument(topics[START])
     topics[DEVICES].add_argument(
         "--distribute",
@@ -86,12 +90,13 @@ def add_arguments(parser):
         metavar="STEPS",
         help="training steps between saved states",
     )
-    topics[CHECKPOINTS].add_argument(
-        "--name",
+    name = topics[CHECKPOINTS].add_argument(
+        "--spec-name",
         default="custom",
         metavar="NAME",
         help="name of the clip spec in the finished weights",
     )
+    parser.add_former_option("--name", name)
     topics[CHECKPOINTS].add_argument(
         "--tensorboard", action="store_true", help="also write the curves for TensorBoard"
     )
@@ -120,7 +125,7 @@ def run(options):
                 dataset,
                 config,
                 options.output,
-                spec_name=options.name,
+                spec_name=options.spec_name,
                 about=about,
                 distribute=options.distribute,
                 save_every=options.save_every,

@@ -64,7 +64,7 @@ def training_clips(
     streams: Sequence[str] = ("rgb",),
     spec: ClipSpec | Mapping[str, ClipSpec],
     frames: int,
-    batch: int,
+    batch_size: int,
     augment: Callable[..., Any],
     mixup: float = 0.0,
     seed: int = 0,
@@ -85,7 +85,7 @@ def training_clips(
         spec: The `ClipSpec` of the model to train, or {stream: `ClipSpec`} of one that reads both.
         frames: Frames per clip, of each stream; if their rates differ, of the faster one, flow:
             with the specs of a `TwoStream`, 10 means 1 rgb frame and 10 flow frames.
-        batch: Clips per batch.
+        batch_size: Clips per batch.
         augment: A function `(clip, seed) -> clip` of {stream: tensor}, such as
             `augmentation(spec)`; flow is quantized to uint8.
         mixup: Alpha of `transforms.mixup`; 0 disables it.
@@ -112,7 +112,8 @@ def training_clips(
 
     >>> spec = ki3d.ClipSpec("small", short_side=36, size=32)
     >>> clips = ki3d.training_clips(
-    ...     ki3d.open_dataset(folder), spec=spec, frames=9, batch=2, augment=ki3d.augmentation(spec)
+    ...     ki3d.open_dataset(folder), spec=spec, frames=9, batch_size=2,
+    ...     augment=ki3d.augmentation(spec)
     ... )
     >>> videos, targets = next(iter(clips))
     >>> videos.shape, targets.shape
@@ -144,7 +145,7 @@ def training_clips(
         clip = {name: tf.ensure_shape(clip[name], shape) for name, shape in shapes.items()}
         return clip, target, number
 
-    batches = decoded.map(finish, num_parallel_calls=workers).batch(batch)
+    batches = decoded.map(finish, num_parallel_calls=workers).batch(batch_size)
     if mixup:
         index, count = shard
         blend = transforms.mixup(mixup)
@@ -217,7 +218,7 @@ class InputBenchmark:
         return {**dataclasses.asdict(self), "limit": self.limit}
 
 
-def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds=10.0):
+def measure_input(source, *, streams=("rgb",), spec, frames=64, batch_size=8, seconds=10.0):
     """Draws clips for some seconds, first only decoded, then as training reads them.
 
     Args:
@@ -225,7 +226,7 @@ def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds
         streams: `"rgb"`, `"flow"` or both.
         spec: A `ClipSpec`, or {stream: `ClipSpec`}.
         frames: Frames of a clip.
-        batch: Clips of a batch.
+        batch_size: Clips of a batch.
         seconds: Duration; half of it for decoding alone.
 
     Returns:
@@ -245,10 +246,10 @@ def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds
         streams=streams,
         spec=specs,
         frames=frames,
-        batch=batch,
+        batch_size=batch_size,
         augment=augmentation(specs),
     )
-    clips, wall, processor = _drawn(batches, batch, seconds / 2)
+    clips, wall, processor = _drawn(batches, batch_size, seconds / 2)
     decode = (alone[2] / alone[0]) / (processor / clips)
     return InputBenchmark(
         clips=clips / wall,
@@ -261,14 +262,14 @@ def measure_input(source, *, streams=("rgb",), spec, frames=64, batch=8, seconds
     )
 
 
-def _drawn(batches, batch, seconds):
+def _drawn(batches, batch_size, seconds):
     """(clips, seconds, processor seconds) of drawing batches for `seconds`, after the first."""
     drawn = iter(batches)
     next(drawn)
     count, start, processor = 0, time.perf_counter(), time.process_time()
     while True:
         next(drawn)
-        count += batch
+        count += batch_size
         wall = time.perf_counter() - start
         if wall >= seconds:
             return count, wall, time.process_time() - processor

@@ -132,7 +132,7 @@ def make_plan(scale, *, seeds=None, pattern="*", images=(), sources=None, valida
     >>> [job.run.name for job in plan.jobs]
     ['C3D.rgb.scratch.original.0', 'C3D.rgb.scratch.original.1']
     >>> plan.left_out["fixed and full"]
-    'they need --source, the weights that they start from'
+    'they need --weights, the weights that they start from'
     """
     images = dict(images)
     inits = {"scratch", *images, *(sources.inits if sources else ())}
@@ -148,7 +148,7 @@ def make_plan(scale, *, seeds=None, pattern="*", images=(), sources=None, valida
             "it needs --imagenet; the paper has it for all systems except the 3D-ConvNet"
         )
     if not sources:
-        left_out["fixed and full"] = "they need --source, the weights that they start from"
+        left_out["fixed and full"] = "they need --weights, the weights that they start from"
     titles = [row.title for row in paper_systems().values() if run_streams(row) == (BOTH,)]
     left_out[f"RGB and Flow of {' and '.join(titles)}"] = (
         "each is one network that reads both streams"
@@ -248,7 +248,7 @@ def _source_key(name):
     info = read_weights(name).info
     if info.rank != 3:
         raise WeightsError(
-            f"{name}: image weights; --source needs clip weights, and --imagenet takes image "
+            f"{name}: image weights; --weights needs clip weights, and --imagenet takes image "
             "weights"
         )
     streams = tuple(info.clip_specs)
@@ -256,7 +256,7 @@ def _source_key(name):
     system = system_of(info).name
     row = next(row for row in paper_systems().values() if system in (row.name, row.trained_as))
     if row.is_separate and stream == BOTH:
-        raise WeightsError(f"{name}: both streams in one file; --source needs one file per stream")
+        raise WeightsError(f"{name}: both streams in one file; --weights needs one file per stream")
     return row.name, stream, _RELEASED_INITS.get(str(name), "given")
 
 
@@ -270,14 +270,16 @@ def training_cost(config, *, videos, classes):
 
     >>> from kinetics_i3d.training.config import TrainConfig
     >>> config = TrainConfig(system="C3D", architecture="c3d_eighth", frames=16, size=112,
-    ...     test_size=112, steps=10, batch=4)
+    ...     test_size=112, steps=10, batch_size=4)
     >>> training_cost(config, videos=40, classes=5) // multiply_adds(
     ...     ki3d.C3D(architecture="c3d_eighth", classes=5))
     120
     """
     if config is None:
         return 0
-    clips = config.batch * (config.steps or config.epochs * math.ceil(videos / config.batch))
+    clips = config.batch_size * (
+        config.steps or config.epochs * math.ceil(videos / config.batch_size)
+    )
     # With fixed features only the classifier is trained, which costs next to nothing.
     passes = videos * config.feature_passes if config.transfer == "fixed" else 3 * clips
     return passes * _forward_cost(config, classes)

@@ -28,7 +28,7 @@ from kinetics_i3d.flow.info import flow_path
 from kinetics_i3d.flow.stored import open_stored
 from kinetics_i3d.flow.tree import FlowJob, make_flow
 from kinetics_i3d.models.inception_i3d import InceptionI3D
-from kinetics_i3d.training.config import NEW_FIELDS
+from kinetics_i3d.training.config import recorded_fields
 from kinetics_i3d.training.network import streams_of
 from kinetics_i3d.training.train import train
 
@@ -159,7 +159,7 @@ def _read_run(folder, settings):
     Args:
         folder: The run's folder.
         settings: The values that the file must have, as `do_runs` makes them. Fields of a config
-            that an earlier version did not have count as their values in `NEW_FIELDS`.
+            of an earlier version are read as `recorded_fields` does.
 
     Returns:
         A dictionary; `None` if the run is not finished, or is a sum of weights that have changed.
@@ -185,7 +185,7 @@ def _read_run(folder, settings):
     if before["parts"] != settings["parts"]:
         return None
     if config := before.pop("config"):
-        before |= NEW_FIELDS | config
+        before |= recorded_fields(config)
     settings = {**settings, **(settings["config"] or {})}
     settings.pop("config")
     check_settings(

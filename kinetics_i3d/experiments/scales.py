@@ -55,11 +55,11 @@ _MINI = _configs(
         "test_size": 64,
         "area": (0.6, 1.0),
         "steps": 160,
-        "batch": 16,
+        "batch_size": 16,
         "learning_rate": 2e-3,
         "dropout": 0.2,
         "label_smoothing": 0.0,
-        "norm_momentum": 0.95,
+        "batch_norm_momentum": 0.95,
     },
     {
         "ConvNetLSTM": {"frames": 6, "stride": 5},
@@ -87,9 +87,9 @@ _SMALL = _configs(
         "test_size": 112,
         "area": (0.35, 1.0),
         "steps": 160,
-        "batch": 16,
+        "batch_size": 16,
         "learning_rate": 1e-4,
-        "norm_momentum": 0.95,
+        "batch_norm_momentum": 0.95,
         "precision": "mixed_bfloat16",
     },
     {
@@ -99,7 +99,7 @@ _SMALL = _configs(
         "TwoStream": {"frames": 10, "stride": 10},
         "TwoStreamFused": {"frames": 20, "stride": 10},
         # Without a warm-up a random classifier would destroy the inflated features.
-        "TwoStreamI3D": {"frames": 24, "head_start": 2},
+        "TwoStreamI3D": {"frames": 24, "linear_probe": 2},
     },
 )
 
@@ -139,8 +139,8 @@ SCALES = {
             seeds=1,
             configs=_PAPER,
             transfers={
-                "fixed": {"steps": 5000, "batch": 96, "learning_rate": 0.01},
-                "full": {"steps": 5000, "batch": 96, "learning_rate": 0.01},
+                "fixed": {"steps": 5000, "batch_size": 96, "learning_rate": 0.01},
+                "full": {"steps": 5000, "batch_size": 96, "learning_rate": 0.01},
             },
         ),
     )

@@ -12,7 +12,7 @@ from kinetics_i3d.experiments.plan import FRAMES_WEIGHTS
 from kinetics_i3d.experiments.runs import dataset_digest
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import HEAD, save_weights
-from kinetics_i3d.training.config import NEW_FIELDS
+from kinetics_i3d.training.config import recorded_fields
 from kinetics_i3d.training.train import train
 from kinetics_i3d.weights.assign import assign, named_variables
 from kinetics_i3d.weights.checkpoint import read_info
@@ -56,7 +56,7 @@ def check_frames(dataset, scale, folder):
     info = read_info(path) if path.is_file() else None
     recorded = {} if info is None else dict(info.about)
     if "dataset" in recorded:
-        recorded["config"] = NEW_FIELDS | recorded["config"]
+        recorded["config"] = recorded_fields(recorded["config"])
         requested = _made_from(dataset, frames_config(scale))
         check_settings(
             {name: recorded.get(name) for name in requested},

@@ -16,13 +16,13 @@ CHOICES = {
     "head": ("new", "keep"),
     "temporal": ("average", "center"),
     "transfer": ("original", "fixed", "full"),
-    "norm": ("train", "freeze", "recalibrate"),
+    "batch_norm": ("train", "freeze", "recalibrate"),
     "crop": ("resized", "plain"),
     "optimizer": ("adamw", "sgd"),
     "schedule": tuple(SCHEDULES),
     "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     "loss": ("auto", "softmax", "sigmoid"),
-    "class_weights": ("none", "balanced"),
+    "class_weight": ("none", "balanced"),
 }
 # Defaults that depend on `transfer`. A linear classifier on frozen features needs a higher rate and
 # more epochs: benchmarks/results/fixed_defaults.md.
@@ -32,14 +32,43 @@ TRANSFER_DEFAULTS = {
     "full": {"learning_rate": 1e-4, "epochs": 20},
 }
 # Fields that the config.json of an earlier version may lack, with the values it used implicitly.
-NEW_FIELDS = {"loss": "softmax", "class_weights": "none"}
+_NEW_FIELDS = {"loss": "softmax", "class_weight": "none"}
+# {name of a field in earlier versions: its name now}.
+RENAMED_FIELDS = {
+    "batch": "batch_size",
+    "head_start": "linear_probe",
+    "clip_norm": "global_clipnorm",
+    "class_weights": "class_weight",
+    "norm": "batch_norm",
+    "norm_momentum": "batch_norm_momentum",
+    "norm_batches": "recalibration_batches",
+    "synchronize_norm": "synchronize_batch_norm",
+}
 _LABEL_SMOOTHING = {"softmax": 0.1, "sigmoid": 0.0}
 _MINIMUMS = {
     1: (
-        *("frames", "stride", "size", "test_size", "epochs", "batch", "accumulate", "patience"),
-        *("feature_passes", "norm_batches", "validate_every"),
+        *(
+            "frames",
+            "stride",
+            "size",
+            "test_size",
+            "epochs",
+            "batch_size",
+            "accumulate",
+            "patience",
+        ),
+        *("feature_passes", "recalibration_batches", "validate_every"),
     ),
-    0: ("steps", "warmup", "weight_decay", "clip_norm", "mixup", "head_start", "keep", "seed"),
+    0: (
+        "steps",
+        "warmup",
+        "weight_decay",
+        "global_clipnorm",
+        "mixup",
+        "linear_probe",
+        "keep",
+        "seed",
+    ),
 }
 
 
@@ -60,18 +89,19 @@ class TrainConfig:
             `imagenet_inception5h` or a path. By default none.
         temporal: How 2D kernels are inflated. `average` (default) spreads them over time. `center`
             puts them at the middle frame.
-        transfer: The paper's modes. `original` (default) trains on these videos alone. `full`
-            fine-tunes `weights` or `inflate`. `fixed` trains only the classifier, on features that
-            are computed once.
+        transfer: The paper's modes. `original` trains on these videos alone. `full` fine-tunes
+            `weights` or `inflate`. `fixed` trains only the classifier, on features that are
+            computed once. Default `full` with `weights`, otherwise `original`.
         feature_passes: Clips per video whose features `transfer="fixed"` computes, each with its
             own augmentation. Default 1.
-        norm: Batch norm during training. `train` (default) updates it. `freeze` keeps its
+        batch_norm: Batch norm during training. `train` (default) updates it. `freeze` keeps its
             statistics and offsets. `recalibrate` updates it and measures the statistics again at
             the end, with the final weights.
-        norm_momentum: Decay of batch norm's moving statistics, 0 to 1. Default 0.999, as in the
-            paper, which takes thousands of steps to forget the start; short runs need less.
-        norm_batches: Batches that `norm="recalibrate"` measures. Default 100.
-        synchronize_norm: Whether batch norm uses the clips of all devices together. Default no.
+        batch_norm_momentum: Decay of batch norm's moving statistics, 0 to 1. Default 0.999, as in
+            the paper, which takes thousands of steps to forget the start; short runs need less.
+        recalibration_batches: Batches that `batch_norm="recalibrate"` measures. Default 100.
+        synchronize_batch_norm: Whether batch norm uses the clips of all devices together. Default
+            no.
         fps: Frame rate of the clips in frames per second. Default 25.
         frames: Frames of a training clip. Default 64. With two streams, frames of flow.
         stride: Flow frames per RGB frame. Default 1. `ConvNetLSTM` needs 5, `TwoStream` and
@@ -91,7 +121,7 @@ class TrainConfig:
             mixup.
         epochs: Passes over the training videos. Default 20, with `transfer="fixed"` 60, whose steps
             take milliseconds.
-        batch: Clips per step on all devices together. Default 8.
+        batch_size: Clips per step on all devices together. Default 8.
         steps: Steps of the run instead of `epochs`. Default 0, use `epochs`.
         accumulate: Parts that a batch is split into, one after the other, if it does not fit into
             memory. Default 1.
@@ -103,14 +133,14 @@ class TrainConfig:
             learning rate tenfold. Default 3.
         weight_decay: Decoupled weight decay of kernels, relative to the learning rate. Default
             0.05. Biases and other vectors do not decay.
-        clip_norm: Largest norm of all gradients together. Default 0, no limit.
+        global_clipnorm: Largest norm of all gradients together. Default 0, no limit.
         label_smoothing: Fraction of each target that is spread over all classes, 0 to 1. Default
             0.1, with `loss="sigmoid"` 0.
         dropout: Fraction of the features that are dropped before the classifier in training, 0 to
             1. Default 0.5.
         ema: Decay of a moving average of the weights, 0 to 1, which is then validated and saved.
             Default 0, no average.
-        head_start: Passes over the videos to fit the classifier to the initial features, before
+        linear_probe: Passes over the videos to fit the classifier to the initial features, before
             training starts. Default 0.
         freeze: Prefixes of names of layers that are not trained. By default none.
         precision: `float32` (default), `mixed_bfloat16` or `mixed_float16`.
@@ -124,7 +154,7 @@ class TrainConfig:
         seed: Seed of all randomness. Default 0.
         loss: `softmax` for exactly one class per video. `sigmoid` for any number: a binary
             cross-entropy for each class, summed. `auto` (default) chooses by the dataset.
-        class_weights: `balanced` weights the training loss of each clip by the inverse frequency of
+        class_weight: `balanced` weights the training loss of each clip by the inverse frequency of
             its class, with mean 1; with `loss="sigmoid"` the positive term of each class. `none`
             (default) does not. Validation losses are not weighted.
 
@@ -134,7 +164,7 @@ class TrainConfig:
     Example:
 
     >>> config = ki3d.TrainConfig(schedule="release_rgb", optimizer="sgd", steps=1150)
-    >>> config.batch, config.frames
+    >>> config.batch_size, config.frames
     (8, 64)
     """
 
@@ -145,12 +175,12 @@ class TrainConfig:
     head: str = "new"
     inflate: str | None = None
     temporal: str = "average"
-    transfer: str = "original"
+    transfer: str | None = None
     feature_passes: int = 1
-    norm: str = "train"
-    norm_momentum: float = 0.999
-    norm_batches: int = 100
-    synchronize_norm: bool = False
+    batch_norm: str = "train"
+    batch_norm_momentum: float = 0.999
+    recalibration_batches: int = 100
+    synchronize_batch_norm: bool = False
     fps: float = 25.0
     frames: int = 64
     stride: int = 1
@@ -163,7 +193,7 @@ class TrainConfig:
     color: bool = True
     mixup: float = 0.0
     epochs: int | None = None
-    batch: int = 8
+    batch_size: int = 8
     steps: int = 0
     accumulate: int = 1
     optimizer: str = "adamw"
@@ -172,11 +202,11 @@ class TrainConfig:
     warmup: float = 1.0
     patience: int = 3
     weight_decay: float = 0.05
-    clip_norm: float = 0.0
+    global_clipnorm: float = 0.0
     label_smoothing: float | None = None
     dropout: float = 0.5
     ema: float = 0.0
-    head_start: int = 0
+    linear_probe: int = 0
     freeze: tuple[str, ...] = ()
     precision: str = "float32"
     split: str = "train"
@@ -185,10 +215,13 @@ class TrainConfig:
     keep: int = 0
     seed: int = 0
     loss: str = "auto"
-    class_weights: str = "none"
+    class_weight: str = "none"
 
     def __post_init__(self):
         self._convert()
+        if self.transfer is None:
+            transfer = "original" if self.weights is None else "full"
+            object.__setattr__(self, "transfer", transfer)
         for field, allowed in CHOICES.items():
             check_choice(field, getattr(self, field), allowed)
         defaults = dict(TRANSFER_DEFAULTS[self.transfer])
@@ -206,7 +239,7 @@ class TrainConfig:
         for field in ("fps", "learning_rate"):
             if not getattr(self, field) > 0:
                 self._refuse(field, "above 0")
-        for field in ("norm_momentum", "ema", "dropout", "label_smoothing"):
+        for field in ("batch_norm_momentum", "ema", "dropout", "label_smoothing"):
             value = getattr(self, field)
             if value is not None and not 0 <= value < 1:
                 self._refuse(field, "in [0, 1)")
@@ -224,8 +257,8 @@ class TrainConfig:
             self._refuse("head", "'new' if `weights` is not given")
         if self.transfer == "fixed" and self.mixup:
             self._refuse("mixup", "0 for transfer='fixed', whose features are computed once")
-        if self.batch % self.accumulate:
-            self._refuse("accumulate", f"a divisor of batch={self.batch}")
+        if self.batch_size % self.accumulate:
+            self._refuse("accumulate", f"a divisor of batch_size={self.batch_size}")
         if SCHEDULES[self.schedule].plateau and self.validation is None:
             self._refuse("validation", f"given for schedule={self.schedule!r}, which depends on it")
 
@@ -299,6 +332,18 @@ class TrainConfig:
     def to_json(self) -> str:
         """The fields as indented JSON."""
         return json.dumps(dataclasses.asdict(self), indent=2)
+
+
+def recorded_fields(config):
+    """The fields of a config that an earlier version may have recorded, as they are written now.
+
+    Args:
+        config: A dictionary, as `TrainConfig.to_json` writes it.
+
+    Returns:
+        A new dictionary, with the fields that did not exist at the values that they had implicitly.
+    """
+    return _NEW_FIELDS | {RENAMED_FIELDS.get(name, name): value for name, value in config.items()}
 
 
 def check_choice(field, value, allowed):

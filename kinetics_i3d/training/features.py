@@ -34,9 +34,18 @@ _FINISHED, _UNFINISHED = "about.json", "begun.json"
 _NOT_OF_FEATURES = frozenset(
     [
         *("optimizer", "learning_rate", "schedule", "warmup", "patience", "weight_decay"),
-        *("clip_norm", "label_smoothing", "dropout", "ema", "epochs", "steps", "mixup", "keep"),
-        *("accumulate", "validate_every", "head_start", "weights", "inflate", "split"),
-        *("validation", "loss", "class_weights"),
+        *(
+            "global_clipnorm",
+            "label_smoothing",
+            "dropout",
+            "ema",
+            "epochs",
+            "steps",
+            "mixup",
+            "keep",
+        ),
+        *("accumulate", "validate_every", "linear_probe", "weights", "inflate", "split"),
+        *("validation", "loss", "class_weight"),
     ]
 )
 
@@ -60,11 +69,13 @@ class FeatureSource:
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
         """Endless batches, as from `Features.training`; there is no mixup."""
         del mixup
-        return self._training.training(batch=self.clips.config.batch, seed=seed, start=start[0])
+        return self._training.training(
+            batch_size=self.clips.config.batch_size, seed=seed, start=start[0]
+        )
 
     def validation(self):
         """One pass, as from `Features.validation`."""
-        return self._validation.validation(batch=self.clips.config.batch)
+        return self._validation.validation(batch_size=self.clips.config.batch_size)
 
     @functools.cached_property
     def _training(self):
@@ -152,11 +163,11 @@ class Features:
         tensors = {name: tf.constant(array[rows]) for name, array in self._arrays.items()}
         return tensors.get(_ONLY, tensors), tf.constant(self.targets[rows])
 
-    def training(self, *, batch, seed, start=0):
+    def training(self, *, batch_size, seed, start=0):
         """Endless batches; each pass has all rows once, in a new order.
 
         Args:
-            batch: Rows per batch.
+            batch_size: Rows per batch.
             seed: Seed of the orders.
             start: Number of rows to skip; the batches are those that would follow them.
 
@@ -171,22 +182,22 @@ class Features:
             return np.random.default_rng((seed, turn)).permutation(count)
 
         while True:
-            numbers = range(start, start + batch)
+            numbers = range(start, start + batch_size)
             rows = np.array([order(number // count)[number % count] for number in numbers])
             yield *self.take(rows), tf.constant(numbers, tf.int64)
-            start += batch
+            start += batch_size
 
-    def validation(self, *, batch):
+    def validation(self, *, batch_size):
         """One pass in order.
 
         Args:
-            batch: Rows per batch.
+            batch_size: Rows per batch.
 
         Yields:
             (features, targets, counts), as from `validation_batches`.
         """
-        for first in range(0, len(self), batch):
-            rows = np.arange(first, first + batch)
+        for first in range(0, len(self), batch_size):
+            rows = np.arange(first, first + batch_size)
             # The last batch is filled up with rows from the beginning, whose count is 0.
             yield *self.take(rows % len(self)), tf.constant(rows < len(self), tf.float32)
 

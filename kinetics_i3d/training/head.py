@@ -79,14 +79,14 @@ def _dropout_input(network):
     return dropout.input
 
 
-def fit_linear_probe(model, clips, steps, *, batch, loss="softmax"):
+def fit_linear_probe(model, clips, steps, *, batch_size, loss="softmax"):
     """Sets the classifier of an `InceptionI3D` to a linear probe of its features.
 
     Args:
         model: An `InceptionI3D` with its top.
         clips: Iterable of (clips, targets).
         steps: Number of batches to use.
-        batch: Clips per batch.
+        batch_size: Clips per batch.
         loss: `"softmax"` or `"sigmoid"`.
     """
     pooled = keras.Model(model.input, model.get_layer("AvgPool_0a_7x7").output)
@@ -94,7 +94,7 @@ def fit_linear_probe(model, clips, steps, *, batch, loss="softmax"):
     batches = track(
         itertools.islice(clips, steps),
         "classifier warm-up",
-        total=steps * batch,
+        total=steps * batch_size,
         noun="clips",
         size=lambda item: len(item[1]),
     )

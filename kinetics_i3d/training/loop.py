@@ -285,7 +285,7 @@ class Loop:
         shared = np.zeros(self.world_size + 1, np.int64)
         shared[self.process_rank], shared[-1] = int(numbers[-1]) + 1, stop_requested
         loss, accuracy, shared = self.step.train(clips, targets, shared)
-        self.throughput.step_done(self.config.batch)
+        self.throughput.step_done(self.config.batch_size)
         if not math.isfinite(loss):
             self._refuse(batch, loss)
         state = self.state
@@ -346,7 +346,7 @@ class Loop:
             where = f"its batch cannot be saved ({error.strerror})"
         raise TrainingError(
             f"{self.output}: the loss of step {self.state.step} is {loss}; {where}; check it, or "
-            "use a lower learning_rate, a longer warmup or a clip_norm"
+            "use a lower learning_rate, a longer warmup or a global_clipnorm"
         )
 
     def _line(self):

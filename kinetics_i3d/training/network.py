@@ -88,9 +88,11 @@ def build(config, labels, *, weights_labels=None):
     for layer in all_layers(model):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         if is_norm:
-            layer.momentum = config.norm_momentum
-            layer.synchronized = config.synchronize_norm
-        if layer.name.startswith(tuple(config.freeze)) or (is_norm and config.norm == "freeze"):
+            layer.momentum = config.batch_norm_momentum
+            layer.synchronized = config.synchronize_batch_norm
+        if layer.name.startswith(tuple(config.freeze)) or (
+            is_norm and config.batch_norm == "freeze"
+        ):
             layer.trainable = False
     if config.transfer == "fixed":
         head = {id(v) for name, v in named_variables(model).items() if re.match(HEAD, name)}

@@ -13,7 +13,7 @@ from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.data.copies import copies_across
 from kinetics_i3d.data.video_dataset import SHARE, group_sources, split_undivided
-from kinetics_i3d.training.config import NEW_FIELDS
+from kinetics_i3d.training.config import recorded_fields
 from kinetics_i3d.training.distribute import process_of
 from kinetics_i3d.training.errors import TrainingError
 
@@ -72,8 +72,8 @@ def extends(folder, config):
 def differences(folder, config):
     """The fields in which a config differs from the run in a folder.
 
-    A field that did not exist when the run began counts as its value in `NEW_FIELDS`. A field that
-    depends on the dataset is compared by the value that it would get.
+    Fields of an earlier version are read as `recorded_fields` does. A field that depends on the
+    dataset is compared by the value that it would get.
 
     Args:
         folder: A `pathlib.Path` with a `config.json`.
@@ -87,7 +87,7 @@ def differences(folder, config):
         before = parse_object(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {"config.json": ("not readable", "a config")}
-    before = NEW_FIELDS | before
+    before = recorded_fields(before)
     resolved = config.for_labels(multi_label=before["loss"] == "sigmoid")
     now = json.loads(resolved.to_json())  # as JSON has it: tuples are lists
     return {
@@ -179,21 +179,21 @@ def check_run(config, training, strategy):
             "3D max pool in half precision. Received: precision='mixed_float16'"
         )
     parts = strategy.num_replicas_in_sync * config.accumulate
-    if config.batch % parts:
+    if config.batch_size % parts:
         raise ValueError(
             f"`batch` must be a multiple of {parts}, {strategy.num_replicas_in_sync} devices times "
-            f"accumulate={config.accumulate}. Received: batch={config.batch!r}"
+            f"accumulate={config.accumulate}. Received: batch_size={config.batch_size!r}"
         )
-    if strategy.num_replicas_in_sync > 1 and (config.head_start or config.transfer == "fixed"):
-        field, right = ("head_start", "0") if config.head_start else ("transfer", "'full'")
+    if strategy.num_replicas_in_sync > 1 and (config.linear_probe or config.transfer == "fixed"):
+        field, right = ("linear_probe", "0") if config.linear_probe else ("transfer", "'full'")
         raise ValueError(
             f"`{field}` must be {right} on several devices. "
             f"Received: {field}={getattr(config, field)!r}"
         )
-    if config.head_start and config.system != "InceptionI3D":
+    if config.linear_probe and config.system != "InceptionI3D":
         raise ValueError(
-            f"`head_start` must be 0 for {config.system}. "
-            f"Received: head_start={config.head_start!r}"
+            f"`linear_probe` must be 0 for {config.system}. "
+            f"Received: linear_probe={config.linear_probe!r}"
         )
     if not class_counts(training).any():
         raise DatasetError(f"{training.name}: no training video has a label")

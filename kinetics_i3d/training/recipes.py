@@ -14,7 +14,7 @@ from kinetics_i3d.training.config import TRANSFER_DEFAULTS, TrainConfig, check_c
 _RELEASED: dict = {
     "crop": "plain",
     "color": False,
-    "batch": 384,
+    "batch_size": 384,
     "optimizer": "sgd",
     "learning_rate": 0.1,
     "warmup": 0.0,
@@ -41,10 +41,10 @@ RECIPES = {
         area=(0.35, 1.0),
         mixup=0.4,
         epochs=24,
-        batch=16,
+        batch_size=16,
         learning_rate=1e-4,
         dropout=0.7,
-        head_start=2,
+        linear_probe=2,
         freeze=("Conv3d_1a", "Conv3d_2b", "Conv3d_2c"),
         precision="mixed_bfloat16",
     ),
@@ -55,7 +55,7 @@ RECIPES = {
         weights="rgb_kinetics400",
         head="new",
         transfer="full",
-        norm="freeze",
+        batch_norm="freeze",
         frames=24,
         size=224,
         test_short_side=256,
@@ -63,9 +63,9 @@ RECIPES = {
         area=(0.4, 1.0),
         mixup=0.2,
         epochs=12,
-        batch=16,
+        batch_size=16,
         learning_rate=2e-4,
-        head_start=2,
+        linear_probe=2,
         freeze=("Conv3d_1a", "Conv3d_2", "Mixed_3", *(f"Mixed_4{module}" for module in "bcde")),
         precision="mixed_bfloat16",
     ),
@@ -77,9 +77,9 @@ RECIPES = {
         streams=("flow",),
         head="new",
         transfer="full",
-        norm="recalibrate",
-        norm_momentum=0.95,
-        norm_batches=84,
+        batch_norm="recalibrate",
+        batch_norm_momentum=0.95,
+        recalibration_batches=84,
         frames=24,
         size=160,
         test_short_side=208,
@@ -87,10 +87,10 @@ RECIPES = {
         area=(0.35, 1.0),
         mixup=0.2,
         epochs=14,
-        batch=16,
+        batch_size=16,
         learning_rate=3e-4,
         dropout=0.6,
-        head_start=2,
+        linear_probe=2,
         precision="mixed_bfloat16",
     ),
     # Performances of 2.56 s: 32 frames span them at 12.5 fps. At 8 fps the network, which halves
@@ -104,11 +104,11 @@ RECIPES = {
         test_size=80,
         area=(0.6, 1.0),
         epochs=22,
-        batch=16,
+        batch_size=16,
         learning_rate=2e-3,
         dropout=0.2,
         label_smoothing=0.0,
-        norm_momentum=0.95,
+        batch_norm_momentum=0.95,
         precision="float32",
     ),
     "paper_conv_net_lstm": TrainConfig(**_PAPER, system="ConvNetLSTM", frames=25, stride=5),
@@ -153,8 +153,9 @@ def config_from_recipe(name: str | None, **settings: Any) -> TrainConfig:
     ('inception_v1_quarter', 'full', 24)
     """
     if name is None:
-        recipe, source = TrainConfig(), "defaults"
-        recipe = dataclasses.replace(recipe, system=settings.get("system", recipe.system))
+        recipe, source = TrainConfig(system=settings.get("system", TrainConfig.system)), "defaults"
+        if settings.get("weights") is not None:
+            settings = {"transfer": "full"} | settings
     else:
         check_choice("recipe", name, tuple(RECIPES))
         recipe, source = RECIPES[name], f"recipe {name!r}"

@@ -90,10 +90,10 @@ class Run:
             optimizer,
             network=network,
             objective=Objective(
-                config.loss, config.label_smoothing, _class_weights(config, clips.videos)
+                config.loss, config.label_smoothing, _balanced_weights(config, clips.videos)
             ),
             accumulate=config.accumulate,
-            clip_norm=config.clip_norm,
+            global_clipnorm=config.global_clipnorm,
             strategy=strategy,
         )
         writer = None
@@ -149,14 +149,18 @@ class Run:
         # A state with transfer="fixed" holds the head alone: the backbone is adapted in each call.
         if reads_other_stream(config) and (config.transfer == "fixed" or is_new):
             logging.info("measuring batch norm on %s", " and ".join(self.clips.streams))
-            count = min(config.norm_batches, loop.steps_per_epoch)
+            count = min(config.recalibration_batches, loop.steps_per_epoch)
             self._recalibrate(config.seed + 4, count, include_frozen=True)
-        if config.head_start and is_new:
+        if config.linear_probe and is_new:
             clips = (batch[:2] for batch in self.clips.training(config.seed + 1))
             clips = self._until_stopped(clips, "fitting the classifier")
-            steps = loop.steps_per_epoch * config.head_start
-            logging.info("fitting the classifier to the features of %d clips", steps * config.batch)
-            fit_linear_probe(self.model, clips, steps, batch=config.batch, loss=config.loss)
+            steps = loop.steps_per_epoch * config.linear_probe
+            logging.info(
+                "fitting the classifier to the features of %d clips", steps * config.batch_size
+            )
+            fit_linear_probe(
+                self.model, clips, steps, batch_size=config.batch_size, loss=config.loss
+            )
 
     def train(self, loop, position, request):
         """Trains from a position of the data until the last step."""
@@ -178,8 +182,8 @@ class Run:
     def finish(self):
         """After the last step, takes the average of the weights and recalibrates batch norm."""
         self.optimizer.finalize_variable_values(self.model.trainable_variables)
-        if self.config.norm == "recalibrate":
-            self._recalibrate(self.config.seed + 2, self.config.norm_batches)
+        if self.config.batch_norm == "recalibrate":
+            self._recalibrate(self.config.seed + 2, self.config.recalibration_batches)
 
     def _recalibrate(self, seed, count, *, include_frozen=False):
         clips = (batch[0] for batch in self.clips.training(seed))
@@ -251,12 +255,12 @@ def _checksum(*sources):
     return digest.hexdigest()[:16]
 
 
-def _class_weights(config, training):
-    if config.class_weights != "balanced":
+def _balanced_weights(config, training):
+    if config.class_weight != "balanced":
         return None
     weights = balanced_weights(class_counts(training))
     logging.info(
-        "class_weights='balanced': weights from %.3g to %.3g",
+        "class_weight='balanced': weights from %.3g to %.3g",
         weights[weights > 0].min(),
         weights.max(),
     )

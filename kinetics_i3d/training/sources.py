@@ -32,7 +32,7 @@ class ClipSource:
         self.process_rank, self.world_size = process_rank, world_size
         self.videos, self.held_out = training, held_out
         self.stop_request: typing.Any = None  # a `StopRequest` while the run can be stopped
-        self.steps_per_epoch = math.ceil(len(training) / config.batch)
+        self.steps_per_epoch = math.ceil(len(training) / config.batch_size)
 
     def training(self, seed, *, mixup=0.0, start=(0, 0)):
         """Endless batches, as from `training_batches`."""
@@ -40,7 +40,7 @@ class ClipSource:
             self.videos,
             self.config,
             self.streams,
-            batch=self.config.batch // self.world_size,
+            batch_size=self.config.batch_size // self.world_size,
             seed=seed,
             mixup=mixup,
             shard=(self.process_rank, self.world_size),
@@ -56,14 +56,14 @@ class ClipSource:
             config,
             self.streams,
             # A batch that has to be trained in parts would not fit at validation either.
-            batch=config.batch // (self.world_size * config.accumulate),
+            batch_size=config.batch_size // (self.world_size * config.accumulate),
             seed=config.seed + 3,
             shard=(self.process_rank, self.world_size),
         )
 
 
 def training_batches(
-    source, config, streams, *, batch, seed, mixup=0.0, shard=(0, 1), start=(0, 0)
+    source, config, streams, *, batch_size, seed, mixup=0.0, shard=(0, 1), start=(0, 0)
 ):
     """Endless augmented batches.
 
@@ -71,7 +71,7 @@ def training_batches(
         source: A `VideoDataset` or a `RecordSplit`.
         config: A `TrainConfig`.
         streams: `("rgb",)`, `("flow",)` or both.
-        batch: Clips per batch.
+        batch_size: Clips per batch.
         seed: Seed of all draws.
         mixup: Alpha of mixup; 0 for none.
         shard: (process_rank, world_size).
@@ -87,7 +87,7 @@ def training_batches(
         streams=streams,
         spec=specs,
         frames=config.frames,
-        batch=batch,
+        batch_size=batch_size,
         augment=_augmentation_of(config, specs),
         mixup=mixup,
         seed=seed,
@@ -97,7 +97,7 @@ def training_batches(
     )
 
 
-def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
+def validation_batches(source, config, streams, *, batch_size, seed, shard=(0, 1)):
     """One pass over videos: a center crop of each, at a time that is the same in each pass.
 
     Videos are divided among the processes. Records are read completely by each process.
@@ -114,7 +114,7 @@ def validation_batches(source, config, streams, *, batch, seed, shard=(0, 1)):
         streams=streams,
         spec=specs,
         frames=config.frames,
-        batch=batch,
+        batch_size=batch_size,
         augment=transforms.compose(_center_crop(config.size), transforms.normalize(specs)),
         seed=seed,
         numbered=True,

@@ -126,7 +126,7 @@ class Step:
         objective: An `Objective`.
         accumulate: Number of parts into which each device splits its clips. The gradients of the
             parts add up to those of the whole, except that batch norm sees one part at a time.
-        clip_norm: Largest norm of all gradients together; 0 for no limit.
+        global_clipnorm: Largest norm of all gradients together; 0 for no limit.
         strategy: A `tf.distribute.Strategy`; by default the one in scope.
     """
 
@@ -138,12 +138,12 @@ class Step:
         network=None,
         objective=None,
         accumulate=1,
-        clip_norm=0.0,
+        global_clipnorm=0.0,
         strategy=None,
     ):
         self.model, self.optimizer, self.network = model, optimizer, network or model
         self.objective = objective or Objective()
-        self.accumulate, self.clip_norm = accumulate, clip_norm
+        self.accumulate, self.global_clipnorm = accumulate, global_clipnorm
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
         self._train_graph = None  # its signature depends on the first batch
@@ -291,20 +291,20 @@ class Step:
         return gradients, loss, share * tf.reduce_mean(correct)
 
     def _clipped(self, gradients):
-        """The gradients, with the norm of those of the global batch limited to `clip_norm`.
+        """The gradients, with the norm of those of the global batch limited to `global_clipnorm`.
 
         Each device returns its share, since the optimizer sums the gradients of all devices.
         """
         has_loss_scale = hasattr(self.optimizer, "inner_optimizer")
-        if not self.clip_norm and not (has_loss_scale and self.replicas > 1):
+        if not self.global_clipnorm and not (has_loss_scale and self.replicas > 1):
             return gradients
         if self.replicas > 1:
             # Summed here already: the norm, and the check for infinities of the loss scale, have to
             # see the sum, or devices would decide differently.
             context = tf.distribute.get_replica_context()
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        if self.clip_norm:
-            limit = self.optimizer.scale_loss(tf.constant(self.clip_norm, tf.float32))
+        if self.global_clipnorm:
+            limit = self.optimizer.scale_loss(tf.constant(self.global_clipnorm, tf.float32))
             gradients, _ = tf.clip_by_global_norm(gradients, limit)
         # Divided again, since the optimizer also sums over the devices.
         return [g / self.replicas for g in gradients] if self.replicas > 1 else gradients

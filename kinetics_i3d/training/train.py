@@ -107,7 +107,7 @@ def train(
 
     >>> config = ki3d.TrainConfig(
     ...     architecture="inception_v1_quarter", frames=9, size=32, test_size=32,
-    ...     test_short_side=36, epochs=1, batch=1,
+    ...     test_short_side=36, epochs=1, batch_size=1,
     ... )
     >>> model = ki3d.train(folder / "videos.csv", config, folder / "run")
     >>> model.labels

@@ -14,7 +14,7 @@ from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.pipeline import InputBenchmark
 from kinetics_i3d.data.records.prepare import PrepareConfig, prepare
 
-QUICK = ("--frames", "4", "--size", "56", "--batch", "2", "--seconds", "0.2")
+QUICK = ("--frames", "4", "--size", "56", "--batch-size", "2", "--seconds", "0.2")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_records_in_json(command, table, tmp_path):
     assert found["frames"] == pytest.approx(4 * found["clips"])
     assert found["limit"] in benchmark.LIMITS and found["peak_mb"] > 100
 
-    words = ("--frames", "4", "--batch", "2", "--seconds", "0.2", "--json")
+    words = ("--frames", "4", "--batch-size", "2", "--seconds", "0.2", "--json")
     code, out, _ = command("benchmark", "input", folder, *words)
     assert code == 0 and json.loads(out)["clip"] == [4, 56, 56]  # 256 is to 224 as 64 to 56
 
@@ -77,7 +77,7 @@ def test_records_in_json(command, table, tmp_path):
         (("input", "TABLE", "--split", "dev"), "no videos in split 'dev'"),
         (("input", "TABLE", "--streams", "depth"), "must be rgb, flow or rgb,flow"),
         (("input", "TABLE", "--frames", "0"), "must be 1 or more"),
-        (("input", "TABLE", "--seconds", "0"), "`seconds` must be above 0"),
+        (("input", "TABLE", "--seconds", "0"), "--seconds must be above 0"),
     ],
 )
 def test_mistakes_are_one_line(command, table, words, message):
@@ -118,8 +118,10 @@ def test_speed_and_shares_are_those_of_the_pipeline(monkeypatch):
             return work(0.01, size)
 
     monkeypatch.setattr(pipeline, "decoded_clips", lambda *_, **__: Decoded())
-    monkeypatch.setattr(pipeline, "training_clips", lambda *_, batch, **__: work(0.03, batch))
-    speed = pipeline.measure_input(None, spec=DEEPMIND, frames=6, batch=2, seconds=1.2)
+    monkeypatch.setattr(
+        pipeline, "training_clips", lambda *_, batch_size, **__: work(0.03, batch_size)
+    )
+    speed = pipeline.measure_input(None, spec=DEEPMIND, frames=6, batch_size=2, seconds=1.2)
     assert speed.decode == pytest.approx(1 / 3, abs=0.05)
     assert speed.clips <= 34 and speed.frames == pytest.approx(6 * speed.clips)
     assert speed.clips == pytest.approx(speed.processors / 0.03, rel=0.1)

@@ -171,7 +171,7 @@ def test_train_prints_time_and_message_and_each_bad_file_once(folder, tmp_path):
     words = ("train", "InceptionI3D", "--data", folder / "table.csv", "--output", tmp_path / "run")
     words += ("--weights", "rgb_figures", "--head", "new", "--transfer", "full", "--frames", "16")
     sizes = ("--size", "32", "--test-size", "32", "--test-short-side", "36")
-    runs = ("--batch", "2", "--epochs", "2", "--validation", "val", "--precision", "float32")
+    runs = ("--batch-size", "2", "--epochs", "2", "--validation", "val", "--precision", "float32")
     code, lines = start(*words, *sizes, *runs)
     assert code == 0
     assert not [line for line in lines if FOREIGN.search(line)]

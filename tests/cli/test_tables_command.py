@@ -97,7 +97,7 @@ def test_exit_codes(command, dataset, library, tmp_path):
         (("--seeds", "0"), "must be 1 or more"),
         (("--imagenet", "/none.h5"), "/none.h5: no such weights file"),
         (("--imagenet", "rgb_figures"), "clip weights of inception_v1_quarter; scale mini"),
-        (("--source", "/none.h5"), "/none.h5: no such weights file"),
+        (("--weights", "/none.h5"), "/none.h5: no such weights file"),
     ],
 )
 def test_invalid_options_are_reported_before_anything_runs(

@@ -81,7 +81,7 @@ def test_the_help_groups_options_by_topic_and_tells_every_default(capsys):
 
 def test_options_keep_their_types():
     words = "--learning-rate 1e-3 --epochs 3 --no-flip --area 0.5 0.9 --freeze Conv3d_1a Mixed_3b"
-    words += " --streams flow --validation 0.1 --clip-norm 2 --synchronize-norm"
+    words += " --streams flow --validation 0.1 --global-clipnorm 2 --synchronize-batch-norm"
     options = make_parser().parse_args([*HEAD, *words.split(), "--inflate", "x"])
     config = TrainConfig(**config_options.read_fields(options, TrainConfig))
     assert config == TrainConfig(
@@ -93,8 +93,8 @@ def test_options_keep_their_types():
         inflate="x",
         streams=("flow",),
         validation="0.1",
-        clip_norm=2.0,
-        synchronize_norm=True,
+        global_clipnorm=2.0,
+        synchronize_batch_norm=True,
     )
 
 
@@ -110,7 +110,7 @@ def test_options_are_made_of_any_dataclass():
         config_options.Field("some", "topic", "N", "100% of it"),
         config_options.Field("more", "topic", "", "x"),
     )
-    config_options.add_fields({"topic": parser}, Later, fields)
+    config_options.add_fields(parser, {"topic": parser}, Later, fields)
     assert "100% of it" in parser.format_help() and "x (default: yes)" in parser.format_help()
     assert "hidden" not in parser.format_help()
     options = parser.parse_args(["--some", "4", "--no-more"])
@@ -118,13 +118,13 @@ def test_options_are_made_of_any_dataclass():
     wrong = dataclasses.make_dataclass("Wrong", [("field", dict, None)])
     with pytest.raises(TypeError, match="field"):
         config_options.add_fields(
-            {"topic": parser}, wrong, (config_options.Field("field", "topic", "", "x"),)
+            parser, {"topic": parser}, wrong, (config_options.Field("field", "topic", "", "x"),)
         )
 
 
 def test_all_is_handed_to_the_library_and_logs_go_to_stderr(command, dataset, library, tmp_path):
     words = ("train", "ConvNetLSTM", "--data", dataset, "--output", tmp_path / "run")
-    more = ("--epochs", "2", "--name", "mine", "--distribute", "auto", "--save-every", "7")
+    more = ("--epochs", "2", "--spec-name", "mine", "--distribute", "auto", "--save-every", "7")
     code, out, err = command(*words, *more, "--tensorboard")
     assert (code, out) == (0, f"{tmp_path / 'run' / 'weights.h5'}\n")
     assert "epoch 1" in err
@@ -141,7 +141,7 @@ def test_a_recipe_is_changed_by_options(command, dataset, library, tmp_path):
     assert command(*words, "--recipe", "figures", "--epochs", "1")[0] == 0
     assert library[0][1] == dataclasses.replace(RECIPES["figures"], epochs=1)
     code, _, err = command("train", "C3D", *words[2:], "--recipe", "figures")
-    assert code == 2 and "`recipe` must be one for C3D; 'figures' trains InceptionI3D" in err
+    assert code == 2 and "--recipe must be one for C3D; 'figures' trains InceptionI3D" in err
 
 
 def test_weights_prevail_over_a_recipe(command, dataset, library, tmp_path, caplog):
@@ -154,7 +154,7 @@ def test_weights_prevail_over_a_recipe(command, dataset, library, tmp_path, capl
     assert any("architecture='googlenet'" in message for message in caplog.messages)
     more = ("--weights", "rgb_figures", "--transfer", "original")
     code, _, err = command(*words, "--recipe", "jhmdb", *more)
-    assert code == 2 and "`transfer` must be 'full' or 'fixed'" in err
+    assert code == 2 and "--transfer must be 'full' or 'fixed'" in err
 
 
 def test_records_are_recognized(command, dataset, library, tmp_path):
@@ -181,14 +181,14 @@ def test_a_run_that_is_requested_to_stop_exits_with_try_again(
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("--ema", "2"), "`ema` must be in [0, 1)"),
+        (("--ema", "2"), "--ema must be in [0, 1)"),
         (("--schedule", "cosin"), "Did you mean 'cosine'"),
         (("--split", "dev"), "no videos in split 'dev'"),
         (("--validation", "dev"), "no videos in split 'dev'"),
         (("--inflate", "/none.h5"), "/none.h5: no such weights file"),
         (("--weights", "/none.h5", "--transfer", "full"), "/none.h5: no such weights file"),
         (("--weights", "rgb_figure", "--transfer", "full"), "did you mean rgb_figures"),
-        (("--frames", "8"), "`frames` must be at least 9 for the rgb stream"),
+        (("--frames", "8"), "--frames must be at least 9 for the rgb stream"),
         (("--precision", "mixed_float16"), "on a CPU"),
     ],
 )
@@ -203,7 +203,7 @@ def test_mistakes_are_found_before_a_run_is_begun(command, dataset, tmp_path, wo
 @pytest.mark.long
 @pytest.mark.slow
 def test_sigterm_ends_the_command_with_its_code(dataset, tmp_path):
-    small = "--architecture inception_v1_quarter --frames 9 --size 32 --test-size 32 --batch 1"
+    small = "--architecture inception_v1_quarter --frames 9 --size 32 --test-size 32 --batch-size 1"
     words = ["train", "InceptionI3D", "--data", dataset, "--output", tmp_path / "run"]
     words += [*small.split(), "--test-short-side", "36", "--steps"]
 
@@ -222,7 +222,15 @@ def test_sigterm_ends_the_command_with_its_code(dataset, tmp_path):
 @pytest.mark.slow
 def test_a_run_from_the_command_line_ends_in_weights(command, dataset, short, tmp_path):
     small = f"--architecture {short} --frames 9 --size 32 --test-size 32 --steps 2"
-    words = ("train", "InceptionI3D", "--data", dataset, "--output", tmp_path / "run", "--name")
+    words = (
+        "train",
+        "InceptionI3D",
+        "--data",
+        dataset,
+        "--output",
+        tmp_path / "run",
+        "--spec-name",
+    )
     code, out, err = command(*words, "tiny", *small.split(), "--test-short-side", "36")
     assert code == 0, err
     info = read_weights(pathlib.Path(out.strip())).info

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow  # programs in other environments
 PROGRAM = "keras3_user.py"
 PAGE = "docs/compatibility.md"
 SMALL = (
-    *("--recipe", "figures", "--frames", 9, "--size", 32, "--epochs", 2, "--batch", 2),
+    *("--recipe", "figures", "--frames", 9, "--size", 32, "--epochs", 2, "--batch-size", 2),
     *("--validation", "test"),
 )
 

@@ -94,7 +94,7 @@ def keep(clip, seed):
 
 
 def take(source, count, *, streams=BOTH, **options):
-    settings = {"spec": SPEC, "frames": 4, "batch": 1, "augment": keep, **options}
+    settings = {"spec": SPEC, "frames": 4, "batch_size": 1, "augment": keep, **options}
     return list(training_clips(source, streams=streams, **settings).take(count).as_numpy_iterator())
 
 
@@ -141,7 +141,7 @@ def test_every_start_that_has_flow_to_the_end_is_drawn(kind, request, numbers):
     source = request.getfixturevalue(kind)
     source = source() if kind == "records" else source
     found: dict = {index: set() for index in range(7)}
-    for clips, _ in take(source, 40, batch=7, streams=BOTH, frames=6):
+    for clips, _ in take(source, 40, batch_size=7, streams=BOTH, frames=6):
         for clip in clips["rgb"]:
             video, first = divmod(numbers(clip[:1])[0], 1000)
             found[video].add(first)
@@ -192,7 +192,7 @@ def test_rgb_alone_is_thinned_from_faster_records(records, numbers):
     source = records(streams=("rgb",))
     spec = dataclasses.replace(SPEC, fps=25 / 3)
     found: dict = {index: set() for index in range(7)}
-    for clips, _ in take(source, 60, batch=7, streams=("rgb",), spec=spec, frames=3):
+    for clips, _ in take(source, 60, batch_size=7, streams=("rgb",), spec=spec, frames=3):
         for clip in clips:
             shown = numbers(clip)
             video, first = divmod(shown[0], 1000)
@@ -232,10 +232,10 @@ def test_a_seed_gives_the_same_batches_whatever_the_workers(kind, request):
     source = source() if kind == "records" else source
     small = ClipSpec("small", short_side=64, size=32)
     options = {"spec": small, "augment": augmentation(StreamSpecs(small, BOTH)), "mixup": 0.4}
-    one = take(source, 6, batch=3, workers=1, seed=3, **options)
-    assert same(one, take(source, 6, batch=3, workers=4, seed=3, **options))
-    assert same(one, take(source, 6, batch=3, seed=3, **options))
-    assert not same(one, take(source, 6, batch=3, seed=4, **options))
+    one = take(source, 6, batch_size=3, workers=1, seed=3, **options)
+    assert same(one, take(source, 6, batch_size=3, workers=4, seed=3, **options))
+    assert same(one, take(source, 6, batch_size=3, seed=3, **options))
+    assert not same(one, take(source, 6, batch_size=3, seed=4, **options))
     for clips, _ in one:
         for part in clips.values():
             assert part.dtype == np.float32 and part.min() >= -1 and part.max() <= 1

@@ -31,7 +31,7 @@ def dataset(coded_video):
 
 
 def take(dataset, count, **options):
-    settings = {"spec": SPEC, "frames": 4, "batch": 3, "augment": KEEP, **options}
+    settings = {"spec": SPEC, "frames": 4, "batch_size": 3, "augment": KEEP, **options}
     return list(training_clips(dataset, **settings).take(count).as_numpy_iterator())
 
 
@@ -94,7 +94,7 @@ def test_batches_continue_where_they_stopped(dataset):
 
 def test_the_end_of_an_iterator_waits_for_no_tuner(dataset):
     # After some 40 seconds of batches tf.data's would hold it up for about as long again.
-    batches = training_clips(dataset, spec=SPEC, frames=3, batch=2, augment=augmentation(SPEC))
+    batches = training_clips(dataset, spec=SPEC, frames=3, batch_size=2, augment=augmentation(SPEC))
     assert not batches.options().autotune.enabled
 
 
@@ -102,7 +102,7 @@ def test_a_video_that_comes_again_is_changed_anew(coded_video):
     path = coded_video(30)
     dataset = VideoDataset("one", ("a",), (Video(path, "a", "train", "x"),))
     small = ClipSpec("small", short_side=64, size=32)
-    ((clips, _),) = take(dataset, 1, spec=small, augment=augmentation(small), batch=4)
+    ((clips, _),) = take(dataset, 1, spec=small, augment=augmentation(small), batch_size=4)
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations(clips, 2))
 
 
@@ -126,7 +126,7 @@ def test_batches_are_blended_if_requested(dataset):
 def test_short_videos_are_looped(coded_video, numbers):
     path = coded_video(3)
     dataset = VideoDataset("one", ("a",), (Video(path, "a", "train", "x"),))
-    for clips, _ in take(dataset, 2, frames=8, batch=2):
+    for clips, _ in take(dataset, 2, frames=8, batch_size=2):
         for clip in clips:
             assert numbers(clip, gray=0) == [0, 1, 2, 0, 1, 2, 0, 1]
 
@@ -138,7 +138,7 @@ def test_a_broken_video_is_logged_and_skipped(coded_video, tmp_path, caplog, num
     videos = (Video(broken, "a", "train", "x"), Video(good, "b", "train", "y"))
     dataset = VideoDataset("two", ("a", "b"), videos)
     with caplog.at_level(logging.WARNING, logger="absl"):
-        batches = take(dataset, 2, batch=2)
+        batches = take(dataset, 2, batch_size=2)
     for clips, targets in batches:
         assert all(40 <= numbers(clip, gray=0)[0] < 45 for clip in clips)
         np.testing.assert_array_equal(targets, [[0, 1], [0, 1]])
@@ -150,7 +150,7 @@ def test_only_broken_videos_end_the_search_even_if_one_is_listed_twice(tmp_path)
     broken.write_bytes(b"no video")
     videos = (Video(broken, "a", "train", "x"), Video(broken, "a", "val", "x"))
     with pytest.raises(Exception, match="no video can be decoded"):
-        take(VideoDataset("two", ("a", "b"), videos), 1, batch=1)
+        take(VideoDataset("two", ("a", "b"), videos), 1, batch_size=1)
 
 
 def window(path, spec, **options):

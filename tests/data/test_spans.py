@@ -132,7 +132,7 @@ def test_training_clips_come_from_the_span(table, numbers):
         streams=("rgb",),
         spec=SPEC,
         frames=8,
-        batch=1,
+        batch_size=1,
         augment=lambda clip, seed: tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), clip),
     )
     seen = {label: set() for label in range(2)}
@@ -150,7 +150,7 @@ def test_a_span_shorter_than_a_clip_is_looped(table, numbers):
         streams=("rgb",),
         spec=SPEC,
         frames=16,
-        batch=1,
+        batch_size=1,
         augment=lambda clip, seed: tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), clip),
     )
     (batch, _), *_ = clip.take(1).as_numpy_iterator()

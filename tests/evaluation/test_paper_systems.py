@@ -137,7 +137,7 @@ def test_system_is_tested_and_trained_on_the_frames_of_the_paper(name, videos):
         streams=streams,
         spec=model.clip_specs,
         frames=frames,
-        batch=2,
+        batch_size=2,
         augment=augmentation(model.clip_specs),
     ).take(1)
     clips, targets = batch

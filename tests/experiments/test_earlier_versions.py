@@ -84,6 +84,6 @@ def test_weights_of_an_earlier_version_are_sources(earlier):
 def test_other_settings_than_in_an_earlier_version_are_named(videos, earlier):
     plan = make_plan(SCALES["small"], seeds=1, pattern=f"{RUN}.*")
     job = plan.jobs[0]
-    job = dataclasses.replace(job, config=dataclasses.replace(job.config, batch=8))
+    job = dataclasses.replace(job, config=dataclasses.replace(job.config, batch_size=8))
     _, failed = do_runs(videos, dataclasses.replace(plan, jobs=(job,)), earlier)
-    assert "made with other settings: batch is 16, requested is 8" in failed[f"{RUN}.0"]
+    assert "made with other settings: batch_size is 16, requested is 8" in failed[f"{RUN}.0"]

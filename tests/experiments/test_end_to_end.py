@@ -26,7 +26,7 @@ SMALLEST = {
     "test_size": 32,
     "test_short_side": 36,
     "steps": 2,
-    "batch": 2,
+    "batch_size": 2,
     "warmup": 0.0,
 }
 

@@ -103,7 +103,7 @@ by the number of videos).
 
 ## Left out
 
-- fixed and full: they need --source, the weights that they start from
+- fixed and full: they need --weights, the weights that they start from
 - RGB and Flow of Two-Stream and 3D-Fused: each is one network that reads both streams
 
 ## Failed

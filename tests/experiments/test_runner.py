@@ -9,7 +9,6 @@ from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.experiments.plan import make_plan
 from kinetics_i3d.experiments.runner import do_runs, flow_spec
 from kinetics_i3d.experiments.runs import run_folder
-from kinetics_i3d.training.config import NEW_FIELDS
 from kinetics_i3d.training.errors import TrainingStopped
 
 RGB, FLOW, SUM = (f"TwoStreamI3D.{stream}.scratch.original.0" for stream in ("rgb", "flow", "both"))
@@ -115,7 +114,9 @@ def test_sum_of_other_weights_is_computed_again(videos, plan, library, tmp_path)
     assert len(library.trained) == 3 and after[LSTM] == before[LSTM]
 
 
-def test_results_without_newer_config_fields_are_read(videos, plan, library, tmp_path):
+def test_results_with_the_config_fields_of_an_earlier_version_are_read(
+    videos, plan, library, tmp_path
+):
     do_runs(videos, plan, tmp_path)
     trained = list(library.trained)
     for job in plan.jobs:
@@ -123,8 +124,9 @@ def test_results_without_newer_config_fields_are_read(videos, plan, library, tmp
         result = json.loads(path.read_text())
         if result["config"]:
             assert result["config"]["loss"] == "softmax"
-            for field in NEW_FIELDS:
+            for field in ("loss", "class_weight"):
                 del result["config"][field]
+            result["config"]["batch"] = result["config"].pop("batch_size")
             path.write_text(json.dumps(result))
     done, failed = do_runs(videos, plan, tmp_path)
     assert len(done) == 4 and failed == {} and library.trained == trained

@@ -24,7 +24,7 @@ def test_with_steps_changes_the_steps_of_every_run_only(scale):
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=lambda scale: scale.name)
 def test_systems_of_a_scale_see_equally_many_clips_and_the_same_flow(scale):
-    assert len({config.steps * config.batch for config in scale.configs.values()}) == 1
+    assert len({config.steps * config.batch_size for config in scale.configs.values()}) == 1
     assert all(config.steps for config in scale.configs.values())
     specs = set()
     for run in all_runs(transfers=("original", "fixed", "full"), seeds=(0, 7)):
@@ -50,7 +50,7 @@ def test_systems_of_a_scale_see_equally_many_clips_and_the_same_flow(scale):
 def test_scale_paper_uses_the_papers_recipes():
     configs = SCALES["paper"].configs
     assert configs["ConvNetLSTM"] == RECIPES["paper_conv_net_lstm"]
-    assert configs["TwoStreamI3D"].batch == 384 and configs["TwoStreamI3D"].steps == 110_000
+    assert configs["TwoStreamI3D"].batch_size == 384 and configs["TwoStreamI3D"].steps == 110_000
 
 
 @pytest.mark.parametrize("name", paper_systems())

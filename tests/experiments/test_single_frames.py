@@ -24,7 +24,7 @@ def test_single_frames_of_other_videos_are_refused(videos, mini, tmp_path, monke
     about["dataset"] = dataset_digest(videos)
     about["config"] = json.loads(frames_config(mini).to_json())
     check_frames(videos, mini, tmp_path)
-    del about["config"]["class_weights"]  # which an earlier version did not have
+    del about["config"]["class_weight"]  # which an earlier version did not have
     check_frames(videos, mini, tmp_path)
     fewer = dataclasses.replace(videos, videos=videos.videos[1:])
     with pytest.raises(UserError, match=r"images\.h5: .*dataset is .*delete it, or choose another"):

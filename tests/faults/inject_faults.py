@@ -63,8 +63,8 @@ VERBS = {
     "convert-weights": "convert rgb_figures --output {out}.weights.h5",
     "inflate": "inflate {w}/image.h5 --output {out}.h5",
     "train": "train InceptionI3D --data {w}/table.csv --output {out} --architecture ARCH "
-    "--frames 9 --size 32 --test-size 32 --test-short-side 36 --epochs 2 --batch 2 --validation "
-    "test",
+    "--frames 9 --size 32 --test-size 32 --test-short-side 36 --epochs 2 --batch-size 2 "
+    "--validation test",
     "tables": "tables --data {w}/table.csv --output {out} --runs TwoStreamI3D.rgb.scratch.* "
     "--steps 2 --seeds 1 --save-every 1",
     "draw-filmstrip": f"draw filmstrip {VIDEO} --weights {WEIGHTS} --output {{out}}.png",
@@ -81,9 +81,9 @@ VERBS = {
     "export-litert": f"export {WEIGHTS} --to litert --frames 16 --output {{out}}.tflite",
     "export-onnx": f"export {WEIGHTS} --to onnx --output {{out}}.onnx",
     "export-openvino": f"export {WEIGHTS} --to openvino --output {{out}}",
-    "scale-features": "scale features {w}/videos {out} --weights rgb_figures --networks 1",
-    "scale-flow": f"scale flow {{w}}/videos {{out}} {QUICK}",
-    "scale-prepare": "scale prepare {w}/table.csv {out} --streams rgb --short-side 40",
+    "scale-features": "scale features {w}/videos --output {out} --weights rgb_figures --networks 1",
+    "scale-flow": f"scale flow {{w}}/videos --output {{out}} {QUICK}",
+    "scale-prepare": "scale prepare {w}/table.csv --output {out} --streams rgb --short-side 40",
 }
 # {verb: packages without which it is left out}
 NEEDS = {
@@ -167,7 +167,7 @@ def smallest_tables(architecture):
     """The scale `mini` of `tables` with the smallest networks and clips."""
     from kinetics_i3d.experiments.scales import SCALES
 
-    sizes = {"frames": 9, "size": 32, "test_size": 32, "test_short_side": 36, "batch": 2}
+    sizes = {"frames": 9, "size": 32, "test_size": 32, "test_short_side": 36, "batch_size": 2}
     mini = SCALES["mini"]
     config = dataclasses.replace(
         mini.configs["TwoStreamI3D"], architecture=architecture, warmup=0.0, **sizes

@@ -41,7 +41,7 @@ def tiny(short):
         test_short_side=36,
         test_size=32,
         epochs=2,
-        batch=2,
+        batch_size=2,
         learning_rate=1e-3,
     )
 
@@ -69,7 +69,7 @@ def write_old_config():
 
     def write(path, config):
         fields = json.loads(config.for_labels(multi_label=False).to_json())
-        del fields["loss"], fields["class_weights"]
+        del fields["loss"], fields["class_weight"]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(fields, indent=2))
 

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.training.config import RENAMED_FIELDS, TrainConfig, recorded_fields
 from kinetics_i3d.training.recipes import RECIPES
 
 
@@ -41,13 +41,32 @@ def test_config_to_json_has_all_fields():
 
 def test_shipped_recipes_are_unchanged():
     common = {"optimizer": "adamw", "schedule": "cosine", "warmup": 1.0, "weight_decay": 0.05}
-    common |= {"ema": 0.0, "clip_norm": 0.0, "accumulate": 1, "crop": "resized", "seed": 0}
-    common |= {"stride": 1, "steps": 0, "norm": "train", "transfer": "original", "flip": True}
-    jhmdb = {"frames": 24, "size": 160, "fps": 25.0, "batch": 16, "epochs": 24, "mixup": 0.4}
-    figures = {"frames": 32, "size": 80, "fps": 12.5, "batch": 16, "epochs": 22, "mixup": 0.0}
+    common |= {"ema": 0.0, "global_clipnorm": 0.0, "accumulate": 1, "crop": "resized", "seed": 0}
+    common |= {"stride": 1, "steps": 0, "batch_norm": "train", "transfer": "original", "flip": True}
+    jhmdb = {"frames": 24, "size": 160, "fps": 25.0, "batch_size": 16, "epochs": 24, "mixup": 0.4}
+    figures = {"frames": 32, "size": 80, "fps": 12.5, "batch_size": 16, "epochs": 22, "mixup": 0.0}
     for name, wanted in (("jhmdb", jhmdb), ("figures", figures)):
         fields = dataclasses.asdict(RECIPES[name])
         assert {key: fields[key] for key in common | wanted} == common | wanted
+
+
+def test_weights_are_fine_tuned_and_an_inflated_network_is_trained_as_in_the_paper():
+    assert TrainConfig().transfer == TrainConfig(inflate="x").transfer == "original"
+    assert TrainConfig(weights="x").transfer == "full"
+
+
+def test_config_of_an_earlier_version_has_the_present_names():
+    before = {"batch": 4, "norm": "freeze", "clip_norm": 1.0, "frames": 9}
+    assert recorded_fields(before) == {
+        "loss": "softmax",
+        "class_weight": "none",
+        "batch_size": 4,
+        "batch_norm": "freeze",
+        "global_clipnorm": 1.0,
+        "frames": 9,
+    }
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    assert {*RENAMED_FIELDS.values()} <= names and not {*RENAMED_FIELDS} & names
 
 
 @pytest.mark.parametrize(
@@ -61,32 +80,32 @@ def test_shipped_recipes_are_unchanged():
         ({"precision": "half"}, "`precision` must be one of .*precision='half'"),
         ({"schedule": "relase_rgb"}, "Did you mean 'release_rgb'"),
         ({"transfer": "fix"}, "Did you mean 'fixed'"),
-        ({"norm": "frozen"}, "`norm` must be one of .*norm='frozen'"),
+        ({"batch_norm": "frozen"}, "`batch_norm` must be one of .*batch_norm='frozen'"),
         ({"streams": ("rbg",)}, "`streams` must be one of .*Did you mean 'rgb'"),
         ({"seed": -1}, "`seed` must be at least 0"),
         ({"seed": 2**31 - 4}, r"`seed` must be below 2\*\*31 - 4"),
         ({"flip": "no"}, "`flip` must be True or False. Received: flip='no'"),
         ({"epochs": "2"}, "`epochs` must be a whole number. Received: epochs='2'"),
         ({"epochs": 1.5}, "`epochs` must be a whole number"),
-        ({"batch": None}, "`batch` must be a whole number. Received: batch=None"),
+        ({"batch_size": None}, "`batch_size` must be a whole number. Received: batch_size=None"),
         ({"fps": "25"}, "`fps` must be a number"),
         ({"freeze": "Mixed_5"}, "`freeze` must be a list or tuple. Received: freeze='Mixed_5'"),
         ({"frames": 0}, "`frames` must be at least 1. Received: frames=0"),
-        ({"batch": 0}, "`batch` must be at least 1"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1"),
         ({"epochs": 0}, "`epochs` must be at least 1"),
         ({"size": 0}, "`size` must be at least 1"),
         ({"steps": -1}, "`steps` must be at least 0"),
-        ({"clip_norm": -1.0}, "`clip_norm` must be at least 0"),
+        ({"global_clipnorm": -1.0}, "`global_clipnorm` must be at least 0"),
         ({"learning_rate": 0.0}, "`learning_rate` must be above 0"),
         ({"ema": 1.0}, r"`ema` must be in \[0, 1\). Received: ema=1.0"),
         ({"dropout": -0.1}, r"`dropout` must be in \[0, 1\)"),
         ({"label_smoothing": 1}, r"`label_smoothing` must be in \[0, 1\)"),
         ({"area": (2.0, -1.0)}, r"`area` must be two shares \(low, high\) with 0 < low"),
         ({"area": (0.5,)}, "`area` must be two shares"),
-        ({"batch": 6, "accumulate": 4}, "`accumulate` must be a divisor of batch=6"),
+        ({"batch_size": 6, "accumulate": 4}, "`accumulate` must be a divisor of batch_size=6"),
         ({"schedule": "plateau"}, "`validation` must be given for schedule='plateau'"),
         ({"transfer": "full"}, r"`weights` must be given \(or `inflate`\) for transfer='full'"),
-        ({"weights": "x"}, "`transfer` must be 'full' or 'fixed' if `weights` is given"),
+        ({"weights": "x", "transfer": "original"}, "`transfer` must be 'full' or 'fixed' if"),
         (
             {"weights": "x", "inflate": "y", "transfer": "full"},
             "`inflate` must be None if `weights` is given",

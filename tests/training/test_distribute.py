@@ -50,7 +50,7 @@ with again.scope():
     plain = keras.Model(inputs, keras.layers.Dense(3)(x))
     other = make_optimizer(TrainConfig(optimizer="sgd"))
     prepare_optimizer(other, plain)
-step = Step(model, optimizer, clip_norm=0.5, accumulate=2, strategy=strategy)
+step = Step(model, optimizer, global_clipnorm=0.5, accumulate=2, strategy=strategy)
 random = np.random.default_rng(0)
 losses, half = [], 8 // size
 for number in range(6):

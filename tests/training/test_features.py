@@ -104,7 +104,7 @@ def test_training_reads_each_row_once_per_pass_from_any_row(backbone, tmp_path):
     made = make_features(tmp_path / "made", backbone, batches)
 
     def rows(start, count):
-        found = itertools.islice(made.training(batch=2, seed=1, start=start), count)
+        found = itertools.islice(made.training(batch_size=2, seed=1, start=start), count)
         return [(b[0].numpy()[:, 0, 0] / 2, b[1].numpy().argmax(-1), b[2].numpy()) for b in found]
 
     whole = rows(0, 14)
@@ -119,7 +119,7 @@ def test_training_reads_each_row_once_per_pass_from_any_row(backbone, tmp_path):
 
 def test_validation_counts_each_row_once(backbone, tmp_path):
     made = make_features(tmp_path / "made", backbone, batches)
-    seen = [(b[0].numpy()[:, 0, 0] / 2, b[2].numpy() > 0) for b in made.validation(batch=4)]
+    seen = [(b[0].numpy()[:, 0, 0] / 2, b[2].numpy() > 0) for b in made.validation(batch_size=4)]
     assert [len(values) for values, _ in seen] == [4, 4]
     assert np.concatenate([values[real] for values, real in seen]).tolist() == list(range(7))
 

@@ -30,11 +30,11 @@ SYSTEMS = {
 }
 
 
-def clips_of(config, model, batch=2):
+def clips_of(config, model, batch_size=2):
     channels = {"rgb": 3, "flow": 2}
     random = np.random.default_rng(0)
     clips = {
-        name: random.uniform(-1, 1, (batch, frames, config.size, config.size, channels[name]))
+        name: random.uniform(-1, 1, (batch_size, frames, config.size, config.size, channels[name]))
         for name, frames in frames_of(config, model).items()
     }
     clips = {name: tf.constant(clip, tf.float32) for name, clip in clips.items()}
@@ -118,7 +118,7 @@ def test_fit_linear_probe_sets_only_the_classifier():
         ((random.normal(0, 0.1, (2, 9, 32, 32, 3)) + light).astype(np.float32), targets)
         for _ in range(4)
     ]
-    fit_linear_probe(model, iter(batches), 3, batch=len(batches[0][1]))
+    fit_linear_probe(model, iter(batches), 3, batch_size=len(batches[0][1]))
     for clips, _ in batches:
         assert model.predict(clips, verbose=0).argmax(axis=1).tolist() == [0, 1]
     for old, new in zip(body, model.get_weights()[:-2], strict=True):

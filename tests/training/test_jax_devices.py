@@ -30,7 +30,7 @@ keras.config.set_dtype_policy("float64")
 model = ki3d.InceptionI3D(architecture=register(), classes=2, input_shape=(9, 32, 32, 3))
 spec = ClipSpec("tiny", short_side=36, size=32)
 videos = open_dataset(table).split("train")
-clips = training_clips(videos, spec=spec, frames=9, batch=4, augment=augmentation(spec))
+clips = training_clips(videos, spec=spec, frames=9, batch_size=4, augment=augmentation(spec))
 clips = clips.take(1).cache().repeat()  # one batch, so that nothing but the steps changes the loss
 model.compile(
     keras.optimizers.SGD(1e-3, momentum=0.9),

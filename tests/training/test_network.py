@@ -114,7 +114,7 @@ def test_modules_that_a_shorter_backbone_lacks_may_be_frozen(tiny):
 
 @pytest.mark.parametrize(("norm", "trained"), [("train", True), ("freeze", False)])
 def test_norm_freeze_keeps_batch_norm_statistics(tiny, norm, trained):
-    model = build(dataclasses.replace(tiny, norm=norm, norm_momentum=0.9), LABELS)
+    model = build(dataclasses.replace(tiny, batch_norm=norm, batch_norm_momentum=0.9), LABELS)
     norms = [layer for layer in model.layers if is_norm(layer)]
     assert len(norms) == 21 and all(layer.trainable == trained for layer in norms)
     assert all(layer.momentum == 0.9 for layer in norms)

@@ -21,7 +21,7 @@ def test_old_config_without_newer_fields_matches(tiny, tmp_path, write_old_confi
     assert not preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=1))
     assert not preflight.extends(tmp_path, dataclasses.replace(tiny, epochs=3, seed=1))
     for wrong, different in (
-        ({"class_weights": "balanced"}, "class_weights='none' there, 'balanced' here$"),
+        ({"class_weight": "balanced"}, "class_weight='none' there, 'balanced' here$"),
         ({"label_smoothing": 0.2}, "label_smoothing=0.1 there, 0.2 here$"),
         ({"loss": "sigmoid"}, "label_smoothing=0.1 there, 0.0 here, loss='softmax' there, "),
         ({"seed": 1, "epochs": 3}, "epochs=2 there, 3 here, seed=0 there, 1 here$"),

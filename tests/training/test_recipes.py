@@ -79,7 +79,6 @@ def test_weights_set_transfer_and_streams_without_a_recipe(messages):
     config = config_from_recipe(None, weights="flow_kinetics400")
     assert (config.transfer, config.streams) == ("full", ("flow",))
     assert messages() == [
-        "defaults: transfer='original' is replaced by 'full' because of weights='flow_kinetics400'",
         "defaults: streams=() is replaced by ('flow',) because of weights='flow_kinetics400'",
     ]
     assert config_from_recipe(None, weights="rgb_kinetics400").streams == ()

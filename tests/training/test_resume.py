@@ -85,7 +85,7 @@ LARGE = {
     "size": 112,
     "test_size": 112,
     "test_short_side": 128,
-    "batch": 16,
+    "batch_size": 16,
 }
 
 
@@ -128,7 +128,12 @@ def test_resume_after_sigkill_is_bit_exact(start, tmp_path, network, seed, kills
 
 
 def test_workers_resume_bit_exact_after_one_is_killed(start, cluster_of, tmp_path):
-    fields = {"validation": "test", "epochs": 8, "norm": "recalibrate", "norm_batches": 2}
+    fields = {
+        "validation": "test",
+        "epochs": 8,
+        "batch_norm": "recalibrate",
+        "recalibration_batches": 2,
+    }
 
     def both(output):
         return [start(output, cluster=config, **fields) for config in cluster_of(2)]

@@ -47,7 +47,7 @@ def records(videos, tmp_path_factory):
 
 
 def take(source, count, config=CONFIG, streams=("rgb",), **options):
-    settings = {"batch": 2, "seed": 5, **options}
+    settings = {"batch_size": 2, "seed": 5, **options}
     return list(training_batches(source, config, streams, **settings).take(count))
 
 
@@ -77,7 +77,9 @@ def test_validation_reads_each_video_once_and_repeatably(videos):
     passes = []
     for _ in range(2):
         seen = []
-        for clips, targets, counts in validation_batches(videos, CONFIG, ("rgb",), batch=4, seed=1):
+        for clips, targets, counts in validation_batches(
+            videos, CONFIG, ("rgb",), batch_size=4, seed=1
+        ):
             assert clips.shape == (4, 4, 32, 32, 3)
             grays = np.asarray((clips + 1) * 127.5).mean(axis=(1, 2, 3, 4)).round()
             real = counts.numpy().astype(bool)
@@ -92,7 +94,7 @@ def test_validation_reads_each_video_once_and_repeatably(videos):
 def test_validation_is_divided_among_processes(videos):
     counted = []
     for index in range(2):
-        part = validation_batches(videos, CONFIG, ("rgb",), batch=2, seed=1, shard=(index, 2))
+        part = validation_batches(videos, CONFIG, ("rgb",), batch_size=2, seed=1, shard=(index, 2))
         counted.append(sum(int(tf.reduce_sum(counts)) for _, _, counts in part))
     assert counted == [3, 3]  # of four, one of which is broken, and of three
 
@@ -103,7 +105,7 @@ def test_validation_crops_the_center(tmp_path):
     write_video(tmp_path / "v.mp4", picture, fps=25)
     row = Video(tmp_path / "v.mp4", "a", "train", "v")
     source = VideoDataset("one", ("a",), (row,))
-    ((clips, _, _),) = validation_batches(source, CONFIG, ("rgb",), batch=1, seed=0)
+    ((clips, _, _),) = validation_batches(source, CONFIG, ("rgb",), batch_size=1, seed=0)
     assert np.asarray(clips)[:, :, 3:-3, 3:-3].min() > 0.4
     assert np.asarray(clips).mean() > 0.5
 
@@ -115,7 +117,7 @@ def test_stride_reduces_the_rgb_frame_rate(videos, monkeypatch):
     assert alone.shape == (2, 4, 32, 32, 3) and config.specs(("rgb",))["rgb"].fps == 12.5
     received = {}
     monkeypatch.setattr(sources, "training_clips", lambda _, **settings: received.update(settings))
-    training_batches(source, config, ("rgb", "flow"), batch=2, seed=0)
+    training_batches(source, config, ("rgb", "flow"), batch_size=2, seed=0)
     assert {name: spec.fps for name, spec in received["spec"].items()} == {
         "rgb": 12.5,
         "flow": 25.0,
@@ -149,7 +151,7 @@ def rewritten(records, folder, change):
 
 
 def read_all(source):
-    batches = training_batches(source, CONFIG, ("rgb",), batch=2, seed=5)
+    batches = training_batches(source, CONFIG, ("rgb",), batch_size=2, seed=5)
     for _ in zip(range(10), read_batches(batches, source), strict=False):
         pass
 

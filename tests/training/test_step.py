@@ -88,7 +88,7 @@ def test_train_step_matches_numpy_sgd_and_decays_only_kernels(decay, clip):
     random = np.random.default_rng(0)
     x, y = random.normal(size=(6, 4)), np.eye(3)[random.integers(0, 3, 6)]
     config = dataclasses.replace(PLAIN, weight_decay=decay)
-    step = make(model, config, clip_norm=clip)
+    step = make(model, config, global_clipnorm=clip)
     clips = tf.constant(x.reshape(6, 1, 1, 1, 4), tf.float32)
     found = [step.train(clips, tf.constant(y, tf.float32))[0] for _ in range(5)]
     losses, kernel, bias = by_hand(kernel, bias, x, y, 5, rate=0.1, decay=decay, clip=clip)
@@ -226,8 +226,8 @@ def test_all_reduce_sum_of_one_process_is_the_identity():
 def test_float16_scales_the_loss_and_skips_steps_that_are_not_finite():
     config = dataclasses.replace(PLAIN, precision="mixed_float16")
     model, (clips, targets) = small(norm=False), data(6)  # in float32: CPUs train no float16
-    step = make(model, config, clip_norm=0.1)  # of the gradients before they are scaled
-    other = make(small(norm=False), clip_norm=0.1)
+    step = make(model, config, global_clipnorm=0.1)  # of the gradients before they are scaled
+    other = make(small(norm=False), global_clipnorm=0.1)
     for _ in range(3):
         assert step.train(clips, targets)[0] == pytest.approx(other.train(clips, targets)[0], 1e-4)
     scale = float(step.optimizer.dynamic_scale.numpy())

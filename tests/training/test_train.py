@@ -46,7 +46,7 @@ def test_run_writes_weights_config_and_history(noisy, tiny, tmp_path):
     policy = keras.config.dtype_policy()
     output = tmp_path / "run"
     config = dataclasses.replace(
-        tiny, ema=0.5, validation="test", norm="recalibrate", norm_batches=2, keep=1
+        tiny, ema=0.5, validation="test", batch_norm="recalibrate", recalibration_batches=2, keep=1
     )
     model = train(noisy, config, output, spec_name="tiny", about={"by": "a test"}, tensorboard=True)
     assert keras.config.dtype_policy() == policy
@@ -112,7 +112,7 @@ def test_flow_from_rgb_weights_measures_batch_norm_on_flow(noisy, tiny, tmp_path
         weights=str(tmp_path / "rgb.h5"),
         streams=("flow",),
         transfer=transfer,
-        norm="freeze",
+        batch_norm="freeze",
         epochs=1,
     )
     model = train(noisy, config, tmp_path / "run")
@@ -190,7 +190,12 @@ def test_fixed_transfer_computes_features_once_and_keeps_the_backbone(
 @pytest.mark.long
 def test_each_stage_shows_its_progress_to_those_who_ask(noisy, tiny, tmp_path, capsys):
     config = dataclasses.replace(
-        tiny, epochs=1, head_start=2, validation="test", norm="recalibrate", norm_batches=3
+        tiny,
+        epochs=1,
+        linear_probe=2,
+        validation="test",
+        batch_norm="recalibrate",
+        recalibration_batches=3,
     )
     with show_progress(every=0.0):
         train(noisy, config, tmp_path / "full")
@@ -237,9 +242,9 @@ def test_sigterm_stops_after_the_current_step(noisy, tiny, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"head_start": 2}, "stopped while fitting the classifier"),
+        ({"linear_probe": 2}, "stopped while fitting the classifier"),
         (
-            {"norm": "recalibrate", "norm_batches": 9, "epochs": 1},
+            {"batch_norm": "recalibrate", "recalibration_batches": 9, "epochs": 1},
             "stopped while measuring batch norm",
         ),
         ({"transfer": "fixed"}, "stopped while computing features"),
@@ -308,7 +313,7 @@ def test_classes_are_compared_without_validation(noisy, tiny, tmp_path):
 def test_one_step_trains_and_its_rate_is_recorded(noisy, tiny, tmp_path, monkeypatch):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        config = dataclasses.replace(tiny, epochs=1, batch=6)
+        config = dataclasses.replace(tiny, epochs=1, batch_size=6)
         model = train(noisy, config, tmp_path / "run")
     finally:
         keras.config.set_dtype_policy("float32")
@@ -377,10 +382,10 @@ def test_balanced_class_weights_change_the_run(noisy, tiny, tmp_path, caplog):
     config = dataclasses.replace(tiny, epochs=1, validation="test")
     np.testing.assert_array_equal(preflight.class_counts(uneven.split("train")), [3, 1])
     plain = train(uneven, config, tmp_path / "plain")
-    assert not [line for line in caplog.messages if "class_weights=" in line]
-    weighted = dataclasses.replace(config, class_weights="balanced")
+    assert not [line for line in caplog.messages if "class_weight=" in line]
+    weighted = dataclasses.replace(config, class_weight="balanced")
     balanced = train(uneven, weighted, tmp_path / "balanced")
-    assert "class_weights='balanced': weights from 0.667 to 2" in caplog.messages
+    assert "class_weight='balanced': weights from 0.667 to 2" in caplog.messages
     assert any(
         not np.array_equal(one, other)
         for one, other in zip(plain.get_weights(), balanced.get_weights(), strict=True)
@@ -464,9 +469,9 @@ def test_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(noisy, tiny, 
         ({"frames": 8}, ValueError, "`frames` must be at least 9 for the rgb stream"),
         ({"system": "I3D"}, ValueError, "`system` must be one of .*Received: system='I3D'"),
         (
-            {"system": "ConvNetLSTM", "head_start": 1},
+            {"system": "ConvNetLSTM", "linear_probe": 1},
             ValueError,
-            "`head_start` must be 0 for ConvNetLSTM",
+            "`linear_probe` must be 0 for ConvNetLSTM",
         ),
     ],
 )
@@ -525,7 +530,7 @@ def several(noisy):
 @pytest.mark.slow
 def test_multi_label_run_is_trained_and_evaluated(several, tiny, tmp_path, caplog):
     caplog.set_level("INFO", logger="absl")
-    config = dataclasses.replace(tiny, epochs=1, validation="test", mixup=0.2, head_start=1)
+    config = dataclasses.replace(tiny, epochs=1, validation="test", mixup=0.2, linear_probe=1)
     model = train(several, config, tmp_path / "run")
     assert "so loss='sigmoid' is used" in caplog.text
     assert (

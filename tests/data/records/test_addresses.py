@@ -79,7 +79,7 @@ def test_records_behind_a_scheme_are_those_of_the_folder(far, folder):
                     open_dataset(where).split("train"),
                     spec=CONFIG.spec,
                     frames=4,
-                    batch=3,
+                    batch_size=3,
                     augment=plain,
                 )
             )
