@@ -52,6 +52,9 @@ def add_dataset_arguments(parser, *, bare=True, records=False):
         parser: A `Parser`.
         bare: Whether the dataset may also be given as a bare word.
         records: Whether the verb also reads prepared records.
+
+    Returns:
+        The group of these options, for further ones about the dataset.
     """
     group = parser.add_argument_group("data")
     action = group.add_argument(
@@ -74,14 +77,14 @@ def add_dataset_arguments(parser, *, bare=True, records=False):
     group.add_argument(
         "--videos", metavar="FOLDER", help="folder of the videos (default: the folder of the lists)"
     )
-    number = group.add_argument(
+    group.add_argument(
         "--split-number",
         type=count,
         default=1,
         metavar="N",
         help="number of the official split of UCF-101, HMDB-51 or J-HMDB to read",
     )
-    return group, number
+    return group
 
 
 def read_dataset(options):
@@ -189,9 +192,10 @@ def default_weights(streams):
 
 def chosen_weights(options):
     """The weights of --weights and --flow-weights, or the default ones of --streams."""
+    streams = getattr(options, "streams", None)  # `export` has no such option
     if not options.flow_weights:
-        return options.weights or default_weights(options.streams)
-    if options.streams == ("flow",):
+        return options.weights or default_weights(streams)
+    if streams == ("flow",):
         raise UserError(
             "--flow-weights adds a flow stream to one of rgb; for flow alone use --weights "
             f"{options.flow_weights}"
@@ -221,13 +225,11 @@ def read_labels_option(options):
 
 
 def with_labels(model, labels):
-    """The model with other class names; unchanged for None."""
-    if labels is None:
-        return model
-    classes = model.output_shape[-1]
-    if len(labels) != classes:
-        raise UserError(f"--labels names {len(labels)} classes; the weights have {classes}")
-    model.labels = tuple(labels)
+    """The model with the class names of --labels; unchanged for None."""
+    from kinetics_i3d.models.clip_model import set_labels
+
+    if labels is not None:
+        set_labels(model, labels)
     return model
 
 

@@ -27,8 +27,7 @@ USUAL_SPLITS = ("train", "val", "test")
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    number = add_dataset_arguments(parser)[1]
-    parser.add_former_option("--split", number)
+    add_dataset_arguments(parser)
     parser.add_argument(
         "--missing", action="store_true", help="also print the paths of the missing videos"
     )

@@ -95,7 +95,7 @@ def _add_grad_cam(parser):
         help="activation of the map (default: the last grid before the classifier, Mixed_5c)",
     )
     parser.add_argument(
-        "--map-of",
+        "--map-stream",
         choices=STREAMS,
         help="for a model of two streams: the stream whose map is drawn (default: rgb)",
     )
@@ -108,9 +108,14 @@ def _add_embedding(parser):
         default="pca",
         help="principal components, or t-SNE with scikit-learn",
     )
-    parser.add_argument(
-        "--most", type=count, default=200, metavar="N", help="maximum number of videos, 2 or more"
+    most = parser.add_argument(
+        "--max-videos",
+        type=count,
+        default=200,
+        metavar="N",
+        help="maximum number of videos, 2 or more; of more, evenly spread ones are drawn",
     )
+    parser.add_former_option("--most", most)
 
 
 def _add_flow(parser):
@@ -170,7 +175,7 @@ def _grad_cam(path, options):
     model = _model(options)
     from kinetics_i3d.visualization.grad_cam import draw_grad_cam, grad_cam
 
-    choices = {"label": options.label, "endpoint": options.endpoint, "stream": options.map_of}
+    choices = {"label": options.label, "endpoint": options.endpoint, "stream": options.map_stream}
     draw_grad_cam(path, grad_cam(model, options.source, **choices))
 
 
@@ -233,11 +238,13 @@ def _curves(path, options):
 
 
 def _embedding(path, options):
-    if options.most < 2:
-        raise UserError(f"--most must be 2 or more. Received: {options.most}")
+    if options.max_videos < 2:
+        raise UserError(f"--max-videos must be 2 or more. Received: {options.max_videos}")
     videos = expand_videos(options.source)
-    if len(videos) > options.most:
-        videos = [videos[row * len(videos) // options.most] for row in range(options.most)]
+    if len(videos) > options.max_videos:
+        videos = [
+            videos[row * len(videos) // options.max_videos] for row in range(options.max_videos)
+        ]
     model = _model(options)
     from kinetics_i3d.inference.extract_features import extract_features
     from kinetics_i3d.visualization.embedding import draw_embedding

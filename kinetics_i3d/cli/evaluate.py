@@ -44,7 +44,7 @@ SHOWN = 20  # changed videos that are printed, of each kind
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    data, _ = add_dataset_arguments(parser)
+    data = add_dataset_arguments(parser)
     add_split_argument(
         data,
         default=None,

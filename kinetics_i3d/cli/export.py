@@ -10,6 +10,7 @@ from kinetics_i3d.cli.arguments import (
     add_labels_argument,
     add_output_argument,
     add_weights_arguments,
+    chosen_weights,
     count,
     print_result,
     read_labels_option,
@@ -17,11 +18,11 @@ from kinetics_i3d.cli.arguments import (
 )
 from kinetics_i3d.cli.console import load_keras
 from kinetics_i3d.core.errors import UserError
-from kinetics_i3d.exporting.export import FORMATS
+from kinetics_i3d.exporting.export import FORMATS, format_of
 
 EXAMPLES = (
     "kinetics-i3d export rgb_kinetics400 --to savedmodel --output saved",
-    "kinetics-i3d export RUN/weights.h5 --to onnx --output mine.onnx",
+    "kinetics-i3d export RUN/weights.h5 --output mine.onnx",
 )
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
 
@@ -32,9 +33,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--to",
         choices=FORMATS,
-        required=True,
         metavar="FORMAT",
-        help=f"format: {', '.join(FORMATS)}",
+        help=f"format: {', '.join(FORMATS)} (default: onnx for *.onnx, litert for *.tflite, "
+        "otherwise savedmodel)",
     )
     add_output_argument(parser, "PATH", "file or folder to write", required=True, former_word=True)
     add_labels_argument(parser)
@@ -56,9 +57,13 @@ def add_arguments(parser):
         const=False,
         help="hub: return features instead of logits, to train a new classifier on",
     )
-    parser.add_argument(
-        "--name", metavar="NAME", help="serving: name of the model on the server (default: i3d)"
+    name = parser.add_argument(
+        "--model-name",
+        dest="name",
+        metavar="NAME",
+        help="serving: name of the model on the server (default: i3d)",
     )
+    parser.add_former_option("--name", name)
     parser.add_argument(
         "--model-version",
         dest="version",
@@ -100,7 +105,11 @@ FORMATS_OF = {
     "calibration": ("litert", "openvino"),
     "report": ("litert",),
 }
-OPTION_OF = {"include_top": "--without-top", "version": "--model-version"}
+OPTION_OF = {
+    "include_top": "--without-top",
+    "name": "--model-name",
+    "version": "--model-version",
+}
 OPTIONS = (
     "top",
     "endpoints",
@@ -124,9 +133,8 @@ def run(options):
     from kinetics_i3d.core.files import check_free
     from kinetics_i3d.weights.read import fetch_weights
 
-    weights = options.weights
-    if options.flow_weights:
-        weights = {"rgb": weights, "flow": options.flow_weights}
+    weights = chosen_weights(options)
+    options.to = options.to or format_of(options.output)
     # Checks that need no TensorFlow come first: it takes seconds to load.
     for name, formats in FORMATS_OF.items():
         if getattr(options, name) is not None and options.to not in formats:

@@ -48,7 +48,7 @@ from kinetics_i3d.cli.console import (
     set_up_logging,
     set_verbosity,
 )
-from kinetics_i3d.cli.parser import Parser
+from kinetics_i3d.cli.parser import Parser, with_option_names
 from kinetics_i3d.cli.version import ShowVersion
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.file_warnings import one_warning_per_file
@@ -165,11 +165,13 @@ def main(arguments):
     `--help` and `--version` raise `SystemExit` with code 0.
     """
     set_verbosity(verbosity := NORMAL)
+    options = None
     try:
         if not arguments:
             print(START)
             return 0
-        options = make_parser().parse_args(arguments)
+        parser = make_parser()
+        options = parser.parse_args(arguments)
         options.command = [PROGRAM, *arguments]
         set_verbosity(verbosity := getattr(options, "verbosity", NORMAL))
         progress = hide_progress() if verbosity == QUIET else show_progress()
@@ -193,6 +195,8 @@ def main(arguments):
             raise
         if verbosity == VERBOSE:
             traceback.print_exc()
+        if is_argument and options is not None:
+            error = UserError(with_option_names(str(error), parser, options))
         complain(error)
         return 2
 

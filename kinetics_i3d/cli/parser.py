@@ -221,6 +221,41 @@ class Parser(argparse.ArgumentParser):
         getattr(file, "write_colored", file.write)(text)
 
 
+def with_option_names(text, parser, options):
+    """The message of an error about an argument of Python, in the words of the command line.
+
+    Args:
+        text: The message, such as "`stride` must be left out with window='whole'".
+        parser: The parser of all verbs.
+        options: The options that it parsed.
+
+    Returns:
+        The message with the names of the verb's options, "--stride must be left out with --window
+        whole"; names that are no options stay.
+    """
+    names = dict(_option_names(parser, options))
+    text = _NAME.sub(lambda match: names.get(match[1], match[0]), text)
+    return _VALUE.sub(
+        lambda match: (
+            f"{names[match[1]]} {match[2] or match[3]}" if match[1] in names else match[0]
+        ),
+        text,
+    )
+
+
+_NAME = re.compile(r"`([a-z_0-9]+)`")
+_VALUE = re.compile(r"\b([a-z_0-9]+)=(?:'([^'\s]+)'|(-?\d[\w.+-]*))")
+
+
+def _option_names(parser, options):
+    """(name in the parsed options, name on the command line) of a verb's options."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from _option_names(action.choices[getattr(options, action.dest)], options)
+        elif action.option_strings and action.help is not argparse.SUPPRESS:
+            yield action.dest, action.option_strings[0]
+
+
 def _is_shared(action):
     return action.dest in ("help", "verbosity")
 

@@ -42,13 +42,7 @@ class CheckRecords(argparse.Action):
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    data, _ = add_dataset_arguments(parser)
-    data.add_argument(
-        "--split",
-        action="append",
-        metavar="NAME",
-        help="split to prepare; may be given several times (default: all)",
-    )
+    add_splits_argument(add_dataset_arguments(parser))
     add_output_argument(
         parser,
         "FOLDER",
@@ -71,6 +65,16 @@ def add_arguments(parser):
         help="videos decoded at the same time (default: one per processor)",
     )
     add_json_argument(parser)
+
+
+def add_splits_argument(group):
+    """Adds the option that `of_splits` reads."""
+    group.add_argument(
+        "--split",
+        action="append",
+        metavar="NAME",
+        help="split to prepare; may be given several times (default: all)",
+    )
 
 
 def add_record_arguments(parser):

@@ -1,10 +1,10 @@
 """`kinetics-i3d scale`: compute features, flow or labels, or prepare records, on many machines.
 
-`scale features|flow|classify|prepare INPUT OUTPUT` does to each video what the verb of that name
-does, using Ray on this machine or, with --address, on a cluster. Each video is a separate unit of
-work: if a process or a machine is killed, nothing is lost or duplicated, and rerunning the command
-computes what is missing. Videos that cannot be read are listed in failures.parquet: exit code 1 if
-there are any, 2 if none could be read.
+`scale features|flow|classify|prepare INPUT --output OUTPUT` does to each video what the verb of
+that name does, using Ray on this machine or, with --address, on a cluster. Each video is a separate
+unit of work: if a process or a machine is killed, nothing is lost or duplicated, and rerunning the
+command computes what is missing. Videos that cannot be read are listed in failures.parquet: exit
+code 1 if there are any, 2 if none could be read.
 """
 
 from kinetics_i3d.cli.arguments import (
@@ -12,6 +12,7 @@ from kinetics_i3d.cli.arguments import (
     add_dataset_arguments,
     add_decoder_argument,
     add_json_argument,
+    add_labels_argument,
     add_output_argument,
     add_streams_argument,
     add_weights_arguments,
@@ -19,16 +20,24 @@ from kinetics_i3d.cli.arguments import (
     count,
     print_result,
     read_dataset,
+    read_labels_option,
 )
 from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.cli.features import add_feature_arguments, feature_options
 from kinetics_i3d.cli.flow import add_flow_arguments, flow_choice
-from kinetics_i3d.cli.prepare import SHOWN, add_record_arguments, prepare_config, report
+from kinetics_i3d.cli.prepare import (
+    SHOWN,
+    add_record_arguments,
+    add_splits_argument,
+    of_splits,
+    prepare_config,
+    report,
+)
 from kinetics_i3d.core.errors import UserError
 
 EXAMPLES = (
-    "kinetics-i3d scale features my_videos my_features --window 64",
-    "kinetics-i3d scale classify s3://bucket/videos s3://bucket/labels --address auto",
+    "kinetics-i3d scale features my_videos --output my_features --window 64",
+    "kinetics-i3d scale classify s3://bucket/videos --output s3://bucket/labels --address auto",
 )
 WORKS = {
     "features": "features of each window with its start and end, as `features` computes them",
@@ -43,25 +52,25 @@ def add_arguments(parser):
     works = parser.add_subparsers(dest="work", metavar="WORK", required=True)
     for name, text in WORKS.items():
         examples = (
-            f"kinetics-i3d scale {name} my_videos my_output",
-            f"kinetics-i3d scale {name} /shared/videos /shared/output --address auto",
+            f"kinetics-i3d scale {name} my_videos --output my_output",
+            f"kinetics-i3d scale {name} /shared/videos --output /shared/output --address auto",
         )
         work = works.add_parser(name, help=text, description=f"Compute {text}.", examples=examples)
         if name == "prepare":
-            add_dataset_arguments(work)
+            add_splits_argument(add_dataset_arguments(work))
         else:
             work.add_argument(
                 "source",
                 metavar="INPUT",
                 help=f"{SOURCES}; or the address of a video or of a folder (s3://bucket/videos)",
             )
-        output = add_output_argument(
+        add_output_argument(
             work,
             "FOLDER",
             "folder or address for the results; for records, a folder that all nodes share",
             required=True,
+            former_word=True,
         )
-        work.take_word(output)
         _ADD[name](work)
         add_decoder_argument(work, default=True)
         _add_cluster_arguments(work, networks=name in ("features", "classify"))
@@ -87,6 +96,7 @@ def _add_classify(parser):
     parser.add_argument(
         "--top", type=count, default=5, metavar="N", help="number of labels per video"
     )
+    add_labels_argument(parser)
 
 
 _ADD = {
@@ -182,13 +192,14 @@ def _work(options):
 
     if options.work == "features":
         return FeatureWork.create(weights, feature_options(options, {}))
-    return ClassifyWork.create(weights, streams=options.streams, top=options.top)
+    labels = read_labels_option(options)
+    return ClassifyWork.create(weights, streams=options.streams, top=options.top, labels=labels)
 
 
 def _prepare(options, cluster):
     from kinetics_i3d.scale.prepare import prepare_on_cluster
 
     config = prepare_config(options)
-    dataset = read_dataset(options)
+    dataset = of_splits(read_dataset(options), options.split)
     load_keras()
     return report(options, prepare_on_cluster(dataset, options.output, config, cluster=cluster))

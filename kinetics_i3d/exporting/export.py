@@ -26,10 +26,11 @@ FORMATS = {
     "onnx": "onnx.export_onnx",
     "openvino": "openvino.export_openvino",
 }
+_SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}
 
 
 def export(
-    weights: "ClipModel | Weights", output: PathLike, *, to: str = "savedmodel", **options: Any
+    weights: "ClipModel | Weights", output: PathLike, *, to: str | None = None, **options: Any
 ) -> pathlib.Path:
     """Exports a model as an artifact that takes pixels and carries its labels and its clip spec.
 
@@ -47,7 +48,8 @@ def export(
             TensorFlow Hub's tutorial; `"hub"`, a reusable SavedModel that can be trained further,
             with a model card; `"serving"`, a SavedModel in a folder with everything that TensorFlow
             Serving needs; `"litert"`, a file of builtin operations for clips of one size, in one of
-            several precisions; `"onnx"`, a file; `"openvino"`, a folder, in float32 or 8 bits.
+            several precisions; `"onnx"`, a file; `"openvino"`, a folder, in float32 or 8 bits. By
+            default `"onnx"` for `*.onnx`, `"litert"` for `*.tflite`, otherwise `"savedmodel"`.
         **options: Options of the format, such as `top=5`; see its function in `FORMATS`.
 
     Returns:
@@ -56,7 +58,8 @@ def export(
     Raises:
         ExportError: If the model cannot be exported, or the outputs of the artifact differ.
         UserError: If `output` exists.
-        ValueError: If the format or an option is unknown or out of range.
+        ValueError: If the format or an option is unknown or out of range, or the suffix of `output`
+            is that of another format.
         WeightsError: If the weights cannot be read.
 
     Example:
@@ -64,8 +67,14 @@ def export(
     >>> ki3d.export(folder / "mine.h5", folder / "saved").name
     'saved'
     """
+    to = format_of(output) if to is None else to
     if to not in FORMATS:
         raise ValueError(f"`to` must be one of {(*FORMATS,)}. Received: to={to!r}")
+    if format_of(output) not in (to, "savedmodel"):
+        raise ValueError(
+            f"`output` must not have the suffix of another format for to={to!r}. "
+            f"Received: output={str(output)!r}"
+        )
     import tensorflow as tf
 
     from kinetics_i3d.exporting.model_card import provenance
@@ -96,6 +105,17 @@ def export(
             return write(model, pathlib.Path(output), **options)
     except tf.errors.ResourceExhaustedError as error:  # a full disk, or too little memory
         raise ExportError(f"{output}: cannot be written ({first_line(error)})") from error
+
+
+def format_of(output):
+    """The format that the suffix of a path stands for, `"savedmodel"` for any other suffix.
+
+    Example:
+
+    >>> format_of("mine.onnx"), format_of("mine.tflite"), format_of("saved")
+    ('onnx', 'litert', 'savedmodel')
+    """
+    return _SUFFIXES.get(pathlib.Path(output).suffix.lower(), "savedmodel")
 
 
 def find_writer(to):

@@ -344,6 +344,16 @@ def check_ends_in_logits(model, *, argument="model"):
         )
 
 
+def set_labels(model, labels):
+    """Names the classes of a `ClipModel`; `ValueError` if their number is another one."""
+    classes = model.output_shape[-1]
+    if len(labels) != classes:
+        raise ValueError(
+            f"`labels` must name the model's {classes} classes. Received: {len(labels)} labels"
+        )
+    model.labels = tuple(labels)
+
+
 def check_finite_logits(logits, name, path):
     """Raises `WeightsError` if the logits of a video are not all finite.
 

@@ -10,6 +10,7 @@ import numpy as np
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.files import atomic_path, check_space
 from kinetics_i3d.core.types import Labels, PathLike
+from kinetics_i3d.models.clip_model import set_labels
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import checkpoint_of
 from kinetics_i3d.models.systems import builder_of
@@ -82,12 +83,7 @@ def convert(
         )
     model = build(read_weights(source), architecture=architecture)
     if labels is not None:
-        if len(labels) != model.output_shape[-1]:
-            raise ValueError(
-                f"`labels` must name the {model.output_shape[-1]} classes. "
-                f"Received: {len(labels)} labels"
-            )
-        model.labels = tuple(labels)
+        set_labels(model, labels)
     with atomic_path(output) as temporary:
         _WRITERS[to](model, temporary)
         if to == "keras":

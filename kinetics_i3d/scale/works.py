@@ -223,16 +223,17 @@ class ClassifyWork(NetworkWork):
     streams: tuple | None  # `None` for those of the weights
     top: int  # number of labels
     clips: dict  # from `clips_at_test`
+    labels: tuple | None  # class names in place of those of the weights
 
     name: typing.ClassVar[str] = "classify"
 
     @classmethod
-    def create(cls, weights, *, streams=None, top=5):
+    def create(cls, weights, *, streams=None, top=5, labels=None):
         """The work for weights; loads the network once to check them."""
         from kinetics_i3d.inference.classify import class_names
         from kinetics_i3d.models.systems import clips_at_test
 
-        model = _load_model(weights, streams)
+        model = _load_model(weights, streams, labels)
         clips = clips_at_test(model)
         settings = {
             "labels": list(class_names(model)),
@@ -244,7 +245,7 @@ class ClassifyWork(NetworkWork):
         }
         specs = StreamSpecs(model.clip_specs, apart=True)
         positions = VIEWS["center"].crops
-        return cls(weights, specs, positions, settings, model, streams, top, clips)
+        return cls(weights, specs, positions, settings, model, streams, top, clips, labels)
 
     def fields(self, path, identity):
         """As in `NetworkWork`."""
@@ -261,7 +262,7 @@ class ClassifyWork(NetworkWork):
 
     def load(self):
         """A `ClipModel`."""
-        model = _load_model(self.weights, self.streams)
+        model = _load_model(self.weights, self.streams, self.labels)
         self.check_digests(_digests(model, self.weights))
         return model
 
@@ -296,10 +297,14 @@ class ClassifyWork(NetworkWork):
         return table, content_key(self.fields(None, identify(video, self.specs)))
 
 
-def _load_model(weights, streams):
+def _load_model(weights, streams, labels=None):
+    from kinetics_i3d.models.clip_model import set_labels
     from kinetics_i3d.models.load import load_model
 
-    return load_model(weights, streams=streams_name(streams))
+    model = load_model(weights, streams=streams_name(streams))
+    if labels is not None:
+        set_labels(model, labels)
+    return model
 
 
 def _digests(model, weights):

@@ -45,11 +45,14 @@ def test_another_number_of_labels_is_refused(command, videos, weights, labels, t
     code, out, err = command(
         "classify", videos["one"], "--weights", weights["nameless"], "--labels", labels
     )
-    assert (code, out) == (2, "") and "--labels names 2 classes; the weights have 3" in err
+    assert (code, out) == (
+        2,
+        "",
+    ) and "--labels must name the model's 3 classes. Received: 2 labels" in err
     code, out, err = command(
         "convert", weights["nameless"], "--output", tmp_path / "out.h5", "--labels", labels
     )
-    assert (code, out) == (2, "") and "must name the 3 classes" in err
+    assert (code, out) == (2, "") and "must name the model's 3 classes" in err
     assert not (tmp_path / "out.h5").exists()
 
 
@@ -63,7 +66,10 @@ def test_inflate_names_the_classes(command, weights, labels, tmp_path):
     assert ki3d.InceptionI3D(weights=output).labels == ("sitzen", "stehen", "winken")
     words = ("--classes", "2", "--labels", labels)
     code, out, err = command("inflate", weights["image"], "--output", tmp_path / "two.h5", *words)
-    assert (code, out) == (2, "") and "--labels names 3 classes; the weights have 2" in err
+    assert (code, out) == (
+        2,
+        "",
+    ) and "--labels must name the model's 2 classes. Received: 3 labels" in err
     assert not (tmp_path / "two.h5").exists()
 
 

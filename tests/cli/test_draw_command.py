@@ -72,7 +72,7 @@ def test_grad_cam_takes_a_label_and_an_endpoint(command, weights, videos, tmp_pa
     code, out, _ = command(*words, "--label", "sit", "--endpoint", "Mixed_4f", "--output", path)
     assert code == 0 and out == f"{path}\n" and path.stat().st_size > 500
     code, _, err = command(*words, "--label", "fly", "--output", path)
-    assert code == 2 and "`label` must be one of the 3 classes" in err
+    assert code == 2 and "--label must be one of the 3 classes" in err
 
 
 @pytest.mark.long
@@ -100,7 +100,7 @@ def test_flow_of_a_longer_video_says_what_is_drawn(command, videos, tmp_path, ca
         (("filmstrip", "{missing}", "--output", "a.png"), "missing.mp4"),
         (("curves", "{folder}", "--output", "a.png"), "no history.csv"),
         (("confusion", "{two}", "--output", "a.png"), "must be UTF-8"),
-        (("embedding", "{folder}", "--most", "1", "--output", "a.png"), "must be 2 or more"),
+        (("embedding", "{folder}", "--max-videos", "1", "--output", "a.png"), "must be 2 or more"),
         (("circle", "--output", "a.png"), "circle"),
     ],
 )

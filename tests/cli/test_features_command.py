@@ -320,12 +320,12 @@ def test_sign_language_files_have_a_row_for_each_window_of_16(command, videos, w
     ("words", "message"),
     [
         (("--preset", "video_feature"), "--preset: invalid choice: 'video_feature'"),
-        (("--endpoint", "Mixed_5d"), "`endpoint` must name an activation"),
-        (("--window", "a while"), "`window` must be a whole number of frames"),
-        (("--fps", "fast"), "`fps` must be a number above 0, 'source' or None"),
+        (("--endpoint", "Mixed_5d"), "--endpoint must name an activation"),
+        (("--window", "a while"), "--window must be a whole number of frames"),
+        (("--fps", "fast"), "--fps must be a number above 0, 'source' or None"),
         (("--align", "end"), "--align: invalid choice: 'end'"),
         (("--format", "csv"), "--format: invalid choice: 'csv'"),
-        (("--preset", "rtfm", "--format", "npz"), "`format` must be 'npy' for preset='rtfm'"),
+        (("--preset", "rtfm", "--format", "npz"), "--format must be 'npy' for --preset rtfm"),
         (("--streams", "rgb,flow"), "reads rgb, must read rgb and flow"),
     ],
 )

@@ -9,4 +9,4 @@ def test_figures_writes_a_dataset(command, tmp_path):
     assert len(list((tmp_path / "f").glob("*/*.mp4"))) == 12
     code, _, err = command("figures", "--output", tmp_path / "g", "--size", "15", "16")
     assert (code, err.count("\n")) == (2, 1)
-    assert "`size`" in err
+    assert "--size must be" in err

@@ -131,8 +131,8 @@ def test_options_reach_the_file(command, tree, tmp_path, monkeypatch):
     ("words", "message"),
     [
         (("--method", "dis", "--fast"), "--fast is for --method tvl1 only"),
-        (("--method", "dis", "--backend", "numba"), "`backend` must be None or one of ('opencv',)"),
-        (("--bound", "0"), "`bound` must be a number of pixels above 0"),
+        (("--method", "dis", "--backend", "numba"), "--backend must be None or one of ('opencv',)"),
+        (("--bound", "0"), "--bound must be a number of pixels above 0"),
         (("--workers", "0"), "must be 1 or more, not 0"),
         (("--spec", "none"), "invalid choice: 'none'"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from kinetics_i3d.cli import main as program
 from kinetics_i3d.cli.main import TOPICS, VERBS, make_parser
-from kinetics_i3d.cli.parser import Parser
+from kinetics_i3d.cli.parser import Parser, with_option_names
 from kinetics_i3d.core.errors import UserError
 
 REQUIRED = {
@@ -121,9 +121,26 @@ def test_the_weights_are_an_option_or_the_bare_word_of_their_verb(verb, capsys):
         ("figures folder --seed 1", "figures --output folder --seed 1"),
         ("prepare data --streams rgb out", "prepare data --output out --streams rgb"),
         ("flow videos --out flows", "flow videos --output flows"),
-        ("datasets data --split 2", "datasets data --split-number 2"),
         ("datasets data --table x.csv", "datasets data --output x.csv"),
         ("classify a.mp4 --streams both", "classify a.mp4 --streams rgb,flow"),
+        ("benchmark input folder --batch 2", "benchmark input folder --batch-size 2"),
+        *(
+            (
+                f"train --data a --output run --{former} 2",
+                f"train --data a --output run --{now} 2",
+            )
+            for former, now in (
+                ("batch", "batch-size"),
+                ("head-start", "linear-probe"),
+                ("clip-norm", "global-clipnorm"),
+                ("norm-momentum", "batch-norm-momentum"),
+                ("norm-batches", "recalibration-batches"),
+            )
+        ),
+        (
+            "train --data a --output run --norm freeze",
+            "train --data a --output run --batch-norm freeze",
+        ),
     ],
 )
 def test_a_former_spelling_works_with_one_notice_and_is_hidden(former, now, capsys):
@@ -135,6 +152,29 @@ def test_a_former_spelling_works_with_one_notice_and_is_hidden(former, now, caps
     assert "the former spelling will be removed in the next release" in err
     help_text = verb_parsers()[former.split()[0]].format_help()
     assert "--out " not in help_text and "--table" not in help_text and "rgb|flow" not in help_text
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "expected"),
+    [
+        (
+            "timeline a.mp4",
+            "`min_length` must be seconds. Received: min_length=-1.5",
+            "--min-length must be seconds. Received: --min-length -1.5",
+        ),
+        (
+            "timeline a.mp4",
+            "`stride` must be left out with window='whole'",
+            "--stride must be left out with --window whole",
+        ),
+        ("draw flow a.mp4 --output b.png", "`frames` must be 1", "--frames must be 1"),
+        ("classify a.mp4", "`endpoint` must be x; top1=3", "`endpoint` must be x; top1=3"),
+        ("train --data a --output b", "`norm` is `batch_norm`", "`norm` is --batch-norm"),
+    ],
+)
+def test_errors_about_arguments_name_the_options_of_their_verb(words, text, expected):
+    parser = make_parser()
+    assert with_option_names(text, parser, parser.parse_args(words.split())) == expected
 
 
 def test_words_that_nothing_takes_are_refused():
@@ -229,8 +269,8 @@ def test_json_of_a_verb_that_writes_a_file(command, tmp_path):
     [
         ("classify", "VIDEO|FOLDER|LIST..."),
         ("evaluate", "DATASET --weights NAME|PATH"),
-        ("train", "SYSTEM --data DATASET --output FOLDER"),
-        ("export", "WEIGHTS --to FORMAT --output PATH"),
+        ("train", "--data DATASET --output FOLDER"),
+        ("export", "WEIGHTS --output PATH"),
         ("figures", "--output FOLDER"),
         ("weights", "[NAME...]"),
     ],

@@ -122,10 +122,10 @@ def test_nothing_but_broken_videos_is_a_mistake(command, table, tmp_path):
     [
         (("--streams", "sound"), "must be rgb, flow or rgb,flow, not sound"),
         (("--streams", "rgb,rgb"), "must be rgb, flow or rgb,flow, not rgb,rgb"),
-        (("--quality", "0"), "`quality` must be a whole number above 0"),
+        (("--quality", "0"), "--quality must be a whole number above 0"),
         (("--spec", "deepmind_flow"), "invalid choice: 'deepmind_flow'"),
         (("--split", "dev"), "no videos in split 'dev'"),
-        (("--method", "dis", "--backend", "numba"), "`backend` must be"),
+        (("--method", "dis", "--backend", "numba"), "--backend must be"),
         (("--workers", "0"), "must be 1 or more"),
     ],
 )

@@ -147,10 +147,10 @@ def test_labels_replace_the_names_of_the_classes(command, videos, weights, tmp_p
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--window", "4"), "`window` must be at least 9 frames"),
-        (("--window", "whole", "--stride", "8"), "`stride` must be left out with window='whole'"),
-        (("--threshold", "70"), "`threshold` must be above 0 and at most 1"),
-        (("--min-length", "-1"), "`min_length` must be seconds"),
+        (("--window", "4"), "--window must be at least 9 frames"),
+        (("--window", "whole", "--stride", "8"), "--stride must be left out with --window whole"),
+        (("--threshold", "70"), "--threshold must be above 0 and at most 1"),
+        (("--min-length", "-1"), "--min-length must be seconds"),
         (("--picture",), "--picture needs --output FOLDER"),
         (("--format", "xml"), "--format: invalid choice: 'xml'"),
         (("--window", "99", "--short", "error"), "12 frames at 10 fps, but a window has 99"),

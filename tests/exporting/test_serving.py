@@ -85,7 +85,7 @@ def test_the_command_passes_its_options_on(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(export, "export", note)
     words = ["export", "rgb_figures", "--to", "serving", "--output", str(tmp_path / "out")]
-    assert main([*words, "--name", "mine", "--model-version", "2"]) == 0
+    assert main([*words, "--model-name", "mine", "--model-version", "2"]) == 0
     assert calls == [("rgb_figures", {"to": "serving", "name": "mine", "version": 2})]
     assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
 
