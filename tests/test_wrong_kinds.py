@@ -142,7 +142,7 @@ CALLS = {
     ),
     "extract_features(streams=0)": (
         lambda folder: ki3d.extract_features(folder / "a.mp4", "rgb_figures", streams=0),
-        "`streams` must be None, 'rgb', 'flow' or 'rgb,flow'. Received: streams=0",
+        "`streams` must be 'rgb', 'flow' or 'rgb,flow'. Received: streams=0",
     ),
     "extract_features(window=huge)": (
         lambda folder: ki3d.extract_features(folder / "a.mp4", "rgb_figures", window=10**9),

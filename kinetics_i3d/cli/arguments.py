@@ -6,7 +6,7 @@ import pathlib
 
 from kinetics_i3d.cli.console import load_keras, notify
 from kinetics_i3d.cli.parser import FORMER
-from kinetics_i3d.core.clip_spec import STREAMS, streams_name
+from kinetics_i3d.core.clip_spec import STREAMS, as_streams
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.data.layouts.formats import KINDS
 from kinetics_i3d.data.records.addresses import Address, path_or_address
@@ -31,15 +31,24 @@ def count(text):
 count.__name__ = "whole number"  # shown by argparse in "invalid whole number value: 'x'"
 
 
+def seconds(text):
+    """Reads a number of seconds, with or without the unit: 1.5 or 1.5s."""
+    return float(text.removesuffix("s"))
+
+
+seconds.__name__ = "number of seconds"
+
+
 def streams(text):
     """Reads names of streams with commas between them."""
     if text == "both":
         notify(f"--streams both is now --streams {','.join(STREAMS)}; {FORMER}")
         return STREAMS
-    names = text.split(",")
-    if len({*names}) < len(names) or not {*names} <= {*STREAMS}:
-        raise argparse.ArgumentTypeError(f"must be rgb, flow or rgb,flow, not {text}")
-    return tuple(name for name in STREAMS if name in names)
+    try:
+        return as_streams(text)
+    except ValueError as error:
+        message = f"must be rgb, flow or rgb,flow, not {text}"
+        raise argparse.ArgumentTypeError(message) from error
 
 
 # --data
@@ -175,8 +184,8 @@ def add_network_arguments(parser, *, flow="where no flow file exists"):
     add_weights_arguments(
         parser,
         default=f"{DEFAULT_WEIGHTS[None]}, the 400 actions of Kinetics; "
-        f"{DEFAULT_WEIGHTS['flow']} with --streams flow, {DEFAULT_WEIGHTS['both']} with --streams "
-        "rgb,flow",
+        f"{DEFAULT_WEIGHTS[('flow',)]} with --streams flow, {DEFAULT_WEIGHTS[STREAMS]} with "
+        "--streams rgb,flow",
     )
     add_streams_argument(
         parser,
@@ -187,7 +196,7 @@ def add_network_arguments(parser, *, flow="where no flow file exists"):
 
 def default_weights(streams):
     """The name of the default weights for --streams."""
-    return DEFAULT_WEIGHTS[streams_name(streams)]
+    return DEFAULT_WEIGHTS[streams]
 
 
 def chosen_weights(options):
@@ -345,14 +354,14 @@ def add_window_arguments(parser, rows):
     """
     parser.add_argument(
         "--window",
-        type=_length,
+        type=length,
         metavar="FRAMES|SECONDSs|whole",
         help="length of a window: frames; seconds, such as 2.56s; or whole: one pass over the "
         f"whole video, {rows} (default: 64)",
     )
     parser.add_argument(
         "--stride",
-        type=_length,
+        type=length,
         metavar="FRAMES|SECONDSs",
         help="frames from one window to the next, or seconds such as 0.64s (default: 16)",
     )
@@ -370,6 +379,6 @@ def add_window_arguments(parser, rows):
     )
 
 
-def _length(text):
+def length(text):
     """A number of frames, or other text, which the library reads."""
     return int(text) if text.isdecimal() else text

@@ -14,6 +14,7 @@ from kinetics_i3d.cli.arguments import (
     count,
     print_result,
     read_dataset,
+    seconds,
 )
 from kinetics_i3d.cli.console import load_keras
 from kinetics_i3d.core.clip_spec import DEEPMIND
@@ -55,7 +56,11 @@ def add_arguments(parser):
     )
     parser.add_former_option("--batch", batch_size)
     parser.add_argument(
-        "--seconds", type=float, default=10.0, metavar="N", help="duration of the measurement"
+        "--seconds",
+        type=seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="duration of the measurement",
     )
     add_json_argument(parser)
 

@@ -24,7 +24,6 @@ from kinetics_i3d.cli.arguments import (
 )
 from kinetics_i3d.cli.console import complain, inform, load_keras, try_to_draw
 from kinetics_i3d.core.canvas import check_picture_path
-from kinetics_i3d.core.clip_spec import streams_name
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.progress import Progress
 
@@ -107,7 +106,7 @@ def load_model(weights, streams):
     load_keras()
     from kinetics_i3d.models import load
 
-    return load.load_model(weights, streams=streams_name(streams))
+    return load.load_model(weights, streams=streams)
 
 
 def look(video, model, *, top):

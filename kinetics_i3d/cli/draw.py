@@ -24,7 +24,7 @@ from kinetics_i3d.cli.arguments import (
 )
 from kinetics_i3d.cli.console import complain, load_keras, load_keras_for_flow
 from kinetics_i3d.core.canvas import check_picture_path
-from kinetics_i3d.core.clip_spec import STREAMS, streams_name
+from kinetics_i3d.core.clip_spec import STREAMS
 from kinetics_i3d.core.errors import DatasetError, UserError, VideoError
 from kinetics_i3d.core.figure import check_matplotlib
 from kinetics_i3d.core.files import read_text
@@ -161,7 +161,7 @@ def _model(options):
     load_keras()
     from kinetics_i3d.models.load import load_model
 
-    return with_labels(load_model(weights, streams=streams_name(options.streams)), labels)
+    return with_labels(load_model(weights, streams=options.streams), labels)
 
 
 def _filmstrip(path, options):

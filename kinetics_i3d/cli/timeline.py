@@ -21,6 +21,7 @@ from kinetics_i3d.cli.arguments import (
     chosen_weights,
     count,
     read_labels_option,
+    seconds,
     with_labels,
 )
 from kinetics_i3d.cli.console import complain, load_keras, windows_progress
@@ -68,7 +69,7 @@ def add_arguments(parser):
         ("--min-length", "leave out shorter segments"),
         ("--max-gap", "join segments of one label with at most this much background between them"),
     ):
-        group.add_argument(name, type=float, default=1.0, metavar="SECONDS", help=text)
+        group.add_argument(name, type=seconds, default=1.0, metavar="SECONDS", help=text)
     group.add_argument(
         "--format",
         choices=FORMATS,

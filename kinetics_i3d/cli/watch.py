@@ -21,12 +21,13 @@ from kinetics_i3d.cli.arguments import (
     check_precision,
     chosen_weights,
     count,
+    length,
     read_labels_option,
+    seconds,
     with_labels,
     with_precision,
 )
 from kinetics_i3d.cli.console import complain, inform, load_keras
-from kinetics_i3d.core.clip_spec import streams_name
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.interrupts import forget_interrupt
 
@@ -52,9 +53,10 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--window",
-        type=count,
-        metavar="FRAMES",
-        help="frames per window (default: 64, or as many as the network needs)",
+        type=length,
+        metavar="FRAMES|SECONDSs",
+        help="length of a window: frames, or seconds such as 2.56s (default: 64, or as many frames "
+        "as the network needs)",
     )
     parser.add_argument(
         "--every",
@@ -104,7 +106,7 @@ def run(options):
     from kinetics_i3d.inference.watch import watch
     from kinetics_i3d.models.load import load_model
 
-    model = with_labels(load_model(weights, streams=streams_name(options.streams)), labels)
+    model = with_labels(load_model(weights, streams=options.streams), labels)
     windows = watch(
         options.source,
         with_precision(model, options),
@@ -167,10 +169,10 @@ def _summary(name, lines, latest):
 
 def _seconds(text):
     """Reads a number of seconds above 0."""
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
+    number = seconds(text)
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
-    return seconds
+    return number
 
 
 _seconds.__name__ = "number of seconds"

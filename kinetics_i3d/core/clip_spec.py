@@ -9,6 +9,7 @@ import dataclasses
 import fractions
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -223,15 +224,31 @@ INCEPTION5H = ClipSpec("inception5h", low=-117.0, high=138.0)
 SPECS = {spec.name: spec for spec in (DEEPMIND, DEEPMIND_FLOW, MEDIAPIPE, FVD, INCEPTION5H)}
 
 
-def streams_name(streams):
-    """A tuple of streams as `load_model` takes them: `None`, `"rgb"`, `"flow"` or `"both"`.
+def as_streams(streams: str | Sequence[str]) -> tuple[str, ...]:
+    """A tuple of names from `STREAMS`, in their order.
+
+    Args:
+        streams: A name, several with commas between them, or a sequence of names, in any order;
+            `"both"` means all.
+
+    Raises:
+        ValueError: If there is no name, or one is unknown or repeated.
 
     Example:
 
-    >>> streams_name(None), streams_name(("flow",)), streams_name(("rgb", "flow"))
-    (None, 'flow', 'both')
+    >>> as_streams("flow"), as_streams("rgb,flow"), as_streams(["flow", "rgb"])
+    (('flow',), ('rgb', 'flow'), ('rgb', 'flow'))
     """
-    return None if streams is None else streams[0] if len(streams) == 1 else "both"
+    if streams == "both":
+        return STREAMS
+    names = streams.split(",") if isinstance(streams, str) else streams
+    if isinstance(names, (list, tuple)):
+        chosen = tuple(stream for stream in STREAMS if stream in names)
+        if chosen and len(chosen) == len(names):
+            return chosen
+    raise ValueError(
+        f"`streams` must be 'rgb', 'flow' or 'rgb,flow'. Received: streams={streams!r}"
+    )
 
 
 def rate_ratio(fast, slow):

@@ -6,10 +6,11 @@ Two-Stream I3D, which were trained separately, may have different sizes.
 """
 
 import fractions
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec, as_rate, rate_ratio
+from kinetics_i3d.core.clip_spec import ClipSpec, as_rate, as_streams, rate_ratio
+from kinetics_i3d.core.types import Streams
 
 _SHARED = ("short_side", "size", "resize", "interpolation")
 
@@ -23,7 +24,7 @@ class StreamSpecs(Mapping):
     Args:
         spec: `{stream: ClipSpec}`, such as `model.clip_specs`; or one `ClipSpec`, which is used for
             its own stream and, with the range -1 to 1, for flow beside rgb.
-        streams: Names from `STREAMS`; None for all of `spec`.
+        streams: Names of streams, as `as_streams` takes them; None for all of `spec`.
         apart: Whether streams may be resized and cropped differently, as at test time.
 
     Raises:
@@ -44,19 +45,14 @@ class StreamSpecs(Mapping):
     def __init__(
         self,
         spec: ClipSpec | Mapping[str, ClipSpec],
-        streams: Sequence[str] | None = None,
+        streams: Streams | None = None,
         *,
         apart: bool = False,
     ):
         available = {spec.stream: spec} if isinstance(spec, ClipSpec) else dict(spec)
-        streams = tuple(available) if streams is None else tuple(streams)
-        if not streams or not set(streams) <= set(STREAMS) or len(set(streams)) < len(streams):
-            raise ValueError(
-                f"`streams` must be one or both of {STREAMS}. Received: streams={streams!r}"
-            )
+        streams = as_streams(tuple(available) if streams is None else streams)
         if isinstance(spec, ClipSpec) and spec.stream == "rgb":
             available["flow"] = spec.for_flow()
-        streams = tuple(stream for stream in STREAMS if stream in streams)
         if not set(streams) <= set(available):
             raise ValueError(
                 f"`spec` must have a spec for each of the streams {streams}. Received: "

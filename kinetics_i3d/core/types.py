@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 PathLike: TypeAlias = str | os.PathLike[str]
 # A name in the catalog or a path; for a Two-Stream I3D also one of these per stream.
 Weights: TypeAlias = PathLike | Mapping[str, PathLike]
+# "rgb", "flow" or "rgb,flow", or these names in a sequence.
+Streams: TypeAlias = str | Sequence[str]
 Labels: TypeAlias = Sequence[str]
 Shape: TypeAlias = tuple[int | None, ...]
 Shapes: TypeAlias = Mapping[str, Shape]  # {stream: shape}

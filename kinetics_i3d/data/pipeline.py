@@ -9,7 +9,7 @@ import dataclasses
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -17,6 +17,7 @@ import tensorflow as tf
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.threads import usable_processors
+from kinetics_i3d.core.types import Streams
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.dataset import Dataset
 
@@ -61,7 +62,7 @@ def augmentation(
 def training_clips(
     source: Dataset,
     *,
-    streams: Sequence[str] = ("rgb",),
+    streams: Streams = ("rgb",),
     spec: ClipSpec | Mapping[str, ClipSpec],
     frames: int,
     batch_size: int,
@@ -80,8 +81,8 @@ def training_clips(
 
     Args:
         source: A split of a `Dataset`: videos or prepared records.
-        streams: `"rgb"`, `"flow"` or both. With flow a clip ends a frame before the video does: the
-            last frame has no flow.
+        streams: `"rgb"`, `"flow"` or `"rgb,flow"`. With flow a clip ends a frame before the video
+            does: the last frame has no flow.
         spec: The `ClipSpec` of the model to train, or {stream: `ClipSpec`} of one that reads both.
         frames: Frames per clip, of each stream; if their rates differ, of the faster one, flow:
             with the specs of a `TwoStream`, 10 means 1 rgb frame and 10 flow frames.

@@ -45,6 +45,7 @@ def evaluate(
     model: ClipModel | Weights | Sequence[ClipModel | Weights],
     dataset: PathLike | Dataset,
     *,
+    split: str | None = None,
     views: str = "center",
     cache: PathLike | None = None,
     progress: ProgressFunction | None = None,
@@ -59,6 +60,8 @@ def evaluate(
             of two, one for each stream.
         dataset: A `VideoDataset`, or its path, whose labels the model knows. If the model has no
             labels, the dataset needs as many labels as the model has outputs, in the same order.
+        split: The videos to test, as `VideoDataset.split` takes them. By default those of the split
+            `"test"` for the path of a dataset with splits, and all videos of a `VideoDataset`.
         views: A name in `data.views.VIEWS`: the views of each video that are averaged.
         cache: Folder in which the logits of each video are kept. Logits of the same weights, video,
             views and specs are read from there, so an interrupted evaluation can be resumed.
@@ -68,22 +71,25 @@ def evaluate(
         An `Evaluation`. Videos that cannot be decoded are logged, listed in it and left out.
 
     Raises:
-        DatasetError: If the model does not know the labels, two models have different labels, none
-            of the videos can be decoded, or none has a label.
+        DatasetError: If there is no such split, the model does not know the labels, two models have
+            different labels, none of the videos can be decoded, or none has a label.
         ValueError: If `views` is unknown, `model` does not map clips to logits, or two models read
             the same stream.
         WeightsError: If logits are not finite.
 
     Example:
 
-    >>> from kinetics_i3d.data.datasets import open_dataset
-    >>> evaluation = evaluate(model, open_dataset(folder), cache=folder / "logits")
+    >>> evaluation = evaluate(model, ki3d.open_dataset(folder), cache=folder / "logits")
     >>> evaluation.summary()["top1"], evaluation.labels[evaluation.predictions[0]]
     (0.5, 'stand')
     """
     if views not in VIEWS:
         raise ValueError(f"`views` must be one of {(*VIEWS,)}. Received: views={views!r}")
     opened: Any = open_dataset(dataset)
+    if split is None and not isinstance(dataset, Dataset) and not opened.is_undivided:
+        split = "test"
+    if split is not None:
+        opened = opened.split(split)
     members: Sequence[Any] = model if isinstance(model, (list, tuple)) else [model]
     models = [as_model(member) for member in members]
     networks = [network for member in models for network in networks_of(member)]

@@ -19,7 +19,7 @@ from kinetics_i3d.video.video_frames import VideoFrames
 
 def extract_features(
     video: PathLike | VideoFrames,
-    weights: ClipModel | Weights = "rgb_kinetics400",
+    weights: ClipModel | Weights | None = None,
     *,
     endpoint: str = "Mixed_5c",
     pool: str = "all",
@@ -45,7 +45,8 @@ def extract_features(
             pictures, or `VideoFrames`. Flow is read from the file that `kinetics-i3d flow` has
             stored beside the video, or else computed.
         weights: Weights as `load_model` takes them, or a `ClipModel`, of rgb, of flow or of both
-            streams: `"kinetics_jhmdb"` or `{"rgb": ..., "flow": ...}`.
+            streams: `"kinetics_jhmdb"` or `{"rgb": ..., "flow": ...}`. By default
+            `rgb_kinetics400`.
         endpoint: The paper's name of an activation, such as `"Mixed_4f"`. `"AvgPool_0a_7x7"` with
             `pool="all"` gives the input of the classifier, averaged over time.
         pool: Axes to average over: `"all"`, time and space; `"spatial"`, space alone; or `"none"`.

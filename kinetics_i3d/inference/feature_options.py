@@ -3,11 +3,10 @@
 import dataclasses
 import fractions
 import re
-import typing
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import STREAMS, as_rate
+from kinetics_i3d.core.clip_spec import as_rate, as_streams
 from kinetics_i3d.core.types import check_count
 from kinetics_i3d.data.views import THREE, VIEWS, View
 
@@ -68,19 +67,8 @@ class FeatureOptions:
             )
         if self.fps is not None and self.fps != "source":
             as_rate(self.fps)
-        names: typing.Any = self.streams
-        if names is not None:
-            names = names.split(",") if isinstance(names, str) else names
-            are_streams = isinstance(names, (list, tuple)) and all(
-                name in STREAMS for name in names
-            )
-            if not are_streams or not names or len({*names}) < len(names):
-                raise ValueError(
-                    "`streams` must be None, 'rgb', 'flow' or 'rgb,flow'. "
-                    f"Received: streams={self.streams!r}"
-                )
-            names = tuple(stream for stream in STREAMS if stream in names)
-        object.__setattr__(self, "streams", names)
+        if self.streams is not None:
+            object.__setattr__(self, "streams", as_streams(self.streams))
 
     def _check_whole(self):
         """Raises an error if an option for windows is set."""

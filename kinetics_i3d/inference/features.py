@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import as_rate, streams_name
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import UserError, VideoError
 from kinetics_i3d.core.progress import stage
 from kinetics_i3d.core.stream_specs import StreamSpecs
@@ -260,10 +260,12 @@ class FeatureExtractor:
 
 
 def _load(weights, streams):
-    """The `ClipModel` of weights, of these streams."""
+    """The `ClipModel` of weights, by default the default ones, of these streams."""
+    if weights is None:
+        return load_model(streams=streams)
     if streams is None or isinstance(weights, (ClipModel, Mapping)):
         return as_model(weights, argument="weights")
-    return load_model(weights, streams=streams_name(streams))
+    return load_model(weights, streams=streams)
 
 
 def _networks(model, options):

@@ -20,7 +20,6 @@ from kinetics_i3d.inference.extract_features import make_extractor
 from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
 from kinetics_i3d.models.clip_model import ClipModel, check_finite_logits
 from kinetics_i3d.video.video_frames import VideoFrames, check_video
-from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 _ROUNDING = 1e-9  # seconds are rounded sums
 
@@ -116,7 +115,7 @@ def classify_over_time(
     """
     video = check_video(video)
     options = timeline_options(window=window, stride=stride, tail=tail, short=short)
-    extractor = make_extractor(DEFAULT_WEIGHTS[None] if model is None else model, options)
+    extractor = make_extractor(model, options)
     labels = class_names(extractor.model)
     return timeline_of(extractor.extract(video), extractor.model, labels, path=video)
 

@@ -22,6 +22,7 @@ from kinetics_i3d.data.views import MIDDLE, cropped_frames, to_model_values
 from kinetics_i3d.flow.compute import flow_of_frames
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.inference.classify import class_names
+from kinetics_i3d.inference.feature_options import SECONDS, frame_count
 from kinetics_i3d.models.clip_model import ClipModel, check_finite_logits
 from kinetics_i3d.models.load import as_model, load_model
 from kinetics_i3d.models.systems import clips_at_test
@@ -72,7 +73,7 @@ def watch(
     model: ClipModel | Weights | None = None,
     *,
     top: int = 5,
-    window: int | None = None,
+    window: int | str | None = None,
     every: float = 1.0,
     realtime: bool = False,
     timeout: float = 10.0,
@@ -98,8 +99,8 @@ def watch(
             `rgb_kinetics400` for the 400 actions of Kinetics. Flow is computed from the frames.
         top: Number of predictions, 1 or more; all classes if there are fewer.
         window: Number of frames that the network reads at once, at the rate of the model's
-            `ClipSpec`; 64 by default, or the only length that the network reads. If the source ends
-            earlier, the frames are looped as in `classify`.
+            `ClipSpec`, or seconds as text: `"2.56s"`; 64 frames by default, or the only length that
+            the network reads. If the source ends earlier, the frames are looped as in `classify`.
         every: Seconds of the video from one window to the next.
         realtime: Whether a file is played at its own rate, like a camera.
         timeout: Seconds without data after which a growing file counts as complete, or the
@@ -210,12 +211,16 @@ class _LiveWindow:
         if size is None:
             size = self._minimum if is_fixed else max(self._minimum, WINDOW // step * step)
         most = self._minimum if is_fixed else math.inf
+        if isinstance(size, str) and SECONDS.fullmatch(size):
+            frames = frame_count("window", size, as_rate(specs.fastest.fps))
+            size = max(1, round(frames / step)) * step
         is_whole = isinstance(size, numbers.Integral)
         if not is_whole or not self._minimum <= size <= most or size % step:
             allowed = f"{self._minimum}" + ("" if is_fixed else " or more")
             stacks = f", in whole stacks of {step}" if step > 1 else ""
             raise ValueError(
-                f"`window` must be a number of frames, {allowed}{stacks}. Received: window={size!r}"
+                f"`window` must be a number of frames, {allowed}{stacks}, or seconds such as "
+                f"'2.56s'. Received: window={size!r}"
             )
         self.size = int(size)
         self.frames: collections.deque = collections.deque(maxlen=self.size)

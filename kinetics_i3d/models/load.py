@@ -4,9 +4,9 @@ import difflib
 import os
 from collections.abc import Mapping
 
-from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.core.clip_spec import as_streams
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.core.types import Weights
+from kinetics_i3d.core.types import Streams, Weights
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.layers import dtype_policy
 from kinetics_i3d.models.pretrained import kind_of
@@ -16,10 +16,8 @@ from kinetics_i3d.weights import DEFAULT_WEIGHTS
 from kinetics_i3d.weights.catalog import PAIRS
 from kinetics_i3d.weights.read import resolve_weights
 
-_STREAMS_OF = {None: (), "rgb": ("rgb",), "flow": ("flow",), "both": STREAMS}
 
-
-def load_model(weights: Weights | None = None, *, streams: str | None = None) -> ClipModel:
+def load_model(weights: Weights | None = None, *, streams: Streams | None = None) -> ClipModel:
     """Builds the model that weights belong to, and loads them.
 
     Args:
@@ -27,8 +25,8 @@ def load_model(weights: Weights | None = None, *, streams: str | None = None) ->
             `{"rgb": ..., "flow": ...}`. By default `"rgb_kinetics400"`, which recognizes the 400
             actions of Kinetics; for flow, and for both streams, the weights that ship with the
             package.
-        streams: `"rgb"`, `"flow"` or `"both"`: the streams that the model must read; one stream of
-            a pair can be loaded alone. `None` accepts the streams of the weights.
+        streams: `"rgb"`, `"flow"` or `"rgb,flow"`: the streams that the model must read; one stream
+            of a pair can be loaded alone. `None` accepts the streams of the weights.
 
     Returns:
         A `ClipModel` with its classifier, in float32, from clips (batch, frames, height, width,
@@ -44,10 +42,7 @@ def load_model(weights: Weights | None = None, *, streams: str | None = None) ->
     >>> ki3d.load_model("rgb_figures").labels[:3]
     ('bow', 'clap', 'jump')
     """
-    if streams not in _STREAMS_OF:
-        raise ValueError(
-            f"`streams` must be one of {(*_STREAMS_OF,)}. Received: streams={streams!r}"
-        )
+    streams = None if streams is None else as_streams(streams)
     if weights is None:
         weights = DEFAULT_WEIGHTS[streams]
     if not isinstance(weights, (str, os.PathLike, Mapping)):
@@ -60,8 +55,8 @@ def load_model(weights: Weights | None = None, *, streams: str | None = None) ->
 
 
 def _load(weights, streams):
-    if isinstance(weights, str) and weights in PAIRS and streams in STREAMS:
-        weights = getattr(PAIRS[weights], streams)
+    if isinstance(weights, str) and weights in PAIRS and streams and len(streams) == 1:
+        weights = getattr(PAIRS[weights], streams[0])
     if isinstance(weights, Mapping) or weights in PAIRS:
         model = TwoStreamI3D(weights=weights)
     else:
@@ -70,10 +65,9 @@ def _load(weights, streams):
         if checkpoint.info.rank != 3:
             raise WeightsError(f"{checkpoint.path} holds a model of {kind_of(checkpoint.info)}")
         model = builder_of(checkpoint)(weights=checkpoint)
-    required = _STREAMS_OF[streams]
-    if required and tuple(model.clip_specs) != required:
+    if streams and tuple(model.clip_specs) != streams:
         raise WeightsError(
-            f"{weights}: reads {' and '.join(model.clip_specs)}, must read {' and '.join(required)}"
+            f"{weights}: reads {' and '.join(model.clip_specs)}, must read {' and '.join(streams)}"
         )
     return model
 

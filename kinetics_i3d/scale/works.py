@@ -12,7 +12,7 @@ import typing
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import as_rate, streams_name
+from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.threads import read_ahead
@@ -301,7 +301,7 @@ def _load_model(weights, streams, labels=None):
     from kinetics_i3d.models.clip_model import set_labels
     from kinetics_i3d.models.load import load_model
 
-    model = load_model(weights, streams=streams_name(streams))
+    model = load_model(weights, streams=streams)
     if labels is not None:
         set_labels(model, labels)
     return model

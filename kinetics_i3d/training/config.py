@@ -8,8 +8,8 @@ import os
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec
-from kinetics_i3d.core.types import is_number
+from kinetics_i3d.core.clip_spec import ClipSpec, as_streams
+from kinetics_i3d.core.types import Streams, is_number
 from kinetics_i3d.training.optimizers import SCHEDULES
 
 CHOICES = {
@@ -170,7 +170,7 @@ class TrainConfig:
 
     system: str = "InceptionI3D"
     architecture: str | None = None
-    streams: tuple[str, ...] = ()
+    streams: Streams = ()
     weights: str | None = None
     head: str = "new"
     inflate: str | None = None
@@ -218,6 +218,8 @@ class TrainConfig:
     class_weight: str = "none"
 
     def __post_init__(self):
+        streams = () if self.streams in (None, (), []) else as_streams(self.streams)
+        object.__setattr__(self, "streams", streams)
         self._convert()
         if self.transfer is None:
             transfer = "original" if self.weights is None else "full"
@@ -245,8 +247,6 @@ class TrainConfig:
                 self._refuse(field, "in [0, 1)")
         if len(self.area) != 2 or not 0 < self.area[0] <= self.area[1] <= 1:
             self._refuse("area", "two shares (low, high) with 0 < low <= high <= 1")
-        for stream in self.streams:
-            check_choice("streams", stream, STREAMS)
         if self.weights is not None and self.inflate is not None:
             self._refuse("inflate", "None if `weights` is given")
         if self.weights is not None and self.transfer == "original":

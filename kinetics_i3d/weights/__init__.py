@@ -4,7 +4,7 @@
 # Kinetics. Those for flow ship with the package: the Kinetics weights for flow need a download.
 DEFAULT_WEIGHTS = {
     None: "rgb_kinetics400",
-    "rgb": "rgb_kinetics400",
-    "flow": "flow_kinetics_jhmdb",
-    "both": "kinetics_jhmdb",
+    ("rgb",): "rgb_kinetics400",
+    ("flow",): "flow_kinetics_jhmdb",
+    ("rgb", "flow"): "kinetics_jhmdb",
 }

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import (
     DEEPMIND,
     DEEPMIND_FLOW,
@@ -16,6 +17,7 @@ from kinetics_i3d.core.clip_spec import (
     SPECS,
     ClipSpec,
     as_rate,
+    as_streams,
     parse_spec,
     resized,
 )
@@ -205,3 +207,18 @@ def test_numbers_of_numpy_and_fractions_become_those_of_json():
     assert json.loads(json.dumps(spec.to_dict()))["size"] == 32
     assert as_rate(spec.fps) == Fraction(30000, 1001)
     assert ClipSpec("a", fps=np.float32(25), low=np.float32(-0.5)).to_dict()["low"] == -0.5
+
+
+@pytest.mark.parametrize(
+    "streams", ["rgb,flow", "flow,rgb", "both", ("flow", "rgb"), ["rgb", "flow"]]
+)
+def test_streams_may_be_in_any_form_and_order(streams):
+    assert as_streams(streams) == ("rgb", "flow")
+    assert ki3d.PrepareConfig(streams=streams).streams == ("rgb", "flow")
+    assert ki3d.TrainConfig(system="TwoStreamI3D", streams=streams).streams == ("rgb", "flow")
+
+
+@pytest.mark.parametrize("streams", ["", "rgb,", "rgb,rgb", "depth", (), ("rgb", "depth"), 1, None])
+def test_other_streams_are_refused(streams):
+    with pytest.raises(ValueError, match="`streams` must be 'rgb', 'flow' or"):
+        as_streams(streams)

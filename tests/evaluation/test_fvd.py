@@ -351,7 +351,7 @@ def test_wrong_numbers_are_refused_before_the_features(monkeypatch, tmp_path, ca
     np.save(tmp_path / "a.npy", noise(2, 0))
     words = ["fvd", str(tmp_path / "a.npy"), str(tmp_path / "a.npy"), "--resamples", "1"]
     assert main(words) == 2
-    assert "`resamples` must be 0, or 2 or more" in capsys.readouterr().err
+    assert "--resamples must be 0, or 2 or more" in capsys.readouterr().err
     assert main([*words[:3], "--save-generated", "x.features"]) == 2
     assert "--save-generated must name a file that ends in .npz" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"`path` must end in \.npz"):
@@ -370,7 +370,7 @@ def test_the_command_prints_saves_and_reuses(network, tmp_path, capsys):
     assert f"FVD        {first['fvd']:.4f} ± " in text
     assert "precision" in text
     assert main(["fvd", saved, words[1], "--protocol", "none"]) == 2
-    assert "`protocol` must be one of" in capsys.readouterr().err
+    assert "--protocol must be one of" in capsys.readouterr().err
 
 
 def test_the_command_says_in_one_line_what_cannot_be_compared(

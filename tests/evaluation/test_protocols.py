@@ -84,6 +84,20 @@ def plain_logits(model, path, window):
     return total / count
 
 
+def test_a_path_is_tested_on_its_test_split_and_a_dataset_whole(model, folder, tmp_path):
+    paths = [video.path for video in dataset(folder, *LENGTHS).videos]
+    rows = zip(paths, LABELS, ("test", "train", "val"), strict=True)
+    table = tmp_path / "videos.csv"
+    table.write_text("path,label,split\n" + "".join(f"{','.join(map(str, row))}\n" for row in rows))
+    assert evaluate(model, table).paths == (str(paths[0]),)
+    assert evaluate(model, table, split="train").paths == (str(paths[1]),)
+    opened = ki3d.open_dataset(table)
+    assert len(evaluate(model, opened).paths) == 3
+    assert evaluate(model, opened, split="val").paths == (str(paths[2]),)
+    with pytest.raises(DatasetError, match="no videos in split 'dev'"):
+        evaluate(model, table, split="dev")
+
+
 @pytest.mark.parametrize("window", [250, 16])
 def test_scores_equal_a_plain_loop_over_windows(model, folder, window, monkeypatch):
     clips = {"minimum": 9, "window": window, "clips": None}

@@ -406,7 +406,7 @@ def test_a_renamed_video_has_the_same_key_and_another_part_another(model, coded_
         ({"views": "five_crop"}, "`views` must be one of"),
         ({"tail": "cut"}, "`tail` must be one of"),
         ({"short": "skip"}, "`short` must be one of"),
-        ({"streams": "audio"}, "`streams` must be None, 'rgb', 'flow'"),
+        ({"streams": "audio"}, "`streams` must be 'rgb', 'flow' or"),
         ({"streams": "flow"}, r"`streams` must be among the streams of the weights, \('rgb',\)"),
     ],
 )

@@ -55,6 +55,15 @@ def test_windows_have_the_probabilities_of_classify(model, video):
         assert row.dropped == 0 and row.latency >= 0
 
 
+def test_a_window_may_be_in_seconds_at_the_rate_of_the_spec(model, video):
+    length = f"{10 / model.clip_spec.fps}s"
+    found = [
+        [(live.start, live.end) for live in watch(video, model, window=window, every=0.9)]
+        for window in (10, length)
+    ]
+    assert found[0] == found[1]
+
+
 def test_a_video_shorter_than_a_window_is_looped_as_classify_does(model, video):
     path = f"{video}#t=0,0.7"
     clip = list(ki3d.read_frames(path))
@@ -136,9 +145,13 @@ def test_a_source_that_ends_at_once_is_an_error(model, tmp_path):
         ({"top": 0}, "`top` must be a whole number above 0. Received: top=0"),
         ({"every": 0}, "`every` must be seconds above 0. Received: every=0"),
         ({"timeout": "long"}, "`timeout` must be seconds above 0. Received: timeout='long'"),
-        ({"window": 3}, "`window` must be a number of frames, 9 or more. Received: window=3"),
+        (
+            {"window": 3},
+            "`window` must be a number of frames, 9 or more, or seconds such as '2.56s'. Received",
+        ),
         ({"every": True}, "`every` must be seconds above 0. Received: every=True"),
-        ({"window": "2s"}, "`window` must be a number of frames, 9 or more. Received: window='2s'"),
+        ({"window": "two"}, "`window` must be a number of frames, 9 or more, or seconds such as"),
+        ({"window": "0.1s"}, "`window` must be a number of frames, 9 or more, or seconds such as"),
     ],
 )
 def test_wrong_arguments_are_named_before_anything_is_opened(model, video, options, message):

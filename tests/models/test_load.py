@@ -24,12 +24,12 @@ def test_a_model_is_in_float32_whatever_the_policy(tmp_path):
     assert model.labels == ("a", "b", "c")
 
 
-@pytest.mark.parametrize("streams", [None, "rgb", "flow", "both"])
+@pytest.mark.parametrize("streams", [None, ("rgb",), ("flow",), ("rgb", "flow")])
 def test_default_weights_are_in_the_catalog_and_read_what_is_requested(streams, monkeypatch):
     name = DEFAULT_WEIGHTS[streams]
     members = PAIRS[name].members if name in PAIRS else (name,)
     read = tuple(CATALOG[member].clip_spec.stream for member in members)
-    assert read == {None: ("rgb",), "both": ("rgb", "flow")}.get(streams, (streams,))
+    assert read == (streams or ("rgb",))
     calls = []
     monkeypatch.setattr(load, "_load", lambda *arguments: calls.append(arguments))
     ki3d.load_model(streams=streams)

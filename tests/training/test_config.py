@@ -81,7 +81,7 @@ def test_config_of_an_earlier_version_has_the_present_names():
         ({"schedule": "relase_rgb"}, "Did you mean 'release_rgb'"),
         ({"transfer": "fix"}, "Did you mean 'fixed'"),
         ({"batch_norm": "frozen"}, "`batch_norm` must be one of .*batch_norm='frozen'"),
-        ({"streams": ("rbg",)}, "`streams` must be one of .*Did you mean 'rgb'"),
+        ({"streams": ("rbg",)}, "`streams` must be 'rgb', 'flow' or 'rgb,flow'"),
         ({"seed": -1}, "`seed` must be at least 0"),
         ({"seed": 2**31 - 4}, r"`seed` must be below 2\*\*31 - 4"),
         ({"flip": "no"}, "`flip` must be True or False. Received: flip='no'"),

@@ -10,13 +10,13 @@ import importlib.metadata
 import json
 import re
 
-from kinetics_i3d.core.clip_spec import DEEPMIND, STREAMS, ClipSpec
+from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec, as_streams
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import check_unicode
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.core.threads import usable_processors
-from kinetics_i3d.core.types import PathLike, ProgressFunction, check_count
+from kinetics_i3d.core.types import PathLike, ProgressFunction, Streams, check_count
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records import manifest as manifests
@@ -173,7 +173,7 @@ class PrepareConfig:
     """The settings of `prepare`; the bytes of the records depend only on these and on the videos.
 
     Args:
-        streams: `"rgb"`, `"flow"` or both.
+        streams: `"rgb"`, `"flow"` or `"rgb,flow"`.
         spec: The `ClipSpec` with which frames are sampled and resized; they are not cropped.
         flow: The `FlowSettings`.
         quality: JPEG quality of the frames, 1 to 100.
@@ -190,7 +190,7 @@ class PrepareConfig:
     'deepmind'
     """
 
-    streams: tuple = ("rgb", "flow")
+    streams: Streams = ("rgb", "flow")
     spec: ClipSpec = DEEPMIND
     flow: FlowSettings = dataclasses.field(default_factory=FlowSettings)
     quality: int = 95
@@ -199,11 +199,7 @@ class PrepareConfig:
     seed: int = 0
 
     def __post_init__(self):
-        if self.streams not in (("rgb",), ("flow",), ("rgb", "flow")):
-            raise ValueError(
-                f"`streams` must be one or both of {STREAMS}, in this order. "
-                f"Received: streams={self.streams!r}"
-            )
+        object.__setattr__(self, "streams", as_streams(self.streams))
         if self.spec.stream != "rgb":
             raise ValueError(
                 "`spec` must be the spec of the frames, for the stream 'rgb'. Received: "

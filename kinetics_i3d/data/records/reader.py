@@ -7,7 +7,7 @@ Field names are those of MediaSequence, https://github.com/google-ai-edge/mediap
 import collections
 import dataclasses
 
-from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.core.clip_spec import as_streams
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.records.addresses import path_or_address
@@ -260,10 +260,7 @@ def parse_record(serialized, *, streams, classes=None):
     """
     import tensorflow as tf
 
-    if not streams or not set(streams) <= set(STREAMS):
-        raise ValueError(
-            f"`streams` must be one or both of {STREAMS}. Received: streams={streams!r}"
-        )
+    streams = as_streams(streams)
     clock = f"{PREFIX['rgb' if 'rgb' in streams else 'flow']}timestamp"
     lists = {f"{PREFIX[stream]}encoded": tf.string for stream in streams} | {clock: tf.int64}
     context, sequences = tf.io.parse_single_sequence_example(

@@ -351,8 +351,8 @@ def test_a_file_instead_of_the_folder_is_an_error_of_the_system(dataset, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"streams": ()}, "`streams` must be one or both"),
-        ({"streams": ("flow", "rgb")}, "`streams` must be one or both"),
+        ({"streams": ()}, "`streams` must be 'rgb', 'flow' or"),
+        ({"streams": ("rgb", "sound")}, "`streams` must be 'rgb', 'flow' or"),
         ({"spec": DEEPMIND_FLOW}, "`spec` must be the spec of the frames"),
         ({"quality": 0}, "`quality` must be a whole number above 0. Received: quality=0"),
         ({"flow_quality": 101}, "`flow_quality` must be 1 to 100"),

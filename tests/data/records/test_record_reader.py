@@ -218,7 +218,7 @@ def test_a_stream_that_was_not_requested_is_not_there(dataset, record):
     parsed = parse_record(lone, streams=("flow",))
     assert "image" not in parsed and len(parsed["timestamps"]) == len(parsed["flow"]) == FRAMES - 1
     for wrong in ((), ("sound",)):
-        with pytest.raises(ValueError, match="`streams` must be one or both of"):
+        with pytest.raises(ValueError, match="`streams` must be 'rgb', 'flow' or"):
             parse_record(record, streams=wrong)
 
 
