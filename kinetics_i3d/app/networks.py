@@ -79,7 +79,7 @@ def display_names(chosen):
     """
     paths = [pathlib.PurePath(os.path.normpath(weights)) for weights in chosen]
     if len({*paths}) < len(paths):
-        raise UserError(f"each of the weights must be given once. Received: {', '.join(chosen)}")
+        raise UserError(f"--weights must not repeat a name. Received: {', '.join(chosen)}")
     names = {}
     for path, weights in zip(paths, chosen, strict=True):
         parts = len(path.parts)

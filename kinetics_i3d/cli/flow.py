@@ -255,7 +255,9 @@ def write_pictures(result, path):
             return UserError(f"{path}: holds other files; choose another folder for --pictures")
         if path.stat().st_mtime >= result.job.path.stat().st_mtime:
             return None
-        return UserError(f"{path}: is older than {result.job.path}; delete it to write it again")
+        return UserError(
+            f"{path}: is older than {result.job.path}; delete it and repeat the command"
+        )
     try:
         write_flow_pictures(result.job.path, path)
     except FlowFileError as error:

@@ -95,7 +95,7 @@ def run(options):
             raise UserError("--picture needs --output FOLDER to write the picture to")
         check_matplotlib()
     if options.format and options.output is None:
-        raise UserError("--format is that of the files: it needs --output FOLDER")
+        raise UserError("--format sets the format of the output files; add --output FOLDER")
     labels = read_labels_option(options)
     trees = [find_videos(source) for source in options.sources]
     weights = chosen_weights(options)

@@ -149,7 +149,7 @@ def _labels_of_weights(options, config):
     labels = read_labels_option(options)
     if labels is not None and (config.weights is None or config.head != "keep"):
         raise UserError(
-            "--labels names the classes of --weights with --head keep; otherwise --data names the "
-            "classes"
+            "--labels can be used only with --weights and --head keep; otherwise the classes are "
+            "those of the dataset"
         )
     return labels

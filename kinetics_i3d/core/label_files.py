@@ -258,7 +258,7 @@ def _numbered(path, lines):
     if len(best) > 1 and best[0] != best[1]:
         number, line = lines[0]
         raise DatasetError(
-            f"{path}, line {number}: either number in {line!r} may be the id; {ADVICE}"
+            f"{path}, line {number}: it is not clear which number in {line!r} is the id; {ADVICE}"
         )
     return best[0] if best else None
 

@@ -112,7 +112,7 @@ def _of_map(path, text, members):
     by_name = all(_number(number) is not None for number in members.values())
     if by_id and by_name and any(_number(key) != _number(value) for key, value in members.items()):
         raise DatasetError(
-            f"{path}: both sides of the map are numbers; either may be the id; {ADVICE}"
+            f"{path}: both sides of the map are numbers; it is not clear which is the id; {ADVICE}"
         )
     if by_id:
         return [

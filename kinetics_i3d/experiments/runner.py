@@ -263,7 +263,7 @@ def _weights_of(output, runs):
 def _finished_network(output, run):
     folder = run_folder(output, run)
     if not (folder / RUN_FILE).is_file():
-        raise UserError(f"{run.name}, whose logits are to be added, is not finished")
+        raise UserError(f"the logits of {run.name} cannot be added: that run is not finished")
     return InceptionI3D(weights=folder / "weights.h5")
 
 

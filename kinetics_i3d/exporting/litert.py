@@ -87,7 +87,9 @@ def export_litert(
         operations = count_operations(file)
         custom = [name for name in operations if name.startswith("custom")]
         if custom:
-            raise ExportError(f"{output}: not written; it would need {', '.join(custom)}")
+            raise ExportError(
+                f"{output}: not written; these operations are not builtin: {', '.join(custom)}"
+            )
         temporary.write_bytes(file)
         # A zip appended to a LiteRT file is the format's way to add files.
         with zipfile.ZipFile(temporary, "a") as archive:

@@ -130,7 +130,7 @@ def verify_saved_model(model, folder, *, output, endpoints=None, call=None):
         check_parity(actual[key], value, what=what, path=output)
     best = np.asarray(class_names(model))[logits.argmax(-1)]
     if not (actual["serving_default/labels"][:, 0] == best).all():
-        raise ExportError(f"{output}: not written; its top label would differ")
+        raise ExportError(f"{output}: not written; its top label differs from the Keras model's")
 
 
 def feature_tensors(model, endpoints=None):

@@ -166,11 +166,11 @@ def check_parity(actual, expected, *, what, path, tolerance=TOLERANCE):
     error = float(np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-12))
     if not error <= tolerance:
         raise ExportError(
-            f"{path}: not written; its {what} would differ by {error:.2g} of the largest value, "
+            f"{path}: not written; its {what} differ by {error:.2g} of the largest value, "
             f"where {tolerance:g} is allowed"
         )
     if what == "logits" and (actual.argmax(-1) != expected.argmax(-1)).any():
-        raise ExportError(f"{path}: not written; its top class would differ")
+        raise ExportError(f"{path}: not written; its top class differs from the Keras model's")
     return error
 
 

@@ -267,7 +267,7 @@ class FlowFile:
     def _check_parts(self):
         """Compares the sizes of the parts with the header, before memory is allocated for them."""
         if len(self._archive.infolist()) != -(-len(self) // CHUNK) + 1:
-            raise ValueError("parts are missing or superfluous")
+            raise ValueError("has missing or unexpected entries")
         expected = {
             f"{_chunk_name(first)}.npy": min(CHUNK, len(self) - first)
             * 2
@@ -276,7 +276,7 @@ class FlowFile:
         }
         *parts, last = self._archive.infolist()
         if [part.filename for part in parts] != [*expected] or last.filename != "about.npy":
-            raise ValueError("parts are missing or superfluous")
+            raise ValueError("has missing or unexpected entries")
         for part, size in zip(parts, expected.values(), strict=True):
             if not size < part.file_size <= size + _HEADER:
                 raise ValueError(f"{part.filename} has {part.file_size} bytes")

@@ -273,7 +273,7 @@ def _networks(model, options):
     streams = options.streams or (*model.clip_specs,)
     if not {*streams} <= {*model.clip_specs}:
         raise ValueError(
-            f"`streams` must be among the streams of the weights, {(*model.clip_specs,)}. "
+            f"`streams` must be one or both of the streams of the weights, {(*model.clip_specs,)}. "
             f"Received: streams={options.streams!r}"
         )
     parts = {stream: model.streams[stream] for stream in streams}

@@ -112,7 +112,7 @@ def verify(written, model, path):
     )
     off = np.abs(actual - wanted).max() / max(np.abs(wanted).max(), 1e-12)
     if not off <= TOLERANCE:
-        raise WeightsError(f"{path}: not written; its outputs would differ by {off:.2g}")
+        raise WeightsError(f"{path}: not written; its outputs differ by {off:.2g}")
 
 
 def _random_inputs(model):

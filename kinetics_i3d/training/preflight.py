@@ -27,7 +27,7 @@ def check_output(folder, config):
 
     Raises:
         FileExistsError: If it holds a run of another config that `extends` does not allow.
-        TrainingError: If nothing can be written there.
+        TrainingError: If it is not writable.
     """
     path = folder / "config.json"
     different = differences(folder, config) if path.is_file() else {}
@@ -45,7 +45,7 @@ def check_output(folder, config):
     # Only a trial: a mistake in the config, found later, must not leave an empty folder behind.
     with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=existing):
         return
-    raise TrainingError(f"{folder}: nothing can be written there; choose another output")
+    raise TrainingError(f"{folder}: the folder is not writable; choose another output")
 
 
 def check_classes(folder, before, now):
@@ -143,8 +143,8 @@ def training_and_validation(dataset, config):
     _check_left(kept, share)
     if not len(held_out):
         raise DatasetError(
-            f"{training.name}: no class has videos of two sources, one of which could be validated "
-            "on"
+            f"{training.name}: no videos can be held out for validation, because all videos of "
+            "each class have the same source"
         )
     return kept, held_out
 
@@ -242,4 +242,4 @@ def _checked_share(share, config):
 
 def _check_left(training, share):
     if not len(training):
-        raise DatasetError(f"{training.name}: validation of {share:g} leaves nothing to train")
+        raise DatasetError(f"{training.name}: validation={share:g} leaves no training videos")

@@ -34,7 +34,7 @@ def test_weights_with_the_same_file_name_are_distinguished_by_their_folders(tmp_
     networks = Networks(["rgb_figures", *map(str, paths)])
     assert networks.names == ["rgb_figures", "one/weights.h5", "two/weights.h5"]
     assert networks.weights("two/weights.h5") == str(paths[1])
-    with pytest.raises(UserError, match="each of the weights must be given once"):
+    with pytest.raises(UserError, match="--weights must not repeat a name"):
         Networks([str(paths[0]), f"{paths[0].parent}/./weights.h5"])
 
 

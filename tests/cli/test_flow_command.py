@@ -352,7 +352,11 @@ def test_pictures_are_in_a_folder_of_each_video(command, tree, tmp_path):
     code, _, err = command("flow", tree / "b.mp4", *QUICK, "--pictures", tmp_path / "others")
     assert code == 2 and "others/b: holds other files; choose another folder" in err
     code, _, err = command(*words, "--bound", "10", "--replace")
-    assert code == 1 and "pictures/b: is older than" in err and "delete it to write it" in err
+    assert (
+        code == 1
+        and "pictures/b: is older than" in err
+        and "delete it and repeat the command" in err
+    )
     assert contents(tmp_path / "pictures") == before
 
 

@@ -74,7 +74,7 @@ def test_videos_of_one_name_are_printed(command, videos, weights, tmp_path):
     code, _, err = command(*words, "--output", tmp_path / "out")
     assert code == 2 and "would hold the timeline of" in err
     code, _, err = command(*words, "--format", "csv")
-    assert (code, err.count("\n")) == (2, 1) and "--format is that of the files" in err
+    assert (code, err.count("\n")) == (2, 1) and "--format sets the format" in err
 
 
 def test_json_has_windows_or_segments(command, videos, weights):

@@ -90,7 +90,7 @@ def test_every_form_of_a_label_map_gives_the_same_labels(write, text):
         ("5 sit\n6 run\n", "line 1: ids must be 1 to 2 without gaps.*id 5 of 'sit'"),
         ("0 sit\n1 run\nfly\n", "line 3: must have an id, as most lines do. Received: 'fly'"),
         ("sit\n\nrun\n", "line 2: a blank line among labels"),
-        ("0 1\n1 0\n", "line 1: either number in '0 1' may be the id"),
+        ("0 1\n1 0\n", "line 1: it is not clear which number in '0 1' is the id"),
         ("sit,body\nrun,legs\n", "line 1: 'sit,body' may be one label or several columns"),
         ("id,name\n0,sit\n,run\n", "line 3: the id must be a whole number. Received: ''"),
         ("id,name\n0,sit\n1,\n", "line 3: a label is empty"),

@@ -79,7 +79,7 @@ def test_failed_run_is_reported_and_stops_no_other(videos, plan, library, tmp_pa
     done, failed = do_runs(videos, plan, tmp_path)
     assert list(done) == [LSTM, FLOW] and list(failed) == [RGB, SUM]
     assert "net.h5: damaged" in failed[RGB] and "\n" not in failed[RGB]
-    assert failed[SUM] == f"{RGB}, whose logits are to be added, is not finished"
+    assert failed[SUM] == f"the logits of {RGB} cannot be added: that run is not finished"
     library.errors.clear()
     done, failed = do_runs(videos, plan, tmp_path)
     assert list(done) == [LSTM, RGB, FLOW, SUM] and failed == {}

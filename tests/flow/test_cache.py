@@ -456,7 +456,7 @@ def test_parts_are_held_against_the_description_when_a_file_is_opened(path):
         members.update({name.replace("flow_000032", "flow_000033"): each for name, each in kept})
 
     rewrite(path, rename)
-    with pytest.raises(FlowFileError, match="parts are missing or superfluous"):
+    with pytest.raises(FlowFileError, match="has missing or unexpected entries"):
         FlowFile(path)
 
 

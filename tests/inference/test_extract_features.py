@@ -407,7 +407,10 @@ def test_a_renamed_video_has_the_same_key_and_another_part_another(model, coded_
         ({"tail": "cut"}, "`tail` must be one of"),
         ({"short": "skip"}, "`short` must be one of"),
         ({"streams": "audio"}, "`streams` must be 'rgb', 'flow' or"),
-        ({"streams": "flow"}, r"`streams` must be among the streams of the weights, \('rgb',\)"),
+        (
+            {"streams": "flow"},
+            r"must be one or both of the streams of the weights, \('rgb',\)",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(model, options, message):

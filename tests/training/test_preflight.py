@@ -78,7 +78,7 @@ def test_a_share_keeps_clips_of_one_recording_together(tiny):
     groups = [{video.path.name[6:9] for video in part.videos} for part in (kept, held_out)]
     assert not groups[0] & groups[1] and len(held_out) == 4
     single_source = VideoDataset("mine", ("sit",), videos[:4])
-    with pytest.raises(DatasetError, match="no class has videos of two sources"):
+    with pytest.raises(DatasetError, match="no videos can be held out for validation"):
         preflight.training_and_validation(single_source, config)
 
 
@@ -118,7 +118,7 @@ def test_videos_without_splits_are_split(noisy, tiny):
     assert len(everything) == 8 and none is None
     with pytest.raises(DatasetError, match="no videos in split 'train'"):
         preflight.training_and_validation(undivided, dataclasses.replace(tiny, validation="dev"))
-    with pytest.raises(DatasetError, match=r"validation of 0\.99 leaves nothing to train"):
+    with pytest.raises(DatasetError, match=r"validation=0\.99 leaves no training videos"):
         preflight.training_and_validation(undivided, dataclasses.replace(tiny, validation="0.99"))
 
 

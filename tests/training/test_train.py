@@ -485,10 +485,10 @@ def test_invalid_config_is_refused_before_anything_is_written(
 
 def test_unwritable_output_is_refused(noisy, tiny, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(TrainingError, match=r"file.run: nothing can be written there"):
+    with pytest.raises(TrainingError, match=r"file.run: the folder is not writable"):
         train(noisy, tiny, tmp_path / "file" / "run")
     if os.path.isdir("/proc/self"):
-        with pytest.raises(TrainingError, match="/proc/run: nothing can be written there"):
+        with pytest.raises(TrainingError, match="/proc/run: the folder is not writable"):
             train(noisy, tiny, "/proc/run")
 
 

@@ -220,7 +220,7 @@ def encode_video(video, *, name, labels, config, stop=None):
             if total > MAX_RECORD_BYTES:
                 raise VideoError(f"{video.path}: too long for a record (more than 2 GiB)")
     if "flow" in jpegs and not jpegs["flow"]:
-        raise VideoError(f"{video.path}: a single frame, which has no flow")
+        raise VideoError(f"{video.path}: has only one frame; optical flow needs two")
     return make_record(
         jpegs,
         size=size,
