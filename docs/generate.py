@@ -23,34 +23,47 @@ LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)((?:#[^)]*)?\))")
 # Every public name is in one group; the build fails otherwise.
 API = {
     "Classify and prepare videos": (
-        *("classify", "load_model", "list_weights", "load_clip", "load_streams", "read_frames"),
-        *("video_info", "VideoFrames", "optical_flow", "FlowSettings", "decode_predictions"),
+        *("classify", "Classification", "load_model", "list_weights", "load_clip", "load_streams"),
+        *("read_frames", "video_info", "VideoFrames", "optical_flow", "FlowSettings", "TVL1"),
+        "decode_predictions",
         *("examine", "set_bounded_decoder", "set_input_checks", "show_progress"),
         *("write_video", "ClipSpec"),
     ),
     "Long videos": (
         *("classify_over_time", "Timeline", "find_segments", "Segment", "draw_timeline"),
-        "watch",
+        *("watch", "LivePrediction"),
     ),
     "Pictures": (
         *("draw_filmstrip", "grad_cam", "GradCAM", "draw_grad_cam", "overlay_heatmap", "draw_flow"),
         *("draw_kernels", "draw_training_curves", "draw_embedding"),
     ),
     "Networks": (
-        *("InceptionI3D", "TwoStreamI3D", "InceptionV1", "ConvNetLSTM", "C3D", "TwoStream"),
+        *(
+            "ClipModel",
+            "InceptionI3D",
+            "TwoStreamI3D",
+            "InceptionV1",
+            "ConvNetLSTM",
+            "C3D",
+            "TwoStream",
+        ),
         *("TwoStreamFused", "feature_model", "inflate", "start_from_images", "all_steps_loss"),
         *("save_weights", "convert"),
     ),
     "Features and video metrics": (
-        *("extract_features", "fvd", "fvd_features", "FVDProtocol", "VideoFeatures"),
+        *("extract_features", "Features", "fvd", "FVDResult", "fvd_features", "FVDProtocol"),
+        "VideoFeatures",
     ),
     "Datasets, training and evaluation": (
-        *("open_dataset", "Dataset", "VideoDataset", "prepare", "PrepareConfig", "training_clips"),
-        *("augmentation", "train", "TrainConfig", "config_from_recipe", "evaluate"),
-        *("draw_confusion", "write_figures", "render_figure"),
+        *("open_dataset", "Dataset", "VideoDataset", "prepare", "PrepareConfig", "Records"),
+        *("training_clips", "augmentation", "train", "TrainConfig", "config_from_recipe"),
+        *("evaluate", "Evaluation", "draw_confusion", "write_figures", "render_figure"),
     ),
     "Deployment": ("export", "optimize"),
-    "Errors": ("UserError", "DatasetError", "ExportError", "VideoError", "WeightsError"),
+    "Errors": (
+        *("UserError", "DatasetError", "ExportError", "VideoError", "WeightsError"),
+        *("TrainingError", "TrainingStopped"),
+    ),
 }
 
 

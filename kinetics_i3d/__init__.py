@@ -25,31 +25,39 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.data.pipeline import training_clips as training_clips
     from kinetics_i3d.data.records.prepare import PrepareConfig as PrepareConfig
     from kinetics_i3d.data.records.prepare import prepare as prepare
+    from kinetics_i3d.data.records.reader import Records as Records
     from kinetics_i3d.data.video_dataset import VideoDataset as VideoDataset
     from kinetics_i3d.data.views import load_streams as load_streams
+    from kinetics_i3d.evaluation.fvd import FVDResult as FVDResult
     from kinetics_i3d.evaluation.fvd import fvd as fvd
     from kinetics_i3d.evaluation.fvd_features import fvd_features as fvd_features
     from kinetics_i3d.evaluation.fvd_protocols import FVDProtocol as FVDProtocol
     from kinetics_i3d.evaluation.fvd_protocols import VideoFeatures as VideoFeatures
     from kinetics_i3d.evaluation.plots import draw_confusion as draw_confusion
     from kinetics_i3d.evaluation.protocols import evaluate as evaluate
+    from kinetics_i3d.evaluation.result import Evaluation as Evaluation
     from kinetics_i3d.exporting.export import export as export
     from kinetics_i3d.figures.generate import write_figures as write_figures
     from kinetics_i3d.figures.render import render_figure as render_figure
     from kinetics_i3d.flow.compute import optical_flow as optical_flow
+    from kinetics_i3d.flow.settings import TVL1 as TVL1
     from kinetics_i3d.flow.settings import FlowSettings as FlowSettings
+    from kinetics_i3d.inference.classify import Classification as Classification
     from kinetics_i3d.inference.classify import classify as classify
     from kinetics_i3d.inference.classify import draw_filmstrip as draw_filmstrip
     from kinetics_i3d.inference.doctor import examine as examine
     from kinetics_i3d.inference.extract_features import extract_features as extract_features
+    from kinetics_i3d.inference.feature_options import Features as Features
     from kinetics_i3d.inference.optimize import optimize as optimize
     from kinetics_i3d.inference.timeline import Segment as Segment
     from kinetics_i3d.inference.timeline import Timeline as Timeline
     from kinetics_i3d.inference.timeline import classify_over_time as classify_over_time
     from kinetics_i3d.inference.timeline import find_segments as find_segments
     from kinetics_i3d.inference.timeline_picture import draw_timeline as draw_timeline
+    from kinetics_i3d.inference.watch import LivePrediction as LivePrediction
     from kinetics_i3d.inference.watch import watch as watch
     from kinetics_i3d.models.c3d import C3D as C3D
+    from kinetics_i3d.models.clip_model import ClipModel as ClipModel
     from kinetics_i3d.models.conv_net_lstm import ConvNetLSTM as ConvNetLSTM
     from kinetics_i3d.models.conv_net_lstm import all_steps_loss as all_steps_loss
     from kinetics_i3d.models.convert import convert as convert
@@ -65,6 +73,8 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
     from kinetics_i3d.models.two_stream_fused import TwoStreamFused as TwoStreamFused
     from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D as TwoStreamI3D
     from kinetics_i3d.training.config import TrainConfig as TrainConfig
+    from kinetics_i3d.training.errors import TrainingError as TrainingError
+    from kinetics_i3d.training.errors import TrainingStopped as TrainingStopped
     from kinetics_i3d.training.recipes import config_from_recipe as config_from_recipe
     from kinetics_i3d.training.train import train as train
     from kinetics_i3d.video.clip import load_clip as load_clip
@@ -88,20 +98,30 @@ if TYPE_CHECKING:  # what `__getattr__` loads, for type checkers
 # {public name: module that defines it}
 _PUBLIC = {
     "C3D": "models.c3d",
+    "Classification": "inference.classify",
+    "ClipModel": "models.clip_model",
     "ClipSpec": "core.clip_spec",
     "ConvNetLSTM": "models.conv_net_lstm",
     "Dataset": "data.dataset",
     "DatasetError": "core.errors",
+    "Evaluation": "evaluation.result",
     "ExportError": "core.errors",
     "FVDProtocol": "evaluation.fvd_protocols",
+    "FVDResult": "evaluation.fvd",
+    "Features": "inference.feature_options",
     "FlowSettings": "flow.settings",
     "GradCAM": "visualization.grad_cam",
     "InceptionI3D": "models.inception_i3d",
     "InceptionV1": "models.inception_v1",
+    "LivePrediction": "inference.watch",
     "PrepareConfig": "data.records.prepare",
+    "Records": "data.records.reader",
     "Segment": "inference.timeline",
+    "TVL1": "flow.settings",
     "Timeline": "inference.timeline",
     "TrainConfig": "training.config",
+    "TrainingError": "training.errors",
+    "TrainingStopped": "training.errors",
     "TwoStream": "models.two_stream",
     "TwoStreamFused": "models.two_stream_fused",
     "TwoStreamI3D": "models.two_stream_i3d",

@@ -31,7 +31,9 @@ def models() -> None:
     assert_type(ki3d.convert("mine.h5", FOLDER / "mine.pt"), pathlib.Path)
     assert_type(ki3d.export(model, "saved", to="savedmodel", top=2), pathlib.Path)
     assert_type(ki3d.list_weights(), list[str])
-    ki3d.optimize(ki3d.load_model(streams="rgb"), precision="bfloat16")
+    loaded = ki3d.load_model(streams=("rgb", "flow"))
+    assert_type(loaded, ki3d.ClipModel)
+    ki3d.optimize(loaded, precision="bfloat16")
 
 
 def videos() -> None:
@@ -45,9 +47,11 @@ def videos() -> None:
     seconds: float | None = ki3d.video_info("video.mp4").duration
     with ki3d.show_progress(every=seconds):
         result = ki3d.classify(memory, "rgb_figures", top=3)
+        assert_type(result, ki3d.Classification)
     for prediction in ki3d.watch(
         "rtsp://camera.local/live", "rgb_figures", every=0.5, reconnect=True
     ):
+        assert_type(prediction, ki3d.LivePrediction)
         print(prediction.end, prediction.predictions, prediction.latency, prediction.dropped)
     print(result.predictions, ki3d.examine("video.mp4", spec=spec), clip.shape, flow.shape)
     assert_type(
@@ -63,9 +67,11 @@ def training() -> None:
     config = ki3d.config_from_recipe("figures", epochs=2)
     assert_type(config, ki3d.TrainConfig)
     model = ki3d.train(dataset, config, FOLDER / "run", save_every=100)
-    evaluation = ki3d.evaluate(model, dataset, cache=FOLDER / "logits")
+    evaluation = ki3d.evaluate(model, dataset, split="test", cache=FOLDER / "logits")
+    assert_type(evaluation, ki3d.Evaluation)
     ki3d.draw_confusion("confusion.png", evaluation.confusion(), dataset.labels)
     windows = ki3d.extract_features(FOLDER / "video.mp4", window="2.56s", pool="spatial")
+    assert_type(windows, ki3d.Features)
     print(windows.features.shape, windows.start, windows.end)
     timeline = ki3d.classify_over_time("video.mp4", "rgb_figures", window="whole")
     assert_type(timeline, ki3d.Timeline)
@@ -87,9 +93,12 @@ def training() -> None:
     protocol = ki3d.FVDProtocol("long", frames=128)
     features = ki3d.fvd_features(FOLDER / "real", protocol=protocol)
     assert_type(ki3d.VideoFeatures.load("features.npz"), ki3d.VideoFeatures)
-    print(ki3d.fvd(features, FOLDER / "generated", protocol=protocol, resamples=2).fvd)
-    records = ki3d.PrepareConfig(flow=ki3d.FlowSettings("tvl1"), quality=90)
-    ki3d.prepare(dataset, FOLDER / "records", records, workers=2)
+    distance = ki3d.fvd(features, FOLDER / "generated", protocol=protocol, resamples=2)
+    assert_type(distance, ki3d.FVDResult)
+    settings = ki3d.FlowSettings("tvl1", parameters=ki3d.TVL1(warps=2))
+    stored = ki3d.PrepareConfig(streams="flow,rgb", flow=settings, quality=90)
+    records = ki3d.prepare(dataset, FOLDER / "records", stored, workers=2)
+    assert_type(records, ki3d.Records)
     spec = ki3d.ClipSpec("small")
     augment = ki3d.augmentation(spec, color=False)
     clips: Any = ki3d.training_clips(dataset, spec=spec, frames=9, batch_size=2, augment=augment)
@@ -99,6 +108,8 @@ def training() -> None:
 ERRORS: tuple[type[Exception], ...] = (
     ki3d.DatasetError,
     ki3d.ExportError,
+    ki3d.TrainingError,
+    ki3d.TrainingStopped,
     ki3d.UserError,
     ki3d.VideoError,
     ki3d.WeightsError,

@@ -34,6 +34,12 @@ class FVDResult:
         protocol: The `FVDProtocol`.
         videos: Numbers of real and generated videos that were compared.
         skipped: Messages about skipped videos.
+
+    Example:
+
+    >>> black = np.zeros((2, 16, 32, 32, 3), np.uint8)
+    >>> ki3d.fvd(black, black).to_dict()["fvd"]  # doctest: +SKIP
+    0.0
     """
 
     fvd: float

@@ -56,6 +56,12 @@ class Classification:
         predictions: (label, probability) of the best classes, best first.
         seconds: Time for decoding, flow and network.
         clip_specs: {stream: `ClipSpec`} of the clips.
+
+    Example:
+
+    >>> result = ki3d.classify(folder / "video.mp4", folder / "mine.h5", top=1)
+    >>> result.predictions[0][0], sorted(result.clip_specs)
+    ('stand', ['rgb'])
     """
 
     path: str

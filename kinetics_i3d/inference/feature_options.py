@@ -95,6 +95,12 @@ class Features:
             frame, the middle of that frame.
         metadata: A JSON-ready dictionary: how the features were computed, and `key`, which
             identifies everything that the features depend on.
+
+    Example:
+
+    >>> rows = ki3d.extract_features(folder / "video.mp4", folder / "mine.h5", window=16)
+    >>> len(rows), rows.metadata["endpoint"]
+    (2, 'Mixed_5c')
     """
 
     features: np.ndarray

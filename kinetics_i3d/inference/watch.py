@@ -46,6 +46,13 @@ class LivePrediction:
             has decoded it, to this result.
         dropped: The total number of frames dropped before this window because the network was too
             slow.
+
+    Example:
+
+    >>> model = ki3d.InceptionI3D(weights=folder / "mine.h5")
+    >>> prediction = next(ki3d.watch(folder / "video.mp4", model, window=16))
+    >>> prediction.start, prediction.end, prediction.dropped
+    (0.0, 0.64, 0)
     """
 
     start: float
