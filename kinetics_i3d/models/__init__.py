@@ -13,5 +13,6 @@ REGISTERED = (
     layers.StackFrames,
     layers.UnstackFrames,
     layers.Conv3D,
+    layers.MaxPooling3D,
     layers.LocalResponseNorm,
 )

@@ -14,7 +14,13 @@ from keras import layers
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.clip_model import ClipModel
-from kinetics_i3d.models.layers import CHANNELS_LAST, batch_norm_of, conv_unit, pool_features
+from kinetics_i3d.models.layers import (
+    CHANNELS_LAST,
+    MaxPooling3D,
+    batch_norm_of,
+    conv_unit,
+    pool_features,
+)
 from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve
 from kinetics_i3d.models.streams import clip_shape
 
@@ -123,7 +129,7 @@ def C3D(
     for number, stage in enumerate(STAGES, 1):
         for unit, filters in stage.items():
             x = conv_unit(x, unit, int(filters * row.width), 3, rank=3, batch_norm=True)
-        x = layers.MaxPooling3D(2, padding="same", **last, name=f"MaxPool3d_{number}")(x)
+        x = MaxPooling3D(2, padding="same", **last, name=f"MaxPool3d_{number}")(x)
     if include_top:
         x = layers.Flatten(**last, name="Flatten")(x)
         for unit, units in DENSE.items():

@@ -19,7 +19,7 @@ from kinetics_i3d.models.input_checks import (
     outermost_call,
     refuse_path,
 )
-from kinetics_i3d.models.layers import Conv3D
+from kinetics_i3d.models.layers import Conv3D, MaxPooling3D
 from kinetics_i3d.models.streams import (
     check_minimum,
     check_stream_specs,
@@ -314,7 +314,7 @@ class ClipModel(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         plain = keras.saving.deserialize_keras_object(
-            _with_own_convolutions(config["functional"]), custom_objects=custom_objects
+            _with_own_layers(config["functional"]), custom_objects=custom_objects
         )
         spec = ClipSpec(**config["clip_spec"])
         specs = [ClipSpec(**fields) for fields in config.get("clip_specs", ())]
@@ -375,17 +375,20 @@ def fixed_size(model, stream):
     return tuple(tensor.shape[1:4])
 
 
-def _with_own_convolutions(config):
-    """The configuration with this package's `Conv3D` instead of Keras', which older files name."""
+# Layers of Keras whose gradients this package corrects; files of earlier versions name Keras' own.
+_CORRECTED = {layer.__name__: layer for layer in (Conv3D, MaxPooling3D)}
+
+
+def _with_own_layers(config):
+    """The configuration with the layers of `_CORRECTED` instead of those of Keras."""
     if isinstance(config, dict):
-        config = {key: _with_own_convolutions(value) for key, value in config.items()}
-        if (config.get("class_name"), config.get("module")) == ("Conv3D", "keras.layers"):
-            config |= {
-                "module": Conv3D.__module__,
-                "registered_name": keras.saving.get_registered_name(Conv3D),
-            }
+        config = {key: _with_own_layers(value) for key, value in config.items()}
+        own = _CORRECTED.get(str(config.get("class_name")))
+        if own is not None and config.get("module") == "keras.layers":
+            name = keras.saving.get_registered_name(own)
+            config |= {"module": own.__module__, "registered_name": name}
     elif isinstance(config, list):
-        config = [_with_own_convolutions(value) for value in config]
+        config = [_with_own_layers(value) for value in config]
     return config
 
 

@@ -63,10 +63,54 @@ class Conv3D(layers.Conv3D):
         )
 
 
+@keras.saving.register_keras_serializable("kinetics_i3d")
+class MaxPooling3D(layers.MaxPooling3D):
+    """`keras.layers.MaxPooling3D` whose gradient goes to one maximum of each window on CPUs too.
+
+    TensorFlow 2.21 passes the gradient of a window on CPUs to each of several equal maxima. An
+    overlapping pool repeats its maxima, so that a pool after it, as in `Mixed_4b`, would multiply
+    gradients. The outputs are unchanged; the gradient is that of 2D pools over space and over time,
+    which pass it to one maximum.
+    """
+
+    def call(self, inputs):
+        if not self._gradient_is_wrong():
+            return super().call(inputs)
+        tf = sys.modules["tensorflow"]
+        (frames, *size), (stride, *strides) = self.pool_size, self.strides
+        padding = self.padding.upper()
+
+        def pool_by_axes(clips):
+            batch, length, height, width, channels = tf.unstack(tf.shape(clips))
+            images = tf.reshape(clips, (batch * length, height, width, channels))
+            images = tf.nn.max_pool2d(images, size, strides, padding)
+            height, width = tf.unstack(tf.shape(images)[1:3])
+            grid = tf.reshape(images, (batch, length, height * width, channels))
+            grid = tf.nn.max_pool2d(grid, (frames, 1), (stride, 1), padding)
+            return tf.reshape(grid, (batch, -1, height, width, channels))
+
+        @tf.custom_gradient
+        def pool(clips):
+            def gradient(upstream):
+                with tf.GradientTape() as tape:
+                    tape.watch(clips)
+                    pooled = pool_by_axes(clips)
+                return tape.gradient(pooled, clips, upstream)
+
+            return super(MaxPooling3D, self).call(clips), gradient
+
+        return pool(inputs)
+
+    def _gradient_is_wrong(self):
+        if keras.backend.backend() != "tensorflow" or self.data_format != "channels_last":
+            return False
+        return not sys.modules["tensorflow"].config.list_physical_devices("GPU")
+
+
 # Passed to every layer, since ~/.keras/keras.json may set another default.
 CHANNELS_LAST = "channels_last"
 CONV = {2: layers.Conv2D, 3: Conv3D}
-MAX_POOL = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
+MAX_POOL = {2: layers.MaxPooling2D, 3: MaxPooling3D}
 BATCH_NORM_MOMENTUM = 0.999  # Sonnet's decay; Keras' default is 0.99
 
 

@@ -14,7 +14,13 @@ from kinetics_i3d.core.types import PathLike, Shapes
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.layers import CHANNELS_LAST, conv_unit, per_stack, pool_features
+from kinetics_i3d.models.layers import (
+    CHANNELS_LAST,
+    MaxPooling3D,
+    conv_unit,
+    per_stack,
+    pool_features,
+)
 from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve, sampled
 from kinetics_i3d.models.streams import CHANNELS, at_rate, check_streams, stream_shapes
 from kinetics_i3d.models.two_stream import MINIMUM, STACK, STACKS
@@ -109,7 +115,7 @@ def TwoStreamFused(
         x, "Fused_3x3", row.filters(FILTERS), 3, rank=3, batch_norm=True, initializer=noise
     )
     last = {"data_format": CHANNELS_LAST}
-    x = layers.MaxPooling3D(3, strides=2, padding="same", **last, name="Fused_MaxPool3d_3x3")(x)
+    x = MaxPooling3D(3, strides=2, padding="same", **last, name="Fused_MaxPool3d_3x3")(x)
     if include_top:
         x = layers.GlobalAveragePooling3D(**last, name="AvgPool")(x)
         x = layers.Dropout(dropout, name="Dropout_0b")(x)

@@ -1,7 +1,6 @@
 """`probed_model`, `backward`: the gradient of a class at an activation, on every Keras backend."""
 
 import contextvars
-import functools
 import weakref
 
 import keras
@@ -50,7 +49,7 @@ def _insert_probe(network, endpoint):
     activations: list = []
 
     def call(layer, *args, **kwargs):
-        output = _run(layer, *args, **kwargs) if activations else layer(*args, **kwargs)
+        output = layer(*args, **kwargs)
         if layer.name == endpoint:
             activations.append(output)
             return _Probe()(output)
@@ -66,51 +65,13 @@ def _replace(model, network, copy):
 
     def call(layer, *args, **kwargs):
         if layer is not network:
-            return _run(layer, *args, **kwargs)
+            return layer(*args, **kwargs)
         activation, output = copy(*args, **kwargs)
         activations.append(activation)
         return output
 
     outer = _copy_graph(model, call)
     return keras.Model(outer.input, [*activations, outer.output])
-
-
-def _run(layer, *args, **kwargs):
-    """The output of a layer after the activation; max pools pass the gradient to one maximum.
-
-    TensorFlow's gradient of `MaxPooling3D` on a CPU passes a window's gradient to each of several
-    equal maxima, such as the many zeros of ReLUs. In training, ReLU's own gradient is 0 there.
-    """
-    if isinstance(layer, keras.layers.MaxPooling3D):
-        layer = _MaxPool(layer)
-    return layer(*args, **kwargs)
-
-
-class _MaxPool(keras.layers.Layer):
-    """Computes a 3D max pool as a 2D max pool and the maximum over consecutive time steps."""
-
-    def __init__(self, pool):
-        super().__init__()
-        self.pool = pool
-
-    def compute_output_shape(self, input_shape):
-        return self.pool.compute_output_shape(input_shape)
-
-    def call(self, grid):
-        (window, *size), (stride, *strides) = self.pool.pool_size, self.pool.strides
-        size, strides = tuple(size), tuple(strides)
-        padding = self.pool.padding
-        images = ops.reshape(grid, (-1, *grid.shape[2:]))
-        images = ops.max_pool(images, size, strides, padding, data_format="channels_last")
-        grid = ops.reshape(images, (*grid.shape[:2], *images.shape[1:]))
-        if padding == "same":
-            missing = max(0, (-(-grid.shape[1] // stride) - 1) * stride + window - grid.shape[1])
-            # Repeating the border does not change a maximum.
-            before, after = [grid[:, :1]] * (missing // 2), [grid[:, -1:]] * (-(-missing // 2))
-            grid = ops.concatenate([*before, grid, *after], axis=1)
-        reach = (grid.shape[1] - window) // stride * stride + 1
-        steps = [grid[:, first : first + reach : stride] for first in range(window)]
-        return functools.reduce(ops.maximum, steps)
 
 
 def _copy_graph(model, call):
