@@ -41,8 +41,8 @@ class GradCAM:
 
     Args:
         heatmap: float32 (frames, height, width), 0 to 1: how strongly each position of each frame
-            supports the class. Of the grid's values, before they are resized to the frames, the highest 1 % are 1; all are 0 if nothing supports
-            the class.
+            supports the class. Before it is resized to the frames, the highest 1 % of its values
+            are 1; all are 0 if nothing supports the class.
         frames: uint8 (frames, height, width, 3), the frames that the stream saw; for flow, its
             directions as colors.
         fps: Frames per second.
