@@ -21,6 +21,7 @@ from kinetics_i3d.cli.console import complain, load_keras
 from kinetics_i3d.core.clip_spec import SPECS
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.progress import Progress
+from kinetics_i3d.data.video_dataset import SHARE
 from kinetics_i3d.flow.quantization import BOUND, ROUNDINGS
 from kinetics_i3d.flow.settings import BACKENDS
 
@@ -42,7 +43,7 @@ class CheckRecords(argparse.Action):
 
 def add_arguments(parser):
     """Adds this verb's arguments to `parser`."""
-    add_splits_argument(add_dataset_arguments(parser))
+    add_split_arguments(add_dataset_arguments(parser))
     add_output_argument(
         parser,
         "FOLDER",
@@ -67,13 +68,21 @@ def add_arguments(parser):
     add_json_argument(parser)
 
 
-def add_splits_argument(group):
-    """Adds the option that `of_splits` reads."""
+def add_split_arguments(group):
+    """Adds --split, which `of_splits` reads, and --validation."""
     group.add_argument(
         "--split",
         action="append",
         metavar="NAME",
         help="split to prepare; may be given several times (default: all)",
+    )
+    group.add_argument(
+        "--validation",
+        type=float,
+        default=SHARE,
+        metavar="FRACTION",
+        help="fraction of a dataset without splits that becomes the split val, the others train; 0 "
+        "keeps all of it as the split all",
     )
 
 
@@ -145,6 +154,7 @@ def prepare_config(options):
         flow_quality=options.flow_quality,
         shard_size=options.shard_size,
         seed=options.seed,
+        validation=options.validation,
     )
 
 

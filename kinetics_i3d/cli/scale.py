@@ -28,7 +28,7 @@ from kinetics_i3d.cli.flow import add_flow_arguments, flow_choice
 from kinetics_i3d.cli.prepare import (
     SHOWN,
     add_record_arguments,
-    add_splits_argument,
+    add_split_arguments,
     of_splits,
     prepare_config,
     report,
@@ -57,7 +57,7 @@ def add_arguments(parser):
         )
         work = works.add_parser(name, help=text, description=f"Compute {text}.", examples=examples)
         if name == "prepare":
-            add_splits_argument(add_dataset_arguments(work))
+            add_split_arguments(add_dataset_arguments(work))
         else:
             work.add_argument(
                 "source",

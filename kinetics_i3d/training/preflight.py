@@ -126,6 +126,11 @@ def training_and_validation(dataset, config):
         training, held_out = split_undivided(dataset, share=share, seed=config.seed)
         _check_left(training, share)
         return training, held_out if len(held_out) else None
+    if dataset.is_undivided and not dataset.lists_videos and config.split == "train":
+        raise DatasetError(
+            f"{dataset.name}: these records have no splits; prepare them again to hold out videos "
+            "for validation, or train on all of them with split='all'"
+        )
     training = dataset.split(config.split)
     if config.validation is None:
         return training, None
@@ -228,7 +233,8 @@ def class_counts(training):
 def _has_to_be_split(dataset, config):
     """Whether the dataset has no splits, and the config names none that it would need."""
     has_default = config.validation in (None, "val") or config.validation_share is not None
-    return config.split == "train" and has_default and dataset.is_undivided
+    is_wanted = config.split == "train" and has_default and dataset.lists_videos
+    return is_wanted and dataset.is_undivided
 
 
 def _checked_share(share, config):

@@ -16,7 +16,7 @@ from kinetics_i3d.core.files import check_unicode
 from kinetics_i3d.core.locks import locked
 from kinetics_i3d.core.settings import check_settings
 from kinetics_i3d.core.threads import usable_processors
-from kinetics_i3d.core.types import PathLike, ProgressFunction, Streams, check_count
+from kinetics_i3d.core.types import PathLike, ProgressFunction, Streams, check_count, is_number
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.records import manifest as manifests
@@ -24,6 +24,7 @@ from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.data.records.manifest import digest
 from kinetics_i3d.data.records.reader import Records
 from kinetics_i3d.data.records.shards import ShardWriter, check_framing, file_sha256, plan_shards
+from kinetics_i3d.data.video_dataset import SHARE, split_undivided
 from kinetics_i3d.flow.methods import pair_function
 from kinetics_i3d.flow.settings import FlowSettings
 
@@ -108,6 +109,13 @@ def prepare_by(write, dataset, folder, config=None):
     check_unicode(folder)
     if "flow" in config.streams:
         pair_function(config.flow.method, config.flow.backend)  # refuses a missing package
+    if config.validation and dataset.is_undivided:
+        parts = split_undivided(dataset, share=config.validation, seed=config.seed)
+        dataset = dataclasses.replace(
+            dataset,
+            videos=tuple(video for part in parts for video in part.videos),
+            missing=tuple(video for part in parts for video in part.missing),
+        )
     plan = plan_shards(dataset, size=config.shard_size, seed=config.seed)
     settings = {
         "labels": list(dataset.labels),
@@ -180,6 +188,9 @@ class PrepareConfig:
         flow_quality: JPEG quality of the flow, 1 to 100.
         shard_size: Number of videos per file. 32 videos of 10 seconds take about 300 MB.
         seed: Seed of the assignment of videos to shards.
+        validation: Fraction of the videos of a dataset without splits that get the split `"val"`,
+            0 to 1; the others get `"train"`. `train` holds out the same videos of the dataset
+            itself. With 0, all get the split `"all"`.
 
     Raises:
         ValueError: If a field is outside its range.
@@ -197,6 +208,7 @@ class PrepareConfig:
     flow_quality: int = 98
     shard_size: int = 32
     seed: int = 0
+    validation: float = SHARE
 
     def __post_init__(self):
         object.__setattr__(self, "streams", as_streams(self.streams))
@@ -212,8 +224,14 @@ class PrepareConfig:
             if value > 100:
                 raise ValueError(f"`{name}` must be 1 to 100. Received: {name}={value!r}")
 
+        if not is_number(self.validation) or not 0 <= self.validation < 1:
+            raise ValueError(
+                "`validation` must be a fraction, at least 0 and below 1. Received: "
+                f"validation={self.validation!r}"
+            )
+
     def to_dict(self):
-        """The fields that affect the records, JSON-ready, with the backend that is used."""
+        """The fields that affect a record, JSON-ready, with the backend that is used."""
         has_flow = "flow" in self.streams
         return {
             "streams": list(self.streams),

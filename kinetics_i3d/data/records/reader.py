@@ -10,6 +10,7 @@ import dataclasses
 from kinetics_i3d.core.clip_spec import as_streams
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.data.dataset import Dataset
+from kinetics_i3d.data.layouts.listing import UNDIVIDED
 from kinetics_i3d.data.records.addresses import path_or_address
 from kinetics_i3d.data.records.manifest import NAME, is_manifest, read_manifest
 
@@ -67,6 +68,11 @@ class Records(Dataset):
     def multi_label(self):
         """Whether a record may have several classes, or none."""
         return self.manifest.multi_label
+
+    @property
+    def is_undivided(self):
+        """Whether they were prepared of videos without splits, and not divided."""
+        return self.splits == (UNDIVIDED,)
 
     @property
     def clip_spec(self):

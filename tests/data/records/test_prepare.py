@@ -26,6 +26,8 @@ from kinetics_i3d.data.records.reader import Records, parse_record
 from kinetics_i3d.data.records.shards import plan_shards
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
 from kinetics_i3d.flow.settings import TVL1, FlowSettings
+from kinetics_i3d.training.config import TrainConfig
+from kinetics_i3d.training.preflight import training_and_validation
 from kinetics_i3d.video.writer import write_video
 
 SPEC = ClipSpec("small", fps=25.0, short_side=32, size=32)
@@ -96,6 +98,27 @@ def test_every_video_is_in_one_shard_of_its_split(prepared, dataset):
             assert len(parsed["image"]) == len(parsed["flow"]) + 1 == 2 + number
             assert int(parsed["label"]) == number % 3
             assert split == ("test" if number % 3 == 1 else "train")
+
+
+def test_videos_without_splits_are_divided_as_in_training(dataset, tmp_path):
+    videos = tuple(dataclasses.replace(video, split="all") for video in dataset.videos)
+    undivided = dataclasses.replace(dataset, videos=videos)
+    records = prepare(undivided, tmp_path / "parts", RGB, workers=1)
+    training, held_out = training_and_validation(undivided, TrainConfig())
+    assert {split: records.count(split) for split in records.splits} == {"train": 7, "val": 3}
+    for split, part in (("train", training), ("val", held_out)):
+        paths = [str(path) for path, _ in records.shards(split)]
+        found = {
+            parse_record(raw, streams=("rgb",))["name"].numpy().decode()
+            for raw in tf.data.TFRecordDataset(paths)
+        }
+        assert found == {video.path.name for video in part.videos}
+    whole = prepare(undivided, tmp_path / "whole", dataclasses.replace(RGB, validation=0))
+    assert whole.splits == ("all",) and whole.count("all") == 10
+    with pytest.raises(DatasetError, match="whole: these records have no splits; prepare them"):
+        training_and_validation(whole, TrainConfig())
+    everything, none = training_and_validation(whole, TrainConfig(split="all"))
+    assert len(everything) == 10 and none is None
 
 
 def test_the_manifest_tells_all_that_it_should(prepared):
@@ -354,6 +377,8 @@ def test_a_file_instead_of_the_folder_is_an_error_of_the_system(dataset, tmp_pat
         ({"streams": ()}, "`streams` must be 'rgb', 'flow' or"),
         ({"streams": ("rgb", "sound")}, "`streams` must be 'rgb', 'flow' or"),
         ({"spec": DEEPMIND_FLOW}, "`spec` must be the spec of the frames"),
+        ({"validation": 1}, "`validation` must be a fraction, at least 0 and below 1"),
+        ({"validation": "0.2"}, "`validation` must be a fraction, at least 0 and below 1"),
         ({"quality": 0}, "`quality` must be a whole number above 0. Received: quality=0"),
         ({"flow_quality": 101}, "`flow_quality` must be 1 to 100"),
         ({"quality": True}, "`quality` must be a whole number above 0. Received: quality=True"),
