@@ -1,6 +1,7 @@
 """`ClipModel`: a functional model with the preprocessing of its inputs and its labels."""
 
 import math
+import os
 import types
 import warnings
 
@@ -292,6 +293,20 @@ class ClipModel(keras.Model):
             outputs.extend(np.asarray(self.predict_on_batch(clips), np.float32))
             weights.extend(clip_weights)
         return np.average(outputs, axis=0, weights=weights).astype(np.float32)
+
+    def save(self, filepath, *args, **kwargs):
+        """As in Keras, for `*.keras`.
+
+        Raises:
+            ValueError: For `*.h5`, Keras' former format, of which Keras could not load the model.
+        """
+        if os.fspath(filepath).lower().endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "`filepath` must end in .keras for the whole model; save_weights(model, path) of "
+                "this package writes *.h5 with labels and clip spec. Received: "
+                f"filepath={os.fspath(filepath)!r}"
+            )
+        super().save(filepath, *args, **kwargs)
 
     def get_config(self):
         plain = keras.Model(self.input, self.output, name=self.name)  # no one-element lists

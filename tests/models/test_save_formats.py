@@ -141,3 +141,13 @@ def test_a_short_decay_lets_evaluation_follow_training(short):
         model.fit(clips, targets, batch_size=6, epochs=25, verbose=0)
         found[momentum] = model.evaluate(clips, targets, verbose=0)[1]
     assert found[0.8] == 1.0 > found[0.999]
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.HDF5"])
+def test_saving_in_the_former_format_of_keras_is_refused(short, tmp_path, name):
+    model = ki3d.InceptionI3D(architecture=short, classes=2)
+    with pytest.raises(ValueError, match=r"must end in \.keras .* save_weights\(model, path\)"):
+        model.save(tmp_path / name)
+    assert not (tmp_path / name).exists()
+    model.save(tmp_path / "m.keras")
+    assert keras.saving.load_model(tmp_path / "m.keras").labels == model.labels
