@@ -103,7 +103,7 @@ def test_train_refuses_labels_that_name_nothing(command, labels, tmp_path, words
     run = ("--data", tmp_path, "--output", tmp_path / "run", "--labels", labels)
     code, out, err = command("train", "InceptionI3D", *run, *words)
     assert (code, out) == (2, "")
-    assert "--labels can be used only with --weights with --head keep" in err
+    assert "--labels can be used only with --weights and --head keep" in err
 
 
 def test_train_hands_the_labels_on(command, weights, labels, tmp_path, monkeypatch):
