@@ -79,7 +79,9 @@ def run_on():
             env={
                 **os.environ,
                 "KERAS_BACKEND": backend,
-                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+                "PYTHONPATH": os.pathsep.join(
+                    [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
+                ),
                 # Most of JAX's time here is LLVM's, which need not try hard for one clip.
                 "XLA_FLAGS": "--xla_backend_optimization_level=0",
             },
