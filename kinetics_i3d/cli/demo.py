@@ -1,7 +1,7 @@
 """`kinetics-i3d demo`: serve a web page that names the action in a video.
 
 Upload, record or choose a video: the page shows the most probable actions, how they change over
-time, the frames that the network saw, and where it looked. A second tab compares two networks, and
+time, the frames that the network saw, and where it looked. A second tab compares two networks, a
 third shows the doctor's report. It needs the extra demo: pip install "kinetics-i3d[demo]".
 Nothing is fetched from other servers or reported to them. Ctrl-C ends it.
 

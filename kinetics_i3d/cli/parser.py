@@ -114,6 +114,7 @@ class Parser(argparse.ArgumentParser):
             action=_FormerOption,
             replacement=action.option_strings[0],
             type=action.type,
+            nargs=action.nargs,
             default=argparse.SUPPRESS,
             help=argparse.SUPPRESS,
         )

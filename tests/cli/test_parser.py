@@ -123,6 +123,9 @@ def test_the_weights_are_an_option_or_the_bare_word_of_their_verb(verb, capsys):
         ("flow videos --out flows", "flow videos --output flows"),
         ("datasets data --table x.csv", "datasets data --output x.csv"),
         ("classify a.mp4 --streams both", "classify a.mp4 --streams rgb,flow"),
+        ("tables --data a --output b --source x y", "tables --data a --output b --weights x y"),
+        ("draw embedding a --output b --most 9", "draw embedding a --output b --max-videos 9"),
+        ("export a --output b --name c", "export a --output b --model-name c"),
         ("benchmark input folder --batch 2", "benchmark input folder --batch-size 2"),
         *(
             (
