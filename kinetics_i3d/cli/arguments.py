@@ -4,7 +4,7 @@ import argparse
 import json
 import pathlib
 
-from kinetics_i3d.cli.console import load_keras, notify
+from kinetics_i3d.cli.console import inform, load_keras, notify
 from kinetics_i3d.cli.parser import FORMER
 from kinetics_i3d.core.clip_spec import STREAMS, as_streams
 from kinetics_i3d.core.errors import UserError
@@ -249,11 +249,12 @@ def add_precision_arguments(parser):
     """Adds --precision for inference, and --calibration."""
     parser.add_argument(
         "--precision",
-        choices=("float32", "bfloat16", "int8"),
+        choices=("float32", "bfloat16", "int8", "auto"),
         default="float32",
         help="precision of the network. bfloat16 takes about half the time on processors that "
         "support it and longer on others, and changes the probabilities slightly. int8 "
-        "takes about a third of the time, runs in OpenVINO, and needs --calibration",
+        "takes about a third of the time, runs in OpenVINO, and needs --calibration. auto is "
+        "bfloat16 on processors that support it, otherwise float32",
     )
     add_calibration_argument(parser, "int8")
 
@@ -281,9 +282,15 @@ def with_precision(model, options):
     """The model in the precision of --precision; Keras must have been loaded."""
     if options.precision == "float32":
         return model
-    from kinetics_i3d.inference.optimize import optimize
+    from kinetics_i3d.inference.optimize import has_bfloat16, optimize
 
-    return optimize(model, precision=options.precision, calibration=options.calibration)
+    precision = options.precision
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16() else "float32"
+        inform(f"precision: {precision}")
+        if precision == "float32":
+            return model
+    return optimize(model, precision=precision, calibration=options.calibration)
 
 
 # --bounded-decoder

@@ -63,18 +63,18 @@ def optimize(model: ClipModel, *, precision: str = "float32", calibration: Any =
     model = as_model(model)
     if precision == "int8":
         return _in_8_bits(model, calibration)
-    if precision == "bfloat16" and lacks_bfloat16():
+    if precision == "bfloat16" and has_bfloat16() is False:
         logging.warning("this processor does not support bfloat16: float32 is likely faster")
     with dtype_policy("float32"):
         return fold(model, "mixed_bfloat16" if precision == "bfloat16" else "float32")
 
 
-def lacks_bfloat16(cpuinfo="/proc/cpuinfo"):
-    """Whether this is an x86 processor without bfloat16; False if Linux does not report it."""
+def has_bfloat16(cpuinfo="/proc/cpuinfo"):
+    """Whether this x86 processor computes in bfloat16; `None` if Linux does not report it."""
     path = pathlib.Path(cpuinfo)
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
     flags = next((line.split() for line in lines if line.startswith("flags")), None)
-    return flags is not None and not set(_BFLOAT16_FLAGS) & set(flags)
+    return None if flags is None else bool(set(_BFLOAT16_FLAGS) & set(flags))
 
 
 def _in_8_bits(model, calibration):

@@ -71,6 +71,12 @@ def test_the_precision_is_that_of_the_model(command, dataset, weights, monkeypat
     assert code == 2 and "asked for {'precision': 'bfloat16', 'calibration': None}" in err
     code, _, err = command(*words, "int8", "--calibration", "videos.csv")
     assert code == 2 and "asked for {'precision': 'int8', 'calibration': 'videos.csv'}" in err
+    monkeypatch.setattr(module, "has_bfloat16", lambda: True)
+    code, _, err = command(*words, "auto")
+    assert code == 2 and "precision: bfloat16" in err and "asked for {'precision': 'bf" in err
+    monkeypatch.setattr(module, "has_bfloat16", lambda: None)
+    code, _, err = command(*words, "auto")
+    assert code == 1 and "precision: float32" in err  # a video is broken
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "classify"])

@@ -7,7 +7,7 @@ from short_network import register
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import ClipSpec
-from kinetics_i3d.inference.optimize import lacks_bfloat16, optimize
+from kinetics_i3d.inference.optimize import has_bfloat16, optimize
 from kinetics_i3d.inference.quantize import calibration_clips
 from kinetics_i3d.models.folding import Folded, late_layers
 
@@ -153,15 +153,15 @@ def test_wrong_arguments(options, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "lacks"),
+    ("text", "has"),
     [
-        ("flags\t\t: fpu avx512f avx512_bf16\n", False),
-        ("flags\t\t: fpu amx_bf16\n", False),
-        ("processor\t: 0\nflags\t\t: fpu avx512f avx2\n", True),
-        ("Features\t: fp asimd bf16\n", False),  # another kind of processor
+        ("flags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("flags\t\t: fpu amx_bf16\n", True),
+        ("processor\t: 0\nflags\t\t: fpu avx512f avx2\n", False),
+        ("Features\t: fp asimd bf16\n", None),  # another kind of processor
     ],
 )
-def test_a_processor_without_bfloat16_is_detected(tmp_path, text, lacks):
+def test_whether_a_processor_has_bfloat16_is_detected(tmp_path, text, has):
     (tmp_path / "cpuinfo").write_text(text)
-    assert lacks_bfloat16(tmp_path / "cpuinfo") is lacks
-    assert lacks_bfloat16(tmp_path / "nothing") is False
+    assert has_bfloat16(tmp_path / "cpuinfo") is has
+    assert has_bfloat16(tmp_path / "nothing") is None
