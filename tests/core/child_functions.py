@@ -3,11 +3,13 @@
 import ctypes
 import fractions
 import os
+import pathlib
 import time
 
 import numpy as np
 from absl import logging
 
+from kinetics_i3d.core.child_worker import memory_is_short
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.file_warnings import warn_about
 
@@ -34,6 +36,12 @@ def numbers(count, pause=0):
         yield fractions.Fraction(number, 2), np.full((2, 3), number, np.uint8)
 
 
+def counted(path):
+    for number in range(10_000):
+        pathlib.Path(path).write_text(str(number))
+        yield number
+
+
 def hang(*_):
     time.sleep(1000)
 
@@ -42,6 +50,11 @@ def bloat(*_):
     blocks = []
     while True:
         blocks.append(np.ones(2**23))
+
+
+def is_short_of_memory(size):
+    block = np.ones(size, np.uint8)
+    return memory_is_short() and len(block) == size
 
 
 def abort(*_):

@@ -83,6 +83,13 @@ def test_a_hostile_call_costs_its_child_and_nothing_else(name, limits, reason):
         os.kill(before, 0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux limits memory")
+def test_memory_is_short_from_half_of_the_limit():
+    assert call("is_short_of_memory", 2**26) is False
+    assert call("is_short_of_memory", 2**27 + 2**25) is True
+    assert call("is_short_of_memory", 2**26) is False
+
+
 def test_a_killed_child_is_replaced():
     numbers = stream("numbers", 10**6)
     next(numbers)
