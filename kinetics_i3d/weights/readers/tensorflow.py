@@ -168,7 +168,14 @@ def _check_bundle(prefix):
     entries = table_entries(index.read_bytes(), index)
     try:
         header = bundle.BundleHeaderProto.FromString(dict(entries).get(b"", b""))
-        rows = [(key.decode(), bundle.BundleEntryProto.FromString(v)) for key, v in entries if key]
+        rows = [(key, bundle.BundleEntryProto.FromString(value)) for key, value in entries if key]
+        for key, entry in rows:
+            if entry.slices:  # TensorFlow ends the process if they do not fit together
+                raise WeightsError(
+                    f"{index}: the tensor {key.decode()} is a partitioned variable, which is not "
+                    f"supported"
+                )
+        rows = [(key.decode(), entry) for key, entry in rows]  # keys of parts are not text
     except (DecodeError, UnicodeDecodeError) as error:
         raise WeightsError(f"{index}: its entries are damaged") from error
     if header.endianness != bundle.BundleHeaderProto.LITTLE:
@@ -188,8 +195,6 @@ def _check_bundle(prefix):
             raise WeightsError(f"{index}: the tensor {key} has an unknown dtype")
         if elements * (width or 1) > sum(sizes):
             raise WeightsError(f"{index}: the tensor {key} is larger than the data")
-        if entry.slices:
-            continue  # their parts are entries of their own
         if width and entry.size != elements * width:
             raise WeightsError(
                 f"{index}: the tensor {key} has a size that does not match its shape"

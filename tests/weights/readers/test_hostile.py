@@ -676,6 +676,7 @@ ENTRIES = {
     "before": ({"offset": -1}, {}, "is in no data file"),
     "another file": ({"shard_id": 1}, {}, "is in no data file"),
     "no file before": ({"shard_id": -1}, {}, "is in no data file"),
+    "slices": ({"slices": [{"extent": [{"start": 0, "length": -3}]}]}, {}, "partitioned variable"),
     "text of huge size": ({"dtype": 7, "shape": [], "size": 2**50}, {}, "truncated"),
     "many files": ({}, {"num_shards": 2**30}, "has 1073741824 data files"),
     "no files": ({}, {"num_shards": 0}, "has 0 data files"),

@@ -126,6 +126,22 @@ def test_dtypes(tmp_path, write_saver):
             read_tensorflow(write_saver(tmp_path / name, 2, {name: array}))
 
 
+def test_partitioned_variables_are_refused(tmp_path):
+    import tensorflow as tf
+
+    prefix = tmp_path / "model.ckpt"
+    array = np.arange(8, dtype="f4").reshape(4, 2)
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=["RGB/w", "RGB/w", "RGB/b"],
+        shape_and_slices=["4 2 0,2:-", "4 2 2,2:-", ""],
+        tensors=[array[:2], array[2:], array[0]],
+    )
+    why = r"model\.ckpt\.index: the tensor RGB/w is a partitioned variable, which is not supported$"
+    with pytest.raises(WeightsError, match=why):
+        read_tensorflow(prefix)
+
+
 @pytest.mark.parametrize("name", ["rgb_imagenet", "flow_scratch", "rgb_scratch_kin600"])
 def test_the_released_indexes_are_whole_and_held_against_their_data(shared, tmp_path, name):
     source = shared / "reference" / "deepmind" / f"{name}.index"
