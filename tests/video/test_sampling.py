@@ -84,6 +84,16 @@ def test_joined_files_start_a_new_clock(mux, numbers, tmp_path, bases):
     assert numbers(read_frames(tmp_path / "both.ts", fps=25)) == [*range(30), *range(30)]
 
 
+@pytest.mark.parametrize("bases", [(90000, 0), (0, 90000)])
+def test_a_span_of_joined_files_counts_from_their_beginning(mux, numbers, tmp_path, bases):
+    parts = [mux(f"{base}.ts", [base + 40 * k for k in range(30)]) for base in bases]
+    both = tmp_path / "both.ts"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    whole = [*range(30), *range(30)]
+    assert numbers(read_frames(f"{both}#t=1.2,1.6", fps=25)) == whole[30:40]
+    assert numbers(read_frames(f"{both}#t=1.04", fps=25)) == whole[26:]
+
+
 def test_times_cut_to_milliseconds_change_no_choice():
     # 15 fps, floored: at 0.1 s the second and the third are equally near, and the earlier stays.
     timed = [(Fraction(k * 1000 // 15, 1000), Fraction(66, 1000), k) for k in range(7)]
