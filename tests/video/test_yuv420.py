@@ -157,6 +157,12 @@ def test_frames_are_the_same_and_share_no_memory(tmp_path, quick, monkeypatch):
     np.testing.assert_array_equal(found, list(read_frames(tmp_path / "a.mp4", fps=50)))
 
 
+def test_the_shortcut_is_taken_where_numba_compiles_it(monkeypatch):
+    monkeypatch.setattr(pictures.Painter, "shortcut", None)
+    pictures.compile_shortcut()
+    assert pictures.Painter.shortcut is yuv420.Shortcut
+
+
 def test_a_numba_that_cannot_be_imported_changes_nothing(tmp_path, monkeypatch):
     for name in ("kinetics_i3d.video.yuv420", "kinetics_i3d.core.compiled", "numba"):
         monkeypatch.delitem(sys.modules, name, raising=False)
