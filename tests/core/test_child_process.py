@@ -16,6 +16,7 @@ from absl import logging
 
 from kinetics_i3d.core import errors
 from kinetics_i3d.core.child_process import ChildError, call_in_child, stream_in_child
+from kinetics_i3d.core.child_worker import AHEAD
 
 LIMITS = {"seconds": 60, "memory": 2**28}
 
@@ -51,6 +52,14 @@ def test_one_child_does_one_call_after_another():
     with pytest.raises(errors.VideoError):
         call("fail", "video")
     assert call("process_id") == first
+
+
+def test_a_child_computes_a_few_items_in_advance(tmp_path):
+    path = tmp_path / "number.txt"
+    with contextlib.closing(stream("counted", str(path))) as numbers:
+        assert list(itertools.islice(numbers, 40)) == list(range(40))
+        time.sleep(0.3)
+        assert int(path.read_text()) <= 40 + AHEAD
 
 
 def test_calls_at_the_same_time_have_a_child_each():
