@@ -211,6 +211,7 @@ def test_flow_of_a_span_is_the_same_computed_stored_or_from_the_whole(folder, nu
     assert len(computed) == 9 == count_frames(span, FLOW)
     assert numbers([frame["rgb"] for frame in frames]) == list(range(10, 19))
     write_flow_file(video, spec=SPEC, settings=SETTINGS)
+    assert open_stored(span, spec=SPEC) is not None
     whole, frames = quantized(span, ("rgb", "flow"))
     assert np.array_equal(whole, computed)
     assert numbers([frame["rgb"] for frame in frames]) == list(range(10, 19))
