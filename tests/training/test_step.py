@@ -111,6 +111,18 @@ def test_weight_decay_shrinks_kernels_and_not_vectors(optimizer):
         np.testing.assert_allclose(new.numpy(), old * share, rtol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"accumulate": 2}, {"global_clipnorm": 0.5}])
+def test_a_layer_without_effect_keeps_its_weights(options):
+    network = small(norm=False)
+    other = keras.layers.Dense(2, name="other")(network.input)
+    model = keras.Model(network.input, [network.output, other])
+    before = [one.numpy() for one in model.trainable_variables]
+    make(model, network=network, **options).train(*data(4))
+    for variable, old in zip(model.trainable_variables, before, strict=True):
+        is_same = np.array_equal(variable.numpy(), old)
+        assert is_same == variable.path.startswith("other/"), variable.path
+
+
 @pytest.mark.slow
 def test_gradient_sums_have_a_fixed_order():
     keras.utils.set_random_seed(0)
