@@ -235,6 +235,18 @@ def test_sigterm_stops_after_the_current_step(noisy, tiny, tmp_path, monkeypatch
         train(noisy, dataclasses.replace(tiny, epochs=3), tmp_path / "run")
     assert len(steps) == 2
     assert [path.name for path in (tmp_path / "run/state").iterdir()] == ["step-000000002.npz"]
+    assert not (tmp_path / "run" / "tensorboard").exists()
+
+
+@pytest.mark.slow
+def test_a_process_of_several_reads_its_share_of_the_clips(noisy, tiny, tmp_path, monkeypatch):
+    def stopped(config, output, model, optimizer, clips, *_, **options):
+        raise TrainingStopped(f"process {clips.process_rank} of {clips.world_size}")
+
+    monkeypatch.setattr(train_module, "process_of", lambda strategy: (1, 2))
+    monkeypatch.setattr(train_module.Run, "of", stopped)
+    with pytest.raises(TrainingStopped, match="process 1 of 2"):
+        train(noisy, tiny, tmp_path / "run")
 
 
 @pytest.mark.long
