@@ -13,6 +13,7 @@ from scipy import linalg
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.cli.main import main
+from kinetics_i3d.core import files
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.evaluation import fvd_features as module
@@ -285,6 +286,15 @@ def test_a_single_array_under_the_name_of_an_archive_is_refused(network, tmp_pat
         ki3d.fvd(path, path)
     with pytest.raises(UserError, match=message):
         VideoFeatures.load(path)
+
+
+def test_archives_that_unpack_to_more_than_any_clip_has_are_refused(network, tmp_path, monkeypatch):
+    ki3d.fvd_features(noise(3, 6)).save(tmp_path / "features.npz")
+    np.savez_compressed(tmp_path / "videos.npz", videos=np.zeros((2, 16, 8, 8, 3), np.uint8))
+    monkeypatch.setattr(files, "MAX_UNPACKED", 4096)
+    for name in ("features.npz", "videos.npz"):
+        with pytest.raises(UserError, match=rf"{name}: .*declares .* GiB are read"):
+            ki3d.fvd(tmp_path / name, noise(2, 1))
 
 
 def test_a_damaged_file_of_features_is_refused(network, tmp_path):
