@@ -8,15 +8,17 @@ import weakref
 
 import numpy as np
 import pytest
-from feature_clips import SPEC, noise
+from feature_clips import FLOW, SPEC, noise
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.errors import UserError, VideoError
+from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.inference import feature_options as options
 from kinetics_i3d.inference import feature_windows
 from kinetics_i3d.inference.feature_metadata import receptive_field
 from kinetics_i3d.inference.feature_options import FeatureOptions
+from kinetics_i3d.inference.feature_windows import specs_at
 from kinetics_i3d.inference.features import (
     FeatureExtractor,
 )
@@ -167,6 +169,15 @@ def test_both_streams_are_sampled_at_the_rate_of_the_source(both, coded_video, n
     assert {inputs["flow"].shape[1:] for inputs, _ in batches} == {(9, 32, 32, 2)}
     assert [span[0] for span in spans] == pytest.approx([0, 9 / 50])
     assert extractor.count_windows(path) == 2
+
+
+def test_streams_of_other_sizes_are_sampled_at_another_rate():
+    sizes = {"rgb": SPEC, "flow": dataclasses.replace(FLOW, short_side=40, size=36)}
+    specs = StreamSpecs(sizes, apart=True)
+    slower = specs_at(specs, 10)
+    assert {spec.fps for spec in slower.values()} == {10.0}
+    assert [spec.size for spec in slower.values()] == [32, 36]
+    assert specs_at(specs, 25) is specs
 
 
 def test_fps_is_the_rate_that_frames_are_sampled_at(model, coded_video, numbers):
