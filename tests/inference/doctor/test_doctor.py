@@ -32,6 +32,13 @@ def test_correct_flow_has_no_problems(tmp_path, moving):
     assert by_topic(report)["pairs"].actual == "11 for 12 frames of the video"
 
 
+def test_flow_of_too_few_pairs_is_a_warning(tmp_path, moving):
+    video, flow = moving
+    pairs = problems(examine(save(tmp_path, flow[:8]), spec=FLOW, video=video))["pairs"]
+    assert pairs.severity == "warning" and pairs.expected == "11"
+    assert pairs.actual == "8 for 12 frames of the video"
+
+
 def test_without_the_video_blue_skin_is_a_warning(tmp_path):
     skin = texture(64, 64) * 0.2 + np.array([190, 130, 100])
     clip = SPEC.normalize(np.stack([np.roll(skin, k, 0) for k in range(9)]).clip(0, 255))

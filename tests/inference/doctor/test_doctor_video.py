@@ -60,6 +60,16 @@ def test_a_part_has_the_pictures_that_readers_sample(tmp_path):
         scan(f"{tmp_path / 'slides.mp4'}#t=12.5,13")
 
 
+@pytest.mark.parametrize("rate", [240, 480])
+def test_times_in_milliseconds_are_steady_at_a_high_rate(mux, rate):
+    wall = texture(64, 200).astype(np.uint8)
+    pictures = [wall[:, k : k + 96] for k in range(96)]
+    ticks = [1000 * k // rate for k in range(96)]
+    assert len(set(np.diff(ticks))) == 2
+    path = mux("fast.mkv", ticks, rate=rate, frames=pictures)
+    assert "timing" not in problems(examine(path, spec=SPEC))
+
+
 def test_black_frames_and_bars(tmp_path):
     pictures = np.stack([texture(64, 300)[:, 3 * k : 3 * k + 96] for k in range(20)]).astype(
         np.uint8
