@@ -1,5 +1,6 @@
 """Checkpoint files: what is written is read, and anything else is refused in one line."""
 
+import dataclasses
 import json
 
 import h5py
@@ -57,6 +58,13 @@ def test_float32_comes_back_to_the_bit(path, arrays):
     for name, array in arrays.items():
         assert read.arrays[name].dtype == np.float32 and read.arrays[name].shape == array.shape
         np.testing.assert_array_equal(read.arrays[name], array)
+
+
+def test_a_spec_out_of_its_limits_is_not_written(tmp_path, arrays):
+    info = dataclasses.replace(INFO, clip_spec=ClipSpec("fast", fps=5000.0))
+    with pytest.raises(ValueError, match="`fps` must be at most 1000"):
+        write_checkpoint(tmp_path / "fast.h5", Checkpoint(info, arrays))
+    assert not list(tmp_path.iterdir())
 
 
 def test_information_is_read_without_the_arrays_if_it_is_stored(path, tmp_path):
