@@ -74,6 +74,7 @@ def test_provenance_of_names_files_and_pairs(tmp_path, model):
     assert provenance(MappingProxyType({"rgb": path, "flow": "flow_kinetics400"})) == both
     (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n, and no more")
     assert provenance(tmp_path / "broken.h5") == {"name": "broken.h5"}
+    assert provenance(tmp_path / "model.ckpt") == {"name": "model.ckpt"}
 
 
 def test_descriptions_and_metadata_have_the_labels_and_the_spec(model):
