@@ -78,6 +78,7 @@ def ray(installed, monkeypatch):
     )
     context = types.SimpleNamespace(enable_progress_bars=True)
     ray.data.DataContext = types.SimpleNamespace(get_current=lambda: context)
+    ray.data.TaskPoolStrategy = ray.data.ActorPoolStrategy = dict
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setitem(sys.modules, "ray.data", ray.data)
     return ray
@@ -99,6 +100,40 @@ def test_more_gpus_than_there_are_is_one_line(ray):
     with pytest.raises(UserError, match=message), Cluster(gpus=1).connected():
         pass
     assert ray.ended == [True]
+
+
+def test_too_few_processors_are_one_line(ray):
+    ray.cluster_resources = lambda: {"CPU": 4}
+    message = "scale needs 5 processors, including 4 for a network; the cluster has 4"
+    with pytest.raises(UserError, match=f"^{message}$"), Cluster(cpus=4).connected():
+        pass
+    with Cluster(cpus=4).connected(has_network=False), Cluster(cpus=3).connected():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("fields", "resources", "reading", "network", "networks"),
+    [
+        # Without GPUs, reading reserves no processor, and networks leave one of them.
+        ({}, {"CPU": 8}, (0, 7), (1, 0), 7),
+        ({"cpus": 3}, {"CPU": 8}, (0, 5), (3, 0), 2),
+        ({"cpus": 4}, {"CPU": 4}, (0, 1), (4, 0), 1),
+        ({"networks": 2}, {"CPU": 8}, (0, 7), (1, 0), 2),
+        ({"gpus": 0}, {"CPU": 8, "GPU": 2}, (0, 7), (1, 0), 7),
+        # With GPUs, these limit the networks.
+        ({}, {"CPU": 8, "GPU": 2}, (1, None), (0, 1), 2),
+        ({"gpus": 0.5}, {"CPU": 8, "GPU": 2}, (1, None), (0, 0.5), 4),
+        ({"gpus": 2, "networks": 3}, {"CPU": 8, "GPU": 4}, (1, None), (0, 2), 3),
+    ],
+)
+def test_numbers_of_networks_and_readers(ray, fields, resources, reading, network, networks):
+    ray.cluster_resources = lambda: resources
+    cluster = Cluster(**fields)
+    options = cluster.reading_options(ray)
+    assert (options["num_cpus"], options.get("compute", {}).get("size")) == reading
+    options = cluster.network_options(ray)
+    assert (options["num_cpus"], options["num_gpus"]) == network
+    assert (options["compute"]["min_size"], options["compute"]["max_size"]) == (1, networks)
 
 
 def test_a_handler_that_python_has_not_set_is_left_alone(ray, monkeypatch):
