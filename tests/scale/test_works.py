@@ -20,6 +20,7 @@ from kinetics_i3d.scale.flow_work import FlowWork
 from kinetics_i3d.scale.run import _packed, _unpacked
 from kinetics_i3d.scale.storage import open_storage
 from kinetics_i3d.scale.works import ClassifyWork, FeatureWork
+from kinetics_i3d.video.writer import write_video
 
 pytest.importorskip("pyarrow", reason="the extra `scale` is not installed")
 
@@ -74,6 +75,17 @@ def test_features_equal_those_of_extract_features(videos, weights, name, options
     metadata = json.loads(table.schema.metadata[b"kinetics_i3d"])
     assert metadata["key"] == expected.metadata["key"]
     assert metadata["key"] == work.key(open_storage(videos), "b.mp4") == key
+
+
+def test_features_at_the_rate_of_the_file_equal_those_of_extract_features(weights, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (21, 48, 64, 3), np.uint8)
+    write_video(tmp_path / "slow.mp4", pixels, fps=10)
+    options = {"window": 9, "stride": 4, "fps": "source"}
+    work = FeatureWork.create(weights["rgb"], FeatureOptions(**options))
+    table, _ = work.compute(work.load(), through_ray(work, str(tmp_path / "slow.mp4")))
+    expected = ki3d.extract_features(tmp_path / "slow.mp4", weights["rgb"], **options)
+    np.testing.assert_array_equal(np.stack(table["features"].to_numpy()), expected.features)
+    np.testing.assert_array_equal(table["start"].to_numpy(), expected.start)
 
 
 def test_labels_equal_those_of_classify(videos, weights):
