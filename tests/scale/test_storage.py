@@ -94,6 +94,7 @@ def test_the_same_videos_by_path_and_by_address(tree):
     local, names = find_inputs(tree)
     assert names == ["b.mp4", "inside/a.mp4"] and local.is_local
     assert find_inputs(tree.as_uri())[1] == names
+    assert find_inputs(f"{tree.as_uri()}/inside/a.mp4")[1] == ["a.mp4"]
     parent, name = find_inputs(f"{tree.as_uri()}/inside/a.mp4#t=0.1,0.2")
     assert name == ["a.mp4#t=0.1,0.2"] and parent.exists("a.mp4")
     with parent.local_video(name[0]) as path:
