@@ -164,7 +164,7 @@ def feature_tensors(model, endpoints=None):
     return tensors
 
 
-def signatures(model, *, top=5, endpoints=None):
+def signatures(model, *, top, endpoints):
     """The concrete functions of a SavedModel, by name.
 
     `serving_default`, `logits` and, where there are endpoints, `features` take raw frames, uint8
