@@ -249,6 +249,18 @@ def test_a_library_call_says_what_it_fetches(get, server, folder, monkeypatch):
     assert message == [f"tiny: downloading 0.6 MB from {server.address} to {folder}"]
 
 
+def test_nothing_is_said_beside_a_progress_bar_or_without_a_download(get, server, monkeypatch):
+    messages = []
+    monkeypatch.setattr(download.logging, "warning", lambda *parts: messages.append(parts))
+    get(progress=lambda *numbers: None)
+    assert len(server.requests) == 2
+    # Another process has downloaded them before this one gets the lock.
+    missing = iter([ROW.release.files, (), ()])
+    monkeypatch.setattr(download, "missing_files", lambda *_: next(missing))
+    get()
+    assert len(server.requests) == 2 and not messages
+
+
 def test_a_download_is_announced_where_logging_is_not_configured(server, tmp_path, folder):
     process = start(tmp_path, server.address, tmp_path / "log")
     assert process.wait(60) == 0
