@@ -34,6 +34,8 @@ def test_picture_has_one_place_per_mistake(grays, tmp_path):
     ]
     np.testing.assert_allclose(second, 180, atol=4)
     assert (picture[:, -20:] == 255).all() and (picture[-12:] == 255).all()
+    # The name of the file stands below the label.
+    assert (picture[y - 30 : y - 14, x : x + 40] < 200).any()
     draw_mistakes(tmp_path / "m.png", grays, count=1)
     single = np.asarray(Image.open(tmp_path / "m.png"))
     assert picture.shape[0] - single.shape[0] == mistakes.ROW_HEIGHT
