@@ -113,6 +113,11 @@ def test_a_path_is_refused_with_the_functions_that_take_one(model, tmp_path):
                 call(path)
 
 
+def test_nested_lists_are_refused(model):
+    with pytest.raises(ValueError, match=r"(?i)inputs"):
+        model([[[[[0.0, 0.0, 0.0]]]]])
+
+
 def test_a_range_of_0_to_1_is_a_warning_once_a_model():
     model = network()
     unit = (RAW / 255).astype(np.float32)
