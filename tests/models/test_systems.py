@@ -1,6 +1,7 @@
 """The paper's table 1: exact counts, shapes at every stage and costs of what is built."""
 
 import dataclasses
+import inspect
 import json
 
 import keras
@@ -24,6 +25,16 @@ from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.network import builder_of, streams_of
 from kinetics_i3d.weights.assign import assign
 
+# The names of models by default.
+NAMES = {
+    "ConvNetLSTM": "conv_net_lstm",
+    "C3D": "c3d",
+    "TwoStream": "two_stream",
+    "TwoStreamFused": "two_stream_fused",
+    "TwoStreamI3D": "two_stream_i3d",
+    "InceptionI3D": "inception_i3d",
+    "InceptionV1": "inception_v1",
+}
 # Parameters in all and trained, variables, and multiply-adds of one training clip, 400 classes.
 COUNTS = {
     "ConvNetLSTM": (8_963_232, 8_946_624, 236, 37_512_652_800),
@@ -68,6 +79,12 @@ SHAPES = {
     },
     "TwoStreamI3D": {"rgb_stream": (400,), "flow_stream": (400,), "Logits": (400,)},
 }
+
+
+@pytest.mark.parametrize("builder", NAMES)
+def test_models_have_the_name_of_their_builder_by_default(builder):
+    parameters = inspect.signature(getattr(ki3d, builder)).parameters
+    assert parameters["name"].default == NAMES[builder]
 
 
 @pytest.mark.slow
