@@ -536,6 +536,14 @@ def test_several_kinds_are_reported_and_kind_decides(plant):
     assert open_dataset(folder, kind="table").labels == ("Sit",)
 
 
+def test_of_three_files_of_a_kind_two_are_named(plant):
+    names = ("classInd.txt", "trainlist01.txt", "testlist01.txt")
+    texts = {name: UCF[f"lists/{name}"] for name in names}
+    folder = plant({**texts, "a.csv": ["path,label,split", "Sit/v_Sit_g08_c01.avi,Sit,train"]}, [])
+    with pytest.raises(DatasetError, match=r"'ucf101' \(classInd\.txt, testlist01\.txt, \.\.\.\)"):
+        open_dataset(folder)
+
+
 def test_lists_in_two_folders_are_not_mixed(plant):
     lists = {f"{year}/val.csv": [KINETICS, "sit,aaaaaaaaaaa,0,10,val,0"] for year in (1, 2)}
     with pytest.raises(DatasetError, match="has lists of kinetics in 1 and in 2; pass the path"):
