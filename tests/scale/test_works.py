@@ -42,7 +42,10 @@ def weights(tmp_path_factory, short):
     both = ki3d.TwoStreamI3D(architecture=short, classes=3)
     specs = {"rgb": SPEC, "flow": FLOW}
     ki3d.save_weights(both, folder / "both.h5", labels=labels, clip_spec=specs)
-    return {name: str(folder / f"{name}.h5") for name in ("rgb", "both")}
+    frames = ki3d.TwoStream(architecture=short, classes=3)
+    specs = {"rgb": dataclasses.replace(SPEC, fps=2.5), "flow": FLOW}
+    ki3d.save_weights(frames, folder / "frames.h5", labels=labels, clip_spec=specs)
+    return {name: str(folder / f"{name}.h5") for name in ("rgb", "both", "frames")}
 
 
 def through_ray(work, path):
@@ -88,13 +91,14 @@ def test_features_at_the_rate_of_the_file_equal_those_of_extract_features(weight
     np.testing.assert_array_equal(table["start"].to_numpy(), expected.start)
 
 
-def test_labels_equal_those_of_classify(videos, weights):
+@pytest.mark.parametrize("name", ["rgb", pytest.param("frames", marks=pytest.mark.slow)])
+def test_labels_equal_those_of_classify(videos, weights, name):
     video = str(videos / "b.mp4")
-    work = ClassifyWork.create(weights["rgb"], top=2)
+    work = ClassifyWork.create(weights[name], top=2)
     table, key = work.compute(work.load(), through_ray(work, video))
     (row,) = table.to_pylist()
     assert key == work.key(open_storage(videos), "b.mp4")
-    expected = ki3d.classify(video, weights["rgb"], top=2)
+    expected = ki3d.classify(video, weights[name], top=2)
     pairs = [(entry["label"], entry["probability"]) for entry in row["predictions"]]
     assert tuple(pairs) == expected.predictions
     (whole,), _ = work.compute(work.load(), video)
