@@ -82,11 +82,11 @@ def _read_config(folder):
 
 def _config_problem(seed, result, forged):
     """A run may continue with the config that it began with alone, or with more epochs."""
-    from kinetics_i3d.training.config import NEW_FIELDS
+    from kinetics_i3d.training.config import recorded_fields
 
     if result is False:
         return None
-    result = NEW_FIELDS | result  # as if from an earlier version
+    result = recorded_fields(result)  # as if from an earlier version
     changed = {name for name in {*seed, *result} if seed.get(name) != result.get(name)}
     return f"continues a run with other {changed}" if changed - {"epochs"} else None
 
