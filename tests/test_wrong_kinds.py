@@ -9,6 +9,8 @@ import short_network
 import kinetics_i3d as ki3d
 from kinetics_i3d.video.writer import write_video
 
+SMALL = ki3d.ClipSpec("small", short_side=36, size=32)
+
 CALLS = {
     "open_dataset(0)": (lambda folder: ki3d.open_dataset(0), "`path` must be the path.*: int"),
     "open_dataset(None)": (lambda folder: ki3d.open_dataset(None), "`path` must be the path"),
@@ -156,6 +158,8 @@ CALLS = {
         lambda folder: ki3d.optical_flow("video.mp4"),
         r"`frames` must be frames, such as read_frames\(path\)",
     ),
+    "ClipSpec(fps=inf)": (lambda folder: ki3d.ClipSpec("x", fps=np.inf), "`fps` must be finite"),
+    "ClipSpec(fps=True)": (lambda folder: ki3d.ClipSpec("x", fps=True), "`fps` must be a number"),
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kinetics_i3d.core.json_objects import check_fields
-from kinetics_i3d.core.types import is_number
+from kinetics_i3d.core.types import check_number
 
 STREAMS = ("rgb", "flow")
 RESIZES = ("short_side", "height", "stretch")
@@ -65,9 +65,7 @@ class ClipSpec:
         if not isinstance(self.name, str):
             raise ValueError(f"`name` must be a string. Received: name={self.name!r}")
         for field in ("fps", "short_side", "size", "low", "high"):
-            value = getattr(self, field)
-            if not is_number(value):
-                raise ValueError(f"`{field}` must be a number. Received: {field}={value!r}")
+            check_number(field, getattr(self, field))
         for field in ("short_side", "size"):
             value = getattr(self, field)
             if not isinstance(value, numbers.Integral):
@@ -176,8 +174,6 @@ def check_limits(spec):
             f"`fps` must be at most {MAX_FPS} and `short_side` at most {MAX_SIDE}. Received: "
             f"fps={spec.fps!r}, short_side={spec.short_side!r}"
         )
-    if not math.isfinite(spec.low) or not math.isfinite(spec.high):
-        raise ValueError(f"`low` and `high` must be finite. Received: {spec.low!r}, {spec.high!r}")
 
 
 def check_resize(resize, interpolation):
