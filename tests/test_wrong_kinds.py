@@ -7,6 +7,7 @@ import pytest
 import short_network
 
 import kinetics_i3d as ki3d
+from kinetics_i3d.core.clip_spec import DEEPMIND, DEEPMIND_FLOW, MEDIAPIPE
 from kinetics_i3d.video.writer import write_video
 
 SMALL = ki3d.ClipSpec("small", short_side=36, size=32)
@@ -89,8 +90,8 @@ CALLS = {
         "`clip_specs` must be {stream: ClipSpec of that stream}. Received: {'fps': 25}",
     ),
     "save_weights(clip_spec=name)": (
-        lambda folder: ki3d.save_weights(small_model(), folder / "x.h5", clip_spec="deepmind"),
-        "`clip_spec` must be {stream: ClipSpec} of .*Received: clip_spec='deepmind'",
+        lambda folder: ki3d.save_weights(small_model(), folder / "x.h5", clip_spec="deepmnd"),
+        "`clip_spec` must be a ClipSpec, .*'deepmind', .*clip_spec='deepmnd'. Did you mean 'deepm",
     ),
     "decode_predictions(top=0)": (
         lambda folder: ki3d.decode_predictions([[0.0, 1.0]], labels=("a", "b"), top=0),
@@ -160,13 +161,56 @@ CALLS = {
     ),
     "ClipSpec(fps=inf)": (lambda folder: ki3d.ClipSpec("x", fps=np.inf), "`fps` must be finite"),
     "ClipSpec(fps=True)": (lambda folder: ki3d.ClipSpec("x", fps=True), "`fps` must be a number"),
+    "draw_filmstrip(spec=3)": (
+        lambda folder: ki3d.draw_filmstrip(
+            folder / "x.png", folder / "a.mp4", classification(), spec=3
+        ),
+        "`spec` must be a ClipSpec, .*Received: spec=3",
+    ),
+    "augmentation(spec=unknown)": (
+        lambda folder: ki3d.augmentation("deepmnd"),
+        r"`spec` must be a ClipSpec, .* one of \('deepmind', 'deepmind_flow'.*Did you mean",
+    ),
+    "examine(spec=0)": (
+        lambda folder: ki3d.examine(folder / "a.mp4", spec=0),
+        "`spec` must be a ClipSpec, .*Received: spec=0",
+    ),
+    "inflate(clip_spec=unknown)": (
+        lambda folder: ki3d.inflate(small_images(), clip_spec="deepmnd"),
+        "`clip_spec` must be a ClipSpec, .*'deepmind', .*Received: clip_spec='deepmnd'",
+    ),
+    "load_streams(unknown)": (
+        lambda folder: ki3d.load_streams(folder / "a.mp4", {"rgb": "deepmnd"}),
+        "`spec` must be a ClipSpec, .*Received: spec='deepmnd'",
+    ),
+    "PrepareConfig(spec=unknown)": (
+        lambda folder: ki3d.PrepareConfig(spec="deepmnd"),
+        "`spec` must be a ClipSpec, .*Received: spec='deepmnd'",
+    ),
 }
+
+
+def training_clips(folder, **options):
+    """`training_clips` of the table, with all arguments that it needs."""
+    needed = {"spec": SMALL, "frames": 9, "batch_size": 1, "augment": ki3d.augmentation(SMALL)}
+    return ki3d.training_clips(ki3d.open_dataset(folder / "videos.csv"), **(needed | options))
+
+
+def classification():
+    """A result of `classify`."""
+    return ki3d.Classification("a.mp4", (("sit", 1.0),), 0.1, {"rgb": SMALL})
 
 
 @functools.cache
 def small_model():
     """Three Inception modules, untrained."""
     return ki3d.InceptionI3D(architecture=short_network.register(), classes=3)
+
+
+@functools.cache
+def small_images():
+    """Three Inception modules for images, untrained."""
+    return ki3d.InceptionV1(architecture=short_network.register(), classes=3)
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +242,33 @@ def test_names_and_paths_are_taken_for_models_and_datasets(folder, tmp_path):
     np.testing.assert_array_equal(named.scores, evaluation.scores)
     config = ki3d.PrepareConfig(streams=("rgb",), spec=ki3d.ClipSpec("x", short_side=36, size=32))
     assert len(ki3d.prepare(str(folder / "videos.csv"), tmp_path / "records", config)) == 2
+
+
+@pytest.mark.slow
+def test_specs_are_taken_by_name(folder, tmp_path):
+    deepmind, flow = DEEPMIND, DEEPMIND_FLOW
+    assert ki3d.PrepareConfig(spec="mediapipe") == ki3d.PrepareConfig(spec=MEDIAPIPE)
+    video = folder / "a.mp4"
+    assert ki3d.examine(video, spec="deepmind") == ki3d.examine(video, spec=deepmind)
+    named, given = (
+        ki3d.load_streams(video, specs, frames=9)
+        for specs in ({"rgb": "deepmind", "flow": "deepmind_flow"}, {"rgb": deepmind, "flow": flow})
+    )
+    np.testing.assert_array_equal(named["rgb"], given["rgb"])
+    np.testing.assert_array_equal(named["flow"], given["flow"])
+    frames = {"rgb": np.zeros((2, 256, 340, 3), np.uint8)}
+    assert ki3d.augmentation("fvd")(frames, (0, 0))["rgb"].shape == (2, 224, 224, 3)
+    clips, _ = next(iter(training_clips(folder, spec="fvd", augment=ki3d.augmentation("fvd"))))
+    assert clips.shape == (1, 9, 224, 224, 3)
+    assert ki3d.inflate(small_images(), clip_spec="deepmind").clip_spec == deepmind
+    for number, named in enumerate(("mediapipe", {"rgb": "mediapipe"})):
+        path = tmp_path / f"{number}.h5"
+        ki3d.save_weights(small_model(), path, clip_spec=named)
+        assert ki3d.load_model(path).clip_spec == MEDIAPIPE
+    strips = tmp_path / "named.png", tmp_path / "given.png"
+    for path, spec in zip(strips, ("deepmind", deepmind), strict=True):
+        ki3d.draw_filmstrip(path, video, classification(), spec=spec)
+    assert strips[0].read_bytes() == strips[1].read_bytes()
 
 
 def test_flow_of_frames_in_memory_is_that_of_the_array():

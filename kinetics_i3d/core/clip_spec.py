@@ -6,6 +6,7 @@ FVD: https://arxiv.org/abs/1812.01717.
 """
 
 import dataclasses
+import difflib
 import fractions
 import math
 import numbers
@@ -218,6 +219,33 @@ FVD = ClipSpec("fvd", short_side=224, resize="stretch")
 INCEPTION5H = ClipSpec("inception5h", low=-117.0, high=138.0)
 
 SPECS = {spec.name: spec for spec in (DEEPMIND, DEEPMIND_FLOW, MEDIAPIPE, FVD, INCEPTION5H)}
+
+
+def as_spec(spec: Any, *, argument: str = "spec") -> ClipSpec:
+    """The spec itself, or the one of `SPECS` that a name stands for.
+
+    Args:
+        spec: A `ClipSpec`, or its name.
+        argument: Its name in the error.
+
+    Raises:
+        ValueError: If it is neither; the error lists the names.
+
+    Example:
+
+    >>> as_spec("deepmind").size
+    224
+    """
+    if isinstance(spec, ClipSpec):
+        return spec
+    if isinstance(spec, str) and spec in SPECS:
+        return SPECS[spec]
+    near = difflib.get_close_matches(spec, SPECS, cutoff=0.4) if isinstance(spec, str) else ()
+    hint = f". Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(
+        f"`{argument}` must be a ClipSpec, such as model.clip_spec, or one of {tuple(SPECS)}. "
+        f"Received: {argument}={spec!r}{hint}"
+    )
 
 
 def as_streams(streams: str | Sequence[str]) -> tuple[str, ...]:

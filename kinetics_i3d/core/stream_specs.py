@@ -9,7 +9,7 @@ import fractions
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kinetics_i3d.core.clip_spec import ClipSpec, as_rate, as_streams, rate_ratio
+from kinetics_i3d.core.clip_spec import ClipSpec, as_rate, as_spec, as_streams, rate_ratio
 from kinetics_i3d.core.types import Streams
 
 _SHARED = ("short_side", "size", "resize", "interpolation")
@@ -23,7 +23,8 @@ class StreamSpecs(Mapping):
 
     Args:
         spec: `{stream: ClipSpec}`, such as `model.clip_specs`; or one `ClipSpec`, which is used for
-            its own stream and, with the range -1 to 1, for flow beside rgb.
+            its own stream and, with the range -1 to 1, for flow beside rgb. A name in `SPECS` may
+            stand for a `ClipSpec`.
         streams: Names of streams, as `as_streams` takes them; None for all of `spec`.
         apart: Whether streams may be resized and cropped differently, as at test time.
 
@@ -44,12 +45,16 @@ class StreamSpecs(Mapping):
 
     def __init__(
         self,
-        spec: ClipSpec | Mapping[str, ClipSpec],
+        spec: ClipSpec | str | Mapping[str, ClipSpec | str],
         streams: Streams | None = None,
         *,
         apart: bool = False,
     ):
-        available = {spec.stream: spec} if isinstance(spec, ClipSpec) else dict(spec)
+        if isinstance(spec, Mapping):
+            available = {stream: as_spec(own) for stream, own in spec.items()}
+        else:
+            spec = as_spec(spec)
+            available = {spec.stream: spec}
         streams = as_streams(tuple(available) if streams is None else streams)
         if isinstance(spec, ClipSpec) and spec.stream == "rgb":
             available["flow"] = spec.for_flow()

@@ -25,7 +25,7 @@ IDLE = 0.75  # share of busy processors below which the pipeline waits for somet
 
 
 def augmentation(
-    spec: ClipSpec | Mapping[str, ClipSpec],
+    spec: ClipSpec | str | Mapping[str, ClipSpec | str],
     *,
     area: tuple[float, float] = (0.3, 1.0),
     flip: bool = True,
@@ -34,7 +34,8 @@ def augmentation(
     """The training augmentation: an op from decoded frames to clips of `spec.size`.
 
     Args:
-        spec: A `ClipSpec`, or {stream: `ClipSpec`} of equal size for clips of several streams.
+        spec: A `ClipSpec` or its name, such as `"deepmind"`; or {stream: `ClipSpec`} of equal size
+            for clips of several streams.
         area: Range of the random crop's area, 0 to 1, as a share of the largest centered square.
         flip: Whether half of the clips are mirrored.
         color: Whether the colors of rgb are changed.
@@ -63,7 +64,7 @@ def training_clips(
     source: Dataset,
     *,
     streams: Streams = ("rgb",),
-    spec: ClipSpec | Mapping[str, ClipSpec],
+    spec: ClipSpec | str | Mapping[str, ClipSpec | str],
     frames: int,
     batch_size: int,
     augment: Callable[..., Any],
@@ -83,7 +84,8 @@ def training_clips(
         source: A split of a `Dataset`: videos or prepared records.
         streams: `"rgb"`, `"flow"` or `"rgb,flow"`. With flow a clip ends a frame before the video
             does: the last frame has no flow.
-        spec: The `ClipSpec` of the model to train, or {stream: `ClipSpec`} of one that reads both.
+        spec: The `ClipSpec` of the model to train, or its name, such as `"deepmind"`; or {stream:
+            `ClipSpec`} of one that reads both.
         frames: Frames per clip, of each stream; if their rates differ, of the faster one, flow:
             with the specs of a `TwoStream`, 10 means 1 rgb frame and 10 flow frames.
         batch_size: Clips per batch.

@@ -186,7 +186,7 @@ def clip_views(cropped, specs, *, view, minimum, window, count=None):
 
 def load_streams(
     video: PathLike | VideoFrames,
-    specs: Mapping[str, ClipSpec],
+    specs: ClipSpec | str | Mapping[str, ClipSpec | str],
     *,
     start: float = 0.0,
     frames: int | None = None,
@@ -197,7 +197,8 @@ def load_streams(
     Args:
         video: A local video file, or `VideoFrames`. Flow is read from the file that `kinetics-i3d
             flow` has stored beside the video, else computed.
-        specs: {stream: `ClipSpec`}, as `model.clip_specs`.
+        specs: {stream: `ClipSpec`}, as `model.clip_specs`; names such as `"deepmind"` may stand for
+            the specs. Or one of these, for its own stream.
         start: Seconds from the first frame.
         frames: Number of frames, of the fastest stream: a multiple of the ratio of the rates. A
             shorter video is looped. None reads to the end.
@@ -209,7 +210,7 @@ def load_streams(
         spec.size, channels) in the spec's range. With flow the last frame of a video is left out.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If a spec is unknown, or an argument is out of its range.
         VideoError: If the video cannot be decoded, ends before `start`, or has no flow.
 
     Example:

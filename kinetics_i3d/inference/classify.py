@@ -19,7 +19,7 @@ from kinetics_i3d.core.canvas import (
     check_picture_path,
     text_width,
 )
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.clip_spec import ClipSpec, as_spec
 from kinetics_i3d.core.labels import decode_predictions, labels_or_known
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.stream_specs import StreamSpecs
@@ -176,7 +176,7 @@ def draw_filmstrip(
     video: PathLike,
     classification: Classification,
     *,
-    spec: ClipSpec | None = None,
+    spec: ClipSpec | str | None = None,
     frames: int = 8,
 ) -> None:
     """Draws evenly spaced frames of a video above its labels and their probabilities.
@@ -188,13 +188,14 @@ def draw_filmstrip(
         path: The PNG to write, atomically.
         video: The video file.
         classification: The result of `classify` for it.
-        spec: The `ClipSpec` of the crop; by default the first one of the classification.
+        spec: The `ClipSpec` of the crop, or its name; by default the first one of the
+            classification.
         frames: Number of frames to draw; all of them if there are fewer.
 
     Raises:
         UserError: If `path` is not a PNG, or Pillow is missing.
-        ValueError: If `frames` is below 1, `classification` is not a `Classification`, or neither
-            it nor `spec` names the crop.
+        ValueError: If `frames` is below 1, `spec` is unknown, `classification` is not a
+            `Classification`, or neither it nor `spec` names the crop.
         VideoError: If the video cannot be decoded.
 
     Example:
@@ -210,8 +211,8 @@ def draw_filmstrip(
         )
     if spec is None and not classification.clip_specs:
         raise ValueError("`spec` is required if the classification has no `clip_specs`")
-    if spec is None:
-        spec = next(iter(classification.clip_specs.values()))
+    spec = as_spec(next(iter(classification.clip_specs.values())) if spec is None else spec)
+    video = check_video(video)
     # At a rate above the video's own, neighbors would be the same frame.
     fps = min(spec.fps, video_info(video).fps)
     strip = spread_frames(video, frames, fps=fps, short_side=_SHORT_SIDE)

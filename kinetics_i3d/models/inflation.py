@@ -9,7 +9,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.clip_spec import ClipSpec, as_spec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, InceptionI3D
@@ -27,7 +27,7 @@ def inflate(
     channels: int | None = None,
     classes: int | None = None,
     temporal: str = "average",
-    clip_spec: ClipSpec | None = None,
+    clip_spec: ClipSpec | str | None = None,
     dropout: float = 0.5,
     name: str | None = None,
 ) -> ClipModel:
@@ -42,8 +42,9 @@ def inflate(
         temporal: `"average"` repeats a kernel over time and divides by its length, as in the paper.
             `"center"` puts it at the middle frame, which gives the same outputs for a repeated
             image and does not blur motion.
-        clip_spec: Preprocessing of the clips; by default that of the images. Another value range is
-            folded into the first kernel, exactly except for the zero padding at the border.
+        clip_spec: Preprocessing of the clips, a `ClipSpec` or its name, such as `"deepmind"`; by
+            default that of the images. Another value range is folded into the first kernel, exactly
+            except for the zero padding at the border.
         dropout: Dropout rate before the classifier, 0 to 1.
         name: The inflated model's name.
 
@@ -51,9 +52,10 @@ def inflate(
         An `InceptionI3D` of the same architecture.
 
     Raises:
-        ValueError: If `model` is not an image model, `temporal` is unknown, or the range of
-            `clip_spec` cannot be folded into the first kernel.
-        WeightsError: If the architecture of `model` is unknown.
+        ValueError: If `model` is not an image model, `temporal` or `clip_spec` is unknown, or the
+            range of `clip_spec` cannot be folded into the first kernel.
+        WeightsError: If the architecture of `model` is unknown, or weights cannot be read or are of
+            another kind.
 
     Example:
 
@@ -73,7 +75,9 @@ def inflate(
     if model.architecture not in ARCHITECTURES:
         raise WeightsError(f"{model.name}: unknown architecture {model.architecture!r}")
     include_top = any(layer.name == "Conv2d_0c_1x1" for layer in model.layers)
-    spec = clip_spec or (model.clip_spec.for_flow() if channels == 2 else model.clip_spec)
+    spec = model.clip_spec.for_flow() if channels == 2 else model.clip_spec
+    if clip_spec is not None:
+        spec = as_spec(clip_spec, argument="clip_spec")
     channels = channels or spec.channels
     momenta = [
         layer.momentum

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.core.clip_spec import ClipSpec, as_spec
 from kinetics_i3d.core.errors import WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.types import Labels, PathLike, check_count
@@ -201,7 +201,7 @@ def save_weights(
     *,
     dtype: str = "float32",
     labels: Labels | None = None,
-    clip_spec: ClipSpec | Mapping[str, ClipSpec] | None = None,
+    clip_spec: ClipSpec | str | Mapping[str, ClipSpec | str] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> None:
     """Saves the weights of a model with its labels and its preprocessing.
@@ -213,8 +213,10 @@ def save_weights(
             `convert` writes the formats that hold neither labels nor specs.
         dtype: `"float32"`, or `"float16"` for half the size of an `*.h5`.
         labels: Class names in order; by default the model's.
-        clip_spec: Preprocessing, for two streams `{stream: ClipSpec}`; by default the model's.
-        about: Further information that JSON can hold, NumPy's numbers included; not for `*.keras`.
+        clip_spec: Preprocessing, a `ClipSpec` or its name, such as `"deepmind"`; for two streams
+            `{stream: ClipSpec}`; by default the model's.
+        about: A dictionary of further information that JSON can hold, NumPy's numbers included; not
+            for `*.keras`.
 
     Raises:
         ValueError: If `model` is not a `ClipModel`, the number of labels is not the number of
@@ -297,8 +299,14 @@ def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
         raise ValueError(f"`labels` must be a list of class names. Received: labels={labels!r}")
     labels = tuple(model.labels if labels is None else labels)
     specs = model.clip_specs if clip_spec is None else clip_spec
-    if not isinstance(specs, dict):
-        specs = {getattr(specs, "stream", None): specs}
+    if isinstance(specs, Mapping):
+        specs = {
+            stream: as_spec(spec, argument="clip_spec") if isinstance(spec, str) else spec
+            for stream, spec in specs.items()
+        }
+    else:
+        spec = as_spec(specs, argument="clip_spec")
+        specs = {spec.stream: spec}
     specs = check_stream_specs(specs)
     if len(specs) != len(model.clip_specs):
         raise ValueError(

@@ -4,13 +4,12 @@ The release's recipe: https://github.com/google-deepmind/kinetics-i3d (README, "
 preprocessing"); looping of short videos: https://arxiv.org/abs/1705.07750, section 2.5.
 """
 
-import difflib
 import itertools
 import warnings
 
 import numpy as np
 
-from kinetics_i3d.core import clip_spec
+from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec, as_spec
 from kinetics_i3d.core.errors import VideoError
 from kinetics_i3d.core.types import PathLike, check_count
 from kinetics_i3d.video import reader
@@ -22,7 +21,7 @@ _OUTSIDE = 0.5  # brightness outside the center crop
 def load_clip(
     path: PathLike | VideoFrames,
     *,
-    spec: clip_spec.ClipSpec = clip_spec.DEEPMIND,
+    spec: ClipSpec | str = DEEPMIND,
     start: float = 0.0,
     frames: int | None = None,
     threads: int = 1,
@@ -52,12 +51,12 @@ def load_clip(
     >>> load_clip(folder / "video.mp4", spec="deepmind", frames=16).shape
     (1, 16, 224, 224, 3)
     """
-    spec = _rgb_spec(spec)
-    clip = read_clip(path, spec=spec, start=start, frames=frames, threads=threads)
-    return spec.normalize(clip)[np.newaxis]
+    rgb = _rgb_spec(spec)
+    clip = read_clip(path, spec=rgb, start=start, frames=frames, threads=threads)
+    return rgb.normalize(clip)[np.newaxis]
 
 
-def read_clip(path, *, spec=clip_spec.DEEPMIND, start=0.0, frames=None, threads=1):
+def read_clip(path, *, spec=DEEPMIND, start=0.0, frames=None, threads=1):
     """As `load_clip`, but returns pixels: uint8 array (frames, spec.size, spec.size, 3), RGB."""
     spec = _rgb_spec(spec)
     if frames is not None:
@@ -137,20 +136,7 @@ def darken_outside_crop(frame, spec):
 
 def _rgb_spec(spec):
     """The spec, looked up if it is a name; refuses specs of flow."""
-    if isinstance(spec, str):
-        if spec not in clip_spec.SPECS:
-            near = difflib.get_close_matches(spec, clip_spec.SPECS, cutoff=0.4)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"`spec` must be a ClipSpec, such as model.clip_spec, or one of "
-                f"{tuple(clip_spec.SPECS)}. Received: spec={spec!r}.{hint}"
-            )
-        spec = clip_spec.SPECS[spec]
-    if not isinstance(spec, clip_spec.ClipSpec):
-        raise ValueError(
-            f"`spec` must be a ClipSpec, such as model.clip_spec, or one of "
-            f"{tuple(clip_spec.SPECS)}. Received: spec={spec!r}"
-        )
+    spec = as_spec(spec)
     if spec.stream != "rgb":
         raise ValueError(
             f"`spec` must be for the rgb stream; load_streams() reads flow. Received: spec={spec!r}"

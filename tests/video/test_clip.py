@@ -114,7 +114,7 @@ def test_spec_by_name(video):
     ("change", "words"),
     [
         ({"spec": "deepmnd"}, r"`spec`.*'deepmind'.*spec='deepmnd'.*Did you mean 'deepmind'\?"),
-        ({"spec": "qqqq"}, r"`spec`.*'deepmind'.*spec='qqqq'\.$"),
+        ({"spec": "qqqq"}, r"`spec`.*'deepmind'.*spec='qqqq'$"),
         ({"spec": None}, "`spec`.*None"),
         ({"spec": ClipSpec("flow", stream="flow")}, "rgb.*stream='flow'"),
         ({"frames": 0}, "`frames`.*frames=0"),

@@ -10,7 +10,7 @@ import importlib.metadata
 import json
 import re
 
-from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec, as_streams
+from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec, as_spec, as_streams
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import check_unicode
 from kinetics_i3d.core.locks import locked
@@ -182,7 +182,8 @@ class PrepareConfig:
 
     Args:
         streams: `"rgb"`, `"flow"` or `"rgb,flow"`.
-        spec: The `ClipSpec` with which frames are sampled and resized; they are not cropped.
+        spec: The `ClipSpec` with which frames are sampled and resized, or its name; they are not
+            cropped.
         flow: The `FlowSettings`.
         quality: JPEG quality of the frames, 1 to 100.
         flow_quality: JPEG quality of the flow, 1 to 100.
@@ -212,10 +213,12 @@ class PrepareConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "streams", as_streams(self.streams))
-        if self.spec.stream != "rgb":
+        spec = as_spec(self.spec)
+        object.__setattr__(self, "spec", spec)
+        if spec.stream != "rgb":
             raise ValueError(
                 "`spec` must be the spec of the frames, for the stream 'rgb'. Received: "
-                f"spec={self.spec.name!r} of stream {self.spec.stream!r}"
+                f"spec={spec.name!r} of stream {spec.stream!r}"
             )
         for name in ("quality", "flow_quality", "shard_size"):  # Python's numbers, for JSON
             object.__setattr__(self, name, check_count(name, getattr(self, name)))

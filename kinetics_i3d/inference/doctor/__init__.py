@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kinetics_i3d.core.child_process import ChildError, call_in_child
-from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec
+from kinetics_i3d.core.clip_spec import DEEPMIND, ClipSpec, as_spec
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.inference.doctor.array import SUFFIXES, examine_array, flow_range, read_array
@@ -33,7 +33,7 @@ _MIN_SIDE = 16  # pixels, for colors to be compared
 def examine(
     path: Any,
     *,
-    spec: ClipSpec = DEEPMIND,
+    spec: ClipSpec | str = DEEPMIND,
     video: PathLike | VideoFrames | None = None,
     frames: int | None = None,
 ) -> Report:
@@ -41,7 +41,7 @@ def examine(
 
     Args:
         path: A video file, `VideoFrames`, or `*.npy` or `*.npz` with a clip.
-        spec: The `ClipSpec` of the model that will read it.
+        spec: The `ClipSpec` of the model that will read it, or its name, such as `"deepmind"`.
         video: For an array, the video that it was made from, which allows many more checks.
         frames: Length of the clips that the model was trained on; `None` if unknown.
 
@@ -49,7 +49,7 @@ def examine(
         A `Report`.
 
     Raises:
-        ValueError: If `video` is given and `path` is a video.
+        ValueError: If `spec` is unknown, or `video` is given and `path` is a video.
         UserError: If the file cannot be read; a `VideoError` if it is a video.
 
     Example:
@@ -59,6 +59,7 @@ def examine(
     >>> report.has_errors, [f.fix for f in report.findings if f.severity == "error"]
     (True, ['clip * 2 - 1'])
     """
+    spec = as_spec(spec)
     if not isinstance(path, (str, os.PathLike)) or not is_array(path):
         path = check_video(path)
         if video is not None:
