@@ -159,6 +159,34 @@ CALLS = {
         lambda folder: ki3d.optical_flow("video.mp4"),
         r"`frames` must be frames, such as read_frames\(path\)",
     ),
+    **{
+        f"training_clips({argument})": (
+            lambda folder, options=options: training_clips(folder, **options),
+            message,
+        )
+        for argument, options, message in (
+            ("mixup=-1", {"mixup": -1}, "`mixup` must be at least 0. Received: mixup=-1"),
+            ("mixup=nan", {"mixup": np.nan}, "`mixup` must be finite"),
+            ("mixup=True", {"mixup": True}, "`mixup` must be a number"),
+            ("start=(-1, 0)", {"start": (-1, 0)}, "`start` must be a whole number, 0 or more"),
+            ("start=(0, -1)", {"start": (0, -1)}, "`start` must be a whole number, 0 or more"),
+            ("start=3", {"start": 3}, r"`start` must be \(examples, batches\) to skip"),
+            ("frames=0", {"frames": 0}, "`frames` must be a whole number above 0"),
+            ("frames=text", {"frames": "9"}, "`frames` must be a whole .*frames='9'"),
+            ("batch_size=0", {"batch_size": 0}, "`batch_size` must be a whole number above 0"),
+            ("workers=-3", {"workers": -3}, "`workers` must be a whole number above 0"),
+            ("workers=0", {"workers": 0}, "`workers` must be a whole number above 0"),
+            ("seed=1.5", {"seed": 1.5}, "`seed` must be a whole number, 0 or more"),
+            ("seed=large", {"seed": 2**31 - 1}, r"`seed` must be below 2\*\*31 - 1"),
+            ("shard=3", {"shard": 3}, r"`shard` must be \(index, count\) with .* shard=3"),
+            ("shard=(2, 2)", {"shard": (2, 2)}, r"`shard` must be \(index, count\)"),
+            ("shard of texts", {"shard": ("0", "2")}, r"`shard` must be \(index, count\)"),
+            ("spec=unknown", {"spec": "deepmnd"}, "`spec` must be a ClipSpec, .*'deepmnd'"),
+            ("spec=0", {"spec": 0}, "`spec` must be a ClipSpec, .*Received: spec=0"),
+            ("streams=flow", {"streams": "flow"}, r"^`spec` must be for the streams \('flow',\)"),
+            ("augment=None", {"augment": None}, "`augment` must be a function"),
+        )
+    },
     "ClipSpec(fps=inf)": (lambda folder: ki3d.ClipSpec("x", fps=np.inf), "`fps` must be finite"),
     "ClipSpec(fps=True)": (lambda folder: ki3d.ClipSpec("x", fps=True), "`fps` must be a number"),
     "draw_filmstrip(spec=3)": (

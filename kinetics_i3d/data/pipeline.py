@@ -17,9 +17,10 @@ import tensorflow as tf
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.stream_specs import StreamSpecs
 from kinetics_i3d.core.threads import usable_processors
-from kinetics_i3d.core.types import Streams
+from kinetics_i3d.core.types import Streams, check_at_least, check_count, check_whole
 from kinetics_i3d.data import transforms
 from kinetics_i3d.data.dataset import Dataset
+from kinetics_i3d.data.video_clips import check_shard
 
 IDLE = 0.75  # share of busy processors below which the pipeline waits for something else
 
@@ -57,7 +58,9 @@ def augmentation(
         ops.append(transforms.random_flip())
     if color:
         ops.append(transforms.color_jitter())
-    return transforms.compose(*ops, transforms.normalize(specs))
+    augment = transforms.compose(*ops, transforms.normalize(specs))
+    augment.streams = specs.streams  # for the check of `training_clips`
+    return augment
 
 
 def training_clips(
@@ -92,7 +95,7 @@ def training_clips(
         augment: A function `(clip, seed) -> clip` of {stream: tensor}, such as
             `augmentation(spec)`; flow is quantized to uint8.
         mixup: Alpha of `transforms.mixup`; 0 disables it.
-        seed: The same seed gives the same batches for any number of `workers`.
+        seed: 0 or more; the same seed gives the same batches for any number of `workers`.
         workers: Videos decoded at the same time; None is one per processor.
         shard: (index, count) of one of several processes that share the source; each example is
             seen by exactly one of them.
@@ -108,8 +111,8 @@ def training_clips(
 
     Raises:
         UserError: If the flow or the records of the source do not fit the spec.
-        ValueError: If the streams and specs do not fit together, `frames` is not a multiple of a
-            stack, or `shard` is invalid.
+        ValueError: If the streams and specs do not fit together, or do not fit `augment`, `frames`
+            is not a multiple of a stack, or another argument is out of range.
 
     Example:
 
@@ -128,12 +131,17 @@ def training_clips(
             f"Received: source={source!r}"
         )
     specs = StreamSpecs(spec, streams)
+    frames, batch_size = check_count("frames", frames), check_count("batch_size", batch_size)
+    mixup = float(check_at_least("mixup", mixup, 0))
+    workers = usable_processors() if workers is None else check_count("workers", workers)
+    seed = _checked_seed(seed)
+    shard, start = check_shard(shard), _checked_start(start)
+    _check_augment(augment, specs)
     steps = specs.strides()
     if frames % max(steps.values()):
         raise ValueError(
             f"`frames` must be a multiple of {max(steps.values())}. Received: frames={frames!r}"
         )
-    workers = workers or usable_processors()
     drawn = {"seed": seed, "workers": workers, "shard": shard, "start": start[0]}
     decoded = decoded_clips(source, specs=specs, frames=frames, **drawn)
     shapes = {
@@ -165,6 +173,33 @@ def training_clips(
         return (clips, targets, numbers) if numbered else (clips, targets)
 
     return batches.map(unwrap).prefetch(2)
+
+
+def _checked_seed(seed):
+    if check_whole("seed", seed) >= 2**31 - 1:  # TensorFlow takes it and the next one as int32
+        raise ValueError(f"`seed` must be below 2**31 - 1. Received: seed={seed!r}")
+    return int(seed)
+
+
+def _checked_start(start):
+    """`start` of `training_clips` as a tuple; `ValueError` unless it is two counts to skip."""
+    if isinstance(start, (list, tuple)) and len(start) == 2:
+        return tuple(check_whole("start", number) for number in start)
+    raise ValueError(f"`start` must be (examples, batches) to skip. Received: start={start!r}")
+
+
+def _check_augment(augment, specs):
+    """Raises `ValueError` unless `augment` is a function, and fits the streams as far as known."""
+    if not callable(augment):
+        raise ValueError(
+            f"`augment` must be a function, such as augmentation(spec). Received: {augment!r}"
+        )
+    streams = getattr(augment, "streams", specs.streams)
+    if not set(specs) <= set(streams):
+        raise ValueError(
+            f"`spec` must be for the streams {specs.streams} in augmentation(spec) too. "
+            f"Received: an augmentation of {streams}"
+        )
 
 
 def decoded_clips(source, *, specs, frames, seed=0, workers=None, shard=(0, 1), start=0):

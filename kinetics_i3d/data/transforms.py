@@ -174,6 +174,11 @@ def normalize(spec):
 
     def op(clip, seed):
         del seed
+        if not set(clip) <= set(specs):
+            raise ValueError(
+                f"`spec` must have a spec for each of the streams {(*clip,)}. Received: "
+                f"spec={spec!r}"
+            )
         return _by_stream(clip, rgb_range, flow_range)
 
     return op

@@ -4,11 +4,14 @@ Carreira & Zisserman, CVPR 2017, section 2.5: random start among those early eno
 looped.
 """
 
+import numbers
+
 import numpy as np
 import tensorflow as tf
 
 from kinetics_i3d.core.errors import DatasetError, VideoError
 from kinetics_i3d.core.file_warnings import warn_about
+from kinetics_i3d.core.types import is_number
 from kinetics_i3d.data.streams import read_window, shared_flow_settings
 from kinetics_i3d.flow.cache import FlowFileError
 from kinetics_i3d.video import painter
@@ -103,6 +106,23 @@ def clip_seeds(seed, number, shard):
     return tf.random.split((seed, number), num=2, alg="philox")
 
 
+def check_shard(shard):
+    """`shard` as a tuple; `ValueError` unless it is (index, count), 0 <= index < count.
+
+    Example:
+
+    >>> check_shard([1, 2])
+    (1, 2)
+    """
+    if isinstance(shard, (list, tuple)) and len(shard) == 2:
+        is_whole = all(is_number(n) and isinstance(n, numbers.Integral) for n in shard)
+        if is_whole and 0 <= shard[0] < shard[1]:
+            return int(shard[0]), int(shard[1])
+    raise ValueError(
+        f"`shard` must be (index, count) with 0 <= index < count. Received: shard={shard!r}"
+    )
+
+
 def share_of(examples, shard):
     """Every count-th example from index on, of a shard (index, count).
 
@@ -114,11 +134,7 @@ def share_of(examples, shard):
     >>> [share_of("abcde", (index, 2)) for index in range(2)]
     ['ace', 'bd']
     """
-    index, count = shard
-    if not 0 <= index < count:
-        raise ValueError(
-            f"`shard` must be (index, count) with 0 <= index < count. Received: shard={shard!r}"
-        )
+    index, count = check_shard(shard)
     if len(examples) < count:
         raise ValueError(
             f"`shard` must have a count of at most {len(examples)}, the number of examples. "

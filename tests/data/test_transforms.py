@@ -372,6 +372,12 @@ def test_streams_of_unlike_sizes_are_normalized_by_their_own_specs():
     np.testing.assert_allclose(normalized["flow"], [[-20, 20]], atol=1e-4)
 
 
+def test_a_stream_without_a_spec_is_refused():
+    flow = {"flow": np.zeros((2, 4, 4, 2), np.uint8)}
+    with pytest.raises(ValueError, match=r"`spec` must have a spec for each of .*\('flow',\)"):
+        transforms.normalize(DEEPMIND)(flow, None)
+
+
 def test_streams_are_blended_by_one_share():
     random = np.random.default_rng(3)
     clips = {
