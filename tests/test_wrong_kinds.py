@@ -187,6 +187,13 @@ CALLS = {
             ("augment=None", {"augment": None}, "`augment` must be a function"),
         )
     },
+    **{
+        f"augmentation(area={area!r})": (
+            lambda folder, area=area: ki3d.augmentation("deepmind", area=area),
+            r"`area` must be two shares \(low, high\) with 0 < low <= high <= 1",
+        )
+        for area in ((0, 1), (0.5, 2), (0.9, 0.1), (0.5,), 0.5, "12", (np.nan, 1.0), (True, True))
+    },
     "ClipSpec(fps=inf)": (lambda folder: ki3d.ClipSpec("x", fps=np.inf), "`fps` must be finite"),
     "ClipSpec(fps=True)": (lambda folder: ki3d.ClipSpec("x", fps=True), "`fps` must be a number"),
     "draw_filmstrip(spec=3)": (

@@ -45,6 +45,9 @@ def augmentation(
         A function `(clip, seed) -> clip` of {stream: frames}, uint8 or float32 (frames, height,
         width, channels), that returns float32 in the spec's range; `seed` is two int32 numbers.
 
+    Raises:
+        ValueError: If `spec` is unknown, the specs do not fit together, or `area` is out of range.
+
     Example:
 
     >>> augment = ki3d.augmentation(ki3d.ClipSpec("small", size=32), color=False)

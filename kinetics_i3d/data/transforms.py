@@ -10,6 +10,7 @@ Carreira & Zisserman, CVPR 2017, section 2.5.
 import tensorflow as tf
 
 from kinetics_i3d.core.stream_specs import StreamSpecs
+from kinetics_i3d.core.types import check_area
 
 
 def compose(*ops):
@@ -86,7 +87,11 @@ def random_resized_crop(size, *, area=(0.3, 1.0), aspect=(3 / 4, 4 / 3)):
 
     Returns:
         An op that returns float32 (frames, size, size, channels).
+
+    Raises:
+        ValueError: If `area` is out of range.
     """
+    area = check_area(area)
 
     def op(clip, seed):
         shape = tf.cast(_size(clip), tf.float32)
