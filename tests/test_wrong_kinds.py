@@ -196,6 +196,28 @@ CALLS = {
     },
     "ClipSpec(fps=inf)": (lambda folder: ki3d.ClipSpec("x", fps=np.inf), "`fps` must be finite"),
     "ClipSpec(fps=True)": (lambda folder: ki3d.ClipSpec("x", fps=True), "`fps` must be a number"),
+    **{
+        f"TrainConfig({field}={value!r})": (
+            lambda folder, field=field, value=value: ki3d.TrainConfig(**{field: value}),
+            message,
+        )
+        for field, value, message in (
+            ("fps", np.inf, "`fps` must be finite. Received: fps=inf"),
+            ("learning_rate", np.inf, "`learning_rate` must be finite"),
+            ("weight_decay", np.inf, "`weight_decay` must be finite"),
+            ("warmup", np.nan, "`warmup` must be finite"),
+            ("freeze", 3, "`freeze` must be a list of names. Received: freeze=3"),
+            ("freeze", (3,), "`freeze` must be a list of names"),
+            ("area", 0.5, "`area` must be two shares"),
+            ("area", ("0", "1"), "`area` must be two shares"),
+            ("weights", 3, "`weights` must be a name or a path of weights. Received: weights=3"),
+            ("inflate", 3, "`inflate` must be a name or a path"),
+            ("split", 3, "`split` must be a string. Received: split=3"),
+            ("system", 3, "`system` must be a string"),
+            ("architecture", 3, "`architecture` must be a string"),
+            ("validation", ["val"], "`validation` must be a split, or a fraction such as 0.1"),
+        )
+    },
     "draw_filmstrip(spec=3)": (
         lambda folder: ki3d.draw_filmstrip(
             folder / "x.png", folder / "a.mp4", classification(), spec=3

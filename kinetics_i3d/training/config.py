@@ -9,7 +9,13 @@ import os
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec, as_streams
-from kinetics_i3d.core.types import Streams, is_number
+from kinetics_i3d.core.types import (
+    Streams,
+    check_area,
+    check_number,
+    check_strings,
+    is_number,
+)
 from kinetics_i3d.training.optimizers import SCHEDULES
 
 CHOICES = {
@@ -245,8 +251,6 @@ class TrainConfig:
             value = getattr(self, field)
             if value is not None and not 0 <= value < 1:
                 self._refuse(field, "in [0, 1)")
-        if len(self.area) != 2 or not 0 < self.area[0] <= self.area[1] <= 1:
-            self._refuse("area", "two shares (low, high) with 0 < low <= high <= 1")
         if self.weights is not None and self.inflate is not None:
             self._refuse("inflate", "None if `weights` is given")
         if self.weights is not None and self.transfer == "original":
@@ -273,21 +277,28 @@ class TrainConfig:
                     self._refuse(field.name, "a whole number")
                 value = int(value)
             elif field.type in (float, float | None):
-                if not is_number(value):
-                    self._refuse(field.name, "a number")
+                check_number(field.name, value)
                 value = value if isinstance(value, int) else float(value)
             elif field.type is bool:
                 if not isinstance(value, (bool, np.bool_)):
                     self._refuse(field.name, "True or False")
                 value = bool(value)
             elif field.name in ("weights", "inflate"):
+                if not isinstance(value, (str, os.PathLike)):
+                    self._refuse(field.name, "a name or a path of weights")
                 value = os.fspath(value)
             elif field.name == "validation":
+                if not isinstance(value, str) and not is_number(value):
+                    self._refuse(field.name, "a split, or a fraction such as 0.1")
                 value = str(value)
-            elif isinstance(field.default, tuple):
-                if isinstance(value, str):
-                    self._refuse(field.name, "a list or tuple")
+            elif field.type in (str, str | None):
+                if not isinstance(value, str):
+                    self._refuse(field.name, "a string")
+            elif field.name == "area":
+                value = check_area(value)
                 value = tuple(v.item() if isinstance(v, np.generic) else v for v in value)
+            elif field.name == "freeze":
+                value = check_strings(field.name, value, of="names")
             object.__setattr__(self, field.name, value)
 
     def _refuse(self, field, right):

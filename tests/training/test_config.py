@@ -89,7 +89,7 @@ def test_config_of_an_earlier_version_has_the_present_names():
         ({"epochs": 1.5}, "`epochs` must be a whole number"),
         ({"batch_size": None}, "`batch_size` must be a whole number. Received: batch_size=None"),
         ({"fps": "25"}, "`fps` must be a number"),
-        ({"freeze": "Mixed_5"}, "`freeze` must be a list or tuple. Received: freeze='Mixed_5'"),
+        ({"freeze": "Mixed_5"}, "`freeze` must be a list of names. Received: freeze='Mixed_5'"),
         ({"frames": 0}, "`frames` must be at least 1. Received: frames=0"),
         ({"batch_size": 0}, "`batch_size` must be at least 1"),
         ({"epochs": 0}, "`epochs` must be at least 1"),
