@@ -187,6 +187,22 @@ CALLS = {
             ("augment=None", {"augment": None}, "`augment` must be a function"),
         )
     },
+    "hold_out(above 1)": (
+        lambda folder: ki3d.VideoDataset("none", (), ()).hold_out(1.5),
+        "`fraction` must be 0 to 1. Received: fraction=1.5",
+    ),
+    "hold_out(below 0)": (
+        lambda folder: ki3d.VideoDataset("none", (), ()).hold_out(-0.1),
+        "`fraction` must be 0 to 1",
+    ),
+    "hold_out(nan)": (
+        lambda folder: ki3d.VideoDataset("none", (), ()).hold_out(np.nan),
+        "`fraction` must be 0 to 1. Received: fraction=nan",
+    ),
+    "hold_out(text)": (
+        lambda folder: ki3d.VideoDataset("none", (), ()).hold_out("0.2"),
+        "`fraction` must be 0 to 1. Received: fraction='0.2'",
+    ),
     **{
         f"augmentation(area={area!r})": (
             lambda folder, area=area: ki3d.augmentation("deepmind", area=area),

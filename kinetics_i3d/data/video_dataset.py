@@ -14,7 +14,7 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.label_files import write_labels
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_fraction
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.layouts.hmdb51 import source_film
 from kinetics_i3d.data.layouts.listing import UNDIVIDED, split_name
@@ -156,7 +156,11 @@ class VideoDataset(Dataset):
 
         Returns:
             (kept, held out), two `VideoDataset`s.
+
+        Raises:
+            ValueError: If `fraction` is out of range.
         """
+        check_fraction("fraction", fraction)
         sources = collections.defaultdict(set)
         for video in self.videos:
             sources[_class_of_source(video)].add(video.source)
