@@ -210,6 +210,35 @@ CALLS = {
         )
         for area in ((0, 1), (0.5, 2), (0.9, 0.1), (0.5,), 0.5, "12", (np.nan, 1.0), (True, True))
     },
+    **{
+        f"save_weights(about={about!r})": (
+            lambda folder, about=about: ki3d.save_weights(
+                small_model(), folder / "x.h5", about=about
+            ),
+            "`about` must be a dictionary with strings as keys",
+        )
+        for about in (3, 0, [1], [], "x", "", {1: 2})
+    },
+    "train(about=list)": (
+        lambda folder: ki3d.train(folder, ki3d.TrainConfig(), folder / "run", about=[1]),
+        "`about` must be a dictionary",
+    ),
+    "train(about=model)": (
+        lambda folder: ki3d.train(folder, ki3d.TrainConfig(), folder / "run", about={"a": int}),
+        r"`about` must be JSON-serializable \(",
+    ),
+    "train(weights_labels=3)": (
+        lambda folder: ki3d.train(folder, ki3d.TrainConfig(), folder / "run", weights_labels=3),
+        "`weights_labels` must be a list of class names. Received: weights_labels=3",
+    ),
+    "train(output=None)": (
+        lambda folder: ki3d.train(folder, ki3d.TrainConfig(), None),
+        "`output` must be a path. Received: output=None",
+    ),
+    "train(save_every=text)": (
+        lambda folder: ki3d.train(folder, ki3d.TrainConfig(), folder / "run", save_every="x"),
+        "`save_every` must be a whole number above 0. Received: save_every='x'",
+    ),
     "ClipSpec(fps=inf)": (lambda folder: ki3d.ClipSpec("x", fps=np.inf), "`fps` must be finite"),
     "ClipSpec(fps=True)": (lambda folder: ki3d.ClipSpec("x", fps=True), "`fps` must be a number"),
     **{

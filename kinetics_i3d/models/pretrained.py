@@ -283,8 +283,26 @@ def _format_of(path):
     return formats[last]
 
 
-def _as_json(about):
-    """`about` as it is read back from JSON; NumPy's numbers and arrays become Python's."""
+def check_about(about):
+    """`about` as it is read back from JSON; NumPy's numbers and arrays become Python's.
+
+    Args:
+        about: As for `save_weights`; `None` is `{}`.
+
+    Raises:
+        ValueError: If it is not a dictionary with strings as keys, or not JSON-serializable.
+
+    Example:
+
+    >>> check_about({"top1": np.float32(0.5)})
+    {'top1': 0.5}
+    """
+    about = {} if about is None else about
+    if not isinstance(about, Mapping) or not all(isinstance(key, str) for key in about):
+        raise ValueError(
+            f"`about` must be a dictionary with strings as keys. Received: about={about!r}"
+        )
+    about = dict(about)
     try:
         return json.loads(json.dumps(about, default=lambda value: value.tolist()))
     except (AttributeError, TypeError, ValueError) as error:
@@ -336,7 +354,7 @@ def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
         spec,
         len(bias),
         labels,
-        _as_json(about or {}),
+        check_about(about),
         system=model.system,
         flow_spec=flow_spec,
         flow_architecture=None if beside == model.architecture else beside,

@@ -12,12 +12,12 @@ from absl import logging
 
 from kinetics_i3d.core.file_warnings import one_warning_per_file
 from kinetics_i3d.core.label_files import read_labels
-from kinetics_i3d.core.types import Labels, PathLike
+from kinetics_i3d.core.types import Labels, PathLike, check_count, check_path, check_strings
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.layers import check_backend, dtype_policy
-from kinetics_i3d.models.pretrained import save_weights
+from kinetics_i3d.models.pretrained import check_about, save_weights
 from kinetics_i3d.training.config import TrainConfig
 from kinetics_i3d.training.distribute import (
     make_strategy,
@@ -84,7 +84,7 @@ def train(
             `videos.csv`, a table of the videos with the splits `train` and `val`; with
             `config.keep` also for the weights of the last epochs.
         spec_name: Name of the `ClipSpec` that is stored with the weights.
-        about: A JSON-ready dictionary that is stored with the weights.
+        about: A dictionary that is stored with the weights, as for `save_weights`.
         distribute: The devices to use: `"none"` for one, `"auto"`, `"mirrored"` or `"multiworker"`.
         save_every: Steps between states. A state is also saved at the end of each epoch.
         tensorboard: Whether to also write curves and some clips for TensorBoard, into
@@ -96,7 +96,8 @@ def train(
         The trained model, in float32.
 
     Raises:
-        ValueError: If the config does not fit the network or the devices.
+        ValueError: If the config does not fit the network or the devices, or another argument is
+            out of range.
         FileExistsError: If `output` holds a run with another config or other classes.
         UserError: If the videos or the weights do not fit, if `output` cannot be written, if the
             data can no longer be read (the state is saved), or if the loss is not finite (the batch
@@ -115,9 +116,11 @@ def train(
     """
     if not isinstance(config, TrainConfig):
         raise ValueError(f"`config` must be a TrainConfig. Received: config={config!r}")
-    if save_every < 1:
-        raise ValueError(f"`save_every` must be 1 or more. Received: save_every={save_every!r}")
-    output = pathlib.Path(output)
+    save_every = check_count("save_every", save_every)
+    about = check_about(about)
+    if weights_labels is not None:
+        weights_labels = check_strings("weights_labels", weights_labels, of="class names")
+    output = pathlib.Path(check_path("output", output))
     check_backend("training", TrainingError, "; or use `fit` as in docs/distributed.md")
     check_output(output, config)
     is_extended = extends(output, config)

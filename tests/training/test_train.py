@@ -332,7 +332,7 @@ def test_one_step_trains_and_its_rate_is_recorded(noisy, tiny, tmp_path, monkeyp
     assert model.dtype_policy.name == "float32"
     (row,) = read_history(tmp_path / "run" / "history.csv")
     assert row["learning_rate"] == pytest.approx(tiny.learning_rate)
-    with pytest.raises(ValueError, match="`save_every` must be 1 or more"):
+    with pytest.raises(ValueError, match="`save_every` must be a whole number above 0"):
         train(noisy, config, tmp_path / "two", save_every=0)
 
 
