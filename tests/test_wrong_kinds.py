@@ -263,12 +263,175 @@ CALLS = {
             ("validation", ["val"], "`validation` must be a split, or a fraction such as 0.1"),
         )
     },
+    **{
+        f"{system}({argument}={value!r})": (
+            lambda folder, system=system, argument=argument, value=value: getattr(ki3d, system)(
+                **{argument: value}
+            ),
+            message,
+        )
+        for argument, value, message in (
+            ("dropout", None, "`dropout` must be 0 to 1. Received: dropout=None"),
+            ("batch_norm_momentum", None, "`batch_norm_momentum` must be at least 0 and below 1"),
+            ("input_shape", 3, "`input_shape` must be .*Received: input_shape=3"),
+        )
+        for system in (
+            "InceptionV1",
+            "InceptionI3D",
+            "TwoStreamI3D",
+            "ConvNetLSTM",
+            "C3D",
+            "TwoStream",
+            "TwoStreamFused",
+        )
+    },
+    **{
+        f"InceptionI3D(input_shape={shape!r})": (
+            lambda folder, shape=shape: ki3d.InceptionI3D(input_shape=shape),
+            r"`input_shape` must be \(frames, height, width, channels\)",
+        )
+        for shape in ((None,) * 4, (9, 32, 32, 0), (9, 32.5, 32, 3), (True, 32, 32, 3), "9333")
+    },
+    "TwoStreamI3D(input_shape of None)": (
+        lambda folder: ki3d.TwoStreamI3D(input_shape={"rgb": None, "flow": None}),
+        r"`input_shape` must be \(frames, height, width, channels\)",
+    ),
+    "classify(None)": (
+        lambda folder: ki3d.classify(None, "rgb_figures"),
+        "`path` must be a path or VideoFrames. Received: NoneType",
+    ),
+    **{
+        f"{function.__name__}(window={window!r})": (
+            lambda folder, function=function, window=window: function(
+                *((folder / "a.mp4", "rgb_figures")[:: 1 if function is ki3d.classify else -1]),
+                window=window,
+            ),
+            f"`window` must be a whole number above 0. Received: window={window!r}",
+        )
+        for function in (ki3d.classify, ki3d.grad_cam)
+        for window in ("x", "whole", True, 0)
+    },
+    "load_clip(0)": (lambda folder: ki3d.load_clip(0), "`path` must be a path or VideoFrames"),
+    "examine(0)": (lambda folder: ki3d.examine(0), "`path` must be a path or VideoFrames"),
+    "load_streams(0)": (
+        lambda folder: ki3d.load_streams(0, "deepmind"),
+        "`video` must be a path or VideoFrames",
+    ),
+    "load_streams(start=text)": (
+        lambda folder: ki3d.load_streams(folder / "a.mp4", "deepmind_flow", start="x"),
+        "`start` must be seconds, 0 or more. Received: start='x'",
+    ),
+    "find_segments(threshold=None)": (
+        lambda folder: ki3d.find_segments(timeline(), threshold=None),
+        "`threshold` must be above 0 and at most 1. Received: threshold=None",
+    ),
+    "find_segments(min_length=text)": (
+        lambda folder: ki3d.find_segments(timeline(), min_length="x"),
+        "`min_length` must be seconds, 0 or more. Received: min_length='x'",
+    ),
+    "find_segments(max_gap=None)": (
+        lambda folder: ki3d.find_segments(timeline(), max_gap=None),
+        "`max_gap` must be seconds, 0 or more. Received: max_gap=None",
+    ),
+    "overlay_heatmap(opacity=None)": (
+        lambda folder: ki3d.overlay_heatmap(
+            np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 8, 8)), opacity=None
+        ),
+        "`opacity` must be 0 to 1. Received: opacity=None",
+    ),
+    "decode_predictions(labels=3)": (
+        lambda folder: ki3d.decode_predictions([[0.0, 1.0]], labels=3),
+        "`labels` must be a list of class names. Received: labels=3",
+    ),
+    "decode_predictions(top=True)": (
+        lambda folder: ki3d.decode_predictions([[0.0, 1.0]], labels=("a", "b"), top=True),
+        "`top` must be a whole number above 0, or None. Received: top=True",
+    ),
+    "save_weights(labels=3)": (
+        lambda folder: ki3d.save_weights(small_model(), folder / "x.h5", labels=3),
+        "`labels` must be a list of class names. Received: labels=3",
+    ),
+    "save_weights(path=None)": (
+        lambda folder: ki3d.save_weights(small_model(), None),
+        "`path` must be a path. Received: path=None",
+    ),
+    "open_dataset(labels=3)": (
+        lambda folder: ki3d.open_dataset(folder, labels=3),
+        "`labels` must be unique class names. Received: labels=3",
+    ),
+    "open_dataset(videos=3)": (
+        lambda folder: ki3d.open_dataset(folder, videos=3),
+        "`videos` must be a path. Received: videos=3",
+    ),
+    "evaluate(cache=3)": (
+        lambda folder: ki3d.evaluate("rgb_figures", folder / "videos.csv", cache=3),
+        "`cache` must be a path. Received: cache=3",
+    ),
     "draw_filmstrip(spec=3)": (
         lambda folder: ki3d.draw_filmstrip(
             folder / "x.png", folder / "a.mp4", classification(), spec=3
         ),
         "`spec` must be a ClipSpec, .*Received: spec=3",
     ),
+    "draw_filmstrip(video=3)": (
+        lambda folder: ki3d.draw_filmstrip(folder / "x.png", 3, classification()),
+        "`video` must be a path or VideoFrames. Received: int",
+    ),
+    "draw_timeline(segments of numbers)": (
+        lambda folder: ki3d.draw_timeline(folder / "x.png", timeline(), [3]),
+        r"`segments` must be a result of find_segments\(\) for the timeline. Received: 3",
+    ),
+    "draw_timeline(segments=3)": (
+        lambda folder: ki3d.draw_timeline(folder / "x.png", timeline(), 3),
+        r"`segments` must be a result of find_segments\(\)",
+    ),
+    "draw_timeline(segments of another)": (
+        lambda folder: ki3d.draw_timeline(
+            folder / "x.png", timeline(), [ki3d.Segment(0.0, 1.0, "jump", 0.5)]
+        ),
+        r"`segments` must be a result of find_segments\(\) for the timeline.*label='jump'",
+    ),
+    "draw_timeline(title=3)": (
+        lambda folder: ki3d.draw_timeline(folder / "x.png", timeline(), title=3),
+        "`title` must be a string. Received: title=3",
+    ),
+    "draw_confusion(title=3)": (
+        lambda folder: ki3d.draw_confusion(folder / "x.png", [[1]], ("sit",), title=3),
+        "`title` must be a string",
+    ),
+    "draw_confusion(labels=None)": (
+        lambda folder: ki3d.draw_confusion(folder / "x.png", [[1]], None),
+        "`labels` must be a list of class names. Received: labels=None",
+    ),
+    "draw_embedding(title=3)": (
+        lambda folder: ki3d.draw_embedding(folder / "x.png", np.eye(2), title=3),
+        "`title` must be a string",
+    ),
+    "draw_embedding(labels=3)": (
+        lambda folder: ki3d.draw_embedding(folder / "x.png", np.eye(2), labels=3),
+        "`labels` must be a list of class names",
+    ),
+    "draw_training_curves(3)": (
+        lambda folder: ki3d.draw_training_curves(folder / "x.png", 3),
+        "`runs` must be a path. Received: runs=3",
+    ),
+    **{
+        f"{draw.__name__}(path={path!r})": (
+            lambda folder, draw=draw, path=path, rest=rest: draw(path, *rest(folder)),
+            f"`path` must be a path. Received: path={path!r}",
+        )
+        for draw, rest in (
+            (ki3d.draw_confusion, lambda folder: ([[1]], ("sit",))),
+            (ki3d.draw_embedding, lambda folder: (np.eye(2),)),
+            (ki3d.draw_filmstrip, lambda folder: (folder / "a.mp4", classification())),
+            (ki3d.draw_flow, lambda folder: (folder / "a.mp4",)),
+            (ki3d.draw_grad_cam, lambda folder: (None,)),
+            (ki3d.draw_kernels, lambda folder: ("rgb_figures",)),
+            (ki3d.draw_timeline, lambda folder: (timeline(),)),
+            (ki3d.draw_training_curves, lambda folder: write_history(folder)),
+        )
+        for path in (None, 3)
+    },
     "augmentation(spec=unknown)": (
         lambda folder: ki3d.augmentation("deepmnd"),
         r"`spec` must be a ClipSpec, .* one of \('deepmind', 'deepmind_flow'.*Did you mean",
@@ -298,9 +461,23 @@ def training_clips(folder, **options):
     return ki3d.training_clips(ki3d.open_dataset(folder / "videos.csv"), **(needed | options))
 
 
+def timeline():
+    """A timeline of two windows."""
+    rows, start = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32), np.array([0.0, 1.0])
+    return ki3d.Timeline("video.mp4", ("sit", "stand"), rows, start, start + 2)
+
+
 def classification():
     """A result of `classify`."""
     return ki3d.Classification("a.mp4", (("sit", 1.0),), 0.1, {"rgb": SMALL})
+
+
+def write_history(folder):
+    """The arguments of `draw_training_curves`: a run of one epoch, which is not in the table."""
+    run = folder.parent / "run"
+    run.mkdir(exist_ok=True)
+    (run / "history.csv").write_text("epoch,step,loss,accuracy,learning_rate\n1,9,2.0,0.3,0.1\n")
+    return (run,)
 
 
 @functools.cache
@@ -371,6 +548,45 @@ def test_specs_are_taken_by_name(folder, tmp_path):
     for path, spec in zip(strips, ("deepmind", deepmind), strict=True):
         ki3d.draw_filmstrip(path, video, classification(), spec=spec)
     assert strips[0].read_bytes() == strips[1].read_bytes()
+
+
+@pytest.mark.slow
+def test_numbers_of_numpy_are_taken_where_those_of_python_are(folder):
+    of_python, of_numpy = (
+        next(
+            iter(
+                training_clips(
+                    folder,
+                    frames=whole(9),
+                    batch_size=whole(2),
+                    mixup=real(0.5),
+                    seed=whole(1),
+                    workers=whole(1),
+                    shard=(whole(0), whole(1)),
+                    start=(whole(1), whole(0)),
+                )
+            )
+        )
+        for whole, real in ((int, float), (np.int64, np.float64))
+    )
+    np.testing.assert_array_equal(of_python[0], of_numpy[0])
+    np.testing.assert_array_equal(of_python[1], of_numpy[1])
+    half = np.float32(0.5)
+    assert ki3d.TrainConfig(area=(half, half), dropout=half).area == (0.5, 0.5)
+    assert ki3d.find_segments(timeline(), threshold=half, min_length=half, max_gap=half)
+    model = ki3d.InceptionI3D(
+        architecture=short_network.register(),
+        input_shape=np.array([9, 32, 32, 3]),
+        dropout=half,
+        batch_norm_momentum=half,
+        classes=np.int64(3),
+    )
+    assert model.input_shape == (None, 9, 32, 32, 3)
+    whole, by_numpy = (
+        ki3d.classify(folder / "a.mp4", "rgb_figures", window=window)
+        for window in (16, np.int64(16))
+    )
+    assert whole.predictions == by_numpy.predictions
 
 
 def test_flow_of_frames_in_memory_is_that_of_the_array():

@@ -10,6 +10,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.types import check_path
 
 PAPER = (255, 255, 255)
 INK = (30, 34, 40)
@@ -29,7 +30,7 @@ def pillow():
 
 def check_picture_path(path):
     """Checks the path of a PNG, and that Pillow is installed, before any work; returns the path."""
-    path = pathlib.Path(path)
+    path = pathlib.Path(check_path("path", path))
     if path.suffix.lower() != ".png":
         raise UserError(f"{path}: pictures are PNG, so the name must end in .png")
     if path.is_dir():

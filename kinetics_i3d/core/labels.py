@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kinetics_i3d.core.types import Labels
+from kinetics_i3d.core.types import Labels, check_strings
 
 LISTS = pathlib.Path(__file__).parent / "label_lists"
 # {number of outputs: release}.
@@ -120,8 +120,11 @@ def decode_predictions(
         raise ValueError(
             f"`activation` must be one of {tuple(ACTIVATIONS)}. Received: activation={activation!r}"
         )
-    if top is not None and (not isinstance(top, (int, np.integer)) or top < 1):
+    is_count = isinstance(top, (int, np.integer)) and not isinstance(top, bool) and top >= 1
+    if top is not None and not is_count:
         raise ValueError(f"`top` must be a whole number above 0, or None. Received: top={top!r}")
+    if labels is not None:
+        labels = check_strings("labels", labels, of="class names")
     predictions = np.asarray(predictions)
     if predictions.ndim != 2:
         raise ValueError(

@@ -12,7 +12,7 @@ from absl import logging
 from kinetics_i3d.core.errors import DatasetError, UserError
 from kinetics_i3d.core.files import read_lines
 from kinetics_i3d.core.labels import check_class_names
-from kinetics_i3d.core.types import Labels, PathLike, check_count
+from kinetics_i3d.core.types import Labels, PathLike, check_count, check_path
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.layouts.files import VideoFinder, cut, walk_videos
 from kinetics_i3d.data.layouts.formats import FORMATS, index_suffixes, recognize
@@ -76,6 +76,8 @@ def open_dataset(
         )
     if not str(path):
         raise ValueError("`path` must be the path of a dataset. Received: path=''")
+    if videos is not None:
+        check_path("videos", videos)
     names = check_labels(labels)
     split_number = check_count("split_number", split_number)
     kind, files = recognize(path, kind=kind, videos=videos)

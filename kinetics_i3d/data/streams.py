@@ -15,6 +15,7 @@ from absl import logging
 
 from kinetics_i3d.core.clip_spec import as_rate
 from kinetics_i3d.core.errors import VideoError
+from kinetics_i3d.core.types import check_seconds
 from kinetics_i3d.flow.compute import read_both
 from kinetics_i3d.flow.info import CHUNK
 from kinetics_i3d.flow.methods import pair_function
@@ -52,8 +53,7 @@ def read_streams(video, specs, *, start=0, settings=None, workers=None):
     spec = specs.fastest
     if "flow" not in specs:
         return _read_rgb(video, spec, start)
-    if not start >= 0:
-        raise ValueError(f"`start` must be seconds, 0 or more. Received: start={start!r}")
+    check_seconds("start", start)
     start = start if isinstance(start, fractions.Fraction) else float(start)
     first = round(as_rate(spec.fps) * fractions.Fraction(start))
     if specs.one_size:

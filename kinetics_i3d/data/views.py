@@ -22,7 +22,7 @@ from kinetics_i3d.core.types import PathLike, check_count
 from kinetics_i3d.data.streams import count_frames, no_flow, read_streams
 from kinetics_i3d.flow.settings import FlowSettings
 from kinetics_i3d.video.clip import check_width
-from kinetics_i3d.video.video_frames import VideoFrames
+from kinetics_i3d.video.video_frames import VideoFrames, check_video
 
 WINDOW = 250
 MIDDLE = (0.5, 0.5)
@@ -221,6 +221,7 @@ def load_streams(
     >>> clips["rgb"].shape, clips["flow"].shape
     ((1, 10, 224, 224, 3), (1, 10, 224, 224, 2))
     """
+    video = check_video(video)
     specs = StreamSpecs(specs, apart=True)
     steps = specs.strides()
     whole = max(steps.values())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kinetics_i3d.core.figure import ACCENT, FILL, INK, LINE, MUTED, new_figure, shorten
-from kinetics_i3d.core.types import Labels, PathLike
+from kinetics_i3d.core.types import Labels, PathLike, check_strings, check_text
 from kinetics_i3d.evaluation.metrics import reliability_curve
 
 SHADES = "Blues"  # from white to dark blue, monotonic in lightness
@@ -35,12 +35,15 @@ def draw_confusion(
 
     Raises:
         UserError: If `path` is not a PNG, or Matplotlib is missing.
-        ValueError: If `counts` is not square, is negative, or does not match `labels`.
+        ValueError: If `counts` is not square, is negative, or does not match `labels`, or another
+            argument is invalid.
 
     Example:
 
     >>> draw_confusion(folder / "confusion.png", [[3, 1], [0, 4]], ("sit", "stand"))
     """
+    labels = check_strings("labels", labels, of="class names")
+    check_text("title", title)
     counts = np.asarray(counts)
     if counts.shape != (len(labels),) * 2 or not len(labels) or counts.min() < 0:
         raise ValueError(

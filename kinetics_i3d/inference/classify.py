@@ -123,7 +123,9 @@ def classify(
     'stand'
     """
     check_count("top", top)
-    path = check_video(path)
+    if window is not None:
+        window = check_count("window", window)
+    path = check_video(path, argument="path")
     model = _default_model() if model is None else as_model(model)
     class_names(model)
     begin = time.perf_counter()

@@ -8,13 +8,12 @@ import contextlib
 import csv
 import dataclasses
 import json
-import math
 
 import numpy as np
 
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.labels import ACTIVATIONS
-from kinetics_i3d.core.types import PathLike, Weights
+from kinetics_i3d.core.types import PathLike, Weights, check_fraction, check_seconds
 from kinetics_i3d.inference.classify import class_names
 from kinetics_i3d.inference.extract_features import make_extractor
 from kinetics_i3d.inference.feature_options import WHOLE, FeatureOptions
@@ -288,13 +287,9 @@ def _write_table(path, columns, rows):
 
 def check_merging(*, threshold, min_length, max_gap):
     """Raises `ValueError` if an argument of `find_segments` is out of range."""
-    if not 0 < threshold <= 1:
-        raise ValueError(
-            f"`threshold` must be above 0 and at most 1. Received: threshold={threshold!r}"
-        )
-    for name, value in (("min_length", min_length), ("max_gap", max_gap)):
-        if not 0 <= value < math.inf:
-            raise ValueError(f"`{name}` must be seconds, 0 or more. Received: {name}={value!r}")
+    check_fraction("threshold", threshold, with_0=False)
+    check_seconds("min_length", min_length)
+    check_seconds("max_gap", max_gap)
 
 
 def check_timeline(timeline):

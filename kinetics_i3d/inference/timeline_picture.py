@@ -1,12 +1,12 @@
 """`draw_timeline`: draws the predictions along a video and its segments; `clock` formats times."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from kinetics_i3d.core.figure import ACCENT, FILL, INK, LINE, MUTED, new_figure, shorten
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_text
 from kinetics_i3d.inference.timeline import (
     Segment,
     Timeline,
@@ -42,7 +42,7 @@ def draw_timeline(
 
     Raises:
         UserError: If `path` is not a PNG, or Matplotlib is missing.
-        ValueError: If `timeline` is not a `Timeline`.
+        ValueError: If `timeline` is not a `Timeline`, or `segments` are not its segments.
 
     Example:
 
@@ -51,7 +51,8 @@ def draw_timeline(
     >>> ki3d.draw_timeline(folder / "timeline.png", timeline)
     """
     check_timeline(timeline)
-    segments = find_segments(timeline) if segments is None else list(segments)
+    check_text("title", title)
+    segments = find_segments(timeline) if segments is None else _checked(segments, timeline)
     edges, means = mean_over_windows(timeline)
     labels, left_out = _choose(timeline, means, np.diff(edges), segments)
     seconds, curves = _thinned(edges, means[:, labels])
@@ -74,6 +75,18 @@ def draw_timeline(
         if left_out:
             note += f"  {left_out} more labels have segments."
         figure.text(0, -0.62 / height, note, fontsize=9, color=MUTED)
+
+
+def _checked(segments, timeline):
+    """`segments` as a list; `ValueError` unless they are `Segment`s of the timeline's labels."""
+    listed = list(segments) if isinstance(segments, Iterable) else [segments]
+    for segment in listed:
+        if not isinstance(segment, Segment) or segment.label not in timeline.labels:
+            raise ValueError(
+                "`segments` must be a result of find_segments() for the timeline. "
+                f"Received: {segment!r}"
+            )
+    return listed
 
 
 def _choose(timeline, means, lengths, segments):

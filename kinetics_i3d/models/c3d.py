@@ -19,6 +19,7 @@ from kinetics_i3d.models.layers import (
     MaxPooling3D,
     batch_norm_of,
     conv_unit,
+    dropout_of,
     pool_features,
 )
 from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve
@@ -117,7 +118,7 @@ def C3D(
     row, info, _ = resolved
     check_head(head)
     size = info.clip_spec.size
-    shape = clip_shape(input_shape or (FRAMES, size, size, 3))
+    shape = clip_shape((FRAMES, size, size, 3) if input_shape is None else input_shape)
     if include_top and None in shape:
         raise ValueError(
             "`input_shape` must have no None if include_top=True, since dense layers read the "
@@ -136,7 +137,7 @@ def C3D(
             x = layers.Dense(int(units * row.width), use_bias=False, name=f"{unit}_dense")(x)
             x = batch_norm_of(f"{unit}_bn")(x)
             x = layers.ReLU(name=unit)(x)
-            x = layers.Dropout(dropout, name=f"{unit}_dropout")(x)
+            x = dropout_of(dropout, name=f"{unit}_dropout")(x)
         x = layers.Dense(class_count(classes, info, 400), name="Classifier")(x)
         x = layers.Activation("linear", dtype="float32", name="Logits")(x)
         if classifier_activation is not None:

@@ -13,7 +13,7 @@ from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.layers import batch_norm_of, per_stack, pool_features
+from kinetics_i3d.models.layers import batch_norm_of, dropout_of, per_stack, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve, sampled
 from kinetics_i3d.models.streams import at_rate, clip_shape
 
@@ -102,7 +102,7 @@ def ConvNetLSTM(
     last = include_top and not all_steps
     x = layers.LSTM(row.filters(UNITS), return_sequences=not last, name="LSTM")(x)
     if include_top:
-        x = layers.Dropout(dropout, name="Dropout_0b")(x)
+        x = dropout_of(dropout, name="Dropout_0b")(x)
         x = layers.Dense(class_count(classes, resolved[1], 400), name="Classifier")(x)
         x = layers.Activation("linear", dtype="float32", name="Logits")(x)
         if classifier_activation is not None:

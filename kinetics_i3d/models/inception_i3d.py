@@ -14,8 +14,9 @@ from kinetics_i3d.core.clip_spec import INCEPTION5H
 from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.architecture import Architecture, Conv, MaxPool, Mixed, ResponseNorm
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum
-from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
+from kinetics_i3d.models.layers import CHANNELS_LAST, dropout_of, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve, sampled
+from kinetics_i3d.models.streams import clip_shape
 
 BACKBONE = (
     Conv("Conv{rank}d_1a_7x7", 64, kernel=7, stride=2),
@@ -139,12 +140,7 @@ def InceptionI3D(
     row, info, _ = resolved
     check_head(head)
     classes = class_count(classes, info, 400)
-    shape = tuple(input_shape or (None, None, None, info.clip_spec.channels))
-    if len(shape) != 4:
-        raise ValueError(
-            "`input_shape` must be (frames, height, width, channels). "
-            f"Received: input_shape={input_shape!r}"
-        )
+    shape = clip_shape(input_shape, channels=info.clip_spec.channels)
     minimum = MINIMUM_CLIP if include_top else (1, 1, 1)
     check_minimum((None, *shape), minimum)
     if weights is None and shape[-1] == 2:
@@ -156,7 +152,7 @@ def InceptionI3D(
         last = {"data_format": CHANNELS_LAST}
         x = ops.mean(x, axis=(2, 3), keepdims=True)
         x = layers.AveragePooling3D((2, 1, 1), strides=1, **last, name="AvgPool_0a_7x7")(x)
-        x = layers.Dropout(dropout, name="Dropout_0b")(x)
+        x = dropout_of(dropout, name="Dropout_0b")(x)
         x = layers.Conv3D(classes, 1, **last, name="Conv3d_0c_1x1")(x)
         # Float32 under every policy: logits of many classes are close together.
         x = layers.GlobalAveragePooling3D(**last, dtype="float32", name="Logits")(x)

@@ -12,8 +12,9 @@ from keras import layers
 from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.clip_model import ClipModel, check_minimum
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
-from kinetics_i3d.models.layers import CHANNELS_LAST, pool_features
+from kinetics_i3d.models.layers import CHANNELS_LAST, dropout_of, pool_features
 from kinetics_i3d.models.pretrained import assemble, check_head, class_count, resolve
+from kinetics_i3d.models.streams import checked_shape
 
 MINIMUM_IMAGE = (32, 32)
 
@@ -72,12 +73,9 @@ def InceptionV1(
     row, info, _ = resolved
     check_head(head)
     classes = class_count(classes, info, 1000)
-    shape = tuple(input_shape or (None, None, info.clip_spec.channels))
-    if len(shape) != 3:
-        raise ValueError(
-            "`input_shape` must be (height, width, channels). "
-            f"Received: input_shape={input_shape!r}"
-        )
+    shape = (None, None, info.clip_spec.channels)
+    if input_shape is not None:
+        shape = checked_shape(input_shape, rank=2)
     minimum = MINIMUM_IMAGE if include_top else (1, 1)
     check_minimum((None, *shape), minimum)
 
@@ -86,7 +84,7 @@ def InceptionV1(
     if include_top:
         last = {"data_format": CHANNELS_LAST}
         x = layers.GlobalAveragePooling2D(keepdims=True, **last, name="AvgPool_0a_7x7")(x)
-        x = layers.Dropout(dropout, name="Dropout_0b")(x)
+        x = dropout_of(dropout, name="Dropout_0b")(x)
         x = layers.Conv2D(classes, 1, **last, name="Conv2d_0c_1x1")(x)
         x = layers.Flatten(**last, dtype="float32", name="Logits")(x)
         if classifier_activation is not None:

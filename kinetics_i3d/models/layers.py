@@ -11,6 +11,7 @@ import keras
 from keras import layers, ops
 
 from kinetics_i3d.core.errors import UserError
+from kinetics_i3d.core.types import check_fraction
 
 
 @keras.saving.register_keras_serializable("kinetics_i3d")
@@ -193,16 +194,17 @@ def batch_norm_of(name):
 
 def set_batch_norm_momentum(model, momentum):
     """Sets the decay of the moving statistics in a model and its nested networks."""
-    if not 0 <= momentum < 1:
-        raise ValueError(
-            "`batch_norm_momentum` must be at least 0 and below 1. "
-            f"Received: batch_norm_momentum={momentum!r}"
-        )
+    check_fraction("batch_norm_momentum", momentum, with_1=False)
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = momentum
         elif hasattr(layer, "layers"):
             set_batch_norm_momentum(layer, momentum)
+
+
+def dropout_of(rate, *, name):
+    """A dropout layer; `ValueError` for a rate outside 0 to 1."""
+    return layers.Dropout(check_fraction("dropout", rate), name=name)
 
 
 def conv_unit(

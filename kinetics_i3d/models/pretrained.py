@@ -14,7 +14,7 @@ from absl import logging
 from kinetics_i3d.core.clip_spec import ClipSpec, as_spec
 from kinetics_i3d.core.errors import WeightsError, first_line
 from kinetics_i3d.core.files import atomic_path
-from kinetics_i3d.core.types import Labels, PathLike, check_count
+from kinetics_i3d.core.types import Labels, PathLike, check_count, check_path, check_strings
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.layers import BATCH_NORM_MOMENTUM, set_batch_norm_momentum
 from kinetics_i3d.models.streams import check_stream_specs
@@ -235,7 +235,7 @@ def save_weights(
             "`model` must be a ClipModel, such as InceptionI3D(); other Keras models have save(). "
             f"Received: model={model!r}"
         )
-    to = _format_of(path)
+    to = _format_of(check_path("path", path))
     if str(dtype) not in ("float32", "float16"):
         raise ValueError(f"`dtype` must be 'float32' or 'float16'. Received: dtype={dtype!r}")
     checkpoint = checkpoint_of(model, labels=labels, clip_spec=clip_spec, about=about)
@@ -313,9 +313,7 @@ def check_about(about):
 
 def checkpoint_of(model, *, labels=None, clip_spec=None, about=None):
     """The `Checkpoint` of a model; arguments as for `save_weights`."""
-    if isinstance(labels, (str, Mapping)):  # would be letters, or the keys
-        raise ValueError(f"`labels` must be a list of class names. Received: labels={labels!r}")
-    labels = tuple(model.labels if labels is None else labels)
+    labels = model.labels if labels is None else check_strings("labels", labels, of="class names")
     specs = model.clip_specs if clip_spec is None else clip_spec
     if isinstance(specs, Mapping):
         specs = {

@@ -5,9 +5,11 @@ Two streams may differ in frame rate and size. Their clips must have the same du
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import numbers
+from collections.abc import Iterable, Mapping
 
 from kinetics_i3d.core.clip_spec import STREAMS
+from kinetics_i3d.core.types import is_number
 from kinetics_i3d.models.input_checks import AXES, describe_minimum
 
 CHANNELS = {"rgb": 3, "flow": 2}
@@ -32,19 +34,43 @@ def at_rate(spec, fps):
     return dataclasses.replace(spec, name=f"{spec.name}_{fps:g}fps", fps=fps)
 
 
-def clip_shape(input_shape):
-    """`input_shape` of a model of rgb clips as a tuple; `ValueError` unless it has four sizes.
+def clip_shape(input_shape, *, channels=CHANNELS["rgb"]):
+    """`input_shape` of a model of clips as a tuple; `ValueError` unless it has four sizes.
 
     Args:
         input_shape: (frames, height, width, channels), or `None` for clips of any size.
+        channels: Channels of clips of any size.
     """
-    shape = tuple(input_shape or (None, None, None, CHANNELS["rgb"]))
-    if len(shape) != 4:
+    return (None, None, None, channels) if input_shape is None else checked_shape(input_shape)
+
+
+def checked_shape(input_shape, *, rank=3):
+    """The sizes of an input as a tuple; `ValueError` unless they can be those of clips or images.
+
+    Args:
+        input_shape: ([frames,] height, width, channels).
+        rank: 2 for images, 3 for clips.
+
+    Example:
+
+    >>> checked_shape([None, 32, 32, 3])
+    (None, 32, 32, 3)
+    """
+    axes = (*AXES[-rank:], "channels")
+    is_list = isinstance(input_shape, Iterable) and not isinstance(input_shape, (str, Mapping))
+    shape = tuple(input_shape) if is_list else ()
+    if len(shape) != len(axes):
         raise ValueError(
-            "`input_shape` must be (frames, height, width, channels). "
-            f"Received: input_shape={input_shape!r}"
+            f"`input_shape` must be ({', '.join(axes)}). Received: input_shape={input_shape!r}"
         )
-    return shape
+    for axis, size in zip(axes, shape, strict=True):
+        is_size = is_number(size) and isinstance(size, numbers.Integral) and int(size) > 0
+        if not is_size and (size is not None or axis == "channels"):
+            raise ValueError(
+                f"`input_shape` must be ({', '.join(axes)}), whole numbers above 0; all but the "
+                f"channels may be None. Received: input_shape={input_shape!r}"
+            )
+    return tuple(None if size is None else int(size) for size in shape)
 
 
 def stream_shapes(input_shape):
@@ -59,10 +85,11 @@ def stream_shapes(input_shape):
     Raises:
         ValueError: If it has another form.
     """
-    shapes = input_shape or {key: (None, None, None, count) for key, count in CHANNELS.items()}
-    if isinstance(shapes, Mapping) and set(shapes) == set(CHANNELS):
-        shapes = {stream: tuple(shapes[stream]) for stream in CHANNELS}
-        if all(len(shape) == 4 and shape[3] == CHANNELS[key] for key, shape in shapes.items()):
+    if input_shape is None:
+        return {key: (None, None, None, count) for key, count in CHANNELS.items()}
+    if isinstance(input_shape, Mapping) and set(input_shape) == set(CHANNELS):
+        shapes = {stream: checked_shape(input_shape[stream]) for stream in CHANNELS}
+        if all(shape[3] == CHANNELS[key] for key, shape in shapes.items()):
             return shapes
     raise ValueError(
         "`input_shape` must be {'rgb': (frames, height, width, 3), 'flow': (frames, height, "

@@ -18,6 +18,7 @@ from kinetics_i3d.models.layers import (
     CHANNELS_LAST,
     MaxPooling3D,
     conv_unit,
+    dropout_of,
     per_stack,
     pool_features,
 )
@@ -118,7 +119,7 @@ def TwoStreamFused(
     x = MaxPooling3D(3, strides=2, padding="same", **last, name="Fused_MaxPool3d_3x3")(x)
     if include_top:
         x = layers.GlobalAveragePooling3D(**last, name="AvgPool")(x)
-        x = layers.Dropout(dropout, name="Dropout_0b")(x)
+        x = dropout_of(dropout, name="Dropout_0b")(x)
         x = layers.Dense(
             class_count(classes, resolved[1], 400),
             kernel_initializer=keras.initializers.RandomNormal(stddev=NOISE),

@@ -71,7 +71,7 @@ def video_info(path: PathLike | VideoFrames) -> VideoInfo:
     >>> info.width, info.height, info.fps, info.frames, info.duration
     (320, 240, 25.0, 25, 1.0)
     """
-    if is_bounded(check_video(path)):
+    if is_bounded(check_video(path, argument="path")):
         return VideoInfo(**{**call_bounded(f"{__name__}:_info_fields", path), "path": str(path)})
     return _info(path)
 
@@ -81,7 +81,7 @@ def _info_fields(path):
 
 
 def _info(path):
-    file, span = split_span(check_video(path))
+    file, span = split_span(check_video(path, argument="path"))
     with open_source(file, threads=1) as source:
         # Rotation is stored with the pictures, whose size may differ from the header's.
         first = next(source.pictures())
@@ -194,7 +194,7 @@ def _checked(
     interpolation="bilinear",
 ):
     """The arguments of `_frames`, from those of `read_frames`."""
-    path, span = split_span(check_video(path))
+    path, span = split_span(check_video(path, argument="path"))
     rate = None if fps is None else as_rate(fps)
     first = _seconds("start", start)
     last = None if stop is None else _seconds("stop", stop)

@@ -11,7 +11,7 @@ import numpy as np
 
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.figure import LINE, MUTED, new_figure, shorten
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_strings, check_text
 from kinetics_i3d.video.clip import center_crop
 from kinetics_i3d.video.reader import spread_frames
 
@@ -58,6 +58,9 @@ def draw_embedding(
     >>> places.shape
     (4, 2)
     """
+    check_text("title", title)
+    if labels is not None:
+        labels = check_strings("labels", labels, of="class names")
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) < 2 or not np.isfinite(features).all():
         raise ValueError(

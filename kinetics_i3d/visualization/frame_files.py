@@ -8,6 +8,7 @@ import numpy as np
 from kinetics_i3d.core.canvas import MUTED, Canvas, check_picture_path, pillow
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.files import atomic_path
+from kinetics_i3d.core.types import check_path
 from kinetics_i3d.video.writer import SUFFIXES, write_video
 
 _COLUMNS, _ROWS = 4, 2
@@ -18,7 +19,7 @@ _PALETTE_FRAMES = 16
 
 def check_frames_path(path):
     """The path of a video, a GIF or a PNG to write, checked before any work."""
-    path = pathlib.Path(path)
+    path = pathlib.Path(check_path("path", path))
     suffix = path.suffix.lower()
     if suffix not in (*SUFFIXES, ".gif", ".png"):
         raise UserError(

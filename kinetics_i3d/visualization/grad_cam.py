@@ -16,7 +16,7 @@ import numpy as np
 
 from kinetics_i3d.core.labels import ACTIVATIONS, labels_or_known
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_count, check_fraction
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.clip_model import (
     ClipModel,
@@ -115,6 +115,8 @@ def grad_cam(
 
     Source: Selvaraju et al., ICCV 2017.
     """
+    if window is not None:
+        window = check_count("window", window)
     model = as_model(model)
     check_ends_in_logits(model)
     stream = _check_stream(model, stream)
@@ -124,7 +126,7 @@ def grad_cam(
     index = None if label is None else _class_index(label, names)
     video = ""
     if isinstance(clips, (str, VideoFrames)) or hasattr(clips, "__fspath__"):
-        path = check_video(clips)
+        path = check_video(clips, argument="clips")
         video, clips = str(path), _read_window(path, model, window)
     elif window is not None:
         raise ValueError(
@@ -286,8 +288,7 @@ def overlay_heatmap(frames: Any, heatmap: Any, *, opacity: float = 0.7) -> np.nd
         )
     if not (heatmap.min() >= 0 and heatmap.max() <= 1):
         raise ValueError("`heatmap` must be 0 to 1. Received: values outside this range")
-    if not 0 <= opacity <= 1:
-        raise ValueError(f"`opacity` must be 0 to 1. Received: opacity={opacity!r}")
+    check_fraction("opacity", opacity)
     # One frame at a time: a video of floats would need four times its memory.
     drawn = [_overlay(frame, heat, opacity) for frame, heat in zip(frames, heatmap, strict=True)]
     return np.stack(drawn)

@@ -2,11 +2,11 @@
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kinetics_i3d.core.errors import UserError
 from kinetics_i3d.core.figure import LINE, new_figure, shorten
-from kinetics_i3d.core.types import PathLike
+from kinetics_i3d.core.types import PathLike, check_path
 from kinetics_i3d.training.outputs import read_history
 
 # Okabe and Ito, https://jfly.uni-koeln.de/color: distinct with color vision deficiencies. Marks
@@ -33,7 +33,9 @@ def draw_training_curves(path: PathLike, runs: PathLike | Sequence[PathLike]) ->
     >>> _ = (folder / "history.csv").write_text(history)
     >>> ki3d.draw_training_curves(folder / "curves.png", folder)
     """
-    folders = [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
+    if isinstance(runs, (str, os.PathLike)) or not isinstance(runs, Iterable):
+        runs = [check_path("runs", runs)]
+    folders = [check_path("runs", run) for run in runs]
     if not 1 <= len(folders) <= len(_COLORS):
         raise ValueError(f"`runs` must be 1 to {len(_COLORS)} folders. Received: {len(folders)}")
     histories = {str(folder): _read(pathlib.Path(folder)) for folder in folders}

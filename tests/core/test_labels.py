@@ -64,7 +64,7 @@ def test_the_released_sample_is_named():
 
 def test_rows_are_decoded_best_first():
     probabilities = [[0.1, 0.7, 0.2], [0.5, 0.0, 0.5]]
-    found = decode_predictions(probabilities, labels="abc", from_logits=False, top=2)
+    found = decode_predictions(probabilities, labels=tuple("abc"), from_logits=False, top=2)
     assert found == [[("b", 0.7), ("c", 0.2)], [("a", 0.5), ("c", 0.5)]]
     names = map(str.upper, "abc")
     assert decode_predictions([[0.0, 1.0, 0.0]], labels=names, top=1)[0][0][0] == "B"
@@ -78,7 +78,7 @@ def test_of_equals_the_first_comes_first():
 
 
 def test_logits_become_probabilities():
-    found = decode_predictions(np.log([[2.0, 5.0, 3.0]]), labels="abc")
+    found = decode_predictions(np.log([[2.0, 5.0, 3.0]]), labels=tuple("abc"))
     assert [label for label, _ in found[0]] == ["b", "c", "a"]
     np.testing.assert_allclose([p for _, p in found[0]], [0.5, 0.3, 0.2])
     assert all(type(p) is float for _, p in found[0])
@@ -86,8 +86,8 @@ def test_logits_become_probabilities():
 
 def test_top_is_five_or_all_there_are():
     logits = np.arange(8.0)[None]
-    assert len(decode_predictions(logits, labels="abcdefgh")[0]) == 5
-    assert len(decode_predictions(logits, labels="abcdefgh", top=99)[0]) == 8
+    assert len(decode_predictions(logits, labels=tuple("abcdefgh"))[0]) == 5
+    assert len(decode_predictions(logits, labels=tuple("abcdefgh"), top=99)[0]) == 8
 
 
 @pytest.mark.parametrize("classes", [400, 600])
@@ -100,10 +100,14 @@ def test_releases_are_known_by_their_number(classes):
 @pytest.mark.parametrize(
     ("predictions", "labels", "why"),
     [
-        ([0.0, 1.0], "ab", r"`predictions` must be \(batch, classes\). Received: shape=\(2,\)"),
+        (
+            [0.0, 1.0],
+            ("a", "b"),
+            r"`predictions` must be \(batch, classes\). Received: shape=\(2,\)",
+        ),
         ([[0.0, 1.0]], None, r"is one of \[400, 600\]. Received: labels=None and 2 classes"),
-        ([[0.0, 1.0]], "abc", "`labels` must name 2 classes. Received: 3 labels"),
-        (np.zeros((1, 400)), "abc", "`labels` must name 400 classes"),
+        ([[0.0, 1.0]], ("a", "b", "c"), "`labels` must name 2 classes. Received: 3 labels"),
+        (np.zeros((1, 400)), ("a", "b", "c"), "`labels` must name 400 classes"),
     ],
 )
 def test_wrong_arguments(predictions, labels, why):

@@ -84,13 +84,18 @@ def test_counts_stand_out_from_every_shade():
 
 @pytest.mark.parametrize(
     ("counts", "labels"),
-    [([[1, 2]], ("a", "b")), ([[1]], ()), ([[1, 2], [3, 4]], "abc"), ([[1, -1], [0, 1]], "ab")],
+    [
+        ([[1, 2]], ("a", "b")),
+        ([[1]], ()),
+        ([[1, 2], [3, 4]], tuple("abc")),
+        ([[1, -1], [0, 1]], tuple("ab")),
+    ],
 )
 def test_invalid_counts_raise(tmp_path, counts, labels):
     with pytest.raises(ValueError, match="`counts` must be"):
         draw_confusion(tmp_path / "c.png", counts, labels)
     with pytest.raises(UserError, match=r"\.png"):
-        draw_confusion(tmp_path / "c.pdf", np.eye(2), "ab")
+        draw_confusion(tmp_path / "c.pdf", np.eye(2), ("a", "b"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -146,4 +151,4 @@ def test_reliability_points_are_at_confidence_and_accuracy(tmp_path, monkeypatch
 def test_missing_matplotlib_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UserError, match=r"kinetics-i3d\[reports\]"):
-        draw_confusion(tmp_path / "c.png", np.eye(2, dtype=int), "ab")
+        draw_confusion(tmp_path / "c.png", np.eye(2, dtype=int), ("a", "b"))

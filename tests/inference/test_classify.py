@@ -226,5 +226,5 @@ def test_weights_are_taken_where_a_model_is(model, video, tmp_path):
 
 @pytest.mark.parametrize("wrong", [0, None, np.zeros((9, 8, 8, 3), np.uint8)])
 def test_what_is_no_video_is_refused_before_anything_is_built(wrong):
-    with pytest.raises(ValueError, match="`video` must be a path or VideoFrames"):
+    with pytest.raises(ValueError, match="`path` must be a path or VideoFrames"):
         ki3d.classify(wrong, "rgb_figures")

@@ -6,6 +6,7 @@ The orders of Kinetics-400 and -600 are those of the released weights, `kinetics
 import difflib
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
 
 from absl import logging
 
@@ -52,7 +53,8 @@ def check_labels(labels):
     """The labels as a tuple, or None; `ValueError` if empty or not all different."""
     if labels is None:
         return None
-    names = () if isinstance(labels, str) else tuple(labels)
+    is_list = isinstance(labels, Iterable) and not isinstance(labels, (str, Mapping))
+    names = tuple(labels) if is_list else ()
     if not names or len(set(names)) != len(names):
         raise ValueError(f"`labels` must be unique class names. Received: labels={labels!r}")
     return names

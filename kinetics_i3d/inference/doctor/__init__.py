@@ -61,7 +61,7 @@ def examine(
     """
     spec = as_spec(spec)
     if not isinstance(path, (str, os.PathLike)) or not is_array(path):
-        path = check_video(path)
+        path = check_video(path, argument="path")
         if video is not None:
             raise ValueError(f"`video` must be None for a video. Received: video={str(video)!r}")
         rgb = dataclasses.replace(spec, stream="rgb")
