@@ -21,9 +21,9 @@ CALLS = {
         lambda folder: ki3d.evaluate("rgb_figures", 0),
         "`path` must be the path",
     ),
-    "inflate(name)": (
-        lambda folder: ki3d.inflate("imagenet_inception5h"),
-        "`model` must be an image model.*Received: str",
+    "inflate(list)": (
+        lambda folder: ki3d.inflate(["imagenet_inception5h"]),
+        "`model` must be an image model.*Received: list",
     ),
     "convert(array)": (
         lambda folder: ki3d.convert(np.zeros(3), folder / "x.h5"),
@@ -587,6 +587,19 @@ def test_numbers_of_numpy_are_taken_where_those_of_python_are(folder):
         for window in (16, np.int64(16))
     )
     assert whole.predictions == by_numpy.predictions
+
+
+@pytest.mark.slow
+def test_weights_of_images_are_inflated_by_their_path(tmp_path):
+    ki3d.save_weights(small_images(), tmp_path / "images.h5")
+    by_path, of_model = (
+        ki3d.inflate(images) for images in (tmp_path / "images.h5", small_images())
+    )
+    for one, other in zip(by_path.get_weights(), of_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    ki3d.save_weights(small_model(), tmp_path / "clips.h5")
+    with pytest.raises(ki3d.WeightsError, match=r"holds a model of clips \(InceptionI3D\)"):
+        ki3d.inflate(tmp_path / "clips.h5")
 
 
 def test_flow_of_frames_in_memory_is_that_of_the_array():

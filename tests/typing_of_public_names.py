@@ -34,6 +34,8 @@ def models() -> None:
     loaded = ki3d.load_model(streams=("rgb", "flow"))
     assert_type(loaded, ki3d.ClipModel)
     ki3d.optimize(loaded, precision="bfloat16")
+    ki3d.optimize("rgb_figures")
+    ki3d.inflate("imagenet_slim", clip_spec="deepmind")
 
 
 def videos() -> None:
@@ -44,6 +46,7 @@ def videos() -> None:
     clip: np.ndarray = ki3d.load_clip(memory, spec=spec)
     flow: np.ndarray = ki3d.optical_flow(list(frames), method="tvl1")
     ki3d.load_streams("video.mp4", {"rgb": spec, "flow": spec.for_flow()})
+    ki3d.load_streams("video.mp4", {"rgb": "deepmind", "flow": "deepmind_flow"})
     seconds: float | None = ki3d.video_info("video.mp4").duration
     with ki3d.show_progress(every=seconds):
         result = ki3d.classify(memory, "rgb_figures", top=3)
@@ -100,7 +103,7 @@ def training() -> None:
     records = ki3d.prepare(dataset, FOLDER / "records", stored, workers=2)
     assert_type(records, ki3d.Records)
     spec = ki3d.ClipSpec("small")
-    augment = ki3d.augmentation(spec, color=False)
+    augment = ki3d.augmentation("deepmind", color=False)
     clips: Any = ki3d.training_clips(dataset, spec=spec, frames=9, batch_size=2, augment=augment)
     print(clips)
 

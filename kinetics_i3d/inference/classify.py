@@ -23,7 +23,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec, as_spec
 from kinetics_i3d.core.labels import decode_predictions, labels_or_known
 from kinetics_i3d.core.progress import track
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.core.types import PathLike, check_count
+from kinetics_i3d.core.types import PathLike, Weights, check_count
 from kinetics_i3d.data.streams import count_frames
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.clip_model import (
@@ -84,7 +84,7 @@ class Classification:
 
 def classify(
     path: PathLike | VideoFrames,
-    model: ClipModel | PathLike | None = None,
+    model: ClipModel | Weights | None = None,
     *,
     top: int = 5,
     window: int | None = None,

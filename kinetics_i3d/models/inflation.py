@@ -5,14 +5,17 @@ network gives the outputs of the 2D one wherever its receptive field has no zero
 """
 
 import dataclasses
+import os
 
 import keras
 import numpy as np
 
 from kinetics_i3d.core.clip_spec import ClipSpec, as_spec
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, InceptionI3D
+from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.layers import BATCH_NORM_MOMENTUM
 from kinetics_i3d.models.pretrained import HEAD
 from kinetics_i3d.weights.assign import assign, named_variables
@@ -22,7 +25,7 @@ FIRST = "Conv2d_1a_7x7_conv"
 
 
 def inflate(
-    model: ClipModel,
+    model: ClipModel | PathLike,
     *,
     channels: int | None = None,
     classes: int | None = None,
@@ -34,7 +37,8 @@ def inflate(
     """Inflates an `InceptionV1` into its 3D counterpart.
 
     Args:
-        model: An `InceptionV1` with or without its top.
+        model: An `InceptionV1` with or without its top; or weights as it takes them, such as
+            `"imagenet_inception5h"` or a path.
         channels: Input channels of the inflated model, 2 for flow; by default those of
             `clip_spec`. If `model` has another number, the first kernel is averaged over its
             channels and repeated.
@@ -63,10 +67,12 @@ def inflate(
     >>> inflated.output_shape
     (None, 21)
     """
+    if isinstance(model, (str, os.PathLike)):
+        model = InceptionV1(weights=model)
     if not isinstance(model, ClipModel):
         raise ValueError(
-            '`model` must be an image model, such as InceptionV1(weights="imagenet_inception5h"). '
-            f"Received: {type(model).__name__}"
+            '`model` must be an image model, such as InceptionV1(weights="imagenet_inception5h"), '
+            f"or the name or path of its weights. Received: {type(model).__name__}"
         )
     if len(model.input_shape) != 4:
         raise ValueError(f"`model` must read images. Received: input_shape={model.input_shape}")

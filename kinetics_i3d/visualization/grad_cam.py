@@ -16,7 +16,7 @@ import numpy as np
 
 from kinetics_i3d.core.labels import ACTIVATIONS, labels_or_known
 from kinetics_i3d.core.stream_specs import StreamSpecs
-from kinetics_i3d.core.types import PathLike, check_count, check_fraction
+from kinetics_i3d.core.types import PathLike, Weights, check_count, check_fraction
 from kinetics_i3d.data.views import video_views
 from kinetics_i3d.models.clip_model import (
     ClipModel,
@@ -70,7 +70,7 @@ class GradCAM:
 
 
 def grad_cam(
-    model: ClipModel | PathLike | Mapping[str, Any],
+    model: ClipModel | Weights,
     clips: Any,
     *,
     label: str | int | None = None,
