@@ -206,7 +206,7 @@ CALLS = {
     **{
         f"augmentation(area={area!r})": (
             lambda folder, area=area: ki3d.augmentation("deepmind", area=area),
-            r"`area` must be two shares \(low, high\) with 0 < low <= high <= 1",
+            r"`area` must be two fractions \(low, high\) with 0 < low <= high <= 1",
         )
         for area in ((0, 1), (0.5, 2), (0.9, 0.1), (0.5,), 0.5, "12", (np.nan, 1.0), (True, True))
     },
@@ -253,8 +253,8 @@ CALLS = {
             ("warmup", np.nan, "`warmup` must be finite"),
             ("freeze", 3, "`freeze` must be a list of names. Received: freeze=3"),
             ("freeze", (3,), "`freeze` must be a list of names"),
-            ("area", 0.5, "`area` must be two shares"),
-            ("area", ("0", "1"), "`area` must be two shares"),
+            ("area", 0.5, "`area` must be two fractions"),
+            ("area", ("0", "1"), "`area` must be two fractions"),
             ("weights", 3, "`weights` must be a name or a path of weights. Received: weights=3"),
             ("inflate", 3, "`inflate` must be a name or a path"),
             ("split", 3, "`split` must be a string. Received: split=3"),

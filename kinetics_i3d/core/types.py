@@ -144,7 +144,7 @@ def check_fraction(name: str, value: Any, *, with_0: bool = True, with_1: bool =
 
 
 def check_area(area: Any) -> tuple[float, float]:
-    """Checks the range of a crop's area, two shares, and returns it as a tuple.
+    """Checks the range of a crop's area, two fractions, and returns it as a tuple.
 
     Raises:
         ValueError: If it is anything else.
@@ -154,13 +154,14 @@ def check_area(area: Any) -> tuple[float, float]:
     >>> check_area((0.5, 2))
     Traceback (most recent call last):
     ...
-    ValueError: `area` must be two shares (low, high) with 0 < low <= high <= 1. Received: ...
+    ValueError: `area` must be two fractions (low, high) with 0 < low <= high <= 1. Received: ...
     """
-    shares = tuple(area) if isinstance(area, Iterable) and not isinstance(area, str) else ()
-    if len(shares) == 2 and all(map(is_number, shares)) and 0 < shares[0] <= shares[1] <= 1:
-        return shares[0], shares[1]
+    bounds = tuple(area) if isinstance(area, Iterable) and not isinstance(area, str) else ()
+    if len(bounds) == 2 and all(map(is_number, bounds)) and 0 < bounds[0] <= bounds[1] <= 1:
+        return bounds[0], bounds[1]
     raise ValueError(
-        f"`area` must be two shares (low, high) with 0 < low <= high <= 1. Received: area={area!r}"
+        "`area` must be two fractions (low, high) with 0 < low <= high <= 1. Received: "
+        f"area={area!r}"
     )
 
 
