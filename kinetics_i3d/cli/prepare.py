@@ -82,7 +82,7 @@ def add_split_arguments(group):
         default=SHARE,
         metavar="FRACTION",
         help="fraction of a dataset without splits that becomes the split val, the others train; 0 "
-        "keeps all of it as the split all",
+        "or --split all keeps all of it as the split all",
     )
 
 
@@ -154,7 +154,7 @@ def prepare_config(options):
         flow_quality=options.flow_quality,
         shard_size=options.shard_size,
         seed=options.seed,
-        validation=options.validation,
+        validation=0.0 if options.split else options.validation,
     )
 
 

@@ -5,10 +5,11 @@ import difflib
 import json
 import numbers
 import os
+from collections.abc import Iterable
 
 import numpy as np
 
-from kinetics_i3d.core.clip_spec import ClipSpec, as_streams
+from kinetics_i3d.core.clip_spec import STREAMS, ClipSpec, as_streams
 from kinetics_i3d.core.types import (
     Streams,
     check_area,
@@ -224,7 +225,10 @@ class TrainConfig:
     class_weight: str = "none"
 
     def __post_init__(self):
-        streams = () if self.streams in (None, (), []) else as_streams(self.streams)
+        streams = self.streams
+        if streams is not None and not isinstance(streams, str):
+            streams = tuple(streams) if isinstance(streams, Iterable) else streams
+        streams = () if streams is None or streams == () else as_streams(streams)
         object.__setattr__(self, "streams", streams)
         self._convert()
         if self.transfer is None:
@@ -354,7 +358,10 @@ def recorded_fields(config):
     Returns:
         A new dictionary, with the fields that did not exist at the values that they had implicitly.
     """
-    return _NEW_FIELDS | {RENAMED_FIELDS.get(name, name): value for name, value in config.items()}
+    fields = {RENAMED_FIELDS.get(name, name): value for name, value in config.items()}
+    if isinstance(fields.get("streams"), list):  # they were in any order
+        fields["streams"] = [stream for stream in STREAMS if stream in fields["streams"]]
+    return _NEW_FIELDS | fields
 
 
 def check_choice(field, value, allowed):

@@ -23,6 +23,7 @@ from absl import logging
 from kinetics_i3d.core.files import atomic_path
 from kinetics_i3d.core.json_objects import parse_object
 from kinetics_i3d.core.progress import track
+from kinetics_i3d.training.config import RENAMED_FIELDS
 from kinetics_i3d.training.errors import reporting_write_errors, until_stopped
 
 _ONLY = "clips"  # the name in files of the features of a network with a single classifier
@@ -126,7 +127,12 @@ class FeatureSource:
         # The version stands for the code that decodes, augments and computes.
         digest = hashlib.sha256(importlib.metadata.version("kinetics-i3d").encode())
         fields = dataclasses.asdict(self.clips.config)
-        relevant = [(name, fields[name]) for name in fields if name not in _NOT_OF_FEATURES]
+        former = {now: name for name, now in RENAMED_FIELDS.items()}  # keeps features of these
+        relevant = [
+            (former.get(name, name), fields[name])
+            for name in fields
+            if name not in _NOT_OF_FEATURES
+        ]
         digest.update(repr(relevant).encode())
         digest.update(repr((self.clips.streams, self.backbone.output_shape)).encode())
         for variable in self.backbone.weights:

@@ -128,8 +128,8 @@ def training_and_validation(dataset, config):
         return training, held_out if len(held_out) else None
     if dataset.is_undivided and not dataset.lists_videos and config.split == "train":
         raise DatasetError(
-            f"{dataset.name}: these records have no splits; prepare them again to hold out videos "
-            "for validation, or train on all of them with split='all'"
+            f"{dataset.name}: these records have no splits; prepare them in another folder to hold "
+            "out videos for validation, or train on all of them: split 'all'"
         )
     training = dataset.split(config.split)
     if config.validation is None:
@@ -186,8 +186,8 @@ def check_run(config, training, strategy):
     parts = strategy.num_replicas_in_sync * config.accumulate
     if config.batch_size % parts:
         raise ValueError(
-            f"`batch` must be a multiple of {parts}, {strategy.num_replicas_in_sync} devices times "
-            f"accumulate={config.accumulate}. Received: batch_size={config.batch_size!r}"
+            f"`batch_size` must be a multiple of {parts}, {strategy.num_replicas_in_sync} devices "
+            f"times accumulate={config.accumulate}. Received: batch_size={config.batch_size!r}"
         )
     if strategy.num_replicas_in_sync > 1 and (config.linear_probe or config.transfer == "fixed"):
         field, right = ("linear_probe", "0") if config.linear_probe else ("transfer", "'full'")

@@ -204,7 +204,8 @@ JHMDB_TERMS = (
     "(Apache-2.0)"
 )
 JHMDB_COMMAND = (
-    "kinetics-i3d train InceptionI3D --data {data} --output RUN --recipe {recipe} --name {name}"
+    "kinetics-i3d train InceptionI3D --data {data} --output RUN --recipe {recipe} "
+    "--spec-name {name}"
 )
 PAPER = "https://arxiv.org/abs/1705.07750"
 RELEASED_TERMS = "Released by DeepMind under Apache-2.0; trained on {}"

@@ -31,6 +31,25 @@ def table(videos, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "splits"),
+    [((), ("train", "val")), (("--validation", "0"), ("all",)), (("--split", "all"), ("all",))],
+)
+def test_a_dataset_without_splits_is_divided_unless_it_is_kept(
+    command, videos, tmp_path, words, splits
+):
+    folder = tmp_path / "in"
+    for label in ("sit", "stand"):
+        for number in range(2):
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            shutil.copy(videos["one"], folder / label / f"{label}_{number}.mp4")
+    words = ("--streams", "rgb", *words)
+    code, _, err = command("prepare", folder, "--output", tmp_path / "out", *words)
+    assert code == 0, err
+    assert open_dataset(tmp_path / "out").splits == splits
+
+
+@pytest.mark.slow
 def test_records_are_written_and_their_folder_printed(command, table, tmp_path):
     out = tmp_path / "out"
     code, printed, err = command("prepare", table("one", "two", "three"), "--output", out, *QUICK)

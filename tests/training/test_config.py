@@ -65,6 +65,7 @@ def test_config_of_an_earlier_version_has_the_present_names():
         "global_clipnorm": 1.0,
         "frames": 9,
     }
+    assert recorded_fields({"streams": ["flow", "rgb"]})["streams"] == ["rgb", "flow"]
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     assert {*RENAMED_FIELDS.values()} <= names and not {*RENAMED_FIELDS} & names
 

@@ -19,6 +19,7 @@ from kinetics_i3d.core.threads import usable_processors
 from kinetics_i3d.core.types import PathLike, ProgressFunction, Streams, check_count, is_number
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
+from kinetics_i3d.data.layouts.listing import UNDIVIDED
 from kinetics_i3d.data.records import manifest as manifests
 from kinetics_i3d.data.records.addresses import Address, path_or_address
 from kinetics_i3d.data.records.manifest import digest
@@ -109,7 +110,7 @@ def prepare_by(write, dataset, folder, config=None):
     check_unicode(folder)
     if "flow" in config.streams:
         pair_function(config.flow.method, config.flow.backend)  # refuses a missing package
-    if config.validation and dataset.is_undivided:
+    if config.validation and dataset.is_undivided and not _holds_undivided(folder):
         parts = split_undivided(dataset, share=config.validation, seed=config.seed)
         dataset = dataclasses.replace(
             dataset,
@@ -145,6 +146,14 @@ def prepare_by(write, dataset, folder, config=None):
         }
         manifests.write_manifest(folder, dataclasses.replace(begun, splits=splits))
     return Records(folder)
+
+
+def _holds_undivided(folder):
+    """Whether a folder holds records, finished or not, that were prepared without dividing them."""
+    if not (folder / manifests.NAME).is_file():
+        return False
+    earlier = manifests.read_manifest(folder, complete=False)
+    return [*earlier.settings["videos"]] == [UNDIVIDED]
 
 
 def _claim(folder, settings):
@@ -191,7 +200,7 @@ class PrepareConfig:
         seed: Seed of the assignment of videos to shards.
         validation: Fraction of the videos of a dataset without splits that get the split `"val"`,
             0 to 1; the others get `"train"`. `train` holds out the same videos of the dataset
-            itself. With 0, all get the split `"all"`.
+            itself. With 0, all get the split `"all"`, as in a folder whose records were begun so.
 
     Raises:
         ValueError: If a field is outside its range.

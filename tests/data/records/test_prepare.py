@@ -119,6 +119,9 @@ def test_videos_without_splits_are_divided_as_in_training(dataset, tmp_path):
         training_and_validation(whole, TrainConfig())
     everything, none = training_and_validation(whole, TrainConfig(split="all"))
     assert len(everything) == 10 and none is None
+    before = content(tmp_path / "whole")
+    assert prepare(undivided, tmp_path / "whole", RGB).splits == ("all",)  # as it was begun
+    assert content(tmp_path / "whole") == before
 
 
 def test_the_manifest_tells_all_that_it_should(prepared):
