@@ -15,6 +15,7 @@ from kinetics_i3d.inference.features import FeatureExtractor
 from kinetics_i3d.inference.whole_video import WholeVideoExtractor
 from kinetics_i3d.models.clip_model import ClipModel
 from kinetics_i3d.video.video_frames import VideoFrames
+from kinetics_i3d.weights import DEFAULT_WEIGHTS
 
 
 def extract_features(
@@ -116,6 +117,7 @@ def extract_features(
 
 
 def make_extractor(weights, options):
-    """The `FeatureExtractor` of these `FeatureOptions`."""
+    """The `FeatureExtractor` of these `FeatureOptions`; `weights` may be `None`."""
+    weights = DEFAULT_WEIGHTS[options.streams] if weights is None else weights
     extractor = WholeVideoExtractor if options.window == WHOLE else FeatureExtractor
     return extractor(weights, options)

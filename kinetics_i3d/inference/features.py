@@ -260,9 +260,7 @@ class FeatureExtractor:
 
 
 def _load(weights, streams):
-    """The `ClipModel` of weights, by default the default ones, of these streams."""
-    if weights is None:
-        return load_model(streams=streams)
+    """The `ClipModel` of weights, of these streams."""
     if streams is None or isinstance(weights, (ClipModel, Mapping)):
         return as_model(weights, argument="weights")
     return load_model(weights, streams=streams)

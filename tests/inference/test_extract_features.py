@@ -3,6 +3,7 @@
 import dataclasses
 import fractions
 import gc
+import importlib
 import json
 import weakref
 
@@ -36,6 +37,17 @@ def rows_of(extractor, video):
         for inputs, spans in extractor.batches(video)
         for clip, span in zip(inputs["rgb"], spans, strict=True)
     ]
+
+
+def test_the_default_weights_are_those_of_the_streams(model, tmp_path, monkeypatch):
+    ki3d.save_weights(model, tmp_path / "mine.h5")
+    module = importlib.import_module("kinetics_i3d.inference.extract_features")
+    monkeypatch.setattr(module, "DEFAULT_WEIGHTS", {None: tmp_path / "mine.h5"})
+    video = noise(20)
+    rows = ki3d.extract_features(video, window=16)
+    expected = ki3d.extract_features(video, tmp_path / "mine.h5", window=16)
+    np.testing.assert_array_equal(rows.features, expected.features)
+    assert rows.metadata["weights"] == expected.metadata["weights"]
 
 
 @pytest.mark.long

@@ -151,7 +151,7 @@ def test_a_source_that_ends_at_once_is_an_error(model, tmp_path):
         ),
         ({"every": True}, "`every` must be seconds above 0. Received: every=True"),
         ({"window": "two"}, "`window` must be a number of frames, 9 or more, or seconds such as"),
-        ({"window": "0.1s"}, "`window` must be a number of frames, 9 or more, or seconds such as"),
+        ({"window": "0.1s"}, "seconds such as '2.56s'. Received: window='0.1s'"),
     ],
 )
 def test_wrong_arguments_are_named_before_anything_is_opened(model, video, options, message):
