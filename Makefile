@@ -49,8 +49,7 @@ help:  ## list these targets
 	    while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/.core $(VENV)/.weights  ## name the action in VIDEO=file.mp4 (default: an example clip), draw demo.png
-	$(BIN)/kinetics-i3d classify "$(VIDEO)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
-	    --precision $(PRECISION) --output "$(OUTPUT)"
+	$(BIN)/kinetics-i3d classify "$(VIDEO)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") --precision $(PRECISION) --output "$(OUTPUT)"
 	$(if $(filter examples/%,$(VIDEO)),@echo "Your own video (400 actions): make demo VIDEO=path/to/video.mp4")
 
 check: $(VENV)/.dev  ## lint, formatting, types and the quick tests

@@ -96,6 +96,7 @@ def _add_grad_cam(parser):
     )
     parser.add_argument(
         "--map-stream",
+        dest="stream",
         choices=STREAMS,
         help="for a model of two streams: the stream whose map is drawn (default: rgb)",
     )
@@ -175,7 +176,7 @@ def _grad_cam(path, options):
     model = _model(options)
     from kinetics_i3d.visualization.grad_cam import draw_grad_cam, grad_cam
 
-    choices = {"label": options.label, "endpoint": options.endpoint, "stream": options.map_stream}
+    choices = {"label": options.label, "endpoint": options.endpoint, "stream": options.stream}
     draw_grad_cam(path, grad_cam(model, options.source, **choices))
 
 

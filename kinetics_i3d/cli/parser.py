@@ -235,26 +235,32 @@ def with_option_names(text, parser, options):
         whole"; names that are no options stay.
     """
     names = dict(_option_names(parser, options))
+
+    def value(match):
+        if match[1] not in names:
+            return match[0]
+        return f"{names[match[1]]} {match[3] if match[2] is None else match[2]}"
+
     text = _NAME.sub(lambda match: names.get(match[1], match[0]), text)
-    return _VALUE.sub(
-        lambda match: (
-            f"{names[match[1]]} {match[2] or match[3]}" if match[1] in names else match[0]
-        ),
-        text,
-    )
+    return _VALUE.sub(value, text)
 
 
 _NAME = re.compile(r"`([a-z_0-9]+)`")
-_VALUE = re.compile(r"\b([a-z_0-9]+)=(?:'([^'\s]+)'|(-?\d[\w.+-]*))")
+# name='text', or name= a number, a tuple or None; not within a path.
+_VALUE = re.compile(
+    r"(?<![\w/.'])([a-z_0-9]+)=(?:'([^']*)'|(-?\d[\w.+-]*|-?inf|nan|None|\([^()]*\)))(?![\w/])"
+)
 
 
 def _option_names(parser, options):
-    """(name in the parsed options, name on the command line) of a verb's options."""
+    """(name in the parsed options, name on the command line) of a verb's arguments."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             yield from _option_names(action.choices[getattr(options, action.dest)], options)
         elif action.option_strings and action.help is not argparse.SUPPRESS:
             yield action.dest, action.option_strings[0]
+        elif not action.option_strings:
+            yield action.dest, action.metavar or action.dest
 
 
 def _is_shared(action):

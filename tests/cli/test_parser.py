@@ -172,6 +172,18 @@ def test_a_former_spelling_works_with_one_notice_and_is_hidden(former, now, caps
         ),
         ("draw flow a.mp4 --output b.png", "`frames` must be 1", "--frames must be 1"),
         ("classify a.mp4", "`endpoint` must be x; top1=3", "`endpoint` must be x; top1=3"),
+        (
+            "train --data a --output b",
+            "`area` must be x. Received: area=(0.5, 2.0), fps=inf, weights=None",
+            "--area must be x. Received: --area (0.5, 2.0), --fps inf, --weights None",
+        ),
+        (
+            "train --data a --output b",
+            "no such weights: weights='my runs/seed=0/w.h5'",
+            "no such weights: --weights my runs/seed=0/w.h5",
+        ),
+        ("train No --data a --output b", "`system` must be one of", "SYSTEM must be one of"),
+        ("draw grad-cam a --output b", "`stream` must be x", "--map-stream must be x"),
         ("train --data a --output b", "`norm` is `batch_norm`", "`norm` is --batch-norm"),
     ],
 )
