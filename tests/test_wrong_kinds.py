@@ -176,8 +176,8 @@ CALLS = {
             ("batch_size=0", {"batch_size": 0}, "`batch_size` must be a whole number above 0"),
             ("workers=-3", {"workers": -3}, "`workers` must be a whole number above 0"),
             ("workers=0", {"workers": 0}, "`workers` must be a whole number above 0"),
-            ("seed=1.5", {"seed": 1.5}, "`seed` must be a whole number, 0 or more"),
-            ("seed=large", {"seed": 2**31 - 1}, r"`seed` must be below 2\*\*31 - 1"),
+            ("seed=1.5", {"seed": 1.5}, "`seed` must be a whole number"),
+            ("seed=large", {"seed": 2**63}, r"`seed` must be below 2\*\*63"),
             ("shard=3", {"shard": 3}, r"`shard` must be \(index, count\) with .* shard=3"),
             ("shard=(2, 2)", {"shard": (2, 2)}, r"`shard` must be \(index, count\)"),
             ("shard of texts", {"shard": ("0", "2")}, r"`shard` must be \(index, count\)"),
@@ -215,9 +215,9 @@ CALLS = {
             lambda folder, about=about: ki3d.save_weights(
                 small_model(), folder / "x.h5", about=about
             ),
-            "`about` must be a dictionary with strings as keys",
+            "`about` must be a dictionary",
         )
-        for about in (3, 0, [1], [], "x", "", {1: 2})
+        for about in (3, 0, [1], [], "x", "")
     },
     "train(about=list)": (
         lambda folder: ki3d.train(folder, ki3d.TrainConfig(), folder / "run", about=[1]),

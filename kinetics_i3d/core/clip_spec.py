@@ -10,7 +10,7 @@ import difflib
 import fractions
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -248,11 +248,11 @@ def as_spec(spec: Any, *, argument: str = "spec") -> ClipSpec:
     )
 
 
-def as_streams(streams: str | Sequence[str]) -> tuple[str, ...]:
+def as_streams(streams: str | Iterable[str]) -> tuple[str, ...]:
     """A tuple of names from `STREAMS`, in their order.
 
     Args:
-        streams: A name, several with commas between them, or a sequence of names, in any order;
+        streams: A name, several with commas between them, or an iterable of names, in any order;
             `"both"` means all.
 
     Raises:
@@ -263,13 +263,13 @@ def as_streams(streams: str | Sequence[str]) -> tuple[str, ...]:
     >>> as_streams("flow"), as_streams("rgb,flow"), as_streams(["flow", "rgb"])
     (('flow',), ('rgb', 'flow'), ('rgb', 'flow'))
     """
-    if streams == "both":
-        return STREAMS
-    names = streams.split(",") if isinstance(streams, str) else streams
-    if isinstance(names, (list, tuple)):
-        chosen = tuple(stream for stream in STREAMS if stream in names)
-        if chosen and len(chosen) == len(names):
-            return chosen
+    if isinstance(streams, str):
+        names = STREAMS if streams == "both" else tuple(streams.split(","))
+    else:
+        names = tuple(map(str, streams)) if isinstance(streams, Iterable) else ()
+    chosen = tuple(stream for stream in STREAMS if stream in names)
+    if chosen and len(chosen) == len(names):
+        return chosen
     raise ValueError(
         f"`streams` must be 'rgb', 'flow' or 'rgb,flow'. Received: streams={streams!r}"
     )

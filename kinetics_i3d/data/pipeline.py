@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kinetics_i3d.core.clip_spec import ClipSpec
@@ -98,7 +99,7 @@ def training_clips(
         augment: A function `(clip, seed) -> clip` of {stream: tensor}, such as
             `augmentation(spec)`; flow is quantized to uint8.
         mixup: Alpha of `transforms.mixup`; 0 disables it.
-        seed: 0 or more; the same seed gives the same batches for any number of `workers`.
+        seed: A whole number; the same seed gives the same batches for any number of `workers`.
         workers: Videos decoded at the same time; None is one per processor.
         shard: (index, count) of one of several processes that share the source; each example is
             seen by exactly one of them.
@@ -179,14 +180,14 @@ def training_clips(
 
 
 def _checked_seed(seed):
-    if check_whole("seed", seed) >= 2**31 - 1:  # TensorFlow takes it and the next one as int32
-        raise ValueError(f"`seed` must be below 2**31 - 1. Received: seed={seed!r}")
+    if check_whole("seed", seed, least=-(2**63)) >= 2**63:  # an int64 of TensorFlow
+        raise ValueError(f"`seed` must be below 2**63. Received: seed={seed!r}")
     return int(seed)
 
 
 def _checked_start(start):
     """`start` of `training_clips` as a tuple; `ValueError` unless it is two counts to skip."""
-    if isinstance(start, (list, tuple)) and len(start) == 2:
+    if isinstance(start, (list, tuple, np.ndarray)) and len(start) == 2:
         return tuple(check_whole("start", number) for number in start)
     raise ValueError(f"`start` must be (examples, batches) to skip. Received: start={start!r}")
 

@@ -114,7 +114,7 @@ def check_shard(shard):
     >>> check_shard([1, 2])
     (1, 2)
     """
-    if isinstance(shard, (list, tuple)) and len(shard) == 2:
+    if isinstance(shard, (list, tuple, np.ndarray)) and len(shard) == 2:
         is_whole = all(is_number(n) and isinstance(n, numbers.Integral) for n in shard)
         if is_whole and 0 <= shard[0] < shard[1]:
             return int(shard[0]), int(shard[1])

@@ -14,7 +14,7 @@ from absl import logging
 
 from kinetics_i3d.core.errors import DatasetError, VideoError, join_items
 from kinetics_i3d.core.file_warnings import one_warning_per_file, warn_about
-from kinetics_i3d.core.types import PathLike, ProgressFunction, Weights, check_path
+from kinetics_i3d.core.types import PathLike, ProgressFunction, Weights, check_path, check_text
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts.labels import hint, log_respelled, match_labels
@@ -87,8 +87,10 @@ def evaluate(
         raise ValueError(f"`views` must be one of {(*VIEWS,)}. Received: views={views!r}")
     if cache is not None:
         check_path("cache", cache)
+    check_text("split", split)
     opened: Any = open_dataset(dataset)
-    if split is None and not isinstance(dataset, Dataset) and not opened.is_undivided:
+    is_path = not isinstance(dataset, Dataset)
+    if split is None and is_path and opened.lists_videos and not opened.is_undivided:
         split = "test"
     if split is not None:
         opened = opened.split(split)

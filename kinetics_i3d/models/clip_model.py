@@ -298,7 +298,7 @@ class ClipModel(keras.Model):
         """As in Keras, for `*.keras`.
 
         Raises:
-            ValueError: For `*.h5`, Keras' former format, of which Keras could not load the model.
+            ValueError: For `*.h5`, Keras' former format, which Keras' `load_model` could not read.
         """
         if os.fspath(filepath).lower().endswith((".h5", ".hdf5")):
             raise ValueError(

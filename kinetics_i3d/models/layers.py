@@ -60,7 +60,7 @@ class Conv3D(layers.Conv3D):
             plain
             and short
             and set(self.dilation_rate) == {1}
-            and not tf.config.list_physical_devices("GPU")
+            and not tf.config.get_visible_devices("GPU")
         )
 
 
@@ -105,7 +105,7 @@ class MaxPooling3D(layers.MaxPooling3D):
     def _gradient_is_wrong(self):
         if keras.backend.backend() != "tensorflow" or self.data_format != "channels_last":
             return False
-        return not sys.modules["tensorflow"].config.list_physical_devices("GPU")
+        return not sys.modules["tensorflow"].config.get_visible_devices("GPU")
 
 
 # Passed to every layer, since ~/.keras/keras.json may set another default.

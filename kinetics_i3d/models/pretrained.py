@@ -290,7 +290,7 @@ def check_about(about):
         about: As for `save_weights`; `None` is `{}`.
 
     Raises:
-        ValueError: If it is not a dictionary with strings as keys, or not JSON-serializable.
+        ValueError: If it is not a dictionary, or not JSON-serializable.
 
     Example:
 
@@ -298,10 +298,8 @@ def check_about(about):
     {'top1': 0.5}
     """
     about = {} if about is None else about
-    if not isinstance(about, Mapping) or not all(isinstance(key, str) for key in about):
-        raise ValueError(
-            f"`about` must be a dictionary with strings as keys. Received: about={about!r}"
-        )
+    if not isinstance(about, Mapping):
+        raise ValueError(f"`about` must be a dictionary. Received: about={about!r}")
     about = dict(about)
     try:
         return json.loads(json.dumps(about, default=lambda value: value.tolist()))

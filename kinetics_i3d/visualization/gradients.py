@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kinetics_i3d.models.layers import MaxPooling3D
 from kinetics_i3d.models.load import feature_model
 
 # {model: {(stream, endpoint): its probed copy}}
@@ -49,7 +50,7 @@ def _insert_probe(network, endpoint):
     activations: list = []
 
     def call(layer, *args, **kwargs):
-        output = layer(*args, **kwargs)
+        output = _corrected(layer)(*args, **kwargs)
         if layer.name == endpoint:
             activations.append(output)
             return _Probe()(output)
@@ -65,13 +66,19 @@ def _replace(model, network, copy):
 
     def call(layer, *args, **kwargs):
         if layer is not network:
-            return layer(*args, **kwargs)
+            return _corrected(layer)(*args, **kwargs)
         activation, output = copy(*args, **kwargs)
         activations.append(activation)
         return output
 
     outer = _copy_graph(model, call)
     return keras.Model(outer.input, [*activations, outer.output])
+
+
+def _corrected(layer):
+    """The package's own pool for one of Keras, whose gradient is wrong on CPUs."""
+    is_plain = type(layer) is keras.layers.MaxPooling3D
+    return MaxPooling3D.from_config(layer.get_config()) if is_plain else layer
 
 
 def _copy_graph(model, call):

@@ -220,6 +220,14 @@ def test_streams_may_be_in_any_form_and_order(streams):
     assert ki3d.TrainConfig(system="TwoStreamI3D", streams=streams).streams == ("rgb", "flow")
 
 
+@pytest.mark.parametrize(
+    "streams", [np.array(["flow", "rgb"]), {"flow": 1, "rgb": 2}, {"rgb": 1, "flow": 2}.keys()]
+)
+def test_streams_may_be_any_iterable_of_names(streams):
+    assert as_streams(streams) == ("rgb", "flow")
+    assert ki3d.TrainConfig(system="TwoStream", streams=streams).streams == ("rgb", "flow")
+
+
 @pytest.mark.parametrize("streams", ["", "rgb,", "rgb,rgb", "depth", (), ("rgb", "depth"), 1, None])
 def test_other_streams_are_refused(streams):
     with pytest.raises(ValueError, match="`streams` must be 'rgb', 'flow' or"):

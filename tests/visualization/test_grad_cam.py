@@ -9,7 +9,8 @@ import pytest
 from short_network import tiny_model, tiny_spec
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW
+from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, ClipSpec
+from kinetics_i3d.models.layers import MaxPooling3D
 
 pytestmark = pytest.mark.slow
 
@@ -151,6 +152,28 @@ def test_gradients_behind_max_pools_are_those_of_finite_differences(tiny, clips)
     assert cam.endpoint == endpoint
     corners = np.ix_((0, -1), (0, -1), (0, -1))  # where nothing is interpolated
     np.testing.assert_allclose(cam.heatmap[corners], expected[corners], atol=0.02)
+
+
+def test_pools_of_keras_have_the_gradient_of_the_packages_own():
+    def network(pool):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((9, 16, 16, 3))
+        x = keras.layers.Conv3D(4, 3, padding="same", activation="relu", name="act")(inputs)
+        for _ in range(2):
+            x = pool(3, strides=1, padding="same")(x)
+        x = keras.layers.GlobalAveragePooling3D()(keras.layers.Conv3D(4, 3)(x))
+        x = keras.layers.Dense(2, name="Logits")(x)
+        spec = ClipSpec("s", short_side=20, size=16)
+        about = {"labels": ("a", "b"), "architecture": "own", "minimum": (9, 16, 16)}
+        return ki3d.ClipModel(inputs, x, clip_spec=spec, **about)
+
+    video = np.random.default_rng(0).uniform(-1, 1, (1, 9, 16, 16, 3)).astype(np.float32)
+    maps = [
+        ki3d.grad_cam(network(pool), video, endpoint="act", label="b").heatmap
+        for pool in (keras.layers.MaxPooling3D, MaxPooling3D)
+    ]
+    assert maps[0].max() > 0.5
+    np.testing.assert_allclose(maps[0], maps[1], atol=1e-6)
 
 
 @pytest.mark.parametrize(
