@@ -218,7 +218,7 @@ class _LiveWindow:
         if size is None:
             size = self._minimum if is_fixed else max(self._minimum, WINDOW // step * step)
         most = self._minimum if is_fixed else math.inf
-        given = size
+        argument = size
         if isinstance(size, str) and SECONDS.fullmatch(size):
             frames = frame_count("window", size, as_rate(specs.fastest.fps))
             size = max(1, round(frames / step)) * step
@@ -228,7 +228,7 @@ class _LiveWindow:
             stacks = f", in whole stacks of {step}" if step > 1 else ""
             raise ValueError(
                 f"`window` must be a number of frames, {allowed}{stacks}, or seconds such as "
-                f"'2.56s'. Received: window={given!r}"
+                f"'2.56s'. Received: window={argument!r}"
             )
         self.size = int(size)
         self.frames: collections.deque = collections.deque(maxlen=self.size)

@@ -88,7 +88,7 @@ def test_run_writes_weights_config_and_history(noisy, tiny, tmp_path):
     assert ("loss", 6) in [(tag, step) for tag, step, _ in shown]
     ((width, height, *strips),) = [value for tag, _, value in shown if tag == "clips/rgb"]
     assert (int(width), int(height)) == (8 * 32, 32)
-    assert [tf.io.decode_png(each).shape for each in strips] == [(32, 8 * 32, 3)] * tiny.batch
+    assert [tf.io.decode_png(each).shape for each in strips] == [(32, 8 * 32, 3)] * tiny.batch_size
 
     other = dataclasses.replace(config, seed=1)
     before = {file: file.read_bytes() for file in output.iterdir() if file.is_file()}
