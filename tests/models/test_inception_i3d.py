@@ -190,9 +190,11 @@ def test_dropout_comes_before_the_classifier_in_training_only(narrow, options, f
     assert names[names.index("Dropout_0b") - 1] == "AvgPool_0a_7x7"
     cut = keras.Model(model.input, model.get_layer("Dropout_0b").output)
     clip = np.random.default_rng(0).normal(0, 1, (1, 9, 32, 32, 3)).astype(np.float32)
-    still, trained = np.asarray(cut(clip)), np.asarray(cut(clip, training=True))
-    share = (trained[still > 0] == 0).mean()
-    assert abs(share - found) < 0.2 and (still > 0).sum() > 40
+    still = np.asarray(cut(clip))
+    assert (still > 0).sum() > 40
+    # Of twenty draws together, 0.1 is five standard deviations.
+    dropped = [(np.asarray(cut(clip, training=True))[still > 0] == 0).mean() for _ in range(20)]
+    assert abs(np.mean(dropped) - found) < 0.1
 
 
 def test_labels_and_name_and_architecture(full, small):
