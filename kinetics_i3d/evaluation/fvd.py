@@ -28,8 +28,8 @@ class FVDResult:
     Args:
         fvd: Fréchet Video Distance; lower is better, 0 for identical sets.
         kvd: Kernel Video Distance, or `None` if it was not requested.
-        precision, recall: In [0, 1], or `None` if they were not requested or there are too few
-            videos.
+        precision: In [0, 1], or `None` if it was not requested or there are too few videos.
+        recall: As `precision`.
         spread: Standard deviation of `fvd` over bootstrap samples of the videos, or `None`.
         protocol: The `FVDProtocol`.
         videos: Numbers of real and generated videos that were compared.

@@ -86,8 +86,8 @@ class Features:
     """The features of one video, a row for each window or time step.
 
     Args:
-        features: float32 array, (windows[, time[, height, width]][, views], channels). The channels
-            of rgb precede those of flow.
+        features: float32 array, `(windows[, time[, height, width]][, views], channels)`. The
+            channels of rgb precede those of flow.
         start: float64 array (windows,): seconds of the source video, from its first picture, at
             which the first frame of the window begins.
         end: float64 array (windows,): seconds at which its last frame of the video ends.

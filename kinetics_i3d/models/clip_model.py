@@ -4,6 +4,8 @@ import math
 import os
 import types
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.labels import check_class_names
+from kinetics_i3d.core.types import Labels
 from kinetics_i3d.models.input_checks import (
     check_layout,
     check_values,
@@ -34,8 +37,8 @@ class ClipModel(keras.Model):
     """A functional model that keeps its preprocessing and its labels when saved and loaded.
 
     Args:
-        inputs, outputs: Keras tensors, as for `keras.Model`. The inputs of two streams are
-            `{"rgb": ..., "flow": ...}`.
+        inputs: Keras tensor, as for `keras.Model`; of two streams `{"rgb": ..., "flow": ...}`.
+        outputs: Keras tensor.
         clip_spec: The `ClipSpec` of its clips; for two streams `{stream: ClipSpec}`, whose numbers
             of frames are in the ratio of their `fps`.
         labels: Class names in the order of the outputs, or `()` if unknown.
@@ -55,16 +58,16 @@ class ClipModel(keras.Model):
 
     def __init__(
         self,
-        inputs,
-        outputs,
+        inputs: Any,
+        outputs: Any,
         *,
-        clip_spec,
-        labels=(),
-        architecture,
-        minimum,
-        system=None,
-        activation="softmax",
-        name=None,
+        clip_spec: ClipSpec | dict[str, ClipSpec],
+        labels: Labels = (),
+        architecture: str,
+        minimum: Sequence[int] | dict[str, Sequence[int]],
+        system: str | None = None,
+        activation: str = "softmax",
+        name: str | None = None,
     ):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         specs = clip_spec if isinstance(clip_spec, dict) else {clip_spec.stream: clip_spec}

@@ -9,6 +9,7 @@ import dataclasses
 
 from kinetics_i3d.core.clip_spec import as_streams
 from kinetics_i3d.core.errors import DatasetError
+from kinetics_i3d.core.types import PathLike
 from kinetics_i3d.data.dataset import Dataset
 from kinetics_i3d.data.layouts.listing import UNDIVIDED
 from kinetics_i3d.data.records.addresses import path_or_address
@@ -47,7 +48,7 @@ class Records(Dataset):
     [('test-00000-of-00001.tfrecord', 1)]
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: PathLike):
         self.folder = path_or_address(folder)
         self.manifest = read_manifest(self.folder)
 
