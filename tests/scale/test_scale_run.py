@@ -130,7 +130,7 @@ def test_records_equal_those_of_prepare(ray, videos, tmp_path, several):
         path = folder / label / pathlib.Path(name).name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes((videos / name).read_bytes())
-    config = PrepareConfig(streams=("rgb",), shard_size=1)
+    config = PrepareConfig(streams=("rgb",), shard_size=1, validation=0)
     dataset = ki3d.open_dataset(folder)
     if several:
         labeled = [dataclasses.replace(each, labels=dataset.labels) for each in dataset.videos]
