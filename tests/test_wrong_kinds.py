@@ -12,6 +12,10 @@ from kinetics_i3d.video.writer import write_video
 
 SMALL = ki3d.ClipSpec("small", short_side=36, size=32)
 
+CONSTRUCTORS = (
+    *("InceptionV1", "InceptionI3D", "TwoStreamI3D", "ConvNetLSTM", "C3D", "TwoStream"),
+    "TwoStreamFused",
+)
 CALLS = {
     "open_dataset(0)": (lambda folder: ki3d.open_dataset(0), "`path` must be the path.*: int"),
     "open_dataset(None)": (lambda folder: ki3d.open_dataset(None), "`path` must be the path"),
@@ -61,15 +65,7 @@ CALLS = {
             lambda folder, system=system: getattr(ki3d, system)(classes=0),
             "`classes` must be a whole number above 0. Received: classes=0",
         )
-        for system in (
-            "InceptionV1",
-            "InceptionI3D",
-            "TwoStreamI3D",
-            "ConvNetLSTM",
-            "C3D",
-            "TwoStream",
-            "TwoStreamFused",
-        )
+        for system in CONSTRUCTORS
     },
     "ClipSpec(0)": (lambda folder: ki3d.ClipSpec(0), "`name` must be a string. Received: name=0"),
     "ClipSpec(fps=text)": (lambda folder: ki3d.ClipSpec("x", fps="25"), "`fps` must be a number"),
@@ -275,15 +271,7 @@ CALLS = {
             ("batch_norm_momentum", None, "`batch_norm_momentum` must be at least 0 and below 1"),
             ("input_shape", 3, "`input_shape` must be .*Received: input_shape=3"),
         )
-        for system in (
-            "InceptionV1",
-            "InceptionI3D",
-            "TwoStreamI3D",
-            "ConvNetLSTM",
-            "C3D",
-            "TwoStream",
-            "TwoStreamFused",
-        )
+        for system in CONSTRUCTORS
     },
     **{
         f"InceptionI3D(input_shape={shape!r})": (

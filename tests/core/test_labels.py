@@ -64,8 +64,8 @@ def test_the_released_sample_is_named():
 
 def test_rows_are_decoded_best_first():
     probabilities = [[0.1, 0.7, 0.2], [0.5, 0.0, 0.5]]
-    found = decode_predictions(probabilities, labels=tuple("abc"), from_logits=False, top=2)
-    assert found == [[("b", 0.7), ("c", 0.2)], [("a", 0.5), ("c", 0.5)]]
+    predictions = decode_predictions(probabilities, labels=tuple("abc"), from_logits=False, top=2)
+    assert predictions == [[("b", 0.7), ("c", 0.2)], [("a", 0.5), ("c", 0.5)]]
     names = map(str.upper, "abc")
     assert decode_predictions([[0.0, 1.0, 0.0]], labels=names, top=1)[0][0][0] == "B"
 
@@ -78,10 +78,10 @@ def test_of_equals_the_first_comes_first():
 
 
 def test_logits_become_probabilities():
-    found = decode_predictions(np.log([[2.0, 5.0, 3.0]]), labels=tuple("abc"))
-    assert [label for label, _ in found[0]] == ["b", "c", "a"]
-    np.testing.assert_allclose([p for _, p in found[0]], [0.5, 0.3, 0.2])
-    assert all(type(p) is float for _, p in found[0])
+    predictions = decode_predictions(np.log([[2.0, 5.0, 3.0]]), labels=tuple("abc"))
+    assert [label for label, _ in predictions[0]] == ["b", "c", "a"]
+    np.testing.assert_allclose([p for _, p in predictions[0]], [0.5, 0.3, 0.2])
+    assert all(type(p) is float for _, p in predictions[0])
 
 
 def test_top_is_five_or_all_there_are():

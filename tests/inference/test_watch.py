@@ -57,11 +57,11 @@ def test_windows_have_the_probabilities_of_classify(model, video):
 
 def test_a_window_may_be_in_seconds_at_the_rate_of_the_spec(model, video):
     length = f"{10 / model.clip_spec.fps}s"
-    found = [
+    spans = [
         [(live.start, live.end) for live in watch(video, model, window=window, every=0.9)]
         for window in (10, length)
     ]
-    assert found[0] == found[1]
+    assert spans[0] == spans[1]
 
 
 def test_a_video_shorter_than_a_window_is_looped_as_classify_does(model, video):

@@ -78,18 +78,18 @@ def test_a_backend_has_the_same_logits_and_gradients(run_on, folder, backend):
     for constructor in CLIPS:
         name = constructor.__name__
         expected = np.load(folder / f"{name}.npy")
-        found = np.load(folder / f"{name}.{backend}.npy")
-        assert found.shape == expected.shape == (1, 5) and found.dtype == np.float32
+        actual = np.load(folder / f"{name}.{backend}.npy")
+        assert actual.shape == expected.shape == (1, 5) and actual.dtype == np.float32
         assert np.ptp(expected) > 1e-3
-        error = np.abs(found - expected).max() / np.abs(expected).max()
+        error = np.abs(actual - expected).max() / np.abs(expected).max()
         print(f"{backend} {name}: {error:.1e}")
         assert error < 1e-4, name
     for constructor in POOLS_3D:
         name = constructor.__name__
         wanted = np.load(folder / f"{name}.gradients.npz")
-        found = np.load(folder / f"{name}.{backend}.gradients.npz")
-        assert {*found} == {*wanted} and len(wanted.files) > 10
+        actual = np.load(folder / f"{name}.{backend}.gradients.npz")
+        assert {*actual} == {*wanted} and len(wanted.files) > 10
         largest = max(np.abs(array).max() for array in wanted.values())
         for path, array in wanted.items():
-            np.testing.assert_allclose(found[path], array, rtol=1e-3, atol=1e-4 * largest)
+            np.testing.assert_allclose(actual[path], array, rtol=1e-3, atol=1e-4 * largest)
     assert printed.split()[-1] == "False"

@@ -108,11 +108,11 @@ def test_videos_without_splits_are_divided_as_in_training(dataset, tmp_path):
     assert {split: records.count(split) for split in records.splits} == {"train": 7, "val": 3}
     for split, part in (("train", training), ("val", held_out)):
         paths = [str(path) for path, _ in records.shards(split)]
-        found = {
+        recorded = {
             parse_record(raw, streams=("rgb",))["name"].numpy().decode()
             for raw in tf.data.TFRecordDataset(paths)
         }
-        assert found == {video.path.name for video in part.videos}
+        assert recorded == {video.path.name for video in part.videos}
     whole = prepare(undivided, tmp_path / "whole", dataclasses.replace(RGB, validation=0))
     assert whole.splits == ("all",) and whole.count("all") == 10
     with pytest.raises(DatasetError, match="whole: these records have no splits; prepare them"):
