@@ -4,7 +4,7 @@ Importing any of them registers the classes that `.keras` files of this package 
 `kinetics_i3d/__init__.py` imports this package as soon as Keras is imported.
 """
 
-from kinetics_i3d.models import clip_model, conv_net_lstm, folding, layers
+from kinetics_i3d.models import clip_model, conv_net_lstm, corrected_gradients, folding, layers
 
 REGISTERED = (
     clip_model.ClipModel,
@@ -12,7 +12,7 @@ REGISTERED = (
     folding.Folded,
     layers.StackFrames,
     layers.UnstackFrames,
-    layers.Conv3D,
-    layers.MaxPooling3D,
+    corrected_gradients.Conv3D,
+    corrected_gradients.MaxPooling3D,
     layers.LocalResponseNorm,
 )

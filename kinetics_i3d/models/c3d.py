@@ -14,9 +14,9 @@ from keras import layers
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.types import PathLike, Shape
 from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.models.corrected_gradients import MaxPooling3D
 from kinetics_i3d.models.layers import (
     CHANNELS_LAST,
-    MaxPooling3D,
     batch_norm_of,
     conv_unit,
     dropout_of,

@@ -14,6 +14,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.labels import check_class_names
 from kinetics_i3d.core.types import Labels
+from kinetics_i3d.models.corrected_gradients import Conv3D, MaxPooling3D
 from kinetics_i3d.models.input_checks import (
     check_layout,
     check_values,
@@ -23,7 +24,6 @@ from kinetics_i3d.models.input_checks import (
     outermost_call,
     refuse_path,
 )
-from kinetics_i3d.models.layers import Conv3D, MaxPooling3D
 from kinetics_i3d.models.streams import (
     check_minimum,
     check_stream_specs,

@@ -12,11 +12,11 @@ from keras import layers
 
 from kinetics_i3d.core.types import PathLike, Shapes
 from kinetics_i3d.models.clip_model import ClipModel
+from kinetics_i3d.models.corrected_gradients import MaxPooling3D
 from kinetics_i3d.models.inception_i3d import ARCHITECTURES, INCEPTION_V1
 from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.layers import (
     CHANNELS_LAST,
-    MaxPooling3D,
     conv_unit,
     dropout_of,
     per_stack,

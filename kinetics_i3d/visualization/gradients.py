@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kinetics_i3d.models.layers import MaxPooling3D
+from kinetics_i3d.models.corrected_gradients import MaxPooling3D
 from kinetics_i3d.models.load import feature_model
 
 # {model: {(stream, endpoint): its probed copy}}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.models.c3d import C3D
+from kinetics_i3d.models.corrected_gradients import Conv3D
 from kinetics_i3d.models.inception_i3d import InceptionI3D
-from kinetics_i3d.models.layers import Conv3D
 from kinetics_i3d.models.two_stream_i3d import TwoStreamI3D
 
 pytestmark = pytest.mark.slow
@@ -118,7 +118,7 @@ def test_a_model_read_from_an_older_keras_file_has_the_gradients_too(short, tmp_
     with zipfile.ZipFile(tmp_path / "new.keras") as new:
         members = {name: new.read(name) for name in new.namelist()}
     config = members["config.json"].decode()
-    own = '"module": "kinetics_i3d.models.layers", "class_name": "Conv3D"'
+    own = '"module": "kinetics_i3d.models.corrected_gradients", "class_name": "Conv3D"'
     assert own in config
     config = config.replace(own, '"module": "keras.layers", "class_name": "Conv3D"')
     config = config.replace('"registered_name": "kinetics_i3d>Conv3D"', '"registered_name": null')

@@ -8,7 +8,7 @@ import pytest
 from short_network import register
 
 import kinetics_i3d as ki3d
-from kinetics_i3d.models.layers import MaxPooling3D
+from kinetics_i3d.models.corrected_gradients import MaxPooling3D
 
 tf = pytest.importorskip("tensorflow")
 

@@ -9,9 +9,9 @@ import tensorflow as tf
 from short_network import register
 
 from kinetics_i3d.core.clip_spec import ClipSpec
+from kinetics_i3d.models.corrected_gradients import Conv3D
 from kinetics_i3d.models.inception_i3d import INCEPTION_V1, InceptionI3D
 from kinetics_i3d.models.inception_v1 import InceptionV1
-from kinetics_i3d.models.layers import Conv3D
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.training.batch_norm import all_layers
 from kinetics_i3d.training.network import (

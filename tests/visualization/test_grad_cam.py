@@ -10,7 +10,7 @@ from short_network import tiny_model, tiny_spec
 
 import kinetics_i3d as ki3d
 from kinetics_i3d.core.clip_spec import DEEPMIND_FLOW, ClipSpec
-from kinetics_i3d.models.layers import MaxPooling3D
+from kinetics_i3d.models.corrected_gradients import MaxPooling3D
 
 pytestmark = pytest.mark.slow
 
