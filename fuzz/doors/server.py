@@ -119,7 +119,7 @@ def _signatures():
     ARCHITECTURES["fuzz"] = dataclasses.replace(row, name="fuzz", backbone=parts)
     model = ki3d.InceptionI3D(architecture="fuzz", classes=2)
     model.labels, model.clip_spec = ("sit", "stand"), ki3d.ClipSpec("fuzz", short_side=36, size=32)
-    return signatures(model)
+    return signatures(model, top=5, endpoints=None)
 
 
 def _read_request(folder):
