@@ -22,6 +22,19 @@ CHEAP = (
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", DOORS)
+def test_a_door_reads_its_undamaged_inputs(name, tmp_path):
+    door, corpus, work = DOORS[name], tmp_path / "seeds", tmp_path / "input"
+    corpus.mkdir()
+    door.plant(corpus)
+    folders = sorted(corpus.iterdir())
+    assert folders
+    for folder in folders:
+        fresh_copy(folder, work)
+        door.read(work)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHEAP)
 def test_hostile_inputs_are_read_or_refused(name, tmp_path):
     door, corpus, work = DOORS[name], tmp_path / "seeds", tmp_path / "input"
