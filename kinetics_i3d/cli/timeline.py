@@ -17,12 +17,15 @@ from kinetics_i3d.cli.arguments import (
     add_labels_argument,
     add_network_arguments,
     add_output_argument,
+    add_precision_arguments,
     add_window_arguments,
+    check_precision,
     chosen_weights,
     count,
     read_labels_option,
     seconds,
     with_labels,
+    with_precision,
 )
 from kinetics_i3d.cli.console import complain, load_keras, windows_progress
 from kinetics_i3d.core.canvas import check_picture_path
@@ -81,6 +84,7 @@ def add_arguments(parser):
         help="also draw wave.png, the probabilities and segments over time; needs the extra "
         '"reports", and --output',
     )
+    add_precision_arguments(parser)
     add_json_argument(parser)
 
 
@@ -90,6 +94,12 @@ def run(options):
     from kinetics_i3d.weights.read import fetch_weights
 
     # Checks that need no TensorFlow come first: it takes seconds to load.
+    check_precision(options)
+    if options.precision == "int8" and options.window == "whole":
+        raise UserError(
+            "--window must be frames or seconds with --precision int8, whose network has no "
+            "logits of single time steps. Received: --window whole"
+        )
     if options.picture:
         if options.output is None:
             raise UserError("--picture needs --output FOLDER to write the picture to")
@@ -105,11 +115,14 @@ def run(options):
     from kinetics_i3d.inference.extract_features import make_extractor
     from kinetics_i3d.inference.features_files import FeatureJob, feature_jobs
     from kinetics_i3d.inference.timeline import check_merging, timeline_options
+    from kinetics_i3d.models.load import load_model
 
     merging = {name: getattr(options, name) for name in ("threshold", "min_length", "max_gap")}
     check_merging(**merging)
     names = ("window", "stride", "tail", "short", "streams")
     chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.precision != "float32":
+        weights = with_precision(load_model(weights, streams=options.streams), options)
     extractor = make_extractor(weights, timeline_options(**chosen))
     class_names(with_labels(extractor.model, labels))
     if options.output is None:

@@ -136,6 +136,20 @@ def test_a_pass_over_the_whole_video(command, videos, weights):
     assert [(row["start"], row["end"]) for row in result["windows"]] == [(0.0, 1.6), (0.8, 2.0)]
 
 
+def test_the_logits_of_each_precision_are_kept_apart(command, videos, weights, tmp_path):
+    words = ("timeline", videos["two"], "--weights", weights["good"], *WINDOWS)
+    words += ("--output", tmp_path)
+
+    def logits(*options):
+        assert command(*words, *options)[0] == 0
+        return features_files.read_features(tmp_path / "two.logits.npz")
+
+    exact, low = logits(), logits("--precision", "bfloat16")
+    assert low.metadata["key"] != exact.metadata["key"]
+    difference = np.abs(low.features - exact.features).max()
+    assert 0 < difference < 0.05 * np.abs(exact.features).max()
+
+
 def test_labels_replace_the_names_of_the_classes(command, videos, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(library, "as_model", load.as_model)  # the kept model stays nameless
     (tmp_path / "names.txt").write_text("x\ny\nz\n")
@@ -149,6 +163,11 @@ def test_labels_replace_the_names_of_the_classes(command, videos, weights, tmp_p
     [
         (("--window", "4"), "--window must be at least 9 frames"),
         (("--window", "whole", "--stride", "8"), "--stride must be left out with --window whole"),
+        (
+            ("--window", "whole", "--precision", "int8", "--calibration", "a.csv"),
+            "--window must be frames or seconds with --precision int8",
+        ),
+        (("--precision", "int8"), "--calibration DATASET must be given with --precision int8"),
         (("--threshold", "70"), "--threshold must be above 0 and at most 1"),
         (("--min-length", "-1"), "--min-length must be seconds"),
         (("--picture",), "--picture needs --output FOLDER"),
