@@ -436,12 +436,16 @@ def batches(views):
         if waiting:
             other = sizes != [clip.shape for clip in keras.tree.flatten(waiting[0])]
             if other or frames * (len(waiting) + 1) > FRAMES_AT_ONCE:
-                yield (
-                    keras.tree.map_structure(lambda *clips: np.concatenate(clips), *waiting),
-                    weights,
-                )
+                yield _joined(waiting), weights
                 waiting, weights = [], []
         waiting.append(clips)
         weights.append(weight)
     if waiting:
-        yield keras.tree.map_structure(lambda *clips: np.concatenate(clips), *waiting), weights
+        yield _joined(waiting), weights
+
+
+def _joined(waiting):
+    """One batch of several; a single one, which can be large, is not copied."""
+    if len(waiting) == 1:
+        return waiting[0]
+    return keras.tree.map_structure(lambda *clips: np.concatenate(clips), *waiting)
