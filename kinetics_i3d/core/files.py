@@ -13,6 +13,7 @@ import platform
 import re
 import shutil
 import tempfile
+import threading
 import zlib
 
 import numpy as np
@@ -43,9 +44,7 @@ def atomic_path(path):
     try:
         yield temporary
         # mkstemp creates private files; the finished file gets the permissions of a plain open().
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        temporary.chmod(0o666 & ~_umask())
         check_interrupt()
         os.replace(temporary, path)
     except OSError as error:
@@ -72,9 +71,7 @@ def atomic_folder(path):
         raise
     try:
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o777 & ~mask)
+        temporary.chmod(0o777 & ~_umask())
         check_free(path)  # minutes may have passed
         check_interrupt()
         os.replace(temporary, path)
@@ -83,6 +80,19 @@ def atomic_folder(path):
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+_umask_lock = threading.Lock()
+
+
+def _umask():
+    """The permissions that new files of this process do not get."""
+    # It can only be read by setting it. Without the lock, a thread could read and restore the 0 of
+    # another thread.
+    with _umask_lock:
+        mask = os.umask(0)
+        os.umask(mask)
+    return mask
 
 
 _TEMPORARY = re.compile(r"(?s)\..*-([0-9a-f]{8})-(\d{1,9})-[a-z0-9_]{8}(?:\..*)?")

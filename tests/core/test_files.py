@@ -1,6 +1,7 @@
 """Atomic writes: whole under the name, or not at all."""
 
 import ast
+import concurrent.futures
 import errno
 import io
 import os
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 
 import av
@@ -81,6 +83,31 @@ def test_rights_are_those_of_a_plain_file(tmp_path, mask):
         os.umask(before)
     rights = {stat.S_IMODE((tmp_path / n).stat().st_mode) for n in ("a.txt", "plain.txt")}
     assert rights == {0o666 & ~mask}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are POSIX's")
+def test_threads_keep_the_mask_of_the_process(tmp_path, monkeypatch):
+    set_mask = os.umask
+
+    def slow(mask):
+        before = set_mask(mask)
+        time.sleep(0.002)
+        return before
+
+    def write(number):
+        with atomic_path(tmp_path / f"{number}.txt") as temporary:
+            temporary.write_text("new")
+
+    before = os.umask(0o022)
+    try:
+        monkeypatch.setattr(os, "umask", slow)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(24)))
+        assert set_mask(0o022) == 0o022
+    finally:
+        set_mask(before)
+    rights = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert rights == {0o644}
 
 
 def test_a_folder_appears_when_the_block_ends(tmp_path):
