@@ -72,7 +72,10 @@ def read_message(file, *, limit):
                 _fill(file, array.reshape(-1).view(np.uint8).data)
             arrays.append(array)
         return kind, decode(value, arrays)
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except (
+        *(ArithmeticError, AttributeError, LookupError),
+        *(RecursionError, TypeError, ValueError),
+    ) as error:
         raise MessageError(str(error)) from error
 
 

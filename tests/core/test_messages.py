@@ -56,6 +56,7 @@ def head(content):
         (head(["item", {"array": 3}, []]), "index"),
         (head(["item", {"pickle": "x"}, []]), "unknown kind"),
         (head(["item", {"fraction": "1/0"}, []]), "Fraction"),
+        (head(["item", {"dict": [1]}, []]), "items"),
         (head(["item"]), "unpack"),
         (head(7), "unpack"),
         (struct.pack("<I", 3) + b"abc", "Expecting value"),
