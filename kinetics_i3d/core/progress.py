@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+from kinetics_i3d.core.types import check_seconds
+
 DELAY = 1.0  # seconds before a bar is drawn, so that quick work shows none
 EVERY = 30.0  # seconds between lines where stderr is a file
 
@@ -107,11 +109,16 @@ def show_progress(*, every: float | None = None) -> Iterator[None]:
     Args:
         every: Seconds between lines where stderr is a file, 30 by default. A terminal shows a bar.
 
+    Raises:
+        ValueError: If `every` is not a finite number of seconds above 0.
+
     Example:
 
     >>> with ki3d.show_progress():
     ...     result = ki3d.classify(folder / "video.mp4", ki3d.load_model("rgb_figures"))
     """
+    if every is not None and not check_seconds("every", every):
+        raise ValueError(f"`every` must be above 0. Received: every={every!r}")
     logger = logging.getLogger("absl")
     _programs.append(EVERY if every is None else every)
     logger.addFilter(_clear_bars)

@@ -4,6 +4,7 @@ import io
 import sys
 import time
 
+import numpy as np
 import pytest
 from absl import logging
 
@@ -123,6 +124,12 @@ def test_items_are_counted_by_their_size_and_shown_as_often_as_requested(stderr,
         assert list(batches) == [0, 1, 2]
     lines = [line.partition(",")[0] for line in stream.getvalue().splitlines()]
     assert lines == [f"features: {done} of 6 clips" for done in (1, 3, 6)]
+
+
+@pytest.mark.parametrize("every", [0, -1, np.nan, "30"])
+def test_seconds_between_lines_are_above_0(every):
+    with pytest.raises(ValueError, match="`every` must be"), show_progress(every=every):
+        pass
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
