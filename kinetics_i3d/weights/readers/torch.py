@@ -173,11 +173,12 @@ def _read_legacy(data, path):
     system = load_pickle(data, path)
     _check_order(isinstance(system, dict) and system.get("little_endian") is True, path)
     _check_no_module(data[data.tell() : data.tell() + MAX_PICKLE], path)
-    tensors = _state_dict(load_pickle(data, path), path)
+    content = load_pickle(data, path)
+    tensors = _state_dict(content, path)
     keys = load_pickle(data, path)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise WeightsError(f"{path}: its list of storages is damaged")
-    storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
+    storages = _storages(content) | {t.storage.key: t.storage for t in tensors.values()}
     if sorted(keys) != sorted(storages):
         raise WeightsError(f"{path}: its list of storages does not match its tensors")
     starts, at = {}, data.tell()
@@ -193,6 +194,19 @@ def _read_legacy(data, path):
         name: _array(tensor, data, name, path, starts[tensor.storage.key])
         for name, tensor in tensors.items()
     }
+
+
+def _storages(content):
+    """The storages of all tensors by key, also of those outside the state dict."""
+    storages, waiting, seen = {}, [content], set()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Tensor):
+            storages[value.storage.key] = value.storage
+        elif isinstance(value, (dict, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))  # a pickle can contain itself
+            waiting += value.values() if isinstance(value, dict) else value
+    return storages
 
 
 def _check_no_module(pickled, path):

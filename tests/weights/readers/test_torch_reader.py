@@ -10,6 +10,7 @@ import io
 import pathlib
 import pickle
 import pickletools
+import struct
 import subprocess
 import sys
 import zipfile
@@ -18,7 +19,12 @@ import numpy as np
 import pytest
 
 from kinetics_i3d.core.errors import WeightsError
-from kinetics_i3d.weights.readers.torch import read_torch, write_torch
+from kinetics_i3d.weights.readers.torch import (
+    LEGACY_MAGIC,
+    LEGACY_VERSION,
+    read_torch,
+    write_torch,
+)
 
 HERE = pathlib.Path(__file__).parent
 # As PyTorch printed them.
@@ -124,6 +130,31 @@ def test_bits_of_an_old_file(tmp_path):
         path.write_bytes(bad)
         with pytest.raises(WeightsError, match=why):
             read_torch(path)
+
+
+def test_an_old_file_of_a_whole_training(tmp_path):
+    def text(value):
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    def tensor(key, length):
+        size = b"K" + bytes([length])
+        return (
+            b"ctorch._utils\n_rebuild_tensor_v2\n(("
+            + b"".join([text("storage"), b"ctorch\nFloatStorage\n", text(key), text("cpu"), size])
+            + b"".join([b"tQK\x00", size, b"\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR"])
+        )
+
+    state = text("state_dict") + b"}(" + text("conv.weight") + tensor("0", 2) + b"u"
+    optimizer = text("optimizer") + b"](" + tensor("1", 3) + b"e"
+    heads = (LEGACY_MAGIC, LEGACY_VERSION, {"little_endian": True})
+    (tmp_path / "m.pth").write_bytes(
+        b"".join(pickle.dumps(head, 2) for head in heads)
+        + (b"\x80\x02}(" + state + optimizer + b"u.")
+        + pickle.dumps(["0", "1"], 2)
+        + (struct.pack("<q2f", 2, 1.5, 2.5) + struct.pack("<q3f", 3, 1, 2, 3))
+    )
+    arrays = read_torch(tmp_path / "m.pth")
+    assert {name: array.tolist() for name, array in arrays.items()} == {"conv.weight": [1.5, 2.5]}
 
 
 def test_other_files(tmp_path):
