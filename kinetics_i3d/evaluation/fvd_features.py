@@ -233,10 +233,15 @@ class _Network:
 
         from kinetics_i3d.models.layers import check_backend
         from kinetics_i3d.models.load import load_model
+        from kinetics_i3d.models.systems import system_of
 
         check_backend("FVD")
         model = load_model(weights)
-        if model.output_shape[-1] != FEATURES["logits"] or tuple(model.clip_specs) != ("rgb",):
+        if (
+            system_of(model).name != "InceptionI3D"
+            or model.output_shape[-1] != FEATURES["logits"]
+            or tuple(model.clip_specs) != ("rgb",)
+        ):
             raise UserError(
                 f"`weights` must be an RGB I3D with {FEATURES['logits']} classes. Received: "
                 f"{weights!r}"
