@@ -73,11 +73,22 @@ class FeatureExtractor:
     def _check_length(self):
         """Raises an error if the network cannot read clips of the given length."""
         options = self.options
-        if frame_count("window", options.window, self._rate_of(None)) < self._min_frames:
+        frames = frame_count("window", options.window, self._rate_of(None))
+        if frames < self._min_frames:
             raise ValueError(
                 f"`window` must be at least {self._min_frames} frames for "
                 f"endpoint={options.endpoint!r}. Received: window={options.window!r}"
             )
+        for fixed in self._fixed_lengths():
+            if frames != fixed:
+                raise ValueError(
+                    f"`window` must be {fixed}, the only clip length that the network reads. "
+                    f"Received: window={options.window!r}"
+                )
+
+    def _fixed_lengths(self):
+        """The clip lengths, in frames, of the networks that read only one."""
+        return {network.input_shape[1] for network in self._networks.values()} - {None}
 
     def extract(self, video):
         """The `Features` of a video, which a thread decodes ahead of the network."""

@@ -164,6 +164,8 @@ def test_a_network_of_one_length_has_no_pass_over_longer_videos(short):
     fixed = ki3d.InceptionI3D(architecture=short, classes=3, input_shape=(16, 32, 32, 3))
     with pytest.raises(ValueError, match="`window` must be 16, the only clip length"):
         ki3d.extract_features("nowhere.mp4", fixed, window="whole")
+    with pytest.raises(ValueError, match=r"`window` must be 16, .* Received: window=64"):
+        ki3d.extract_features("nowhere.mp4", fixed)
 
 
 @pytest.mark.long
