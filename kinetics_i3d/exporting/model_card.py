@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 from kinetics_i3d.core.errors import ExportError, WeightsError
 from kinetics_i3d.core.labels import labels_or_known
+from kinetics_i3d.core.types import is_number
 from kinetics_i3d.exporting.card_metadata import UNKNOWN, front_matter, hugging_face_fields, slug
 from kinetics_i3d.models.systems import system_of
 from kinetics_i3d.weights.catalog import CATALOG, IMAGES, PAIRS, PAPER
-from kinetics_i3d.weights.checkpoint import read_info
+from kinetics_i3d.weights.formats import stored_info
 from kinetics_i3d.weights.read import find_entries
 
 _PAPER = (
@@ -134,7 +135,7 @@ def _from_catalog(name):
 
 def _from_file(path):
     try:
-        info = read_info(path) if path.is_file() else None
+        info = stored_info(path)
     except WeightsError:
         return {}  # the error is raised when the weights are read
     about = {} if info is None else info.about
@@ -145,11 +146,12 @@ def _as_text(value):
     """The value as text; a summary of an `Evaluation` with its accuracies in percent."""
     if not isinstance(value, dict):
         return str(value)
-    parts = [
-        f"{key} {100 * number:.1f} %" if key in _FRACTIONS else f"{key} {number}"
+    return ", ".join(
+        f"{key} {100 * number:.1f} %"
+        if key in _FRACTIONS and is_number(number) and 0 <= number <= 1
+        else f"{key} {number}"
         for key, number in value.items()
-    ]
-    return ", ".join(parts)
+    )
 
 
 def _joined(streams):

@@ -81,11 +81,20 @@ def convert(
             f"`to` must be one of {FORMATS}, or `output` must end in one of {tuple(ENDINGS)}. "
             f"Received: to={to!r}, output={str(output)!r}"
         )
-    model = build(read_weights(source), architecture=architecture)
+    if to == "keras" and output.suffix != ".keras":
+        raise ValueError(
+            f"`output` must end in .keras for a whole model. Received: output={str(output)!r}"
+        )
+    checkpoint = read_weights(source)
+    model = build(checkpoint, architecture=architecture)
     if labels is not None:
         set_labels(model, labels)
+    if to in ("torch", "weights.h5"):
+        _check_plain(model, output)
+    if to == "torch" and checkpoint.info.rank != 3:
+        raise WeightsError(f"{output}: PyTorch's I3D reads clips; inflate the image network first")
     with atomic_path(output) as temporary:
-        _WRITERS[to](model, temporary)
+        _WRITERS[to](model, temporary, checkpoint.info.about)
         if to == "keras":
             written = keras.saving.load_model(temporary, compile=False)
         else:
@@ -132,16 +141,15 @@ def _random_inputs(model):
     return made if both else made[stream]
 
 
-def _write_own(model, path):
-    write_checkpoint(path, checkpoint_of(model))
+def _write_own(model, path, about):
+    write_checkpoint(path, checkpoint_of(model, about=about))
 
 
-def _write_keras(model, path):
+def _write_keras(model, path, about):
     model.save(path)
 
 
-def _write_keras_weights(model, path):
-    _check_plain(model, path)
+def _write_keras_weights(model, path, about):
     # Keras requires the double suffix.
     beside = path.with_name(f"{path.name}.weights.h5")
     try:
@@ -153,16 +161,13 @@ def _write_keras_weights(model, path):
         beside.unlink(missing_ok=True)
 
 
-def _write_safetensors(model, path):
-    checkpoint = checkpoint_of(model)
+def _write_safetensors(model, path, about):
+    checkpoint = checkpoint_of(model, about=about)
     write_safetensors(path, checkpoint.arrays, metadata={"kinetics_i3d": checkpoint.info.to_json()})
 
 
-def _write_torch(model, path):
-    _check_plain(model, path)
+def _write_torch(model, path, about):
     checkpoint = checkpoint_of(model)
-    if checkpoint.info.rank != 3:
-        raise WeightsError(f"{path}: PyTorch's I3D reads clips; inflate the image network first")
     arrays = to_layout(checkpoint.arrays, LAYOUTS["torch"])
     units = [name.removesuffix(".running_var") for name in arrays if name.endswith(".running_var")]
     counts = {f"{unit}.num_batches_tracked": np.int64(0) for unit in units}

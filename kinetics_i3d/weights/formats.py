@@ -86,10 +86,25 @@ def _read_any(path):
 
 
 def read_path_info(path):
-    """The `WeightsInfo` of weights in a file; reads the arrays only if it stores none."""
+    """The `WeightsInfo` of weights of any format; reads the arrays if `stored_info` is `None`."""
+    return stored_info(path) or read_path(path).info
+
+
+def stored_info(path):
+    """The `WeightsInfo` in an `.h5` or `.safetensors` of this package, or `None`; reads no arrays.
+
+    Raises:
+        WeightsError: If the information is damaged.
+    """
     path = pathlib.Path(path)
-    info = read_info(path) if path.is_file() else None
-    return info or read_path(path).info
+    if not path.is_file():
+        return None
+    if not _is_safetensors(path):
+        return read_info(path)
+    try:
+        return _info_in(path, "safetensors", {})
+    except DAMAGE as error:
+        raise WeightsError(f"{path}: its information cannot be read ({error})") from error
 
 
 def read_arrays(path):
@@ -134,13 +149,20 @@ def recognize(path):
     if start.startswith(SIGNATURE):
         return "keras"
     # Before pickles: the header length of safetensors may begin with any byte.
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+    if _is_safetensors(path):
         return "safetensors"
     if start.startswith(b"\x80"):
         return "torch" if LEGACY_START in start else "flax"
     if checkpoint_prefix(path):
         return "tensorflow"
     raise WeightsError(f"{path}: unknown format; supported are {_KNOWN}")
+
+
+def _is_safetensors(path):
+    """Whether a file begins with the length of a JSON header that fits into it."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
 
 
 def _recognize_zip(path):

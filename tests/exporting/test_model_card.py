@@ -68,6 +68,8 @@ def test_provenance_of_names_files_and_pairs(tmp_path, model):
     both = provenance({"rgb": path, "flow": "flow_kinetics400"})
     assert both["name"] == "mine.h5 and flow_kinetics400"
     assert both["license"].startswith("rgb: mine alone; flow: Released by DeepMind")
+    ki3d.save_weights(model, tmp_path / "text.h5", about={"accuracy": {"top1": 76.9, "top5": "?"}})
+    assert provenance(tmp_path / "text.h5")["accuracy"] == "top1 76.9, top5 ?"
     assert provenance(model) == {}
     checkpoint = read_weights(path)
     assert provenance({"rgb": checkpoint, "flow": checkpoint}) == {}

@@ -6,6 +6,7 @@ import pytest
 
 from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
+from kinetics_i3d.exporting.model_card import provenance
 from kinetics_i3d.models import convert as conversion
 from kinetics_i3d.models.convert import ENDINGS, convert
 from kinetics_i3d.models.inception_i3d import InceptionI3D
@@ -13,6 +14,7 @@ from kinetics_i3d.models.inception_v1 import InceptionV1
 from kinetics_i3d.models.pretrained import save_weights
 from kinetics_i3d.models.systems import SYSTEMS
 from kinetics_i3d.weights.assign import named_variables
+from kinetics_i3d.weights.formats import stored_info
 
 SPEC = ClipSpec("own", fps=12.5, short_side=40, size=32, low=-3.0, high=2.0)
 pytestmark = pytest.mark.slow  # whole models, written and read
@@ -70,14 +72,26 @@ def test_what_torchs_i3d_cannot_hold_is_refused_and_nothing_written(tmp_path, kn
     save_weights(InceptionV1(architecture=ROW, classes=2), tmp_path / "flat.h5")
     with pytest.raises(WeightsError, match="reads clips; inflate the image network first"):
         convert(tmp_path / "flat.h5", tmp_path / "flat.pt")
+    with pytest.raises(ValueError, match=r"`output` must end in \.keras .*'.*flat\.h5'"):
+        convert(tmp_path / "flat.h5", tmp_path / "flat.h5", to="keras")
     save_weights(InceptionI3D(architecture="googlenet_narrow", classes=2), tmp_path / "2014.h5")
     with pytest.raises(WeightsError, match="holds only the network 'inception_v1'"):
         convert(tmp_path / "2014.h5", tmp_path / "2014.pt")
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".h5", ".h5"]
 
 
+@pytest.mark.parametrize("ending", [".h5", ".safetensors"])
+def test_further_information_is_kept(tmp_path, ending):
+    about = {"terms": "CC BY 4.0", "accuracy": {"top1": 0.5}}
+    model = InceptionI3D(architecture=ROW, classes=2)
+    save_weights(model, tmp_path / "mine.safetensors", about=about)
+    path = convert(tmp_path / "mine.safetensors", tmp_path / f"other{ending}")
+    assert stored_info(path).about == about
+    assert provenance(path)["accuracy"] == "top1 50.0 %"
+
+
 def test_a_file_that_answers_otherwise_never_gets_its_name(source, tmp_path, monkeypatch):
-    def wrong(model, path):
+    def wrong(model, path, about):
         random = np.random.default_rng(0)
         model.get_layer("Conv3d_0c_1x1").bias.assign(random.normal(size=3))
         save_weights(model, path)

@@ -83,9 +83,10 @@ def is_array(path):
 
 
 def spec_of_weights(weights):
-    """The `ClipSpec` of weights, without reading the weights themselves.
+    """The `ClipSpec` of weights; the release's if the file stores none.
 
-    It comes from the catalog or from the file's header; the release's spec if the file has none.
+    It comes from the catalog, or from the file. The arrays of an `.h5` or `.safetensors` of this
+    package are not read.
 
     Args:
         weights: A name in the catalog, or a path to weights of any format.
