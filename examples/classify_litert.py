@@ -33,7 +33,8 @@ def read_frames(path, spec):
             small = frame.to_ndarray(
                 format="rgb24", width=width, height=height, interpolation="BILINEAR"
             )
-            top, left = (height - spec["size"]) // 2, (width - spec["size"]) // 2
+            small = np.rot90(small, round(frame.rotation / 90))  # as phones store upright videos
+            top, left = ((side - spec["size"]) // 2 for side in small.shape[:2])
             # Where the video is slower than the spec, the frame is repeated.
             while frame.time - first >= shown / spec["fps"] - 1e-6:
                 yield small[top : top + spec["size"], left : left + spec["size"]]

@@ -24,11 +24,17 @@ else:
     real = ki3d.fvd_features(options.real, weights=options.weights)
     real.save(saved)
 
+
+def number(value):
+    """Two digits, or "-": precision and recall need four videos."""
+    return "-" if value is None else f"{value:.2f}"
+
+
 print(f"{'folder':30} {'videos':>6} {'FVD':>9} {'KVD':>9} precision recall")
 for folder in options.generated:
     generated = ki3d.fvd_features(folder, weights=options.weights)
     result = ki3d.fvd(real, generated, all_metrics=True)
     print(
         f"{folder.name:30} {result.videos[1]:6} {result.fvd:9.2f} {result.kvd:9.4f} "
-        f"{result.precision:9.2f} {result.recall:6.2f}"
+        f"{number(result.precision):>9} {number(result.recall):>6}"
     )

@@ -40,7 +40,8 @@ def read_frames(path, *, fps, short_side, max_frames):
     def paint(frame):
         scale = short_side / min(frame.width, frame.height)
         size = {"width": round(frame.width * scale), "height": round(frame.height * scale)}
-        return frame.reformat(format="rgb24", **size).to_ndarray()
+        image = frame.reformat(format="rgb24", **size).to_ndarray()
+        return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))  # phones rotate
 
     # "file:" and no format that names further files: a request must not read any other file.
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}

@@ -8,6 +8,7 @@ docs/export_serving.md has a model of Keras around `tensorflow_hub.KerasLayer`.
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 
@@ -31,7 +32,10 @@ spec = json.loads(pathlib.Path(options.module, "assets", "clip_spec.json").read_
 with av.open(options.video) as file:
     stream = file.streams.video[0]
     step = max(1, round(float(stream.average_rate) / spec["fps"]))
-    frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(stream)][::step]
+    frames = [
+        np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+        for frame in itertools.islice(file.decode(stream), 0, None, step)
+    ]
 best = module.signatures["serving_default"](rgb=tf.constant(np.stack(frames)[np.newaxis]))
 for label, probability in zip(best["labels"][0], best["scores"][0], strict=True):
     print(f"{100 * float(probability):6.2f} %  {label.numpy().decode()}")
