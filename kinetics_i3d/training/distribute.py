@@ -63,17 +63,23 @@ def cluster():
     """{"worker": addresses, "index": index of this process}, as TF_CONFIG has them.
 
     Raises:
-        ValueError: If TF_CONFIG is not the JSON that TensorFlow expects.
+        ValueError: If TF_CONFIG is not the JSON that TensorFlow expects, or has a chief.
     """
     text = os.environ.get("TF_CONFIG", "{}")
     try:
         config = json.loads(text)
-        workers = list(config.get("cluster", {}).get("worker", ()))
-        index = int(config.get("task", {}).get("index", 0))
+        members = config.get("cluster", {})
+        task = config.get("task", {})
+        workers = list(members.get("worker", ()))
+        index = int(task.get("index", 0))
+        # A chief would be one more process, and another one than the first worker.
+        if "chief" in members or task.get("type", "worker") != "worker":
+            raise ValueError("workers only")
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
-            '`TF_CONFIG` must be JSON such as {"cluster": {"worker": ["host:port", ...]}, "task": '
-            f'{{"type": "worker", "index": 0}}}}. Received: TF_CONFIG={text!r}'
+            '`TF_CONFIG` must be JSON of workers alone, such as {"cluster": {"worker": '
+            '["host:port", ...]}, "task": {"type": "worker", "index": 0}}. '
+            f"Received: TF_CONFIG={text!r}"
         ) from error
     return {"worker": workers, "index": index}
 

@@ -145,11 +145,17 @@ def test_cluster_is_read_from_tf_config(monkeypatch):
     assert cluster() == {"worker": ["a:1", "b:2"], "index": 1}
 
 
-@pytest.mark.parametrize("text", ["no json", "[1]", '{"task": {"index": "x"}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("no json", "[1]", '{"task": {"index": "x"}}', '{"task": {"type": "chief"}}'),
+        '{"cluster": {"chief": ["a:1"], "worker": ["b:2"]}, "task": {"type": "worker"}}',
+    ],
+)
 def test_malformed_tf_config_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(
-        ValueError, match=r"`TF_CONFIG` must be JSON such as .*Received: TF_CONFIG="
+        ValueError, match=r"`TF_CONFIG` must be JSON of workers alone, .*Received: TF_CONFIG="
     ):
         make_strategy("auto")
 
