@@ -26,10 +26,17 @@ def check_output(folder, config):
         config: The `TrainConfig`.
 
     Raises:
-        FileExistsError: If it holds a run of another config that `extends` does not allow.
+        FileExistsError: If it holds a run of another config that `extends` does not allow, or other
+            weights.
         TrainingError: If it is not writable.
     """
     path = folder / "config.json"
+    if not path.is_file() and (folder / "weights.h5").is_file():
+        # They would look like the result of this run if it were stopped.
+        raise FileExistsError(
+            f"{folder / 'weights.h5'}: the weights of a run would replace these; choose another "
+            "output"
+        )
     different = differences(folder, config) if path.is_file() else {}
     if different and not extends(folder, config):
         listed = ", ".join(
@@ -51,7 +58,12 @@ def check_output(folder, config):
 def check_classes(folder, before, now):
     """Raises `FileExistsError` if the run in a folder has other classes, or another order."""
     if tuple(before) != tuple(now):
-        different = sorted({*before} ^ {*now}) or list(now)
+        different = sorted({*before} ^ {*now})
+        if not different:
+            raise FileExistsError(
+                f"{folder}: belongs to a run with the same classes in another order; choose "
+                "another output"
+            )
         raise FileExistsError(
             f"{folder}: belongs to a run with different classes; choose another output. "
             f"Different: {', '.join(map(repr, different[:5]))}"
@@ -124,7 +136,6 @@ def training_and_validation(dataset, config):
     if _has_to_be_split(dataset, config):
         share = SHARE if share is None else _checked_share(share, config)
         training, held_out = split_undivided(dataset, share=share, seed=config.seed)
-        _check_left(training, share)
         return training, held_out if len(held_out) else None
     if dataset.is_undivided and not dataset.lists_videos and config.split == "train":
         raise DatasetError(
@@ -145,7 +156,6 @@ def training_and_validation(dataset, config):
     if training.lists_videos:
         training = group_sources(training)
     kept, held_out = training.hold_out(share, seed=config.seed)
-    _check_left(kept, share)
     if not len(held_out):
         raise DatasetError(
             f"{training.name}: no videos can be held out for validation, because all videos of "
@@ -244,8 +254,3 @@ def _checked_share(share, config):
             f"{config.validation}"
         )
     return share
-
-
-def _check_left(training, share):
-    if not len(training):
-        raise DatasetError(f"{training.name}: validation={share:g} leaves no training videos")

@@ -93,12 +93,14 @@ def train(
             which requires the classes of the dataset in the same order.
 
     Returns:
-        The trained model, in float32.
+        The trained model, in float32. With `distribute="multiworker"`, processes other than the
+        first one return the network as it was trained, without labels.
 
     Raises:
         ValueError: If the config does not fit the network or the devices, or another argument is
             out of range.
-        FileExistsError: If `output` holds a run with another config or other classes.
+        FileExistsError: If `output` holds a run with another config or other classes, or weights of
+            no run.
         UserError: If the videos or the weights do not fit, if `output` cannot be written, if the
             data can no longer be read (the state is saved), or if the loss is not finite (the batch
             is saved).

@@ -34,6 +34,22 @@ def test_old_config_without_newer_fields_matches(tiny, tmp_path, write_old_confi
         preflight.check_output(tmp_path, tiny)
 
 
+def test_weights_of_no_run_are_not_replaced(tiny, tmp_path, write_old_config):
+    (tmp_path / "weights.h5").write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match=r"weights\.h5: the weights of a run would replace"):
+        preflight.check_output(tmp_path, tiny)
+    write_old_config(tmp_path / "config.json", tiny)
+    preflight.check_output(tmp_path, tiny)
+
+
+def test_other_classes_and_another_order_are_different_errors(tmp_path):
+    preflight.check_classes(tmp_path, ("a", "b"), ["a", "b"])
+    with pytest.raises(FileExistsError, match="with the same classes in another order; choose"):
+        preflight.check_classes(tmp_path, ("a", "b"), ("b", "a"))
+    with pytest.raises(FileExistsError, match=r"with different classes; .* Different: 'b', 'c'"):
+        preflight.check_classes(tmp_path, ("a", "b"), ("a", "c"))
+
+
 @pytest.mark.parametrize(
     "text", ["5", "[]", "null", "{", "", '"loss"', "\udcff", "[" * 9999, '{"loss": {}}']
 )
@@ -118,8 +134,10 @@ def test_videos_without_splits_are_split(noisy, tiny):
     assert len(everything) == 8 and none is None
     with pytest.raises(DatasetError, match="no videos in split 'train'"):
         preflight.training_and_validation(undivided, dataclasses.replace(tiny, validation="dev"))
-    with pytest.raises(DatasetError, match=r"validation=0\.99 leaves no training videos"):
-        preflight.training_and_validation(undivided, dataclasses.replace(tiny, validation="0.99"))
+    most = preflight.training_and_validation(
+        undivided, dataclasses.replace(tiny, validation="0.99")
+    )
+    assert [len(part) for part in most] == [2, 6]
 
 
 def test_the_fields_of_another_config_are_reported_in_one_line(tiny, tmp_path):
