@@ -153,12 +153,15 @@ def _check_rows(listing, spelling, labels):
         for label in row.classes:
             if label not in spelling:
                 raise DatasetError(f"{row.where}: unknown label {label!r}{hint(label, labels)}")
-        first = seen.setdefault((row.name, row.start, row.end), row)
-        # The lists of SlowFast name the same videos for validation and for the test.
-        both = {first.split, row.split} == {"val", "test"} and first.label == row.label
-        if first is not row and not both:
-            there = f"line {first.line}" if first.file == row.file else first.where
-            raise DatasetError(f"{row.where}: {row.name} is already in {there}")
+        earlier = seen.setdefault((row.name, row.start, row.end), [])
+        for other in earlier:
+            # The lists of SlowFast name the same videos for validation and for the test.
+            both = {other.split, row.split} == {"val", "test"} and other.label == row.label
+            if not both:
+                same_file = other.file == row.file and other.line
+                there = f"line {other.line}" if same_file else other.where
+                raise DatasetError(f"{row.where}: {row.name} is already in {there}")
+        earlier.append(row)
 
 
 def _log_listing(listing, videos, missing):

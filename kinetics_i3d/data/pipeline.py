@@ -99,7 +99,9 @@ def training_clips(
         augment: A function `(clip, seed) -> clip` of {stream: tensor}, such as
             `augmentation(spec)`; flow is quantized to uint8.
         mixup: Alpha of `transforms.mixup`; 0 disables it.
-        seed: A whole number; the same seed gives the same batches for any number of `workers`.
+        seed: A whole number; the same seed gives the same batches for any number of `workers`. The
+            order of video files also depends on TensorFlow's global seed, see
+            `keras.utils.set_random_seed`.
         workers: Videos decoded at the same time; None is one per processor.
         shard: (index, count) of one of several processes that share the source; each example is
             seen by exactly one of them.

@@ -151,7 +151,8 @@ class VideoDataset(Dataset):
 
         Args:
             fraction: Share of the sources of each class (with several labels: of all sources) to
-                hold out, 0 to 1; at least one source, but none of a class that has only one.
+                hold out, 0 to 1. At least one source is held out and, below 1, one is kept; of a
+                class with a single source none is held out.
             seed: Chooses the sources.
 
         Returns:
@@ -168,7 +169,8 @@ class VideoDataset(Dataset):
         for label in ("",) if self.multi_label else self.labels:
             names = sorted(sources[label])
             random.Random(f"{seed} {label}").shuffle(names)
-            count = max(1, round(fraction * len(names))) if len(names) > 1 else 0
+            most = len(names) - (fraction < 1 or len(names) == 1)
+            count = min(max(1, round(fraction * len(names))), most)
             chosen |= {(label, name) for name in names[:count]}
         return self._divide(chosen)
 
@@ -249,7 +251,7 @@ class VideoDataset(Dataset):
             writer.writerow((*columns, SOURCE, *(TIMES if spans else ())))
             for video in self.videos:
                 name = os.path.abspath(video.path).removeprefix(root).replace(os.sep, "/")
-                times = ("", "") if video.span is None else dataclasses.astuple(video.span)
+                times = ("", "") if video.span is None else video.span.texts()
                 classes = json.dumps(video.classes, ensure_ascii=False)
                 label = classes if several else video.label
                 row = (name, label, video.split, video.source, *(times if spans else ()))

@@ -48,8 +48,12 @@ class Span:
 
     def located(self, path):
         """The path of a video followed by this span, as `split_span` reads it."""
-        end = "" if self.end is None else f",{_decimal(self.end)}"
-        return f"{os.fspath(path)}#t={_decimal(self.start)}{end}"
+        start, end = self.texts()
+        return f"{os.fspath(path)}#t={start}{end and f',{end}'}"
+
+    def texts(self):
+        """Start and end as decimals without an exponent; an open end is empty."""
+        return _decimal(self.start), "" if self.end is None else _decimal(self.end)
 
     def ticks(self, rate):
         """(first, stop) frame numbers at a rate; stop is None for the end of the video."""

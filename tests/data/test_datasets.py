@@ -14,6 +14,7 @@ from kinetics_i3d.data.datasets import open_dataset
 from kinetics_i3d.data.layouts import labels as listing_labels
 from kinetics_i3d.data.layouts.formats import KINDS
 from kinetics_i3d.data.video_dataset import Video, VideoDataset
+from kinetics_i3d.video.span import Span
 
 
 @pytest.fixture
@@ -65,6 +66,10 @@ def test_labels_can_be_given(table):
         (
             ["a.mp4,sit,train", "b.mp4,sit,train", "a.mp4,sit,test"],
             "line 4: a.mp4 is already in line 2",
+        ),
+        (
+            ["a.mp4,sit,test", "a.mp4,sit,val", "a.mp4,sit,val"],
+            "line 4: a.mp4 is already in line 3",
         ),
     ],
 )
@@ -120,6 +125,32 @@ def test_hold_out_parts_what_is_missing_as_what_is_there():
     )
     kept, held_out = ({(v.label, v.source) for v in side.videos + side.missing} for side in sides)
     assert not kept & held_out and sides[0].missing and sides[1].missing
+
+
+@pytest.mark.parametrize(("fraction", "counts"), [(0, (1, 1)), (0.5, (1, 2)), (0.9, (1, 3))])
+def test_a_part_that_is_held_out_leaves_a_source_of_each_class(fraction, counts):
+    videos = tuple(
+        Video(pathlib.Path(f"{label}{number}.mp4"), label, "train", f"{label}{number}")
+        for label, count in (("a", 2), ("b", 4), ("c", 1))
+        for number in range(count)
+    )
+    kept, held_out = VideoDataset("three", ("a", "b", "c"), videos).hold_out(fraction)
+    assert (held_out.class_counts()["a"], held_out.class_counts()["b"]) == counts
+    assert {video.label for video in kept.videos} == {"a", "b", "c"}
+    assert len(VideoDataset("three", ("a", "b", "c"), videos).hold_out(1)[0]) == 1
+
+
+def test_times_near_0_are_written_as_they_are_read(table, tmp_path):
+    path = table("a.mp4,sit,train,0.00001,4", header="path,label,split,start,end")
+    open_dataset(path).write_table(tmp_path / "copy.csv")
+    assert open_dataset(tmp_path / "copy.csv").videos[0].span == Span(0.00001, 4.0)
+
+
+@pytest.mark.parametrize("rate", ["x", "0", "-5", "1:30", "nan"])
+def test_a_rate_is_a_number_above_0(table, rate):
+    path = table(f"a/1,sit,train,{rate}", header="path,label,split,fps")
+    with pytest.raises(DatasetError, match=f"line 2: fps must be a number above 0, .*'{rate}'"):
+        open_dataset(path)
 
 
 def test_a_split_is_a_part(table):

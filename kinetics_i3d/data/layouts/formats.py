@@ -167,7 +167,7 @@ class Location:
             try:
                 locations.append(Location(folder))
             except PermissionError as error:
-                warn_about(folder, "skipped: %s", error.strerror)
+                warn_about(folder, "%s: skipped: cannot be read (%s)", folder, error.strerror)
         return locations
 
 

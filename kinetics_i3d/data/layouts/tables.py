@@ -180,7 +180,7 @@ def read_one(path, *, source=None):
             raise DatasetError(f"{where}: one of {needed} is empty")
         name, stems, listed = loose(row["path"].strip())
         if row.get(FPS, "").strip():
-            name = f"{name}#fps={seconds(row[FPS].strip(), where):g}"
+            name = f"{name}#fps={_rate(row[FPS].strip(), where):g}"
         row_source = source(name, label) if source else row.get(SOURCE, "").strip() or name
         start, end = read_times(row, where)
         times = (start, end)
@@ -291,6 +291,17 @@ def seconds(text, where):
     for part in text.split(":"):
         total = 60 * total + float(part)
     return total
+
+
+def _rate(text, where):
+    """Reads frames per second."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise DatasetError(f"{where}: {FPS} must be a number above 0, but is {text!r}")
+    return rate
 
 
 def labels_file(table):

@@ -60,6 +60,7 @@ def prepare(
     Raises:
         DatasetError: If the folder contains records with other settings, which are listed, if
             another process is writing there, or if a file cannot be written.
+        OSError: If the folder cannot be created or written.
         UserError: If a package that flow needs is missing.
         ValueError: If `workers` is below 1, or `config` is not a `PrepareConfig`.
 
