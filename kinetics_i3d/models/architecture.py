@@ -54,7 +54,8 @@ class Architecture:
         last_pool: Window of the pool before `Mixed_5b`, 2 or 3.
         batch_norm: Whether units have batch norm; otherwise they have biases.
         response_norm: Whether local response norm precedes and follows the second stage.
-        width: Every filter count is multiplied by this and rounded up to a multiple of 4.
+        width: Every filter count is multiplied by this, truncated to an integer, and rounded up to
+            a multiple of 4.
         clip_spec: Preprocessing of its inputs, unless the weights define their own.
     """
 
