@@ -3,7 +3,8 @@
 Upload, record or choose a video: the page shows the most probable actions, how they change over
 time, the frames that the network saw, and where it looked. A second tab compares two networks, a
 third shows the doctor's report. It needs the extra demo: pip install "kinetics-i3d[demo]".
-Nothing is fetched from other servers or reported to them. Ctrl-C ends it.
+Missing weights are downloaded at the start; nothing else is fetched from other servers or reported
+to them. Ctrl-C ends it.
 
 By default only programs on this machine can reach the page. With --host 0.0.0.0 it listens on every
 network interface: anyone who can reach this machine can then use it, without a password and without

@@ -114,7 +114,7 @@ def _add_embedding(parser):
         type=count,
         default=200,
         metavar="N",
-        help="maximum number of videos, 2 or more; of more, evenly spread ones are drawn",
+        help="maximum number of videos, 2 or more; a larger set is sampled evenly",
     )
     parser.add_former_option("--most", most)
 

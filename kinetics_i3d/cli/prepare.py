@@ -81,8 +81,8 @@ def add_split_arguments(group):
         type=float,
         default=SHARE,
         metavar="FRACTION",
-        help="fraction of a dataset without splits that becomes the split val, the others train; 0 "
-        "or --split all keeps all of it as the split all",
+        help="fraction of a dataset without splits that becomes the split val; the rest is train. "
+        "0 or --split all keeps one split, all",
     )
 
 
