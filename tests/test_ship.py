@@ -59,6 +59,35 @@ def test_other_statistics_of_batch_norm_are_refused(average):
     norm.moving_mean.assign(norm.moving_mean + 1)
     with pytest.raises(ValueError, match=r"statistics of batch norm differ in .*moving_mean"):
         average(models)
+    average(models, recalibrated=True)
+
+
+def test_statistics_are_measured_on_training_clips(script, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    class Videos:
+        def split(self, name):
+            return name
+
+    def training_clips(split, *, streams, spec, **options):
+        assert (split, streams, spec.size, options["batch_size"]) == ("train", "rgb", 96, 2)
+        return tf.data.Dataset.from_tensor_slices((clips, targets)).batch(2)
+
+    settings = {"batch_norm_momentum": 0.0, "recalibration_batches": 2, "batch_size": 2}
+    config = ki3d.TrainConfig(size=96, test_size=96, test_short_side=108, streams="rgb", **settings)
+    (tmp_path / "config.json").write_text(config.to_json())
+    random = np.random.default_rng(0)
+    clips = random.uniform(-1, 1, (4, 9, 32, 32, 3)).astype(np.float32)
+    targets = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+    monkeypatch.setattr(ki3d, "training_clips", training_clips)
+    monkeypatch.setattr(ki3d, "open_dataset", lambda path: Videos())
+    model = network(0)
+    norm = next(layer for layer in model.layers if hasattr(layer, "moving_mean"))
+    read = keras.ops.convert_to_numpy(keras.Model(model.input, norm.input)(clips[2:]))
+    script.recalibrate(model, tmp_path, "records")
+    # Without momentum they are those of the last batch.
+    np.testing.assert_allclose(norm.moving_mean, read.mean(axis=(0, 1, 2, 3)), atol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, read.var(axis=(0, 1, 2, 3)), rtol=1e-3)
 
 
 def test_other_classes_are_refused(average):
