@@ -14,6 +14,15 @@ import numpy as np
 
 _HEAD = struct.Struct("<I")  # bytes of the JSON
 _MAX_TEXT = 2**26
+# Errors of a message that is not as `write_message` writes it.
+_MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class MessageError(Exception):
@@ -72,10 +81,7 @@ def read_message(file, *, limit):
                 _fill(file, array.reshape(-1).view(np.uint8).data)
             arrays.append(array)
         return kind, decode(value, arrays)
-    except (
-        *(ArithmeticError, AttributeError, LookupError),
-        *(RecursionError, TypeError, ValueError),
-    ) as error:
+    except _MALFORMED as error:
         raise MessageError(str(error)) from error
 
 

@@ -78,9 +78,9 @@ class WholeVideoExtractor(FeatureExtractor):
                 f"`endpoint` must have a time axis with window={WHOLE!r}, such as Mixed_5c or "
                 f"Conv3d_0c_1x1, the logits of each step. Received: endpoint={options.endpoint!r}"
             )
-        for fixed in self._fixed_lengths():
+        if fixed := self._fixed_lengths():
             raise ValueError(
-                f"`window` must be {fixed}, the only clip length that the network reads. "
+                f"`window` must be {min(fixed)}, the only clip length that the network reads. "
                 f"Received: window={options.window!r}"
             )
         # The phase of the grid, and with it the borders, depend on the length of the video.
