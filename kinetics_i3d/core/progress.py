@@ -107,18 +107,19 @@ def show_progress(*, every: float | None = None) -> Iterator[None]:
     """Shows the progress of everything that runs inside the block, on stderr.
 
     Args:
-        every: Seconds between lines where stderr is a file, 30 by default. A terminal shows a bar.
+        every: Seconds between lines where stderr is a file, 30 by default; 0 writes a line for each
+            step. A terminal shows a bar.
 
     Raises:
-        ValueError: If `every` is not a finite number of seconds above 0.
+        ValueError: If `every` is not a finite number of seconds, 0 or more.
 
     Example:
 
     >>> with ki3d.show_progress():
     ...     result = ki3d.classify(folder / "video.mp4", ki3d.load_model("rgb_figures"))
     """
-    if every is not None and not check_seconds("every", every):
-        raise ValueError(f"`every` must be above 0. Received: every={every!r}")
+    if every is not None:
+        check_seconds("every", every)
     logger = logging.getLogger("absl")
     _programs.append(EVERY if every is None else every)
     logger.addFilter(_clear_bars)
@@ -188,7 +189,7 @@ def waiting(name):
     ended, begun, stream = threading.Event(), time.monotonic(), sys.stderr
     _stages.append(ended)
     is_terminal = stream.isatty()
-    every = DELAY if is_terminal else _programs[-1]
+    every = DELAY if is_terminal else max(_programs[-1], DELAY)
 
     def show():
         while not ended.wait(every):

@@ -126,10 +126,17 @@ def test_items_are_counted_by_their_size_and_shown_as_often_as_requested(stderr,
     assert lines == [f"features: {done} of 6 clips" for done in (1, 3, 6)]
 
 
-@pytest.mark.parametrize("every", [0, -1, np.nan, "30"])
-def test_seconds_between_lines_are_above_0(every):
-    with pytest.raises(ValueError, match="`every` must be"), show_progress(every=every):
+@pytest.mark.parametrize("every", [-1, np.nan, "30"])
+def test_seconds_between_lines_are_0_or_more(every):
+    with pytest.raises(ValueError, match="`every` must be seconds"), show_progress(every=every):
         pass
+
+
+def test_a_stage_without_steps_does_not_flood_a_log(stderr):
+    stream = stderr(False)
+    with show_progress(every=0), waiting("checking"):
+        time.sleep(0.1)
+    assert len(stream.getvalue().splitlines()) < 20
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
