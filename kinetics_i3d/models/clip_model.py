@@ -14,7 +14,7 @@ from kinetics_i3d.core.clip_spec import ClipSpec
 from kinetics_i3d.core.errors import WeightsError
 from kinetics_i3d.core.labels import check_class_names
 from kinetics_i3d.core.types import Labels
-from kinetics_i3d.models.corrected_gradients import Conv3D, MaxPooling3D
+from kinetics_i3d.models.corrected_gradients import with_corrected_layers
 from kinetics_i3d.models.input_checks import (
     check_layout,
     check_values,
@@ -332,7 +332,7 @@ class ClipModel(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         plain = keras.saving.deserialize_keras_object(
-            _with_own_layers(config["functional"]), custom_objects=custom_objects
+            with_corrected_layers(config["functional"]), custom_objects=custom_objects
         )
         spec = ClipSpec(**config["clip_spec"])
         specs = [ClipSpec(**fields) for fields in config.get("clip_specs", ())]
@@ -391,23 +391,6 @@ def fixed_size(model, stream):
     """The (frames, height, width) of a stream's input; `None` for sizes that vary."""
     tensor = model.input[stream] if isinstance(model.input, dict) else model.input
     return tuple(tensor.shape[1:4])
-
-
-# Layers of Keras whose gradients this package corrects; files of earlier versions name Keras' own.
-_CORRECTED = {layer.__name__: layer for layer in (Conv3D, MaxPooling3D)}
-
-
-def _with_own_layers(config):
-    """The configuration with the layers of `_CORRECTED` instead of those of Keras."""
-    if isinstance(config, dict):
-        config = {key: _with_own_layers(value) for key, value in config.items()}
-        own = _CORRECTED.get(str(config.get("class_name")))
-        if own is not None and config.get("module") == "keras.layers":
-            name = keras.saving.get_registered_name(own)
-            config |= {"module": own.__module__, "registered_name": name}
-    elif isinstance(config, list):
-        config = [_with_own_layers(value) for value in config]
-    return config
 
 
 FRAMES_AT_ONCE = 250  # frames of a batch: the length of the paper's longest clip

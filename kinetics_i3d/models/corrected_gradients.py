@@ -98,3 +98,20 @@ class MaxPooling3D(layers.MaxPooling3D):
         if keras.backend.backend() != "tensorflow" or self.data_format != "channels_last":
             return False
         return not sys.modules["tensorflow"].config.get_visible_devices("GPU")
+
+
+# Layers of Keras whose gradients this package corrects; files of earlier versions name Keras' own.
+_CORRECTED = {layer.__name__: layer for layer in (Conv3D, MaxPooling3D)}
+
+
+def with_corrected_layers(config):
+    """The configuration with the layers of `_CORRECTED` instead of those of Keras."""
+    if isinstance(config, dict):
+        config = {key: with_corrected_layers(value) for key, value in config.items()}
+        own = _CORRECTED.get(str(config.get("class_name")))
+        if own is not None and config.get("module") == "keras.layers":
+            name = keras.saving.get_registered_name(own)
+            config |= {"module": own.__module__, "registered_name": name}
+    elif isinstance(config, list):
+        config = [with_corrected_layers(value) for value in config]
+    return config
