@@ -254,8 +254,7 @@ class VideoDataset(Dataset):
                 times = ("", "") if video.span is None else video.span.texts()
                 classes = json.dumps(video.classes, ensure_ascii=False)
                 label = classes if several else video.label
-                row = (name, label, video.split, video.source, *(times if spans else ()))
-                writer.writerow(row)
+                writer.writerow((name, label, video.split, video.source, *(times if spans else ())))
 
     def _select(self, belongs):
         """The dataset of the videos, existing and missing, for which `belongs` is true."""
